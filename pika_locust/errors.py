@@ -1,0 +1,62 @@
+"""Every exit code with its reason, and the tree of errors this package raises.
+
+```
+PikaLocustError
+├── ConfigurationError     the user's settings are wrong; nothing has been sent yet     (104)
+└── SetupError             a required step before the load failed                       (100)
+```
+
+What the target does wrong is never an exception: it is a sample. What this project does wrong is whatever else is
+raised; the runtime counts it, logs it with its traceback and ends with 107.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with. The numbers are k6's, so that a pipeline written for k6 reads them unchanged.
+
+    When several apply, the first in `PRECEDENCE` wins; the report's reasons list them all.
+    """
+
+    PASS = 0
+    FAILED = 99
+    """A threshold or an audit failed, a threshold had no data, or a part of the run is missing."""
+    SETUP = 100
+    """A required step before the load failed (seeding, say). A dead target is FAILED: it leaves samples."""
+    CONFIG = 104
+    """Settings that cannot be read or do not fit together; found before the first request."""
+    STOPPED = 105
+    """Stopped from outside: SIGINT or SIGTERM."""
+    INTERNAL = 107
+    """This project's own fault, or an exception in a locustfile."""
+    GENERATOR = 110
+    """The load generator could not keep up: its numbers say more about itself than about the target."""
+
+
+class PikaLocustError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigurationError(PikaLocustError):
+    """Everything that is wrong with the settings, at once.
+
+    `problems` holds one sentence each: what was wrong, where, and what would be right.
+    """
+
+    exit_code = ExitCode.CONFIG
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        if not self.problems:
+            raise ValueError("ConfigurationError without a problem")
+        super().__init__("\n".join(self.problems))
+
+
+class SetupError(PikaLocustError):
+    """A required step before the load failed; `str(error)` says which and why."""
+
+    exit_code = ExitCode.SETUP

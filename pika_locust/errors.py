@@ -19,7 +19,7 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """What the process ends with. The numbers are k6's, so that a pipeline written for k6 reads them unchanged.
 
-    When several apply, the first in `PRECEDENCE` wins; the report's reasons list them all.
+    When several apply, `judge.verdict` says which wins; the report lists every reason.
     """
 
     PASS = 0

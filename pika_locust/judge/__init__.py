@@ -1,0 +1,80 @@
+"""What it means: thresholds and audits, judged with their confidence, and the verdict on a run.
+
+Standard library only; no clock, no I/O, nothing global.
+"""
+
+from __future__ import annotations
+
+from pika_locust.judge.audit import balance, exactly_once, not_observed
+from pika_locust.judge.evaluate import certainty, evaluate, statistic
+from pika_locust.judge.expressions import Expression, ExpressionError, parse
+from pika_locust.judge.generator import lag_limit_ms
+from pika_locust.judge.grades import Band, check_bands
+from pika_locust.judge.intervals import mean_interval, percentile_interval, wilson
+from pika_locust.judge.ledger import Expectation, Ledger, checksum, hash_id
+from pika_locust.judge.ledger import fold as fold_ledgers
+from pika_locust.judge.panel import Panel
+from pika_locust.judge.power import resolving_power
+from pika_locust.judge.report import (
+    AuditResult,
+    CheckResult,
+    ErrorCount,
+    GeneratorReport,
+    Grade,
+    LoadReport,
+    Outcome,
+    Reason,
+    Report,
+    ThresholdResult,
+    WorkerReport,
+    WorstWindow,
+)
+from pika_locust.judge.thresholds import Threshold, check, parse_option, replace_or_add
+from pika_locust.judge.verdict import Decision, decide, describe
+from pika_locust.judge.windows import DEFAULT_WINDOW_S, WindowTracker
+
+__all__ = [
+    "DEFAULT_WINDOW_S",
+    "AuditResult",
+    "Band",
+    "CheckResult",
+    "Decision",
+    "ErrorCount",
+    "Expectation",
+    "Expression",
+    "ExpressionError",
+    "GeneratorReport",
+    "Grade",
+    "Ledger",
+    "LoadReport",
+    "Outcome",
+    "Panel",
+    "Reason",
+    "Report",
+    "Threshold",
+    "ThresholdResult",
+    "WindowTracker",
+    "WorkerReport",
+    "WorstWindow",
+    "balance",
+    "certainty",
+    "check",
+    "check_bands",
+    "checksum",
+    "decide",
+    "describe",
+    "evaluate",
+    "exactly_once",
+    "fold_ledgers",
+    "hash_id",
+    "lag_limit_ms",
+    "mean_interval",
+    "not_observed",
+    "parse",
+    "parse_option",
+    "percentile_interval",
+    "replace_or_add",
+    "resolving_power",
+    "statistic",
+    "wilson",
+]

@@ -1,0 +1,100 @@
+"""Audits: what the target acknowledged against what it holds, after the load has drained.
+
+    acknowledged <= held <= acknowledged + unanswered
+
+What was acknowledged must be there, what was refused must not, and what stayed unanswered may be there or not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pika_locust.judge.ledger import Expectation, checksum
+from pika_locust.judge.report import AuditResult
+from pika_locust.judge.wording import number
+
+NAMED = 5
+"""How many ids a detail names; a reader needs a few to look for, not all."""
+
+
+def balance(name: str, acknowledged: float, held: float | None, unanswered: int, detail: str = "") -> AuditResult:
+    """Compare a number with a number. `held` is None when the target cannot show it: `not_observed`.
+
+    The difference is said in the detail, before the caller's own. Raises ValueError for negative expectations.
+    """
+    if acknowledged < 0 or unanswered < 0:
+        raise ValueError(f"audit {name!r}: expectations cannot be negative: {acknowledged}, {unanswered} unanswered")
+    if held is None:
+        return not_observed(name, detail or "the target does not show it", acknowledged, unanswered)
+    # written so that a number that is none (NaN) fails
+    passed = acknowledged <= held <= acknowledged + unanswered
+    return AuditResult(
+        name,
+        "pass" if passed else "fail",
+        acknowledged,
+        held,
+        unanswered,
+        _joined("" if passed else _difference(acknowledged, held, unanswered), detail),
+    )
+
+
+def exactly_once(name: str, expectation: Expectation, held: Iterable[str] | None, detail: str = "") -> AuditResult:
+    """Compare ids with ids: what was acknowledged is held, exactly once, and nothing else is.
+
+    `held` are the ids that the target holds of this run, as often as it holds them; None when it cannot show them.
+    Where the ledger kept its ids, the detail names what is missing, doubled or unexpected. Where it did not, equal
+    counts and equal checksums prove the same as long as nothing stayed unanswered; otherwise the counts must do.
+    """
+    if held is None:
+        return not_observed(
+            name, detail or "the target does not show it", expectation.acknowledged, expectation.unanswered
+        )
+    times = Counter(held)
+    total = times.total()
+    faults = []
+    if not expectation.consistent:
+        faults.append("the ledger contradicts itself: ids acknowledged twice, or never sent")
+    doubled = sorted(item for item, count in times.items() if count > 1)
+    if doubled:
+        faults.append(f"{len(doubled):,} held more than once ({_named(doubled)})")
+    if expectation.acknowledged_ids is not None:
+        missing = sorted(expectation.acknowledged_ids - times.keys())
+        if missing:
+            faults.append(f"{len(missing):,} acknowledged but not held ({_named(missing)})")
+        known = expectation.acknowledged_ids | (expectation.unanswered_ids or frozenset())
+        foreign = sorted(times.keys() - known)
+        if foreign:
+            faults.append(f"{len(foreign):,} held but never acknowledged ({_named(foreign)})")
+    elif not expectation.acknowledged <= len(times) <= expectation.acknowledged + expectation.unanswered:
+        faults.append(_difference(expectation.acknowledged, len(times), expectation.unanswered))
+    elif expectation.unanswered == 0 and checksum(times) != expectation.acknowledged_sum:
+        faults.append("as many held as acknowledged, but not the same ones: lost items are made up for by others")
+    return AuditResult(
+        name,
+        "fail" if faults else "pass",
+        expectation.acknowledged,
+        total,
+        expectation.unanswered,
+        _joined("; ".join(faults), detail),
+    )
+
+
+def not_observed(name: str, detail: str, expected: float | None = None, unanswered: int = 0) -> AuditResult:
+    """An audit that this target gives no way to make. It is listed, and fails only a strict run."""
+    return AuditResult(name, "not_observed", expected, None, unanswered, detail)
+
+
+def _difference(acknowledged: float, held: float, unanswered: int) -> str:
+    if held < acknowledged:
+        return f"{number(acknowledged - held)} of {number(acknowledged)} acknowledged are not held"
+    accounted = f"{number(acknowledged)} acknowledged" + (f" and {unanswered:,} unanswered" if unanswered else "")
+    return f"{number(held)} held, {number(held - acknowledged - unanswered)} more than {accounted} account for"
+
+
+def _named(items: list[str]) -> str:
+    return ", ".join(items[:NAMED]) + (", …" if len(items) > NAMED else "")
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

@@ -1,0 +1,158 @@
+"""What one test found: frozen values, from which every output is rendered and nothing is computed again.
+
+The field names are those of the summary JSON, whose schema is a promise to users: add fields, never rename them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ReasonCode = Literal[
+    "threshold", "audit", "no_data", "incomplete", "generator", "setup", "config", "stopped", "internal"
+]
+Status = Literal["pass", "fail", "no_data", "not_observed"]
+AuditStatus = Literal["pass", "fail", "not_observed"]
+Grade = Literal["healthy", "warning", "critical"]
+Outcome = Literal["pass", "fail", "invalid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run is not a pass. `subject` is the metric, audit, worker or setting it is about, `text` the sentence."""
+
+    code: ReasonCode
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorstWindow:
+    """The stretch of `seconds` in which a threshold's value was worst; `from_s` counts from the start of the load."""
+
+    seconds: float
+    from_s: float
+    value: float
+    samples: int = 0
+    interval: tuple[float, float] | None = None
+    conclusive: bool = True
+    """The value's 95 % interval, and whether it excludes the threshold's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdResult:
+    """One threshold, judged. `value` and `interval` are in the metric's reported unit (ms for times).
+
+    `kind` and `unit` are the metric's, so that a reader needs no second table. `window_s` is set when the worst window
+    was judged instead of the whole run; `value` is then that window's. `abort` says that the test should end now.
+    """
+
+    metric: str
+    expression: str
+    value: float | None
+    samples: int
+    status: Status
+    interval: tuple[float, float] | None = None
+    conclusive: bool = True
+    worst_window: WorstWindow | None = None
+    grade: Grade | None = None
+    about: str = ""
+    kind: str = ""
+    unit: str = ""
+    window_s: float | None = None
+    abort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """One reconciliation of what the target acknowledged with what it holds."""
+
+    name: str
+    status: AuditStatus
+    expected: float | None
+    actual: float | None
+    unanswered: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    name: str
+    passes: int
+    fails: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    name: str
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """One load generator process. `final` says whether its last snapshot, sent after draining, arrived."""
+
+    host: str
+    index: int
+    final: bool
+    lag_ms: Mapping[str, float | None] = field(default_factory=dict)
+    cpu_percent_max: float | None = None
+    rss_mb_max: float | None = None
+    lost_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """How much load really was applied."""
+
+    users_peak: int = 0
+    iterations: int = 0
+    dropped_iterations: int = 0
+    workers: int = 1
+    workers_lost: int = 0
+    complete: bool = True
+    profile: str = ""
+    planned_s: float | None = None
+    stages: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorReport:
+    """The load generator's own health, over all its processes."""
+
+    lag_ms: Mapping[str, float | None] = field(default_factory=dict)
+    cpu_percent_max: float | None = None
+    rss_mb_max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything one test found."""
+
+    run_id: str
+    scenario: str
+    verdict: Outcome
+    exit_code: int
+    reasons: tuple[Reason, ...]
+    seed: int | None
+    command: str
+    versions: Mapping[str, str]
+    target: str
+    sandbox: bool
+    started_at: str
+    duration_s: float
+    load: LoadReport
+    thresholds: tuple[ThresholdResult, ...] = ()
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    distributions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    checks: tuple[CheckResult, ...] = ()
+    audits: tuple[AuditResult, ...] = ()
+    workers: tuple[WorkerReport, ...] = ()
+    errors: tuple[ErrorCount, ...] = ()
+    generator: GeneratorReport = field(default_factory=GeneratorReport)
+    resolving_power: tuple[str, ...] = ()
+    """On a green run: the smallest losses it would have caught, in words."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know and that decides nothing: clocks compared across machines, series refused, …"""

@@ -1,0 +1,200 @@
+"""The load plan: what all settings about load come to, resolved once, printed, and followed by the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pika_locust.load.durations import format_duration
+from pika_locust.load.stages import (
+    Stage,
+    cut,
+    parse_stages,
+    peak,
+    scaled,
+    total_s,
+    users_at,
+    with_durations,
+)
+
+CONSTANT = "constant"
+BY_HAND = "by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProfile:
+    """A load that a scenario offers by name: the curve of its primary users."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    start_users: int = 1
+    """k6's `startVUs`, 1 unless the suite says otherwise."""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """What the user asked for, before it is resolved. None means: not said."""
+
+    profile: str | None = None
+    profile_from: str = ""
+    """Where the profile's name came from, for messages: `--load-profile`, `SCENARIO`, `shapes/stress.py`."""
+    profile_fallback: LoadProfile | None = None
+    """The shape file's own stages, used where the scenario has no profile of that name."""
+    stages: str | None = None
+    users: int | None = None
+    users_scale: int | None = None
+    """`USERS`: the profile's curve, scaled to this peak."""
+    spawn_rate: float | None = None
+    run_time_s: float | None = None
+    ramp_up_s: float | None = None
+    hold_s: float | None = None
+    ramp_down_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """How many primary users there are at each instant, and until when. `duration_s` None: until somebody stops it."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    start_users: int
+    duration_s: float | None
+    spawn_rate: float | None = None
+    """Users a second when all come at once or by `-r`; None follows the curve."""
+    overrides: tuple[str, ...] = field(default=())
+    """What was asked for and gives way to something stronger, in words."""
+
+    def users_at(self, at_s: float) -> int | None:
+        """Primary users wanted `at_s` seconds after the start; None when the plan is over."""
+        if self.duration_s is not None and at_s >= self.duration_s:
+            return None
+        return users_at(self.stages, at_s, self.start_users)
+
+    def stage_at(self, at_s: float) -> tuple[int, Stage]:
+        """Number (from 1) and value of the stage that is running `at_s` seconds after the start."""
+        end_s = 0.0
+        for number, stage in enumerate(self.stages, 1):
+            end_s += stage.duration_s
+            if at_s < end_s:
+                return number, stage
+        return len(self.stages), self.stages[-1]
+
+    @property
+    def users_peak(self) -> int:
+        """The most primary users at any instant."""
+        return max(peak(self.stages), self.start_users if self.duration_s != 0 else 0)
+
+    def describe(self) -> str:
+        """One line: `stress: 5m → 500, 10m at 500, 2m → 0 (17m)`."""
+        if self.name == CONSTANT:
+            rate = f" at {self.spawn_rate:g}/s" if self.spawn_rate is not None else " at once"
+            until = "until stopped" if self.duration_s is None else f"for {format_duration(self.duration_s)}"
+            return f"constant: {self.users_peak} users{rate}, {until}"
+        parts = []
+        before = self.start_users
+        for stage in self.stages:
+            verb = "at" if stage.target == before else "→"
+            parts.append(f"{format_duration(stage.duration_s)} {verb} {stage.target}")
+            before = stage.target
+        length = "until stopped" if self.duration_s is None else format_duration(self.duration_s)
+        return f"{self.name}: {', '.join(parts)} ({length})"
+
+
+def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: str) -> LoadPlan:
+    """The plan that a request comes to. The stronger wins, and `overrides` says over what:
+
+    constant users (`-u`), then stages by hand (`--stage`), then a profile by name, then the scenario's default.
+
+    Raises ValueError with every mistake, one a line.
+    """
+    problems: list[str] = []
+    overrides: list[str] = []
+    if request.spawn_rate is not None and request.users is None:
+        problems.append("-r needs -u: a rate without a number of users says nothing (a profile has its own ramp)")
+    if request.spawn_rate is not None and request.spawn_rate <= 0:
+        problems.append(f"-r must be above 0 users a second, got {request.spawn_rate:g}")
+    if request.users is not None and request.users < 1:
+        problems.append(f"-u must be at least 1, got {request.users}")
+    if request.run_time_s is not None and request.run_time_s <= 0:
+        problems.append(f"-t must be above 0, got {request.run_time_s:g} s")
+    if request.users_scale is not None and request.users_scale < 1:
+        problems.append(f"USERS must be at least 1, got {request.users_scale}")
+    stages: tuple[Stage, ...] | None = None
+    if request.stages is not None:
+        try:
+            stages = parse_stages(request.stages)
+        except ValueError as error:
+            problems.append(f"--stage: {error}")
+        else:
+            if total_s(stages) == 0:
+                problems.append("--stage: the stages last 0 s in all; give at least one a duration")
+    profile = _profile(request, profiles, default, problems)
+    if problems:
+        raise ValueError("\n".join(problems))
+    assert profile is not None
+    if profile.name == CONSTANT and request.users is None:
+        raise ValueError("the constant profile needs -u (and usually -t)")
+    asked = f"profile {request.profile} ({request.profile_from})" if request.profile is not None else ""
+    shaping = [
+        name
+        for name, value in (
+            ("USERS", request.users_scale),
+            ("RAMP_UP", request.ramp_up_s),
+            ("HOLD", request.hold_s),
+            ("RAMP_DOWN", request.ramp_down_s),
+        )
+        if value is not None
+    ]
+    if request.users is not None:
+        if asked and request.profile != CONSTANT:
+            overrides.append(f"-u {request.users} overrides {asked}")
+        if stages is not None:
+            overrides.append(f"-u {request.users} overrides --stage")
+        if shaping:
+            overrides.append(f"-u {request.users} overrides {', '.join(shaping)}")
+        return _constant(request, overrides)
+    if stages is not None:
+        if asked:
+            overrides.append(f"--stage overrides {asked}")
+        if shaping:
+            overrides.append(f"--stage overrides {', '.join(shaping)}")
+        name, start_users = BY_HAND, 1
+    else:
+        name, start_users, stages = profile.name, profile.start_users, profile.stages
+        if request.users_scale is not None:
+            stages = scaled(stages, request.users_scale)
+            overrides.append(f"USERS={request.users_scale} scales the {name} profile (peak {peak(profile.stages)})")
+        stages = with_durations(stages, request.ramp_up_s, request.hold_s, request.ramp_down_s)
+        if total_s(stages) == 0:
+            raise ValueError("RAMP_UP, HOLD and RAMP_DOWN come to 0 s in all; give at least one a duration")
+    if request.run_time_s is not None:
+        if request.run_time_s < total_s(stages):
+            overrides.append(
+                f"-t {format_duration(request.run_time_s)} cuts {name} ({format_duration(total_s(stages))})"
+            )
+        stages = cut(stages, request.run_time_s, start_users)
+    return LoadPlan(name, stages, start_users, total_s(stages), None, tuple(overrides))
+
+
+def _constant(request: LoadRequest, overrides: list[str]) -> LoadPlan:
+    assert request.users is not None
+    ramp_s = 0.0 if request.spawn_rate is None else request.users / request.spawn_rate
+    duration_s = request.run_time_s
+    stages = (Stage(ramp_s, request.users), Stage(max(0.0, (duration_s or ramp_s) - ramp_s), request.users))
+    return LoadPlan(CONSTANT, stages, 0, duration_s, request.spawn_rate, tuple(overrides))
+
+
+def _profile(
+    request: LoadRequest, profiles: Mapping[str, LoadProfile], default: str, problems: list[str]
+) -> LoadProfile | None:
+    name = request.profile or default
+    if name == CONSTANT:
+        return LoadProfile(CONSTANT, ())
+    if name in profiles:
+        return profiles[name]
+    if request.profile_fallback is not None:
+        return request.profile_fallback
+    legal = ", ".join([*profiles, CONSTANT])
+    problems.append(f"{request.profile_from or 'profile'}: there is no load profile {name!r}; there are {legal}")
+    return None

@@ -1,0 +1,116 @@
+"""The closed model: how many users there should be at each instant, by stages as k6's `ramping-vus` has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pika_locust.load.durations import format_duration, parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Within `duration_s` seconds the number of users goes in a straight line to `target`."""
+
+    duration_s: float
+    target: int
+
+    def __post_init__(self) -> None:
+        if self.duration_s < 0:
+            raise ValueError(f"a stage cannot last {self.duration_s} s")
+        if self.target < 0:
+            raise ValueError(f"a stage cannot lead to {self.target} users")
+
+    def __str__(self) -> str:
+        return f"{format_duration(self.duration_s)}:{self.target}"
+
+
+_STAGE = re.compile(r"(?P<duration>[^:,\s]+):(?P<target>\d+)")
+
+
+def parse_stages(text: str) -> tuple[Stage, ...]:
+    """Stages written by hand: `30s:100,1m:100,10s:0`. A plain number of time is seconds here, as in `-t 30`.
+
+    Raises ValueError, which names the part that cannot be read.
+    """
+    stages = []
+    for part in text.split(","):
+        match = _STAGE.fullmatch(part.strip())
+        if match is None:
+            raise ValueError(f"{part.strip()!r} is not a stage; write duration:users, as in 30s:100,1m:100,10s:0")
+        stages.append(Stage(parse_duration(match["duration"], bare_unit="s"), int(match["target"])))
+    return tuple(stages)
+
+
+def users_at(stages: Sequence[Stage], at_s: float, start_users: int) -> int:
+    """Users that should be there `at_s` seconds after the start.
+
+    k6 rounds to nearest after linear interpolation between the targets (`lib/executor/ramping_vus.go`); a stage of
+    no duration is a jump. After the last stage its target holds.
+    """
+    begin_s, begin_users = 0.0, start_users
+    for stage in stages:
+        end_s = begin_s + stage.duration_s
+        if at_s < end_s:
+            fraction = (at_s - begin_s) / stage.duration_s
+            return int(begin_users + (stage.target - begin_users) * fraction + 0.5)
+        begin_s, begin_users = end_s, stage.target
+    return begin_users
+
+
+def peak(stages: Iterable[Stage]) -> int:
+    """The highest target."""
+    return max((stage.target for stage in stages), default=0)
+
+
+def total_s(stages: Iterable[Stage]) -> float:
+    """How long all stages take."""
+    return sum(stage.duration_s for stage in stages)
+
+
+def scaled(stages: Sequence[Stage], users: int) -> tuple[Stage, ...]:
+    """The same curve with its highest point at `users`."""
+    top = peak(stages)
+    if top == 0:
+        return tuple(stages)
+    return tuple(replace(stage, target=round(stage.target * users / top)) for stage in stages)
+
+
+def cut(stages: Sequence[Stage], at_s: float, start_users: int) -> tuple[Stage, ...]:
+    """The stages up to `at_s` seconds; the last one is shortened to end where the curve is then."""
+    kept: list[Stage] = []
+    begin_s = 0.0
+    for stage in stages:
+        end_s = begin_s + stage.duration_s
+        if end_s >= at_s:
+            if at_s > begin_s:
+                target = stage.target if end_s == at_s else users_at(stages, at_s, start_users)
+                kept.append(Stage(at_s - begin_s, target))
+            return tuple(kept)
+        kept.append(stage)
+        begin_s = end_s
+    return tuple(kept)
+
+
+def with_durations(
+    stages: Sequence[Stage], ramp_up_s: float | None, hold_s: float | None, ramp_down_s: float | None
+) -> tuple[Stage, ...]:
+    """A ramp-up, hold, ramp-down curve with some of its three durations replaced; None keeps one as it is.
+
+    A curve of two stages (no hold) gains a hold when `hold_s` is given. Raises ValueError for other curves.
+    """
+    if ramp_up_s is hold_s is ramp_down_s is None:
+        return tuple(stages)
+    if len(stages) == 2:
+        up, hold, down = stages[0], Stage(0.0, stages[0].target), stages[1]
+    elif len(stages) == 3:
+        up, hold, down = stages
+    else:
+        raise ValueError(
+            f"RAMP_UP, HOLD and RAMP_DOWN fit a curve of three stages; this one has {len(stages)}: use --stage"
+        )
+    return tuple(
+        stage if duration_s is None else replace(stage, duration_s=duration_s)
+        for stage, duration_s in ((up, ramp_up_s), (hold, hold_s), (down, ramp_down_s))
+    )

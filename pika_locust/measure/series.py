@@ -1,0 +1,197 @@
+"""Handles: bind one once, then add samples to it on the hot path.
+
+    latency = registry.trend("like_latency")
+    premium = latency.tagged(tier="premium")
+    premium.add(12_345)                        # microseconds; counts in like_latency, too
+
+Adding touches the handle's own sink and nothing else. A metric is the fold of its own sink and those of its tagged
+children, and that is done when somebody reads. Handles are for one thread (or greenlets of one thread).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Self
+
+from pika_locust.measure.histogram import Histogram
+from pika_locust.measure.metric import Kind, Metric
+from pika_locust.measure.names import Tags, series_text, tags_of
+from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value, empty_value
+
+OTHER: Tags = (("series", "other"),)
+"""The tags of the child that takes the samples of all series past the limit."""
+
+
+class SeriesGuard:
+    """Counts the tagged series of a registry and refuses those past the limit: a tag with a user's id in it, say."""
+
+    __slots__ = ("admitted", "limit", "refused")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.admitted = 0
+        self.refused = 0
+
+    def admit(self) -> bool:
+        """Whether one more series may be made; either answer is counted."""
+        if self.admitted < self.limit:
+            self.admitted += 1
+            return True
+        self.refused += 1
+        return False
+
+
+class Series:
+    """What all handles share: their metric, their tags, and their tagged children."""
+
+    __slots__ = ("_children", "_guard", "_root", "metric", "tags")
+
+    kind: Kind
+
+    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+        if metric.kind is not self.kind:
+            raise TypeError(f"{metric.name} is a {metric.kind}, not a {self.kind}")
+        self.metric = metric
+        self.tags = tags
+        self._guard = guard
+        self._root: Self = self if root is None else root
+        self._children: dict[Tags, Self] = {}
+
+    def tagged(self, /, **tags: str | int | bool) -> Self:
+        """The handle for samples that carry these tags on top of this one's own; the same tags give the same object.
+
+        Bind it once and keep it: the look-up is far dearer than `add`. Past the registry's limit of series, samples go
+        to the metric's child tagged `series:other`. Raises `ValueError` for an illegal tag key, or a tag that this
+        handle has with another value.
+        """
+        own = dict(self.tags)
+        wanted = tags_of(own | tags)
+        for key, value in wanted:
+            if own.get(key, value) != value:
+                mine = series_text(self.metric.name, self.tags)
+                raise ValueError(f"{mine}: tag {key} cannot be {value!r} as well; start from the untagged handle")
+        return self._root._child(wanted)
+
+    def _child(self, tags: Tags) -> Self:
+        if not tags:
+            return self
+        child = self._children.get(tags)
+        if child is None:
+            if tags != OTHER and not self._guard.admit():
+                return self._child(OTHER)
+            child = self._children[tags] = type(self)(self.metric, self._guard, tags, self)
+        return child
+
+    def family(self) -> Iterator[Self]:
+        """Every handle of this metric: the untagged one first, then the tagged ones."""
+        yield self._root
+        yield from self._root._children.values()
+
+    def own_value(self) -> Value:
+        """A copy of the samples that carry exactly this handle's tags."""
+        raise NotImplementedError
+
+    def read(self) -> Value:
+        """A copy of all samples of the metric that carry this handle's tags, children included."""
+        whole = empty_value(self.metric)
+        for handle in self.family():
+            if set(self.tags).issubset(handle.tags):
+                whole.merge(handle.own_value())
+        return whole
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {series_text(self.metric.name, self.tags)}>"
+
+
+class Counter(Series):
+    """Handle of a sum that only grows."""
+
+    __slots__ = ("_count",)
+
+    kind = Kind.COUNTER
+
+    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, guard, tags, root)
+        self._count: int | float = 0
+
+    def add(self, n: int | float = 1) -> None:
+        """Count `n` more. Raises `ValueError` for less than nothing (what can fall is a gauge), infinity and NaN."""
+        if not 0 <= n < inf:
+            raise ValueError(
+                f"counter {self.metric.name} only grows, by 0 or more: not by {n!r}; what falls is a gauge"
+            )
+        self._count += n
+
+    def own_value(self) -> CounterValue:
+        return CounterValue(self._count)
+
+
+class Gauge(Series):
+    """Handle of a level."""
+
+    __slots__ = ("_value",)
+
+    kind = Kind.GAUGE
+
+    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, guard, tags, root)
+        self._value = GaugeValue(mode=metric.merge)
+
+    def set(self, value: int | float) -> None:
+        """Note that the level is now `value`. Raises `ValueError` for infinity and NaN."""
+        self._value.set(value)
+
+    def add(self, delta: int | float) -> None:
+        """Note that the level rose by `delta` (or fell, when negative). It starts at 0."""
+        self._value.set(self._value.value + delta)
+
+    def own_value(self) -> GaugeValue:
+        return self._value.copy()
+
+
+class Rate(Series):
+    """Handle of a share of passes among attempts: add every attempt, whichever way it went."""
+
+    __slots__ = ("_fails", "_passes")
+
+    kind = Kind.RATE
+
+    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, guard, tags, root)
+        self._passes = 0
+        self._fails = 0
+
+    def add(self, ok: bool) -> None:
+        """Count one attempt."""
+        if ok:
+            self._passes += 1
+        else:
+            self._fails += 1
+
+    def own_value(self) -> RateValue:
+        return RateValue(self._passes, self._fails)
+
+
+class Trend(Series):
+    """Handle of a distribution."""
+
+    __slots__ = ("_histogram",)
+
+    kind = Kind.TREND
+
+    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, guard, tags, root)
+        self._histogram = Histogram()
+
+    def add(self, value: int) -> None:
+        """Count one sample: whole microseconds when the unit is ms, else a whole number of the metric's unit."""
+        self._histogram.add(value)
+
+    def own_value(self) -> Histogram:
+        return self._histogram.copy()
+
+
+HANDLES: Mapping[Kind, type[Counter] | type[Gauge] | type[Rate] | type[Trend]] = {
+    handle.kind: handle for handle in (Counter, Gauge, Rate, Trend)
+}

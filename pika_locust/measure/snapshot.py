@@ -1,0 +1,127 @@
+"""Everything one process has measured so far, as a value that travels, folds and subtracts.
+
+Snapshots are cumulative: a later one replaces an earlier one of the same process, the whole test is the fold of the
+newest of each process, and a window is the difference of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pika_locust.measure.metric import Kind, Metric
+from pika_locust.measure.names import SeriesKey, Tags, parse_series, series_text, tags_of
+from pika_locust.measure.values import Value, empty_value, value_from_wire
+
+__all__ = ["SeriesKey", "Snapshot", "Tags", "fold", "parse_series", "series_text"]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The values of all series, and the declarations of all metrics, with or without samples.
+
+    A series holds the samples that carry exactly its tags; `select` gives what a reader usually wants, the fold of all
+    series that have certain tags.
+    """
+
+    series: dict[SeriesKey, Value] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    series_refused: int = 0
+    """How often a new series was asked for and refused because there were too many."""
+
+    def select(self, name: str, tags: Mapping[str, str | int | bool] | None = None) -> Value | None:
+        """All samples of a metric that carry the given tags, as one new value.
+
+        `name` is a metric's name or the text form of a series, whose tags count as given. None when the metric is not
+        declared, an empty value when there are no samples. Raises `ValueError` for a text that cannot be read.
+        """
+        metric_name, wanted = parse_series(name)
+        metric = self.metrics.get(metric_name)
+        if metric is None:
+            return None
+        asked = frozenset((wanted | dict(tags_of(tags or {}))).items())
+        whole = empty_value(metric)
+        for (series_name, series_tags), value in self.series.items():
+            if series_name == metric_name and asked.issubset(series_tags):
+                whole.merge(value)
+        return whole
+
+    def of_metric(self, name: str) -> Iterator[tuple[Tags, Value]]:
+        """The series of one metric, each with its tags."""
+        return ((tags, value) for (series_name, tags), value in self.series.items() if series_name == name)
+
+    def merge(self, other: Snapshot) -> None:
+        """Take in all that `other` holds. Raises `ValueError` when the two declare a metric differently."""
+        for name, theirs in other.metrics.items():
+            self.metrics[name] = _agreed(self.metrics.get(name, theirs), theirs)
+        for key, value in other.series.items():
+            if key in self.series:
+                self.series[key].merge(value)
+            else:
+                self.series[key] = value.copy()
+        self.series_refused += other.series_refused
+
+    def minus(self, earlier: Snapshot) -> Snapshot:
+        """What was measured since `earlier`, a snapshot of the same processes.
+
+        Raises `ValueError` when `earlier` holds samples that this one lacks.
+        """
+        window = Snapshot(metrics=dict(self.metrics), series_refused=self.series_refused - earlier.series_refused)
+        for key, value in self.series.items():
+            before = earlier.series.get(key)
+            window.series[key] = value.copy() if before is None else value.minus(before)
+        for key, value in earlier.series.items():
+            if key not in self.series and value.samples:
+                raise ValueError(f"cannot subtract: {series_text(*key)} is in the earlier snapshot only")
+        return window
+
+    def copy(self) -> Snapshot:
+        return fold([self])
+
+    def to_wire(self) -> dict[str, Any]:
+        """Lists, numbers and text, with text keys only: what msgpack and JSON carry."""
+        place = {name: at for at, name in enumerate(self.metrics)}
+        return {
+            "metrics": [[m.name, m.kind.value, m.unit, m.about, m.merge] for m in self.metrics.values()],
+            "series": [
+                [place[name], [part for tag in tags for part in tag], value.to_wire()]
+                for (name, tags), value in self.series.items()
+            ],
+            "refused": self.series_refused,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Snapshot:
+        """What `to_wire` made, a snapshot again. Raises `ValueError` for anything else."""
+        try:
+            metrics = [Metric(*declaration) for declaration in wire["metrics"]]
+            series: dict[SeriesKey, Value] = {}
+            for place, flat, value in wire["series"]:
+                tags = tuple(zip(flat[::2], flat[1::2], strict=True))
+                series[metrics[place].name, tags] = value_from_wire(metrics[place].kind, value)
+            return cls(series, {metric.name: metric for metric in metrics}, wire["refused"])
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a snapshot's wire form: {error!r}") from error
+
+
+def fold(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """One snapshot of all: the same in whatever order and grouping they come. The given ones are left as they are."""
+    whole = Snapshot()
+    for snapshot in snapshots:
+        whole.merge(snapshot)
+    return whole
+
+
+def _agreed(one: Metric, other: Metric) -> Metric:
+    # The sentence for readers may differ between versions; the larger text wins, whatever the order.
+    about = max(one.about, other.about)
+    if replace(one, about=about) != replace(other, about=about):
+        raise ValueError(f"metric {one.name} is declared in two ways: {describe(one)}, and {describe(other)}")
+    return replace(one, about=about)
+
+
+def describe(metric: Metric) -> str:
+    """A declaration in a few words, for messages."""
+    unit = f" in {metric.unit}" if metric.unit else ""
+    return f"a {metric.kind}{unit}" + (f" merged by {metric.merge}" if metric.kind is Kind.GAUGE else "")

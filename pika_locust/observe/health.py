@@ -1,0 +1,49 @@
+"""The target's health page, asked while the load runs: what a load balancer in front of it would see."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """One probe: whether it was answered 2xx, its round trip, and whether a sandbox answered."""
+
+    ok: bool
+    latency_us: int
+    sandbox: str | None
+
+
+class HealthProbe:
+    """Asks a health page; a connection is kept between probes."""
+
+    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def poll(self) -> HealthAnswer:
+        """Probe once."""
+        began_ns = time.monotonic_ns()
+        try:
+            answer = self._session.get(self._url, timeout=self._timeout_s)
+        except requests.RequestException:
+            return HealthAnswer(False, (time.monotonic_ns() - began_ns) // 1000, None)
+        latency_us = (time.monotonic_ns() - began_ns) // 1000
+        return HealthAnswer(answer.ok, latency_us, answer.headers.get("X-Pika-Sandbox"))
+
+
+def get_json(url: str, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> Any | None:
+    """A JSON document; None when it cannot be had."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(url, timeout=timeout_s, headers=headers)
+            return answer.json() if answer.ok else None
+    except (requests.RequestException, ValueError):
+        return None

@@ -1,0 +1,7 @@
+"""What becomes of a finished Report: the summary file, the console, the progress line. Nothing here judges."""
+
+from __future__ import annotations
+
+from pika_locust.outputs import console, humanise, progress, redact, summary
+
+__all__ = ["console", "humanise", "progress", "redact", "summary"]

@@ -1,0 +1,210 @@
+"""The summary JSON: one object per test, whose schema is a promise to whoever reads it.
+
+Fields may be added; none is renamed or taken away without a new `schema` number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+from pika_locust.judge.report import Report, ThresholdResult, WorkerReport, WorstWindow
+from pika_locust.outputs import redact
+
+SCHEMA = 1
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """The report as JSON can carry it: fixed order of keys, null for what is not a finite number, no secrets."""
+    load, generator = report.load, report.generator
+    fields = {
+        "schema": SCHEMA,
+        "run_id": report.run_id,
+        "scenario": report.scenario,
+        "verdict": report.verdict,
+        "exit_code": int(report.exit_code),
+        "reasons": [{"code": r.code, "subject": r.subject, "text": r.text} for r in report.reasons],
+        "seed": report.seed,
+        "command": report.command,
+        "versions": report.versions,
+        "target": report.target,
+        "sandbox": report.sandbox,
+        "started_at": report.started_at,
+        "duration_s": report.duration_s,
+        "load": {
+            "users_peak": load.users_peak,
+            "iterations": load.iterations,
+            "dropped_iterations": load.dropped_iterations,
+            "workers": load.workers,
+            "workers_lost": load.workers_lost,
+            "complete": load.complete,
+            "profile": load.profile,
+            "planned_s": load.planned_s,
+            "stages": load.stages,
+        },
+        "thresholds": [_threshold(result) for result in report.thresholds],
+        "metrics": {name: report.metrics[name] for name in sorted(report.metrics)},
+        "distributions": {name: _distribution(report.distributions[name]) for name in sorted(report.distributions)},
+        "checks": [{"name": c.name, "passes": c.passes, "fails": c.fails} for c in report.checks],
+        "audits": [
+            {
+                "name": a.name,
+                "status": a.status,
+                "expected": a.expected,
+                "actual": a.actual,
+                "unanswered": a.unanswered,
+                "detail": a.detail,
+            }
+            for a in report.audits
+        ],
+        "workers": [_worker(worker) for worker in report.workers],
+        "errors": [{"name": e.name, "error": e.error, "count": e.count} for e in report.errors],
+        "generator": {
+            "lag_ms": generator.lag_ms,
+            "cpu_percent_max": generator.cpu_percent_max,
+            "rss_mb_max": generator.rss_mb_max,
+        },
+        "resolving_power": report.resolving_power,
+        "notes": report.notes,
+    }
+    return {name: _plain(value) for name, value in fields.items()}
+
+
+def write(report: Report, path: str) -> str | None:
+    """Write the summary to `path`, whole or not at all; returns what went wrong as a sentence, or None.
+
+    Directories are made. A reader never sees half a file, and after a failure an earlier one is still there. A path
+    that is no file (`/dev/stdout`, a pipe) is written to as it is.
+    """
+    data = json.dumps(to_dict(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # lone surrogates (odd bytes of a command line) become \udcXX, which is JSON's own escape for them
+    encoded = data.encode("utf-8", "backslashreplace")
+    try:
+        if _is_stream(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+            try:
+                _write_all(descriptor, encoded)
+            finally:
+                os.close(descriptor)
+        else:
+            _replace(os.path.realpath(path), encoded)
+    except (OSError, ValueError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        return f"The summary could not be written to {path!r}: {why}."
+    return None
+
+
+def numbered(path: str, n: int) -> str:
+    """The path for the n-th test of one process, counted from 1: `a.json`, `a-2.json`, `a-3.json`."""
+    if n < 1:
+        raise ValueError(f"tests are counted from 1, not {n}")
+    if n == 1 or _is_stream(path):
+        return path
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}-{n}{suffix}"
+
+
+def _threshold(result: ThresholdResult) -> dict[str, Any]:
+    return {
+        "metric": result.metric,
+        "expression": result.expression,
+        "value": result.value,
+        "samples": result.samples,
+        "status": result.status,
+        "interval": result.interval,
+        "conclusive": result.conclusive,
+        "worst_window": None if result.worst_window is None else _window(result.worst_window),
+        "grade": result.grade,
+        "about": result.about,
+        "kind": result.kind,
+        "unit": result.unit,
+        "window_s": result.window_s,
+        "abort": result.abort,
+    }
+
+
+def _window(window: WorstWindow) -> dict[str, Any]:
+    return {
+        "seconds": window.seconds,
+        "from_s": window.from_s,
+        "value": window.value,
+        "samples": window.samples,
+        "interval": window.interval,
+        "conclusive": window.conclusive,
+    }
+
+
+def _worker(worker: WorkerReport) -> dict[str, Any]:
+    return {
+        "host": worker.host,
+        "index": worker.index,
+        "lag_ms": worker.lag_ms,
+        "cpu_percent_max": worker.cpu_percent_max,
+        "rss_mb_max": worker.rss_mb_max,
+        "final": worker.final,
+        "lost_at_s": worker.lost_at_s,
+    }
+
+
+def _distribution(distribution: Mapping[str, Any]) -> dict[str, Any]:
+    buckets = distribution.get("buckets")
+    if not isinstance(buckets, Mapping):
+        return dict(distribution)
+    return {**distribution, "buckets": {str(i): buckets[i] for i in sorted(buckets, key=int)}}
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON knows."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {redact.text(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return [_plain(item) for item in sorted(value, key=str)]
+    return redact.text(str(value))
+
+
+def _is_stream(path: str) -> bool:
+    # /dev/stdout may lead to a regular file; replacing that one would cut off whatever else is printed to it
+    if path in ("/dev/stdout", "/dev/stderr") or path.startswith("/dev/fd/"):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _replace(path: str, data: bytes) -> None:
+    if os.path.isdir(path):
+        raise IsADirectoryError(0, "there is a directory at that name")
+    directory = os.path.dirname(path)
+    os.makedirs(directory, exist_ok=True)
+    temporary = os.path.join(directory, f".summary-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,0 +1,1 @@
+"""Pika!: dancers in a WebSocket session, and the DJ they dance to."""

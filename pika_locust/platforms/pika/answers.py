@@ -1,0 +1,167 @@
+"""Which messages wait for their ACK, and what becomes of each: acknowledged, refused, timed out, or cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Protocol
+
+from gevent import get_hub
+
+from pika_locust.judge import Ledger
+from pika_locust.platforms.pika.messages import ack_id, parse
+from pika_locust.platforms.pika.meters import Meters
+from pika_locust.runtime.share import Share
+
+ANSWER_TIMEOUT_S = 5.0
+"""The DJ app's own figure; a later answer counts as none."""
+_SWEEP_EVERY_S = 0.25
+_LATE_KEPT = 10_000
+
+OnAnswer = Callable[[bool, str], None]
+
+
+class Owner(Protocol):
+    """Who sends: an actor that knows how many of its messages still wait."""
+
+    unanswered: int
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One message on its way. `items` are its ledger entries; `on_answer(ok, why)` hears what became of it."""
+
+    kind: str
+    owner: Owner
+    sent_ns: int
+    ledger: Ledger | None
+    items: tuple[str, ...]
+    on_answer: OnAnswer | None
+
+
+class Answers:
+    """The messages of all actors of a process that wait for an answer, in the order in which they were sent.
+
+    One table and one timer serve everybody: a timer for each message would cost more than the message.
+    """
+
+    def __init__(self, share: Share, meters: Meters) -> None:
+        self._share = share
+        self._meters = meters
+        self._prefix = f"{share.worker_index:x}."
+        self._count = 0
+        self._waiting: dict[str, Waiting] = {}
+        self._late: dict[str, Waiting] = {}
+        self._timer = get_hub().loop.timer(_SWEEP_EVERY_S, _SWEEP_EVERY_S)
+        self._timer.start(self._sweep)
+        share.on_end(self._stop)
+
+    def next_id(self) -> str:
+        """A messageId that no other message of this test has."""
+        self._count = count = self._count + 1
+        return f"{self._prefix}{count:x}"
+
+    def expect(
+        self,
+        message_id: str,
+        kind: str,
+        owner: Owner,
+        ledger: Ledger | None = None,
+        items: int = 1,
+        on_answer: OnAnswer | None = None,
+    ) -> None:
+        """A message goes out now; call this before sending it, for its answer may come at once.
+
+        `items` is how many entries of the ledger it stands for (a bulk of likes is one message).
+        """
+        booked: tuple[str, ...] = ()
+        if ledger is not None:
+            booked = (message_id,) if items == 1 else tuple(f"{message_id}/{item}" for item in range(items))
+            for item in booked:
+                ledger.sent(item)
+        owner.unanswered += 1
+        self._waiting[message_id] = Waiting(kind, owner, monotonic_ns(), ledger, booked, on_answer)
+
+    def on_ack(self, payload: bytes, at_ns: int) -> None:
+        """An ACK was read at `at_ns`."""
+        message_id = ack_id(payload)
+        waiting = self._waiting.pop(message_id, None)
+        if waiting is None:
+            self._on_late(message_id)
+            return
+        waiting.owner.unanswered -= 1
+        latency_us = (at_ns - waiting.sent_ns) // 1000
+        meters, kind, ledger = self._meters, waiting.kind, waiting.ledger
+        meters.ack_latency[kind].add(latency_us)
+        meters.message_latency.add(latency_us)
+        meters.ack_success[kind].add(True)
+        if ledger is not None:
+            for item in waiting.items:
+                ledger.acked(item)
+        if waiting.on_answer is not None:
+            waiting.on_answer(True, "")
+        self._share.request("WS", kind, latency_us / 1000, len(payload))
+
+    def on_nack(self, payload: bytes, at_ns: int) -> None:
+        """A NACK was read."""
+        message = parse(payload) or {}
+        waiting = self._waiting.pop(str(message.get("messageId")), None)
+        why = str(message.get("error", "no reason given"))
+        self._meters.nacks.tagged(error=why).add()
+        if waiting is None:
+            self._meters.late_answers.add()
+            return
+        self._meters.message_latency.add((at_ns - waiting.sent_ns) // 1000)
+        self._fail(waiting, why)
+        if waiting.ledger is not None:
+            for item in waiting.items:
+                waiting.ledger.refused(item, why)
+
+    def connection_lost(self, owner: Owner) -> None:
+        """No answer can come any more for what this actor had sent."""
+        if not owner.unanswered:
+            return
+        lost = [message_id for message_id, waiting in self._waiting.items() if waiting.owner is owner]
+        for message_id in lost:
+            waiting = self._waiting.pop(message_id)
+            self._fail(waiting, "the connection was lost before the answer")
+            if waiting.ledger is not None:
+                for item in waiting.items:
+                    waiting.ledger.uncertain(item)
+
+    def _on_late(self, message_id: str) -> None:
+        self._meters.late_answers.add()
+        waiting = self._late.pop(message_id, None)
+        if waiting is not None and waiting.ledger is not None:
+            for item in waiting.items:
+                waiting.ledger.acked(item)
+
+    def _fail(self, waiting: Waiting, why: str) -> None:
+        waiting.owner.unanswered -= 1
+        self._meters.ack_success[waiting.kind].add(False)
+        self._share.error(waiting.kind, why)
+        if waiting.on_answer is not None:
+            waiting.on_answer(False, why)
+        waited_ms = (monotonic_ns() - waiting.sent_ns) / 1e6
+        self._share.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
+
+    def _sweep(self) -> None:
+        with self._share.guarded():
+            oldest_ns = monotonic_ns() - int(ANSWER_TIMEOUT_S * 1e9)
+            while self._waiting:
+                message_id = next(iter(self._waiting))
+                waiting = self._waiting[message_id]
+                if waiting.sent_ns > oldest_ns:
+                    return
+                del self._waiting[message_id]
+                if len(self._late) < _LATE_KEPT:
+                    self._late[message_id] = waiting
+                self._fail(waiting, f"no answer within {ANSWER_TIMEOUT_S:g} s")
+                if waiting.ledger is not None:
+                    for item in waiting.items:
+                        waiting.ledger.timed_out(item)
+
+    def _stop(self) -> None:
+        self._timer.stop()
+        self._timer.close()

@@ -1,0 +1,101 @@
+"""Did every broadcast of our DJ reach every dancer who was there?
+
+A dancer who misses a broadcast cannot know it. So the DJ tells all processes of the test, past the target, what was
+broadcast and when; five seconds later each process looks which of its dancers were connected then and got it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic_ns
+from typing import Any
+
+from gevent import get_hub
+
+from pika_locust.platforms.pika.messages import Stamp
+from pika_locust.platforms.pika.meters import Meters
+from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.share import Share
+
+TOPIC = "broadcast"
+DEADLINE_S = 5.0
+LEAVING_MARGIN_NS = 2_000_000_000
+"""A broadcast so short before a dancer left is not owed: its connection may have closed on the server first."""
+
+Broadcast = tuple[str, int]
+
+
+class Delivery:
+    """Who of this process's dancers was there when, and what they got."""
+
+    def __init__(self, share: Share, meters: Meters) -> None:
+        self._share = share
+        self._meters = meters
+        self._present: dict[int, int] = {}
+        self._left: list[tuple[int, int, int]] = []
+        self._received: dict[Broadcast, set[int]] = {}
+        self._open: dict[Broadcast, int] = {}
+        self._settled: set[Broadcast] = set()
+        share.listen(TOPIC, self._on_broadcast)
+        share.on_end(self._settle_all)
+
+    def joined(self, dancer: int) -> None:
+        """A dancer is subscribed from now on."""
+        self._present[dancer] = monotonic_ns()
+
+    def left(self, dancer: int) -> None:
+        """A dancer begins to leave, or was cut off."""
+        since_ns = self._present.pop(dancer, None)
+        if since_ns is not None:
+            self._left.append((dancer, since_ns, monotonic_ns()))
+
+    def received(self, kind: str, stamp: Stamp, dancer: int, at_ns: int) -> None:
+        """A dancer got a live broadcast of our DJ."""
+        if stamp.boot == boot_id():
+            latency_us = (at_ns - stamp.sent_ns) // 1000
+            self._meters.fanout_latency[kind].add(latency_us)
+            self._meters.message_latency.add(latency_us)
+        else:
+            self._share.facts["other_clock"] = True
+        broadcast = (kind, stamp.number)
+        if broadcast in self._settled:
+            return
+        receivers = self._received.setdefault(broadcast, set())
+        if dancer in receivers:
+            self._meters.fanout_duplicates.add()
+        receivers.add(dancer)
+
+    def _on_broadcast(self, data: Mapping[str, Any]) -> None:
+        # A clock of another machine says nothing here: then the moment of hearing stands for that of sending.
+        sent_ns = data["sent_ns"] if data["boot"] == boot_id() else monotonic_ns()
+        broadcast = (data["kind"], data["number"])
+        self._open[broadcast] = sent_ns
+        timer = get_hub().loop.timer(DEADLINE_S)
+        timer.start(self._on_deadline, broadcast, timer)
+
+    def _on_deadline(self, broadcast: Broadcast, timer: Any) -> None:
+        timer.close()
+        with self._share.guarded():
+            self._settle(broadcast)
+
+    def _settle_all(self) -> None:
+        for broadcast in list(self._open):
+            self._settle(broadcast)
+
+    def _settle(self, broadcast: Broadcast) -> None:
+        sent_ns = self._open.pop(broadcast, None)
+        if sent_ns is None:
+            return
+        self._settled.add(broadcast)
+        receivers = self._received.pop(broadcast, set())
+        delivered = self._meters.fanout_delivery[broadcast[0]]
+        owed = [dancer for dancer, since_ns in self._present.items() if since_ns < sent_ns]
+        owed += [
+            dancer
+            for dancer, since_ns, left_ns in self._left
+            if since_ns < sent_ns and left_ns > sent_ns + LEAVING_MARGIN_NS
+        ]
+        for dancer in owed:
+            delivered.add(dancer in receivers)
+        forget_ns = monotonic_ns() - int(2 * DEADLINE_S * 1e9)
+        self._left = [entry for entry in self._left if entry[2] > forget_ns]

@@ -1,0 +1,28 @@
+"""What the app asks over HTTP around joining: which sessions are live, and what was played before."""
+
+from __future__ import annotations
+
+from pika_locust.platforms.pika.room import Room
+from pika_locust.wire.http import HttpClient, Timeouts
+
+_TIMEOUTS = Timeouts(total_s=10.0)
+
+
+class Lobby:
+    """The two requests of one arrival, on one connection; close it afterwards, or it stays open for the night."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._http = HttpClient(room.http_origin, timeouts=_TIMEOUTS, observer=room.on_response)
+
+    def look_in(self) -> None:
+        """The landing page's request."""
+        self._http.get("/api/sessions/active", name="sessions_active")
+
+    def read_history(self) -> None:
+        """What the app shows as already played."""
+        self._http.get(f"/api/session/{self._room.session_id}/history", name="session_history")
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._http.close()

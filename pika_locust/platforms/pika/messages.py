@@ -1,0 +1,207 @@
+"""The vocabulary of the Pika! WebSocket: what is sent, and how what comes back is told apart. Pure functions.
+
+Every text that the server sends begins with `{"type":"<TYPE>"`, so the type can be read without parsing the rest:
+nine frames of ten are broadcasts that nobody needs to look into.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PROTOCOL_VERSION = "0.3.0"
+TEMPOS = ("slower", "perfect", "faster")
+
+_TYPE_AT = len('{"type":"')
+_ACK_ID_AT = len('{"type":"ACK","messageId":"')
+_QUOTE = ord('"')
+_STAMP = re.compile(rb"LT (\d{6}) ([0-9a-f]{12}) ([0-9a-f]{8}) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What our DJ writes into a title, a question or an announcement, so that whoever receives it knows which
+    broadcast of which run it is, and when it was sent.
+
+    `sent_ns` is the monotonic clock of the machine whose boot id begins with `boot`: comparable on that machine only.
+    """
+
+    number: int
+    run_id: str
+    boot: str
+    sent_ns: int
+
+    def __str__(self) -> str:
+        return f"LT {self.number:06d} {self.run_id} {self.boot} {self.sent_ns}"
+
+
+def find_stamp(payload: bytes) -> Stamp | None:
+    """The stamp in a message of our own DJ; None in anybody else's."""
+    match = _STAMP.search(payload)
+    if match is None:
+        return None
+    return Stamp(int(match[1]), match[2].decode(), match[3].decode(), int(match[4]))
+
+
+def type_of(payload: bytes) -> bytes:
+    """The type of a message that begins as the server's do; nonsense, of no known type, for any other."""
+    return payload[_TYPE_AT : payload.find(_QUOTE, _TYPE_AT)]
+
+
+def ack_id(payload: bytes) -> str:
+    """The messageId of an ACK."""
+    return payload[_ACK_ID_AT : payload.find(_QUOTE, _ACK_ID_AT)].decode()
+
+
+def parse(payload: bytes) -> dict[str, Any] | None:
+    """A message as an object; None when it is not a JSON object."""
+    try:
+        message = json.loads(payload)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _encode(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def subscribe(session_id: str, client_id: str, message_id: str) -> bytes:
+    """Join a session as a listener."""
+    return _encode(
+        {
+            "type": "SUBSCRIBE",
+            "sessionId": session_id,
+            "clientId": client_id,
+            "version": PROTOCOL_VERSION,
+            "messageId": message_id,
+        }
+    )
+
+
+def like(session_id: str, client_id: str, track: Mapping[str, Any], message_id: str) -> bytes:
+    """Like a track."""
+    return _encode(
+        {
+            "type": "SEND_LIKE",
+            "sessionId": session_id,
+            "clientId": client_id,
+            "payload": {"track": {"title": track["title"], "artist": track["artist"]}},
+            "messageId": message_id,
+        }
+    )
+
+
+def bulk_like(session_id: str, client_id: str, tracks: list[Mapping[str, Any]], message_id: str) -> bytes:
+    """Likes that were made while there was no connection."""
+    titles = [{"title": track["title"], "artist": track["artist"]} for track in tracks]
+    return _encode(
+        {
+            "type": "SEND_BULK_LIKE",
+            "sessionId": session_id,
+            "clientId": client_id,
+            "payload": {"tracks": titles},
+            "messageId": message_id,
+        }
+    )
+
+
+def tempo(session_id: str, client_id: str, preference: str, message_id: str) -> bytes:
+    """Ask for slower or faster music."""
+    return _encode(
+        {
+            "type": "SEND_TEMPO_REQUEST",
+            "sessionId": session_id,
+            "clientId": client_id,
+            "preference": preference,
+            "messageId": message_id,
+        }
+    )
+
+
+def vote(poll_id: int, client_id: str, option: int, message_id: str) -> bytes:
+    """Vote on a poll."""
+    return _encode(
+        {
+            "type": "VOTE_ON_POLL",
+            "pollId": poll_id,
+            "optionIndex": option,
+            "clientId": client_id,
+            "messageId": message_id,
+        }
+    )
+
+
+def thank_you(session_id: str, client_id: str, message_id: str) -> bytes:
+    """Thank the DJ."""
+    return _encode(
+        {
+            "type": "SEND_REACTION",
+            "sessionId": session_id,
+            "clientId": client_id,
+            "reaction": "thank_you",
+            "messageId": message_id,
+        }
+    )
+
+
+PING = _encode({"type": "PING"})
+
+
+def register(session_id: str, dj_name: str, token: str | None, message_id: str) -> bytes:
+    """Go live as the DJ of a session; without a token, as an anonymous one."""
+    account = {"token": token} if token else {}
+    return _encode(
+        {
+            "type": "REGISTER_SESSION",
+            "sessionId": session_id,
+            "djName": dj_name,
+            **account,
+            "version": PROTOCOL_VERSION,
+            "messageId": message_id,
+        }
+    )
+
+
+def play(session_id: str, track: Mapping[str, Any], message_id: str) -> bytes:
+    """Play a track."""
+    return _encode({"type": "BROADCAST_TRACK", "sessionId": session_id, "track": track, "messageId": message_id})
+
+
+def start_poll(session_id: str, question: str, options: list[str], message_id: str) -> bytes:
+    """Ask the room; the poll runs until it is ended."""
+    return _encode(
+        {
+            "type": "START_POLL",
+            "sessionId": session_id,
+            "question": question,
+            "options": options,
+            "messageId": message_id,
+        }
+    )
+
+
+def end_poll(poll_id: int, message_id: str) -> bytes:
+    """End a poll."""
+    return _encode({"type": "END_POLL", "pollId": poll_id, "messageId": message_id})
+
+
+def announce(session_id: str, text: str, message_id: str) -> bytes:
+    """Say something to the room, for a minute."""
+    return _encode(
+        {
+            "type": "SEND_ANNOUNCEMENT",
+            "sessionId": session_id,
+            "message": text,
+            "durationSeconds": 60,
+            "messageId": message_id,
+        }
+    )
+
+
+def end_session(session_id: str, message_id: str) -> bytes:
+    """End the night."""
+    return _encode({"type": "END_SESSION", "sessionId": session_id, "messageId": message_id})

@@ -1,0 +1,114 @@
+"""The dancers' night as data: load, thresholds, settings, audits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pika_locust.judge import Band, Threshold
+from pika_locust.load.plan import LoadProfile
+from pika_locust.load.stages import parse_stages
+from pika_locust.platforms.pika.audits import LEDGERS, audit
+from pika_locust.platforms.pika.meters import METRICS
+from pika_locust.platforms.pika.target import socket_url
+from pika_locust.scenario import Scenario
+from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
+
+TRACK_EVERY_LEAST_S = 5.0
+
+SETTINGS = (
+    Setting("WS_URL", url("ws", "wss"), None, "the target's WebSocket, such as ws://127.0.0.1:3001/ws"),
+    Setting("SESSION_ID", sized(8, 64), "load-test-session", "the session that the DJ opens and the dancers join"),
+    Setting("TRACK_EVERY", duration, None, "time between tracks; default a sixth of the planned time, 5.2 s to 20 s"),
+    Setting("PIKA_DJ", one_of("own", "external"), "own", "external: somebody else plays, this test only dances"),
+    Setting("PIKA_DJ_TOKEN", text, None, "a DJ account's token; without it the session is anonymous", secret=True),
+)
+
+_PROFILES = (
+    ("standard", "2m:100,8m:100,1m:0", "an ordinary evening"),
+    ("big", "5m:300,15m:300,2m:0", "a full house"),
+    ("stress", "5m:500,10m:500,2m:0", "more than the room was built for"),
+    ("spike", "1m:100,30s:100,1m:0", "everybody comes through the door at once"),
+)
+
+_HONEST = {
+    "fanout_latency": "p(95)<1000",
+    "fanout_delivery": "rate>0.999",
+    "ack_success": "rate>0.99",
+    "ws_session_live": "rate>0.99",
+}
+_ABOUT = {
+    "fanout_latency": "tracks, polls and announcements reach the floor within a second",
+    "fanout_delivery": "whatever the DJ broadcasts reaches everybody who is there",
+    "ack_success": "likes, votes and thanks are acknowledged within 5 s",
+    "ws_session_live": "the session was live for as long as a dancer stayed",
+}
+
+
+def _suite(success: str, latency: str | None, memory_mb: int) -> tuple[Threshold, ...]:
+    """The suite's own limits, and those that its README names but never checked."""
+    limits = [
+        Threshold.of("ws_connection_success", f"rate>{success}"),
+        Threshold.of(
+            "ws_connection_kept", {"threshold": f"rate>{success}", "about": "connections end when we end them"}
+        ),
+        Threshold.of(
+            "target_memory_mb",
+            {
+                "threshold": f"value<{memory_mb}",
+                "optional": True,
+                "about": "seen where the target's process runs on this machine",
+            },
+        ),
+    ]
+    if latency is not None:
+        limits.insert(0, Threshold.of("ws_message_latency", latency))
+    return tuple(limits)
+
+
+def _unobservable(settings: Settings) -> frozenset[str]:
+    """Only our own DJ stamps what it broadcasts; of another one nobody knows when it was sent, or to whom."""
+    return frozenset({"fanout_latency", "fanout_delivery"}) if settings["PIKA_DJ"] == "external" else frozenset()
+
+
+def _supporters(settings: Settings) -> Sequence[str]:
+    return ("pika_locust.platforms.pika.dj:Dj",) if settings["PIKA_DJ"] == "own" else ()
+
+
+def _check(settings: Settings, planned_s: float | None) -> Iterable[str]:
+    every_s = settings["TRACK_EVERY"]
+    if every_s is not None and every_s < TRACK_EVERY_LEAST_S:
+        yield f"TRACK_EVERY={every_s:g}s: the server takes a track every {TRACK_EVERY_LEAST_S:g} s at most"
+
+
+DANCERS = Scenario(
+    name="dancers",
+    platform="pika",
+    about="A DJ plays; dancers listen, like, vote and thank over WebSocket",
+    primary="pika_locust.platforms.pika.dancer:Dancer",
+    supporters=_supporters,
+    normalise_target=socket_url,
+    target_settings=("WS_URL",),
+    profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
+    metrics=METRICS,
+    thresholds=tuple(
+        Threshold.of(name, {"threshold": limit, "about": _ABOUT[name]}) for name, limit in _HONEST.items()
+    ),
+    profile_thresholds={
+        "standard": _suite("0.99", "p(95)<500", 512),
+        "spike": _suite("0.99", "p(95)<500", 512),
+        "big": _suite("0.95", "p(95)<1000", 1024),
+        "stress": _suite("0.90", None, 1024),
+    },
+    unobservable=_unobservable,
+    bands=(
+        Band("ws_message_latency", "p(95)", healthy="<500", warning="<1000"),
+        Band("ws_connection_success", "rate", healthy=">0.99", warning=">0.95"),
+    ),
+    settings=SETTINGS,
+    check_settings=_check,
+    audit=audit,
+    ledgers=LEDGERS,
+    production_hosts=("api.pika.stream", "pika.stream"),
+)
+
+SCENARIOS = (DANCERS,)

@@ -1,0 +1,1 @@
+"""The Locust side: users, the shape that drives them, the messages between processes, and when to judge."""

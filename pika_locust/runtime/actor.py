@@ -1,0 +1,99 @@
+"""The base of all virtual users."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar, Literal
+
+import gevent
+from gevent.event import Event
+from locust import User, constant, task
+from locust.exception import StopUser
+
+from pika_locust.runtime.share import Share
+
+SHARE_WAIT_S = 10.0
+
+
+class Actor(User):
+    """A Locust user that measures with `self.share` and ends when it is asked to.
+
+    Subclasses implement `act`, one iteration. An iteration that waits for something open-ended waits on
+    `self.released` and then finishes in its own way; all others are simply not started again.
+    """
+
+    abstract = True
+    wait_time = constant(0)
+
+    role: ClassVar[Literal["primary", "supporter"]] = "primary"
+    """The load plan sets how many primary actors there are; each supporter class comes on top, once in the test."""
+
+    share: Share
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.released = Event()
+        """Set when the user is to finish: the load goes down, or the test ends."""
+
+    def on_start(self) -> None:
+        share = self.environment.pika_locust.wait_for_share(SHARE_WAIT_S)
+        if share is None or self.role in share.draining:
+            raise StopUser
+        self.share = share
+        self.number = share.enter(self)
+        self.dice = share.dice(self.number)
+        if self.role == "primary":
+            self.released.wait(share.start_delay_s(self.number))
+            self._wait_for_supporters(share)
+        self.begin()
+
+    def _wait_for_supporters(self, share: Share) -> None:
+        with gevent.Timeout(SHARE_WAIT_S, False):
+            share.supporters_ready.wait()
+
+    def begin(self) -> None:
+        """Called once, before the first iteration: bind metrics here."""
+
+    def act(self) -> None:
+        """One iteration."""
+        raise NotImplementedError
+
+    @task
+    def iterate(self) -> None:
+        """Run one iteration and count it; not for overriding."""
+        share = self.share
+        if self.released.is_set() or self.role in share.draining:
+            raise StopUser
+        began_ns = time.monotonic_ns()
+        try:
+            self.act()
+        except StopUser:
+            raise
+        except Exception as error:
+            share.fault(error)
+            # A fault in every iteration must not become a hot loop.
+            self.released.wait(1.0)
+        else:
+            if self.role == "primary":
+                share.iterations.add()
+                share.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
+
+    def on_stop(self) -> None:
+        share = getattr(self, "share", None)
+        if share is not None:
+            share.leave(self)
+
+    def release(self) -> None:
+        """Ask the user to finish; it may take its time."""
+        self.released.set()
+
+    def cut(self) -> None:
+        """End the user at once."""
+        greenlet = self.greenlet
+        if greenlet is not None:
+            self.group.killone(greenlet, block=False)
+
+    def stop(self, force: bool = False) -> Any:
+        """Locust's way to ask (a ramp-down, the end)."""
+        self.release()
+        return super().stop(force)

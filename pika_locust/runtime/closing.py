@@ -1,0 +1,181 @@
+"""From what the workers reported to the frozen Report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pika_locust
+from pika_locust.judge import (
+    AuditResult,
+    CheckResult,
+    ErrorCount,
+    GeneratorReport,
+    Grade,
+    LoadReport,
+    Panel,
+    Reason,
+    Report,
+    WorkerReport,
+    decide,
+    resolving_power,
+)
+from pika_locust.load.plan import LoadPlan
+from pika_locust.measure import (
+    CounterValue,
+    GaugeValue,
+    Histogram,
+    RateValue,
+    Snapshot,
+    distributions,
+    results,
+)
+from pika_locust.runtime.collector import Collector
+from pika_locust.scenario import Scenario
+
+LAG = "generator_lag_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What identifies a run, known before it ends."""
+
+    run_id: str
+    seed: int | None
+    command: str
+    target: str
+    sandbox: bool
+    started_at: str
+
+
+def make_report(
+    *,
+    scenario: Scenario,
+    facts: RunFacts,
+    plan: LoadPlan,
+    panel: Panel,
+    collector: Collector,
+    snapshot: Snapshot,
+    audits: Sequence[AuditResult],
+    happened: Sequence[Reason],
+    notes: Sequence[str],
+    duration_s: float,
+    strict: bool,
+    fail_on: Grade | None,
+) -> Report:
+    """Judge everything that was measured."""
+    workers = tuple(
+        WorkerReport(
+            host=record.host or record.worker,
+            index=record.index,
+            final=record.final,
+            lag_ms=_lag_ms(record.snapshot),
+            cpu_percent_max=record.cpu_percent_max,
+            rss_mb_max=record.rss_mb_max,
+            lost_at_s=None if record.final else record.lost_at_s,
+        )
+        for record in collector.records()
+    )
+    missing = collector.missing
+    load = LoadReport(
+        users_peak=_users_peak(snapshot),
+        iterations=_count(snapshot, "iterations"),
+        dropped_iterations=_count(snapshot, "dropped_iterations"),
+        workers=len(workers),
+        workers_lost=len(missing),
+        complete=not missing,
+        profile=plan.name,
+        planned_s=plan.duration_s,
+        stages=tuple({"duration_s": stage.duration_s, "target": stage.target} for stage in plan.stages),
+    )
+    generator = GeneratorReport(
+        lag_ms=_lag_ms(snapshot),
+        cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
+        rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
+    )
+    thresholds = panel.results(snapshot, duration_s)
+    decision = decide(
+        thresholds=thresholds,
+        audits=audits,
+        load=load,
+        workers=workers,
+        generator=generator,
+        happened=[*happened, *(Reason("internal", "exception", fault) for fault in dict.fromkeys(collector.faults()))],
+        strict=strict,
+        fail_on=fail_on,
+        paced=scenario.thinks,
+    )
+    return Report(
+        run_id=facts.run_id,
+        scenario=scenario.name,
+        verdict=decision.verdict,
+        exit_code=int(decision.exit_code),
+        reasons=decision.reasons,
+        seed=facts.seed,
+        command=facts.command,
+        versions=versions(),
+        target=facts.target,
+        sandbox=facts.sandbox,
+        started_at=facts.started_at,
+        duration_s=duration_s,
+        load=load,
+        thresholds=thresholds,
+        metrics=results(snapshot, duration_s),
+        distributions=distributions(snapshot),
+        checks=_checks(snapshot),
+        audits=tuple(audits),
+        workers=workers,
+        errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
+        generator=generator,
+        resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
+        notes=(*notes, *decision.notes, *_series_note(snapshot)),
+    )
+
+
+def versions() -> dict[str, str]:
+    """What made the report."""
+    return {
+        "pika_locust": pika_locust.__version__,
+        "locust": version("locust"),
+        "python": platform.python_version(),
+    }
+
+
+def _lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
+    lag = snapshot.select(LAG) if snapshot is not None else None
+    if not isinstance(lag, Histogram) or not lag.samples:
+        return {}
+    quantiles = {"med": 0.5, "p(95)": 0.95, "p(99)": 0.99, "max": 1.0}
+    return {name: lag.quantile(q) / 1000 for name, q in quantiles.items()}
+
+
+def _highest(values: Any) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _count(snapshot: Snapshot, name: str) -> int:
+    value = snapshot.select(name)
+    return int(value.count) if isinstance(value, CounterValue) else 0
+
+
+def _users_peak(snapshot: Snapshot) -> int:
+    users = snapshot.select("vus")
+    return int(users.max or 0) if isinstance(users, GaugeValue) else 0
+
+
+def _checks(snapshot: Snapshot) -> tuple[CheckResult, ...]:
+    found = []
+    for (name, tags), value in snapshot.series.items():
+        check = dict(tags).get("check")
+        if name == "checks" and check is not None and isinstance(value, RateValue):
+            found.append(CheckResult(check, value.passes, value.fails))
+    return tuple(sorted(found, key=lambda check: check.name))
+
+
+def _series_note(snapshot: Snapshot) -> tuple[str, ...]:
+    if not snapshot.series_refused:
+        return ()
+    return (f"{snapshot.series_refused:,} tagged series were refused beyond the limit and counted as series:other",)

@@ -1,0 +1,105 @@
+"""What the workers of a test have reported, newest of each, and who is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pika_locust.judge import Ledger
+from pika_locust.judge.ledger import fold as fold_ledgers
+from pika_locust.measure import Snapshot
+from pika_locust.measure.snapshot import fold as fold_snapshots
+
+
+@dataclass(slots=True)
+class WorkerRecord:
+    """One worker's newest report."""
+
+    worker: str
+    host: str = ""
+    index: int = 0
+    pid: int = 0
+    sequence: int = 0
+    seen_at_s: float = 0.0
+    final: bool = False
+    lost_at_s: float | None = None
+    cpu_percent_max: float | None = None
+    rss_mb_max: float | None = None
+    snapshot: Snapshot | None = None
+    ledgers: tuple[Ledger, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    errors: tuple[tuple[str, str, int], ...] = ()
+    faults: tuple[str, ...] = ()
+    drained: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return f"worker {self.index} ({self.host}, pid {self.pid})" if self.pid else f"worker {self.worker}"
+
+
+class Collector:
+    """The newest report of every worker that takes part; folding them can be repeated at any time."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.workers: dict[str, WorkerRecord] = {}
+
+    def expect(self, worker: str, index: int) -> WorkerRecord:
+        """A worker takes part from now on."""
+        return self.workers.setdefault(worker, WorkerRecord(worker, index=index))
+
+    def take(self, report: Mapping[str, Any], at_s: float) -> None:
+        """Keep a report in place of the worker's earlier ones; reports of other tests and late ones are dropped."""
+        if report["run_id"] != self.run_id:
+            return
+        record = self.expect(report["worker"], report["index"])
+        if report["sequence"] <= record.sequence:
+            return
+        record.sequence = report["sequence"]
+        record.host, record.index, record.pid = report["host"], report["index"], report["pid"]
+        record.seen_at_s = at_s
+        record.final = report["final"]
+        record.cpu_percent_max, record.rss_mb_max = report["cpu_percent_max"], report["rss_mb_max"]
+        record.snapshot = Snapshot.from_wire(report["metrics"])
+        record.ledgers = tuple(Ledger.from_wire(wire) for wire in report["ledgers"])
+        record.facts = report["facts"]
+        record.errors = tuple((name, error, count) for name, error, count in report["errors"])
+        record.faults = tuple(report["faults"])
+
+    @property
+    def missing(self) -> list[WorkerRecord]:
+        """Workers whose final report is not there."""
+        return [record for record in self._by_index() if not record.final]
+
+    def _by_index(self) -> list[WorkerRecord]:
+        return sorted(self.workers.values(), key=lambda record: record.index)
+
+    def records(self) -> Iterable[WorkerRecord]:
+        """All workers, by index."""
+        return self._by_index()
+
+    def fold(self, *more: Snapshot) -> Snapshot:
+        """Everything measured so far, of all workers and whatever else is given."""
+        snapshots = [record.snapshot for record in self._by_index() if record.snapshot is not None]
+        return fold_snapshots([*snapshots, *more])
+
+    def ledgers(self) -> dict[str, Ledger]:
+        """The ledgers of all workers, folded by name."""
+        return fold_ledgers(ledger for record in self._by_index() for ledger in record.ledgers)
+
+    def facts(self) -> dict[str, Any]:
+        """The facts of all workers; of equal names the later worker's."""
+        return {name: value for record in self._by_index() for name, value in record.facts.items()}
+
+    def errors(self) -> list[tuple[str, str, int]]:
+        """Errors of all workers, the most frequent first."""
+        total: Counter[tuple[str, str]] = Counter()
+        for record in self._by_index():
+            for name, error, count in record.errors:
+                total[name, error] += count
+        return [(name, error, count) for (name, error), count in total.most_common()]
+
+    def faults(self) -> list[str]:
+        """This project's own faults, of all workers."""
+        return [fault for record in self._by_index() for fault in record.faults]

@@ -1,0 +1,337 @@
+"""The side of a test that leads: in the master, and in the one process of a local run.
+
+It owns the load plan and the clock, knows who takes part, drains them at the end, whichever way that comes, and has
+the verdict made. The way out is always the same: Locust's `test_stopping` (or `quitting`, when the process was told to
+end) -> `finish` -> drain primaries, then supporters -> audits -> report.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import gevent
+from gevent.event import Event
+
+from pika_locust.judge import AuditResult, Panel, Reason, Report, describe
+from pika_locust.runtime import messages
+from pika_locust.runtime.closing import RunFacts, make_report
+from pika_locust.runtime.collector import Collector, WorkerRecord
+from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.progress import ProgressPrinter
+from pika_locust.runtime.share import Begin
+from pika_locust.runtime.target import TargetWatch
+from pika_locust.runtime.worker import ROLES, SUPPORTER_DRAIN_S, begin_message
+from pika_locust.scenario import AuditContext, Scenario
+
+logger = logging.getLogger(__name__)
+
+Cause = Literal["end", "abort", "user", "signal"]
+
+DRAIN_GRACE_S = 10.0
+"""Beyond the workers' own time-outs, before one that says nothing is given up."""
+
+
+@dataclass(slots=True)
+class Test:
+    """One test, from its first user to its report."""
+
+    options: RunOptions
+    facts: RunFacts
+    collector: Collector
+    panel: Panel
+    watch: TargetWatch
+    began_s: float
+    supporters: int
+    finished: Event = field(default_factory=Event)
+    finishing: bool = False
+    ended_s: float | None = None
+    judge: Any = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Engine:
+    """Leads tests, one after another."""
+
+    def __init__(
+        self,
+        environment: Any,
+        scenario: Scenario,
+        options: RunOptions,
+        command: str,
+        on_report: Callable[[Report], None],
+    ) -> None:
+        self._environment = environment
+        self._scenario = scenario
+        self._options = options
+        self._command = command
+        self._on_report = on_report
+        self._runner: Any = None
+        self._prepared = options
+        self._prepared_s = 0.0
+        self._last_tick: tuple[int, float] | None = None
+        self._test: Test | None = None
+        self._cause: Cause | None = None
+        self.signalled: str | None = None
+        """The signal that asked this process to end, if one did."""
+        self.reports: list[Report] = []
+
+    def attach(self, runner: Any, from_web_form: Callable[[], RunOptions] | None) -> None:
+        """Listen to the workers. `from_web_form` gives the options of the next test where a web page starts them."""
+        self._runner = runner
+        self._from_web_form = from_web_form
+        runner.register_message(messages.HELLO, self._on_hello)
+        runner.register_message(messages.REPORT, self._on_report_message)
+        runner.register_message(messages.DRAINED, self._on_drained)
+        runner.register_message(messages.TELL, self._on_tell)
+
+    # The load
+
+    def prepare(self) -> None:
+        """A test is about to start; Locust calls this once or twice before its first user."""
+        self._prepared_s = time.monotonic()
+        if self._test is not None:
+            self._test.began_s = self._prepared_s
+            return
+        self._cause = None
+        self._last_tick = None
+        self._prepared = self._options
+        if self._from_web_form is not None:
+            self._prepared = self._from_web_form()
+
+    def tick(self) -> tuple[int, float] | None:
+        """Total users wanted now, supporters included; None at the end of the plan."""
+        if self._test is not None and self._test.finishing:
+            return self._last_tick
+        supporters = len(self._scenario.supporters(self._prepared.settings))
+        primaries = self._prepared.plan.users_at(time.monotonic() - self._prepared_s)
+        if primaries is None:
+            self._cause = self._cause or "end"
+            return None
+        total = primaries + supporters
+        before = self._last_tick[0] if self._last_tick is not None else 0
+        if self._last_tick is None or total != before:
+            self._last_tick = (total, float(max(1, abs(total - before))))
+        return self._last_tick
+
+    # Beginning
+
+    def begin(self) -> None:
+        """Locust's `test_start`: tell everybody, before the first user is spawned."""
+        options = self._prepared
+        scenario = self._scenario
+        run_id = uuid4().hex[:12]
+        target = scenario.normalise_target(self._environment.host)
+        sandbox_url = self._environment.pika_locust.sandbox_url
+        if self._test is not None:
+            raise RuntimeError("a test began while another was running")
+        is_sandbox = sandbox_url is not None and target == scenario.normalise_target(sandbox_url)
+        supporters = len(scenario.supporters(options.settings))
+        self._test = test = Test(
+            options=options,
+            facts=RunFacts(
+                run_id, options.seed, self._command, target, is_sandbox, datetime.now(UTC).isoformat(timespec="seconds")
+            ),
+            collector=Collector(run_id),
+            panel=Panel(options.thresholds, all_metrics(scenario), scenario.bands),
+            watch=TargetWatch(target, self._environment.pika_locust.sandbox_pid if is_sandbox else None),
+            began_s=self._prepared_s or time.monotonic(),
+            supporters=supporters,
+        )
+        plan = options.plan
+        self._begin_data = begin_message(
+            Begin(
+                run_id=run_id,
+                seed=options.seed,
+                target=target,
+                settings=options.settings.public(),
+                planned_s=plan.duration_s,
+                spread=plan.name != "constant" or plan.spawn_rate is not None,
+                supporters=supporters,
+                stop_timeout_s=float(self._environment.stop_timeout),
+            )
+        )
+        logger.info("Load plan: %s; seed %s; target %s", plan.describe(), options.seed, target)
+        for override in plan.overrides:
+            logger.info("Load plan: %s", override)
+        for worker, index in self._participants():
+            test.collector.expect(worker, index)
+        self._runner.send_message(messages.BEGIN, self._begin_data)
+        test.watch.start()
+        test.judge = gevent.spawn(self._judge_forever, test)
+
+    def _participants(self) -> list[tuple[str, int]]:
+        if not hasattr(self._runner, "clients"):
+            return [(self._runner.client_id, 0)]
+        return [(client.id, self._runner.get_worker_index(client.id)) for client in self._runner.clients.all]
+
+    # Messages
+
+    def _on_hello(self, environment: Any, msg: Any) -> None:
+        """A worker can take messages now; one that came late is told of the test that is running."""
+        test = self._test
+        if test is not None and not test.finishing:
+            test.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
+            self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
+
+    def _on_report_message(self, environment: Any, msg: Any) -> None:
+        if self._test is not None:
+            self._test.collector.take(msg.data, time.monotonic() - self._test.began_s)
+
+    def _on_drained(self, environment: Any, msg: Any) -> None:
+        test = self._test
+        if test is not None and msg.data["run_id"] == test.facts.run_id:
+            worker = self._runner.client_id if msg.node_id == "local" else msg.node_id
+            test.collector.expect(worker, 0).drained.add(msg.data["role"])
+
+    def _on_tell(self, environment: Any, msg: Any) -> None:
+        self._runner.send_message(messages.HEAR, msg.data)
+
+    # While it runs
+
+    def _judge_forever(self, test: Test) -> None:
+        printer = ProgressPrinter(test.options.plan)
+        next_s = time.monotonic()
+        while True:
+            next_s += messages.REPORT_EVERY_S
+            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            at_s = time.monotonic() - test.began_s
+            self._note_lost(test, at_s)
+            snapshot = test.collector.fold(test.watch.snapshot())
+            test.panel.observe(at_s, snapshot)
+            results = test.panel.results(snapshot, at_s)
+            aborting = [result for result in results if result.abort]
+            printer.show(at_s, snapshot, results)
+            if aborting and self._cause is None:
+                self._cause = "abort"
+                test.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")
+                gevent.spawn(self._stop_test)
+                return
+
+    def _stop_test(self) -> None:
+        headless = self._environment.web_ui is None
+        (self._runner.quit if headless else self._runner.stop)()
+
+    def _is_lost(self, record: WorkerRecord) -> bool:
+        if not hasattr(self._runner, "clients"):
+            return False
+        client = self._runner.clients.get(record.worker)
+        return client is None or client.state == "missing"
+
+    def _note_lost(self, test: Test, at_s: float) -> None:
+        for record in test.collector.records():
+            lost = not record.final and self._is_lost(record)
+            if lost and record.lost_at_s is None:
+                record.lost_at_s = at_s
+                logger.error("%s is lost; its last report was %.0f s ago", record, at_s - record.seen_at_s)
+            elif not lost:
+                record.lost_at_s = None
+
+    # The end
+
+    def finish(self, cause: Cause | None = None) -> None:
+        """Drain, audit and judge the running test, if any; a second call waits for the first."""
+        test = self._test
+        if test is None:
+            return
+        if test.finishing:
+            test.finished.wait()
+            return
+        test.finishing = True
+        self._cause = self._cause or ("signal" if self.signalled else cause) or "user"
+        try:
+            self._close(test)
+        finally:
+            self._test = None
+            test.watch.stop()
+            test.finished.set()
+
+    def _close(self, test: Test) -> None:
+        happened: list[Reason] = []
+        if test.judge is not None:
+            test.judge.kill(block=False)
+        ended_s = time.monotonic() - test.began_s
+        try:
+            self._drain(test)
+        except KeyboardInterrupt:
+            logger.warning("Interrupted again: not waiting for users to finish")
+            self.signalled = self.signalled or "SIGINT"
+            for role in ROLES:
+                self._send_drain(role, 0.0)
+        duration_s = time.monotonic() - test.began_s
+        self._note_lost(test, duration_s)
+        snapshot = test.collector.fold(test.watch.snapshot())
+        test.panel.observe(duration_s, snapshot)
+        happened += self._stopped_reasons(test, ended_s)
+        try:
+            audits = self._audit(test)
+        except Exception as error:
+            logger.exception("The audit failed")
+            audits = []
+            happened.append(Reason("internal", "audit", f"the audit itself failed: {type(error).__name__}: {error}"))
+        happened += [
+            Reason("internal", "exception", exception["msg"]) for exception in self._runner.exceptions.values()
+        ]
+        report = make_report(
+            scenario=self._scenario,
+            facts=test.facts,
+            plan=test.options.plan,
+            panel=test.panel,
+            collector=test.collector,
+            snapshot=snapshot,
+            audits=audits,
+            happened=happened,
+            notes=test.notes,
+            duration_s=duration_s,
+            strict=test.options.strict,
+            fail_on=test.options.fail_on,
+        )
+        self.reports.append(report)
+        self._on_report(report)
+
+    def _stopped_reasons(self, test: Test, ended_s: float) -> list[Reason]:
+        planned_s = test.options.plan.duration_s
+        when = f"after {ended_s:.0f} s" + (f" of {planned_s:.0f} s" if planned_s is not None else "")
+        if self._cause == "signal":
+            return [Reason("stopped", self.signalled or "signal", f"stopped by {self.signalled or 'a signal'} {when}")]
+        if self._cause == "user" and self._environment.web_ui is not None:
+            test.notes.append(f"stopped in the web page {when}")
+        elif self._cause == "user":
+            return [Reason("stopped", "locust", f"Locust ended the test {when}, for a reason that its log tells")]
+        return []
+
+    def _send_drain(self, role: str, timeout_s: float) -> None:
+        self._runner.send_message(messages.DRAIN, {"role": role, "timeout_s": timeout_s})
+
+    def _drain(self, test: Test) -> None:
+        for role in ROLES:
+            timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
+            deadline_s = time.monotonic() + timeout_s + DRAIN_GRACE_S
+            self._send_drain(role, timeout_s)
+            while time.monotonic() < deadline_s:
+                waiting = [
+                    record
+                    for record in test.collector.records()
+                    if role not in record.drained and not self._is_lost(record)
+                ]
+                if not waiting:
+                    break
+                gevent.sleep(0.05)
+
+    def _audit(self, test: Test) -> Sequence[AuditResult]:
+        if self._scenario.audit is None:
+            return []
+        return self._scenario.audit(
+            AuditContext(
+                target=test.facts.target,
+                settings=test.options.settings,
+                ledgers=test.collector.ledgers(),
+                facts={**test.collector.facts(), "run_id": test.facts.run_id},
+                sandbox_state=test.watch.sandbox_state(),
+            )
+        )

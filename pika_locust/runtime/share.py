@@ -1,0 +1,226 @@
+"""One process's share of one test: its users, and what they measured."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import gevent
+from gevent.event import Event
+
+from pika_locust.judge import Ledger
+from pika_locust.load.dice import Dice
+from pika_locust.measure import Rate, Registry
+from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
+from pika_locust.scenario import Scenario
+from pika_locust.settings import Settings
+
+if TYPE_CHECKING:
+    from pika_locust.runtime.actor import Actor
+
+logger = logging.getLogger(__name__)
+
+MAX_ERRORS = 200
+MAX_FAULTS = 20
+# The fractional part of multiples of the golden ratio spreads any number of users evenly over a second.
+_GOLDEN = 0.6180339887498949
+
+Listener = Callable[[Mapping[str, Any]], None]
+Shared = TypeVar("Shared")
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """What a process must know to take part in a test; sent by the master, so without secrets."""
+
+    run_id: str
+    seed: int
+    target: str
+    settings: Mapping[str, Any]
+    planned_s: float | None
+    spread: bool
+    """Whether users that Locust starts together, once a second, are to be spread over that second."""
+    supporters: int
+    stop_timeout_s: float
+
+
+class Share:
+    """What the actors of this process share: metrics, ledgers, facts, and news from the other processes."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        scenario: Scenario,
+        settings: Settings,
+        worker_index: int,
+        tell_all: Callable[[str, Mapping[str, Any]], None],
+        request_event: Any,
+    ) -> None:
+        self.begin = begin
+        self.scenario = scenario
+        self.settings = settings
+        self.worker_index = worker_index
+        self.metrics = Registry((*BASE_METRICS, *TARGET_METRICS, *scenario.metrics))
+        self.ledgers = {name: Ledger(name) for name in scenario.ledgers}
+        self.facts: dict[str, Any] = {}
+        """Small plain values for the audits; of two processes that set the same name, the later worker's stays."""
+        self.errors: dict[tuple[str, str], int] = {}
+        self.faults: list[str] = []
+        self.draining: set[str] = set()
+        """Roles whose users are to finish: they start nothing new."""
+        self.supporters_ready = Event()
+        if not begin.supporters:
+            self.supporters_ready.set()
+        self._actors: dict[str, dict[Actor, None]] = {"primary": {}, "supporter": {}}
+        self._numbers = 0
+        self._tell_all = tell_all
+        self._listeners: dict[str, list[Listener]] = {}
+        self._checks: dict[str, Rate] = {}
+        self._shared: dict[Any, Any] = {}
+        self._at_end: list[Callable[[], None]] = []
+        self._request_event = request_event
+        self._vus = self.metrics.gauge("vus")
+        self._vus_max = self.metrics.gauge("vus_max")
+        self._cut = self.metrics.counter("iterations_cut")
+        self.iterations = self.metrics.counter("iterations")
+        self.iteration_duration = self.metrics.trend("iteration_duration")
+
+    # Users
+
+    def enter(self, actor: Actor) -> int:
+        """Take in a new user; gives its number in this process."""
+        number = self._numbers
+        self._numbers += 1
+        self._actors[actor.role][actor] = None
+        if actor.role == "primary":
+            self._vus.add(1)
+            self._vus_max.set(len(self._actors["primary"]))
+        return number
+
+    def leave(self, actor: Actor) -> None:
+        """A user has ended."""
+        if actor in self._actors[actor.role]:
+            del self._actors[actor.role][actor]
+            if actor.role == "primary":
+                self._vus.add(-1)
+
+    def actors(self, role: str) -> list[Actor]:
+        """The users of a role that are there now."""
+        return list(self._actors[role])
+
+    def dice(self, number: int) -> Dice:
+        """The random numbers of a user: the same for the same seed, worker and number."""
+        return Dice(self.begin.seed, self.worker_index, number)
+
+    def start_delay_s(self, number: int) -> float:
+        """Seconds a new user waits before it acts, so that a ramp is a line and not a staircase."""
+        return number * _GOLDEN % 1.0 if self.begin.spread else 0.0
+
+    def drain(self, role: str, timeout_s: float) -> None:
+        """Let every user of a role finish what it does and end; after `timeout_s` the rest are killed, and counted."""
+        self.draining.add(role)
+        deadline_s = time.monotonic() + timeout_s
+        for actor in self.actors(role):
+            actor.release()
+        while self._actors[role] and time.monotonic() < deadline_s:
+            gevent.sleep(0.02)
+        left = self.actors(role)
+        if left:
+            self._cut.add(len(left))
+            self.error(role, f"cut off {timeout_s:g} s after the end")
+        for actor in left:
+            actor.cut()
+        gevent.sleep(0)
+
+    def end(self) -> None:
+        """All users have ended: let whatever watched them settle its accounts."""
+        while self._at_end:
+            with self.guarded():
+                self._at_end.pop()()
+
+    # What is measured
+
+    def check(self, name: str, ok: bool) -> None:
+        """k6's check: counted by name, deciding nothing by itself."""
+        rate = self._checks.get(name)
+        if rate is None:
+            rate = self._checks[name] = self.metrics.rate("checks").tagged(check=name)
+        rate.add(ok)
+
+    def error(self, name: str, error: str) -> None:
+        """Count an error by where it happened and what it says; both should be of few kinds."""
+        key = (name, error[:200])
+        if key not in self.errors and len(self.errors) >= MAX_ERRORS:
+            key = ("other", "more kinds of errors than are kept apart")
+        self.errors[key] = self.errors.get(key, 0) + 1
+
+    def request(self, kind: str, name: str, response_time_ms: float | None, size_bytes: int, error: Any = None) -> None:
+        """Fire Locust's `request` event, for its statistics, web page and other listeners."""
+        self._request_event.fire(
+            request_type=kind,
+            name=name,
+            response_time=response_time_ms,
+            response_length=size_bytes,
+            exception=error,
+            context={},
+        )
+
+    def fault(self, error: BaseException) -> None:
+        """An exception that is not the target's doing: counted, logged with its traceback; the run ends with 107."""
+        logger.error("Unhandled in an actor:\n%s", "".join(traceback.format_exception(error)))
+        self.faults.append(f"{type(error).__name__}: {error}")
+        del self.faults[MAX_FAULTS:]
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """For callbacks of timers: what they raise is a fault of ours, and must not stop the loop's other work."""
+        try:
+            yield
+        except Exception as error:
+            self.fault(error)
+
+    # What actors share
+
+    def shared(self, make: Callable[[Share], Shared]) -> Shared:
+        """The one object of this process that `make` makes; made when it is first asked for."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        return self._shared[make]  # type: ignore[no-any-return]
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when all users have ended, before the last figures are sent."""
+        self._at_end.append(callback)
+
+    # News
+
+    def tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
+        """Tell every process of the test, this one included."""
+        self._tell_all(topic, data)
+
+    def listen(self, topic: str, listener: Listener) -> None:
+        """Call `listener` with whatever is told about `topic` from now on."""
+        self._listeners.setdefault(topic, []).append(listener)
+
+    def hear(self, topic: str, data: Mapping[str, Any]) -> None:
+        """News have arrived."""
+        if topic == "supporters_ready":
+            self.supporters_ready.set()
+        for listener in self._listeners.get(topic, ()):
+            listener(data)
+
+    def report(self, *, final: bool) -> dict[str, Any]:
+        """Everything measured so far, cumulative, as plain values for the wire."""
+        return {
+            "run_id": self.begin.run_id,
+            "final": final,
+            "metrics": self.metrics.snapshot().to_wire(),
+            "ledgers": [ledger.to_wire() for ledger in self.ledgers.values()],
+            "facts": dict(self.facts),
+            "errors": [[name, error, count] for (name, error), count in self.errors.items()],
+            "faults": list(self.faults),
+        }

@@ -1,0 +1,164 @@
+"""The side of a test that runs users: in every worker process, and in the one process of a local run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from pika_locust.runtime import messages
+from pika_locust.runtime.health import LagProbe, Vitals
+from pika_locust.runtime.share import Begin, Share
+from pika_locust.scenario import Scenario
+from pika_locust.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+ROLES = ("primary", "supporter")
+"""In the order in which they drain: those who act, then those who make it possible."""
+SUPPORTER_DRAIN_S = 15.0
+"""What supporters have to finish in."""
+
+
+class WorkerSide:
+    """Takes part in tests: begins, reports every two seconds, drains when asked, and sends its final report."""
+
+    def __init__(self, environment: Any, scenario: Scenario, settings: Settings) -> None:
+        self._environment = environment
+        self._scenario = scenario
+        self._settings = settings
+        self._runner: Any = None
+        self._sequence = 0
+        self._begun = Event()
+        self._reporter: Any = None
+        self._probe: LagProbe | None = None
+        self._vitals = Vitals()
+        self._drained: set[str] = set()
+        self.share: Share | None = None
+
+    def attach(self, runner: Any) -> None:
+        """Listen to the master. Draining runs beside the greenlet that answers heartbeats, or the worker would be
+        taken for missing."""
+        self._runner = runner
+        runner.register_message(messages.BEGIN, self._on_begin)
+        runner.register_message(messages.DRAIN, self._on_drain, concurrent=True)
+        runner.register_message(messages.HEAR, self._on_hear)
+        self._send(messages.HELLO, {})
+
+    def wait_for_share(self, timeout_s: float) -> Share | None:
+        """This process's share of the running test, as soon as it has been told of one."""
+        self._begun.wait(timeout_s)
+        return self.share
+
+    def drain_now(self) -> None:
+        """Finish here without being asked: this process is to end before the master says so."""
+        if self.share is not None and not self._drained.issuperset(ROLES):
+            for role in ROLES:
+                self._drain(role, self.share.begin.stop_timeout_s)
+
+    def _on_begin(self, environment: Any, msg: Any) -> None:
+        begin = Begin(**msg.data)
+        if self.share is not None and self.share.begin.run_id == begin.run_id:
+            return
+        self._end()
+        self._vitals = Vitals()
+        self._drained = set()
+        self.share = Share(
+            begin,
+            self._scenario,
+            self._settings.with_public(begin.settings),
+            max(0, self._runner.worker_index),
+            self._tell_all,
+            self._environment.events.request,
+        )
+        self._probe = LagProbe(self.share.metrics.trend("generator_lag_ms").add)
+        self._probe.start()
+        self._reporter = gevent.spawn(self._report_forever)
+        self._begun.set()
+
+    def _on_hear(self, environment: Any, msg: Any) -> None:
+        if self.share is not None:
+            self.share.hear(msg.data["topic"], msg.data["data"])
+
+    def _on_drain(self, environment: Any, msg: Any) -> None:
+        self._drain(msg.data["role"], msg.data["timeout_s"])
+
+    def _drain(self, role: str, timeout_s: float) -> None:
+        share = self.share
+        if share is None:
+            return
+        if role not in self._drained:
+            share.drain(role, timeout_s)
+            self._drained.add(role)
+        if role == ROLES[-1]:
+            share.end()
+            self._end()
+            self._send_report(final=True)
+            # Locust's worker sleeps for the stop time-out after a stop, though nobody is left to wait for.
+            if not self._is_local:
+                self._environment.stop_timeout = 0.0
+        self._send(messages.DRAINED, {"run_id": share.begin.run_id, "role": role})
+
+    @property
+    def _is_local(self) -> bool:
+        return hasattr(self._runner, "_local_worker_node")
+
+    def _end(self) -> None:
+        """Stop what runs beside the users."""
+        if self._reporter is not None:
+            self._reporter.kill(block=False)
+            self._reporter = None
+        if self._probe is not None:
+            self._vitals.sample(time.monotonic())
+            self._probe.stop()
+            self._probe = None
+
+    def _report_forever(self) -> None:
+        next_s = time.monotonic()
+        while True:
+            next_s += messages.REPORT_EVERY_S / 2
+            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            self._vitals.sample(time.monotonic())
+            next_s += messages.REPORT_EVERY_S / 2
+            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            self._vitals.sample(time.monotonic())
+            self._send_report(final=False)
+
+    def _send_report(self, *, final: bool) -> None:
+        assert self.share is not None
+        self._sequence += 1
+        self._send(
+            messages.REPORT,
+            {
+                "sequence": self._sequence,
+                "worker": self._runner.client_id,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "index": self.share.worker_index,
+                "cpu_percent_max": self._vitals.cpu_percent_max,
+                "rss_mb_max": self._vitals.rss_mb_max,
+                **self.share.report(final=final),
+            },
+        )
+
+    def _tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
+        self._send(messages.TELL, {"topic": topic, "data": dict(data)})
+
+    def _send(self, kind: str, data: Mapping[str, Any]) -> None:
+        try:
+            self._runner.send_message(kind, dict(data))
+        except Exception as error:
+            # Reports are cumulative: the next one makes up for a lost one, and a lost final one is noticed and named.
+            logger.warning("Could not send %s to the master: %s", kind, error)
+
+
+def begin_message(begin: Begin) -> dict[str, Any]:
+    """A Begin as plain values for the wire."""
+    return {**asdict(begin), "settings": dict(begin.settings)}

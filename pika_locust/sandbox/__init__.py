@@ -1,0 +1,11 @@
+"""The embedded target: serves the platforms' worlds on one port of the loopback interface, in a process of its own.
+
+A world is a pure state machine in its platform's folder (`world.World` is the seam); this room gives it sockets, a
+clock, faults, and the endpoints below `/__sandbox/` that audits and tests read.
+"""
+
+from __future__ import annotations
+
+from pika_locust.sandbox.process import SandboxProcess, start_sandbox
+
+__all__ = ["SandboxProcess", "start_sandbox"]

@@ -1,0 +1,156 @@
+"""Starts a sandbox as a process of its own and talks to it; works with and without gevent's monkey-patching."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from pika_locust.errors import ConfigurationError, ExitCode, SetupError
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 3.0
+CONTROL_TIMEOUT_S = 10.0
+STDERR_TAIL = 2000
+_POLL_S = 0.01
+
+
+class SandboxProcess:
+    """A running sandbox. It ends with `stop`, and by itself as soon as this process is gone."""
+
+    def __init__(self, child: subprocess.Popen[bytes], port: int, stderr: IO[bytes]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.pid = child.pid
+        self._child = child
+        self._stderr = stderr
+
+    def __enter__(self) -> SandboxProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the process ended with, or None while it runs."""
+        return self._child.poll()
+
+    def stop(self) -> None:
+        """Ends the process and waits for its end; may be called more than once."""
+        _end(self._child)
+        self._stderr.close()
+
+    def state(self) -> dict[str, Any]:
+        """What the world holds; see the platform's world."""
+        return self._call("GET", "state")
+
+    def faults(self) -> dict[str, Any]:
+        """The faults that are on."""
+        return dict(self._call("GET", "faults")["faults"])
+
+    def set_faults(self, faults: Mapping[str, Any]) -> None:
+        """Switches exactly these faults on; raises `ConfigurationError` when the sandbox refuses them."""
+        self._call("PUT", "faults", faults)
+
+    def clear_faults(self) -> None:
+        """Switches all faults off."""
+        self._call("DELETE", "faults")
+
+    def reset(self) -> None:
+        """Cuts all sockets and empties the world; faults stay."""
+        self._call("POST", "reset")
+
+    def _call(self, method: str, what: str, body: Any = None) -> dict[str, Any]:
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(f"{self.url}/__sandbox/{what}", data, method=method)
+        # no proxy of the environment may come between this process and loopback
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=CONTROL_TIMEOUT_S) as response:
+                answer: dict[str, Any] = json.load(response)
+                return answer
+        except urllib.error.HTTPError as error:
+            raise ConfigurationError(json.load(error)["error"]) from error
+
+
+def start_sandbox(
+    platforms: Iterable[str], faults: Iterable[str] = (), port: int = 0, env: Mapping[str, str] | None = None
+) -> SandboxProcess:
+    """Starts a sandbox on loopback and returns when it accepts connections.
+
+    Arguments:
+        platforms: names of the worlds to serve; one is served at `/`, several each under `/<name>`.
+        faults: switched on from the start, each `NAME[=VALUE]`.
+        port: 0 picks a free one.
+        env: the process's environment instead of this process's.
+
+    Raises `ConfigurationError` for unknown platforms or faults and `SetupError` when the process does not come up;
+    both carry what it said.
+    """
+    command = [sys.executable, "-P", "-m", "pika_locust.sandbox", "--until-stdin-closes", "--port", str(port)]
+    command += [part for name in platforms for part in ("--platform", name)]
+    command += [part for fault in faults for part in ("--fault", fault)]
+    environment = dict(os.environ if env is None else env)
+    root = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+    # the announcement comes through a file: it can be waited for with a timeout under any concurrency library
+    with tempfile.TemporaryFile() as stdout:
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
+        )
+        try:
+            announced = _announcement(child, stdout, stderr)
+        except BaseException:
+            _end(child)
+            stderr.close()
+            raise
+    return SandboxProcess(child, announced["port"], stderr)
+
+
+def _announcement(child: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> dict[str, int]:
+    give_up_at = time.monotonic() + START_TIMEOUT_S
+    while True:
+        ended = child.poll()
+        stdout.seek(0)
+        line = stdout.read()
+        if line.endswith(b"\n"):
+            announced: dict[str, int] = json.loads(line)
+            return announced
+        if ended is not None:
+            said = _tail(stderr)
+            if ended == ExitCode.CONFIG:
+                raise ConfigurationError(said.splitlines())
+            raise SetupError(f"the sandbox ended with code {ended} instead of starting: {said or 'it said nothing'}")
+        if time.monotonic() > give_up_at:
+            said = _tail(stderr) or "nothing"
+            raise SetupError(f"the sandbox did not start within {START_TIMEOUT_S:.0f} s; it said: {said}")
+        time.sleep(_POLL_S)
+
+
+def _tail(stderr: IO[bytes]) -> str:
+    stderr.seek(0)
+    return stderr.read().decode("utf-8", "replace").strip()[-STDERR_TAIL:]
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None and not child.stdin.closed:
+        child.stdin.close()
+    for insist in (None, child.terminate, child.kill):
+        if insist is not None:
+            insist()
+        try:
+            child.wait(STOP_TIMEOUT_S)
+            return
+        except subprocess.TimeoutExpired:
+            continue

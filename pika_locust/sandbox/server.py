@@ -1,0 +1,169 @@
+"""The sandbox's one port: finds the world for a path, serves its own endpoints, owns the hazards of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.sandbox.connection import Connection
+from pika_locust.sandbox.control import legal_faults, metrics_text, process_figures
+from pika_locust.sandbox.faults import Fault, FaultBoard, FaultKind, faults_from_json
+from pika_locust.sandbox.hazards import Hazards
+from pika_locust.sandbox.http import Exchange
+from pika_locust.sandbox.site import Site
+from pika_locust.sandbox.websocket import Host
+from pika_locust.sandbox.world import Answer, Platform, Request
+
+BACKLOG = 8192
+SHUTDOWN_GRACE_S = 0.5
+CONTROL = "/__sandbox/"
+
+
+class Sandbox:
+    """Serves one platform at `/`, or several each under `/<name>`, on one port of the loopback interface.
+
+    Arguments:
+        platforms: whose worlds to serve.
+        faults: switched on from the start; each must be supported by one of the platforms at least.
+        settings: environment variables for the worlds.
+    """
+
+    def __init__(self, platforms: Iterable[Platform], faults: Iterable[Fault], settings: Mapping[str, str]) -> None:
+        self._platforms = tuple(platforms)
+        self._faults = tuple(faults)
+        self._settings = settings
+        self._sites: dict[str, Site] = {}
+        self._socket_ids = itertools.count(1)
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._hazards: Hazards | None = None
+
+    async def start(self, port: int, host: str = "127.0.0.1") -> int:
+        """Listens; returns the port."""
+        loop = asyncio.get_running_loop()
+        base = time.time() - loop.time()
+
+        def clock() -> float:
+            return base + loop.time()
+
+        alone = len(self._platforms) == 1
+        for platform in self._platforms:
+            board = FaultBoard(legal_faults([platform]))
+            board.replace(fault for fault in self._faults if fault.name in platform.supports)
+            world = platform.create(board, self._settings, clock())
+            self._sites["" if alone else f"/{platform.name}"] = Site(platform, world, board, clock, loop)
+        self._hazards = Hazards(loop, [site.faults for site in self._sites.values()])
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def shut_down(self) -> None:
+        """Stops as the real servers do: a last notice, half a second, then every connection just ends."""
+        if self._server is not None:
+            self._server.close()
+        for site in self._sites.values():
+            site.shutdown()
+        await asyncio.sleep(SHUTDOWN_GRACE_S)
+        for connection in list(self._connections):
+            connection.abort()
+
+    # what connections need
+
+    def next_socket_id(self) -> int:
+        return next(self._socket_ids)
+
+    def connected(self, connection: Connection) -> None:
+        self._connections.add(connection)
+
+    def disconnected(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def route(self, request: Request) -> tuple[Host | None, Request]:
+        site, request = self._find(request)
+        if site is not None and self._hazards is not None:
+            self._hazards.client_came()
+        return site, request
+
+    def handle(self, exchange: Exchange) -> None:
+        site, request = self._find(exchange.request)
+        path = request.path
+        if path.startswith(CONTROL) or (path == "/metrics" and not (site is not None and site.platform.own_metrics)):
+            exchange.answer(self._control(site, request))
+        elif site is None:
+            exchange.answer(self._lobby(request))
+        else:
+            if path != "/health" and self._hazards is not None:
+                self._hazards.client_came()
+            site.handle(exchange, request)
+
+    # its own endpoints
+
+    def _find(self, request: Request) -> tuple[Site | None, Request]:
+        for prefix, site in self._sites.items():
+            if not prefix:
+                return site, request
+            if request.path == prefix or request.path.startswith(prefix + "/"):
+                path = request.path[len(prefix) :] or "/"
+                inner = Request(request.method, path, request.query, request.headers, request.body, request.peer)
+                return site, inner
+        return None, request
+
+    def _lobby(self, request: Request) -> Answer:
+        """Several platforms: the root only says where they are."""
+        names = [platform.name for platform in self._platforms]
+        if request.path == "/health":
+            return Answer.json({"status": "ok", "platforms": names}, headers=(("x-pika-sandbox", ",".join(names)),))
+        if request.path == "/":
+            return Answer.json({"platforms": {name: f"/{name}" for name in names}})
+        return Answer.text("404 Not Found", 404)
+
+    def _control(self, site: Site | None, request: Request) -> Answer:
+        sites = [site] if site is not None else list(self._sites.values())
+        match request.method, request.path:
+            case "GET", "/metrics" | "/__sandbox/metrics":
+                return Answer.text(metrics_text(sites))
+            case "GET", "/__sandbox/state":
+                return Answer.json(self._state(site))
+            case "GET" | "PUT" | "DELETE", "/__sandbox/faults":
+                return self._switch(sites, request)
+            case "POST", "/__sandbox/reset":
+                for one in sites:
+                    one.reset()
+                return Answer.json({"reset": [one.platform.name for one in sites]})
+        known = f"below {CONTROL} there are GET state, GET/PUT/DELETE faults, POST reset, GET metrics"
+        return Answer.json({"error": f"no {request.method} {request.path} here; {known}"}, 404)
+
+    def _state(self, site: Site | None) -> dict[str, Any]:
+        if site is not None:
+            return {**site.state(), **process_figures()}
+        return {**{one.platform.name: one.state() for one in self._sites.values()}, **process_figures()}
+
+    def _switch(self, sites: list[Site], request: Request) -> Answer:
+        legal = legal_faults(site.platform for site in sites)
+        try:
+            if request.method == "PUT":
+                faults = faults_from_json(_json(request.body), legal)
+                for site in sites:
+                    site.faults.replace(fault for fault in faults if fault.name in site.platform.supports)
+            elif request.method == "DELETE":
+                for site in sites:
+                    site.faults.replace(())
+        except ConfigurationError as error:
+            return Answer.json({"error": str(error), "legal": _usages(legal)}, 400)
+        on = {name: value for site in sites for name, value in site.faults.to_json().items()}
+        return Answer.json({"faults": on, "legal": _usages(legal)})
+
+
+def _usages(legal: Iterable[FaultKind]) -> dict[str, str]:
+    return {kind.usage: kind.about for kind in legal}
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

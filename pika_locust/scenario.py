@@ -1,0 +1,89 @@
+"""What a scenario is: a frozen value that says who acts, how much, and what must hold. It knows no platform."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pika_locust.judge import Band, Ledger, Threshold
+from pika_locust.judge.report import AuditResult
+from pika_locust.load.plan import LoadProfile
+from pika_locust.measure import Metric
+from pika_locust.settings import Setting, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AuditContext:
+    """What an audit may look at, once the load has drained.
+
+    `sandbox_state` is the sandbox's own view of what it holds, None when the target is not a sandbox.
+    """
+
+    target: str
+    settings: Settings
+    ledgers: Mapping[str, Ledger]
+    facts: Mapping[str, Any]
+    sandbox_state: Mapping[str, Any] | None
+
+
+Audit = Callable[[AuditContext], Sequence[AuditResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One load test that users can start by name.
+
+    Actors are named by reference (`package.module:Class`), so that looking at a scenario loads no socket and no
+    Locust. A failing audit or threshold decides the exit code; bands only grade.
+    """
+
+    name: str
+    platform: str
+    about: str
+    primary: str
+    """Reference of the actor whose number the load plan sets."""
+    normalise_target: Callable[[str], str]
+    """Any way to name the target (`-H`, a setting) -> the one form that the actors read. Raises ValueError."""
+    target_settings: tuple[str, ...]
+    """Settings that may name the target, the strongest first."""
+    supporters: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())
+    """References of the actors that come on top, one each in the whole test, under these settings."""
+    profiles: Mapping[str, LoadProfile] = field(default_factory=dict)
+    default_profile: str = "standard"
+    metrics: tuple[Metric, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    """What must hold whatever the load profile."""
+    profile_thresholds: Mapping[str, tuple[Threshold, ...]] = field(default_factory=dict)
+    """What must hold under one profile; under a profile without an entry, the default profile's."""
+    unobservable: Callable[[Settings], frozenset[str]] = field(default=lambda settings: frozenset())
+    """Metrics that nobody can see under these settings; their thresholds are then listed, and decide nothing."""
+    bands: tuple[Band, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    check_settings: Callable[[Settings, float | None], Iterable[str]] = field(default=lambda settings, planned_s: ())
+    """Mistakes between settings, or between a setting and the planned seconds, a sentence each."""
+    audit: Audit | None = None
+    ledgers: tuple[str, ...] = ()
+    thinks: bool = True
+    """Whether users pause between actions; then a CPU that is full makes the run's latencies the generator's own."""
+    production_hosts: tuple[str, ...] = ()
+
+    def thresholds_for(self, profile: str, settings: Settings) -> tuple[Threshold, ...]:
+        """All thresholds of a run under a profile."""
+        own = self.profile_thresholds.get(profile, self.profile_thresholds.get(self.default_profile, ()))
+        hidden = self.unobservable(settings)
+        return tuple(
+            replace(threshold, optional=True) if threshold.name in hidden else threshold
+            for threshold in (*own, *self.thresholds)
+        )
+
+    def actor_names(self, settings: Settings) -> tuple[str, ...]:
+        """References of every actor that takes part."""
+        return (self.primary, *self.supporters(settings))
+
+
+def load_reference(reference: str) -> Any:
+    """The object that `package.module:name` names."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,164 @@
+"""Environment and `.env.load-tests` -> one frozen Settings; every mistake is reported at once.
+
+A platform declares the names it reads as `Setting` values. A name can be given for one platform only
+(`PIKA_WS_URL`), which wins over the shared name (`WS_URL`); the real environment wins over the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pika_locust.load.durations import parse_duration
+
+ENV_FILE = ".env.load-tests"
+
+Parser = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One name that a scenario reads.
+
+    `parse` turns the text into a value and raises ValueError saying what would be right. An empty text counts as not
+    set. A secret's value never leaves the process that read it.
+    """
+
+    name: str
+    parse: Parser
+    default: Any
+    about: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(Mapping[str, Any]):
+    """What was read, by name; frozen. `sources` says where each value came from."""
+
+    values_by_name: Mapping[str, Any]
+    sources: Mapping[str, str]
+    secret_names: frozenset[str] = frozenset()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def public(self) -> dict[str, Any]:
+        """All values but the secrets: what may be shown, and sent to workers."""
+        return {name: value for name, value in self.values_by_name.items() if name not in self.secret_names}
+
+    def with_public(self, values: Mapping[str, Any]) -> Settings:
+        """These settings with another process's public values in place; its own secrets stay."""
+        return Settings({**self.values_by_name, **values}, self.sources, self.secret_names)
+
+
+def environment_of(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """The environment, completed by the directory's `.env.load-tests`; the environment itself is not touched."""
+    path = directory / ENV_FILE
+    if not path.is_file():
+        return dict(environ)
+    # Importing it costs 10 ms, and most runs have no such file.
+    from dotenv import dotenv_values
+
+    from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    return {**from_file, **environ}
+
+
+def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platform: str) -> tuple[Settings, list[str]]:
+    """All declared settings, and one sentence for each value that cannot be read.
+
+    A setting with a mistake has its default in the result, so that further checks can go on and report theirs as well.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    secrets = set()
+    problems = []
+    for setting in declared:
+        own_name = f"{platform.upper()}_{setting.name}"
+        candidates = (setting.name,) if setting.name.startswith(f"{platform.upper()}_") else (own_name, setting.name)
+        values[setting.name], sources[setting.name] = setting.default, "default"
+        if setting.secret:
+            secrets.add(setting.name)
+        for name in candidates:
+            given = environ.get(name, "").strip()
+            if not given:
+                continue
+            try:
+                values[setting.name], sources[setting.name] = setting.parse(given), name
+            except ValueError as error:
+                problems.append(f"{name if setting.secret else f'{name}={given}'}: {error}")
+            break
+    return Settings(values, sources, frozenset(secrets)), problems
+
+
+# Parsers
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def duration(value: str) -> float:
+    """A duration in k6's spelling, as seconds; a plain number is seconds, as the suites' own settings have it."""
+    return parse_duration(value, bare_unit="s")
+
+
+def whole(minimum: int = 0, maximum: int | None = None) -> Parser:
+    """A parser of whole numbers within bounds."""
+
+    def parse(value: str) -> int:
+        limit = f"at least {minimum}" + (f" and at most {maximum}" if maximum is not None else "")
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(f"not a whole number; it must be {limit}") from None
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError(f"it must be {limit}")
+        return number
+
+    return parse
+
+
+def one_of(*choices: str) -> Parser:
+    """A parser of one of the given words."""
+
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"it must be one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def url(*schemes: str) -> Parser:
+    """A parser of URLs with one of the given schemes and a host."""
+
+    def parse(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        # Reading the port raises ValueError for one that is not a number from 0 to 65535.
+        _ = parts.port
+        return value.rstrip("/") if parts.path in ("", "/") else value
+
+    return parse
+
+
+def sized(minimum: int, maximum: int) -> Parser:
+    """A parser of texts of so many characters."""
+
+    def parse(value: str) -> str:
+        if not minimum <= len(value) <= maximum:
+            raise ValueError(f"it must have {minimum} to {maximum} characters, it has {len(value)}")
+        return value
+
+    return parse

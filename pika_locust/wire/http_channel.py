@@ -1,0 +1,98 @@
+"""A connected socket and the ways to wait for it."""
+
+from __future__ import annotations
+
+from _socket import socket as RawSocket
+from collections.abc import Iterable
+from socket import SHUT_RDWR
+from typing import Any
+
+from gevent import get_hub, getcurrent
+from gevent.exceptions import InvalidSwitchError
+
+_READ, _WRITE = 1, 2
+
+
+def wait_for(hub: Any, watchers: Iterable[Any], seconds: float) -> Any:
+    """Block this greenlet until one of the watchers fires, and return that one, or None after `seconds`."""
+    timer = hub.loop.timer(max(0.0, seconds))
+    switch = getcurrent().switch
+    started = (timer, *watchers)
+    try:
+        for watcher in started:
+            watcher.start(switch, watcher)
+        fired = hub.switch()
+    finally:
+        for watcher in started:
+            watcher.stop()
+        timer.close()
+    if fired not in started:
+        raise InvalidSwitchError(f"woken by {fired!r} while waiting for a socket")
+    return None if fired is timer else fired
+
+
+class Channel:
+    """The raw, non-blocking socket, with one read watcher and one timer for its whole life.
+
+    gevent's own socket tries, waits and tries again, and makes objects for each wait; here the caller waits first and
+    then makes one system call. `send` and `recv` are the socket's own: they raise BlockingIOError.
+
+    Used by one greenlet at a time; `close` must be called.
+    """
+
+    __slots__ = ("_hub", "_readable", "_socket", "_switch_to_hub", "_timer", "patience_s", "recv", "send")
+
+    def __init__(self, raw: RawSocket, patience_s: float) -> None:
+        hub = get_hub()
+        self._socket = raw
+        self._hub = hub
+        self._switch_to_hub = hub.switch
+        self._readable = hub.loop.io(raw.fileno(), _READ)
+        self._timer = hub.loop.timer(patience_s)
+        self.patience_s = patience_s
+        self.send = raw.send
+        self.recv = raw.recv
+
+    def wait_readable(self) -> bool:
+        """Block until there is something to read, or the end: True; False after `patience_s`."""
+        readable = self._readable
+        timer = self._timer
+        switch = getcurrent().switch
+        readable.start(switch, readable)
+        try:
+            timer.start(switch, timer)
+            fired = self._switch_to_hub()
+        finally:
+            readable.stop()
+            timer.stop()
+        if fired is readable:
+            return True
+        if fired is timer:
+            return False
+        raise InvalidSwitchError(f"woken by {fired!r} while waiting for a socket")
+
+    def wait_readable_within(self, seconds: float) -> bool:
+        """`wait_readable` with another patience."""
+        return wait_for(self._hub, (self._readable,), seconds) is not None
+
+    def wait_writable(self, seconds: float, or_readable: bool = False) -> str:
+        """Block until more can be sent: "write"; "read" when something came first, if asked for; "" after `seconds`."""
+        writable = self._hub.loop.io(self._socket.fileno(), _WRITE)
+        try:
+            fired = wait_for(self._hub, (writable, self._readable) if or_readable else (writable,), seconds)
+        finally:
+            writable.close()
+        return "" if fired is None else "write" if fired is writable else "read"
+
+    def interrupt(self) -> None:
+        """End the connection under whoever waits for it: that greenlet reads the end. It still has to `close`."""
+        try:
+            self._socket.shutdown(SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the socket; more than once does no harm."""
+        self._readable.close()
+        self._timer.close()
+        self._socket.close()

@@ -1,0 +1,206 @@
+"""One kept connection: a request goes out, its answer comes back, and the clock is read at the edges."""
+
+from __future__ import annotations
+
+from _socket import socket as RawSocket
+from socket import MSG_PEEK
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from pika_locust.wire.http_body import decode_content
+from pika_locust.wire.http_channel import Channel
+from pika_locust.wire.http_errors import ErrorKind, TransportError
+from pika_locust.wire.http_parser import ResponseParser
+from pika_locust.wire.http_response import Headers, Response
+from pika_locust.wire.http_timeouts import Timeouts
+
+if TYPE_CHECKING:
+    # Plain connections do without OpenSSL.
+    from pika_locust.wire.http_tls import TlsLayer
+
+READ_BYTES = 65536
+
+
+class Connection(Channel):
+    """A channel that speaks HTTP.
+
+    After `exchange` the caller looks at `reusable`: when it is False, the connection must be closed.
+    """
+
+    __slots__ = ("_parser", "_patience_ns", "_timeouts", "_tls", "last_used_ns", "reusable", "unanswered")
+
+    def __init__(self, raw: RawSocket, timeouts: Timeouts, max_body_bytes: int) -> None:
+        patience_s = min(timeouts.read_s, timeouts.total_s)
+        super().__init__(raw, patience_s)
+        self._timeouts = timeouts
+        # What was lost to sending is within the timer's precision.
+        self._patience_ns = int(patience_s * 0.999e9)
+        self._parser = ResponseParser(max_body_bytes)
+        self._tls: TlsLayer | None = None
+        self.last_used_ns = 0
+        self.reusable = True
+        self.unanswered = False
+        """After a failed exchange: not a byte of an answer had come."""
+
+    def secure(self, tls: TlsLayer, seconds: float) -> tuple[int, int]:
+        """Do the TLS handshake; bytes sent and received. Raises TransportError (tls, reset, closed)."""
+        deadline = monotonic_ns() + int(seconds * 1e9)
+        sent = received = 0
+        data = b""
+        while True:
+            flight, done = tls.handshake(data)
+            sent += len(flight)
+            while flight:
+                try:
+                    flight = flight[self.send(flight) :]
+                except BlockingIOError:
+                    self.wait_writable((deadline - monotonic_ns()) / 1e9)
+                if monotonic_ns() > deadline:
+                    raise TransportError(ErrorKind.TLS, f"no handshake within {seconds:g} s")
+            if done:
+                self._tls = tls
+                return sent, received
+            if not self.wait_readable_within((deadline - monotonic_ns()) / 1e9):
+                raise TransportError(ErrorKind.TLS, f"no handshake within {seconds:g} s")
+            data = self.recv(READ_BYTES)
+            received += len(data)
+            if not data:
+                raise TransportError(ErrorKind.TLS, "closed in the middle of the handshake")
+
+    def is_clean(self) -> bool:
+        """Whether the connection, idle until now, can take a request: still open, and nothing unasked-for came."""
+        try:
+            while data := self.recv(READ_BYTES):
+                if self._tls is None or self._tls.decrypt(data) or self._tls.ended:
+                    return False
+        except BlockingIOError:
+            return True
+        except (OSError, TransportError):
+            pass
+        return False
+
+    def exchange(
+        self,
+        payload: bytes,
+        started: int,
+        ready: int,
+        bodiless: bool,
+        timeouts: Timeouts,
+        connecting_ns: int = 0,
+        tls_ns: int = 0,
+    ) -> Response:
+        """Send a request and read its answer; what fails is in the response. `bodiless`: the answer will be to HEAD.
+
+        `started`, `ready`, `connecting_ns` and `tls_ns` are what the caller knows of the request's phases.
+        A greenlet that is killed in here leaves a connection that must be closed.
+        """
+        parser = self._parser
+        tls = self._tls
+        deadline = started + timeouts.total_ns
+        usual = timeouts is self._timeouts
+        count = received = sent = first = 0
+        try:
+            if bodiless:
+                parser.bodiless = True
+            if tls is not None:
+                payload = tls.encrypt(payload)
+            try:
+                count = self.send(payload)
+            except BlockingIOError:
+                pass
+            if count != len(payload):
+                count = self._send_rest(payload, count, timeouts, deadline)
+            now = sent = monotonic_ns()
+            while True:
+                if usual and deadline - now >= self._patience_ns:
+                    in_time = self.wait_readable()
+                else:
+                    in_time = self.wait_readable_within(min(timeouts.read_s, (deadline - now) / 1e9))
+                try:
+                    data = self.recv(READ_BYTES)
+                except BlockingIOError:
+                    if in_time:
+                        continue
+                    raise _late(timeouts, monotonic_ns() >= deadline) from None
+                now = monotonic_ns()
+                received += len(data)
+                if not data:
+                    parser.feed_eof()
+                    break
+                if tls is not None:
+                    data = tls.decrypt(data)
+                    if not data:
+                        if not tls.ended:
+                            continue
+                        parser.feed_eof()
+                        break
+                if not first:
+                    first = now
+                if parser.feed(data):
+                    break
+            head = parser.head
+            content = parser.content
+            if content and b"\r\ncontent-encoding:" in head.lower():
+                content = decode_content(content, Headers(head)["content-encoding"], parser.max_body_bytes)
+        except (OSError, TransportError) as error:
+            now = monotonic_ns()
+            self.reusable = False
+            self.unanswered = not first
+            sent = sent or now
+            stamps = (started, ready, sent, first or now, now, connecting_ns, tls_ns)
+            return Response(0, b"", b"", stamps, count, received, _as_transport_error(error))
+        if not parser.keep_alive or count != len(payload) or (tls is not None and tls.ended):
+            self.reusable = False
+        self.last_used_ns = now
+        stamps = (started, ready, sent, first, now, connecting_ns, tls_ns)
+        return Response(parser.status, head, content, stamps, count, received)
+
+    def _send_rest(self, payload: bytes, count: int, timeouts: Timeouts, deadline: int) -> int:
+        """Send what the socket's buffer did not take at once; how much of the payload was sent in the end.
+
+        That is less than all when the server answers before it has read everything.
+        """
+        view = memoryview(payload)
+        give_up = min(deadline, monotonic_ns() + int(timeouts.send_s * 1e9))
+        # TLS has messages of its own, which are no answer.
+        watch_answer = self._tls is None
+        while count < len(payload):
+            event = self.wait_writable((give_up - monotonic_ns()) / 1e9, watch_answer)
+            if event == "read":
+                if not self._socket.recv(10, MSG_PEEK).startswith(b"HTTP/1.1 1"):
+                    return count
+                watch_answer = False
+                continue
+            try:
+                count += self.send(view[count:])
+            except BlockingIOError:
+                if monotonic_ns() >= give_up:
+                    raise _late_sending(timeouts, give_up == deadline) from None
+        return count
+
+    def close(self) -> None:
+        super().close()
+        self._parser.close()
+
+
+def _late(timeouts: Timeouts, in_all: bool) -> TransportError:
+    if in_all:
+        return TransportError(ErrorKind.READ_TIMEOUT, f"not finished within {timeouts.total_s:g} s in all")
+    return TransportError(ErrorKind.READ_TIMEOUT, f"nothing to read for {timeouts.read_s:g} s")
+
+
+def _late_sending(timeouts: Timeouts, in_all: bool) -> TransportError:
+    if in_all:
+        return TransportError(ErrorKind.SEND, f"not sent within {timeouts.total_s:g} s in all")
+    return TransportError(ErrorKind.SEND, f"not sent within {timeouts.send_s:g} s")
+
+
+def _as_transport_error(error: OSError | TransportError) -> TransportError:
+    """The reason as a value: without the frames of the code that found it, which would stay in memory with it."""
+    if isinstance(error, ConnectionResetError):
+        return TransportError(ErrorKind.RESET, "the connection was reset")
+    if isinstance(error, BrokenPipeError):
+        return TransportError(ErrorKind.CLOSED, "closed before the request was sent")
+    if isinstance(error, OSError):
+        return TransportError(ErrorKind.RESET, error.strerror or str(error))
+    return TransportError(error.kind, error.text)

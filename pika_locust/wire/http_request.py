@@ -1,0 +1,157 @@
+"""What is sent: one request as bytes (RFC 9112), ready for the socket."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from re import compile as pattern
+from typing import Any
+from urllib.parse import quote, urlencode
+
+Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
+Data = bytes | str | Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+_TOKEN = pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_HAVE_BODIES = frozenset(("POST", "PUT", "PATCH"))
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
+# Everything that may stand in a target as it is; what is not in here is percent-encoded.
+_TARGET_SAFE = "/?%:@!$&'()*+,;=~[]\"<>\\^`{|}"
+
+_encode_json = json_module.JSONEncoder(separators=(",", ":")).encode
+
+
+class RequestWriter:
+    """Turns requests to one target into bytes.
+
+    `headers` go with every request; those of a single request win over them. `authority` is the Host, `prefix` stands
+    before every path. The lines that never change are laid out once.
+
+    Raises ValueError for a header that cannot be written: a name that is no token, a line break in a value, or one of
+    Content-Length and Transfer-Encoding, which follow from the body.
+    """
+
+    __slots__ = ("_block", "_lines", "_typed", "prefix")
+
+    def __init__(self, authority: str, prefix: str, headers: Mapping[str, str]) -> None:
+        self.prefix = prefix
+        self._lines: dict[str, str] = {"host": f"Host: {authority}\r\n", "user-agent": "User-Agent: pika-locust\r\n"}
+        self._block = ""
+        self._typed = False
+        self.set_headers(headers)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with every request, names in lower case."""
+        return {name: line.partition(":")[2].strip() for name, line in self._lines.items()}
+
+    def set_headers(self, headers: Mapping[str, str | None]) -> None:
+        """Change what goes with every request from now on; None takes a header away."""
+        lines = dict(self._lines)
+        for name, value in headers.items():
+            if value is None:
+                lines.pop(_known(name), None)
+            else:
+                lines[_known(name)] = f"{name}: {value}\r\n"
+        _check_lines("".join(lines.values()), len(lines))
+        self._lines = lines
+        self._typed = "content-type" in lines
+        self._block = "".join(lines.values())
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        data: Data | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Head and body. `json` is written compactly; `data` is sent as it is, a mapping or pairs as a form.
+
+        `path` stands below the prefix; text that a request line cannot hold is percent-encoded, `params` are added.
+        """
+        return self.write_target(method, self.target(path, params), json, data, headers)
+
+    def target(self, path: str, params: Params | None = None) -> str:
+        """The whole request target of a path. Raises ValueError for a URL: the target's address is this writer's."""
+        if params or path[:1] != "/" or not (path.isascii() and path.isprintable()) or " " in path or "#" in path:
+            path = _written_out(path, params)
+        return self.prefix + path
+
+    def write_target(
+        self, method: str, target: str, json: Any, data: Data | None, headers: Mapping[str, str] | None
+    ) -> bytes:
+        """`write`, for a target that is complete (`target`, or where a redirect leads)."""
+        block, typed = (self._block, self._typed) if headers is None else self._with(headers)
+        if json is not None:
+            if data is not None:
+                raise ValueError("a request has one body: json or data, not both")
+            # All of it is ASCII, so its length in characters is its length in bytes.
+            text = _encode_json(json)
+            kind = "" if typed else "Content-Type: application/json\r\n"
+            return (f"{method} {target} HTTP/1.1\r\n{block}{kind}Content-Length: {len(text)}\r\n\r\n{text}").encode(
+                "latin-1"
+            )
+        if data is None:
+            length = "Content-Length: 0\r\n" if method in _HAVE_BODIES else ""
+            return f"{method} {target} HTTP/1.1\r\n{block}{length}\r\n".encode("latin-1")
+        kind = ""
+        if isinstance(data, str):
+            body = data.encode()
+        elif isinstance(data, bytes):
+            body = data
+        else:
+            body = urlencode(data, doseq=True).encode()
+            kind = "" if typed else "Content-Type: application/x-www-form-urlencoded\r\n"
+        head = f"{method} {target} HTTP/1.1\r\n{block}{kind}Content-Length: {len(body)}\r\n\r\n"
+        return head.encode("latin-1") + body
+
+    def _with(self, headers: Mapping[str, str]) -> tuple[str, bool]:
+        """The header lines of a request with headers of its own, and whether they name the content's type."""
+        lines = self._lines
+        typed = self._typed
+        own = ""
+        overridden = False
+        for name, value in headers.items():
+            known = _known(name)
+            if known in lines:
+                overridden = True
+            elif known == "content-type":
+                typed = True
+            own += f"{name}: {value}\r\n"
+        _check_lines(own, len(headers))
+        if not overridden:
+            return self._block + own, typed
+        replaced = {_known(name) for name in headers}
+        return "".join(line for name, line in lines.items() if name not in replaced) + own, typed
+
+
+@lru_cache(maxsize=256)
+def _known(name: str) -> str:
+    """The name of a header in lower case, after a check that it can be one."""
+    if not _TOKEN(name):
+        raise ValueError(f"{name!r} cannot be the name of a header")
+    known = name.lower()
+    if known in _FRAMING:
+        raise ValueError(f"{name} follows from the body; leave it out")
+    return known
+
+
+def _check_lines(lines: str, count: int) -> None:
+    """Refuse a value that would begin another line, or end the head: `lines` are `count` lines, each with its end."""
+    if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
+        raise ValueError("a header's value has a line break or a NUL in it")
+
+
+def _written_out(path: str, params: Params | None) -> str:
+    """A path as it may stand in a request line, with its query."""
+    path = path.partition("#")[0]
+    if "://" in path.partition("?")[0]:
+        raise ValueError(f"{path!r} is a URL; give the path, the client has its base URL")
+    if path[:1] != "/":
+        path = f"/{path}"
+    path = quote(path, safe=_TARGET_SAFE)
+    if params:
+        path = f"{path}{'&' if '?' in path else '?'}{urlencode(params, doseq=True)}"
+    return path

@@ -1,0 +1,207 @@
+"""What came back: status, headers, content, phase timings, or the reason why nothing did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from pika_locust.wire.http_errors import TransportError
+
+_read_json = json.JSONDecoder().raw_decode
+
+
+class Timings(NamedTuple):
+    """k6's phases of one request, in whole microseconds.
+
+    `blocked_us` is everything before the connection began to be made, the name look-up included; it, `connecting_us`
+    and `tls_handshaking_us` are 0 on a connection that was kept. A request that failed has the phases up to the
+    moment at which it failed.
+    """
+
+    blocked_us: int
+    connecting_us: int
+    tls_handshaking_us: int
+    sending_us: int
+    waiting_us: int
+    receiving_us: int
+
+    @property
+    def duration_us(self) -> int:
+        """k6's http_req_duration: sending, waiting and receiving."""
+        return self.sending_us + self.waiting_us + self.receiving_us
+
+
+Stamps = tuple[int, int, int, int, int, int, int]
+"""Monotonic nanoseconds: the request started, a connection was there, all was sent, the first byte of the answer came,
+the last one; then how long connecting and the TLS handshake took. What was not reached begins and ends at the failure.
+A plain tuple, because one is made per request."""
+
+
+class Headers:
+    """The header lines of one answer; names are matched whatever their case."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, head: bytes) -> None:
+        self._lines: list[tuple[str, str]] = []
+        for line in head.decode("latin-1").split("\r\n")[1:]:
+            name, _, value = line.partition(":")
+            self._lines.append((name, value.strip(" \t")))
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of a header that may be repeated, in the order of its lines (`set-cookie`)."""
+        wanted = name.lower()
+        return [value for known, value in self._lines if known.lower() == wanted]
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value; of a repeated header all values, joined by a comma (RFC 9110, section 5.3)."""
+        values = self.get_all(name)
+        return ", ".join(values) if values else default
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Each line as (name, value), names as the server wrote them."""
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._lines!r})"
+
+
+class Response:
+    """One finished request.
+
+    `status` is 0 and `content` empty when `error` says why there is no answer. `content` has its gzip and deflate
+    codings removed. `bytes_sent` and `bytes_received` are what went over the socket for this request (head, body,
+    and TLS with its handshake), also when it failed. `retried` means that it was sent twice: the kept connection
+    turned out to be closed before a single byte of an answer.
+    """
+
+    __slots__ = (
+        "_head",
+        "_headers",
+        "_stamps",
+        "bytes_received",
+        "bytes_sent",
+        "content",
+        "error",
+        "retried",
+        "status",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        head: bytes,
+        content: bytes,
+        stamps: Stamps,
+        bytes_sent: int,
+        bytes_received: int,
+        error: TransportError | None = None,
+    ) -> None:
+        self.status = status
+        self._head = head
+        self._headers: Headers | None = None
+        self.content = content
+        self._stamps = stamps
+        self.bytes_sent = bytes_sent
+        self.bytes_received = bytes_received
+        self.error = error
+        self.retried = False
+
+    @property
+    def headers(self) -> Headers:
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers(self._head)
+        return headers
+
+    @property
+    def failed(self) -> bool:
+        """k6's http_req_failed: a transport error, or a status outside 200 to 399."""
+        return self.error is not None or not 200 <= self.status < 400
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed
+
+    @property
+    def reason(self) -> str:
+        """The words beside the status, the standard ones where the server gave none; of an error its text."""
+        if self.error is not None:
+            return self.error.text
+        words = self._head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)[2:]
+        if words and words[0]:
+            return words[0]
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return ""
+
+    @property
+    def text(self) -> str:
+        """The content as text in the charset that Content-Type names, UTF-8 otherwise; never raises."""
+        kind = self.headers.get("content-type", "") or ""
+        charset = kind.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
+        try:
+            return self.content.decode(charset or "utf-8", "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The content as JSON (UTF-8, as RFC 8259 has it). Raises ValueError when it is none."""
+        text = self.content.decode()
+        try:
+            value, end = _read_json(text)
+        except ValueError:
+            end = -1
+        # Whitespace around the value is legal and rare.
+        return value if end == len(text) else json.loads(text)
+
+    @property
+    def timings(self) -> Timings:
+        # Differences of whole microseconds: the phases add up to the whole exactly.
+        started, ready, sent, first_byte, done, connecting_ns, tls_ns = self._stamps
+        ready_us, sent_us, first_us = ready // 1000, sent // 1000, first_byte // 1000
+        connecting_us, tls_us = connecting_ns // 1000, tls_ns // 1000
+        return Timings(
+            max(0, ready_us - started // 1000 - connecting_us - tls_us),
+            connecting_us,
+            tls_us,
+            sent_us - ready_us,
+            first_us - sent_us,
+            done // 1000 - first_us,
+        )
+
+    @property
+    def duration_us(self) -> int:
+        """Sending, waiting and receiving together: `timings.duration_us`, without the rest."""
+        stamps = self._stamps
+        return stamps[4] // 1000 - stamps[1] // 1000
+
+    @property
+    def started_ns(self) -> int:
+        """When the request began, on the monotonic clock."""
+        return self._stamps[0]
+
+    @property
+    def done_ns(self) -> int:
+        """When its last byte was read, or it failed, on the monotonic clock."""
+        return self._stamps[4]
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"<Response {self.error}>"
+        return f"<Response {self.status} {len(self.content)} bytes>"

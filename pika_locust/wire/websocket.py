@@ -1,0 +1,318 @@
+"""A WebSocket client for very many connections in one process.
+
+The handshake and TLS are websocket-client's. From then on frames are read in the event loop's own callback: one
+`recv` takes what is there, the clock is stamped before anything is parsed, and every complete text message is handed
+to the handler without a greenlet switch. So a handler must not block: it counts, decides, sends (sending never
+blocks), and starts timers.
+"""
+
+from __future__ import annotations
+
+import _socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Any, Protocol
+
+from gevent import get_hub
+
+from pika_locust.wire import frames
+from pika_locust.wire.handshake import open_socket
+from pika_locust.wire.reader import MessageReader
+
+READ_BYTES = 65536
+_READ, _WRITE = 1, 2
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How a connection ended.
+
+    `code` is the close code: 1005 for a close frame without one, 1006 for an end without a close frame. `by_us` says
+    who began; `error` says in words what went wrong, and is empty after a proper closing handshake.
+    """
+
+    code: int
+    reason: str = ""
+    by_us: bool = False
+    error: str = ""
+
+
+class Handler(Protocol):
+    """Who listens. All methods are called in the event loop and must not block."""
+
+    def on_text(self, payload: bytes, at_ns: int) -> None:
+        """A text message, UTF-8; `at_ns` is the monotonic clock at the moment its last bytes were read."""
+
+    def on_binary(self, payload: bytes, at_ns: int) -> None:
+        """A binary message."""
+
+    def on_close(self, close: Close) -> None:
+        """The connection is over; called once, last."""
+
+    def on_fault(self, error: BaseException) -> None:
+        """One of the methods above raised: a mistake in the handler, never in the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time-outs in seconds (None: none) and bounds in bytes."""
+
+    connect_s: float = 10.0
+    """From the first packet to the end of the handshake."""
+    idle_s: float | None = None
+    """Nothing at all was received for so long."""
+    read_s: float | None = 30.0
+    """A message that has begun takes longer than this to be complete."""
+    close_s: float = 5.0
+    """Our close frame is not answered for so long."""
+    max_message_bytes: int = 1 << 20
+    max_unsent_bytes: int = 1 << 20
+    """What a server that does not read may leave with us before the connection is given up."""
+
+
+class WebSocket:
+    """One open connection, made by `connect`; ends with `Handler.on_close`."""
+
+    __slots__ = (
+        "_close",
+        "_handler",
+        "_limits",
+        "_read_watcher",
+        "_reader",
+        "_recv",
+        "_sock",
+        "_timer",
+        "_unsent",
+        "_write_watcher",
+        "received_ns",
+    )
+
+    def __init__(self, sock: Any, handler: Handler, limits: Limits) -> None:
+        self._sock = sock
+        self._recv = sock.recv
+        self._handler = handler
+        self._limits = limits
+        self._reader = MessageReader(handler, self, limits.max_message_bytes)
+        self._unsent: bytearray | None = None
+        self._close: Close | None = None
+        self._timer: Any = None
+        self._write_watcher: Any = None
+        self.received_ns = monotonic_ns()
+        """The monotonic clock when bytes last came in."""
+        self._read_watcher = get_hub().loop.io(sock.fileno(), _READ)
+        self._read_watcher.start(self._readable if not isinstance(sock, ssl.SSLSocket) else self._readable_tls)
+        if limits.idle_s is not None:
+            self._arm(limits.idle_s)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._close is None
+
+    def send(self, payload: bytes) -> bool:
+        """Send a text message (UTF-8) without waiting. False, and nothing sent, once the connection is closing."""
+        if self._close is not None:
+            return False
+        self._write(frames.encode(payload))
+        return True
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Send a ping frame of at most 125 bytes; its pong only shows in `received_ns`."""
+        if self._close is not None:
+            return False
+        self._write(frames.encode(payload[:125], frames.PING))
+        return True
+
+    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
+        """Begin the closing handshake. Messages that the server sent before it answers are still delivered."""
+        if self._close is None:
+            self._write(frames.encode_close(code, reason))
+            if self._close is None:
+                self._close = Close(code, reason, by_us=True)
+                self._arm(self._limits.close_s)
+
+    def abort(self, error: str = "given up by the user") -> None:
+        """Drop the connection at once, without a closing handshake."""
+        self._end(Close(frames.ABNORMAL, "", by_us=True, error=error))
+
+    # Reading, in the event loop
+
+    def _readable(self) -> bool:
+        """Take what is there; False when nothing was, or the connection is over."""
+        try:
+            data = self._recv(READ_BYTES)
+        except _NOT_NOW:
+            return False
+        except OSError as error:
+            self._end(self._broken(f"the connection broke: {error.strerror or error}"))
+            return False
+        at_ns = monotonic_ns()
+        if not data:
+            self._end(self._broken("the server ended the connection without a close frame"))
+            return False
+        self.received_ns = at_ns
+        reader = self._reader
+        while True:
+            try:
+                reader.take(data, at_ns)
+            except frames.ProtocolViolation as violation:
+                self._fail(violation)
+            except Exception as error:
+                self._handler.on_fault(error)
+                data = b""
+                continue
+            break
+        if reader.partial_since_ns and self._timer is None and self._limits.read_s is not None:
+            self._arm(self._limits.read_s)
+        return self._sock is not None
+
+    def _readable_tls(self) -> None:
+        # Decrypted bytes may wait inside the TLS layer, where the socket's readiness does not show them.
+        while self._readable():
+            pass
+
+    def on_control(self, opcode: int, payload: bytes) -> None:
+        """Answer a control frame (RFC 6455, section 5.5); called by the reader."""
+        if opcode == frames.PING:
+            if self._close is None:
+                self._write(frames.encode(payload, frames.PONG))
+        elif opcode == frames.CLOSE:
+            code, reason = frames.decode_close(payload)
+            if self._close is None:
+                self._write(frames.encode_close(code))
+                self._end(Close(code, reason))
+            else:
+                self._end(self._close)
+
+    def _broken(self, error: str) -> Close:
+        return Close(frames.ABNORMAL, "", by_us=self._close is not None, error=error)
+
+    def _fail(self, violation: frames.ProtocolViolation) -> None:
+        """Fail the connection as section 7.1.7 has it: say why, then drop it."""
+        self._write(frames.encode_close(violation.code))
+        self._end(Close(violation.code, "", by_us=True, error=f"the server sent {violation}"))
+
+    # Writing
+
+    def _write(self, data: bytes) -> None:
+        if self._sock is None:
+            return
+        if self._unsent is None:
+            try:
+                sent = self._sock.send(data)
+            except _NOT_NOW:
+                sent = 0
+            except OSError as error:
+                self._end_soon(self._broken(f"the connection broke: {error.strerror or error}"))
+                return
+            if sent != len(data):
+                self._unsent = bytearray(data[sent:])
+                self._write_watcher = get_hub().loop.io(self._sock.fileno(), _WRITE)
+                self._write_watcher.start(self._writable)
+        elif len(self._unsent) + len(data) > self._limits.max_unsent_bytes:
+            self._end_soon(self._broken(f"the server left {len(self._unsent):,} bytes unread"))
+        else:
+            self._unsent += data
+
+    def _writable(self) -> None:
+        assert self._unsent is not None
+        try:
+            sent = self._sock.send(self._unsent)
+        except _NOT_NOW:
+            return
+        except OSError as error:
+            self._end(self._broken(f"the connection broke: {error.strerror or error}"))
+            return
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._unsent = None
+            _stop(self._write_watcher)
+            self._write_watcher = None
+
+    # Time
+
+    def _arm(self, after_s: float) -> None:
+        if self._timer is not None:
+            _stop(self._timer)
+        self._timer = get_hub().loop.timer(after_s)
+        self._timer.start(self._check_time)
+
+    def _check_time(self) -> None:
+        """Look which limit is over, if any, and wait for the next one: the timer is not touched on every message."""
+        _stop(self._timer)
+        self._timer = None
+        if self._close is not None:
+            self._end(Close(frames.ABNORMAL, "", by_us=True, error="our close frame was not answered"))
+            return
+        now_ns = monotonic_ns()
+        left_s: list[tuple[float, str]] = []
+        if self._limits.idle_s is not None:
+            left = self._limits.idle_s - (now_ns - self.received_ns) / 1e9
+            left_s.append((left, f"nothing was received for {self._limits.idle_s:g} s"))
+        if self._limits.read_s is not None and self._reader.partial_since_ns:
+            left = self._limits.read_s - (now_ns - self._reader.partial_since_ns) / 1e9
+            left_s.append((left, f"a message was not complete after {self._limits.read_s:g} s"))
+        if not left_s:
+            return
+        left, error = min(left_s)
+        if left > 0:
+            self._arm(left)
+        else:
+            self._end(Close(frames.ABNORMAL, "", by_us=True, error=error))
+
+    # The end
+
+    def _end_soon(self, close: Close) -> None:
+        """End from inside a send: the handler hears of it after the method that sent has returned."""
+        self._close = close
+        get_hub().loop.run_callback(self._end, close)
+
+    def _end(self, close: Close) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        self._sock = None
+        self._close = close
+        for watcher in (self._read_watcher, self._write_watcher, self._timer):
+            if watcher is not None:
+                _stop(watcher)
+        self._read_watcher = self._write_watcher = self._timer = self._unsent = None
+        sock.close()
+        try:
+            self._handler.on_close(close)
+        except Exception as error:
+            self._handler.on_fault(error)
+
+
+def _stop(watcher: Any) -> None:
+    watcher.stop()
+    watcher.close()
+
+
+def connect(
+    url: str,
+    handler: Handler,
+    *,
+    headers: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    verify: bool = True,
+    ca_file: str | None = None,
+) -> WebSocket:
+    """Open a connection to a `ws://` or `wss://` URL; waits for the handshake in the caller's greenlet.
+
+    Certificates are verified unless `verify` is False; `ca_file` names other authorities. No proxy is used, no Origin
+    is sent, no extension is offered. Raises `wire.handshake.ConnectError`, which says what kind of failure it was.
+    """
+    limits = limits or Limits()
+    sock = open_socket(url, headers=headers or {}, timeout_s=limits.connect_s, verify=verify, ca_file=ca_file)
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(0.0)
+        return WebSocket(sock, handler, limits)
+    # A gevent socket holds two watchers and more for each connection; the bare one is all that is needed here.
+    family, kind, proto = sock.family, sock.type, sock.proto
+    bare = _socket.socket(family, kind, proto, sock.detach())
+    bare.setblocking(False)
+    return WebSocket(bare, handler, limits)

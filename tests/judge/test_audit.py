@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pika_locust.judge.audit import balance, exactly_once, not_observed
+from pika_locust.judge.ledger import Expectation, Ledger, checksum
+from pika_locust.judge.report import AuditResult
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "held", "unanswered", "status", "detail"),
+    [
+        pytest.param(10, 10, 0, "pass", "", id="all there"),
+        pytest.param(10, 9, 0, "fail", "1 of 10 acknowledged are not held", id="one lost"),
+        pytest.param(10, 11, 0, "fail", "11 held, 1 more than 10 acknowledged account for", id="one doubled"),
+        pytest.param(10, 10, 3, "pass", "", id="no unanswered one arrived"),
+        pytest.param(10, 13, 3, "pass", "", id="every unanswered one arrived"),
+        pytest.param(
+            10, 14, 3, "fail", "14 held, 1 more than 10 acknowledged and 3 unanswered account for", id="one too many"
+        ),
+        pytest.param(10, 9, 3, "fail", "1 of 10 acknowledged are not held", id="unanswered ones excuse no loss"),
+        pytest.param(0, 0, 0, "pass", "", id="nothing acknowledged, nothing held"),
+        pytest.param(1_234_567, 1_234_000, 0, "fail", "567 of 1,234,567 acknowledged are not held", id="large numbers"),
+        pytest.param(2.5, 2.25, 0, "fail", "0.25 of 2.5 acknowledged are not held", id="amounts of money"),
+        pytest.param(10, math.nan, 0, "fail", None, id="a number that is none balances nothing"),
+    ],
+)
+def test_balance(acknowledged: float, held: float, unanswered: int, status: str, detail: str | None) -> None:
+    result = balance("bookings", acknowledged, held, unanswered)
+
+    assert (result.name, result.status) == ("bookings", status)
+    assert (result.expected, result.unanswered) == (acknowledged, unanswered)
+    if detail is not None:
+        assert (result.actual, result.detail) == (held, detail)
+
+
+def test_the_callers_detail_stays() -> None:
+    assert balance("b", 10, 10, 0, "from /health").detail == "from /health"
+    assert balance("b", 10, 9, 0, "from /health").detail == "1 of 10 acknowledged are not held; from /health"
+
+
+def test_what_the_target_cannot_show_is_not_observed() -> None:
+    assert balance("b", 10, None, 2) == AuditResult("b", "not_observed", 10, None, 2, "the target does not show it")
+    assert balance("b", 10, None, 0, "no query given").detail == "no query given"
+    assert not_observed("b", "no query given") == AuditResult("b", "not_observed", None, None, 0, "no query given")
+
+
+@pytest.mark.parametrize(("acknowledged", "unanswered"), [(-1, 0), (0, -1)])
+def test_negative_expectations_are_refused(acknowledged: int, unanswered: int) -> None:
+    with pytest.raises(ValueError, match="cannot be negative"):
+        balance("b", acknowledged, 0, unanswered)
+
+
+def expected(acknowledged: str, unanswered: str = "", *, keep_ids: bool = False) -> Expectation:
+    """What a ledger expects in which each letter is an item."""
+    ledger = Ledger(keep_ids=keep_ids)
+    for item in acknowledged + unanswered:
+        ledger.sent(item)
+    for item in acknowledged:
+        ledger.acked(item)
+    return ledger.expect()
+
+
+@pytest.mark.parametrize(
+    ("expectation", "held", "status", "detail"),
+    [
+        pytest.param(expected("abc"), "cab", "pass", "", id="the same ones, by checksum"),
+        pytest.param(
+            expected("abc"), "abx", "fail", "not the same ones", id="one lost, one foreign: the count is right"
+        ),
+        pytest.param(expected("abc"), "ab", "fail", "1 of 3 acknowledged are not held", id="one lost"),
+        pytest.param(expected("abc"), "abcd", "fail", "1 more than 3 acknowledged", id="one too many"),
+        pytest.param(expected("abc"), "abcc", "fail", "1 held more than once (c)", id="one doubled"),
+        pytest.param(expected("abc"), "abb", "fail", "held more than once (b)", id="one doubled makes up for one lost"),
+        pytest.param(expected("abc", "xy"), "abcx", "pass", "", id="an unanswered one arrived"),
+        pytest.param(expected("abc", "xy"), "ab", "fail", "1 of 3", id="unanswered ones excuse no loss"),
+        pytest.param(
+            expected("abc", "xy"), "abcxyz", "fail", "3 acknowledged and 2 unanswered", id="beyond the unanswered"
+        ),
+        pytest.param(expected("abc", "xy", keep_ids=True), "abcx", "pass", "", id="by ids: an unanswered one arrived"),
+        pytest.param(
+            expected("abc", "xy", keep_ids=True),
+            "abx",
+            "fail",
+            "1 acknowledged but not held (c)",
+            id="by ids: the lost one",
+        ),
+        pytest.param(
+            expected("abc", "xy", keep_ids=True),
+            "abcz",
+            "fail",
+            "1 held but never acknowledged (z)",
+            id="by ids: the foreign one",
+        ),
+        pytest.param(
+            expected("abcdefg", keep_ids=True),
+            "",
+            "fail",
+            "7 acknowledged but not held (a, b, c, d, e, …)",
+            id="a few named",
+        ),
+        pytest.param(expected(""), "", "pass", "", id="nothing expected, nothing held"),
+    ],
+)
+def test_exactly_once(expectation: Expectation, held: str, status: str, detail: str) -> None:
+    result = exactly_once("bookings", expectation, held)
+
+    assert (result.name, result.status) == ("bookings", status)
+    assert detail in result.detail
+    assert (result.detail == "") is (status == "pass")
+    assert (result.expected, result.actual) == (expectation.acknowledged, len(held))
+    assert result.unanswered == expectation.unanswered
+
+
+def test_books_that_contradict_themselves_prove_nothing() -> None:
+    result = exactly_once("bookings", Expectation(1, 0, checksum("a"), consistent=False), ["a"], "on the master")
+
+    assert result.status == "fail"
+    assert result.detail == "the ledger contradicts itself: ids acknowledged twice, or never sent; on the master"
+
+
+def test_ids_that_the_target_cannot_show_are_not_observed() -> None:
+    result = exactly_once("bookings", expected("ab", "c"), None)
+
+    assert result == AuditResult("bookings", "not_observed", 2, None, 1, "the target does not show it")

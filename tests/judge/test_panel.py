@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from pika_locust.judge.grades import Band
+from pika_locust.judge.panel import Panel
+from pika_locust.judge.thresholds import Threshold, parse_option
+from pika_locust.measure.metric import counter, rate, trend
+from pika_locust.measure.registry import Registry
+
+METRICS = [trend("latency"), rate("checks"), counter("errors")]
+
+
+def test_every_threshold_is_judged_on_its_own_series() -> None:
+    registry = Registry(METRICS)
+    latency = registry.trend("latency")
+    for microseconds in (10_000, 20_000, 30_000):
+        latency.tagged(name="join").add(microseconds)
+    latency.tagged(name="leave").add(900_000)
+    registry.rate("checks").add(True)
+    panel = Panel(
+        map(
+            parse_option,
+            ["latency{name:join}:max<50", "latency:max<50", "checks:rate>0.5", "errors:count==0", "no:avg<1"],
+        ),
+        METRICS,
+        [Band("latency", "max", "<100", "<1000")],
+    )
+
+    results = panel.results(registry.snapshot(), 10.0)
+
+    got = [(result.metric, result.status, result.value, result.grade) for result in results]
+    assert got == [
+        ("latency{name:join}", "pass", 30.0, None),
+        ("latency", "fail", 900.0, "warning"),
+        ("checks", "pass", 1.0, None),
+        ("errors", "pass", 0, None),
+        ("no", "no_data", None, None),
+    ]
+
+
+def test_worst_windows_are_followed_and_those_that_asked_are_judged_by_them() -> None:
+    registry = Registry(METRICS)
+    latency = registry.trend("latency")
+    windowed = Threshold.of("latency", {"threshold": "p(95)<500", "window": "10s"})
+    panel = Panel([parse_option("latency:p(95)<500"), windowed, parse_option("no:avg<1")], METRICS, window_s=20.0)
+    for second in range(10, 101, 10):
+        for _ in range(25 if second == 40 else 1_000):
+            latency.add(800_000 if second == 40 else 10_000)
+        panel.observe(float(second), registry.snapshot())
+
+    whole, worst, _ = panel.results(registry.snapshot(), 100.0)
+
+    assert (whole.status, whole.value) == ("pass", pytest.approx(10, rel=1e-3))
+    assert whole.worst_window is not None
+    assert (whole.worst_window.seconds, whole.worst_window.from_s) == (20.0, 0.0)
+    assert worst.worst_window is not None
+    assert (worst.worst_window.seconds, worst.worst_window.from_s) == (10.0, 30.0)
+    assert (worst.status, worst.value, worst.samples) == ("fail", pytest.approx(800, rel=1e-3), 25)
+
+
+def test_judging_changes_nothing_and_can_be_repeated() -> None:
+    registry = Registry(METRICS)
+    registry.trend("latency").add(7_000)
+    snapshot = registry.snapshot()
+    before = snapshot.to_wire()
+    panel = Panel([parse_option("latency:med<5")], METRICS)
+    panel.observe(1.0, snapshot)
+
+    assert panel.results(snapshot, 1.0) == panel.results(snapshot, 1.0)
+    assert snapshot.to_wire() == before

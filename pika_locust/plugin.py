@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,24 @@ def install(scenario: Scenario) -> Plugin:
         return installed
     plugin = Plugin(scenario)
     events.pika_locust = plugin
-    events.init_command_line_parser.add_listener(plugin.on_parser)
-    events.init.add_listener(plugin.on_init)
+    events.init_command_line_parser.add_listener(_or_exit(plugin.on_parser))
+    events.init.add_listener(_or_exit(plugin.on_init))
     # Locust builds a parser for each of its options on every spawn message: 225 ms in a worker for each tick of a ramp.
     argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
     return plugin
+
+
+def _or_exit(listener: Callable[..., None]) -> Callable[..., None]:
+    """Locust logs what a listener raises and goes on; a run that is only half set up must not."""
+
+    def guarded(*arguments: Any, **named: Any) -> None:
+        try:
+            listener(*arguments, **named)
+        except Exception:
+            logger.exception("pika-locust could not set itself up")
+            sys.exit(int(ExitCode.INTERNAL))
+
+    return guarded
 
 
 class Plugin:
@@ -80,7 +94,7 @@ class Plugin:
         """Add our options; the first time, settle everything or end with 104. The web page parses again and again."""
         chosen = self._options.plan.name if self._options is not None else None
         add_arguments(parser, self.scenario, chosen)
-        parser.set_defaults(stop_timeout=str(STOP_TIMEOUT_S))
+        parser.set_defaults(stop_timeout=f"{STOP_TIMEOUT_S:g}")
         if self._options is not None or "-h" in sys.argv or "--help" in sys.argv:
             return
         arguments, _ = parser.parse_known_args()

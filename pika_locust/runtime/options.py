@@ -49,7 +49,8 @@ class RunOptions:
 def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
     """Add this package's options to Locust's parser; `profile` is what the web form's select shows at first."""
     group = parser.add_argument_group("pika-locust")
-    group.add_argument(
+    # Locust takes only arguments outside groups into its web form, as a select when they have choices.
+    parser.add_argument(
         "--load-profile",
         choices=[*scenario.profiles, CONSTANT]
         + ([profile] if profile not in (None, CONSTANT, *scenario.profiles) else []),
@@ -67,7 +68,6 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
             name,
             metavar=metavar,
             help=help_text,
-            include_in_web_ui=False,
             env_var=f"PIKA_{name[2:].upper().replace('-', '_')}",
             type=int if name == "--seed" else str,
         )
@@ -75,15 +75,13 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         ("--threshold", "<metric:expr>", "Add a threshold, or replace the scenario's: 'ws_message_latency:p(95)<300'"),
         ("--sandbox-fault", "<name=value>", "Plant a fault in the embedded sandbox, e.g. lose-write=0.05"),
     ):
-        group.add_argument(name, metavar=metavar, action="append", default=[], help=help_text, include_in_web_ui=False)
+        group.add_argument(name, metavar=metavar, action="append", default=[], help=help_text)
     for name, help_text in (
         ("--strict", "Fail also what is not conclusive, and what the target cannot show"),
         ("--allow-production", "Allow a target whose host looks like production"),
     ):
-        group.add_argument(name, action="store_true", help=help_text, include_in_web_ui=False)
-    group.add_argument(
-        "--fail-on", choices=["warning", "critical"], help="Let grades decide, too", include_in_web_ui=False
-    )
+        group.add_argument(name, action="store_true", help=help_text)
+    group.add_argument("--fail-on", choices=["warning", "critical"], help="Let grades decide, too")
 
 
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:

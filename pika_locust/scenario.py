@@ -65,6 +65,8 @@ class Scenario:
     """Mistakes between settings, or between a setting and the planned seconds, a sentence each."""
     audit: Audit | None = None
     ledgers: tuple[str, ...] = ()
+    iteration: str = "one for each user that is started"
+    """What an iteration of the primary actor is, and how many a load plan makes."""
     thinks: bool = True
     """Whether users pause between actions; then a CPU that is full makes the run's latencies the generator's own."""
     production_hosts: tuple[str, ...] = ()

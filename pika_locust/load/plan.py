@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pika_locust.load.durations import format_duration
 from pika_locust.load.stages import (
@@ -84,6 +85,12 @@ class LoadPlan:
     def users_peak(self) -> int:
         """The most primary users at any instant."""
         return max(peak(self.stages), self.start_users if self.duration_s != 0 else 0)
+
+    @property
+    def users_started(self) -> int:
+        """How many primary users are started in all, when none ends by itself: the sum of all rises."""
+        levels = [0, self.start_users, *(stage.target for stage in self.stages)]
+        return sum(max(0, after - before) for before, after in pairwise(levels))
 
     def describe(self) -> str:
         """One line: `stress: 5m → 500, 10m at 500, 2m → 0 (17m)`."""

@@ -26,20 +26,18 @@ class LagProbe:
 
     def __init__(self, record_us: Callable[[int], None]) -> None:
         self._record_us = record_us
-        loop = get_hub().loop
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
         self._far.setblocking(False)
-        self._timer: Any = loop.timer(PROBE_EVERY_S, PROBE_EVERY_S)
-        self._reader: Any = loop.io(self._far.fileno(), _READ)
+        self._reader: Any = get_hub().loop.io(self._far.fileno(), _READ)
+        self._timer: Any = None
         self._due_s = 0.0
-        self._waiting = False
 
     def start(self) -> None:
         """Begin to probe."""
-        self._due_s = time.monotonic() + PROBE_EVERY_S
-        self._timer.start(self._on_due)
         self._reader.start(self._on_read)
+        self._due_s = time.monotonic() + PROBE_EVERY_S
+        self._wait()
 
     def stop(self) -> None:
         """Stop probing; the probe cannot be started again."""
@@ -49,18 +47,25 @@ class LagProbe:
         self._near.close()
         self._far.close()
 
+    def _wait(self) -> None:
+        self._timer = get_hub().loop.timer(max(0.0, self._due_s - time.monotonic()))
+        # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+        self._timer.start(self._on_due, update=True)
+
     def _on_due(self) -> None:
-        if not self._waiting:
-            self._waiting = True
-            self._near.send(b"\0")
+        self._timer.close()
+        self._near.send(b"\0")
 
     def _on_read(self) -> None:
-        self._far.recv(16)
-        self._waiting = False
+        self._far.recv(1)
         now_s = time.monotonic()
+        # A timer may fire up to a millisecond early; the next one is due in any case.
+        self._record_us(max(1, int((now_s - self._due_s) * 1e6)))
+        self._due_s += PROBE_EVERY_S
         while self._due_s <= now_s:
             self._record_us(max(1, int((now_s - self._due_s) * 1e6)))
             self._due_s += PROBE_EVERY_S
+        self._wait()
 
 
 class Vitals:

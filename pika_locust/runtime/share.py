@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 200
-MAX_FAULTS = 20
+MAX_FAULTS = 10
 # The fractional part of multiples of the golden ratio spreads any number of users evenly over a second.
 _GOLDEN = 0.6180339887498949
 
@@ -172,9 +172,9 @@ class Share:
 
     def fault(self, error: BaseException) -> None:
         """An exception that is not the target's doing: counted, logged with its traceback; the run ends with 107."""
-        logger.error("Unhandled in an actor:\n%s", "".join(traceback.format_exception(error)))
-        self.faults.append(f"{type(error).__name__}: {error}")
-        del self.faults[MAX_FAULTS:]
+        if len(self.faults) < MAX_FAULTS:
+            logger.error("Unhandled in an actor:\n%s", "".join(traceback.format_exception(error)))
+            self.faults.append(f"{type(error).__name__}: {error}")
 
     @contextmanager
     def guarded(self) -> Iterator[None]:

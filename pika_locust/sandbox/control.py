@@ -11,6 +11,8 @@ from pika_locust.sandbox.faults import COMMON, FaultKind
 from pika_locust.sandbox.site import Site
 from pika_locust.sandbox.world import Platform
 
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
 
 def legal_faults(platforms: Iterable[Platform]) -> tuple[FaultKind, ...]:
     """The faults that at least one of these platforms supports."""

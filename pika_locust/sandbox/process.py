@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -46,9 +47,20 @@ class SandboxProcess:
         return self._child.poll()
 
     def stop(self) -> None:
-        """Ends the process and waits for its end; may be called more than once."""
+        """Ends the process at once, without its last notices, and waits for its end; may be called more than once."""
         _end(self._child)
         self._stderr.close()
+
+    def terminate(self) -> None:
+        """Tells the process to stop as an operator would stop the real server, and waits for its end."""
+        self._child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(STOP_TIMEOUT_S)
+        self.stop()
+
+    def said(self) -> str:
+        """The end of what the process wrote to stderr."""
+        return _tail(self._stderr)
 
     def state(self) -> dict[str, Any]:
         """What the world holds; see the platform's world."""
@@ -131,26 +143,24 @@ def _announcement(child: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[
             said = _tail(stderr)
             if ended == ExitCode.CONFIG:
                 raise ConfigurationError(said.splitlines())
-            raise SetupError(f"the sandbox ended with code {ended} instead of starting: {said or 'it said nothing'}")
+            raise SetupError(f"the sandbox ended with code {ended} instead of starting: {said}")
         if time.monotonic() > give_up_at:
-            said = _tail(stderr) or "nothing"
-            raise SetupError(f"the sandbox did not start within {START_TIMEOUT_S:.0f} s; it said: {said}")
+            raise SetupError(f"the sandbox did not start within {START_TIMEOUT_S:.0f} s: {_tail(stderr)}")
         time.sleep(_POLL_S)
 
 
 def _tail(stderr: IO[bytes]) -> str:
     stderr.seek(0)
-    return stderr.read().decode("utf-8", "replace").strip()[-STDERR_TAIL:]
+    return stderr.read().decode("utf-8", "replace").strip()[-STDERR_TAIL:] or "it said nothing"
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     if child.stdin is not None and not child.stdin.closed:
         child.stdin.close()
-    for insist in (None, child.terminate, child.kill):
-        if insist is not None:
-            insist()
+    for insist in (child.terminate, child.kill):
         try:
             child.wait(STOP_TIMEOUT_S)
             return
         except subprocess.TimeoutExpired:
-            continue
+            insist()
+    child.wait()

@@ -11,7 +11,7 @@ from typing import Any
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.sandbox.connection import Connection
-from pika_locust.sandbox.control import legal_faults, metrics_text, process_figures
+from pika_locust.sandbox.control import METRICS_TYPE, legal_faults, metrics_text, process_figures
 from pika_locust.sandbox.faults import Fault, FaultBoard, FaultKind, faults_from_json
 from pika_locust.sandbox.hazards import Hazards
 from pika_locust.sandbox.http import Exchange
@@ -42,14 +42,17 @@ class Sandbox:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._hazards: Hazards | None = None
+        self._internal_errors = 0
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
         """Listens; returns the port."""
         loop = asyncio.get_running_loop()
-        base = time.time() - loop.time()
+        loop.set_exception_handler(self._broken)
+        # one clock for everything: the epoch's time, but never running backwards, and finer than the loop's own
+        base = time.time() - time.monotonic()
 
         def clock() -> float:
-            return base + loop.time()
+            return base + time.monotonic()
 
         alone = len(self._platforms) == 1
         for platform in self._platforms:
@@ -125,7 +128,7 @@ class Sandbox:
         sites = [site] if site is not None else list(self._sites.values())
         match request.method, request.path:
             case "GET", "/metrics" | "/__sandbox/metrics":
-                return Answer.text(metrics_text(sites))
+                return Answer(200, metrics_text(sites).encode(), (("content-type", METRICS_TYPE),))
             case "GET", "/__sandbox/state":
                 return Answer.json(self._state(site))
             case "GET" | "PUT" | "DELETE", "/__sandbox/faults":
@@ -139,8 +142,16 @@ class Sandbox:
 
     def _state(self, site: Site | None) -> dict[str, Any]:
         if site is not None:
-            return {**site.state(), **process_figures()}
-        return {**{one.platform.name: one.state() for one in self._sites.values()}, **process_figures()}
+            return {**site.state(), **self._figures()}
+        return {**{one.platform.name: one.state() for one in self._sites.values()}, **self._figures()}
+
+    def _figures(self) -> dict[str, Any]:
+        return {**process_figures(), "internal_errors": self._internal_errors}
+
+    def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A fault of the sandbox itself: counted in the state, told on stderr, and the connection is lost."""
+        self._internal_errors += 1
+        loop.default_exception_handler(context)
 
     def _switch(self, sites: list[Site], request: Request) -> Answer:
         legal = legal_faults(site.platform for site in sites)

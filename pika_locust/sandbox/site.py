@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -59,6 +60,7 @@ class Site:
         self._last_exchange = 0
         self._fanout = Fanout(loop.call_soon)
         self._delayed: deque[tuple[float, Effects]] = deque()
+        self._release_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._cuts: dict[int, asyncio.TimerHandle] = {}
@@ -141,6 +143,9 @@ class Site:
         for socket in list(self._sockets.values()):
             socket.cut()
         self._delayed.clear()
+        for exchange in list(self._exchanges.values()):
+            exchange.answer(_UNAVAILABLE)
+        self._exchanges.clear()
         self.world.reset(self._clock())
         self.counts.clear()
         self._frames_of_closed.clear()
@@ -183,18 +188,22 @@ class Site:
             carry_out[type(effect)](effect)
 
     def _delay(self, effects: Effects, delay_s: float) -> None:
-        due = self._loop.time() + delay_s
+        due = time.monotonic() + delay_s
         if self._delayed:
+            # order is kept, also when the delay has just become shorter
             due = max(due, self._delayed[-1][0])
         self.faults.count("latency", len(effects))
         self._delayed.append((due, effects))
-        self._loop.call_at(due, self._release)
+        if self._release_timer is None:
+            self._release_timer = self._loop.call_later(delay_s, self._release)
 
     def _release(self) -> None:
-        # timers may fire a little early; the entry a timer was set for must not wait for another one
-        now = self._loop.time() + 0.001
+        self._release_timer = None
+        now = time.monotonic()
         while self._delayed and self._delayed[0][0] <= now:
             self._perform(self._delayed.popleft()[1])
+        if self._delayed and self._release_timer is None:
+            self._release_timer = self._loop.call_later(max(0.0, self._delayed[0][0] - now), self._release)
 
     def _send(self, effect: Send) -> None:
         socket = self._sockets.get(effect.socket)

@@ -204,20 +204,36 @@ class HttpClient(Session):
         headers: Mapping[str, str] | None,
         timeouts: Timeouts | None,
     ) -> Response:
-        writer = self._writer
-        target = writer.target(path, params)
-        payload = writer.write_target(method, target, json, data, headers)
+        payload = self._writer.write(method, path, json, data, params, headers)
         response = self._exchange(payload, name or path, method, timeouts or self._timeouts)
-        hops = self.max_redirects
-        while hops and (onward := redirect(self.origin, target, method, response)) is not None:
-            hops -= 1
+        if self.max_redirects and 300 <= response.status < 400:
+            target = self._writer.target(path, params)
+            response = self._follow(response, method, target, name or path, json, data, headers, timeouts)
+        if self.raise_errors and response.error is not None:
+            raise response.error
+        return response
+
+    def _follow(
+        self,
+        response: Response,
+        method: str,
+        target: str,
+        name: str,
+        json: Any,
+        data: Data | None,
+        headers: Mapping[str, str] | None,
+        timeouts: Timeouts | None,
+    ) -> Response:
+        """The last answer of a chain of redirects."""
+        for _ in range(self.max_redirects):
+            onward = redirect(self.origin, target, method, response)
+            if onward is None:
+                break
             if onward[0] != method:
                 json = data = None
             method, target = onward
-            payload = writer.write_target(method, target, json, data, headers)
-            response = self._exchange(payload, name or path, method, timeouts or self._timeouts)
-        if self.raise_errors and response.error is not None:
-            raise response.error
+            payload = self._writer.write(method, "", json, data, None, headers, target)
+            response = self._exchange(payload, name, method, timeouts or self._timeouts)
         return response
 
     def __enter__(self) -> HttpClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 
@@ -11,23 +12,22 @@ _AUTO_WINDOW = 32 + zlib.MAX_WBITS
 _MAX_CODINGS = 4
 
 
-def decode_content(body: bytes, coding: str, max_bytes: int) -> bytes:
-    """The body without its gzip and deflate codings; `coding` is the value of Content-Encoding.
+def decode_content(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
+    """The body without its gzip and deflate codings: what Content-Encoding lists, in lower case.
 
     A body in any other coding (br, zstd) is returned as it came: only a caller who asked for it gets one.
     Raises TransportError: `too_large` as soon as more than `max_bytes` came out, `protocol` for what is no such data.
     """
-    names = [name.strip().lower() for name in coding.split(",") if name.strip()]
-    if len(names) > _MAX_CODINGS:
+    if len(codings) > _MAX_CODINGS:
         raise TransportError(ErrorKind.PROTOCOL, "more content codings than anybody has a use for")
-    for name in reversed(names):
+    for name in reversed(codings):
         if name in ("gzip", "x-gzip"):
             body = _inflate(body, _AUTO_WINDOW, name, max_bytes)
         elif name == "deflate":
             # The standard means zlib's format; some servers have always sent the bare stream.
             bare = len(body) < 2 or (body[0] & 0x0F) != 8 or ((body[0] << 8) | body[1]) % 31 != 0
             body = _inflate(body, -zlib.MAX_WBITS if bare else _AUTO_WINDOW, name, max_bytes)
-        elif name != "identity":
+        elif name not in ("identity", ""):
             return body
     return body
 

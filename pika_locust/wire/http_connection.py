@@ -7,11 +7,10 @@ from socket import MSG_PEEK
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from pika_locust.wire.http_body import decode_content
 from pika_locust.wire.http_channel import Channel
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 from pika_locust.wire.http_parser import ResponseParser
-from pika_locust.wire.http_response import Headers, Response
+from pika_locust.wire.http_response import Response
 from pika_locust.wire.http_timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -27,12 +26,13 @@ class Connection(Channel):
     After `exchange` the caller looks at `reusable`: when it is False, the connection must be closed.
     """
 
-    __slots__ = ("_parser", "_patience_ns", "_timeouts", "_tls", "last_used_ns", "reusable", "unanswered")
+    __slots__ = ("_parser", "_patience_ns", "_timeouts", "_tls", "_total_ns", "last_used_ns", "reusable", "unanswered")
 
     def __init__(self, raw: RawSocket, timeouts: Timeouts, max_body_bytes: int) -> None:
         patience_s = min(timeouts.read_s, timeouts.total_s)
         super().__init__(raw, patience_s)
         self._timeouts = timeouts
+        self._total_ns = timeouts.total_ns
         # What was lost to sending is within the timer's precision.
         self._patience_ns = int(patience_s * 0.999e9)
         self._parser = ResponseParser(max_body_bytes)
@@ -96,12 +96,12 @@ class Connection(Channel):
         """
         parser = self._parser
         tls = self._tls
-        deadline = started + timeouts.total_ns
         usual = timeouts is self._timeouts
+        deadline = started + (self._total_ns if usual else timeouts.total_ns)
         count = received = sent = first = 0
         try:
             if bodiless:
-                parser.bodiless = True
+                parser.expect_no_body()
             if tls is not None:
                 payload = tls.encrypt(payload)
             try:
@@ -110,6 +110,8 @@ class Connection(Channel):
                 pass
             if count != len(payload):
                 count = self._send_rest(payload, count, timeouts, deadline)
+                if count != len(payload):
+                    self.reusable = False
             now = sent = monotonic_ns()
             while True:
                 if usual and deadline - now >= self._patience_ns:
@@ -124,24 +126,21 @@ class Connection(Channel):
                     raise _late(timeouts, monotonic_ns() >= deadline) from None
                 now = monotonic_ns()
                 received += len(data)
-                if not data:
-                    parser.feed_eof()
-                    break
-                if tls is not None:
+                if tls is not None and data:
                     data = tls.decrypt(data)
-                    if not data:
-                        if not tls.ended:
-                            continue
-                        parser.feed_eof()
-                        break
+                    if tls.ended:
+                        self.reusable = False
+                    elif not data:
+                        continue
+                if not data:
+                    status, head, content, keep_alive = parser.feed_eof()
+                    break
                 if not first:
                     first = now
-                if parser.feed(data):
+                answer = parser.feed(data)
+                if answer is not None:
+                    status, head, content, keep_alive = answer
                     break
-            head = parser.head
-            content = parser.content
-            if content and b"\r\ncontent-encoding:" in head.lower():
-                content = decode_content(content, Headers(head)["content-encoding"], parser.max_body_bytes)
         except (OSError, TransportError) as error:
             now = monotonic_ns()
             self.reusable = False
@@ -149,11 +148,12 @@ class Connection(Channel):
             sent = sent or now
             stamps = (started, ready, sent, first or now, now, connecting_ns, tls_ns)
             return Response(0, b"", b"", stamps, count, received, _as_transport_error(error))
-        if not parser.keep_alive or count != len(payload) or (tls is not None and tls.ended):
+        if not keep_alive:
             self.reusable = False
         self.last_used_ns = now
-        stamps = (started, ready, sent, first, now, connecting_ns, tls_ns)
-        return Response(parser.status, head, content, stamps, count, received)
+        return Response(
+            status, head, content, (started, ready, sent, first, now, connecting_ns, tls_ns), count, received
+        )
 
     def _send_rest(self, payload: bytes, count: int, timeouts: Timeouts, deadline: int) -> int:
         """Send what the socket's buffer did not take at once; how much of the payload was sent in the end.
@@ -177,10 +177,6 @@ class Connection(Channel):
                 if monotonic_ns() >= give_up:
                     raise _late_sending(timeouts, give_up == deadline) from None
         return count
-
-    def close(self) -> None:
-        super().close()
-        self._parser.close()
 
 
 def _late(timeouts: Timeouts, in_all: bool) -> TransportError:

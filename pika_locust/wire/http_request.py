@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from re import compile as pattern
 from typing import Any
 from urllib.parse import quote, urlencode
+
+from pika_locust.wire.http_json import json_encoder
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 Data = bytes | str | Mapping[str, Any] | Sequence[tuple[str, Any]]
@@ -18,7 +19,7 @@ _FRAMING = frozenset(("content-length", "transfer-encoding"))
 # Everything that may stand in a target as it is; what is not in here is percent-encoded.
 _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]\"<>\\^`{|}"
 
-_encode_json = json_module.JSONEncoder(separators=(",", ":")).encode
+_encode_json = json_encoder()
 
 
 class RequestWriter:
@@ -66,23 +67,17 @@ class RequestWriter:
         data: Data | None = None,
         params: Params | None = None,
         headers: Mapping[str, str] | None = None,
+        target: str | None = None,
     ) -> bytes:
         """Head and body. `json` is written compactly; `data` is sent as it is, a mapping or pairs as a form.
 
-        `path` stands below the prefix; text that a request line cannot hold is percent-encoded, `params` are added.
+        `path` stands below the prefix; what a request line cannot hold is percent-encoded, `params` are added. With a
+        `target` (from `target`, or where a redirect leads) it is not looked at.
         """
-        return self.write_target(method, self.target(path, params), json, data, headers)
-
-    def target(self, path: str, params: Params | None = None) -> str:
-        """The whole request target of a path. Raises ValueError for a URL: the target's address is this writer's."""
-        if params or path[:1] != "/" or not (path.isascii() and path.isprintable()) or " " in path or "#" in path:
-            path = _written_out(path, params)
-        return self.prefix + path
-
-    def write_target(
-        self, method: str, target: str, json: Any, data: Data | None, headers: Mapping[str, str] | None
-    ) -> bytes:
-        """`write`, for a target that is complete (`target`, or where a redirect leads)."""
+        if target is None:
+            if params or path[:1] != "/" or not (path.isascii() and path.isprintable()) or " " in path or "#" in path:
+                path = _written_out(path, params)
+            target = self.prefix + path
         block, typed = (self._block, self._typed) if headers is None else self._with(headers)
         if json is not None:
             if data is not None:
@@ -106,6 +101,10 @@ class RequestWriter:
             kind = "" if typed else "Content-Type: application/x-www-form-urlencoded\r\n"
         head = f"{method} {target} HTTP/1.1\r\n{block}{kind}Content-Length: {len(body)}\r\n\r\n"
         return head.encode("latin-1") + body
+
+    def target(self, path: str, params: Params | None = None) -> str:
+        """The whole request target of a path. Raises ValueError for a URL: the target's address is this writer's."""
+        return self.prefix + _written_out(path, params)
 
     def _with(self, headers: Mapping[str, str]) -> tuple[str, bool]:
         """The header lines of a request with headers of its own, and whether they name the content's type."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from pika_locust.wire.http_errors import TransportError
 
-_read_json = json.JSONDecoder().raw_decode
+_scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 class Timings(NamedTuple):
@@ -40,13 +40,13 @@ A plain tuple, because one is made per request."""
 
 
 class Headers:
-    """The header lines of one answer; names are matched whatever their case."""
+    """The header lines of one answer, given as bytes that begin with its head; names match whatever their case."""
 
     __slots__ = ("_lines",)
 
     def __init__(self, head: bytes) -> None:
         self._lines: list[tuple[str, str]] = []
-        for line in head.decode("latin-1").split("\r\n")[1:]:
+        for line in head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]:
             name, _, value = line.partition(":")
             self._lines.append((name, value.strip(" \t")))
 
@@ -164,10 +164,10 @@ class Response:
         """The content as JSON (UTF-8, as RFC 8259 has it). Raises ValueError when it is none."""
         text = self.content.decode()
         try:
-            value, end = _read_json(text)
-        except ValueError:
+            value, end = _scan_json(text, 0)
+        except StopIteration:
             end = -1
-        # Whitespace around the value is legal and rare.
+        # Whitespace around the value is legal and rare; anything else there raises.
         return value if end == len(text) else json.loads(text)
 
     @property

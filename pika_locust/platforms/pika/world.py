@@ -177,6 +177,7 @@ class PikaWorld:
 
     def _clean_up(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        self._memory.forget_quotas(now)
         for session in list(self._memory.sessions.values()):
             if (reason := _expired(session, now)) is not None:
                 dj_left(self._live, session, now)
@@ -216,15 +217,15 @@ PLATFORM = Platform(
     create=PikaWorld,
     covers=(
         Cover("latency", "latency=800", "dancers", "ws_message_latency"),
-        Cover("error", "error=0.5", "dancers", "http_errors"),
+        Cover("error", "error=0.5", "dancers", "http_req_failed"),
         Cover("drop", "drop=0.2", "dancers", "ack_success"),
         Cover("lose-write", "lose-write=0.1", "dancers", "likes kept"),
-        Cover("lose-fanout", "lose-fanout=0.1", "dancers", "deliveries"),
+        Cover("lose-fanout", "lose-fanout=0.1", "dancers", "fanout_delivery"),
         Cover("double", "double=0.2", "dancers", "likes kept"),
         Cover("throttle", "throttle=5/60s", "dancers", "ws_connection_success"),
         Cover("refuse", "refuse=0.5", "dancers", "ws_connection_success"),
-        Cover("close-after", "close-after=2", "dancers", "unexpected_closes"),
-        Cover("dead-session", "dead-session", "dancers", "ws_connection_success"),
+        Cover("close-after", "close-after=2", "dancers", "ws_connection_kept"),
+        Cover("dead-session", "dead-session", "dancers", "ws_session_live"),
         Cover("leak", "leak=600", "dancers", "target_memory"),
         Cover("crash-after", "crash-after=3", "dancers", "ws_connection_success"),
     ),

@@ -60,18 +60,18 @@ def _subscribe(turn: Turn) -> None:
         turn.socket.listens_to = session_id
         if memory.join(session_id, client_id):
             turn.publish(type="LISTENER_COUNT", sessionId=session_id, count=memory.listener_count(session_id))
-    session = memory.sessions.get(session_id or "")
-    if session is not None and "dead-session" in turn.live.faults.on:
+    sessions = memory.sessions
+    if "dead-session" in turn.live.faults.on:
         turn.live.faults.count("dead-session")
-        session = None
+        sessions = {}
     if turn.queued < QUEUE_LIMIT_BYTES:
-        turn.send(type="SESSIONS_LIST", sessions=[session_summary(s) for s in memory.sessions.values()])
+        turn.send(type="SESSIONS_LIST", sessions=[session_summary(session) for session in sessions.values()])
     if session_id is not None:
         turn.send(type="LISTENER_COUNT", sessionId=session_id, count=memory.listener_count(session_id))
-        if session is None:
-            turn.send(type="SESSION_ENDED", sessionId=session_id)
+        if session_id in sessions:
+            _replay(turn, sessions[session_id])
         else:
-            _replay(turn, session)
+            turn.send(type="SESSION_ENDED", sessionId=session_id)
     turn.ack()
 
 

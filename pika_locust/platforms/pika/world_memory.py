@@ -127,6 +127,11 @@ class Memory:
         times.append(now)
         return True
 
+    def forget_quotas(self, now: float) -> None:
+        """Drops the quotas of clients that have not liked anything for a window."""
+        for client_id in [c for c, times in self.like_times.items() if not times or now - times[-1] >= LIKE_WINDOW_S]:
+            del self.like_times[client_id]
+
     def first_like(self, session_id: str, client_id: str, track: Track) -> bool:
         """Remembers a like; False when this client already likes this track of the session."""
         known, key = self.liked.setdefault(session_id, set()), like_key(session_id, client_id, track)

@@ -31,12 +31,15 @@ def state_of(live: Live, now: float) -> dict[str, Any]:
 
 
 def _session(live: Live, row: SessionRow, now: float) -> dict[str, Any]:
-    tempo = live.memory.tempo_totals(row.id, now)
+    session = live.memory.sessions.get(row.id)
+    tempo = {"faster": 0, "slower": 0, "perfect": 0}
+    if session is not None and session.track is not None:
+        tempo = live.memory.tempo_totals(row.id, now)
     for play in row.plays:
         for preference, votes in (play.tempo or {}).items():
             tempo[preference] += votes
     return {
-        "live": row.id in live.memory.sessions,
+        "live": session is not None,
         "dj_name": row.dj_name,
         "started_at": iso(row.started_at),
         "ended_at": iso(row.ended_at) if row.ended_at is not None else None,

@@ -1,0 +1,115 @@
+"""Real `locust` processes, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pika_locust.sandbox import SandboxProcess, start_sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+DANCERS = "locustfiles/dancers.py"
+
+
+@dataclass
+class Finished:
+    """A run that has ended."""
+
+    exit_code: int
+    summary: dict[str, Any] | None
+    output: str
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        assert self.summary is not None, self.output
+        return [(reason["code"], reason["subject"]) for reason in self.summary["reasons"]]
+
+    @property
+    def subjects(self) -> set[str]:
+        return {subject for _, subject in self.reasons}
+
+    def metric(self, name: str) -> dict[str, Any]:
+        assert self.summary is not None, self.output
+        return self.summary["metrics"][name]
+
+    def audit(self, name: str) -> dict[str, Any]:
+        assert self.summary is not None, self.output
+        return next(audit for audit in self.summary["audits"] if audit["name"] == name)
+
+
+class Run:
+    """A `locust` process in a process group of its own, as a terminal would start it."""
+
+    def __init__(self, arguments: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> None:
+        self.summary_path = directory / "summary.json"
+        self.log_path = directory / "output.txt"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIKA_", "LOCUST_"))}
+        with self.log_path.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "locust", *arguments, "--summary-json", str(self.summary_path)],
+                cwd=ROOT,
+                env={**clean, "PYTHONUNBUFFERED": "1", **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log_path.read_text()
+
+    def wait_for(self, condition: Callable[[str], bool], what: str, timeout_s: float = 40.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition(self.output):
+            assert self.process.poll() is None, f"ended before {what}:\n{self.output}"
+            assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.output}"
+            time.sleep(0.1)
+
+    def children(self) -> list[int]:
+        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
+        return [int(line.split()[0]) for line in listed.stdout.splitlines() if "locust" in line and "sandbox" not in line]
+
+    def signal_group(self, number: signal.Signals) -> None:
+        os.killpg(self.process.pid, number)
+
+    def finish(self, timeout_s: float = 120.0) -> Finished:
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"still running after {timeout_s} s:\n{self.output}") from None
+        summary = json.loads(self.summary_path.read_text()) if self.summary_path.exists() else None
+        return Finished(code, summary, self.output)
+
+
+def run(arguments: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> Finished:
+    """Run to the end."""
+    return Run(arguments, directory, env).finish()
+
+
+@contextmanager
+def sandbox(*faults: str) -> Iterator[SandboxProcess]:
+    """A sandbox that outlives the run, so that its books can be read afterwards."""
+    with start_sandbox(["pika"], faults=faults) as process:
+        yield process
+
+
+def socket_url(sandbox: SandboxProcess) -> str:
+    return f"ws://127.0.0.1:{sandbox.port}/ws"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

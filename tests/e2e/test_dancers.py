@@ -1,0 +1,39 @@
+"""The dancers' night as a user runs it: locally, with worker processes, and what must come out the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.support import DANCERS, run, sandbox, socket_url
+
+pytestmark = pytest.mark.e2e
+
+WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
+
+
+@pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS.keys())
+def test_a_healthy_night_passes_and_every_frame_and_like_is_accounted_for(extra: list[str], tmp_path: Path) -> None:
+    with sandbox() as target:
+        finished = run(
+            ["--headless", "-f", DANCERS, "-u", "40", "-r", "20", "-t", "20s", "--seed", "7", *extra],
+            tmp_path,
+            {"WS_URL": socket_url(target)},
+        )
+        state = target.state()
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    assert finished.summary["verdict"] == "pass"
+    assert finished.metric("ws_messages_received")["count"] == state["frames_to_dancers"]
+    for name, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
+        audit = finished.audit(name)
+        assert (audit["status"], audit["expected"], audit["unanswered"]) == ("pass", state[held], 0), audit
+        assert audit["expected"] > 0
+    assert finished.metric("fanout_latency")["count"] > 0
+    assert finished.metric("ack_latency")["count"] > 0
+    assert finished.metric("fanout_delivery")["rate"] == 1.0
+    assert finished.summary["load"]["users_peak"] == 40
+    assert finished.summary["load"]["complete"] is True
+    assert finished.summary["load"]["workers"] == (2 if extra else 1)
+    assert all(worker["final"] for worker in finished.summary["workers"])

@@ -119,7 +119,10 @@ class Plugin:
         self._environment = environment
         environment.pika_locust = self
         raise_open_file_limit()
-        gevent.signal_handler(signal.SIGINT, self._on_interrupt)
+        gevent.signal_handler(signal.SIGINT, self._on_signal, "SIGINT", True)
+        # While a shape drives a headless run, Locust listens to no SIGTERM.
+        deaf = web_ui is None and not isinstance(runner, WorkerRunner)
+        gevent.signal_handler(signal.SIGTERM, self._on_signal, "SIGTERM", deaf)
         environment.events.quitting.add_listener(self._on_quitting)
         if isinstance(runner, WorkerRunner):
             self._take_part(environment, runner)
@@ -192,19 +195,20 @@ class Plugin:
     def _reports(self) -> list[Report]:
         return self._engine.reports if self._engine is not None else []
 
-    def _on_interrupt(self) -> None:
+    def _on_signal(self, name: str, interrupt: bool) -> None:
+        if self._engine is not None:
+            self._engine.signalled = name
         # Raised here, in a greenlet of its own, it reaches Locust's main greenlet, and never a callback of the hub:
         # an interrupted callback would lose what it had read.
-        if self._engine is not None:
-            self._engine.signalled = "SIGINT"
-        raise KeyboardInterrupt
+        if interrupt:
+            raise KeyboardInterrupt
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         if self._engine is not None:
             self._engine.finish(cause="signal")
             self._set_exit_code(environment)
         elif self._worker is not None:
-            self._worker.drain_now()
+            self._worker.drain_before_quitting()
         if self._sandbox is not None:
             self._sandbox.stop()
 

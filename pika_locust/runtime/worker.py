@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 ROLES = ("primary", "supporter")
 """In the order in which they drain: those who act, then those who make it possible."""
+MASTER_WAIT_S = 3.0
+"""How long a worker that is told to end waits to hear from the master first."""
 SUPPORTER_DRAIN_S = 15.0
 """What supporters have to finish in."""
 
@@ -57,11 +59,21 @@ class WorkerSide:
         self._begun.wait(timeout_s)
         return self.share
 
-    def drain_now(self) -> None:
-        """Finish here without being asked: this process is to end before the master says so."""
-        if self.share is not None and not self._drained.issuperset(ROLES):
-            for role in ROLES:
-                self._drain(role, self.share.begin.stop_timeout_s)
+    def drain_before_quitting(self) -> None:
+        """This process was told to end. If all were (Ctrl-C in a terminal), the master drains everybody in the right
+        order, dancers before the DJ, wherever they are; if only this one was, it finishes by itself."""
+        share = self.share
+        if share is None:
+            return
+        deadline_s = time.monotonic() + MASTER_WAIT_S
+        while not share.draining and time.monotonic() < deadline_s:
+            gevent.sleep(0.05)
+        deadline_s = time.monotonic() + share.begin.stop_timeout_s + SUPPORTER_DRAIN_S
+        while share.draining and not self._drained.issuperset(ROLES) and time.monotonic() < deadline_s:
+            gevent.sleep(0.05)
+        for role in ROLES:
+            if role not in self._drained:
+                self._drain(role, share.begin.stop_timeout_s)
 
     def _on_begin(self, environment: Any, msg: Any) -> None:
         begin = Begin(**msg.data)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pika_locust.sandbox.cuts import Cuts
+from pika_locust.sandbox.delay import DelayLine
 from pika_locust.sandbox.fanout import Fanout
 from pika_locust.sandbox.faults import FaultBoard
 from pika_locust.sandbox.http import Exchange
-from pika_locust.sandbox.websocket import WebSocketHalf, text_frame
+from pika_locust.sandbox.kinds import RequestKinds
+from pika_locust.sandbox.websocket import WebSocketHalf, binary_frame, text_frame
 from pika_locust.sandbox.world import (
     Answer,
     Begin,
@@ -30,8 +31,6 @@ from pika_locust.sandbox.world import (
     World,
 )
 
-_CHANGING = re.compile(r"/[^/]*\d[^/]*")
-_KINDS_OF_REQUESTS = 200
 _SERVER_ERROR = Answer.text("Internal Server Error", 500)
 _UNAVAILABLE = Answer.text("Service Unavailable", 503)
 
@@ -59,13 +58,12 @@ class Site:
         self._exchanges: dict[int, Exchange] = {}
         self._last_exchange = 0
         self._fanout = Fanout(loop.call_soon)
-        self._delayed: deque[tuple[float, Effects]] = deque()
-        self._release_timer: asyncio.TimerHandle | None = None
+        self._delays = DelayLine(loop, faults, self._perform)
+        self._close_after = Cuts(loop, faults)
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
-        self._cuts: dict[int, asyncio.TimerHandle] = {}
         self._spread: Counter[str] = Counter()
-        self._kinds: set[str] = set()
+        self._kinds = RequestKinds()
         self.counts: Counter[str] = Counter()
         self._frames_of_closed: Counter[str] = Counter()
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
@@ -78,7 +76,6 @@ class Site:
             Chunk: self._chunk,
             End: self._end,
         }
-        faults.watch(self._schedule_cuts)
         self._schedule_tick()
 
     # what connections report
@@ -90,7 +87,7 @@ class Site:
         number = self._last_exchange
         self._exchanges[number] = exchange
         exchange.on_abandoned = lambda: self._abandoned(number)
-        if self.faults.hits("error", self._kind_of(request)):
+        if self.faults.hits("error", self._kinds.of(request.path)):
             self._run((Reply(number, _SERVER_ERROR),))
         else:
             self._run(self.world.request(number, request, self._clock()))
@@ -104,11 +101,10 @@ class Site:
     def opened(self, socket: WebSocketHalf, request: Request) -> None:
         self._sockets[socket.id] = socket
         self._fanout.join(socket)
-        socket.joined_at, socket.opened_at = self._fanout.published, self._loop.time()
+        socket.joined_at = self._fanout.published
         self.counts["connections_total"] += 1
         self._run(self.world.opened(socket.id, request, self._clock()))
-        if "close-after" in self.faults.on:
-            self._schedule_cut(socket)
+        self._close_after.opened(socket)
 
     def received(self, socket: WebSocketHalf, data: str | bytes) -> None:
         self.counts["frames_received"] += 1
@@ -127,8 +123,7 @@ class Site:
         self._fanout.leave(socket)
         self._frames_of_closed[self.world.group(socket.id)] += self._frames_to(socket)
         self._sockets.pop(socket.id, None)
-        if (cut := self._cuts.pop(socket.id, None)) is not None:
-            cut.cancel()
+        self._close_after.gone(socket)
         self._run(self.world.closed(socket.id, self._clock()))
 
     # the server's wishes
@@ -142,7 +137,7 @@ class Site:
         """Cuts all sockets and starts the world and all counts afresh; the faults stay."""
         for socket in list(self._sockets.values()):
             socket.cut()
-        self._delayed.clear()
+        self._delays.clear()
         for exchange in list(self._exchanges.values()):
             exchange.answer(_UNAVAILABLE)
         self._exchanges.clear()
@@ -174,11 +169,7 @@ class Site:
 
     def _run(self, effects: Effects) -> None:
         if effects:
-            delay_s = self.faults.amount("latency") / 1000 if self.faults.on else 0.0
-            if delay_s or self._delayed:
-                self._delay(effects, delay_s)
-            else:
-                self._perform(effects)
+            self._delays.put(effects)
         if self.world.due < self._due:
             self._schedule_tick()
 
@@ -187,29 +178,11 @@ class Site:
         for effect in effects:
             carry_out[type(effect)](effect)
 
-    def _delay(self, effects: Effects, delay_s: float) -> None:
-        due = time.monotonic() + delay_s
-        if self._delayed:
-            # order is kept, also when the delay has just become shorter
-            due = max(due, self._delayed[-1][0])
-        self.faults.count("latency", len(effects))
-        self._delayed.append((due, effects))
-        if self._release_timer is None:
-            self._release_timer = self._loop.call_later(delay_s, self._release)
-
-    def _release(self) -> None:
-        self._release_timer = None
-        now = time.monotonic()
-        while self._delayed and self._delayed[0][0] <= now:
-            self._perform(self._delayed.popleft()[1])
-        if self._delayed and self._release_timer is None:
-            self._release_timer = self._loop.call_later(max(0.0, self._delayed[0][0] - now), self._release)
-
     def _send(self, effect: Send) -> None:
         socket = self._sockets.get(effect.socket)
         if socket is not None:
             socket.direct += 1
-            frame = text_frame(effect.data) if isinstance(effect.data, str) else effect.data
+            frame = text_frame(effect.data) if isinstance(effect.data, str) else binary_frame(effect.data)
             self._fanout.send(socket.id, frame)
 
     def _publish(self, effect: Publish) -> None:
@@ -281,29 +254,5 @@ class Site:
             self._run(self.world.tick(now))
         self._schedule_tick()
 
-    def _schedule_cuts(self) -> None:
-        for cut in self._cuts.values():
-            cut.cancel()
-        self._cuts.clear()
-        if "close-after" in self.faults.on:
-            for socket in self._sockets.values():
-                self._schedule_cut(socket)
-
-    def _schedule_cut(self, socket: WebSocketHalf) -> None:
-        due = socket.opened_at + self.faults.amount("close-after")
-        self._cuts[socket.id] = self._loop.call_at(due, self._cut, socket)
-
-    def _cut(self, socket: WebSocketHalf) -> None:
-        self.faults.count("close-after")
-        socket.cut()
-
     def _frames_to(self, socket: WebSocketHalf) -> int:
         return self._fanout.published - socket.joined_at - socket.missed + socket.direct
-
-    def _kind_of(self, request: Request) -> str:
-        """Requests of one kind share the parts of the path without digits; past a number of kinds, all the rest do."""
-        kind = _CHANGING.sub("/*", request.path)
-        if kind not in self._kinds and len(self._kinds) >= _KINDS_OF_REQUESTS:
-            return "other"
-        self._kinds.add(kind)
-        return kind

@@ -47,6 +47,11 @@ def text_frame(text: str) -> bytes:
     return Frame(Opcode.TEXT, text.encode("utf-8", "replace")).serialize(mask=False)
 
 
+def binary_frame(data: bytes) -> bytes:
+    """A whole binary frame as a server sends it."""
+    return Frame(Opcode.BINARY, data).serialize(mask=False)
+
+
 class WebSocketHalf:
     """One WebSocket: handshake, messages out of frames, answers to control frames, the closing handshake.
 
@@ -58,7 +63,6 @@ class WebSocketHalf:
         self.joined_at = 0
         self.missed = 0
         self.direct = 0
-        self.opened_at = 0.0
         self._transport = transport
         self._route = route
         self._peer = peer

@@ -37,6 +37,14 @@ class Request:
     body: bytes = b""
     peer: str = ""
 
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; empty when it is none."""
+        try:
+            body = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return body if isinstance(body, dict) else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -210,7 +210,7 @@ class HttpClient(Session):
             target = self._writer.target(path, params)
             response = self._follow(response, method, target, name or path, json, data, headers, timeouts)
         if self.raise_errors and response.error is not None:
-            raise response.error
+            raise response.error from None
         return response
 
     def _follow(

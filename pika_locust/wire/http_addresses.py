@@ -6,6 +6,7 @@ this machine's, so each user can have its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 
@@ -18,24 +19,26 @@ class SourceAddresses:
     Raises ValueError for what is none of these.
     """
 
-    __slots__ = ("_size", "_spans", "text")
+    __slots__ = ("_spans", "size", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._spans = [_span(part.strip()) for part in text.split(",")]
-        self._size = sum(count for _, count in self._spans)
-
-    def __len__(self) -> int:
-        return self._size
+        self.size = sum(count for _, count in self._spans)
+        """How many addresses there are; of an IPv6 network more than `len` could say."""
 
     def __getitem__(self, index: int) -> str:
         """The address of user `index`; the pool starts again from the front when it is used up."""
-        index %= self._size
+        index %= self.size
         for first, count in self._spans:
             if index < count:
                 return str(first + index)
             index -= count
         raise AssertionError("an index below the sum of all spans lies in one of them")
+
+    def __iter__(self) -> Iterator[str]:
+        """Every address once."""
+        return (self[index] for index in range(self.size))
 
     def __repr__(self) -> str:
         return f"SourceAddresses({self.text!r})"

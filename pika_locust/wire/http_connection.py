@@ -123,7 +123,7 @@ class Connection(Channel):
                 except BlockingIOError:
                     if in_time:
                         continue
-                    raise _late(timeouts, monotonic_ns() >= deadline) from None
+                    raise _late(timeouts, deadline - now <= timeouts.read_s * 1e9) from None
                 now = monotonic_ns()
                 received += len(data)
                 if tls is not None and data:
@@ -145,15 +145,20 @@ class Connection(Channel):
             now = monotonic_ns()
             self.reusable = False
             self.unanswered = not first
+            sending = not sent
             sent = sent or now
             stamps = (started, ready, sent, first or now, now, connecting_ns, tls_ns)
-            return Response(0, b"", b"", stamps, count, received, _as_transport_error(error))
+            return Response(0, b"", b"", stamps, count, received, _as_transport_error(error, sending))
         if not keep_alive:
             self.reusable = False
         self.last_used_ns = now
         return Response(
             status, head, content, (started, ready, sent, first, now, connecting_ns, tls_ns), count, received
         )
+
+    def close(self) -> None:
+        super().close()
+        self._parser.close()
 
     def _send_rest(self, payload: bytes, count: int, timeouts: Timeouts, deadline: int) -> int:
         """Send what the socket's buffer did not take at once; how much of the payload was sent in the end.
@@ -191,12 +196,12 @@ def _late_sending(timeouts: Timeouts, in_all: bool) -> TransportError:
     return TransportError(ErrorKind.SEND, f"not sent within {timeouts.send_s:g} s")
 
 
-def _as_transport_error(error: OSError | TransportError) -> TransportError:
+def _as_transport_error(error: OSError | TransportError, sending: bool) -> TransportError:
     """The reason as a value: without the frames of the code that found it, which would stay in memory with it."""
     if isinstance(error, ConnectionResetError):
         return TransportError(ErrorKind.RESET, "the connection was reset")
     if isinstance(error, BrokenPipeError):
         return TransportError(ErrorKind.CLOSED, "closed before the request was sent")
     if isinstance(error, OSError):
-        return TransportError(ErrorKind.RESET, error.strerror or str(error))
+        return TransportError(ErrorKind.SEND if sending else ErrorKind.RESET, error.strerror or str(error))
     return TransportError(error.kind, error.text)

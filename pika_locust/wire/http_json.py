@@ -8,15 +8,17 @@ from json import encoder
 from typing import Any
 
 
-def json_encoder() -> Callable[[Any], str]:
+_SAMPLE = {"text": 'ä"\\', "list": [1, 2.5, None, True], "nested": {"empty": {}}, "7": []}
+
+
+def json_encoder(make: Callable[..., Any] | None = getattr(encoder, "c_make_encoder", None)) -> Callable[[Any], str]:
     """A function from a value to compact JSON, ASCII only.
 
     `json.dumps` builds its C encoder anew for each call; here one is built for good, where this Python has it in the
-    known form. It raises what json.dumps raises: TypeError for what JSON cannot hold, ValueError for NaN and infinity
-    (which are no JSON), RecursionError for a value that contains itself.
+    known form: `make` is what the json module itself builds it with. The function raises TypeError for what JSON
+    cannot hold, ValueError for NaN and infinity (which are no JSON), RecursionError for a value that contains itself.
     """
     plain = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-    make = getattr(encoder, "c_make_encoder", None)
     if make is None:
         return plain.encode
     try:
@@ -27,5 +29,3 @@ def json_encoder() -> Callable[[Any], str]:
         return plain.encode
     return lambda value: "".join(encode(value, 0))
 
-
-_SAMPLE = {"text": 'ä"\\', "list": [1, 2.5, None, True], "nested": {"empty": {}}, "7": []}

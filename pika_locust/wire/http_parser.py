@@ -169,7 +169,7 @@ class ResponseParser:
 
     def close(self) -> None:
         """Let go of llhttp's parser, which refers back to this object: so the memory of both is free at once."""
-        del self._feed, self._status, self._persists
+        self._feed = self._status = self._persists = _closed
 
 
 class _Partial:
@@ -232,6 +232,10 @@ def _connection_persists(head: bytes) -> bool:
     fields = head.lower()
     options = _values(fields, b"connection")
     return "close" not in options and (fields.startswith(b"http/1.1") or "keep-alive" in options)
+
+
+def _closed(*_: object) -> Any:
+    raise RuntimeError("the parser was closed")
 
 
 def _unreadable(error: Exception) -> TransportError:

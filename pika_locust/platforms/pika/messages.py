@@ -15,6 +15,9 @@ from typing import Any
 PROTOCOL_VERSION = "0.3.0"
 TEMPOS = ("slower", "perfect", "faster")
 
+# json.dumps makes an encoder on every call that does not take its defaults.
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 _TYPE_AT = len('{"type":"')
 _ACK_ID_AT = len('{"type":"ACK","messageId":"')
 _QUOTE = ord('"')
@@ -66,7 +69,7 @@ def parse(payload: bytes) -> dict[str, Any] | None:
 
 
 def _encode(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+    return _write(message).encode()
 
 
 def subscribe(session_id: str, client_id: str, message_id: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
@@ -66,7 +65,7 @@ class AuthPages:
         return route(request, headers)
 
     def _register(self, request: Request, headers: Headers) -> Answer:
-        body = _body(request)
+        body = request.json_object()
         email, password, name = (_text(body, key) for key in ("email", "password", "displayName"))
         if not (email and password and name):
             return _error("Email, password, and display name are required", 400, headers)
@@ -80,7 +79,7 @@ class AuthPages:
     def _login(self, request: Request, headers: Headers) -> Answer:
         if request.headers.get("x-requested-with") != "Pika":
             return _error("Invalid request", 403, headers)
-        body = _body(request)
+        body = request.json_object()
         account = self._archive.account_by_email(_text(body, "email"))
         if account is None or account.password != body.get("password"):
             return _error("Invalid email or password", 401, headers)
@@ -106,14 +105,6 @@ def _welcome(account: Account, status: int, headers: Headers) -> Answer:
 
 def _error(text: str, status: int, headers: Headers = ()) -> Answer:
     return Answer.json({"error": text}, status, headers)
-
-
-def _body(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _text(body: dict[str, Any], key: str) -> str:

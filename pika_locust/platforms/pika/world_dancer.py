@@ -178,9 +178,7 @@ def _vote(turn: Turn) -> None:
 
 def _react(turn: Turn) -> None:
     if turn.queued < QUEUE_LIMIT_BYTES:
-        turn.publish(
-            type="REACTION_RECEIVED", sessionId=turn.message["sessionId"], reaction=turn.message["reaction"]
-        )
+        turn.publish(type="REACTION_RECEIVED", sessionId=turn.message["sessionId"], reaction=turn.message["reaction"])
     turn.ack()
 
 

@@ -199,7 +199,7 @@ def _dj(live: Live, request: Request, now: float, slug: str) -> Answer:
 
 
 def _sync_fingerprints(live: Live, request: Request, now: float, session_id: str) -> Answer:
-    tracks = _object(request).get("tracks")
+    tracks = request.json_object().get("tracks")
     row = live.archive.sessions.get(session_id)
     asked = tracks if isinstance(tracks, list) else []
     known = {(p.track["artist"], p.track["title"]) for p in row.plays} if row is not None else set()
@@ -208,7 +208,7 @@ def _sync_fingerprints(live: Live, request: Request, now: float, session_id: str
 
 
 def _push_subscribe(live: Live, request: Request, now: float, _: str) -> Answer:
-    body, issues = _object(request), []
+    body, issues = request.json_object(), []
     for key, wanted, kind in (("endpoint", "string", str), ("keys", "object", dict)):
         if not isinstance(body.get(key), kind):
             message = f"Invalid input: expected {wanted}, received {'undefined' if key not in body else 'other'}"
@@ -225,14 +225,6 @@ def _push_send(live: Live, request: Request, now: float, _: str) -> Answer:
 
 def _debug(live: Live, request: Request, now: float, _: str) -> Answer:
     return Answer.json({"error": "Not available in production"}, 403)
-
-
-def _object(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 _PAGES: tuple[tuple[str, re.Pattern[str], Page, bool], ...] = tuple(

@@ -1,0 +1,193 @@
+"""What is measured, each in a process of its own: `python -m tests.benchmarks.subjects NAME PORT` prints JSON.
+
+The actors are the real ones with everything that a run switches on: Locust's runner, its statistics listener on the
+request event, metrics, ledgers, answers and their time-outs, thoughts, the lag probe, and a report every two seconds.
+The plain peers are websocket-client on gevent as one would write it in ten lines, and do no bookkeeping at all.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import gc
+import json
+import sys
+import time
+from typing import Any
+
+import gevent
+import psutil
+import websocket
+from locust import events
+from locust.env import Environment
+
+from pika_locust.platforms.pika.dancer import Dancer
+from pika_locust.platforms.pika.scenarios import DANCERS
+from pika_locust.runtime import messages
+from pika_locust.runtime.files import raise_open_file_limit
+from pika_locust.runtime.options import LOAD_SETTINGS
+from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.worker import WorkerSide, begin_message
+from pika_locust.settings import read_settings
+
+CONNECTIONS = 100
+SETTLE_S, SECONDS = 2.0, 5.0
+MEMORY_STEPS = (500, 1000, 2000, 3000, 4000)
+
+TEXT = json.dumps(
+    {
+        "type": "SEND_TEMPO_REQUEST",
+        "sessionId": "load-test-session",
+        "clientId": "client_0123456789ab_0_0_0123456789abcdef",
+        "preference": "perfect",
+        "messageId": "0.123",
+    }
+)
+
+
+class Tally:
+    """How many events there were, counted by whoever is measured."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def cpu_us_per_event(tally: Tally) -> float:
+    """Processor time of this whole process per event, after things have settled."""
+    gevent.sleep(SETTLE_S)
+    count, cpu_s = tally.count, time.process_time()
+    gevent.sleep(SECONDS)
+    return (time.process_time() - cpu_s) / (tally.count - count) * 1e6
+
+
+def plain_echo(port: int) -> float:
+    tally = Tally()
+
+    def user() -> None:
+        connection = websocket.create_connection(f"ws://127.0.0.1:{port}/echo")
+        while True:
+            connection.send(TEXT)
+            json.loads(connection.recv())
+            tally.count += 1
+
+    for _ in range(CONNECTIONS):
+        gevent.spawn(user)
+    return cpu_us_per_event(tally)
+
+
+def plain_broadcast(port: int) -> float:
+    tally = Tally()
+
+    def user() -> None:
+        connection = websocket.create_connection(f"ws://127.0.0.1:{port}/broadcast")
+        while True:
+            json.loads(connection.recv())
+            tally.count += 1
+
+    for _ in range(CONNECTIONS):
+        gevent.spawn(user)
+    return cpu_us_per_event(tally)
+
+
+class Night:
+    """A local run of real dancers, without its engine: the leading side costs the users nothing."""
+
+    def __init__(self, port: int, actor: type[Dancer]) -> None:
+        raise_open_file_limit()
+        settings, _ = read_settings((*LOAD_SETTINGS, *DANCERS.settings), {}, "pika")
+        self.environment = Environment(user_classes=[actor], events=events)
+        self.environment.stop_timeout = 30.0
+        self.runner = self.environment.create_local_runner()
+        self.environment.pika_locust = self  # type: ignore[attr-defined]
+        for kind in (messages.HELLO, messages.DRAINED):
+            self.runner.register_message(kind, lambda environment, msg: None)
+        self.runner.register_message(messages.REPORT, self._take_report)
+        self.worker = WorkerSide(self.environment, DANCERS, settings)
+        self.worker.attach(self.runner)
+        begin = Begin("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
+        self.runner.send_message(messages.BEGIN, begin_message(begin))
+        self.actor = actor
+
+    def _take_report(self, environment: Any, msg: Any) -> None:
+        """Reports go to the master over a socket in a real run; there, too, their making is the worker's cost."""
+
+    def wait_for_share(self, timeout_s: float) -> Share | None:
+        return self.worker.wait_for_share(timeout_s)
+
+    def join(self, dancers: int) -> None:
+        """Bring the number of connected dancers up to `dancers`."""
+        share = self.worker.share
+        assert share is not None
+        while len(share.actors("primary")) < dancers:
+            self.runner.spawn_users({self.actor.__name__: min(100, dancers - len(share.actors("primary")))})
+            gevent.sleep(0.2)
+        while sum(dancer._session == "live" for dancer in share.actors("primary")) < dancers:
+            gevent.sleep(0.1)
+
+
+class EagerDancer(Dancer):
+    """Asks for another tempo as soon as the last request is answered."""
+
+    tally = Tally()
+
+    def _on_subscribed(self, ok: bool, why: str) -> None:
+        super()._on_subscribed(ok, why)
+        self._thoughts.think("tempo", 0.0, self._ask_tempo)
+
+    def _on_tempo_answer(self, ok: bool, why: str) -> None:
+        super()._on_tempo_answer(ok, why)
+        self.tally.count += 1
+        self._thoughts.think("tempo", 0.0, self._ask_tempo)
+
+
+class Counted:
+    """Reads how many frames the dancers have received."""
+
+    def __init__(self, night: Night) -> None:
+        assert night.worker.share is not None
+        self._handle = night.worker.share.metrics.counter("ws_messages_received")
+
+    @property
+    def count(self) -> int:
+        return int(self._handle.own_value().count)
+
+
+def actor_ack(port: int) -> float:
+    Night(port, EagerDancer).join(CONNECTIONS)
+    return cpu_us_per_event(EagerDancer.tally)
+
+
+def actor_broadcast(port: int) -> float:
+    night = Night(port, Dancer)
+    night.join(CONNECTIONS)
+    return cpu_us_per_event(Counted(night))  # type: ignore[arg-type]
+
+
+def memory_kb(port: int) -> float:
+    """Slope of resident memory over the number of connected dancers, by least squares, in kB (1,000 bytes)."""
+    night = Night(port, Dancer)
+    process = psutil.Process()
+    points = []
+    for dancers in MEMORY_STEPS:
+        night.join(dancers)
+        gevent.sleep(1.0)
+        gc.collect()
+        points.append((dancers, process.memory_info().rss / 1000))
+    mean_n = sum(n for n, _ in points) / len(points)
+    mean_kb = sum(kb for _, kb in points) / len(points)
+    return sum((n - mean_n) * (kb - mean_kb) for n, kb in points) / sum((n - mean_n) ** 2 for n, _ in points)
+
+
+SUBJECTS = {
+    subject.__name__: subject for subject in (plain_echo, actor_ack, plain_broadcast, actor_broadcast, memory_kb)
+}
+
+if __name__ == "__main__":
+    print(json.dumps(SUBJECTS[sys.argv[1]](int(sys.argv[2]))), flush=True)
+    # Nobody is to be drained: the numbers are out.
+    sys.stdout.flush()
+    import os
+
+    os._exit(0)

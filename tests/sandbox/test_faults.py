@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.sandbox.faults import COMMON, FaultBoard, faults_from_json, parse_faults
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "window_s"),
+    [
+        pytest.param("lose-write=0.02", Fraction(1, 50), 0, id="a rate as a share"),
+        pytest.param("lose-write=2%", Fraction(1, 50), 0, id="the same rate in percent"),
+        pytest.param("drop=.5", Fraction(1, 2), 0, id="a rate without a leading zero"),
+        pytest.param("refuse=1", 1, 0, id="everything"),
+        pytest.param("latency=250", 250, 0, id="milliseconds"),
+        pytest.param("latency=250ms", 250, 0, id="milliseconds with their unit"),
+        pytest.param("close-after=1.5s", Fraction(3, 2), 0, id="seconds"),
+        pytest.param("throttle=120/60s", 120, 60, id="attempts per window"),
+        pytest.param("leak=60MB/min", 60, 0, id="megabytes per minute"),
+        pytest.param("dead-session", 1, 0, id="a flag"),
+        pytest.param(" drop = 0.1 ".replace(" = ", "="), Fraction(1, 10), 0, id="spaces around"),
+    ],
+)
+def test_a_fault_is_read_exactly(text: str, value: Fraction, window_s: int) -> None:
+    (fault,) = parse_faults([text])
+    assert (fault.value, fault.window_s) == (value, window_s)
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentences"),
+    [
+        pytest.param(["drop=1.5"], ["drop cannot have the value '1.5': it takes a rate"], id="a rate above one"),
+        pytest.param(["drop=0"], ["drop cannot have the value '0'"], id="a rate of nothing"),
+        pytest.param(["drop"], ["drop cannot have the value '': it takes a rate"], id="a rate without a value"),
+        pytest.param(["drop=nan"], ["drop cannot have the value 'nan'"], id="not a number"),
+        pytest.param(["drop=1e-1"], ["drop cannot have the value '1e-1'"], id="an exponent"),
+        pytest.param(["dead-session=1"], ["dead-session cannot have the value '1': it takes no value"], id="a flag"),
+        pytest.param(["throttle=5"], ["throttle cannot have the value '5': it takes attempts"], id="no window"),
+        pytest.param(["throttle=5/0s"], ["throttle cannot have"], id="an empty window"),
+        pytest.param(["drop=0.1", "drop=0.2"], ["drop is given twice"], id="given twice"),
+        pytest.param(
+            ["typo", "latency=x"], ["'typo' is not known here; legal are", "latency cannot"], id="two at once"
+        ),
+    ],
+)
+def test_a_wrong_fault_is_refused_with_what_would_be_right(texts: list[str], sentences: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_faults(texts)
+    assert len(refused.value.problems) == len(sentences)
+    for problem, sentence in zip(refused.value.problems, sentences, strict=True):
+        assert sentence in problem
+
+
+def test_an_unknown_fault_is_answered_with_all_legal_ones() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_faults(["nope"])
+    for kind in COMMON:
+        assert kind.usage in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [
+        pytest.param({"drop": 0.1, "dead-session": True}, {"drop": "0.1", "dead-session": True}, id="number and flag"),
+        pytest.param({"drop": "10%"}, {"drop": "10%"}, id="text"),
+        pytest.param({"drop": None, "dead-session": False}, {}, id="switched off"),
+        pytest.param({}, {}, id="nothing"),
+    ],
+)
+def test_faults_come_from_json_and_go_back(value: object, on: dict[str, object]) -> None:
+    board = FaultBoard(faults=faults_from_json(value))
+    assert board.to_json() == on
+    assert FaultBoard(faults=faults_from_json(board.to_json())).on == board.on
+
+
+@pytest.mark.parametrize("value", [None, [], "drop=0.1", {"drop": True}, {"drop": [1]}, {"x": 1}])
+def test_json_that_means_no_faults_is_refused(value: object) -> None:
+    with pytest.raises(ConfigurationError):
+        faults_from_json(value)
+
+
+@pytest.mark.parametrize("rate", ["0.001", "0.02", "0.07", "1/3", "0.5", "0.99", "1"])
+@pytest.mark.parametrize("step", [1, 7, 300])
+def test_of_n_events_rate_times_n_are_hit_exact_to_one_half(rate: str, step: int) -> None:
+    share = Fraction(rate)
+    board = FaultBoard(faults=parse_faults([f"drop={float(share):.12f}"]))
+    exact = board.on["drop"].value
+    hit: list[int] = []
+    for start in range(0, 3000, step):
+        hit += [start + position for position in board.positions("drop", "", step)]
+        seen = start + step
+        assert abs(len(hit) - exact * seen) <= Fraction(1, 2)
+    assert hit == sorted(set(hit))
+
+
+def test_asking_for_many_at_once_hits_the_same_events_as_asking_one_by_one() -> None:
+    one, many = (FaultBoard(faults=parse_faults(["drop=0.13"])) for _ in range(2))
+    singles = [n for n in range(1000) if one.hits("drop")]
+    assert many.positions("drop", "", 1000) == singles
+
+
+def test_each_kind_of_event_is_counted_by_itself() -> None:
+    board = FaultBoard(faults=parse_faults(["lose-write=0.5"]))
+    lost = {"like": 0, "vote": 0}
+    for n in range(1100):
+        kind = "vote" if n % 11 == 10 else "like"
+        lost[kind] += board.hits("lose-write", kind)
+    assert lost == {"like": 500, "vote": 50}
+    assert board.counts()["lose-write"] == {
+        "eligible": 1100,
+        "hit": 550,
+        "by_kind": {"like": {"eligible": 1000, "hit": 500}, "vote": {"eligible": 100, "hit": 50}},
+    }
+
+
+def test_a_fault_that_is_off_hits_nothing_and_counts_nothing() -> None:
+    board = FaultBoard()
+    assert not board.hits("drop")
+    assert board.positions("drop", "", 100) == []
+    board.count("leak")
+    assert board.amount("latency") == 0
+    assert board.counts() == {}
+
+
+def test_replacing_keeps_the_tallies_of_faults_that_stay_and_tells_watchers() -> None:
+    board = FaultBoard(faults=parse_faults(["drop=0.5", "double=0.5"]))
+    told: list[set[str]] = []
+    board.watch(lambda: told.append(set(board.on)))
+    board.positions("drop", "", 10)
+    board.positions("double", "", 10)
+    board.replace(parse_faults(["drop=0.5", "double=0.25"]))
+    assert {name: counts["eligible"] for name, counts in board.counts().items()} == {"drop": 10, "double": 0}
+    board.replace(())
+    assert told == [{"drop", "double"}, set()]
+
+
+def test_forgetting_the_counts_leaves_the_switches() -> None:
+    board = FaultBoard(faults=parse_faults(["drop=0.5"]))
+    board.positions("drop", "", 3)
+    board.forget_counts()
+    assert board.counts()["drop"]["eligible"] == 0
+    assert board.positions("drop", "", 2) == [0]

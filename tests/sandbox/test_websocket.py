@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Close, Frame, Opcode
+from websockets.http11 import Response
+from websockets.uri import parse_uri
+
+from pika_locust.sandbox.websocket import WebSocketHalf, text_frame
+from pika_locust.sandbox.world import Answer, Request
+from tests.sandbox.doubles import Transport
+
+
+class Host:
+    def __init__(self, refusal: Answer | None = None) -> None:
+        self.refusal = refusal
+        self.heard: list[Any] = []
+
+    def upgrade(self, socket: WebSocketHalf, request: Request) -> Answer | None:
+        self.heard.append(("upgrade", request.path, request.query, request.headers["host"], request.peer))
+        return self.refusal
+
+    def opened(self, socket: WebSocketHalf, request: Request) -> None:
+        self.heard.append("opened")
+
+    def received(self, socket: WebSocketHalf, data: str | bytes) -> None:
+        self.heard.append(data)
+        if data == "close me":
+            socket.close(1009, "Message too large")
+        elif data == "cut me":
+            socket.cut()
+
+    def ponged(self, socket: WebSocketHalf) -> None:
+        self.heard.append("ponged")
+
+    def gone(self, socket: WebSocketHalf) -> None:
+        self.heard.append("gone")
+
+    def paused(self, socket: WebSocketHalf, paused: bool) -> None:
+        self.heard.append(("paused", paused))
+
+    def slow(self, socket: WebSocketHalf) -> None:
+        self.heard.append("slow")
+
+
+class Pair:
+    """The half under test and an independent client half, joined without a socket."""
+
+    def __init__(self, refusal: Answer | None = None, mounted: bool = True) -> None:
+        self.host = Host(refusal)
+        self.transport = Transport()
+        host = self.host if mounted else None
+        self.half = WebSocketHalf(7, cast(asyncio.Transport, self.transport), lambda r: (host, r), "10.0.0.1")
+        self.client = ClientProtocol(parse_uri("ws://example.org/ws?a=1"))
+        self.client.send_request(self.client.connect())
+        self.response = cast(Response, self.exchange()[0])
+        self.host.heard = [] if refusal is None and mounted else self.host.heard
+
+    def exchange(self) -> list[Any]:
+        for data in self.client.data_to_send():
+            if data and not self.transport.is_closing():
+                self.half.feed(data)
+        self.client.receive_data(self.transport.take())
+        if self.transport.closed:
+            self.client.receive_eof()
+        return self.client.events_received()
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair()
+
+
+def test_the_handshake_is_routed_and_accepted() -> None:
+    pair = Pair()
+    pair.host.heard.clear()
+    assert pair.response.status_code == 101
+    assert "Sec-WebSocket-Extensions" not in pair.response.headers
+
+
+def test_the_host_is_told_what_is_asked_for() -> None:
+    pair = Pair(refusal=Answer.text("Rate limit exceeded", 429))
+    assert pair.host.heard == [("upgrade", "/ws", "a=1", "example.org", "10.0.0.1")]
+    assert (pair.response.status_code, pair.response.body) == (429, b"Rate limit exceeded")
+    assert pair.response.headers["content-type"] == "text/plain; charset=UTF-8"
+    assert pair.transport.closed
+
+
+def test_a_path_where_nothing_is_mounted_is_404() -> None:
+    pair = Pair(mounted=False)
+    assert pair.response.status_code == 404
+    assert pair.host.heard == []
+
+
+def test_texts_and_binaries_come_whole_also_in_fragments(pair: Pair) -> None:
+    pair.client.send_text("é1".encode())
+    pair.client.send_text(b"ab", fin=False)
+    pair.client.send_ping(b"in between")
+    pair.client.send_continuation(b"cd", fin=True)
+    pair.client.send_binary(b"\x00\xff")
+    events = pair.exchange()
+    assert pair.host.heard == ["é1", "ponged", "abcd", b"\x00\xff"]
+    assert [(event.opcode, bytes(event.data)) for event in events] == [(Opcode.PONG, b"in between")]
+
+
+def test_text_that_is_not_utf8_closes_with_1007(pair: Pair, running_loop: None) -> None:
+    pair.client.send_text(b"\xff\xfe")
+    (event,) = pair.exchange()
+    assert Close.parse(bytes(event.data)).code == 1007
+    assert pair.host.heard == ["gone"]
+
+
+def test_a_close_is_echoed_and_the_host_told_once(pair: Pair) -> None:
+    pair.client.send_close(1001)
+    (event,) = pair.exchange()
+    assert Close.parse(bytes(event.data)).code == 1001
+    assert pair.transport.closed
+    pair.half.lost()
+    assert pair.host.heard == ["gone"]
+
+
+def test_a_close_of_ours_waits_for_the_echo(pair: Pair, running_loop: None) -> None:
+    pair.client.send_text(b"close me")
+    pair.client.send_text(b"never heard")
+    (event,) = pair.exchange()
+    assert Close.parse(bytes(event.data)) == Close(1009, "Message too large")
+    assert not pair.transport.closed
+    pair.exchange()
+    assert pair.transport.closed
+    assert pair.host.heard == ["close me", "gone"]
+
+
+def test_a_cut_leaves_no_close_frame(pair: Pair) -> None:
+    pair.client.send_text(b"cut me")
+    assert pair.exchange() == []
+    assert pair.transport.aborted
+    assert pair.host.heard == ["cut me", "gone"]
+
+
+def test_an_unmasked_frame_is_a_protocol_error(pair: Pair) -> None:
+    pair.half.feed(Frame(Opcode.TEXT, b"hi").serialize(mask=False))
+    assert Close.parse(pair.transport.take()[2:]).code == 1002
+    assert pair.host.heard == ["gone"]
+
+
+def test_a_ping_of_ours_is_empty(pair: Pair) -> None:
+    pair.half.ping()
+    assert pair.transport.take() == b"\x89\x00"
+
+
+def test_back_pressure_is_passed_on_and_a_slow_client_is_cut(pair: Pair) -> None:
+    pair.half.write_paused(True)
+    pair.half.drop()
+    pair.half.write_paused(False)
+    assert pair.host.heard == [("paused", True), "slow", "gone"]
+    assert pair.transport.aborted
+
+
+@pytest.mark.parametrize(
+    ("length", "head"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65536, b"\x81\x7f" + (65536).to_bytes(8, "big")),
+    ],
+)
+def test_a_text_frame_is_unmasked_and_final(length: int, head: bytes) -> None:
+    assert text_frame("x" * length) == head + b"x" * length
+
+
+def test_a_lone_surrogate_does_not_break_a_frame() -> None:
+    assert text_frame("a\ud800b") == b"\x81\x03a?b"

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import _socket
+import socket
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+from gevent import get_hub
+
+from pika_locust.wire.http_channel import Channel, wait_for
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Channel, socket.socket]]:
+    ours, theirs = _socket.socketpair()
+    ours.setblocking(False)
+    channel = Channel(ours, 0.05)
+    yield channel, theirs
+    channel.close()
+    theirs.close()
+
+
+def test_it_waits_first_and_then_reads(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    gevent.spawn_later(0.01, peer.send, b"hello")
+    assert channel.wait_readable()
+    assert channel.recv(100) == b"hello"
+    with pytest.raises(BlockingIOError):
+        channel.recv(100)
+
+
+def test_its_patience_ends(pair: tuple[Channel, socket.socket]) -> None:
+    channel, _ = pair
+    for wait, least, most in (
+        (channel.wait_readable, 0.045, 0.5),
+        (lambda: channel.wait_readable_within(0.02), 0.018, 0.3),
+        (lambda: channel.wait_readable_within(-1), 0, 0.1),
+    ):
+        began = time.monotonic()
+        assert not wait()
+        assert least <= time.monotonic() - began <= most
+
+
+def test_the_end_can_be_read(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    peer.close()
+    assert channel.wait_readable()
+    assert channel.recv(100) == b""
+
+
+def fill(channel: Channel) -> None:
+    while True:
+        try:
+            channel.send(b"x" * 65536)
+        except BlockingIOError:
+            return
+
+
+def test_it_waits_until_more_can_be_sent(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    assert channel.wait_writable(1) == "write"
+    fill(channel)
+    assert channel.wait_writable(0.02) == ""
+    gevent.spawn_later(0.01, peer.recv, 10_000_000)
+    assert channel.wait_writable(1) == "write"
+
+
+def test_something_to_read_may_come_first(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    fill(channel)
+    gevent.spawn_later(0.01, peer.send, b"stop")
+    assert channel.wait_writable(0.03) == "", "not asked for"
+    assert channel.wait_writable(1, or_readable=True) == "read"
+
+
+def test_an_interrupted_wait_reads_the_end(pair: tuple[Channel, socket.socket]) -> None:
+    channel, _ = pair
+    gevent.spawn_later(0.01, channel.interrupt)
+    assert channel.wait_readable()
+    assert channel.recv(100) == b""
+    channel.interrupt()
+
+
+def test_it_can_be_closed_twice_and_interrupted_afterwards(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    channel.close()
+    channel.close()
+    channel.interrupt()
+    assert peer.recv(100) == b""
+
+
+WAITS = {"the usual one": "wait_readable", "one with its own patience": "wait_readable_within"}
+
+
+@pytest.mark.parametrize("method", WAITS.values(), ids=WAITS)
+def test_a_wait_that_is_killed_leaves_nothing_behind(pair: tuple[Channel, socket.socket], method: str) -> None:
+    channel, peer = pair
+    arguments = () if method == "wait_readable" else (1,)
+    waiting = gevent.spawn(getattr(channel, method), *arguments)
+    gevent.sleep(0.01)
+    waiting.kill()
+    peer.send(b"late")
+    gevent.sleep(0.01)
+    assert channel.wait_readable(), "the watcher can be used again"
+    assert channel.recv(100) == b"late"
+
+
+@pytest.mark.parametrize("method", WAITS.values(), ids=WAITS)
+def test_a_wait_that_somebody_else_ends_is_an_error(pair: tuple[Channel, socket.socket], method: str) -> None:
+    channel, _ = pair
+    arguments = () if method == "wait_readable" else (1,)
+    caught: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            getattr(channel, method)(*arguments)
+        except BaseException as error:
+            caught.append(error)
+
+    waiting = gevent.spawn(wait)
+    gevent.sleep(0.01)
+    get_hub().loop.run_callback(waiting.switch, "nonsense")
+    gevent.sleep(0.01)
+    assert [type(error).__name__ for error in caught] == ["InvalidSwitchError"]
+
+
+def test_the_first_watcher_that_fires_is_returned(pair: tuple[Channel, socket.socket]) -> None:
+    loop = get_hub().loop
+    soon, late = loop.timer(0.01), loop.timer(5)
+    assert wait_for(get_hub(), (late, soon), 1) is soon
+    assert wait_for(get_hub(), (late,), 0.01) is None
+    soon.close()
+    late.close()

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from pika_locust.errors import PikaLocustError
+from pika_locust.wire.http_errors import ErrorKind, TransportError
+
+
+def test_an_error_is_a_value_with_a_kind_and_words() -> None:
+    error = TransportError(ErrorKind.CONNECT_REFUSED, "127.0.0.1:1 refused the connection")
+    assert (error.kind, error.text) == ("connect_refused", "127.0.0.1:1 refused the connection")
+    assert str(error) == "connect_refused: 127.0.0.1:1 refused the connection"
+    assert isinstance(error, PikaLocustError)
+
+
+def test_the_kinds_are_these() -> None:
+    assert {str(kind) for kind in ErrorKind} == set(
+        "dns connect_refused connect_timeout connect_failed tls send read_timeout reset closed protocol too_large".split()
+    )

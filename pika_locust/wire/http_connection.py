@@ -138,6 +138,8 @@ class Connection(Channel):
                 if not first:
                     first = now
                 answer = parser.feed(data)
+                if answer is None and tls is not None and tls.ended:
+                    answer = parser.feed_eof()
                 if answer is not None:
                     status, head, content, keep_alive = answer
                     break

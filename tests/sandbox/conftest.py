@@ -48,9 +48,9 @@ class Served:
         self.thread.join()
         self.loop.close()
 
-    def socket(self, path: str = "/ws", **options: Any) -> ClientConnection:
+    def socket(self, path: str = "/ws") -> ClientConnection:
         url = f"ws://127.0.0.1:{self.port}{path}"
-        return self.clients.enter_context(connect(url, compression=None, ping_interval=None, **options))
+        return self.clients.enter_context(connect(url, compression=None, ping_interval=None, max_queue=None))
 
     def http(self, method: str, path: str, body: Any = None) -> tuple[int, str, dict[str, str]]:
         data = json.dumps(body).encode() if body is not None else None

@@ -36,10 +36,11 @@ class Peer:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        while len(rest) < length:
-            rest += self.socket.recv(65536)
-        request = head + b"\r\n\r\n" + rest[:length]
-        self._unread = rest[length:]
+        body = bytearray(rest)
+        while len(body) < length:
+            body += self.socket.recv(1 << 20)
+        request = head + b"\r\n\r\n" + bytes(body[:length])
+        self._unread = bytes(body[length:])
         self.requests.append(request)
         return request
 

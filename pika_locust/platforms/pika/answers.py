@@ -49,7 +49,9 @@ class Answers:
     def __init__(self, share: Share, meters: Meters) -> None:
         self._share = share
         self._meters = meters
-        self._prefix = f"{share.worker_index:x}."
+        # The server takes a messageId that it has seen in the last five minutes for a repetition, and does not act on
+        # it: so ids differ between runs, too.
+        self._prefix = f"{share.begin.run_id}.{share.worker_index:x}."
         self._count = 0
         self._waiting: dict[str, Waiting] = {}
         self._late: dict[str, Waiting] = {}
@@ -58,7 +60,7 @@ class Answers:
         share.on_end(self._stop)
 
     def next_id(self) -> str:
-        """A messageId that no other message of this test has."""
+        """A messageId that no other message has, of this test or of the one before."""
         self._count = count = self._count + 1
         return f"{self._prefix}{count:x}"
 

@@ -106,13 +106,20 @@ class Threshold:
 def parse_option(text: str) -> Threshold:
     """A threshold as the command line has it: `name{tag:value}:p(95)<300`; the last colon outside braces separates.
 
+    Options follow after semicolons: `name:p(95)<300; abort_on_fail; delay_abort_eval=10s; window=30s; allow_empty`.
+
     Raises ValueError, which shows the form.
     """
-    # an expression holds neither a colon nor a brace, so the last colon decides, whatever the tags hold
-    series, colon, expression = text.rpartition(":")
-    if not colon or "}" in expression:
+    # an expression and its options hold neither a colon nor a brace, so the last colon decides, whatever the tags hold
+    series, colon, rest = text.rpartition(":")
+    if not colon or "}" in rest:
         raise ValueError(f"threshold {text!r}: no colon between metric and expression; write {_OPTION_FORM}")
-    return Threshold(series, parse(expression))
+    expression, *options = (part.strip() for part in rest.split(";"))
+    spec: dict[str, Any] = {"threshold": expression}
+    for option in filter(None, options):
+        name, equals, value = option.partition("=")
+        spec[name.strip()] = value.strip() if equals else True
+    return Threshold.of(series, spec)
 
 
 def replace_or_add(defaults: Iterable[Threshold], overrides: Iterable[Threshold]) -> tuple[Threshold, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.judge import Grade, Threshold, check, check_bands, parse_option, replace_or_add
+from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_add
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.measure import Metric
 from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, TARGET_METRICS
@@ -112,7 +112,6 @@ def read_options(scenario: Scenario, arguments: Any, environ: Mapping[str, str])
             problems.append(f"--threshold: {error}")
     thresholds = thresholds_for(scenario, plan.name if plan else scenario.default_profile, settings, tuple(overrides))
     problems += check(thresholds, all_metrics(scenario))
-    problems += check_bands(scenario.bands, thresholds)
     target = _target(scenario, arguments, settings, environ, problems)
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")

@@ -191,6 +191,9 @@ class HttpClient(Session):
         `path` is below the base URL's, `name` (the path, if it is not given) is what the observer is told, `json` or
         `data` is the body, `timeouts` replace the client's own for this request.
         """
+        method = method.upper()
+        if not (method.isascii() and method.isalpha()):
+            raise ValueError(f"{method!r} is no HTTP method")
         return self._run(method, path, name, json, data, params, headers, timeouts)
 
     def _run(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from json import encoder
 from typing import Any
 
-
+_C_ENCODER = getattr(encoder, "c_make_encoder", None)
 _SAMPLE = {"text": 'ä"\\', "list": [1, 2.5, None, True], "nested": {"empty": {}}, "7": []}
 
 
-def json_encoder(make: Callable[..., Any] | None = getattr(encoder, "c_make_encoder", None)) -> Callable[[Any], str]:
+def json_encoder(make: Callable[..., Any] | None = _C_ENCODER) -> Callable[[Any], str]:
     """A function from a value to compact JSON, ASCII only.
 
     `json.dumps` builds its C encoder anew for each call; here one is built for good, where this Python has it in the
@@ -28,4 +28,3 @@ def json_encoder(make: Callable[..., Any] | None = getattr(encoder, "c_make_enco
     except TypeError:
         return plain.encode
     return lambda value: "".join(encode(value, 0))
-

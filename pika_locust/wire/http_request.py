@@ -75,9 +75,7 @@ class RequestWriter:
         `target` (from `target`, or where a redirect leads) it is not looked at.
         """
         if target is None:
-            if params or path[:1] != "/" or not (path.isascii() and path.isprintable()) or " " in path or "#" in path:
-                path = _written_out(path, params)
-            target = self.prefix + path
+            target = self.target(path, params) if params else self.prefix + _written_out(path)
         block, typed = (self._block, self._typed) if headers is None else self._with(headers)
         if json is not None:
             if data is not None:
@@ -104,7 +102,10 @@ class RequestWriter:
 
     def target(self, path: str, params: Params | None = None) -> str:
         """The whole request target of a path. Raises ValueError for a URL: the target's address is this writer's."""
-        return self.prefix + _written_out(path, params)
+        target = self.prefix + _written_out(path)
+        if params:
+            target += ("&" if "?" in target else "?") + urlencode(params, doseq=True)
+        return target
 
     def _with(self, headers: Mapping[str, str]) -> tuple[str, bool]:
         """The header lines of a request with headers of its own, and whether they name the content's type."""
@@ -143,14 +144,12 @@ def _check_lines(lines: str, count: int) -> None:
         raise ValueError("a header's value has a line break or a NUL in it")
 
 
-def _written_out(path: str, params: Params | None) -> str:
-    """A path as it may stand in a request line, with its query."""
+@lru_cache(maxsize=1024)
+def _written_out(path: str) -> str:
+    """A path, maybe with a query, as it may stand in a request line."""
     path = path.partition("#")[0]
     if "://" in path.partition("?")[0]:
         raise ValueError(f"{path!r} is a URL; give the path, the client has its base URL")
     if path[:1] != "/":
         path = f"/{path}"
-    path = quote(path, safe=_TARGET_SAFE)
-    if params:
-        path = f"{path}{'&' if '?' in path else '?'}{urlencode(params, doseq=True)}"
-    return path
+    return path if path.isascii() and path.isprintable() and " " not in path else quote(path, safe=_TARGET_SAFE)

@@ -228,3 +228,27 @@ def test_check_without_metrics_says_so() -> None:
 def test_an_expression_that_cannot_be_read_is_its_own_error() -> None:
     with pytest.raises(ExpressionError):
         Threshold.of("latency", {"threshold": "fast"})
+
+
+def test_the_command_line_takes_options_after_semicolons() -> None:
+    threshold = parse_option("latency{kind:like}:p(95)<300; abort_on_fail; delay_abort_eval=10s; window=30s; allow_empty")
+    assert threshold.metric == "latency{kind:like}"
+    assert threshold.expression.text == "p(95)<300"
+    assert threshold.abort_on_fail is True
+    assert threshold.delay_abort_eval_s == 10.0
+    assert threshold.window_s == 30.0
+    assert threshold.allow_empty is True
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("latency:p(95)<300; abort", "'abort' is not an option"),
+        ("latency:p(95)<300; abort_on_fail=yes", "abort_on_fail must be true or false"),
+        ("latency:p(95)<300; window=soon", "not a duration"),
+    ],
+    ids=["an option that there is not", "a flag with a value", "a duration that cannot be read"],
+)
+def test_a_wrong_option_on_the_command_line_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_option(text)

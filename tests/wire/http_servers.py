@@ -149,6 +149,7 @@ class Certificates:
         request = str(directory / "server.csr")
         extensions = directory / "extensions"
         extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        authority = ["-CA", self.authority, "-CAkey", authority_key, "-CAcreateserial", "-extfile", str(extensions)]
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         for command in (
             [
@@ -165,8 +166,7 @@ class Certificates:
                 "/CN=test",
             ],
             ["req", *curve, "-keyout", self.key, "-out", request, "-subj", "/CN=localhost"],
-            ["x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", authority_key, "-CAcreateserial"]
-            + ["-out", self.chain, "-days", "2", "-extfile", str(extensions)],
+            ["x509", "-req", "-in", request, "-days", "2", "-out", self.chain, *authority],
         ):
             subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=30)
 

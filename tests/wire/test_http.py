@@ -68,7 +68,7 @@ def test_every_method_sends_what_it_says(method: str, rest: dict[str, Any], part
     ):
         for response in (
             getattr(client, method)("/p", name="named", **rest),
-            client.request(method.upper(), "/p", **rest),
+            client.request(method, "/p", **rest),
         ):
             assert response.ok
             assert all(part in response.text for part in parts.split("|"))
@@ -108,6 +108,8 @@ def test_a_request_that_cannot_be_written_raises_and_changes_nothing() -> None:
         for rest in ({"headers": {"A": "b\r\n"}}, {"json": {1}}, {"json": 1, "data": "1"}):
             with pytest.raises((ValueError, TypeError)):
                 client.post("/", **rest)
+        with pytest.raises(ValueError, match="no HTTP method"):
+            client.request("GET / HTTP/1.1\r\nX:", "/")
         assert client.post("/", data=b"x").text == "x"
 
 

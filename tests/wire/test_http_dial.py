@@ -78,6 +78,14 @@ def test_it_sends_from_the_address_it_was_given(source: str) -> None:
         assert ask(dial) == ask(dial) == (200, source.encode())
 
 
+def test_the_port_of_a_source_address_is_chosen_when_the_target_is_known() -> None:
+    with serving(hello) as server:
+        connection = Dial(Origin(server.url), True, "127.0.8.77").connect(PATIENT, 5, 1000)
+        assert connection._socket.getsockopt(socket.IPPROTO_IP, 24) == 1, "IP_BIND_ADDRESS_NO_PORT"
+        assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        connection.close()
+
+
 def test_a_source_address_that_is_not_ours_is_an_error() -> None:
     with serving(hello) as server:
         error = fail(Dial(Origin(server.url), True, "192.0.2.1"))

@@ -7,6 +7,8 @@ import pytest
 from pika_locust.wire.http_request import RequestWriter
 
 FIXED = "Host: example.test\r\nUser-Agent: pika-locust\r\n"
+JSON = "Content-Type: application/json\r\n"
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 
 
 def write(method: str = "GET", path: str = "/", **rest: Any) -> str:
@@ -20,18 +22,17 @@ WRITTEN = {
     "JSON is compact": (
         ("POST", "/a"),
         {"json": {"a": [1, 2], "b": "ü"}},
-        f"POST /a HTTP/1.1\r\n{FIXED}Content-Type: application/json\r\nContent-Length: 24\r\n\r\n"
-        '{"a":[1,2],"b":"\\u00fc"}',
+        f"POST /a HTTP/1.1\r\n{FIXED}{JSON}Content-Length: 24\r\n\r\n" + '{"a":[1,2],"b":"\\u00fc"}',
     ),
     "an empty object is a body": (
         ("POST", "/a"),
         {"json": {}},
-        f"POST /a HTTP/1.1\r\n{FIXED}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}",
+        f"POST /a HTTP/1.1\r\n{FIXED}{JSON}Content-Length: 2\r\n\r\n{{}}",
     ),
     "DELETE may have a body": (
         ("DELETE", "/a"),
         {"json": 1},
-        f"DELETE /a HTTP/1.1\r\n{FIXED}Content-Type: application/json\r\nContent-Length: 1\r\n\r\n1",
+        f"DELETE /a HTTP/1.1\r\n{FIXED}{JSON}Content-Length: 1\r\n\r\n1",
     ),
     "bytes go as they are": (
         ("PUT", "/a"),
@@ -47,8 +48,7 @@ WRITTEN = {
     "a mapping goes as a form": (
         ("POST", "/a"),
         {"data": {"q": "a b", "n": [1, 2]}},
-        f"POST /a HTTP/1.1\r\n{FIXED}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n\r\n"
-        "q=a+b&n=1&n=2",
+        f"POST /a HTTP/1.1\r\n{FIXED}{FORM}Content-Length: 13\r\n\r\nq=a+b&n=1&n=2",
     ),
     "a header of the request": (("GET", "/"), {"headers": {"X-A": "1"}}, f"GET / HTTP/1.1\r\n{FIXED}X-A: 1\r\n\r\n"),
     "its own content type": (

@@ -8,8 +8,8 @@ from pika_locust.wire.http_errors import ErrorKind, TransportError
 from pika_locust.wire.http_response import Headers, Response, Timings
 
 HEAD = (
-    b"HTTP/1.1 200 Very Well\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nSet-Cookie: a=1\r\nset-cookie:b=2, c \r\n"
-    b"X-Odd: a:b: c\r\n\r\nX-Body: no"
+    b"HTTP/1.1 200 Very Well\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nSet-Cookie: a=1\r\n"
+    b"set-cookie:b=2, c \r\nX-Odd: a:b: c\r\n\r\nX-Body: no"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 Track = dict[str, Any]
@@ -167,7 +167,7 @@ class Archive:
 
     def add_account(self, email: str, password: str, display_name: str, slug: str) -> Account:
         taken = {account.slug for account in self.accounts}
-        free = next(name for name in (slug, *(f"{slug}-{n}" for n in count(2))) if name not in taken)
+        free = next(name for name in chain((slug,), (f"{slug}-{n}" for n in count(2))) if name not in taken)
         account = Account(len(self.accounts) + 1, email, password, display_name, free, new_token())
         self.accounts.append(account)
         return account

@@ -1,0 +1,46 @@
+# Everything runs in a virtual environment of its own; all it needs is Python 3.11 or newer and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test lint benchmark clean
+
+help:
+	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
+	@echo "make test       all tests, whole runs included (about 4 minutes)"
+	@echo "make lint       ruff and mypy"
+	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
+
+demo: $(VENV)/demo
+	$(BIN)/locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest -n 3
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/test
+	$(BIN)/python -m tests.benchmarks.websocket
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: $(BIN)/python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/test: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[test]'
+	@touch $@
+
+$(VENV)/lint: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[test,lint]'
+	@touch $@

@@ -116,8 +116,11 @@ class Connection(Channel):
             while True:
                 if usual and deadline - now >= self._patience_ns:
                     in_time = self.wait_readable()
-                else:
+                elif now < deadline:
                     in_time = self.wait_readable_within(min(timeouts.read_s, (deadline - now) / 1e9))
+                else:
+                    # Who always has more to say would never be silent long enough.
+                    raise _late(timeouts, True)
                 try:
                     data = self.recv(READ_BYTES)
                 except BlockingIOError:

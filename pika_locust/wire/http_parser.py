@@ -150,7 +150,7 @@ class ResponseParser:
         Raises TransportError (closed) when there was no answer, or more of it was to come.
         """
         partly = self._partial
-        if partly is None or partly.is_empty():
+        if partly is None or not (partly.unread or partly.head or partly.interim):
             raise TransportError(ErrorKind.CLOSED, "closed without an answer")
         if not partly.head or _SAYS_WHERE_IT_ENDS.search(partly.head):
             raise TransportError(ErrorKind.CLOSED, "closed in the middle of the answer")
@@ -186,9 +186,6 @@ class _Partial:
         self.interim = 0
         self.begun = 0
         self.ended = 0
-
-    def is_empty(self) -> bool:
-        return not (self.unread or self.head or self.interim)
 
     def book(self, thing: bytes | bool | None) -> None:
         """Take one of the things that llhttp has met."""

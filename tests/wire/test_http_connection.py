@@ -172,8 +172,19 @@ def drip(peer: Peer) -> None:
         peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n", pause_s=0.02)
 
 
+def flood(peer: Peer) -> None:
+    peer.request()
+    while True:
+        peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
+
+
 TOTAL: dict[str, tuple[Script, Timeouts, str]] = {
     "the whole has a bound": (drip, Timeouts(read_s=0.1, total_s=0.15), "not finished within 0.15 s in all"),
+    "also for who never stops talking": (
+        flood,
+        Timeouts(read_s=0.1, total_s=0.15),
+        "not finished within 0.15 s in all",
+    ),
     "the whole is bounded more tightly": (stall(), Timeouts(read_s=5, total_s=0.1), "not finished within 0.1 s in all"),
     "silence is bounded more tightly": (stall(), Timeouts(read_s=0.1, total_s=5), "nothing to read for 0.1 s"),
 }

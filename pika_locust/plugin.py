@@ -27,6 +27,7 @@ from pika_locust.judge import LoadReport, Reason, Report
 from pika_locust.load.dice import Dice
 from pika_locust.outputs import console, redact, summary
 from pika_locust.runtime.closing import versions
+from pika_locust.runtime.dispatch import SteadyDispatcher
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.files import raise_open_file_limit
 from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, add_arguments, from_web_form, read_options
@@ -146,6 +147,7 @@ class Plugin:
         shape = EngineShape(engine)
         shape.runner = runner
         environment.shape_class = shape
+        environment.dispatcher_class = SteadyDispatcher
         environment.events.test_start.add_listener(lambda **_: engine.begin())
         environment.events.test_stopping.add_listener(lambda **_: engine.finish())
         environment.events.quit.add_listener(self._on_quit)
@@ -243,7 +245,7 @@ class Plugin:
 
     @staticmethod
     def _print(report: Report) -> None:
-        terminal = sys.stdout.isatty()
+        terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
         width = shutil.get_terminal_size((120, 24)).columns if terminal else 120
         sys.stdout.write(console.render(report, terminal=terminal, width=width) + "\n")
         sys.stdout.flush()
@@ -256,7 +258,9 @@ class Plugin:
             exit_code=int(code),
             reasons=tuple(reasons),
             seed=None,
-            command=redact.command_line(sys.argv, self._environ, ()),
+            command=redact.command_line(
+                sys.argv, self._environ, [setting.name for setting in self.scenario.settings if setting.secret]
+            ),
             versions=versions(),
             target="",
             sandbox=False,

@@ -67,6 +67,8 @@ class Scenario:
     ledgers: tuple[str, ...] = ()
     iteration: str = "one for each user that is started"
     """What an iteration of the primary actor is, and how many a load plan makes."""
+    speeds: Mapping[str, str] = field(default_factory=dict)
+    """What the progress line shows a second: a short word -> the counter that is meant."""
     thinks: bool = True
     """Whether users pause between actions; then a CPU that is full makes the run's latencies the generator's own."""
     production_hosts: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ A platform declares the names it reads as `Setting` values. A name can be given 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from pika_locust.load.durations import parse_duration
 ENV_FILE = ".env.load-tests"
 
 Parser = Callable[[str], Any]
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platf
     """All declared settings, and one sentence for each value that cannot be read.
 
     A setting with a mistake has its default in the result, so that further checks can go on and report theirs as well.
+    What a secret was set to is in no sentence.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -94,7 +98,10 @@ def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platf
             try:
                 values[setting.name], sources[setting.name] = setting.parse(given), name
             except ValueError as error:
-                problems.append(f"{name if setting.secret else f'{name}={given}'}: {error}")
+                if setting.secret:
+                    problems.append(f"{name}: {str(error).replace(given, 'its value')}")
+                else:
+                    problems.append(f"{name}={given}: {error}")
             break
     return Settings(values, sources, frozenset(secrets)), problems
 
@@ -117,10 +124,9 @@ def whole(minimum: int = 0, maximum: int | None = None) -> Parser:
 
     def parse(value: str) -> int:
         limit = f"at least {minimum}" + (f" and at most {maximum}" if maximum is not None else "")
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError(f"not a whole number; it must be {limit}") from None
+        if _WHOLE.fullmatch(value) is None:
+            raise ValueError(f"not a whole number; it must be {limit}")
+        number = int(value)
         if number < minimum or (maximum is not None and number > maximum):
             raise ValueError(f"it must be {limit}")
         return number

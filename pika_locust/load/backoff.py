@@ -9,7 +9,8 @@ from pika_locust.load.dice import Dice
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Growing waits: the first between `first_s` and `first_s + jitter_s`, each next `factor` times as long, at most `cap_s`."""
+    """Growing waits: the first between `first_s` and `first_s + jitter_s`, each next `factor` times as long, and none
+    above `cap_s`."""
 
     first_s: float
     jitter_s: float

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|h|m|s)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-_BARE = re.compile(r"\d+(?:\.\d+)?")
+# Go, and so k6, takes both code points that look like a micro sign.
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|\u00b5s|\u03bcs|h|m|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6}
+_BARE = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_LONGEST_S = 1e9
 
 
 def parse_duration(text: str, *, bare_unit: str = "ms") -> float:
@@ -18,10 +20,10 @@ def parse_duration(text: str, *, bare_unit: str = "ms") -> float:
     Raises ValueError, which says what would be right.
     """
     stripped = text.strip()
-    if _BARE.fullmatch(stripped):
-        return float(stripped) * _SECONDS[bare_unit]
     position = 0
     total = 0.0
+    if _BARE.fullmatch(stripped):
+        total, position = float(stripped) * _SECONDS[bare_unit], len(stripped)
     for match in _PART.finditer(stripped):
         if match.start() != position:
             break
@@ -29,6 +31,8 @@ def parse_duration(text: str, *, bare_unit: str = "ms") -> float:
         position = match.end()
     if not stripped or position != len(stripped):
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 10m, 1h30m or 500ms")
+    if total > _LONGEST_S:
+        raise ValueError(f"{text!r} is longer than thirty years")
     return total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -115,81 +116,60 @@ def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: 
 
     Raises ValueError with every mistake, one a line.
     """
-    problems: list[str] = []
-    overrides: list[str] = []
-    if request.spawn_rate is not None and request.users is None:
-        problems.append("-r needs -u: a rate without a number of users says nothing (a profile has its own ramp)")
-    if request.spawn_rate is not None and request.spawn_rate <= 0:
-        problems.append(f"-r must be above 0 users a second, got {request.spawn_rate:g}")
-    if request.users is not None and request.users < 1:
-        problems.append(f"-u must be at least 1, got {request.users}")
-    if request.run_time_s is not None and request.run_time_s <= 0:
-        problems.append(f"-t must be above 0, got {request.run_time_s:g} s")
-    if request.users_scale is not None and request.users_scale < 1:
-        problems.append(f"USERS must be at least 1, got {request.users_scale}")
-    stages: tuple[Stage, ...] | None = None
-    if request.stages is not None:
-        try:
-            stages = parse_stages(request.stages)
-        except ValueError as error:
-            problems.append(f"--stage: {error}")
-        else:
-            if total_s(stages) == 0:
-                problems.append("--stage: the stages last 0 s in all; give at least one a duration")
+    problems = _out_of_bounds(request)
+    stages = _stages_by_hand(request, problems)
     profile = _profile(request, profiles, default, problems)
+    overrides = _overrides(request)
+    if profile is not None and request.users is None and request.stages is None:
+        if profile.name == CONSTANT:
+            problems.append("the constant profile needs -u (and usually -t)")
+        else:
+            stages = _shaped(profile, request, problems, overrides)
     if problems:
         raise ValueError("\n".join(problems))
-    assert profile is not None
-    if profile.name == CONSTANT and request.users is None:
-        raise ValueError("the constant profile needs -u (and usually -t)")
-    asked = f"profile {request.profile} ({request.profile_from})" if request.profile is not None else ""
-    shaping = [
-        name
-        for name, value in (
-            ("USERS", request.users_scale),
-            ("RAMP_UP", request.ramp_up_s),
-            ("HOLD", request.hold_s),
-            ("RAMP_DOWN", request.ramp_down_s),
-        )
-        if value is not None
-    ]
     if request.users is not None:
-        if asked and request.profile != CONSTANT:
-            overrides.append(f"-u {request.users} overrides {asked}")
-        if stages is not None:
-            overrides.append(f"-u {request.users} overrides --stage")
-        if shaping:
-            overrides.append(f"-u {request.users} overrides {', '.join(shaping)}")
-        return _constant(request, overrides)
-    if stages is not None:
-        if asked:
-            overrides.append(f"--stage overrides {asked}")
-        if shaping:
-            overrides.append(f"--stage overrides {', '.join(shaping)}")
-        name, start_users = BY_HAND, 1
-    else:
-        name, start_users, stages = profile.name, profile.start_users, profile.stages
-        if request.users_scale is not None:
-            stages = scaled(stages, request.users_scale)
-            overrides.append(f"USERS={request.users_scale} scales the {name} profile (peak {peak(profile.stages)})")
-        stages = with_durations(stages, request.ramp_up_s, request.hold_s, request.ramp_down_s)
-        if total_s(stages) == 0:
-            raise ValueError("RAMP_UP, HOLD and RAMP_DOWN come to 0 s in all; give at least one a duration")
+        return _constant(request, request.users, overrides)
+    assert profile is not None
+    assert stages is not None
+    by_hand = request.stages is not None
+    name, start_users = (BY_HAND, 1) if by_hand else (profile.name, profile.start_users)
     if request.run_time_s is not None:
+        asked, lasts = f"-t {format_duration(request.run_time_s)}", f"{name} ({format_duration(total_s(stages))})"
         if request.run_time_s < total_s(stages):
-            overrides.append(
-                f"-t {format_duration(request.run_time_s)} cuts {name} ({format_duration(total_s(stages))})"
-            )
+            overrides.append(f"{asked} cuts {lasts}")
+        elif request.run_time_s > total_s(stages):
+            overrides.append(f"{asked} changes nothing: it is longer than {lasts}")
         stages = cut(stages, request.run_time_s, start_users)
     return LoadPlan(name, stages, start_users, total_s(stages), None, tuple(overrides))
 
 
-def _constant(request: LoadRequest, overrides: list[str]) -> LoadPlan:
-    assert request.users is not None
-    ramp_s = 0.0 if request.spawn_rate is None else request.users / request.spawn_rate
-    duration_s = request.run_time_s
-    stages = (Stage(ramp_s, request.users), Stage(max(0.0, (duration_s or ramp_s) - ramp_s), request.users))
-    return LoadPlan(CONSTANT, stages, 0, duration_s, request.spawn_rate, tuple(overrides))
+def _out_of_bounds(request: LoadRequest) -> list[str]:
+    problems = []
+    rate = request.spawn_rate
+    if rate is not None and request.users is None:
+        problems.append("-r needs -u: a rate without a number of users says nothing (a profile has its own ramp)")
+    if rate is not None and not 0 < rate < math.inf:
+        problems.append(f"-r must be a number of users a second above 0, got {rate:g}")
+    if request.users is not None and request.users < 1:
+        problems.append(f"-u must be at least 1, got {request.users}")
+    if request.run_time_s is not None and not 0 < request.run_time_s < math.inf:
+        problems.append(f"-t must be above 0, got {request.run_time_s:g} s")
+    if request.users_scale is not None and request.users_scale < 1:
+        problems.append(f"USERS must be at least 1, got {request.users_scale}")
+    return problems
+
+
+def _stages_by_hand(request: LoadRequest, problems: list[str]) -> tuple[Stage, ...] | None:
+    if request.stages is None:
+        return None
+    try:
+        stages = parse_stages(request.stages)
+    except ValueError as error:
+        problems.append(f"--stage: {error}")
+        return None
+    if total_s(stages) == 0:
+        problems.append("--stage: the stages last 0 s in all; give at least one a duration")
+    return stages
 
 
 def _profile(
@@ -205,3 +185,63 @@ def _profile(
     legal = ", ".join([*profiles, CONSTANT])
     problems.append(f"{request.profile_from or 'profile'}: there is no load profile {name!r}; there are {legal}")
     return None
+
+
+def _overrides(request: LoadRequest) -> list[str]:
+    """What gives way to `-u` or `--stage`, in words."""
+    asked = f"profile {request.profile} ({request.profile_from})" if request.profile is not None else ""
+    shaping = ", ".join(_shaping(request))
+    if request.users is not None:
+        winner = f"-u {request.users}"
+        losers = [asked if request.profile != CONSTANT else "", "--stage" if request.stages is not None else "", shaping]
+    elif request.stages is not None:
+        winner, losers = "--stage", [asked, shaping]
+    else:
+        return []
+    return [f"{winner} overrides {loser}" for loser in losers if loser]
+
+
+def _shaping(request: LoadRequest) -> list[str]:
+    settings = {
+        "USERS": request.users_scale,
+        "RAMP_UP": request.ramp_up_s,
+        "HOLD": request.hold_s,
+        "RAMP_DOWN": request.ramp_down_s,
+    }
+    return [name for name, value in settings.items() if value is not None]
+
+
+def _shaped(
+    profile: LoadProfile, request: LoadRequest, problems: list[str], overrides: list[str]
+) -> tuple[Stage, ...] | None:
+    """The profile's curve with USERS, RAMP_UP, HOLD and RAMP_DOWN in place."""
+    stages = profile.stages
+    try:
+        if request.users_scale is not None and request.users_scale >= 1:
+            overrides.append(f"USERS={request.users_scale} scales the {profile.name} profile (peak {peak(stages)})")
+            stages = scaled(stages, request.users_scale)
+        stages = with_durations(stages, request.ramp_up_s, request.hold_s, request.ramp_down_s)
+    except ValueError as error:
+        problems.append(str(error))
+        return None
+    if total_s(stages) == 0:
+        who = f"the profile {profile.name} with RAMP_UP, HOLD and RAMP_DOWN"
+        problems.append(f"{who} comes to 0 s in all; give at least one stage a duration")
+    return stages
+
+
+def _constant(request: LoadRequest, users: int, overrides: list[str]) -> LoadPlan:
+    duration_s = request.run_time_s
+    if request.spawn_rate is None:
+        stages = (Stage(duration_s or 0.0, users),)
+        return LoadPlan(CONSTANT, stages, users, duration_s, None, tuple(overrides))
+    ramp_s = users / request.spawn_rate
+    stages = (Stage(ramp_s, users),)
+    if duration_s is not None:
+        stages = cut((*stages, Stage(max(0.0, duration_s - ramp_s), users)), duration_s, 0)
+        if duration_s < ramp_s:
+            overrides.append(
+                f"-t {format_duration(duration_s)} cuts the ramp to {users} users, which takes "
+                f"{format_duration(ramp_s)} at -r {request.spawn_rate:g}"
+            )
+    return LoadPlan(CONSTANT, stages, 0, duration_s, request.spawn_rate, tuple(overrides))

@@ -26,7 +26,7 @@ class Stage:
         return f"{format_duration(self.duration_s)}:{self.target}"
 
 
-_STAGE = re.compile(r"(?P<duration>[^:,\s]+):(?P<target>\d+)")
+_STAGE = re.compile(r"(?P<duration>[^:,\s]+):(?P<target>[0-9]{1,9})")
 
 
 def parse_stages(text: str) -> tuple[Stage, ...]:
@@ -102,15 +102,15 @@ def with_durations(
     """
     if ramp_up_s is hold_s is ramp_down_s is None:
         return tuple(stages)
-    if len(stages) == 2:
-        up, hold, down = stages[0], Stage(0.0, stages[0].target), stages[1]
-    elif len(stages) == 3:
-        up, hold, down = stages
-    else:
+    if len(stages) not in (2, 3):
         raise ValueError(
             f"RAMP_UP, HOLD and RAMP_DOWN fit a curve of three stages; this one has {len(stages)}: use --stage"
         )
+    hold = list(stages[1:-1])
+    if not hold and hold_s is not None:
+        hold = [Stage(0.0, stages[0].target)]
+    durations = [ramp_up_s, *[hold_s] * len(hold), ramp_down_s]
     return tuple(
         stage if duration_s is None else replace(stage, duration_s=duration_s)
-        for stage, duration_s in ((up, ramp_up_s), (hold, hold_s), (down, ramp_down_s))
+        for stage, duration_s in zip((stages[0], *hold, stages[-1]), durations, strict=True)
     )

@@ -195,7 +195,7 @@ class Engine:
     # While it runs
 
     def _judge_forever(self, test: Test) -> None:
-        printer = ProgressPrinter(test.options.plan)
+        printer = ProgressPrinter(test.options.plan, self._scenario.speeds)
         next_s = time.monotonic()
         while True:
             next_s += messages.REPORT_EVERY_S

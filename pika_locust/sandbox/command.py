@@ -59,8 +59,7 @@ def run(argv: Sequence[str]) -> int:
     except SetupError as error:
         print(error, file=sys.stderr)
         return ExitCode.SETUP
-    print(_welcome(process, platforms, options.fault), flush=True)
-    return _wait(process)
+    return _stay(process, _welcome(process, platforms, options.fault))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,8 +106,8 @@ def _fault_list(platforms: Iterable[Platform], legal: Iterable[FaultKind]) -> st
     return "\n".join(lines)
 
 
-def _wait(process: SandboxProcess) -> int:
-    """Until the sandbox ends or this process is told to stop."""
+def _stay(process: SandboxProcess, welcome: str) -> int:
+    """Says that the sandbox is there and waits until it ends, or until this process is told to stop."""
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -117,6 +116,7 @@ def _wait(process: SandboxProcess) -> int:
 
     before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
+        print(welcome, flush=True)
         while not stopped and process.exit_code is None:
             time.sleep(_POLL_S)
         if stopped:

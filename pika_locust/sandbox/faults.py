@@ -66,7 +66,8 @@ class Cover:
     """Which measurement must notice a fault: the promise that tests of the fault hold a scenario to.
 
     `fault` is the name, `planted` a value strong enough for a short run (as on the command line), `scenario` the
-    scenario that must not pass, `subject` the metric or audit whose threshold or balance says so.
+    scenario that must not pass, `subject` the metric or audit whose threshold or balance says so. A fault that several
+    must see has several covers.
     """
 
     fault: str

@@ -21,10 +21,10 @@ from pika_locust.sandbox.faults import COMMON, FaultBoard, faults_from_json, par
         pytest.param("throttle=120/60s", 120, 60, id="attempts per window"),
         pytest.param("leak=60MB/min", 60, 0, id="megabytes per minute"),
         pytest.param("dead-session", 1, 0, id="a flag"),
-        pytest.param(" drop = 0.1 ".replace(" = ", "="), Fraction(1, 10), 0, id="spaces around"),
+        pytest.param(" drop=0.1 ", Fraction(1, 10), 0, id="spaces around"),
     ],
 )
-def test_a_fault_is_read_exactly(text: str, value: Fraction, window_s: int) -> None:
+def test_a_fault_is_read_exactly(text: str, value: Fraction, window_s: Fraction) -> None:
     (fault,) = parse_faults([text])
     assert (fault.value, fault.window_s) == (value, window_s)
 

@@ -107,6 +107,7 @@ DANCERS = Scenario(
     settings=SETTINGS,
     check_settings=_check,
     audit=audit,
+    speeds={"msg": "ws_messages_received"},
     iteration="one connection for each dancer, and one more for each reconnect",
     ledgers=LEDGERS,
     production_hosts=("api.pika.stream", "pika.stream"),

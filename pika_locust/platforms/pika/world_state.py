@@ -9,7 +9,7 @@ from pika_locust.platforms.pika.world_turn import Live, iso
 
 
 def state_of(live: Live, now: float) -> dict[str, Any]:
-    """Totals over all sessions, then each session, live or ended.
+    """Totals over all sessions, then all polls, then each session, live or ended.
 
     `likes_held` counts kept likes; `likes_orphaned` those of tracks that were never played, which the real server
     acknowledges and drops. `tempo_held` counts tempo votes that a recap shows or will show if the session ends now;
@@ -22,9 +22,10 @@ def state_of(live: Live, now: float) -> dict[str, Any]:
         "likes_orphaned": live.archive.orphaned_likes,
         "tempo_held": sum(sum(session["tempo"].values()) for session in sessions.values()),
         "tempo_dropped": live.memory.tempo_dropped,
-        "poll_votes_held": sum(sum(poll["votes"]) for session in sessions.values() for poll in session["polls"]),
+        "poll_votes_held": sum(poll["totalVotes"] for session in sessions.values() for poll in session["polls"]),
         "tracks_held": sum(len(session["tracks"]) for session in sessions.values()),
         "sessions_live": len(live.memory.sessions),
+        "polls": [poll for session in sessions.values() for poll in session["polls"]],
         "sessions": sessions,
         "memory": live.memory.to_json(),
     }
@@ -62,6 +63,7 @@ def _session(live: Live, row: SessionRow, now: float) -> dict[str, Any]:
                 "question": poll.question,
                 "options": poll.options,
                 "votes": poll.votes,
+                "totalVotes": sum(poll.votes),
                 "voters": len(poll.choices),
                 "status": poll.status,
                 "open": poll.open,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.platforms.pika.world_room import OTHER, SESSION, TRACK, Room, types
@@ -171,7 +173,7 @@ def test_an_option_that_is_not_there_is_refused(room: Room, option: float) -> No
     dj, one = room.dj(), room.dancer()
     room.say(dj, "START_POLL", sessionId=SESSION, question="?", options=["a", "b"])
     room.take(one)
-    vote = {"pollId": 1, "optionIndex": option, "clientId": "client_one", "messageId": "v"}
+    vote: dict[str, Any] = {"pollId": 1, "optionIndex": option, "clientId": "client_one", "messageId": "v"}
     assert types(room.say(one, "VOTE_ON_POLL", **vote)) == ["NACK Invalid option index"]
 
 

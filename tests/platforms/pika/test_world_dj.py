@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.platforms.pika.world_room import OTHER, SESSION, TRACK, Room, types
@@ -10,7 +12,7 @@ def room() -> Room:
     return Room()
 
 
-def poll(room: Room, dj: int, question: str = "?", **fields: object) -> int:
+def poll(room: Room, dj: int, question: str = "?", **fields: Any) -> int:
     before = room.state()["sessions"][SESSION]["polls"]
     room.say(dj, "START_POLL", sessionId=SESSION, question=question, options=["a", "b"], **fields)
     return len(before) + 1
@@ -18,7 +20,7 @@ def poll(room: Room, dj: int, question: str = "?", **fields: object) -> int:
 
 def test_tracks_keep_a_gap_of_five_seconds_whoever_sends_them(room: Room) -> None:
     first, second = room.dj(), room.dj()
-    track = {"sessionId": SESSION, "track": TRACK, "messageId": "t"}
+    track: dict[str, Any] = {"sessionId": SESSION, "track": TRACK, "messageId": "t"}
     assert types(room.say(first, "BROADCAST_TRACK", **track)) == ["ACK"]
     room.wait(4.9)
     assert types(room.say(second, "BROADCAST_TRACK", **track))[-1] == "NACK Rate limit exceeded (wait 5s)"
@@ -29,7 +31,7 @@ def test_tracks_keep_a_gap_of_five_seconds_whoever_sends_them(room: Room) -> Non
 def test_a_repeated_message_id_is_acknowledged_but_nothing_happens_until_it_is_forgotten() -> None:
     room = Room(answers_pings=True)
     dj, one = room.dj(), room.dancer()
-    track = {"sessionId": SESSION, "track": TRACK, "messageId": "t"}
+    track: dict[str, Any] = {"sessionId": SESSION, "track": TRACK, "messageId": "t"}
     room.say(dj, "BROADCAST_TRACK", **track)
     room.wait(6)
     room.take(one)
@@ -111,7 +113,7 @@ def test_a_poll_that_is_not_on_show_survives_the_end_of_its_session_and_ends_una
     room.say(dj, "END_POLL", pollId=1)
     room.say(dj, "END_SESSION", sessionId=SESSION)
     room.close(dj)
-    vote = {"pollId": 2, "optionIndex": 0, "clientId": "client_one", "messageId": "v"}
+    vote: dict[str, Any] = {"pollId": 2, "optionIndex": 0, "clientId": "client_one", "messageId": "v"}
     assert types(room.say(one, "VOTE_ON_POLL", **vote)) == ["ACK"]
     room.take(one)
     room.wait(31)
@@ -131,7 +133,7 @@ def test_a_poll_that_is_not_on_show_survives_the_end_of_its_session_and_ends_una
         ("METADATA_UPDATED", {"track": TRACK}, None),
     ],
 )
-def test_only_the_owner_may(room: Room, type_: str, fields: dict[str, object], refusal: str | None) -> None:
+def test_only_the_owner_may(room: Room, type_: str, fields: dict[str, Any], refusal: str | None) -> None:
     room.dj()
     stranger = room.dancer()
     heard = room.say(stranger, type_, sessionId=SESSION, messageId="m", **fields)

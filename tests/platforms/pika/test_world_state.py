@@ -31,17 +31,17 @@ def test_totals_are_what_audits_compare_with() -> None:
         "likes": 2,
         "tempo": {"slower": 0, "perfect": 0, "faster": 2},
     }
-    assert state["sessions"][SESSION]["polls"] == [
-        {
-            "id": 1,
-            "question": "?",
-            "options": ["a", "b"],
-            "votes": [0, 2],
-            "voters": 2,
-            "status": "cancelled",
-            "open": False,
-        }
-    ]
+    poll = {
+        "id": 1,
+        "question": "?",
+        "options": ["a", "b"],
+        "votes": [0, 2],
+        "totalVotes": 2,
+        "voters": 2,
+        "status": "cancelled",
+        "open": False,
+    }
+    assert state["polls"] == state["sessions"][SESSION]["polls"] == [poll]
     room.say(dj, "END_SESSION", sessionId=SESSION)
     after = room.state()
     assert [after[name] for name in totals] == [2, 1, 3, 0, 2, 2]

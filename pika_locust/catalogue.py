@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.scenario import Scenario
@@ -21,22 +23,34 @@ GROUP = "pika_locust.platforms"
 def platforms() -> dict[str, str]:
     """Name of every platform -> the package that holds it, in alphabetical order."""
     own = importlib.import_module(GROUP)
-    packages = {module.name: f"{GROUP}.{module.name}" for module in pkgutil.iter_modules(own.__path__) if module.ispkg}
+    folders = {module.name: f"{GROUP}.{module.name}" for module in pkgutil.iter_modules(own.__path__) if module.ispkg}
+    packages = {name: package for name, package in folders.items() if find_spec(f"{package}.scenarios") is not None}
     packages.update({entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)})
     return dict(sorted(packages.items()))
 
 
 def scenarios() -> dict[str, Scenario]:
-    """Every scenario by name. Raises ConfigurationError when two platforms have one of the same name."""
+    """Every scenario by name.
+
+    Raises ConfigurationError when a platform cannot be loaded, or two have a scenario of the same name.
+    """
     found: dict[str, Scenario] = {}
-    for package in platforms().values():
-        for scenario in importlib.import_module(f"{package}.scenarios").SCENARIOS:
+    for name, package in platforms().items():
+        for scenario in _scenarios_of(name, package):
             other = found.setdefault(scenario.name, scenario)
             if other is not scenario:
                 raise ConfigurationError(
                     f"the platforms {other.platform} and {scenario.platform} both have a scenario {scenario.name}"
                 )
     return dict(sorted(found.items()))
+
+
+def _scenarios_of(platform: str, package: str) -> Iterable[Scenario]:
+    try:
+        scenarios: Iterable[Scenario] = importlib.import_module(f"{package}.scenarios").SCENARIOS
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"the platform {platform} has no {package}.scenarios.SCENARIOS: {error}") from error
+    return scenarios
 
 
 def find_scenario(name: str) -> Scenario:

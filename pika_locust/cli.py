@@ -7,9 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pika_locust
 from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.outputs import redact
+
+if TYPE_CHECKING:
+    from pika_locust.scenario import Scenario
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(given.arguments)
     except ConfigurationError as error:
-        sys.stderr.writelines(f"pika-locust {given.command}: {problem}\n" for problem in error.problems)
+        sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in error.problems)
         return int(ExitCode.CONFIG)
 
 
@@ -51,29 +56,61 @@ def list_scenarios(argv: list[str]) -> int:
 
 def inspect_scenario(argv: list[str]) -> int:
     """Print what a run of a scenario would be, under the same options and environment as the run itself."""
-    parser = argparse.ArgumentParser(
-        prog="pika-locust inspect",
-        description="What would run: stages, thresholds, settings, metrics. Takes the load and threshold options of "
-        "a run, and reads the same environment; sends nothing.",
-    )
-    parser.add_argument("scenario", help="as `pika-locust list` names it")
-    parser.add_argument("-u", "--users", dest="num_users", type=int, help="constant users")
-    parser.add_argument("-r", "--spawn-rate", dest="spawn_rate", type=float, help="users a second, with -u")
-    parser.add_argument("-t", "--run-time", dest="run_time", type=_seconds, help="30s, 10m, 1h30m")
-    parser.add_argument("-H", "--host", help="the target")
-    # The run's own options, so that both take the same ones; Locust is loaded for its parser's sake only.
-    from pika_locust.catalogue import find_scenario
+    # Locust is loaded for its parser's sake only: a run and its inspection must read the same options.
+    from pika_locust.catalogue import find_scenario, scenarios
     from pika_locust.inspection import inspect
-    from pika_locust.runtime.options import add_arguments, read_options
+    from pika_locust.runtime.arguments import parse_all
+    from pika_locust.runtime.options import read_options
     from pika_locust.settings import environment_of
 
-    name = next((word for word in argv if not word.startswith("-")), None)
-    if name is not None:
-        add_arguments(parser, find_scenario(name), None)
-    given = parser.parse_args(argv)
-    scenario = find_scenario(given.scenario)
-    print(inspect(scenario, read_options(scenario, given, environment_of(os.environ, Path.cwd()))))
+    environ = environment_of(os.environ, Path.cwd())
+    # Which profiles there are to choose from is only known when the scenario is: so, twice.
+    any_scenario = next(iter(scenarios().values()))
+    if {"-h", "--help"} & set(argv):
+        named = [scenario for name, scenario in scenarios().items() if name in argv]
+        print(_inspect_parser(next(iter(named), any_scenario)).format_help(), end="")
+        return 0
+    scenario = find_scenario(parse_all(_inspect_parser(any_scenario), argv, environ)[0].scenario)
+    given, unknown, problems = parse_all(_inspect_parser(scenario), argv, environ)
+    # What else a configuration file holds is for Locust.
+    problems += [f"there is no option {word} here" for word in unknown if word in argv]
+    print(inspect(scenario, read_options(scenario, given, environ, problems)))
     return 0
+
+
+def _inspect_parser(scenario: Scenario) -> Any:
+    from locust.argument_parser import (
+        DEFAULT_CONFIG_FILES,
+        LocustArgumentParser,
+        LocustConfigParser,
+        gt_zero,
+        timespan,
+    )
+
+    from pika_locust.runtime.arguments import add_arguments
+
+    parser = LocustArgumentParser(
+        prog="pika-locust inspect",
+        description="What would run: stages, thresholds, settings, metrics. Takes the load and threshold options of "
+        "a run, and reads the same environment and configuration files; sends nothing.",
+        default_config_files=DEFAULT_CONFIG_FILES,
+        config_file_parser_class=LocustConfigParser,
+        add_env_var_help=False,
+        add_config_file_help=False,
+    )
+    parser.add_argument("scenario", help="as `pika-locust list` names it")
+    parser.add_argument("--config", is_config_file_arg=True, metavar="<filename>", help="another configuration file")
+    for short, name, about, read, variable in (
+        ("-u", "--users", "constant users", int, "LOCUST_USERS"),
+        ("-r", "--spawn-rate", "users a second, with -u", gt_zero(float), "LOCUST_SPAWN_RATE"),
+        ("-t", "--run-time", "30s, 10m, 1h30m", timespan, "LOCUST_RUN_TIME"),
+        ("-H", "--host", "the target", str, "LOCUST_HOST"),
+    ):
+        dest = "num_users" if short == "-u" else None
+        parser.add_argument(short, name, dest=dest, metavar="<value>", type=read, env_var=variable, help=about)
+    parser.set_defaults(locustfile=None)
+    add_arguments(parser, scenario, None)
+    return parser
 
 
 def run_sandbox(argv: list[str]) -> int:
@@ -81,15 +118,6 @@ def run_sandbox(argv: list[str]) -> int:
     from pika_locust.sandbox.command import run
 
     return run(argv)
-
-
-def _seconds(text: str) -> float:
-    from pika_locust.load.durations import parse_duration
-
-    try:
-        return parse_duration(text, bare_unit="s")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

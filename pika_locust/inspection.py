@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pika_locust.load.durations import format_duration
+from pika_locust.outputs import redact
 from pika_locust.runtime.options import LOAD_SETTINGS, RunOptions, all_metrics
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -19,7 +20,7 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     plan = options.plan
     supporters = scenario.supporters(options.settings)
     yield f"{scenario.name}: {scenario.about}"
-    yield f"  target      {options.target or 'none named: the embedded sandbox'}"
+    yield f"  target      {redact.text(options.target or 'none named: the embedded sandbox')}"
     yield f"  seed        {options.seed}"
     actors = [scenario.primary, *supporters]
     yield f"  actors      {', '.join(actor.rpartition(':')[2] for actor in actors)}"
@@ -71,7 +72,7 @@ def _settings(scenario: Scenario, settings: Settings) -> Iterator[str]:
     shown: Mapping[str, object] = settings.public()
     for setting in (*scenario.settings, *LOAD_SETTINGS):
         value = shown.get(setting.name, "set" if settings[setting.name] else None)
-        text = "-" if value is None else str(value)
+        text = "-" if value is None else redact.text(str(value))
         source = settings.sources[setting.name]
         origin = "" if source == "default" else f" (from {source})"
         yield f"  {setting.name:<24} {text + origin:<30} {setting.about}"

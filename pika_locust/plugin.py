@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.judge import LoadReport, Reason, Report
 from pika_locust.load.dice import Dice
 from pika_locust.outputs import console, redact, summary
+from pika_locust.runtime.arguments import add_arguments, parse_all, summary_path
 from pika_locust.runtime.closing import versions
 from pika_locust.runtime.dispatch import SteadyDispatcher
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.files import raise_open_file_limit
-from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, add_arguments, from_web_form, read_options
+from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, from_web_form, read_options, refusal
 from pika_locust.runtime.shape import EngineShape
 from pika_locust.runtime.share import Share
 from pika_locust.runtime.worker import WorkerSide
@@ -96,22 +97,29 @@ class Plugin:
         chosen = self._options.plan.name if self._options is not None else None
         add_arguments(parser, self.scenario, chosen)
         parser.set_defaults(stop_timeout=f"{STOP_TIMEOUT_S:g}")
+        # Locust parses once more, and finds then what nobody knows: a misspelt option.
+        parser.exit = functools.partial(self._on_parser_exit, parser.exit)
         if self._options is not None or "-h" in sys.argv or "--help" in sys.argv:
             return
-        arguments, _ = parser.parse_known_args()
-        # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
-        parser.set_defaults(only_summary=not arguments.print_stats)
         try:
-            self._options = read_options(self.scenario, arguments, self._environ)
+            arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
+            # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
+            parser.set_defaults(only_summary=not arguments.print_stats)
+            self._options = read_options(self.scenario, arguments, self._environ, problems)
         except ConfigurationError as error:
-            self._refuse(error, arguments.summary_json)
+            self._refuse(error.problems)
 
-    def _refuse(self, error: ConfigurationError, summary_json: str | None) -> None:
+    def _on_parser_exit(self, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None) -> None:
+        if status:
+            self._refuse([str(message or "the command line cannot be read").strip()])
+        leave(status, message)
+
+    def _refuse(self, problems: Sequence[str]) -> None:
         sys.stderr.write(f"{self.scenario.name}: this cannot run as it is set up:\n")
-        sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in error.problems)
-        if summary_json:
-            report = self._empty_report([Reason("config", "settings", problem) for problem in error.problems])
-            self._write(report, summary_json)
+        sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
+        path = summary_path(sys.argv[1:], self._environ)
+        if path:
+            self._write(self._empty_report([Reason("config", "settings", problem) for problem in problems]), path)
         sys.exit(int(ExitCode.CONFIG))
 
     def on_init(self, environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
@@ -141,7 +149,7 @@ class Plugin:
         assert self._options is not None
         actors = {load_reference(name) for name in self.scenario.actor_names(self._options.settings)}
         environment.user_classes = [user for user in environment.user_classes if user in actors]
-        command = redact.command_line(sys.argv, self._environ, self._options.settings.secret_names)
+        command = redact.command_line(sys.argv, self._environ, self._secret_names)
         self._engine = engine = Engine(environment, self.scenario, self._options, command, self._on_report)
         engine.attach(runner, self._options_from_form if web_ui is not None else None)
         shape = EngineShape(engine)
@@ -166,6 +174,10 @@ class Plugin:
         return target
 
     @property
+    def _secret_names(self) -> list[str]:
+        return [setting.name for setting in self.scenario.settings if setting.secret]
+
+    @property
     def sandbox_url(self) -> str | None:
         """Where the embedded sandbox listens, if there is one."""
         return self._sandbox.url if self._sandbox is not None else None
@@ -181,12 +193,18 @@ class Plugin:
 
     def _options_from_form(self) -> RunOptions:
         assert self._options is not None
-        form = self._environment.parsed_options
         try:
-            options = from_web_form(self.scenario, self._options, form)
+            options = from_web_form(self.scenario, self._options, self._environment.parsed_options)
+            target = self.scenario.normalise_target(self._environment.host)
+            if problem := refusal(target, "the form", options.refused_hosts):
+                raise ValueError(problem)
         except ValueError as error:
-            logger.error("The form's load plan cannot be used, the command line's is: %s", error)
-            options = self._options
+            problems = str(error).split("\n")
+            for problem in problems:
+                logger.error("This test cannot run: %s", redact.text(problem))
+            self._reports().append(report := self._empty_report([Reason("config", "form", text) for text in problems]))
+            self._on_report(report)
+            raise ConfigurationError(problems) from None
         if len(self._reports()) > 0:
             # Another test of the same process: other choices, and as repeatable as the first.
             options = replace(options, seed=Dice(options.seed, len(self._reports())).below(1 << 31))
@@ -258,9 +276,7 @@ class Plugin:
             exit_code=int(code),
             reasons=tuple(reasons),
             seed=None,
-            command=redact.command_line(
-                sys.argv, self._environ, [setting.name for setting in self.scenario.settings if setting.secret]
-            ),
+            command=redact.command_line(sys.argv, self._environ, self._secret_names),
             versions=versions(),
             target="",
             sandbox=False,

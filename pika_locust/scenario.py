@@ -28,7 +28,17 @@ class AuditContext:
     sandbox_state: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class SetupContext:
+    """What a set-up may use, before the first user is started."""
+
+    target: str
+    settings: Settings
+    seed: int
+
+
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
+Setup = Callable[[SetupContext], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,10 @@ class Scenario:
     """Any way to name the target (`-H`, a setting) -> the one form that the actors read. Raises ValueError."""
     target_settings: tuple[str, ...]
     """Settings that may name the target, the strongest first."""
+    secrets_needed: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())
+    """Secret settings that a named target needs; the sandbox has a public one."""
+    users_setting: str = "USERS"
+    """The suite's own name for the number of users at the peak."""
     supporters: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())
     """References of the actors that come on top, one each in the whole test, under these settings."""
     profiles: Mapping[str, LoadProfile] = field(default_factory=dict)
@@ -63,6 +77,8 @@ class Scenario:
     settings: tuple[Setting, ...] = ()
     check_settings: Callable[[Settings, float | None], Iterable[str]] = field(default=lambda settings, planned_s: ())
     """Mistakes between settings, or between a setting and the planned seconds, a sentence each."""
+    set_up: Setup | None = None
+    """What must exist before the load; raises SetupError. Its plain values reach all users as `share.begin.given`."""
     audit: Audit | None = None
     ledgers: tuple[str, ...] = ()
     iteration: str = "one for each user that is started"

@@ -47,6 +47,8 @@ class LoadRequest:
     users: int | None = None
     users_scale: int | None = None
     """`USERS`: the profile's curve, scaled to this peak."""
+    users_scale_from: str = "USERS"
+    """The name under which it was given."""
     spawn_rate: float | None = None
     run_time_s: float | None = None
     ramp_up_s: float | None = None
@@ -155,7 +157,7 @@ def _out_of_bounds(request: LoadRequest) -> list[str]:
     if request.run_time_s is not None and not 0 < request.run_time_s < math.inf:
         problems.append(f"-t must be above 0, got {request.run_time_s:g} s")
     if request.users_scale is not None and request.users_scale < 1:
-        problems.append(f"USERS must be at least 1, got {request.users_scale}")
+        problems.append(f"{request.users_scale_from} must be at least 1, got {request.users_scale}")
     return problems
 
 
@@ -193,7 +195,11 @@ def _overrides(request: LoadRequest) -> list[str]:
     shaping = ", ".join(_shaping(request))
     if request.users is not None:
         winner = f"-u {request.users}"
-        losers = [asked if request.profile != CONSTANT else "", "--stage" if request.stages is not None else "", shaping]
+        losers = [
+            asked if request.profile != CONSTANT else "",
+            "--stage" if request.stages is not None else "",
+            shaping,
+        ]
     elif request.stages is not None:
         winner, losers = "--stage", [asked, shaping]
     else:
@@ -218,7 +224,8 @@ def _shaped(
     stages = profile.stages
     try:
         if request.users_scale is not None and request.users_scale >= 1:
-            overrides.append(f"USERS={request.users_scale} scales the {profile.name} profile (peak {peak(stages)})")
+            asked = f"{request.users_scale_from}={request.users_scale}"
+            overrides.append(f"{asked} scales the {profile.name} profile (peak {peak(stages)})")
             stages = scaled(stages, request.users_scale)
         stages = with_durations(stages, request.ramp_up_s, request.hold_s, request.ramp_down_s)
     except ValueError as error:
@@ -233,10 +240,9 @@ def _shaped(
 def _constant(request: LoadRequest, users: int, overrides: list[str]) -> LoadPlan:
     duration_s = request.run_time_s
     if request.spawn_rate is None:
-        stages = (Stage(duration_s or 0.0, users),)
-        return LoadPlan(CONSTANT, stages, users, duration_s, None, tuple(overrides))
+        return LoadPlan(CONSTANT, (Stage(duration_s or 0.0, users),), users, duration_s, None, tuple(overrides))
     ramp_s = users / request.spawn_rate
-    stages = (Stage(ramp_s, users),)
+    stages: tuple[Stage, ...] = (Stage(ramp_s, users),)
     if duration_s is not None:
         stages = cut((*stages, Stage(max(0.0, duration_s - ramp_s), users)), duration_s, 0)
         if duration_s < ramp_s:

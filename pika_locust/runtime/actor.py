@@ -15,7 +15,7 @@ from pika_locust.runtime.share import Share
 SHARE_WAIT_S = 10.0
 
 
-class Actor(User):
+class Actor(User):  # type: ignore[misc]
     """A Locust user that measures with `self.share` and ends when it is asked to.
 
     Subclasses implement `act`, one iteration. An iteration that waits for something open-ended waits on
@@ -58,7 +58,7 @@ class Actor(User):
         """One iteration."""
         raise NotImplementedError
 
-    @task
+    @task  # type: ignore[untyped-decorator]
     def iterate(self) -> None:
         """Run one iteration and count it; not for overriding."""
         share = self.share

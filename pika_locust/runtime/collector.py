@@ -89,8 +89,13 @@ class Collector:
         return fold_ledgers(ledger for record in self._by_index() for ledger in record.ledgers)
 
     def facts(self) -> dict[str, Any]:
-        """The facts of all workers; of equal names the later worker's."""
-        return {name: value for record in self._by_index() for name, value in record.facts.items()}
+        """The facts of all workers: whole numbers are added; of other values the later worker's stays."""
+        facts: dict[str, Any] = {}
+        for record in self._by_index():
+            for name, value in record.facts.items():
+                adds = isinstance(value, int) and not isinstance(value, bool)
+                facts[name] = facts.get(name, 0) + value if adds else value
+        return facts
 
     def errors(self) -> list[tuple[str, str, int]]:
         """Errors of all workers, the most frequent first."""

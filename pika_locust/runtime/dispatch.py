@@ -8,12 +8,16 @@ stays; a new worker gets users as more are started.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from locust.dispatch import UsersDispatcher
 
 
-class SteadyDispatcher(UsersDispatcher):
+class SteadyDispatcher(UsersDispatcher):  # type: ignore[misc]
     """A dispatcher that leaves running users where they are."""
+
+    _users_on_workers: dict[str, dict[str, int]]
+    _active_users: list[tuple[Any, str]]
 
     def _prepare_rebalance(self) -> None:
         alive = {worker.id for worker in self._worker_nodes}

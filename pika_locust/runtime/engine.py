@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -18,7 +18,9 @@ from uuid import uuid4
 import gevent
 from gevent.event import Event
 
+from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Panel, Reason, Report, describe
+from pika_locust.outputs import redact
 from pika_locust.runtime import messages
 from pika_locust.runtime.closing import RunFacts, make_report
 from pika_locust.runtime.collector import Collector, WorkerRecord
@@ -27,7 +29,7 @@ from pika_locust.runtime.progress import ProgressPrinter
 from pika_locust.runtime.share import Begin
 from pika_locust.runtime.target import TargetWatch
 from pika_locust.runtime.worker import ROLES, SUPPORTER_DRAIN_S, begin_message
-from pika_locust.scenario import AuditContext, Scenario
+from pika_locust.scenario import AuditContext, Scenario, SetupContext
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Test:
     ended_s: float | None = None
     judge: Any = None
     notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -77,12 +80,15 @@ class Engine:
         self._last_tick: tuple[int, float] | None = None
         self._test: Test | None = None
         self._cause: Cause | None = None
+        self._failed_setup: str | None = None
+        self._refused = False
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
         self.reports: list[Report] = []
 
     def attach(self, runner: Any, from_web_form: Callable[[], RunOptions] | None) -> None:
-        """Listen to the workers. `from_web_form` gives the options of the next test where a web page starts them."""
+        """Listen to the workers. `from_web_form` gives the options of the next test where a web page starts them; it
+        raises ConfigurationError, and tells the user why, where they do not make one."""
         self._runner = runner
         self._from_web_form = from_web_form
         runner.register_message(messages.HELLO, self._on_hello)
@@ -98,14 +104,20 @@ class Engine:
         if self._test is not None:
             self._test.began_s = self._prepared_s
             return
-        self._cause = None
+        self._cause = self._failed_setup = None
         self._last_tick = None
         self._prepared = self._options
+        self._refused = False
         if self._from_web_form is not None:
-            self._prepared = self._from_web_form()
+            try:
+                self._prepared = self._from_web_form()
+            except ConfigurationError:
+                self._refused = True
 
     def tick(self) -> tuple[int, float] | None:
         """Total users wanted now, supporters included; None at the end of the plan."""
+        if self._refused:
+            return None
         if self._test is not None and self._test.finishing:
             return self._last_tick
         supporters = len(self._scenario.supporters(self._prepared.settings))
@@ -144,6 +156,7 @@ class Engine:
             supporters=supporters,
         )
         plan = options.plan
+        given = self._set_up(target)
         self._begin_data = begin_message(
             Begin(
                 run_id=run_id,
@@ -154,9 +167,11 @@ class Engine:
                 spread=plan.name != "constant" or plan.spawn_rate is not None,
                 supporters=supporters,
                 stop_timeout_s=float(self._environment.stop_timeout),
+                workers=len(self._participants()),
+                given=given,
             )
         )
-        logger.info("Load plan: %s; seed %s; target %s", plan.describe(), options.seed, target)
+        logger.info("Load plan: %s; seed %s; target %s", plan.describe(), options.seed, redact.text(target))
         for override in plan.overrides:
             logger.info("Load plan: %s", override)
         for worker, index in self._participants():
@@ -164,6 +179,19 @@ class Engine:
         self._runner.send_message(messages.BEGIN, self._begin_data)
         test.watch.start()
         test.judge = gevent.spawn(self._judge_forever, test)
+        test.judge.link_exception(lambda judge: test.faults.append(f"judging: {judge.exception!r}"))
+
+    def _set_up(self, target: str) -> Mapping[str, Any]:
+        """Make what must exist before the first user, accounts say; where that fails the test ends with 100."""
+        if self._scenario.set_up is None:
+            return {}
+        try:
+            return self._scenario.set_up(SetupContext(target, self._prepared.settings, self._prepared.seed))
+        except SetupError as error:
+            logger.error("The set-up failed: %s", error)
+            self._failed_setup = str(error)
+            gevent.spawn(self._stop_test)
+            return {}
 
     def _participants(self) -> list[tuple[str, int]]:
         if not hasattr(self._runner, "clients"):
@@ -274,9 +302,8 @@ class Engine:
             logger.exception("The audit failed")
             audits = []
             happened.append(Reason("internal", "audit", f"the audit itself failed: {type(error).__name__}: {error}"))
-        happened += [
-            Reason("internal", "exception", exception["msg"]) for exception in self._runner.exceptions.values()
-        ]
+        faults = [*test.faults, *test.watch.faults, *(known["msg"] for known in self._runner.exceptions.values())]
+        happened += [Reason("internal", "exception", fault) for fault in faults]
         report = make_report(
             scenario=self._scenario,
             facts=test.facts,
@@ -297,6 +324,8 @@ class Engine:
     def _stopped_reasons(self, test: Test, ended_s: float) -> list[Reason]:
         planned_s = test.options.plan.duration_s
         when = f"after {ended_s:.0f} s" + (f" of {planned_s:.0f} s" if planned_s is not None else "")
+        if self._failed_setup is not None:
+            return [Reason("setup", "set-up", self._failed_setup)]
         if self._cause == "signal":
             return [Reason("stopped", self.signalled or "signal", f"stopped by {self.signalled or 'a signal'} {when}")]
         if self._cause == "user" and self._environment.web_ui is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.measure import Metric
 from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, TARGET_METRICS
-from pika_locust.runtime.shape import StagesShape
+from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, read_settings, text, whole
 
@@ -40,48 +40,12 @@ class RunOptions:
     seed: int
     target: str | None
     """None: nobody named one, so the embedded sandbox is it."""
+    refused_hosts: frozenset[str]
+    """Production hosts, unless the user allowed them: no target may be one of these."""
     sandbox_faults: tuple[str, ...]
     summary_json: str | None
     strict: bool
     fail_on: Grade | None
-
-
-def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
-    """Add this package's options to Locust's parser; `profile` is what the web form's select shows at first."""
-    group = parser.add_argument_group("pika-locust")
-    # Locust takes only arguments outside groups into its web form, as a select when they have choices.
-    parser.add_argument(
-        "--load-profile",
-        choices=[*scenario.profiles, CONSTANT]
-        + ([profile] if profile not in (None, CONSTANT, *scenario.profiles) else []),
-        default=profile,
-        help=f"Load profile; {CONSTANT} takes the number of users and the rate from -u and -r. "
-        f"Default: {scenario.default_profile}",
-        env_var="PIKA_LOAD_PROFILE",
-    )
-    for name, metavar, help_text in (
-        ("--stage", "<30s:100,…>", "Stages by hand: duration:users, comma-separated"),
-        ("--seed", "<int>", "Makes every random choice repeatable; printed, and in the summary"),
-        ("--summary-json", "<file>", "Write the results as one JSON object, whichever way the run ends"),
-    ):
-        group.add_argument(
-            name,
-            metavar=metavar,
-            help=help_text,
-            env_var=f"PIKA_{name[2:].upper().replace('-', '_')}",
-            type=int if name == "--seed" else str,
-        )
-    for name, metavar, help_text in (
-        ("--threshold", "<metric:expr>", "Add a threshold, or replace the scenario's: 'ws_message_latency:p(95)<300'"),
-        ("--sandbox-fault", "<name=value>", "Plant a fault in the embedded sandbox, e.g. lose-write=0.05"),
-    ):
-        group.add_argument(name, metavar=metavar, action="append", default=[], help=help_text)
-    for name, help_text in (
-        ("--strict", "Fail also what is not conclusive, and what the target cannot show"),
-        ("--allow-production", "Allow a target whose host looks like production"),
-    ):
-        group.add_argument(name, action="store_true", help=help_text)
-    group.add_argument("--fail-on", choices=["warning", "critical"], help="Let grades decide, too")
 
 
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
@@ -89,21 +53,22 @@ def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
     return (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)
 
 
-def read_options(scenario: Scenario, arguments: Any, environ: Mapping[str, str]) -> RunOptions:
-    """Settle everything, or raise ConfigurationError with every mistake at once."""
-    problems: list[str] = []
-    settings, mistakes = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
-    problems += mistakes
-    shapes = StagesShape.loaded()
-    if len(shapes) > 1:
-        names = " and ".join(f"shapes/{shape.profile}.py" for shape in shapes)
-        problems.append(f"-f names {names}; a run follows one shape")
-    load = _load_request(scenario, arguments, settings, shapes)
+def read_options(
+    scenario: Scenario, arguments: Any, environ: Mapping[str, str], mistakes: Sequence[str] = ()
+) -> RunOptions:
+    """Settle everything, or raise ConfigurationError with every mistake at once, those found before included."""
+    problems = list(mistakes)
+    settings, unreadable = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
+    problems += unreadable
+    load = _load_request(scenario, arguments, settings, problems)
     plan = None
     try:
         plan = resolve(load, scenario.profiles, scenario.default_profile)
     except ValueError as error:
         problems += str(error).split("\n")
+    else:
+        if settings["USE_SIMPLE"] == "1" and load.users is None:
+            plan = replace(plan, overrides=(*plan.overrides, "USE_SIMPLE=1 changes nothing without -u"))
     overrides = []
     for option in arguments.threshold:
         try:
@@ -112,9 +77,17 @@ def read_options(scenario: Scenario, arguments: Any, environ: Mapping[str, str])
             problems.append(f"--threshold: {error}")
     thresholds = thresholds_for(scenario, plan.name if plan else scenario.default_profile, settings, tuple(overrides))
     problems += check(thresholds, all_metrics(scenario))
-    target = _target(scenario, arguments, settings, environ, problems)
+    refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
+    target = _target(scenario, arguments, settings, refused, problems)
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")
+    problems += _fault_problems(scenario, arguments.sandbox_fault)
+    if target is not None:
+        problems += [
+            f"{name} is needed to test {target}: the run signs what the target verifies with it"
+            for name in scenario.secrets_needed(settings)
+            if not settings[name]
+        ]
     problems += scenario.check_settings(settings, plan.duration_s if plan else None)
     if problems or plan is None:
         raise ConfigurationError(dict.fromkeys(problems))
@@ -126,6 +99,7 @@ def read_options(scenario: Scenario, arguments: Any, environ: Mapping[str, str])
         overrides=tuple(overrides),
         seed=arguments.seed if arguments.seed is not None else secrets.randbelow(1 << 31),
         target=target,
+        refused_hosts=refused,
         sandbox_faults=tuple(arguments.sandbox_fault),
         summary_json=arguments.summary_json,
         strict=arguments.strict,
@@ -159,14 +133,44 @@ def from_web_form(scenario: Scenario, options: RunOptions, form: Any) -> RunOpti
     )
 
 
-def _load_request(
-    scenario: Scenario, arguments: Any, settings: Settings, shapes: list[type[StagesShape]]
-) -> LoadRequest:
+def production_hosts(scenario: Scenario, environ: Mapping[str, str]) -> frozenset[str]:
+    """Hosts that are somebody's production: `PIKA_PRODUCTION_HOSTS`, a list with commas, else the scenario's own."""
+    listed = [name.strip() for name in environ.get("PIKA_PRODUCTION_HOSTS", "").split(",")]
+    return frozenset(_host(name) for name in ([name for name in listed if name] or scenario.production_hosts))
+
+
+def refusal(target: str, source: str, refused: frozenset[str]) -> str | None:
+    """Why a target must not be loaded, as a sentence; None when it may."""
+    host = _host(urlsplit(target).hostname or "")
+    if host not in refused:
+        return None
+    return f"{source} names {host}, a production host; --allow-production says that it is meant"
+
+
+def _host(name: str) -> str:
+    """A host's name in one form: DNS knows no case, and a final dot changes nothing."""
+    return name.lower().rstrip(".")
+
+
+def _load_request(scenario: Scenario, arguments: Any, settings: Settings, problems: list[str]) -> LoadRequest:
     profile, source, fallback = None, "", None
+    shapes = StagesShape.loaded()
+    if len(shapes) > 1:
+        problems.append(f"-f names {' and '.join(shape.source() for shape in shapes)}; a run follows one shape")
+    for shape in foreign_shapes((arguments.locustfile or "").split(",")):
+        problems.append(
+            f"-f names the shape {shape.__name__}, which is none of this package's and would not be followed; "
+            "derive it from pika_locust.runtime.shape.StagesShape, or use --stage"
+        )
     if shapes:
-        profile, source, fallback = shapes[0].profile, f"shapes/{shapes[0].profile}.py", shapes[0].as_profile()
+        try:
+            fallback = shapes[0].as_profile()
+        except ValueError as error:
+            problems.append(f"{shapes[0].source()}: {error}")
+        else:
+            profile, source = fallback.name, shapes[0].source()
     if settings["SCENARIO"]:
-        profile, source, fallback = settings["SCENARIO"], "SCENARIO", None
+        profile, source, fallback = settings["SCENARIO"], settings.sources["SCENARIO"], None
     if arguments.load_profile:
         profile, source, fallback = arguments.load_profile, "--load-profile", None
     return LoadRequest(
@@ -175,7 +179,8 @@ def _load_request(
         profile_fallback=fallback,
         stages=arguments.stage,
         users=arguments.num_users,
-        users_scale=settings["USERS"],
+        users_scale=settings["USERS"] or settings[scenario.users_setting],
+        users_scale_from="USERS" if settings["USERS"] else scenario.users_setting,
         spawn_rate=arguments.spawn_rate,
         run_time_s=arguments.run_time or None,
         ramp_up_s=settings["RAMP_UP"],
@@ -185,7 +190,7 @@ def _load_request(
 
 
 def _target(
-    scenario: Scenario, arguments: Any, settings: Settings, environ: Mapping[str, str], problems: list[str]
+    scenario: Scenario, arguments: Any, settings: Settings, refused: frozenset[str], problems: list[str]
 ) -> str | None:
     named = [(arguments.host, "-H")] if arguments.host else []
     named += [(settings[name], settings.sources[name]) for name in scenario.target_settings if settings[name]]
@@ -197,9 +202,22 @@ def _target(
     except ValueError as error:
         problems.append(f"{source} {given}: {error}")
         return None
-    host = urlsplit(target).hostname or ""
-    listed = environ.get("PIKA_PRODUCTION_HOSTS")
-    hosts = [name.strip() for name in listed.split(",")] if listed is not None else scenario.production_hosts
-    if host in hosts and not arguments.allow_production:
-        problems.append(f"{source} names {host}, a production host; --allow-production says that it is meant")
+    problem = refusal(target, source, refused)
+    if problem is not None:
+        problems.append(problem)
     return target
+
+
+def _fault_problems(scenario: Scenario, faults: Sequence[str]) -> list[str]:
+    if not faults:
+        return []
+    # A world is worth loading only for those who plant faults in it.
+    from pika_locust.sandbox.control import legal_faults
+    from pika_locust.sandbox.faults import parse_faults
+    from pika_locust.sandbox.lookup import find_platform
+
+    try:
+        parse_faults(faults, legal_faults([find_platform(scenario.platform)]))
+    except ConfigurationError as error:
+        return [f"--sandbox-fault: {problem}" for problem in error.problems]
+    return []

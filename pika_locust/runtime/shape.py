@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from locust import LoadTestShape
@@ -20,7 +23,8 @@ class Driver(Protocol):
         """Total users, and how many to start or stop a second; None ends the test."""
 
 
-class EngineShape(LoadTestShape):
+# Locust's classes are untyped here: see the mypy overrides.
+class EngineShape(LoadTestShape):  # type: ignore[misc]
     """The only shape that Locust sees. It asks the engine, which owns the load plan and the clock."""
 
     abstract = True
@@ -38,7 +42,7 @@ class EngineShape(LoadTestShape):
         return self._driver.tick()
 
 
-class StagesShape(LoadTestShape):
+class StagesShape(LoadTestShape):  # type: ignore[misc]
     """Base of a shape file: `-f locustfiles/dancers.py,shapes/stress.py`.
 
     With a scenario of this package the file names the load profile to use, and its stages serve where the scenario
@@ -47,6 +51,7 @@ class StagesShape(LoadTestShape):
 
     abstract = True
     profile: ClassVar[str] = ""
+    """The class's own name in lower case unless it is given."""
     stages: ClassVar[str] = ""
     start_users: ClassVar[int] = 1
 
@@ -59,11 +64,43 @@ class StagesShape(LoadTestShape):
         return users, float(max(1, abs(users - self.get_current_user_count())))
 
     @classmethod
+    def source(cls) -> str:
+        """The file that the shape comes from, for messages."""
+        path = Path(inspect.getfile(cls))
+        return f"{path.parent.name}/{path.name}"
+
+    @classmethod
     def as_profile(cls) -> LoadProfile:
-        """The file's stages as a load profile."""
-        return LoadProfile(cls.profile, parse_stages(cls.stages), cls.start_users, (cls.__doc__ or "").strip())
+        """The file's stages as a load profile. Raises ValueError for stages that make no load."""
+        stages = parse_stages(cls.stages)
+        if total_s(stages) == 0:
+            raise ValueError("its stages last 0 s in all; give at least one a duration")
+        about = (cls.__doc__ or "").strip()
+        return LoadProfile(cls.profile or cls.__name__.lower(), stages, cls.start_users, about)
 
     @classmethod
     def loaded(cls) -> list[type[StagesShape]]:
-        """The shape files that this process has loaded."""
-        return [shape for shape in cls.__subclasses__() if not shape.abstract]
+        """The shapes of this kind that this process has loaded."""
+        return [shape for shape in _descendants(cls) if not shape.abstract]
+
+
+def foreign_shapes(locustfiles: Iterable[str]) -> list[type[Any]]:
+    """Shapes of other kinds in these files or directories: Locust would follow them, the engine does not."""
+    named = [Path(file).resolve() for file in locustfiles if file]
+    found = []
+    for shape in _descendants(LoadTestShape):
+        if shape.abstract or issubclass(shape, StagesShape):
+            continue
+        try:
+            path = Path(inspect.getfile(shape)).resolve()
+        except (OSError, TypeError):
+            continue
+        if any(path == file or file in path.parents for file in named):
+            found.append(shape)
+    return found
+
+
+def _descendants(base: type[Any]) -> Iterator[type[Any]]:
+    for child in base.__subclasses__():
+        yield child
+        yield from _descendants(child)

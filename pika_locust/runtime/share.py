@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
@@ -47,6 +47,10 @@ class Begin:
     """Whether users that Locust starts together, once a second, are to be spread over that second."""
     supporters: int
     stop_timeout_s: float
+    workers: int = 1
+    """How many processes run users, at the beginning."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the scenario's set-up made for all users."""
 
 
 class Share:
@@ -68,7 +72,8 @@ class Share:
         self.metrics = Registry((*BASE_METRICS, *TARGET_METRICS, *scenario.metrics))
         self.ledgers = {name: Ledger(name) for name in scenario.ledgers}
         self.facts: dict[str, Any] = {}
-        """Small plain values for the audits; of two processes that set the same name, the later worker's stays."""
+        """Small plain values for the audits. Whole numbers of several processes are added; of other values the later
+        worker's stays."""
         self.errors: dict[tuple[str, str], int] = {}
         self.faults: list[str] = []
         self.draining: set[str] = set()
@@ -116,6 +121,10 @@ class Share:
     def dice(self, number: int) -> Dice:
         """The random numbers of a user: the same for the same seed, worker and number."""
         return Dice(self.begin.seed, self.worker_index, number)
+
+    def global_number(self, number: int) -> int:
+        """A user's number in the whole test, different from those of all other processes."""
+        return number * max(1, self.begin.workers) + self.worker_index
 
     def start_delay_s(self, number: int) -> float:
         """Seconds a new user waits before it acts, so that a ramp is a line and not a staircase."""

@@ -31,10 +31,13 @@ class TargetWatch:
         self._peak_mb = 0.0
         self._is_sandbox = sandbox_pid is not None
         self._greenlet: Any = None
+        self.faults: list[str] = []
+        """What went wrong with the watching itself: our own fault."""
 
     def start(self) -> None:
         """Begin to watch."""
         self._greenlet = gevent.spawn(self._watch)
+        self._greenlet.link_exception(lambda watch: self.faults.append(f"watching the target: {watch.exception!r}"))
 
     def stop(self) -> None:
         """Watch no longer."""

@@ -93,6 +93,7 @@ class WorkerSide:
         self._probe = LagProbe(self.share.metrics.trend("generator_lag_ms").add)
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
+        self._reporter.link_exception(lambda reporter, share=self.share: share.fault(reporter.exception))
         self._begun.set()
 
     def _on_hear(self, environment: Any, msg: Any) -> None:

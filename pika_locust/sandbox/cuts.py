@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from pika_locust.sandbox.faults import FaultBoard
+from pika_locust.sandbox.board import FaultBoard
 
 
 class Cuttable(Protocol):

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from pika_locust.sandbox.faults import FaultBoard
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.world import Effects
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from pika_locust.sandbox.faults import FaultBoard
+from pika_locust.sandbox.board import FaultBoard
 
 LEAK_EVERY_S = 0.25
 CRASH_EXIT_CODE = 70

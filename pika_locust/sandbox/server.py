@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.connection import Connection
 from pika_locust.sandbox.control import METRICS_TYPE, legal_faults, metrics_text, process_figures
-from pika_locust.sandbox.faults import Fault, FaultBoard, FaultKind, faults_from_json
+from pika_locust.sandbox.faults import Fault, FaultKind, faults_from_json
 from pika_locust.sandbox.hazards import Hazards
 from pika_locust.sandbox.http import Exchange
 from pika_locust.sandbox.site import Site

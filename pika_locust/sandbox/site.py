@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.cuts import Cuts
 from pika_locust.sandbox.delay import DelayLine
 from pika_locust.sandbox.fanout import Fanout
-from pika_locust.sandbox.faults import FaultBoard
 from pika_locust.sandbox.http import Exchange
 from pika_locust.sandbox.kinds import RequestKinds
+from pika_locust.sandbox.losses import Losses
 from pika_locust.sandbox.websocket import WebSocketHalf, binary_frame, text_frame
 from pika_locust.sandbox.world import (
     Answer,
@@ -62,7 +63,7 @@ class Site:
         self._close_after = Cuts(loop, faults)
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
-        self._spread: Counter[str] = Counter()
+        self._losses = Losses(faults)
         self._kinds = RequestKinds()
         self.counts: Counter[str] = Counter()
         self._frames_of_closed: Counter[str] = Counter()
@@ -191,13 +192,9 @@ class Site:
         if without in self._sockets:
             self._sockets[without].missed += 1
         if "lose-fanout" in self.faults.on:
-            recipients = [number for number in self._sockets if number != without]
-            for position in self.faults.positions("lose-fanout", effect.kind, len(recipients)):
-                # each broadcast starts at another recipient, so that the losses do not all fall on the same ones
-                number = recipients[(position + self._spread[effect.kind]) % len(recipients)]
+            for number in self._losses.of(effect.kind, (other for other in self._sockets if other != without)):
                 self._fanout.withhold(number)
                 self._sockets[number].missed += 1
-            self._spread[effect.kind] += 1
 
     def _ping(self, effect: Ping) -> None:
         if (socket := self._sockets.get(effect.socket)) is not None:

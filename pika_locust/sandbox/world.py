@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pika_locust.sandbox.faults import Cover, FaultBoard, FaultKind
+from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.faults import Cover, FaultKind
 
 Headers = tuple[tuple[str, str], ...]
 

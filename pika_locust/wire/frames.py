@@ -19,8 +19,7 @@ _LENGTH_16 = struct.Struct("!BBH")
 _LENGTH_64 = struct.Struct("!BBQ")
 _CODE = struct.Struct("!H")
 
-# Multiplying a 32-bit key by the n-th of these repeats it over n words: XOR then masks a whole payload at once.
-_REPEATS = tuple(sum(1 << (32 * word) for word in range(words)) for words in range(65))
+_LONGEST_CONTROL = 125
 
 
 class ProtocolViolation(Exception):
@@ -51,51 +50,69 @@ def encode(payload: bytes, opcode: int = TEXT) -> bytes:
         head = _LENGTH_16.pack(FIN | opcode, 0x80 | 126, size)
     else:
         head = _LENGTH_64.pack(FIN | opcode, 0x80 | 127, size)
+    # One XOR of two long integers masks the whole payload, in time that grows with its size and no faster.
     words = (size + 3) >> 2
-    repeat = _REPEATS[words] if words < 65 else sum(1 << (32 * word) for word in range(words))
-    mask = int.from_bytes(key, "little") * repeat
+    mask = int.from_bytes(key * words, "little")
     masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(words << 2, "little")
     return head + key + masked[:size]
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
-    """A close frame; NO_CODE makes an empty one."""
-    body = b"" if code == NO_CODE else _CODE.pack(code) + reason.encode()[:123]
-    return encode(body, CLOSE)
+    """A close frame; NO_CODE makes an empty one. A reason is cut, between two characters, to the 123 bytes it may have.
+
+    Raises ValueError for a code that must not be sent.
+    """
+    if code == NO_CODE:
+        return encode(b"", CLOSE)
+    if not _may_be_sent(code):
+        raise ValueError(f"close code {code}: expected 1000 to 1014 without 1004 to 1006, or 3000 to 4999")
+    room = _LONGEST_CONTROL - _CODE.size
+    return encode(_CODE.pack(code) + reason.encode()[:room].decode(errors="ignore").encode(), CLOSE)
+
+
+def extent(data: bytes, start: int) -> tuple[int, int]:
+    """Bytes in the head and in the payload of the frame at `start`, as far as `data` shows: at least that much is
+    needed to go on.
+    """
+    if len(data) - start < 2:
+        return 2, 0
+    size = data[start + 1] & 0x7F
+    if size < 126:
+        return 2, size
+    head = 4 if size == 126 else 10
+    if len(data) - start < head:
+        return head, 0
+    return head, int.from_bytes(data[start + 2 : start + head], "big")
 
 
 def decode(data: bytes, start: int, max_bytes: int) -> Frame | None:
     """The frame that begins at `start`, or None when it is not all there yet.
 
     Raises ProtocolViolation for what a server must not send: reserved bits and opcodes, masked frames, long or
-    fragmented control frames (sections 5.1, 5.2, 5.5), and for a frame beyond `max_bytes`.
+    fragmented control frames, lengths spelled longer than needed (sections 5.1, 5.2, 5.5), and for a frame beyond
+    `max_bytes`.
     """
     available = len(data) - start
     if available < 2:
         return None
     first, second = data[start], data[start + 1]
-    opcode, final, size = first & 0x0F, bool(first & FIN), second & 0x7F
+    opcode, final = first & 0x0F, bool(first & FIN)
     if first & 0x70:
         raise ProtocolViolation(PROTOCOL_ERROR, "a frame with reserved bits set, though no extension was agreed on")
     if opcode not in (TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG):
         raise ProtocolViolation(PROTOCOL_ERROR, f"a frame with the reserved opcode {opcode:#x}")
     if second & 0x80:
         raise ProtocolViolation(PROTOCOL_ERROR, "a masked frame from the server")
-    if opcode >= CLOSE and (size > 125 or not final):
+    if opcode >= CLOSE and (second > _LONGEST_CONTROL or not final):
         raise ProtocolViolation(PROTOCOL_ERROR, "a control frame that is fragmented or longer than 125 bytes")
-    head = 2
-    if size == 126:
-        head = 4
-        if available < head:
-            return None
-        size = int.from_bytes(data[start + 2 : start + 4], "big")
-    elif size == 127:
-        head = 10
-        if available < head:
-            return None
-        size = int.from_bytes(data[start + 2 : start + 10], "big")
-    if size > max_bytes:
-        raise ProtocolViolation(TOO_BIG, f"a frame of {size:,} bytes; at most {max_bytes:,} are taken")
+    head, size = extent(data, start)
+    if available < head:
+        return None
+    if (head == 4 and size < 126) or (head == 10 and not 65536 <= size < 1 << 63):
+        raise ProtocolViolation(PROTOCOL_ERROR, "a frame whose length is not spelled as it must be")
+    # Control frames have a bound of their own.
+    if size > max_bytes and opcode < CLOSE:
+        raise ProtocolViolation(TOO_BIG, f"a frame of more than {max_bytes:,} bytes")
     if available < head + size:
         return None
     body = start + head
@@ -112,10 +129,16 @@ def decode_close(payload: bytes) -> tuple[int, str]:
     if len(payload) == 1:
         raise ProtocolViolation(PROTOCOL_ERROR, "a close frame of one byte")
     code = int.from_bytes(payload[:2], "big")
-    # 1004 to 1006 and 1015 are never sent; 1016 to 2999 are unassigned; 3000 to 4999 belong to libraries and applications.
-    if not (1000 <= code <= 1014 and code not in (1004, NO_CODE, ABNORMAL)) and not 3000 <= code <= 4999:
+    if not _may_be_sent(code):
         raise ProtocolViolation(PROTOCOL_ERROR, f"the close code {code}, which must not be sent")
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError:
         raise ProtocolViolation(INVALID_TEXT, "a close reason that is not UTF-8") from None
+
+
+def _may_be_sent(code: int) -> bool:
+    """1004 to 1006 and 1015 are never sent; 1016 to 2999 are unassigned; 3000 to 4999 belong to libraries and
+    applications (section 7.4).
+    """
+    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, NO_CODE, ABNORMAL))

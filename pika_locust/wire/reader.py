@@ -34,8 +34,10 @@ class MessageReader:
         "_fragments",
         "_listener",
         "_max_bytes",
+        "_needed",
         "_on_text",
         "_opcode",
+        "_stopped",
         "_tail",
         "partial_since_ns",
     )
@@ -45,37 +47,52 @@ class MessageReader:
         self._on_text = listener.on_text
         self._controls = controls
         self._max_bytes = max_bytes
-        self._tail = b""
+        self._tail: bytearray | None = None
+        self._needed = 0
         self._fragments: bytearray | None = None
         self._opcode = 0
+        self._stopped = False
+        self.partial_since_ns = 0
+
+    def stop(self) -> None:
+        """Hand over nothing more, not even what has been taken already; may be called from the listener."""
+        self._stopped = True
+        self._tail = self._fragments = None
         self.partial_since_ns = 0
 
     def take(self, data: bytes, at_ns: int) -> None:
         """Hand over every message that is now complete; `at_ns` is when `data` was read.
 
         An exception of the listener passes through and loses nothing: call again, with no data, to go on behind the
-        message that raised. After a close frame whatever follows is dropped (RFC 6455, section 1.4).
+        message that raised. After a close frame (RFC 6455, section 1.4) and after a violation whatever follows is
+        dropped.
 
         Raises ProtocolViolation.
         """
-        if self._tail:
-            data = self._tail + data
-            self._tail = b""
+        if self._stopped:
+            return
+        tail = self._tail
+        if tail is not None:
+            tail += data
+            if len(tail) < self._needed:
+                return
+            data = bytes(tail)
+            self._tail = None
         on_text = self._on_text
-        whole = self._fragments is None
+        ordinary = self._fragments is None and self._max_bytes >= 125
         position, size = 0, len(data)
         try:
             while size - position >= 2:
                 # The ordinary frame: final, text, unmasked, below 64 kB. All others take the careful way.
                 length = data[position + 1]
-                if length < 127 and whole and data[position] == 0x81:
+                if length < 127 and ordinary and data[position] == 0x81:
                     start = position + 2
                     if length == 126:
                         if size - position < 4:
                             break
                         start = position + 4
                         length = (data[position + 2] << 8) | data[position + 3]
-                        if length > self._max_bytes:
+                        if not 126 <= length <= self._max_bytes:
                             frames.decode(data, position, self._max_bytes)
                     end = start + length
                     if end > size:
@@ -85,26 +102,39 @@ class MessageReader:
                     if not payload.isascii():
                         _check_text(payload)
                     on_text(payload, at_ns)
+                    if self._stopped:
+                        break
                     continue
                 frame = frames.decode(data, position, self._max_bytes)
                 if frame is None:
                     break
+                if self._fragments is None and (position or not self.partial_since_ns):
+                    # Should this frame begin a fragmented message, then it began with this read.
+                    self.partial_since_ns = at_ns
                 position = frame.end
-                if frame.opcode == frames.CLOSE:
-                    position = size
                 self._take_frame(frame, at_ns)
-                whole = self._fragments is None
+                if self._stopped:
+                    break
+                ordinary = self._fragments is None and self._max_bytes >= 125
+        except frames.ProtocolViolation:
+            self.stop()
+            raise
         finally:
-            if position < size:
-                self._tail = data[position:]
-            if position == size and self._fragments is None:
-                self.partial_since_ns = 0
-            elif not self.partial_since_ns or (position and self._fragments is None):
-                self.partial_since_ns = at_ns
+            if not self._stopped:
+                if position < size:
+                    self._tail = bytearray(data[position:])
+                    self._needed = sum(frames.extent(data, position))
+                if self._fragments is None:
+                    if position == size:
+                        self.partial_since_ns = 0
+                    elif position or not self.partial_since_ns:
+                        self.partial_since_ns = at_ns
 
     def _take_frame(self, frame: frames.Frame, at_ns: int) -> None:
         opcode, payload = frame.opcode, frame.payload
         if opcode >= frames.CLOSE:
+            if opcode == frames.CLOSE:
+                self.stop()
             self._controls.on_control(opcode, payload)
         elif opcode == frames.CONTINUATION:
             if self._fragments is None:

@@ -1,27 +1,28 @@
 """A WebSocket client for very many connections in one process.
 
-The handshake and TLS are websocket-client's. From then on frames are read in the event loop's own callback: one
-`recv` takes what is there, the clock is stamped before anything is parsed, and every complete text message is handed
-to the handler without a greenlet switch. So a handler must not block: it counts, decides, sends (sending never
-blocks), and starts timers.
+After the handshake frames are read in the event loop's own callback: one `recv` takes what is there, the clock is
+stamped before anything is parsed, and every complete text message is handed to the handler without a greenlet switch.
+So a handler must not block: it counts, decides, sends (sending never blocks), and starts timers.
 """
 
 from __future__ import annotations
 
 import _socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any, Protocol
 
 from gevent import get_hub
+from gevent.ssl import SSLSocket
 
 from pika_locust.wire import frames
 from pika_locust.wire.handshake import open_socket
 from pika_locust.wire.reader import MessageReader
 
 READ_BYTES = 65536
+_LAST_READS = 128
 _READ, _WRITE = 1, 2
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -50,7 +51,7 @@ class Handler(Protocol):
         """A binary message."""
 
     def on_close(self, close: Close) -> None:
-        """The connection is over; called once, last."""
+        """The connection is over; called once, last: nothing that was read and not yet handed over follows."""
 
     def on_fault(self, error: BaseException) -> None:
         """One of the methods above raised: a mistake in the handler, never in the target."""
@@ -78,6 +79,7 @@ class WebSocket:
 
     __slots__ = (
         "_close",
+        "_due_ns",
         "_handler",
         "_limits",
         "_read_watcher",
@@ -99,11 +101,19 @@ class WebSocket:
         self._unsent: bytearray | None = None
         self._close: Close | None = None
         self._timer: Any = None
+        self._due_ns = 0
         self._write_watcher: Any = None
         self.received_ns = monotonic_ns()
         """The monotonic clock when bytes last came in."""
-        self._read_watcher = get_hub().loop.io(sock.fileno(), _READ)
-        self._read_watcher.start(self._readable if not isinstance(sock, ssl.SSLSocket) else self._readable_tls)
+        loop = get_hub().loop
+        self._read_watcher = loop.io(sock.fileno(), _READ)
+        if not isinstance(sock, SSLSocket):
+            self._read_watcher.start(self._readable)
+        else:
+            self._read_watcher.start(self._readable_tls)
+            if sock.pending():
+                # They came in one TLS record with the answer to the upgrade.
+                loop.run_callback(self._readable_tls)
         if limits.idle_s is not None:
             self._arm(limits.idle_s)
 
@@ -114,20 +124,17 @@ class WebSocket:
 
     def send(self, payload: bytes) -> bool:
         """Send a text message (UTF-8) without waiting. False, and nothing sent, once the connection is closing."""
-        if self._close is not None:
-            return False
-        self._write(frames.encode(payload))
-        return True
+        return self._close is None and self._write(frames.encode(payload))
 
     def ping(self, payload: bytes = b"") -> bool:
         """Send a ping frame of at most 125 bytes; its pong only shows in `received_ns`."""
-        if self._close is not None:
-            return False
-        self._write(frames.encode(payload[:125], frames.PING))
-        return True
+        return self._close is None and self._write(frames.encode(payload[:125], frames.PING))
 
     def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
-        """Begin the closing handshake. Messages that the server sent before it answers are still delivered."""
+        """Begin the closing handshake. Messages that the server sent before it answers are still delivered.
+
+        Raises ValueError for a code that must not be sent (RFC 6455, section 7.4).
+        """
         if self._close is None:
             self._write(frames.encode_close(code, reason))
             if self._close is None:
@@ -154,10 +161,10 @@ class WebSocket:
             self._end(self._broken("the server ended the connection without a close frame"))
             return False
         self.received_ns = at_ns
-        reader = self._reader
+        take = self._reader.take
         while True:
             try:
-                reader.take(data, at_ns)
+                take(data, at_ns)
             except frames.ProtocolViolation as violation:
                 self._fail(violation)
             except Exception as error:
@@ -165,13 +172,14 @@ class WebSocket:
                 data = b""
                 continue
             break
-        if reader.partial_since_ns and self._timer is None and self._limits.read_s is not None:
-            self._arm(self._limits.read_s)
+        if self._reader.partial_since_ns:
+            self._expect_the_rest()
         return self._sock is not None
 
     def _readable_tls(self) -> None:
-        # Decrypted bytes may wait inside the TLS layer, where the socket's readiness does not show them.
-        while self._readable():
+        # Decrypted bytes may wait inside the TLS layer, where the socket's readiness does not show them. What is not
+        # decrypted yet is left for the next turn: a server that never pauses must not hold the event loop.
+        while self._sock is not None and self._readable() and self._sock.pending():
             pass
 
     def on_control(self, opcode: int, payload: bytes) -> None:
@@ -181,50 +189,63 @@ class WebSocket:
                 self._write(frames.encode(payload, frames.PONG))
         elif opcode == frames.CLOSE:
             code, reason = frames.decode_close(payload)
-            if self._close is None:
-                self._write(frames.encode_close(code))
-                self._end(Close(code, reason))
-            else:
+            if self._is_closing:
+                assert self._close is not None
                 self._end(self._close)
+            else:
+                if self._close is None:
+                    self._write(frames.encode_close(code))
+                self._end(Close(code, reason))
+
+    @property
+    def _is_closing(self) -> bool:
+        """Our close frame is on its way, and nothing has gone wrong."""
+        return self._close is not None and self._close.by_us and not self._close.error
 
     def _broken(self, error: str) -> Close:
-        return Close(frames.ABNORMAL, "", by_us=self._close is not None, error=error)
+        return Close(frames.ABNORMAL, "", by_us=self._is_closing, error=error)
 
     def _fail(self, violation: frames.ProtocolViolation) -> None:
         """Fail the connection as section 7.1.7 has it: say why, then drop it."""
-        self._write(frames.encode_close(violation.code))
+        if self._close is None:
+            self._write(frames.encode_close(violation.code))
         self._end(Close(violation.code, "", by_us=True, error=f"the server sent {violation}"))
 
     # Writing
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Give the kernel what it takes at once and keep the rest; False when nothing of it was sent or kept."""
         if self._sock is None:
-            return
-        if self._unsent is None:
-            try:
-                sent = self._sock.send(data)
-            except _NOT_NOW:
-                sent = 0
-            except OSError as error:
-                self._end_soon(self._broken(f"the connection broke: {error.strerror or error}"))
-                return
-            if sent != len(data):
-                self._unsent = bytearray(data[sent:])
-                self._write_watcher = get_hub().loop.io(self._sock.fileno(), _WRITE)
-                self._write_watcher.start(self._writable)
-        elif len(self._unsent) + len(data) > self._limits.max_unsent_bytes:
-            self._end_soon(self._broken(f"the server left {len(self._unsent):,} bytes unread"))
-        else:
+            return False
+        if self._unsent is not None:
+            if len(self._unsent) + len(data) > self._limits.max_unsent_bytes:
+                error = f"the server does not read: more than {self._limits.max_unsent_bytes:,} bytes are unsent"
+                self._end_soon(Close(frames.ABNORMAL, "", by_us=True, error=error), self._end)
+                return False
             self._unsent += data
+            return True
+        try:
+            sent = self._sock.send(data)
+        except _NOT_NOW:
+            sent = 0
+        except OSError as error:
+            self._end_soon(self._broken(f"the connection broke: {error.strerror or error}"), self._end_after_reading)
+            return False
+        if sent != len(data):
+            self._unsent = bytearray(data[sent:])
+            self._write_watcher = get_hub().loop.io(self._sock.fileno(), _WRITE)
+            self._write_watcher.start(self._writable)
+        return True
 
     def _writable(self) -> None:
         assert self._unsent is not None
         try:
+            # TLS wants the same bytes again that it could not send; that more have come behind them does no harm.
             sent = self._sock.send(self._unsent)
         except _NOT_NOW:
             return
         except OSError as error:
-            self._end(self._broken(f"the connection broke: {error.strerror or error}"))
+            self._end_after_reading(self._broken(f"the connection broke: {error.strerror or error}"))
             return
         del self._unsent[:sent]
         if not self._unsent:
@@ -237,15 +258,25 @@ class WebSocket:
     def _arm(self, after_s: float) -> None:
         if self._timer is not None:
             _stop(self._timer)
+        self._due_ns = monotonic_ns() + int(after_s * 1e9)
         self._timer = get_hub().loop.timer(after_s)
         self._timer.start(self._check_time)
+
+    def _expect_the_rest(self) -> None:
+        """A message has begun and is not complete: be there when its time is over."""
+        if self._close is not None or self._limits.read_s is None:
+            return
+        due_ns = self._reader.partial_since_ns + int(self._limits.read_s * 1e9)
+        if self._timer is None or due_ns < self._due_ns:
+            self._arm(max(0.0, (due_ns - monotonic_ns()) / 1e9))
 
     def _check_time(self) -> None:
         """Look which limit is over, if any, and wait for the next one: the timer is not touched on every message."""
         _stop(self._timer)
         self._timer = None
-        if self._close is not None:
+        if self._is_closing:
             self._end(Close(frames.ABNORMAL, "", by_us=True, error="our close frame was not answered"))
+        if self._close is not None:
             return
         now_ns = monotonic_ns()
         left_s: list[tuple[float, str]] = []
@@ -265,10 +296,18 @@ class WebSocket:
 
     # The end
 
-    def _end_soon(self, close: Close) -> None:
+    def _end_soon(self, close: Close, end: Callable[[Close], None]) -> None:
         """End from inside a send: the handler hears of it after the method that sent has returned."""
-        self._close = close
-        get_hub().loop.run_callback(self._end, close)
+        if self._close is None:
+            self._close = close
+        get_hub().loop.run_callback(end, close)
+
+    def _end_after_reading(self, close: Close) -> None:
+        """End as nothing can be sent any more; but what the server said before it left, and why, may still be read."""
+        for _ in range(_LAST_READS):
+            if self._sock is None or not self._readable():
+                break
+        self._end(close)
 
     def _end(self, close: Close) -> None:
         sock = self._sock
@@ -276,6 +315,7 @@ class WebSocket:
             return
         self._sock = None
         self._close = close
+        self._reader.stop()
         for watcher in (self._read_watcher, self._write_watcher, self._timer):
             if watcher is not None:
                 _stop(watcher)
@@ -304,11 +344,14 @@ def connect(
     """Open a connection to a `ws://` or `wss://` URL; waits for the handshake in the caller's greenlet.
 
     Certificates are verified unless `verify` is False; `ca_file` names other authorities. No proxy is used, no Origin
-    is sent, no extension is offered. Raises `wire.handshake.ConnectError`, which says what kind of failure it was.
+    is sent, no extension is offered. Nothing is handed to the handler before this has returned and the caller waits.
+
+    Raises `wire.handshake.ConnectError`, which says what kind of failure it was, and ValueError for a URL or a file
+    that is none.
     """
     limits = limits or Limits()
     sock = open_socket(url, headers=headers or {}, timeout_s=limits.connect_s, verify=verify, ca_file=ca_file)
-    if isinstance(sock, ssl.SSLSocket):
+    if isinstance(sock, SSLSocket):
         sock.settimeout(0.0)
         return WebSocket(sock, handler, limits)
     # A gevent socket holds two watchers and more for each connection; the bare one is all that is needed here.

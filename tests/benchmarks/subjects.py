@@ -134,12 +134,12 @@ class EagerDancer(Dancer):
 
     def _on_subscribed(self, ok: bool, why: str) -> None:
         super()._on_subscribed(ok, why)
-        self._thoughts.think("tempo", 0.0, self._ask_tempo)
+        self._thoughts.think("tempo", 0.0, self._ask_tempo, "perfect")
 
-    def _on_tempo_answer(self, ok: bool, why: str) -> None:
-        super()._on_tempo_answer(ok, why)
+    def _on_tempo_answer(self, message_id: str, song: int, ok: bool, why: str) -> None:
+        super()._on_tempo_answer(message_id, song, ok, why)
         self.tally.count += 1
-        self._thoughts.think("tempo", 0.0, self._ask_tempo)
+        self._thoughts.think("tempo", 0.0, self._ask_tempo, "perfect")
 
 
 class Counted:

@@ -53,6 +53,10 @@ class Run:
     def __init__(self, arguments: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> None:
         self.summary_path = directory / "summary.json"
         self.log_path = directory / "output.txt"
+        if "--processes" in arguments:
+            # Runs at the same time must not take each other's workers.
+            port = str(free_port())
+            arguments = [*arguments, "--master-bind-port", port, "--master-port", port]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIKA_", "LOCUST_"))}
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
@@ -64,6 +68,15 @@ class Run:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Leave nothing running, also when a test failed in between."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     @property
     def output(self) -> str:
@@ -77,18 +90,22 @@ class Run:
             time.sleep(0.1)
 
     def children(self) -> list[int]:
-        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
-        return [int(line.split()[0]) for line in listed.stdout.splitlines() if "locust" in line and "sandbox" not in line]
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True
+        )
+        return [
+            int(line.split()[0]) for line in listed.stdout.splitlines() if "locust" in line and "sandbox" not in line
+        ]
 
     def signal_group(self, number: signal.Signals) -> None:
         os.killpg(self.process.pid, number)
 
     def finish(self, timeout_s: float = 120.0) -> Finished:
-        try:
-            code = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            raise AssertionError(f"still running after {timeout_s} s:\n{self.output}") from None
+        with self:
+            try:
+                code = self.process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"still running after {timeout_s} s:\n{self.output}") from None
         summary = json.loads(self.summary_path.read_text()) if self.summary_path.exists() else None
         return Finished(code, summary, self.output)
 

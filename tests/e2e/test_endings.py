@@ -23,42 +23,40 @@ def playing(output: str) -> bool:
 
 @pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS.keys())
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_stopped_run_drains_and_writes_everything(
-    number: signal.Signals, extra: list[str], tmp_path: Path
-) -> None:
-    started = Run([*NIGHT, *extra], tmp_path)
-    started.wait_for(playing, "ten seconds of play")
-    if number is signal.SIGINT:
-        started.signal_group(number)  # a terminal's Ctrl-C reaches every process of the group
-    else:
-        started.process.send_signal(number)
-    finished = started.finish()
-    assert finished.exit_code == 105, finished.output
-    assert finished.summary is not None
-    assert finished.summary["verdict"] == "fail"
-    assert finished.reasons == [("stopped", number.name)], finished.summary["reasons"]
-    assert finished.summary["load"]["complete"] is True
-    for audit in finished.summary["audits"]:
-        assert audit["status"] == "pass", audit
-    assert finished.metric("ws_session_live")["passes"] == 20
+def test_a_stopped_run_drains_and_writes_everything(number: signal.Signals, extra: list[str], tmp_path: Path) -> None:
+    with Run([*NIGHT, *extra], tmp_path) as started:
+        started.wait_for(playing, "ten seconds of play")
+        if number is signal.SIGINT:
+            started.signal_group(number)  # a terminal's Ctrl-C reaches every process of the group
+        else:
+            started.process.send_signal(number)
+        finished = started.finish()
+        assert finished.exit_code == 105, finished.output
+        assert finished.summary is not None
+        assert finished.summary["verdict"] == "fail"
+        assert finished.reasons == [("stopped", number.name)], finished.summary["reasons"]
+        assert finished.summary["load"]["complete"] is True
+        for audit in finished.summary["audits"]:
+            assert audit["status"] == "pass", audit
+        assert finished.metric("ws_session_live")["passes"] == 20
 
 
 def test_a_killed_worker_is_named_and_what_the_other_one_saw_is_kept(tmp_path: Path) -> None:
-    started = Run([*NIGHT, "--processes", "2"], tmp_path)
-    started.wait_for(playing, "ten seconds of play")
-    workers = started.children()
-    assert len(workers) == 2
-    os.kill(workers[0], signal.SIGKILL)
-    finished = started.finish()
-    assert finished.exit_code == 99, finished.output
-    assert finished.summary is not None
-    lost = [worker for worker in finished.summary["workers"] if not worker["final"]]
-    kept = [worker for worker in finished.summary["workers"] if worker["final"]]
-    assert len(lost) == len(kept) == 1
-    assert ("incomplete", f"worker {lost[0]['index']}") == finished.reasons[0]
-    assert finished.summary["load"]["workers_lost"] == 1
-    assert finished.summary["load"]["complete"] is False
-    assert finished.metric("ws_messages_received")["count"] > 0
+    with Run([*NIGHT, "--processes", "2"], tmp_path) as started:
+        started.wait_for(playing, "ten seconds of play")
+        workers = started.children()
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        finished = started.finish()
+        assert finished.exit_code == 99, finished.output
+        assert finished.summary is not None
+        lost = [worker for worker in finished.summary["workers"] if not worker["final"]]
+        kept = [worker for worker in finished.summary["workers"] if worker["final"]]
+        assert len(lost) == len(kept) == 1
+        assert ("incomplete", f"worker {lost[0]['index']}") == finished.reasons[0]
+        assert finished.summary["load"]["workers_lost"] == 1
+        assert finished.summary["load"]["complete"] is False
+        assert finished.metric("ws_messages_received")["count"] > 0
 
 
 def test_a_target_that_is_switched_off_can_never_be_green(tmp_path: Path) -> None:

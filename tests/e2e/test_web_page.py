@@ -29,30 +29,34 @@ def wait_for(page: str, wanted: set[str], timeout_s: float = 60.0) -> None:
 @pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
 def test_two_tests_one_after_the_other_give_two_verdicts(extra: list[str], tmp_path: Path) -> None:
     port = free_port()
-    started = Run(["-f", DANCERS, "--web-host", "127.0.0.1", "--web-port", str(port), *extra], tmp_path)
-    page = f"http://127.0.0.1:{port}"
-    started.wait_for(lambda output: "Starting web interface" in output, "a web page")
-    time.sleep(2.0)
-    form = {"user_count": "8", "spawn_rate": "8", "load_profile": "constant"}
-    for number in (1, 2):
-        assert "load_profile" in requests.get(f"{page}/", timeout=10).text
-        answer = requests.post(f"{page}/swarm", data=form, timeout=10).json()
-        assert answer["success"], answer
-        wait_for(page, {"running", "spawning"})
-        started.wait_for(lambda output, n=number: output.count("[ 0:10") + output.count("[  0:10") >= n, "ten seconds")
-        answer = requests.post(f"{page}/stop", timeout=90).json()
-        assert answer["success"], answer
-        wait_for(page, {"stopped", "ready"})
-    started.process.send_signal(signal.SIGINT)
-    finished = started.finish()
-    first = json.loads((tmp_path / "summary.json").read_text())
-    second = json.loads((tmp_path / "summary-2.json").read_text())
-    assert first["run_id"] != second["run_id"]
-    for summary in (first, second):
-        assert summary["verdict"] == "pass", summary["reasons"]
-        assert summary["load"]["users_peak"] == 8
-        assert any("stopped in the web page" in note for note in summary["notes"])
-        assert summary["metrics"]["ws_session_live"]["passes"] == 8
-        assert all(audit["status"] == "pass" for audit in summary["audits"])
-    assert finished.output.count("PASS  dancers") == 2
-    assert finished.exit_code == 0
+    with Run(
+        ["-f", DANCERS, "--web-host", "127.0.0.1", "--web-port", str(port), *extra], tmp_path, {"TRACK_EVERY": "5.2s"}
+    ) as started:
+        page = f"http://127.0.0.1:{port}"
+        started.wait_for(lambda output: "Starting web interface" in output, "a web page")
+        time.sleep(2.0)
+        form = {"user_count": "8", "spawn_rate": "8", "load_profile": "constant"}
+        for number in (1, 2):
+            assert "load_profile" in requests.get(f"{page}/", timeout=10).text
+            answer = requests.post(f"{page}/swarm", data=form, timeout=10).json()
+            assert answer["success"], answer
+            wait_for(page, {"running", "spawning"})
+            started.wait_for(
+                lambda output, n=number: output.count("[ 0:10") + output.count("[  0:10") >= n, "ten seconds"
+            )
+            answer = requests.post(f"{page}/stop", timeout=90).json()
+            assert answer["success"], answer
+            wait_for(page, {"stopped", "ready"})
+        started.process.send_signal(signal.SIGINT)
+        finished = started.finish()
+        first = json.loads((tmp_path / "summary.json").read_text())
+        second = json.loads((tmp_path / "summary-2.json").read_text())
+        assert first["run_id"] != second["run_id"]
+        for summary in (first, second):
+            assert summary["verdict"] == "pass", summary["reasons"]
+            assert summary["load"]["users_peak"] == 8
+            assert any("stopped in the web page" in note for note in summary["notes"])
+            assert summary["metrics"]["ws_session_live"]["passes"] == 8
+            assert all(audit["status"] == "pass" for audit in summary["audits"])
+        assert finished.output.count("PASS  dancers") == 2
+        assert finished.exit_code == 0

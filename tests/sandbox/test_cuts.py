@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.cuts import Cuts
-from pika_locust.sandbox.faults import FaultBoard, parse_faults
+from pika_locust.sandbox.faults import parse_faults
 
 
 class Socket:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.delay import DelayLine
-from pika_locust.sandbox.faults import FaultBoard, parse_faults
+from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Effects, Ping
 
 

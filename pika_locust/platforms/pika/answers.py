@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import Protocol
-
-from gevent import get_hub
+from typing import Any, Protocol
 
 from pika_locust.judge import Ledger
 from pika_locust.platforms.pika.messages import ack_id, parse
 from pika_locust.platforms.pika.meters import Meters
 from pika_locust.runtime.share import Share
+from pika_locust.runtime.timers import every
 
 ANSWER_TIMEOUT_S = 5.0
 """The DJ app's own figure; a later answer counts as none."""
 _SWEEP_EVERY_S = 0.25
 _LATE_KEPT = 10_000
+_LONGEST_REASON = 120
 
 OnAnswer = Callable[[bool, str], None]
 
@@ -54,10 +54,9 @@ class Answers:
         self._prefix = f"{share.begin.run_id}.{share.worker_index:x}."
         self._count = 0
         self._waiting: dict[str, Waiting] = {}
+        self._by_owner: dict[Owner, list[str]] | None = None
         self._late: dict[str, Waiting] = {}
-        self._timer = get_hub().loop.timer(_SWEEP_EVERY_S, _SWEEP_EVERY_S)
-        self._timer.start(self._sweep)
-        share.on_end(self._stop)
+        share.on_end(every(share, _SWEEP_EVERY_S, self._sweep).stop)
 
     def next_id(self) -> str:
         """A messageId that no other message has, of this test or of the one before."""
@@ -83,15 +82,17 @@ class Answers:
             for item in booked:
                 ledger.sent(item)
         owner.unanswered += 1
+        self._by_owner = None
         self._waiting[message_id] = Waiting(kind, owner, monotonic_ns(), ledger, booked, on_answer)
 
     def on_ack(self, payload: bytes, at_ns: int) -> None:
         """An ACK was read at `at_ns`."""
-        message_id = ack_id(payload)
-        waiting = self._waiting.pop(message_id, None)
+        waiting = self._waiting.pop(ack_id(payload), None)
         if waiting is None:
-            self._on_late(message_id)
-            return
+            waiting = self._waiting.pop(message_id := _id_of(parse(payload)), None)
+            if waiting is None:
+                self._on_late(message_id)
+                return
         waiting.owner.unanswered -= 1
         latency_us = (at_ns - waiting.sent_ns) // 1000
         meters, kind, ledger = self._meters, waiting.kind, waiting.ledger
@@ -108,15 +109,17 @@ class Answers:
     def on_nack(self, payload: bytes, at_ns: int) -> None:
         """A NACK was read."""
         message = parse(payload) or {}
-        waiting = self._waiting.pop(str(message.get("messageId")), None)
-        why = str(message.get("error", "no reason given"))
+        message_id = _id_of(message)
+        why = str(message.get("error", "no reason given"))[:_LONGEST_REASON]
         self._meters.nacks.tagged(error=why).add()
-        if waiting is None:
+        waiting = self._waiting.pop(message_id, None)
+        if waiting is not None:
+            self._meters.message_latency.add((at_ns - waiting.sent_ns) // 1000)
+            self._fail(waiting, why)
+        else:
             self._meters.late_answers.add()
-            return
-        self._meters.message_latency.add((at_ns - waiting.sent_ns) // 1000)
-        self._fail(waiting, why)
-        if waiting.ledger is not None:
+            waiting = self._late.pop(message_id, None)
+        if waiting is not None and waiting.ledger is not None:
             for item in waiting.items:
                 waiting.ledger.refused(item, why)
 
@@ -124,8 +127,15 @@ class Answers:
         """No answer can come any more for what this actor had sent."""
         if not owner.unanswered:
             return
-        lost = [message_id for message_id, waiting in self._waiting.items() if waiting.owner is owner]
-        for message_id in lost:
+        if self._by_owner is None:
+            # Made when it is needed: a server that dies takes thousands of connections with it in one moment, and
+            # looking through everybody's messages for each of them would hold up all the others.
+            self._by_owner = {}
+            for message_id, waiting in self._waiting.items():
+                self._by_owner.setdefault(waiting.owner, []).append(message_id)
+        for message_id in self._by_owner.pop(owner, ()):
+            if message_id not in self._waiting:
+                continue
             waiting = self._waiting.pop(message_id)
             self._fail(waiting, "the connection was lost before the answer")
             if waiting.ledger is not None:
@@ -149,21 +159,20 @@ class Answers:
         self._share.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
 
     def _sweep(self) -> None:
-        with self._share.guarded():
-            oldest_ns = monotonic_ns() - int(ANSWER_TIMEOUT_S * 1e9)
-            while self._waiting:
-                message_id = next(iter(self._waiting))
-                waiting = self._waiting[message_id]
-                if waiting.sent_ns > oldest_ns:
-                    return
-                del self._waiting[message_id]
-                if len(self._late) < _LATE_KEPT:
-                    self._late[message_id] = waiting
-                self._fail(waiting, f"no answer within {ANSWER_TIMEOUT_S:g} s")
-                if waiting.ledger is not None:
-                    for item in waiting.items:
-                        waiting.ledger.timed_out(item)
+        oldest_ns = monotonic_ns() - int(ANSWER_TIMEOUT_S * 1e9)
+        while self._waiting:
+            message_id = next(iter(self._waiting))
+            waiting = self._waiting[message_id]
+            if waiting.sent_ns > oldest_ns:
+                return
+            del self._waiting[message_id]
+            if len(self._late) < _LATE_KEPT:
+                self._late[message_id] = waiting
+            self._fail(waiting, f"no answer within {ANSWER_TIMEOUT_S:g} s")
+            if waiting.ledger is not None:
+                for item in waiting.items:
+                    waiting.ledger.timed_out(item)
 
-    def _stop(self) -> None:
-        self._timer.stop()
-        self._timer.close()
+
+def _id_of(message: Mapping[str, Any] | None) -> str:
+    return str((message or {}).get("messageId"))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from pika_locust.judge import AuditResult, balance, not_observed
 from pika_locust.observe.health import get_json
@@ -13,7 +14,9 @@ from pika_locust.platforms.pika.target import http_url
 from pika_locust.scenario import AuditContext
 
 SETTLE_S = 10.0
-"""An ACK does not wait for the database, so the recap gets some time to show what was acknowledged."""
+"""An ACK does not wait for the database, so the recap gets some time to show what was acknowledged; and so does a target
+that is out of breath, to show anything."""
+LOOK_EVERY_S = 0.5
 VOTE_EXPIRES_S = 300.0
 LEDGERS = ("likes", "tempo votes", "poll votes")
 
@@ -48,9 +51,10 @@ def audit(context: AuditContext) -> Sequence[AuditResult]:
             )
             if name in expected
         ]
-        if all(result.status != "fail" for result in results) or time.monotonic() > deadline_s:
+        settled = held.likes is not None and all(result.status != "fail" for result in results)
+        if settled or time.monotonic() > deadline_s:
             return results
-        time.sleep(0.5)
+        time.sleep(LOOK_EVERY_S)
 
 
 def _why_not(value: int | None) -> str:
@@ -67,24 +71,26 @@ def _tempo(context: AuditContext, held: Held) -> tuple[int | None, str]:
 def _held(context: AuditContext) -> Held:
     token = context.settings["PIKA_DJ_TOKEN"]
     headers = {"Authorization": f"Bearer {token}"} if token else None
-    session_id = context.facts["session_id"]
-    recap = get_json(f"{http_url(context.target)}/api/session/{session_id}/recap", headers=headers)
-    if not isinstance(recap, dict):
-        return Held(None, None, None)
+    session_id = quote(context.facts["session_id"], safe="")
+    recap: Any = get_json(f"{http_url(context.target)}/api/session/{session_id}/recap", headers=headers)
     run_id = str(context.facts["run_id"])
-    tracks = [track for track in recap.get("tracks", []) if run_id in track["title"]]
-    return Held(
-        likes=sum(track["likes"] for track in tracks),
-        tempo_votes=sum(sum((track["tempo"] or {}).values()) for track in tracks),
-        poll_votes=_poll_votes(recap, context, run_id),
-    )
+    try:
+        tracks = [track for track in recap["tracks"] if run_id in track["title"]]
+        return Held(
+            likes=sum(int(track["likes"]) for track in tracks),
+            tempo_votes=sum(sum((track["tempo"] or {}).values()) for track in tracks),
+            poll_votes=_poll_votes(recap, context, run_id),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # No recap, or something else in its place.
+        return Held(None, None, None)
 
 
-def _poll_votes(recap: Mapping[str, Any], context: AuditContext, run_id: str) -> int | None:
+def _poll_votes(recap: Mapping[str, Any], context: AuditContext, run_id: str) -> int:
     """From the owner's part of the recap, from the sandbox's books, or from what the target told the DJ."""
     polls = recap.get("polls")
     if polls is None and context.sandbox_state is not None:
         polls = context.sandbox_state.get("polls")
     if polls is not None:
-        return sum(poll["totalVotes"] for poll in polls if run_id in poll["question"])
-    return context.facts.get("poll_votes_seen", 0)
+        return sum(int(poll["totalVotes"]) for poll in polls if run_id in poll["question"])
+    return int(context.facts.get("poll_votes_seen", 0))

@@ -8,6 +8,7 @@ scheduled and not slept, so that a dancer who thinks goes on reading, as an app 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic_ns
 from typing import Any, Literal
 
@@ -45,13 +46,15 @@ SessionState = Literal["asked", "live", "ended"]
 class Dancer(Actor):
     """One virtual dancer; an iteration is one connection."""
 
+    _leaving = False
+    """Whether this dancer has begun to leave: it decides once how."""
+
     def begin(self) -> None:
         self.room = room = self.share.shared(Room)
         self.client_id = room.client_id(self.number, self.dice)
         self.unanswered = 0
         self._count_received = room.meters.received.add
         self._failures = 0
-        self._connections = 0
         self._socket: WebSocket | None = None
         self._gone = Event()
         self._opened_ns = 0
@@ -59,8 +62,7 @@ class Dancer(Actor):
         self._session: SessionState = "asked"
         self._ping_sent_ns = 0
         self._thoughts = Thoughts(self.share)
-        self._track = 0
-        self._tempo_track = 0
+        self._song = 0
         self._liked: set[int] = set()
         self._like_times_ns: list[int] = []
         self._likes_offline: list[Mapping[str, Any]] = []
@@ -100,13 +102,12 @@ class Dancer(Actor):
             share.error("connect", str(error))
             share.request("WS", "connect", (monotonic_ns() - began_ns) / 1e6, 0, error)
             return False
+        if self._opened_ns:
+            meters.reconnects.add()
         self._opened_ns = opened_ns = monotonic_ns()
         meters.connecting.add((opened_ns - began_ns) // 1000)
         share.check("WebSocket connected", True)
         share.request("WS", "connect", (opened_ns - began_ns) / 1e6, 0)
-        self._connections += 1
-        if self._connections > 1:
-            meters.reconnects.add()
         self._ping_sent_ns = 0
         self._thoughts.think("ping", PING_EVERY_S, self._ping)
         self._subscribe()
@@ -115,8 +116,9 @@ class Dancer(Actor):
     def release(self) -> None:
         """Leave: at the end of the night with a thank-you, on a ramp-down at once."""
         super().release()
-        if getattr(self, "_socket", None) is None:
+        if self._leaving or getattr(self, "_socket", None) is None:
             return
+        self._leaving = True
         self._thoughts.forget_all()
         at_the_end = self.role in self.share.draining
         if at_the_end and self._session == "live" and self.dice.chance(THANKS_CHANCE):
@@ -190,6 +192,8 @@ class Dancer(Actor):
             self.share.error("session", "the session is not live")
             self.room.delivery.left(self.number)
             self._thoughts.forget_all(but="ping")
+            if self._leaving:
+                self._leave()
 
     def _on_session_started(self, payload: bytes, at_ns: int) -> None:
         message = messages.parse(payload) or {}
@@ -202,15 +206,19 @@ class Dancer(Actor):
         if message.get("sessionId") != self.room.session_id:
             return
         self._note_delivery("track", payload, at_ns)
-        track = message.get("track") or {}
-        if self.released.is_set() or not track.get("title"):
+        track, song = message.get("track"), _song_of(message.get("track"))
+        # A song that goes on is nothing new: who comes back is shown it again, and the server keeps its votes.
+        if self.released.is_set() or song in (0, self._song):
             return
-        self._track += 1
+        self._song = song
         self._thoughts.forget("tempo")
-        if hash(track["title"]) not in self._liked and self.dice.chance(LIKE_CHANCE):
-            self._thoughts.think("like", self.dice.uniform(0, LIKE_WITHIN_S), self._like, track)
-        if self.dice.chance(TEMPO_CHANCE):
-            self._thoughts.think("tempo", self.dice.uniform(0, TEMPO_WITHIN_S), self._ask_tempo)
+        # What is decided here draws the same dice whatever was done before, so that a seed repeats a whole evening.
+        dice = self.dice
+        if dice.chance(LIKE_CHANCE):
+            self._thoughts.think("like", dice.uniform(0, LIKE_WITHIN_S), self._like, track)
+        if dice.chance(TEMPO_CHANCE):
+            preference = dice.choice(messages.TEMPOS)
+            self._thoughts.think("tempo", dice.uniform(0, TEMPO_WITHIN_S), self._ask_tempo, preference)
 
     def _on_poll_started(self, payload: bytes, at_ns: int) -> None:
         message = messages.parse(payload) or {}
@@ -219,15 +227,18 @@ class Dancer(Actor):
             return
         self._note_delivery("poll", payload, at_ns)
         poll_id, options = message.get("pollId"), message.get("options")
+        if not isinstance(poll_id, int) or not isinstance(options, list) or not options:
+            return
         if self.released.is_set() or message.get("hasVoted") or poll_id in self._polls_done:
             return
-        if isinstance(poll_id, int) and options and self.dice.chance(VOTE_CHANCE):
+        if self.dice.chance(VOTE_CHANCE):
             option = self.dice.below(len(options))
             self._thoughts.think("vote", self.dice.uniform(0, VOTE_WITHIN_S), self._vote, poll_id, option)
 
     def _on_poll_ended(self, payload: bytes, at_ns: int) -> None:
-        message = messages.parse(payload) or {}
-        self._polls_done.add(message.get("pollId", 0))
+        poll_id = (messages.parse(payload) or {}).get("pollId")
+        if isinstance(poll_id, int):
+            self._polls_done.add(poll_id)
 
     def _on_announcement(self, payload: bytes, at_ns: int) -> None:
         self._note_delivery("announcement", payload, at_ns)
@@ -236,12 +247,14 @@ class Dancer(Actor):
         message = messages.parse(payload)
         kind = message.get("type") if message is not None else None
         if message is None:
-            self.share.error("receive", "a message that is not JSON")
-        elif kind is None or str(kind).encode() not in _HANDLERS:
+            self.share.error("receive", "a message that is not a JSON object")
+            return
+        known = str(kind).encode(errors="replace")
+        if known not in _HANDLERS:
             self.share.error("receive", f"a message of the unknown type {str(kind)[:40]}")
-        else:
+        elif (handle := _HANDLERS[known]) is not None:
             # Spelt in another way than the server's own: read it as if it were not.
-            self.on_text(b'{"type":"%s",' % str(kind).encode() + payload[1:], at_ns)
+            handle(self, messages.respelt(message), at_ns)
 
     def _note_delivery(self, kind: str, payload: bytes, at_ns: int) -> None:
         """Count one of our DJ's broadcasts, unless it is a replay: those come before SUBSCRIBE is acknowledged."""
@@ -282,11 +295,14 @@ class Dancer(Actor):
             self._like_offline()
 
     def _like(self, track: Mapping[str, Any]) -> None:
+        song = _song_of(track)
+        if song in self._liked:
+            return
         now_ns = monotonic_ns()
         self._like_times_ns = [at_ns for at_ns in self._like_times_ns if at_ns > now_ns - 60_000_000_000]
         if len(self._like_times_ns) >= LIKES_A_MINUTE:
             return
-        self._liked.add(hash(track["title"]))
+        self._liked.add(song)
         self._like_times_ns.append(now_ns)
         if self._socket is None or self._session != "live":
             self._likes_offline.append(track)
@@ -300,26 +316,24 @@ class Dancer(Actor):
         message_id = self._expect("bulk_like", ledger=self.share.ledgers["likes"], items=len(tracks))
         self._send(messages.bulk_like(self.room.session_id, self.client_id, tracks, message_id))
 
-    def _ask_tempo(self) -> None:
+    def _ask_tempo(self, preference: str) -> None:
         if self._session != "live":
             return
-        message_id = self._expect("tempo", on_answer=self._on_tempo_answer)
-        self.share.ledgers["tempo votes"].sent(self._tempo_item())
-        self._send(messages.tempo(self.room.session_id, self.client_id, self.dice.choice(messages.TEMPOS), message_id))
+        message_id = self.room.answers.next_id()
+        self.share.ledgers["tempo votes"].sent(message_id)
+        on_answer = partial(self._on_tempo_answer, message_id, self._song)
+        self.room.answers.expect(message_id, "tempo", self, on_answer=on_answer)
+        self._send(messages.tempo(self.room.session_id, self.client_id, preference, message_id))
 
-    def _on_tempo_answer(self, ok: bool, why: str) -> None:
-        """Book a tempo vote. The server keeps one for each dancer and track, the last one. A vote that was on its way
-        when the track changed counts for the new one; where the dancer has voted on that as well, nobody outside can
-        tell whether the server holds one or two."""
+    def _on_tempo_answer(self, message_id: str, song: int, ok: bool, why: str) -> None:
+        """Book a tempo vote. The server keeps one for each dancer and song, the last one. A vote that was on its way
+        when the song changed may count for the old song or for the new one, or be replaced by the dancer's next vote:
+        nobody outside can tell."""
         ledger = self.share.ledgers["tempo votes"]
-        if ok and self._tempo_track != self._track:
-            self._tempo_track = self._track
-            ledger.acked(self._tempo_item())
+        if ok and song == self._song:
+            ledger.acked(message_id)
         else:
-            ledger.uncertain(self._tempo_item())
-
-    def _tempo_item(self) -> str:
-        return f"{self.client_id} {self._track}"
+            ledger.uncertain(message_id)
 
     def _vote(self, poll_id: int, option: int) -> None:
         if self._session == "live" and poll_id not in self._polls_done:
@@ -355,6 +369,14 @@ class Dancer(Actor):
             self._ping_sent_ns = now_ns
         socket.send(messages.PING)
         self._thoughts.think("ping", PING_EVERY_S, self._ping)
+
+
+def _song_of(track: Any) -> int:
+    """A number that stands for a song; 0 for what is none. Thousands of dancers keep many, so it is not the text."""
+    if not isinstance(track, dict):
+        return 0
+    title, artist = track.get("title"), track.get("artist")
+    return hash((title, artist)) if title and isinstance(title, str) and isinstance(artist, str) else 0
 
 
 OnMessage = Callable[[Dancer, bytes, int], None]

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from time import monotonic_ns
 from typing import Any
 
-from gevent import get_hub
-
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.platforms.pika.meters import Meters
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.share import Share
+from pika_locust.runtime.timers import later
 
 TOPIC = "broadcast"
 DEADLINE_S = 5.0
 LEAVING_MARGIN_NS = 2_000_000_000
 """A broadcast so short before a dancer left is not owed: its connection may have closed on the server first."""
+
+HEARING_MARGIN_NS = 2_000_000_000
+"""Another machine's clock cannot be read here. What it broadcast was sent before we hear of it, by less than this."""
 
 Broadcast = tuple[str, int]
 
@@ -34,7 +36,7 @@ class Delivery:
         self._present: dict[int, int] = {}
         self._left: list[tuple[int, int, int]] = []
         self._received: dict[Broadcast, set[int]] = {}
-        self._open: dict[Broadcast, int] = {}
+        self._open: dict[Broadcast, tuple[int, int]] = {}
         self._settled: set[Broadcast] = set()
         share.listen(TOPIC, self._on_broadcast)
         share.on_end(self._settle_all)
@@ -66,34 +68,32 @@ class Delivery:
         receivers.add(dancer)
 
     def _on_broadcast(self, data: Mapping[str, Any]) -> None:
-        # A clock of another machine says nothing here: then the moment of hearing stands for that of sending.
-        sent_ns = data["sent_ns"] if data["boot"] == boot_id() else monotonic_ns()
+        if data["boot"] == boot_id():
+            sent_ns = (data["sent_ns"], data["sent_ns"])
+        else:
+            heard_ns = monotonic_ns()
+            sent_ns = (heard_ns - HEARING_MARGIN_NS, heard_ns)
         broadcast = (data["kind"], data["number"])
         self._open[broadcast] = sent_ns
-        timer = get_hub().loop.timer(DEADLINE_S)
-        timer.start(self._on_deadline, broadcast, timer)
-
-    def _on_deadline(self, broadcast: Broadcast, timer: Any) -> None:
-        timer.close()
-        with self._share.guarded():
-            self._settle(broadcast)
+        later(self._share, DEADLINE_S, self._settle, broadcast)
 
     def _settle_all(self) -> None:
         for broadcast in list(self._open):
             self._settle(broadcast)
 
     def _settle(self, broadcast: Broadcast) -> None:
-        sent_ns = self._open.pop(broadcast, None)
-        if sent_ns is None:
+        between_ns = self._open.pop(broadcast, None)
+        if between_ns is None:
             return
+        earliest_ns, latest_ns = between_ns
         self._settled.add(broadcast)
         receivers = self._received.pop(broadcast, set())
         delivered = self._meters.fanout_delivery[broadcast[0]]
-        owed = [dancer for dancer, since_ns in self._present.items() if since_ns < sent_ns]
+        owed = [dancer for dancer, since_ns in self._present.items() if since_ns < earliest_ns]
         owed += [
             dancer
             for dancer, since_ns, left_ns in self._left
-            if since_ns < sent_ns and left_ns > sent_ns + LEAVING_MARGIN_NS
+            if since_ns < earliest_ns and left_ns > latest_ns + LEAVING_MARGIN_NS
         ]
         for dancer in owed:
             delivered.add(dancer in receivers)

@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from pika_locust.load.backoff import Backoff
 from pika_locust.platforms.pika import messages
+from pika_locust.platforms.pika.answers import OnAnswer
 from pika_locust.platforms.pika.delivery import TOPIC
 from pika_locust.platforms.pika.room import Room
 from pika_locust.runtime.actor import Actor
@@ -23,6 +24,8 @@ from pika_locust.wire.websocket import Close, Limits, WebSocket, connect
 
 PING_EVERY_S = 30.0
 ANSWER_WAIT_S = 5.5
+FIRST_DANCERS_S = 1.5
+"""From the first listener to the first track, so that it is played to more than one."""
 POLL_EVERY_TRACKS = 3
 POLL_ENDS_AFTER_S = 8.0
 """Votes come within 5 s of a poll; what is left is for those who join while it runs."""
@@ -89,6 +92,7 @@ class Dj(Actor):
         self._answered_ok = False
         self._failures = 0
         self._open_poll: int | None = None
+        self._ended_polls: set[int] = set()
         self._sent: Counter[str] = Counter()
         self._votes: dict[int, int] = {}
 
@@ -98,16 +102,20 @@ class Dj(Actor):
             if self.released.is_set():
                 return
         ready = self._connect() and self._register()
+        self.room.meters.connection_success.tagged(actor="dj").add(ready)
         # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
         self.share.tell_all("supporters_ready", {"ok": ready})
         if not ready:
             self._failures += 1
             if self._socket is not None:
+                # Until it is over: its end must not be taken for the next connection's.
                 self._socket.close()
+                self._gone.wait()
             return
         self._failures = 0
         self.share.facts["session_id"] = self.room.session_id
         if self._wait_for(self._listeners):
+            self.released.wait(FIRST_DANCERS_S)
             self._play_on()
         if self._socket is not None:
             self._end_session()
@@ -120,19 +128,15 @@ class Dj(Actor):
         try:
             self._socket = connect(self.room.url, self, limits=Limits(connect_s=5.0))
         except ConnectError as error:
-            meters.connection_success.tagged(actor="dj").add(False)
             meters.connection_errors.add()
             share.error("connect", str(error))
             share.request("WS", "connect", None, 0, error)
             return False
-        meters.connection_success.tagged(actor="dj").add(True)
         return True
 
     def _register(self) -> bool:
-        message_id = self._expect("register")
         token = self.share.settings["PIKA_DJ_TOKEN"]
-        self._send(messages.register(self.room.session_id, "DJ Locust", token, message_id))
-        return self._wait_for_answer()
+        return self._ask("register", lambda id: messages.register(self.room.session_id, "DJ Locust", token, id))
 
     def _play_on(self) -> None:
         """Follow the cues until the night is over or the connection is lost."""
@@ -141,6 +145,8 @@ class Dj(Actor):
             self.released.wait(max(0.0, begun_s + cue.at_s - monotonic()))
             if self.released.is_set() or self._socket is None:
                 return
+            # Whatever held this cue up holds up the rest of the evening: tracks that come too soon are refused.
+            begun_s = max(begun_s, monotonic() - cue.at_s)
             self._do(cue)
 
     def _do(self, cue: Cue) -> None:
@@ -180,37 +186,41 @@ class Dj(Actor):
         self._send(messages.announce(self.room.session_id, f"Welcome! {stamp}", message_id))
 
     def _end_poll(self) -> None:
-        if self._open_poll is not None:
-            self._send(messages.end_poll(self._open_poll, self._expect("end_poll")))
-            self._open_poll = None
+        poll_id, self._open_poll = self._open_poll, None
+        if poll_id is not None:
+            self._ended_polls.add(poll_id)
+            self._send(messages.end_poll(poll_id, self._expect("end_poll")))
 
     def _end_session(self) -> None:
         self._end_poll()
-        self._send(messages.end_session(self.room.session_id, self._expect("end_session", on_answer=self._note_answer)))
-        self._wait_for_answer()
+        self._ask("end_session", lambda id: messages.end_session(self.room.session_id, id))
         if self._socket is not None:
             self._socket.close()
 
     # Waiting, in the DJ's own greenlet
 
-    def _expect(self, kind: str, on_answer: Any = None) -> str:
+    def _expect(self, kind: str, on_answer: OnAnswer | None = None) -> str:
         message_id = self.room.answers.next_id()
-        self._answer.clear()
-        self.room.answers.expect(message_id, kind, self, on_answer=on_answer or self._note_answer)
+        self.room.answers.expect(message_id, kind, self, on_answer=on_answer)
         return message_id
+
+    def _ask(self, kind: str, write: Callable[[str], bytes]) -> bool:
+        """Send what `write` makes of a messageId, and wait for its answer; False for a refusal, too."""
+        self._answer.clear()
+        self._answered_ok = False
+        self._send(write(self._expect(kind, self._note_answer)))
+        self._answer.wait(ANSWER_WAIT_S)
+        return self._answered_ok
 
     def _note_answer(self, ok: bool, why: str) -> None:
         self._answered_ok = ok
         self._answer.set()
 
-    def _wait_for_answer(self) -> bool:
-        return self._answer.wait(ANSWER_WAIT_S) and self._answered_ok
-
     def _wait_for(self, event: Event) -> bool:
         """Wait for something that may never come; False when the night is over before."""
         while not event.is_set() and not self.released.is_set() and self._socket is not None:
             event.wait(0.1)
-        return event.is_set()
+        return bool(event.is_set())
 
     def _send(self, payload: bytes) -> None:
         if self._socket is not None:
@@ -231,14 +241,20 @@ class Dj(Actor):
                 self._on_poll_update(messages.parse(payload) or {})
 
     def _on_listener_count(self, message: Mapping[str, Any]) -> None:
-        if message.get("sessionId") == self.room.session_id and message.get("count", 0) > 0:
+        count = message.get("count")
+        if message.get("sessionId") == self.room.session_id and isinstance(count, int) and count > 0:
             self._listeners.set()
 
     def _on_poll_update(self, message: Mapping[str, Any]) -> None:
         """The only message from which a DJ learns a poll's id: START_POLL is answered without it."""
-        if message.get("sessionId") == self.room.session_id:
-            poll_id = self._open_poll = message.get("pollId", 0)
-            self._votes[poll_id] = message.get("totalVotes", 0)
+        poll_id, votes = message.get("pollId"), message.get("totalVotes")
+        if message.get("sessionId") != self.room.session_id:
+            return
+        if isinstance(poll_id, int) and isinstance(votes, int):
+            # The last votes may be told when the poll has been ended.
+            if poll_id not in self._ended_polls:
+                self._open_poll = poll_id
+            self._votes[poll_id] = votes
             self.share.facts["poll_votes_seen"] = sum(self._votes.values())
 
     def on_binary(self, payload: bytes, at_ns: int) -> None:

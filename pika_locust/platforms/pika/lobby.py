@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from pika_locust.platforms.pika.room import Room
 from pika_locust.wire.http import HttpClient, Timeouts
 
@@ -21,7 +23,8 @@ class Lobby:
 
     def read_history(self) -> None:
         """What the app shows as already played."""
-        self._http.get(f"/api/session/{self._room.session_id}/history", name="session_history")
+        session_id = quote(self._room.session_id, safe="")
+        self._http.get(f"/api/session/{session_id}/history", name="session_history")
 
     def close(self) -> None:
         """Give the connection back."""

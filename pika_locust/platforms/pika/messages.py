@@ -21,7 +21,7 @@ _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _TYPE_AT = len('{"type":"')
 _ACK_ID_AT = len('{"type":"ACK","messageId":"')
 _QUOTE = ord('"')
-_STAMP = re.compile(rb"LT (\d{6}) ([0-9a-f]{12}) ([0-9a-f]{8}) (\d+)")
+_STAMP = re.compile(rb"LT (\d{6,9}) ([0-9a-f]{12}) ([0-9a-f]{8}) (\d{1,20})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +55,27 @@ def type_of(payload: bytes) -> bytes:
 
 
 def ack_id(payload: bytes) -> str:
-    """The messageId of an ACK."""
-    return payload[_ACK_ID_AT : payload.find(_QUOTE, _ACK_ID_AT)].decode()
+    """The messageId of an ACK that is spelt as the server does it; nonsense for any other."""
+    return payload[_ACK_ID_AT : payload.find(_QUOTE, _ACK_ID_AT)].decode(errors="replace")
 
 
 def parse(payload: bytes) -> dict[str, Any] | None:
     """A message as an object; None when it is not a JSON object."""
     try:
         message = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
 
 
+def respelt(message: Mapping[str, Any]) -> bytes:
+    """A message as the server would have written it: what it begins with is what tells messages apart."""
+    return _encode({key: message[key] for key in ("type", "messageId") if key in message} | dict(message))
+
+
 def _encode(message: Mapping[str, Any]) -> bytes:
-    return _write(message).encode()
+    # Half a surrogate pair, which JSON can name and UTF-8 cannot write, may come back in somebody's title.
+    return _write(message).encode(errors="replace")
 
 
 def subscribe(session_id: str, client_id: str, message_id: str) -> bytes:

@@ -19,7 +19,8 @@ from pika_locust.platforms.pika.world_memory import Session, Socket
 from pika_locust.platforms.pika.world_schema import accept, units
 from pika_locust.platforms.pika.world_state import state_of
 from pika_locust.platforms.pika.world_turn import Live, Turn, published
-from pika_locust.sandbox.faults import Cover, FaultBoard
+from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.faults import Cover
 from pika_locust.sandbox.limits import FixedWindow
 from pika_locust.sandbox.world import Answer, Close, Effect, Effects, Ping, Platform, Reply, Request
 

@@ -10,7 +10,7 @@ from typing import Any
 from pika_locust.platforms.pika.world_archive import Archive
 from pika_locust.platforms.pika.world_memory import Memory, Socket
 from pika_locust.platforms.pika.world_schema import Message
-from pika_locust.sandbox.faults import FaultBoard
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.world import Effect, Publish, Send, to_json
 
 QUEUE_LIMIT_BYTES = 64 * 1024

@@ -4,7 +4,8 @@ import pytest
 
 from pika_locust.platforms.pika.world_memory import Socket
 from pika_locust.platforms.pika.world_turn import Activity, Live, Turn, iso
-from pika_locust.sandbox.faults import FaultBoard, parse_faults
+from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Publish, Send
 
 

@@ -1,0 +1,1 @@
+"""Verity: a matchmaking queue, video sessions, and the webhooks that pay for them."""

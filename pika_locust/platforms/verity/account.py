@@ -1,0 +1,94 @@
+"""One virtual member: an anonymous account, its tokens, and what its balance must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pika_locust.platforms.verity.lobby import Lobby
+from pika_locust.runtime.actor import Actor
+from pika_locust.wire.http import HttpClient, Response
+
+JOINED = (200, 201)
+
+
+@dataclass(slots=True)
+class Tokens:
+    """What the target must hold for one user, going by its own answers: between `least` and `most`."""
+
+    least: int = 0
+    most: int = 0
+
+    def credited(self, tokens: int) -> None:
+        self.least += tokens
+        self.most += tokens
+
+    def maybe(self, change: int) -> None:
+        """Something that may have happened or not: its answer never came."""
+        self.least += min(0, change)
+        self.most += max(0, change)
+
+
+class Account:
+    """Signs up, buys tokens by signed webhooks, and remembers what it is owed. Used by one user's greenlet."""
+
+    def __init__(self, actor: Actor, lobby: Lobby) -> None:
+        self._actor = actor
+        self._lobby = lobby
+        self.http: HttpClient = lobby.client(actor.number)
+        self.tokens = Tokens()
+        self.user_id = ""
+
+    @property
+    def exists(self) -> bool:
+        """Whether signing up has worked."""
+        return bool(self.user_id)
+
+    def sign_up(self) -> bool:
+        """Make an account. False when the target did not give one."""
+        response = self.http.post("/auth/signup-anonymous", json={}, name="auth_signup")
+        ok = self._lobby.checked("signup ok", response.status in JOINED)
+        body = response.json() if ok else None
+        try:
+            user_id, token = str(body["user"]["id"]), str(body["accessToken"])
+        except (KeyError, TypeError):
+            if ok:
+                self._actor.share.error("auth_signup", "answered without accessToken and user.id")
+            return False
+        self.user_id = user_id
+        self.http.set_headers({"authorization": f"Bearer {token}"})
+        return True
+
+    def buy(self, tokens: int) -> bool:
+        """Have the payment provider report a paid checkout. False when it was not acknowledged."""
+        payload, signature = self._lobby.purchase(self.user_id, tokens, self._actor.dice)
+        response = self.http.post(
+            "/webhooks/stripe",
+            data=payload,
+            headers={"content-type": "application/json", "stripe-signature": signature},
+            name="stripe_webhook",
+        )
+        ok = self._lobby.checked("stripe webhook ok", response.status == 200)
+        if ok:
+            self.tokens.credited(tokens)
+        elif response.error is not None:
+            self.tokens.maybe(tokens)
+        return ok
+
+    def balance(self) -> int | None:
+        """What the target says the balance is; None when it does not say."""
+        response = self.http.get("/tokens/balance", name="tokens_balance")
+        if not self._lobby.checked("tokens balance ok", response.status == 200):
+            return None
+        return _whole(response, "tokenBalance")
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.http.close()
+
+
+def _whole(response: Response, name: str) -> int | None:
+    try:
+        value = response.json()[name]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, int) else None

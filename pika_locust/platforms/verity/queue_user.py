@@ -1,0 +1,92 @@
+"""A user of the matchmaking queue: joins, thinks, leaves, thinks; over HTTP only, as the suite's own users do."""
+
+from __future__ import annotations
+
+from pika_locust.platforms.verity.account import JOINED, Account
+from pika_locust.platforms.verity.lobby import Lobby, think_s
+from pika_locust.runtime.actor import Actor
+
+SIGN_UP_PAUSE_S = 1.0
+"""After a failed sign-up. The suite tries again at once, which hammers a server that is already in trouble."""
+
+
+class QueueUser(Actor):
+    """One virtual member in the queue; an iteration is one visit."""
+
+    def begin(self) -> None:
+        self.lobby = self.share.shared(Lobby)
+        self.account = Account(self, self.lobby)
+        self._join_latency = self.share.metrics.trend("queue_join_latency")
+        self._visits = 0
+        self._queued = False
+
+    def act(self) -> None:
+        if not self._ready():
+            self.released.wait(SIGN_UP_PAUSE_S)
+            return
+        if self.released.is_set():
+            return
+        joined = self._join()
+        self.released.wait(think_s(self.share.settings, self.dice))
+        if joined:
+            self._leave()
+        self.released.wait(think_s(self.share.settings, self.dice))
+
+    def _ready(self) -> bool:
+        """An account with tokens; made by the first visit, and by a later one if that failed."""
+        if self.account.exists:
+            return True
+        if not self.account.sign_up():
+            return False
+        settings = self.share.settings
+        if settings["SEED_TOKENS"]:
+            self.account.buy(settings["TOKENS_PER_USER"])
+        return True
+
+    def _preferences(self) -> dict[str, str]:
+        if self.share.settings["QUEUE_MODE"] == "shared":
+            return {"mode": "shared"}
+        number = self.share.global_number(self.number)
+        return {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
+
+    def _join(self) -> bool:
+        self._visits += 1
+        body = {"region": self.share.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
+        response = self.account.http.post("/queue/join", json=body, name="queue_join")
+        ok = self.lobby.checked("queue join ok", response.status in JOINED)
+        if ok:
+            self._join_latency.add(response.duration_us)
+            self._queued = True
+        elif response.error is not None:
+            # It may have queued us, and have taken the token.
+            self._queued = True
+            self.account.tokens.maybe(-1)
+        return ok
+
+    def _leave(self) -> None:
+        response = self.account.http.delete("/queue/leave", name="queue_leave")
+        ok = self.lobby.checked("queue leave ok", response.status == 200)
+        self._queued = not ok
+        if not ok:
+            self.account.tokens.maybe(-1)
+        elif response.json().get("status") == "not_queued":
+            # Gone from the queue without having left it: the worker has matched us, and a match costs one token.
+            self.account.tokens.credited(-1)
+
+    def on_stop(self) -> None:
+        if hasattr(self, "account"):
+            try:
+                if self.account.exists and self.role in self.share.draining and self.lobby.wants_audit():
+                    self._settle()
+            finally:
+                self.account.close()
+        super().on_stop()
+
+    def _settle(self) -> None:
+        """Look up the balance at the very end: credits less matches, whatever happened in between."""
+        if self._queued:
+            self._leave()
+        held = self.account.balance()
+        if held is not None:
+            tokens = self.account.tokens
+            self.lobby.audited(self.account.user_id, tokens.least, tokens.most, held)

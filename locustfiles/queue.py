@@ -7,8 +7,18 @@
 Without BASE_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect queue` shows everything else.
 """
 
-import gevent.queue
+# ruff: noqa: E402
 import sys
 
-# Locust loads this file under its name, in place of the standard library's module, which others import later.
-sys.modules["queue"] = gevent.queue.__dict__["__stdlib_queue__"] if False else sys.modules["queue"]
+import gevent.queue
+
+# Locust loads this file under its own name, in place of the standard library's module: put that one back at once.
+sys.modules["queue"] = gevent.queue.__queue__
+
+import pika_locust
+from pika_locust.platforms.verity.queue_user import QueueUser
+from pika_locust.platforms.verity.scenarios import QUEUE
+
+__all__ = ["QueueUser"]
+
+pika_locust.install(QUEUE)

@@ -134,6 +134,27 @@ def whole(minimum: int = 0, maximum: int | None = None) -> Parser:
     return parse
 
 
+def number(minimum: float = 0.0) -> Parser:
+    """A parser of decimal numbers, at least `minimum`."""
+
+    def parse(value: str) -> float:
+        try:
+            parsed = float(value)
+        except ValueError:
+            raise ValueError(f"not a number; it must be at least {minimum:g}") from None
+        # written so that a number that is none (NaN) is refused
+        if not minimum <= parsed < float("inf"):
+            raise ValueError(f"it must be at least {minimum:g}")
+        return parsed
+
+    return parse
+
+
+def on_unless_0(value: str) -> bool:
+    """The suites' switches: everything but the text `0` is on."""
+    return value != "0"
+
+
 def one_of(*choices: str) -> Parser:
     """A parser of one of the given words."""
 

@@ -209,7 +209,7 @@ def _overrides(request: LoadRequest) -> list[str]:
 
 def _shaping(request: LoadRequest) -> list[str]:
     settings = {
-        "USERS": request.users_scale,
+        request.users_scale_from: request.users_scale,
         "RAMP_UP": request.ramp_up_s,
         "HOLD": request.hold_s,
         "RAMP_DOWN": request.ramp_down_s,
@@ -232,8 +232,7 @@ def _shaped(
         problems.append(str(error))
         return None
     if total_s(stages) == 0:
-        who = f"the profile {profile.name} with RAMP_UP, HOLD and RAMP_DOWN"
-        problems.append(f"{who} comes to 0 s in all; give at least one stage a duration")
+        problems.append(f"the profile {profile.name} comes to 0 s in all; give RAMP_UP, HOLD or RAMP_DOWN a duration")
     return stages
 
 

@@ -1,1 +1,20 @@
-"""Who acts, against what: a folder for each platform. See `pika_locust.catalogue` for how they are found."""
+"""Who acts, against what: a folder for each platform.
+
+A platform is a package with a module `scenarios` that holds SCENARIOS and, where it has a sandbox, a module `world`
+that holds PLATFORM. A folder in here is found by itself; other packages offer theirs in the entry-point group
+`pika_locust.platforms`: name of the platform -> the package that holds it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib.metadata import entry_points
+
+GROUP = "pika_locust.platforms"
+
+
+def packages() -> dict[str, str]:
+    """Name of every platform -> the package that holds it, in alphabetical order; none of them is imported."""
+    found = {module.name: f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg}
+    found.update({entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)})
+    return dict(sorted(found.items()))

@@ -45,7 +45,11 @@ class Actor(User):  # type: ignore[misc]
         if self.role == "primary":
             self.released.wait(share.start_delay_s(self.number))
             self._wait_for_supporters(share)
-        self.begin()
+        try:
+            self.begin()
+        except Exception as error:
+            share.fault(error)
+            raise StopUser from error
 
     def _wait_for_supporters(self, share: Share) -> None:
         with gevent.Timeout(SHARE_WAIT_S, False):
@@ -60,10 +64,16 @@ class Actor(User):  # type: ignore[misc]
 
     @task  # type: ignore[untyped-decorator]
     def iterate(self) -> None:
-        """Run one iteration and count it; not for overriding."""
+        """Run iterations until the user is to finish; not for overriding.
+
+        The loop is here and not in Locust's, which goes through its task queue and the hub between two tasks.
+        """
+        while not self.released.is_set() and self.role not in self.share.draining:
+            self._iterate_once()
+        raise StopUser
+
+    def _iterate_once(self) -> None:
         share = self.share
-        if self.released.is_set() or self.role in share.draining:
-            raise StopUser
         began_ns = time.monotonic_ns()
         try:
             self.act()

@@ -151,7 +151,9 @@ class Engine:
             ),
             collector=Collector(run_id),
             panel=Panel(options.thresholds, all_metrics(scenario), scenario.bands),
-            watch=TargetWatch(target, self._environment.pika_locust.sandbox_pid if is_sandbox else None),
+            watch=TargetWatch(
+                scenario.http_base(target), self._environment.pika_locust.sandbox_pid if is_sandbox else None
+            ),
             began_s=self._prepared_s or time.monotonic(),
             supporters=supporters,
         )

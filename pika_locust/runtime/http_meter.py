@@ -65,7 +65,8 @@ class HttpMeter:
         named.reqs.add()
         self._sending(sending)
         self._waiting(waiting)
-        self._receiving(receiving)
+        # An answer usually comes in one read: that took less than a microsecond, and not nothing.
+        self._receiving(receiving or 1)
         if connecting:
             # k6 records zeros for a kept connection, which bury the cost of those that were made.
             self._blocked(blocked)

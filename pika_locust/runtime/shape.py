@@ -65,9 +65,9 @@ class StagesShape(LoadTestShape):  # type: ignore[misc]
 
     @classmethod
     def source(cls) -> str:
-        """The file that the shape comes from, for messages."""
-        path = Path(inspect.getfile(cls))
-        return f"{path.parent.name}/{path.name}"
+        """Where the shape comes from, for messages: its file as a rule."""
+        path = _file_of(cls)
+        return f"{path.parent.name}/{path.name}" if path is not None else cls.__name__
 
     @classmethod
     def as_profile(cls) -> LoadProfile:
@@ -91,13 +91,17 @@ def foreign_shapes(locustfiles: Iterable[str]) -> list[type[Any]]:
     for shape in _descendants(LoadTestShape):
         if shape.abstract or issubclass(shape, StagesShape):
             continue
-        try:
-            path = Path(inspect.getfile(shape)).resolve()
-        except (OSError, TypeError):
-            continue
-        if any(path == file or file in path.parents for file in named):
+        path = _file_of(shape)
+        if path is not None and any(path == file or file in path.parents for file in named):
             found.append(shape)
     return found
+
+
+def _file_of(shape: type[Any]) -> Path | None:
+    try:
+        return Path(inspect.getfile(shape)).resolve()
+    except (OSError, TypeError):
+        return None
 
 
 def _descendants(base: type[Any]) -> Iterator[type[Any]]:

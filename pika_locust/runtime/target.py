@@ -19,11 +19,10 @@ PROBE_EVERY_S = 5.0
 class TargetWatch:
     """Probes the health page and the memory of the target's process every 5 s, where they can be seen."""
 
-    def __init__(self, target: str, sandbox_pid: int | None) -> None:
-        parts = urlsplit(target)
-        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-        self._base_url = f"{scheme}://{parts.netloc}"
-        port = parts.port or (443 if scheme == "https" else 80)
+    def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
+        parts = urlsplit(base_url)
+        self._base_url = base_url
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         pid = sandbox_pid or listening_pid(parts.hostname or "", port)
         self._memory = ProcessMemory(pid) if pid is not None else None
         self._health = HealthProbe(f"{self._base_url}/health")

@@ -67,7 +67,7 @@ def open_socket(
     except BaseException as error:
         if sock is not None:
             sock.close()
-        if error is time_limit:
+        if error is time_limit or isinstance(error, TimeoutError):
             raise ConnectError("timeout", f"no {missing} within {timeout_s:g} s") from None
         failure = _named(error)
         if failure is None:
@@ -93,9 +93,6 @@ def _shared_origin(base_url: str) -> Origin:
 def _tls_context(verify: bool, ca_file: str | None) -> SSLContext:
     """Made once: to load the system's authorities takes 10 ms, and half a megabyte that a connection would keep."""
     context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The driver waits for the socket to be readable before it reads, and to be writable before it writes; only a
-    # renegotiation, which TLS 1.3 has abolished, needs it the other way round.
-    context.options |= ssl.OP_NO_RENEGOTIATION
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -176,8 +173,6 @@ def _named(error: BaseException) -> ConnectError | None:
             return ConnectError("tls", f"the certificate is not trusted: {error.verify_message}")
         case ssl.SSLError():
             return ConnectError("tls", f"TLS failed: {error.reason or error}")
-        case TimeoutError():
-            return ConnectError("timeout", "no connection in time")
         case OSError(errno=errno.EMFILE | errno.ENFILE):
             return ConnectError("unreachable", f"{error.strerror} (this machine's limit: raise `ulimit -n`)")
         case OSError(errno=errno.EADDRNOTAVAIL):

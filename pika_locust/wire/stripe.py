@@ -35,7 +35,7 @@ def signature(secret: str, payload: bytes, at_s: float) -> str:
     The bytes must be sent exactly as they were signed.
     """
     second = int(at_s)
-    return f"t={second},v1={hmac.digest(secret.encode(), b'%d.%b' % (second, payload), 'sha256').hex()}"
+    return f"t={second},v1={hmac.new(secret.encode(), b'%d.%b' % (second, payload), 'sha256').hexdigest()}"
 
 
 def stale(secret: str, payload: bytes, at_s: float, age_s: float = STALE_S) -> str:

@@ -15,7 +15,9 @@ from tests.wire.http_servers import Certificates, Peer, serving
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 
-def frame(payload: bytes = b"", opcode: int = TEXT, *, final: bool = True, reserved: int = 0, masked: bool = False) -> bytes:
+def frame(
+    payload: bytes = b"", opcode: int = TEXT, *, final: bool = True, reserved: int = 0, masked: bool = False
+) -> bytes:
     """A frame as a server writes it, unless the arguments say otherwise."""
     first = (0x80 if final else 0) | reserved << 4 | opcode
     size = len(payload)
@@ -41,7 +43,9 @@ def unmasked(key: bytes, payload: bytes) -> bytes:
 def switching(request: bytes, *headers: str) -> bytes:
     """The answer that accepts an upgrade."""
     key = next(
-        line.partition(b":")[2].strip() for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")
+        line.partition(b":")[2].strip()
+        for line in request.split(b"\r\n")
+        if line.lower().startswith(b"sec-websocket-key:")
     )
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]

@@ -87,6 +87,8 @@ class Dj(Actor):
         self._every_s = track_every_s(self.share.settings["TRACK_EVERY"], self.share.begin.planned_s)
         self._socket: WebSocket | None = None
         self._gone = Event()
+        self._woken = Event()
+        """Set when there is nothing left to play for: the night is over, or the connection."""
         self._listeners = Event()
         self._answer = Event()
         self._answered_ok = False
@@ -106,16 +108,17 @@ class Dj(Actor):
         # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
         self.share.tell_all("supporters_ready", {"ok": ready})
         if not ready:
-            self._failures += 1
+            failures = self._failures + 1
             if self._socket is not None:
                 # Until it is over: its end must not be taken for the next connection's.
                 self._socket.close()
                 self._gone.wait()
+            self._failures = failures
             return
         self._failures = 0
         self.share.facts["session_id"] = self.room.session_id
         if self._wait_for(self._listeners):
-            self.released.wait(FIRST_DANCERS_S)
+            self._woken.wait(FIRST_DANCERS_S)
             self._play_on()
         if self._socket is not None:
             self._end_session()
@@ -123,6 +126,7 @@ class Dj(Actor):
 
     def _connect(self) -> bool:
         self._gone.clear()
+        self._woken.clear()
         self._listeners.clear()
         meters, share = self.room.meters, self.share
         try:
@@ -142,7 +146,7 @@ class Dj(Actor):
         """Follow the cues until the night is over or the connection is lost."""
         begun_s = monotonic()
         for cue in cues(self._every_s):
-            self.released.wait(max(0.0, begun_s + cue.at_s - monotonic()))
+            self._woken.wait(max(0.0, begun_s + cue.at_s - monotonic()))
             if self.released.is_set() or self._socket is None:
                 return
             # Whatever held this cue up holds up the rest of the evening: tracks that come too soon are refused.
@@ -272,6 +276,13 @@ class Dj(Actor):
             self.room.meters.connection_errors.add()
             self.share.error("dj connection", close.error or f"closed by the server: {close.code} {close.reason}")
         self._gone.set()
+        self._woken.set()
+
+    def release(self) -> None:
+        """End the night: the session first, then the connection."""
+        super().release()
+        if hasattr(self, "_woken"):
+            self._woken.set()
 
     def on_stop(self) -> None:
         socket = getattr(self, "_socket", None)

@@ -9,7 +9,7 @@ from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.platforms.pika.audits import LEDGERS, audit
 from pika_locust.platforms.pika.meters import METRICS
-from pika_locust.platforms.pika.target import socket_url
+from pika_locust.platforms.pika.target import http_url, socket_url
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
 
@@ -91,6 +91,7 @@ DANCERS = Scenario(
     primary="pika_locust.platforms.pika.dancer:Dancer",
     supporters=_supporters,
     normalise_target=socket_url,
+    http_base=http_url,
     target_settings=("WS_URL",),
     profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
     metrics=METRICS,

@@ -78,11 +78,16 @@ class Clock:
         self.push(0.0, started.switch)
         return started
 
+    def stand_still(self, seconds: float) -> None:
+        """Time goes by and nothing is done, as when the process is held up: what is due is done late."""
+        self.now_ns += round(seconds * 1e9)
+
     def run(self, seconds: float) -> None:
         """Let so much time go by."""
         until_ns = self.now_ns + round(seconds * 1e9)
         while self._heap and self._heap[0][0] <= until_ns:
-            self.now_ns, _, arguments, call = heapq.heappop(self._heap)
+            due_ns, _, arguments, call = heapq.heappop(self._heap)
+            self.now_ns = max(self.now_ns, due_ns)
             if call is not None:
                 call(*arguments)
         self.now_ns = until_ns

@@ -1,0 +1,139 @@
+"""What `tests.benchmarks.http` measures, each in a process of its own: NAME PORT -> CPU µs per request, as JSON.
+
+`actor` and `fast_http_user` run as real users of Locust's local runner: JSON out, JSON in, k6's HTTP metrics by name,
+Locust's request event with its own statistics. `floor` is the least that a request costs on gevent, and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import gevent
+from locust import FastHttpUser, constant, events, task
+from locust.env import Environment
+
+from pika_locust.runtime import messages
+from pika_locust.runtime.actor import Actor
+from pika_locust.runtime.http_meter import HTTP_METRICS, HttpMeter
+from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.worker import WorkerSide, begin_message
+from pika_locust.scenario import Scenario
+from pika_locust.settings import Settings
+from pika_locust.wire.http import HttpClient
+from tests.benchmarks.http_floor import BODY, floor
+
+USERS = 50
+SETTLE_S, SECONDS = 1.5, 5.0
+SETTINGS = Settings({}, {})
+SCENARIO = Scenario(
+    name="posting",
+    platform="benchmark",
+    about="posts as fast as it can",
+    primary="tests.benchmarks.http_subjects:PostingActor",
+    normalise_target=str,
+    target_settings=(),
+    metrics=HTTP_METRICS,
+)
+done = 0
+
+
+def cpu_us_per_request() -> float:
+    gevent.sleep(SETTLE_S)
+    count, cpu_s = done, time.process_time()
+    gevent.sleep(SECONDS)
+    return (time.process_time() - cpu_s) / (done - count) * 1e6
+
+
+class PostingActor(Actor):
+    """What a scenario's actor does with its client."""
+
+    def begin(self) -> None:
+        self.http = HttpClient(self.share.begin.target, observer=self.share.shared(HttpMeter))
+
+    def act(self) -> None:
+        global done
+        response = self.http.post("/queue/join", json=BODY, name="queue_join")
+        assert response.json()["position"] == 17
+        done += 1
+
+
+class PostingFastHttpUser(FastHttpUser):
+    wait_time = constant(0)
+
+    @task
+    def post(self) -> None:
+        global done
+        response = self.client.post("/queue/join", json=BODY, name="queue_join")
+        assert response.json()["position"] == 17
+        done += 1
+
+
+class Bench:
+    """A local run of one user class, without its engine: the leading side costs the users nothing."""
+
+    def __init__(self, port: int, user: type[Any]) -> None:
+        self.environment = Environment(user_classes=[user], events=events, host=f"http://127.0.0.1:{port}")
+        self.runner = self.environment.create_local_runner()
+        self.environment.pika_locust = self  # type: ignore[attr-defined]
+        for kind in (messages.HELLO, messages.DRAINED, messages.REPORT):
+            self.runner.register_message(kind, lambda environment, msg: None)
+        self.worker = WorkerSide(self.environment, SCENARIO, SETTINGS)
+        self.worker.attach(self.runner)
+        begin = Begin("0123456789ab", 7, f"http://127.0.0.1:{port}", {}, None, False, 0, 30.0)
+        self.runner.send_message(messages.BEGIN, begin_message(begin))
+        user.host = self.environment.host
+        self.runner.spawn_users({user.__name__: USERS})
+
+    def wait_for_share(self, timeout_s: float) -> Share | None:
+        return self.worker.wait_for_share(timeout_s)
+
+
+def actor(port: int) -> float:
+    Bench(port, PostingActor)
+    return cpu_us_per_request()
+
+
+def fast_http_user(port: int) -> float:
+    bench = Bench(port, PostingFastHttpUser)
+    assert bench.worker.share is not None
+    metrics = bench.worker.share.metrics
+    requests = metrics.counter("http_reqs").tagged(name="queue_join")
+    failed = metrics.rate("http_req_failed").tagged(name="queue_join")
+    duration = metrics.trend("http_req_duration").tagged(name="queue_join")
+
+    def on_request(response_time: float, exception: Any, **_: Any) -> None:
+        requests.add()
+        failed.add(exception is not None)
+        duration.add(int(response_time * 1000))
+
+    bench.environment.events.request.add_listener(on_request)
+    return cpu_us_per_request()
+
+
+def bare_floor(port: int) -> float:
+    def user() -> None:
+        global done
+        run = floor(port)
+        while True:
+            run(1)
+            done += 1
+
+    for _ in range(USERS):
+        gevent.spawn(user)
+    return cpu_us_per_request()
+
+
+SUBJECTS = {subject.__name__: subject for subject in (actor, fast_http_user, bare_floor)}
+
+if __name__ == "__main__":
+    print(json.dumps(SUBJECTS[sys.argv[1]](int(sys.argv[2]))), flush=True)
+    # Nobody is to be drained: the numbers are out.
+    os._exit(0)

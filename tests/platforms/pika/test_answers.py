@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from pika_locust.platforms.pika.answers import ANSWER_TIMEOUT_S, Answers
+from tests.platforms.pika.evening import Evening
+
+
+class Owner:
+    """Somebody who sends, and hears what became of it."""
+
+    def __init__(self) -> None:
+        self.unanswered = 0
+        self.heard: list[tuple[bool, str]] = []
+
+    def hear(self, ok: bool, why: str) -> None:
+        self.heard.append((ok, why))
+        assert self.unanswered >= 0
+
+
+@pytest.fixture
+def answers(evening: Evening) -> Answers:
+    return evening.room.answers
+
+
+def ack(message_id: str) -> bytes:
+    return b'{"type":"ACK","messageId":"%s","status":"ok","timestamp":"2026-05-01T20:00:00.000Z"}' % message_id.encode()
+
+
+def nack(message_id: str, error: str = "Poll not found or already ended") -> bytes:
+    return json.dumps({"type": "NACK", "messageId": message_id, "error": error, "timestamp": "t"}).encode()
+
+
+def send(evening: Evening, owner: Owner, kind: str = "like", items: int = 1) -> str:
+    answers = evening.room.answers
+    message_id = answers.next_id()
+    answers.expect(message_id, kind, owner, evening.share.ledgers["likes"], items, owner.hear)
+    return message_id
+
+
+def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner)
+    assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 1})
+    evening.clock.run(0.25)
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    assert owner.unanswered == 0
+    assert owner.heard == [(True, "")]
+    assert evening.booked("likes") == {"sent": 1, "acked": 1}
+    assert evening.rate("ack_success", kind="like") == (1, 0)
+    for name in ("ack_latency", "ws_message_latency"):
+        latency = evening.share.metrics.trend(name).read()
+        assert (latency.count, latency.minimum, latency.maximum) == (1, 250_000, 250_000)  # type: ignore[union-attr]
+    assert evening.requests == [("like", None)]
+
+
+def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner, "vote")
+    answers.on_nack(nack(message_id), evening.clock.now_ns)
+    assert owner.unanswered == 0
+    assert owner.heard == [(False, "Poll not found or already ended")]
+    assert evening.booked("likes") == {"sent": 1, "refused": 1}
+    assert evening.share.ledgers["likes"].refused_by == {"Poll not found or already ended": 1}
+    assert evening.rate("ack_success", kind="vote") == (0, 1)
+    assert evening.samples("ack_latency") == 0
+    assert evening.count("nacks", error="Poll not found or already ended") == 1
+    assert evening.errors("vote") == ["Poll not found or already ended"]
+    assert str(evening.requests[0][1]) == "Poll not found or already ended"
+
+
+def test_silence_for_five_seconds_is_a_failure(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    send(evening, owner)
+    evening.clock.run(ANSWER_TIMEOUT_S - 0.1)
+    assert owner.heard == []
+    evening.clock.run(0.4)
+    assert owner.heard == [(False, "no answer within 5 s")]
+    assert owner.unanswered == 0
+    assert evening.booked("likes") == {"sent": 1, "timed_out": 1}
+    assert evening.rate("ack_success") == (0, 1)
+    assert evening.samples("ack_latency") == 0
+
+
+def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner)
+    evening.clock.run(6.0)
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    assert owner.heard == [(False, "no answer within 5 s")]
+    assert owner.unanswered == 0
+    assert evening.rate("ack_success") == (0, 1)
+    assert evening.count("late_answers") == 2
+    expected = evening.share.ledgers["likes"].expect()
+    assert (expected.acknowledged, expected.unanswered) == (1, 0)
+    assert expected.consistent
+
+
+def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: Answers) -> None:
+    message_id = send(evening, Owner())
+    evening.clock.run(6.0)
+    answers.on_nack(nack(message_id, "Internal server error"), evening.clock.now_ns)
+    expected = evening.share.ledgers["likes"].expect()
+    assert (expected.acknowledged, expected.unanswered) == (0, 0)
+    assert evening.count("late_answers") == 1
+
+
+def test_a_second_answer_changes_nothing(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner)
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    answers.on_nack(nack(message_id), evening.clock.now_ns)
+    assert owner.unanswered == 0
+    assert len(owner.heard) == 1
+    assert evening.booked("likes") == {"sent": 1, "acked": 1}
+    assert evening.count("late_answers") == 2
+
+
+def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, answers: Answers) -> None:
+    gone, other = Owner(), Owner()
+    first, _, kept = send(evening, gone), send(evening, gone), send(evening, other)
+    answers.on_ack(ack(first), evening.clock.now_ns)
+    answers.connection_lost(gone)
+    assert gone.heard == [(True, ""), (False, "the connection was lost before the answer")]
+    assert (gone.unanswered, other.unanswered) == (0, 1)
+    assert evening.booked("likes") == {"sent": 3, "acked": 1, "uncertain": 1}
+    assert evening.share.ledgers["likes"].unanswered == 2
+    answers.connection_lost(gone)
+    answers.on_ack(ack(kept), evening.clock.now_ns)
+    assert other.heard == [(True, "")]
+    assert evening.rate("ack_success") == (2, 1)
+
+
+def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, answers: Answers) -> None:
+    one, two = Owner(), Owner()
+    send(evening, one), send(evening, two)
+    answers.connection_lost(one)
+    send(evening, one)
+    answers.connection_lost(one)
+    answers.connection_lost(two)
+    assert (len(one.heard), len(two.heard)) == (2, 1)
+    assert evening.booked("likes") == {"sent": 3, "uncertain": 3}
+
+
+def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_once(
+    evening: Evening, answers: Answers
+) -> None:
+    owner = Owner()
+    first = answers.next_id()
+
+    def give_up(ok: bool, why: str) -> None:
+        owner.hear(ok, why)
+        answers.connection_lost(owner)
+
+    answers.expect(first, "subscribe", owner, on_answer=give_up)
+    for _ in range(3):
+        send(evening, owner)
+    evening.clock.run(6.0)
+    assert owner.unanswered == 0
+    assert len(owner.heard) == 4
+    assert evening.rate("ack_success") == (0, 4)
+
+
+def test_a_bulk_is_one_message_and_many_items(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner, "bulk_like", items=3)
+    assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 3})
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    assert owner.unanswered == 0
+    assert evening.booked("likes") == {"sent": 3, "acked": 3}
+    assert evening.share.ledgers["likes"].consistent
+    assert evening.rate("ack_success", kind="bulk_like") == (1, 0)
+
+
+ENDS = {
+    "refused": ({"sent": 2, "refused": 2}, 0),
+    "timed out": ({"sent": 2, "timed_out": 2}, 2),
+    "cut off": ({"sent": 2, "uncertain": 2}, 2),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner, "bulk_like", items=2)
+    if end == "refused":
+        answers.on_nack(nack(message_id), evening.clock.now_ns)
+    elif end == "timed out":
+        evening.clock.run(6.0)
+    else:
+        answers.connection_lost(owner)
+    booked, unanswered = ENDS[end]
+    assert evening.booked("likes") == booked
+    assert evening.share.ledgers["likes"].unanswered == unanswered
+
+
+def test_messages_without_a_ledger_are_only_measured(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = answers.next_id()
+    answers.expect(message_id, "subscribe", owner)
+    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    assert evening.rate("ack_success", kind="subscribe") == (1, 0)
+    assert evening.booked("likes") == {}
+
+
+FOREIGN = {
+    "an ACK for nobody": ack("other.0.1"),
+    "an ACK without an id": b'{"type":"ACK","status":"ok"}',
+    "an ACK that is no JSON": b'{"type":"ACK","messageId":"',
+    "an ACK with a number for an id": b'{"type":"ACK","messageId":7}',
+}
+
+
+@pytest.mark.parametrize("payload", FOREIGN.values(), ids=FOREIGN.keys())
+def test_answers_to_nobody_are_counted(payload: bytes, evening: Evening, answers: Answers) -> None:
+    answers.on_ack(payload, evening.clock.now_ns)
+    assert evening.count("late_answers") == 1
+    assert evening.rate("ack_success") == (0, 0)
+
+
+ODD_NACKS = {
+    "no id and no text": (b'{"type":"NACK"}', "no reason given"),
+    "a text of many kilobytes": (nack("x", "y" * 10_000), "y" * 120),
+    "a text that is none": (b'{"type":"NACK","messageId":"x","error":{"code":5}}', "{'code': 5}"),
+    "signs that series are written with": (nack("x", 'a{b:"c"},d'), 'a{b:"c"},d'),
+    "no JSON": (b'{"type":"NACK"', "no reason given"),
+}
+
+
+@pytest.mark.parametrize(("payload", "why"), ODD_NACKS.values(), ids=ODD_NACKS.keys())
+def test_odd_refusals_are_counted_by_their_text(payload: bytes, why: str, evening: Evening, answers: Answers) -> None:
+    answers.on_nack(payload, evening.clock.now_ns)
+    assert evening.count("nacks", error=why) == 1
+    assert evening.count("late_answers") == 1
+
+
+def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, answers: Answers) -> None:
+    owner = Owner()
+    message_id = send(evening, owner)
+    answers.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), evening.clock.now_ns)
+    assert owner.heard == [(True, "")]
+
+
+def test_ids_differ_between_messages_workers_and_runs(evening: Evening) -> None:
+    ids = []
+    for worker in (0, 1, 17):
+        evening.make_share(worker=worker)
+        ids += [evening.room.answers.next_id() for _ in range(100)]
+    assert len(set(ids)) == 300
+    assert all(message_id.startswith("0123456789ab.") for message_id in ids)
+
+
+def test_nothing_is_timed_after_the_end(evening: Evening) -> None:
+    owner = Owner()
+    send(evening, owner)
+    evening.share.end()
+    evening.clock.run(60.0)
+    assert owner.heard == []
+    assert evening.share.ledgers["likes"].open == 1
+
+
+def test_a_server_that_dies_with_ten_thousand_open_messages_costs_no_standstill(evening: Evening) -> None:
+    owners = [Owner() for _ in range(10_000)]
+    for owner in owners:
+        send(evening, owner, "subscribe")
+    began = time.process_time()
+    for owner in owners:
+        evening.room.answers.connection_lost(owner)
+    assert time.process_time() - began < 1.0
+    assert evening.booked("likes") == {"sent": 10_000, "uncertain": 10_000}

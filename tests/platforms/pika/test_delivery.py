@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pika_locust.platforms.pika.delivery import DEADLINE_S, TOPIC, Delivery
+from pika_locust.platforms.pika.messages import Stamp
+from pika_locust.runtime.machine import boot_id
+from tests.platforms.pika.evening import RUN_ID, Evening
+
+ELSEWHERE = "00000000"
+WAY_S = 0.02
+
+
+class Floor:
+    """Dancers by number, and a DJ whose broadcasts they get or do not."""
+
+    def __init__(self, evening: Evening, boot: str = "") -> None:
+        self.evening = evening
+        self.delivery: Delivery = evening.room.delivery
+        self.boot = boot or boot_id()
+
+    def join(self, *dancers: int) -> None:
+        for dancer in dancers:
+            self.delivery.joined(dancer)
+        self.wait(0.001)
+
+    def leave(self, *dancers: int) -> None:
+        for dancer in dancers:
+            self.delivery.left(dancer)
+        self.wait(0.001)
+
+    def wait(self, seconds: float) -> None:
+        self.evening.clock.run(seconds)
+
+    def broadcast(self, number: int, *receivers: int, kind: str = "track", told: bool = True) -> Stamp:
+        """Sent now, received after WAY_S, told past the target after twice that, when the DJ has its ACK."""
+        stamp = Stamp(number, RUN_ID, self.boot, self.evening.clock.now_ns if self.boot == boot_id() else 5)
+        self.wait(WAY_S)
+        for dancer in receivers:
+            self.delivery.received(kind, stamp, dancer, self.evening.clock.now_ns)
+        self.wait(WAY_S)
+        if told:
+            self.tell(stamp, kind)
+        return stamp
+
+    def tell(self, stamp: Stamp, kind: str = "track") -> None:
+        data: dict[str, Any] = {
+            "kind": kind,
+            "number": stamp.number,
+            "sent_ns": stamp.sent_ns,
+            "boot": stamp.boot,
+        }
+        self.evening.share.hear(TOPIC, data)
+
+    def delivered(self, kind: str = "track") -> tuple[int, int]:
+        """Received and missed, after the deadline."""
+        self.wait(DEADLINE_S + 0.1)
+        return self.evening.rate("fanout_delivery", kind=kind)
+
+
+@pytest.fixture
+def floor(evening: Evening) -> Floor:
+    return Floor(evening)
+
+
+def test_everybody_who_is_there_is_owed_a_broadcast_and_got_it(floor: Floor) -> None:
+    floor.join(1, 2, 3)
+    floor.broadcast(1, 1, 2, 3)
+    assert floor.evening.rate("fanout_delivery") == (0, 0)
+    assert floor.delivered() == (3, 0)
+    latency = floor.evening.share.metrics.trend("fanout_latency").read()
+    assert (latency.count, latency.minimum, latency.maximum) == (3, 20_000, 20_000)  # type: ignore[union-attr]
+    assert floor.evening.samples("ws_message_latency") == 3
+
+
+def test_who_got_nothing_missed_it(floor: Floor) -> None:
+    floor.join(1, 2, 3)
+    floor.broadcast(1, 1, 3)
+    assert floor.delivered() == (2, 1)
+
+
+def test_nobody_received_anything(floor: Floor) -> None:
+    floor.join(1, 2)
+    floor.broadcast(1)
+    assert floor.delivered() == (0, 2)
+    assert floor.evening.samples("fanout_latency") == 0
+
+
+def test_kinds_are_kept_apart_though_their_numbers_are_equal(floor: Floor) -> None:
+    floor.join(1, 2)
+    floor.broadcast(1, 1, 2, kind="track")
+    floor.broadcast(1, 1, kind="poll")
+    floor.broadcast(1, kind="announcement")
+    assert floor.delivered("track") == (2, 0)
+    assert floor.delivered("poll") == (1, 1)
+    assert floor.delivered("announcement") == (0, 2)
+    assert floor.evening.rate("fanout_delivery") == (3, 3)
+
+
+def test_who_came_after_the_broadcast_is_not_owed_it(floor: Floor) -> None:
+    floor.join(1)
+    stamp = floor.broadcast(1, 1, told=False)
+    floor.join(2)
+    floor.tell(stamp)
+    assert floor.delivered() == (1, 0)
+
+
+def test_what_comes_after_the_deadline_was_missed(floor: Floor) -> None:
+    floor.join(1)
+    stamp = floor.broadcast(1)
+    assert floor.delivered() == (0, 1)
+    floor.delivery.received("track", stamp, 1, floor.evening.clock.now_ns)
+    assert floor.delivered() == (0, 1)
+    assert floor.evening.samples("fanout_latency") == 1
+
+
+LEFT = {
+    "one second after the broadcast: not owed, the connection may have closed first": (1.0, (1, 0)),
+    "three seconds after the broadcast: owed": (3.0, (1, 1)),
+}
+
+
+@pytest.mark.parametrize(("after_s", "wanted"), LEFT.values(), ids=LEFT.keys())
+def test_who_left(after_s: float, wanted: tuple[int, int], floor: Floor) -> None:
+    floor.join(1, 2)
+    floor.broadcast(1, 1)
+    floor.wait(after_s)
+    floor.leave(2)
+    assert floor.delivered() == wanted
+
+
+def test_who_left_before_is_not_owed_and_who_came_back_is_owed_what_follows(floor: Floor) -> None:
+    floor.join(1)
+    floor.leave(1)
+    floor.broadcast(1)
+    floor.wait(1.0)
+    floor.join(1)
+    floor.broadcast(2, 1)
+    assert floor.delivered() == (1, 0)
+
+
+def test_leaving_twice_or_without_having_come_changes_nothing(floor: Floor) -> None:
+    floor.join(1)
+    floor.leave(1, 1, 2)
+    floor.broadcast(1)
+    assert floor.delivered() == (0, 0)
+
+
+def test_a_broadcast_that_comes_twice_is_delivered_and_doubled(floor: Floor) -> None:
+    floor.join(1, 2)
+    floor.broadcast(1, 1, 2, 2)
+    assert floor.delivered() == (2, 0)
+    assert floor.evening.count("fanout_duplicates") == 1
+
+
+def test_a_broadcast_that_was_refused_is_owed_to_nobody(floor: Floor) -> None:
+    floor.join(1)
+    floor.broadcast(1, told=False)
+    assert floor.delivered() == (0, 0)
+
+
+def test_at_the_end_what_is_still_open_is_settled_at_once(floor: Floor) -> None:
+    floor.join(1, 2)
+    floor.broadcast(1, 1, 2)
+    floor.wait(3.0)
+    floor.broadcast(2, 1)
+    floor.leave(1, 2)
+    floor.evening.share.end()
+    assert floor.evening.rate("fanout_delivery") == (2, 0)
+    assert floor.delivered() == (2, 0)
+
+
+def test_at_the_end_who_stayed_long_enough_and_got_nothing_missed_it(floor: Floor) -> None:
+    floor.join(1, 2)
+    floor.broadcast(1, 1)
+    floor.wait(3.0)
+    floor.leave(1, 2)
+    floor.evening.share.end()
+    assert floor.evening.rate("fanout_delivery") == (1, 1)
+
+
+def test_a_long_night_leaves_nothing_behind(floor: Floor) -> None:
+    for number in range(1, 200):
+        floor.join(number)
+        floor.broadcast(number, number)
+        floor.wait(5.0)
+        floor.leave(number)
+    assert floor.delivered() == (199, 0)
+    assert len(floor.delivery._left) < 10
+    assert floor.delivery._open == floor.delivery._received == {}
+
+
+def test_another_machines_clock_gives_deliveries_and_no_latency(evening: Evening) -> None:
+    floor = Floor(evening, boot=ELSEWHERE)
+    floor.join(1, 2)
+    floor.wait(10.0)
+    floor.broadcast(1, 1)
+    assert floor.delivered() == (1, 1)
+    assert evening.samples("fanout_latency") == evening.samples("ws_message_latency") == 0
+    assert evening.share.facts["other_clock"] is True
+
+
+def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(evening: Evening) -> None:
+    """When exactly it was sent cannot be known here: a dancer may have come between, and been shown it as a replay."""
+    floor = Floor(evening, boot=ELSEWHERE)
+    floor.join(1)
+    floor.wait(10.0)
+    stamp = floor.broadcast(1, 1, told=False)
+    floor.join(2)
+    floor.tell(stamp)
+    floor.wait(1.0)
+    floor.leave(1)
+    assert floor.delivered() == (0, 0)
+    floor.join(3)
+    floor.wait(10.0)
+    floor.broadcast(2, 2, 3)
+    assert floor.delivered() == (2, 0)
+
+
+def test_one_machines_clock_is_named_in_no_fact(floor: Floor) -> None:
+    floor.join(1)
+    floor.broadcast(1, 1)
+    assert "other_clock" not in floor.evening.share.facts

@@ -56,13 +56,15 @@ class Collector:
         record = self.expect(report["worker"], report["index"])
         if report["sequence"] <= record.sequence:
             return
+        # Read first and kept afterwards: half a report must not pass for a whole one.
+        snapshot = Snapshot.from_wire(report["metrics"])
+        ledgers = tuple(Ledger.from_wire(wire) for wire in report["ledgers"])
         record.sequence = report["sequence"]
         record.host, record.index, record.pid = report["host"], report["index"], report["pid"]
         record.seen_at_s = at_s
         record.final = report["final"]
         record.cpu_percent_max, record.rss_mb_max = report["cpu_percent_max"], report["rss_mb_max"]
-        record.snapshot = Snapshot.from_wire(report["metrics"])
-        record.ledgers = tuple(Ledger.from_wire(wire) for wire in report["ledgers"])
+        record.snapshot, record.ledgers = snapshot, ledgers
         record.facts = report["facts"]
         record.errors = tuple((name, error, count) for name, error, count in report["errors"])
         record.faults = tuple(report["faults"])

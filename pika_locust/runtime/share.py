@@ -220,7 +220,8 @@ class Share:
         if topic == "supporters_ready":
             self.supporters_ready.set()
         for listener in self._listeners.get(topic, ()):
-            listener(data)
+            with self.guarded():
+                listener(data)
 
     def report(self, *, final: bool) -> dict[str, Any]:
         """Everything measured so far, cumulative, as plain values for the wire."""

@@ -62,9 +62,9 @@ class SandboxProcess:
         """The end of what the process wrote to stderr."""
         return _tail(self._stderr)
 
-    def state(self) -> dict[str, Any]:
-        """What the world holds; see the platform's world."""
-        return self._call("GET", "state")
+    def state(self, users: bool = True) -> dict[str, Any]:
+        """What the world holds; see the platform's world. Without `users`, parts by user are left out."""
+        return self._call("GET", "state" if users else "state?users=0")
 
     def faults(self) -> dict[str, Any]:
         """The faults that are on."""

@@ -131,7 +131,7 @@ class Sandbox:
             case "GET", "/metrics" | "/__sandbox/metrics":
                 return Answer(200, metrics_text(sites).encode(), (("content-type", METRICS_TYPE),))
             case "GET", "/__sandbox/state":
-                return Answer.json(self._state(site))
+                return Answer.json(self._state(site, users="users=0" not in request.query.split("&")))
             case "GET" | "PUT" | "DELETE", "/__sandbox/faults":
                 return self._switch(sites, request)
             case "POST", "/__sandbox/reset":
@@ -141,10 +141,10 @@ class Sandbox:
         known = f"below {CONTROL} there are GET state, GET/PUT/DELETE faults, POST reset, GET metrics"
         return Answer.json({"error": f"no {request.method} {request.path} here; {known}"}, 404)
 
-    def _state(self, site: Site | None) -> dict[str, Any]:
+    def _state(self, site: Site | None, users: bool) -> dict[str, Any]:
         if site is not None:
-            return {**site.state(), **self._figures()}
-        return {**{one.platform.name: one.state() for one in self._sites.values()}, **self._figures()}
+            return {**_told(site, users), **self._figures()}
+        return {**{one.platform.name: _told(one, users) for one in self._sites.values()}, **self._figures()}
 
     def _figures(self) -> dict[str, Any]:
         return {**process_figures(), "internal_errors": self._internal_errors}
@@ -168,6 +168,10 @@ class Sandbox:
             return Answer.json({"error": str(error), "legal": _usages(legal)}, 400)
         on = {name: value for site in sites for name, value in site.faults.to_json().items()}
         return Answer.json({"faults": on, "legal": _usages(legal)})
+
+
+def _told(site: Site, users: bool) -> dict[str, Any]:
+    return {name: part for name, part in site.state().items() if users or name not in site.platform.per_user}
 
 
 def _usages(legal: Iterable[FaultKind]) -> dict[str, str]:

@@ -35,6 +35,8 @@ from pika_locust.sandbox.world import (
 _SERVER_ERROR = Answer.text("Internal Server Error", 500)
 _UNAVAILABLE = Answer.text("Service Unavailable", 503)
 
+SHORTEST_TIMER_S = 0.001
+
 Clock = Callable[[], float]
 
 
@@ -88,7 +90,7 @@ class Site:
         number = self._last_exchange
         self._exchanges[number] = exchange
         exchange.on_abandoned = lambda: self._abandoned(number)
-        if self.faults.hits("error", self._kinds.of(request.path)):
+        if "error" in self.faults.on and self.faults.hits("error", self._kinds.of(request.path)):
             self._run((Reply(number, _SERVER_ERROR),))
         else:
             self._run(self.world.request(number, request, self._clock()))
@@ -242,7 +244,9 @@ class Site:
             self._timer = None
         self._due = self.world.due
         if self._due < float("inf"):
-            self._timer = self._loop.call_later(max(0.0, self._due - self._clock()), self._tick)
+            left_s = self._due - self._clock()
+            # the loop counts whole milliseconds and rounds: less than one would make it spin until the time has come
+            self._timer = self._loop.call_later(max(left_s, SHORTEST_TIMER_S) if left_s > 0 else 0.0, self._tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 from pika_locust.sandbox.world import Answer, Request
 
 CLOSE_TIMEOUT_S = 5.0
+NO_CODE = 1005
 LARGEST_MESSAGE = 16 * 1024 * 1024
 
 
@@ -114,10 +115,13 @@ class WebSocketHalf:
             self._drain()
 
     def close(self, code: int, reason: str) -> None:
-        """Starts the closing handshake; a client that does not answer is cut after a while."""
+        """Starts the closing handshake; a client that does not answer is cut after a while. 1005 is sent as no code."""
         if self._open:
             self._gone()
-            self._protocol.send_close(code, reason)
+            if code == NO_CODE:
+                self._protocol.send_close()
+            else:
+                self._protocol.send_close(code, reason)
             self._drain()
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 

@@ -95,7 +95,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Ends a socket: with a close frame, or (`code` is None) by cutting the connection."""
+    """Ends a socket: with a close frame (1005: one without a code), or (`code` is None) by cutting the connection."""
 
     socket: int
     code: int | None
@@ -189,7 +189,8 @@ class Platform:
     `create(faults, settings, now)` makes a fresh world; `settings` are environment variables. `covers` says for each
     supported fault which metric or audit of which scenario must see it. `groups` are the values of `World.group`;
     `named` are faults that only this platform has; `own_metrics` says that the world itself answers `/metrics` (the
-    sandbox's figures are then at `/__sandbox/metrics` only).
+    sandbox's figures are then at `/__sandbox/metrics` only). `per_user` names parts of the state with an entry for each
+    user, which `/__sandbox/state?users=0` leaves out.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Platform:
     groups: tuple[str, ...] = ()
     named: tuple[FaultKind, ...] = ()
     own_metrics: bool = False
+    per_user: tuple[str, ...] = ()
 
     @property
     def supports(self) -> frozenset[str]:
@@ -215,4 +217,7 @@ def to_json(value: Any) -> str:
 
     Whole numbers must be `int`: JavaScript writes 148, Python would write 148.0.
     """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

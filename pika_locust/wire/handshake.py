@@ -172,7 +172,7 @@ def _named(error: BaseException) -> ConnectError | None:
         case ssl.SSLCertVerificationError():
             return ConnectError("tls", f"the certificate is not trusted: {error.verify_message}")
         case ssl.SSLError():
-            return ConnectError("tls", f"TLS failed: {error.reason or error}")
+            return ConnectError("tls", f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}")
         case OSError(errno=errno.EMFILE | errno.ENFILE):
             return ConnectError("unreachable", f"{error.strerror} (this machine's limit: raise `ulimit -n`)")
         case OSError(errno=errno.EADDRNOTAVAIL):

@@ -2,7 +2,7 @@
 
 An Engine.IO packet is a digit and its content; a message (`4`) holds a Socket.IO packet: a digit, for binary kinds the
 number of attachments and a hyphen, the namespace and a comma unless it is `/`, an acknowledgement's id if there is one,
-and JSON. (github.com/socketio/socket.io, docs/engine.io-protocol/v4-current.md and docs/socket.io-protocol/v5-current.md.)
+and JSON. (github.com/socketio/socket.io: docs/engine.io-protocol/v4-current.md, docs/socket.io-protocol/v5-current.md.)
 
 JSON is found, not parsed: whoever wants to know what is in it calls `arguments`.
 """
@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 
 _PACKET = re.compile(rb"(?:([0-4])|([56])(\d{1,10})-)(?:(/[^,]*)(?:,|\Z))?(\d{1,20})?(.*)", re.DOTALL)
-_SPACES = b" \t\r\n"
+_UNCOUNTED = "a binary packet that does not say how many attachments it has"
+_NOT_JSON = (ValueError, RecursionError)
+"""What `json` raises; the second for brackets nested some thousand deep."""
 
 
 class PacketError(ValueError):
@@ -57,7 +59,7 @@ def decode_open(payload: bytes) -> Opening:
         said = json.loads(payload)
         sid, interval_ms, timeout_ms = said["sid"], said["pingInterval"], said["pingTimeout"]
         most = said.get("maxPayload")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (*_NOT_JSON, TypeError, KeyError, AttributeError):
         raise PacketError("an open packet without sid, pingInterval and pingTimeout") from None
     if not isinstance(sid, str) or not _is_whole(interval_ms) or not _is_whole(timeout_ms):
         raise PacketError("an open packet whose sid is no text or whose ping times are no whole numbers")
@@ -73,7 +75,7 @@ def decode(message: bytes) -> Packet:
     if match is None:
         raise PacketError("a packet of an unknown kind" if message[:1] not in b"56" else _UNCOUNTED)
     plain, binary, attachments, path, number, data = match.groups()
-    namespace = path.partition(b"?")[0].decode() if path else "/"
+    namespace = path.partition(b"?")[0].decode(errors="replace") if path else "/"
     ack_id = int(number) if number else None
     if binary:
         return Packet(int(binary), namespace, ack_id, data, int(attachments))
@@ -94,9 +96,6 @@ def decode(message: bytes) -> Packet:
     return Packet(kind, namespace, ack_id, data)
 
 
-_UNCOUNTED = "a binary packet that does not say how many attachments it has"
-
-
 def event_name(array: bytes) -> bytes:
     """The first element of an event's JSON array, as UTF-8, without parsing the others where that is possible.
 
@@ -109,9 +108,9 @@ def event_name(array: bytes) -> bytes:
             return name
     try:
         parsed = json.loads(array)
-    except ValueError:
+    except _NOT_JSON:
         raise PacketError("an event that is not JSON") from None
-    first = parsed[0] if parsed else None
+    first = parsed[0] if isinstance(parsed, list) and parsed else None
     if isinstance(first, str):
         return first.encode(errors="surrogatepass")
     if _is_whole(first):
@@ -128,7 +127,7 @@ def all_of(array: bytes) -> list[Any]:
     """What a JSON array holds: all arguments of an acknowledgement. Raises PacketError when it is none."""
     try:
         parsed = json.loads(array)
-    except ValueError:
+    except _NOT_JSON:
         raise PacketError("a payload that is not JSON") from None
     if not isinstance(parsed, list):
         raise PacketError("a payload that is not a JSON array")
@@ -152,5 +151,5 @@ def namespace_path(name: str) -> str:
     return name if name.startswith("/") else f"/{name}"
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
+import gevent
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
 from pika_locust.judge import Threshold
@@ -13,6 +16,7 @@ from pika_locust.load.stages import parse_stages
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_arguments, parse_all
 from pika_locust.runtime.options import RunOptions, read_options
+from pika_locust.runtime.share import Begin, Share
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, text, url, whole
 
@@ -68,3 +72,39 @@ def read(line: str = "", environ: Mapping[str, str] | None = None, scenario: Sce
 def settings(**values: Any) -> Settings:
     """The house's settings."""
     return Settings({"ROOMS": 1, "PIKA_CODE": "sesame", **values}, {}, frozenset({"PIKA_CODE"}))
+
+
+def make_share(scenario: Scenario = HOUSE, **changed: Any) -> Told:
+    """One process's share of a test; what it tells the others is in `told`, what it fires in `fired`."""
+    begin = Begin(
+        **{
+            "run_id": "r1",
+            "seed": 7,
+            "target": "http://house/",
+            "settings": {},
+            "planned_s": 60.0,
+            "spread": True,
+            "supporters": 0,
+            "stop_timeout_s": 30.0,
+            **changed,
+        }
+    )
+    return Told(begin, scenario, settings(), 1)
+
+
+class Told(Share):
+    """A share that keeps what it would send to others."""
+
+    def __init__(self, begin: Begin, scenario: Scenario, values: Settings, worker_index: int) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.fired: list[dict[str, Any]] = []
+        event = SimpleNamespace(fire=lambda **fields: self.fired.append(fields))
+        super().__init__(begin, scenario, values, worker_index, lambda *news: self.told.append(news), event)
+
+
+def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    """Let the event loop run until something is so; fail when it is not in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not so within {timeout_s} s"
+        gevent.sleep(0.005)

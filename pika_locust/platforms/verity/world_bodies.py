@@ -72,7 +72,7 @@ def _parse(text: str) -> Any:
         # only objects and arrays are taken
         raise BadBody(bad_request(_unexpected(text, len(text) - len(text.lstrip()))))
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise BadBody(bad_request(_in_other_words(error))) from error
     except (ValueError, RecursionError) as error:
@@ -81,6 +81,9 @@ def _parse(text: str) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _in_other_words(error: json.JSONDecodeError) -> str:
@@ -106,7 +109,7 @@ def _in_other_words(error: json.JSONDecodeError) -> str:
 def _unexpected(text: str, at: int) -> str:
     if at >= len(text):
         return "Unexpected end of JSON input"
-    return f'Unexpected token \'{text[at]}\', "{text}" is not valid JSON'
+    return f"Unexpected token '{text[at]}', \"{text}\" is not valid JSON"
 
 
 def problems(body: Any, checks: Mapping[str, Check], needed: tuple[str, ...] = ()) -> list[str]:

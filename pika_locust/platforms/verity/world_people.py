@@ -29,13 +29,14 @@ class User:
     def has_blocked(self, other: User) -> bool:
         return other.id in self.blocks
 
-    def profile(self) -> dict[str, Any]:
-        """The part of a profile that signing up and looking it up have in common, in that order."""
+    def profile(self, **after_times: Any) -> dict[str, Any]:
+        """The part of a profile that signing up and looking it up have in common, in their order."""
         at = iso(self.created_at)
         return {
             "id": self.id,
             "createdAt": at,
             "updatedAt": at,
+            **after_times,
             "displayName": None,
             "photos": None,
             "bio": None,

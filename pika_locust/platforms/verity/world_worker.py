@@ -80,7 +80,7 @@ class Worker:
         self._passes[visit.line].afterwards.append(action)
 
     def _last_tick(self, now: float) -> float:
-        return self._started_at + floor((now - self._started_at) / TICK_S + 1e-6) * TICK_S
+        return self._started_at + floor((now - self._started_at) / TICK_S + 1e-5) * TICK_S
 
     def _tick(self, now: float) -> None:
         self._awake = False

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
 
-import locust  # noqa: E402, F401
+import locust  # noqa: F401
 
 del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
 
-import pytest  # noqa: E402
+import pytest
 
-from tests.platforms.pika.evening import Evening  # noqa: E402
+from pika_locust.platforms.pika import dancer
+from tests.platforms.pika.evening import Evening
 
 
 @pytest.fixture
@@ -25,3 +26,20 @@ def evening(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evening]:
         yield night
         assert night.share.faults == []
         assert all(actor.unanswered >= 0 for actor in night.actors)
+
+
+CHANCES = ("LIKE_CHANCE", "TEMPO_CHANCE", "VOTE_CHANCE", "THANKS_CHANCE")
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dancers who do whatever they can."""
+    for chance in CHANCES:
+        monkeypatch.setattr(dancer, chance, 1.0)
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dancers who only listen."""
+    for chance in CHANCES:
+        monkeypatch.setattr(dancer, chance, 0.0)

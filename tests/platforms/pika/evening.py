@@ -73,9 +73,22 @@ class Wire:
             except Exception as error:
                 self.handler.on_fault(error)
 
+    def answer_all(self) -> None:
+        """From now on acknowledge whatever has a messageId, and answer PINGs."""
+
+        def answer(payload: bytes) -> None:
+            message = json.loads(payload)
+            self.ack(message) if "messageId" in message else self.hear({"type": "PONG"})
+
+        self.on_send = answer
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """What was sent of one type."""
         return [message for _, message in self.sent if message["type"] == kind]
+
+    def times(self, kind: str) -> list[float]:
+        """The seconds at which messages of one type were sent."""
+        return [at_s for at_s, message in self.sent if message["type"] == kind]
 
     def kinds(self) -> list[str]:
         return [message["type"] for _, message in self.sent]

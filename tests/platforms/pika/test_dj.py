@@ -190,7 +190,7 @@ def test_a_track_that_was_held_up_holds_up_the_rest(evening: Evening) -> None:
     evening.clock.run(4.0)
     evening.clock.stand_still(3.0)
     evening.clock.run(30.0)
-    at_s = [at_s for at_s, message in booth.wire.sent if message["type"] == "BROADCAST_TRACK"]
+    at_s = booth.wire.times("BROADCAST_TRACK")
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(at_s)]
     assert max(gaps_s) > 6.0
     assert min(gaps_s) >= 5.2 - 1e-6

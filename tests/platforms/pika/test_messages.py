@@ -19,18 +19,24 @@ SPOKEN = {
     ),
     "a like names session, client, title and artist, and nothing else of the track": (
         messages.like("friday-social", "client_1", TRACK, "m1"),
-        '{"type":"SEND_LIKE","sessionId":"friday-social","clientId":"client_1",'
-        '"payload":{"track":{"title":"Blue Bossa","artist":"Kenny Dorham"}},"messageId":"m1"}',
+        (
+            '{"type":"SEND_LIKE","sessionId":"friday-social","clientId":"client_1",'
+            '"payload":{"track":{"title":"Blue Bossa","artist":"Kenny Dorham"}},"messageId":"m1"}'
+        ),
     ),
     "likes made offline go in one message": (
         messages.bulk_like("friday-social", "client_1", [TRACK, {"title": "Sway", "artist": "Dean Martin"}], "m1"),
-        '{"type":"SEND_BULK_LIKE","sessionId":"friday-social","clientId":"client_1","payload":{"tracks":['
-        '{"title":"Blue Bossa","artist":"Kenny Dorham"},{"title":"Sway","artist":"Dean Martin"}]},"messageId":"m1"}',
+        (
+            '{"type":"SEND_BULK_LIKE","sessionId":"friday-social","clientId":"client_1","payload":{"tracks":['
+            '{"title":"Blue Bossa","artist":"Kenny Dorham"},{"title":"Sway","artist":"Dean Martin"}]},"messageId":"m1"}'
+        ),
     ),
     "a tempo request": (
         messages.tempo("friday-social", "client_1", "slower", "m1"),
-        '{"type":"SEND_TEMPO_REQUEST","sessionId":"friday-social","clientId":"client_1","preference":"slower",'
-        '"messageId":"m1"}',
+        (
+            '{"type":"SEND_TEMPO_REQUEST","sessionId":"friday-social","clientId":"client_1","preference":"slower",'
+            '"messageId":"m1"}'
+        ),
     ),
     "a vote names the poll by number, and no session": (
         messages.vote(12, "client_1", 0, "m1"),
@@ -38,8 +44,10 @@ SPOKEN = {
     ),
     "thanks": (
         messages.thank_you("friday-social", "client_1", "m1"),
-        '{"type":"SEND_REACTION","sessionId":"friday-social","clientId":"client_1","reaction":"thank_you",'
-        '"messageId":"m1"}',
+        (
+            '{"type":"SEND_REACTION","sessionId":"friday-social","clientId":"client_1","reaction":"thank_you",'
+            '"messageId":"m1"}'
+        ),
     ),
     "a PING has no messageId: its PONG is the answer": (messages.PING, '{"type":"PING"}'),
     "an anonymous DJ sends no token": (
@@ -48,13 +56,17 @@ SPOKEN = {
     ),
     "a DJ with an account sends its token": (
         messages.register("friday-social", "DJ Mila", "pk_dj_0123", "m1"),
-        '{"type":"REGISTER_SESSION","sessionId":"friday-social","djName":"DJ Mila","token":"pk_dj_0123",'
-        '"version":"0.3.0","messageId":"m1"}',
+        (
+            '{"type":"REGISTER_SESSION","sessionId":"friday-social","djName":"DJ Mila","token":"pk_dj_0123",'
+            '"version":"0.3.0","messageId":"m1"}'
+        ),
     ),
     "an announcement stands for a minute, the least there is": (
         messages.announce("friday-social", "Last song – thank you", "m1"),
-        '{"type":"SEND_ANNOUNCEMENT","sessionId":"friday-social","message":"Last song – thank you",'
-        '"durationSeconds":60,"messageId":"m1"}',
+        (
+            '{"type":"SEND_ANNOUNCEMENT","sessionId":"friday-social","message":"Last song – thank you",'
+            '"durationSeconds":60,"messageId":"m1"}'
+        ),
     ),
 }
 

@@ -1,0 +1,222 @@
+"""Real servers' recorded frames, fed to the dancer and to the DJ: every one is understood.
+
+Whatever a recorded connection received is fed to both, whoever it belonged to. What the recorded client sent with a
+messageId is announced to the table of answers first, so that its ACK or NACK finds somebody who waits.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pika_locust.platforms.pika.dancer import Dancer
+from pika_locust.platforms.pika.dj import Dj
+from pika_locust.runtime.machine import boot_id
+from tests.platforms.pika import recordings
+from tests.platforms.pika.evening import RUN_ID, Evening, Wire
+
+KINDS = {
+    "SUBSCRIBE": "subscribe",
+    "SEND_LIKE": "like",
+    "SEND_BULK_LIKE": "bulk_like",
+    "SEND_TEMPO_REQUEST": "tempo",
+    "VOTE_ON_POLL": "vote",
+    "SEND_REACTION": "thank_you",
+    "REGISTER_SESSION": "register",
+    "BROADCAST_TRACK": "track",
+    "START_POLL": "poll",
+    "END_POLL": "end_poll",
+    "SEND_ANNOUNCEMENT": "announcement",
+    "END_SESSION": "end_session",
+}
+OTHER = "like"
+"""What messages that we never send are announced as: REMOVE_LIKE, CANCEL_POLL, PING with an id."""
+
+
+def sockets() -> list[tuple[str, str]]:
+    """Every recorded connection that was upgraded and heard anything."""
+    return [
+        (flow, who)
+        for flow in recordings.flows()
+        for who in dict.fromkeys(event["who"] for event in recordings.events(flow))
+        if any(
+            event["who"] == who and event["dir"] == "<" and event["kind"] == "text" for event in recordings.events(flow)
+        )
+    ]
+
+
+def is_text(event: dict[str, Any], direction: str) -> bool:
+    return bool(event["kind"] == "text" and event["dir"] == direction)
+
+
+def object_of(text: str) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def session_of(events: list[dict[str, Any]], who: str) -> str | None:
+    """The session that a recorded client joined first."""
+    for event in events:
+        message = object_of(event["data"]) if event["who"] == who and is_text(event, ">") else {}
+        session = message.get("sessionId")
+        if message.get("type") == "SUBSCRIBE" and isinstance(session, str) and len(session) >= 8:
+            return session
+    return None
+
+
+class Replay:
+    """One recorded connection, its client ours."""
+
+    def __init__(self, evening: Evening, flow: str, who: str, kind: type[Dancer] | type[Dj]) -> None:
+        self.evening = evening
+        self.events = [event for event in recordings.events(flow) if event["who"] == who]
+        self.session = session_of(self.events, who) or "no-session-at-all"
+        evening.make_share(SESSION_ID=self.session)
+        evening.share.supporters_ready.set()
+        self.user = evening.start(kind)
+        evening.clock.run(0.001)
+        self.wire: Wire = evening.wires[-1]
+        self.answers: list[tuple[str, bool]] = []
+        self.expected: list[tuple[str, bool]] = []
+
+    def run(self) -> Replay:
+        for event in self.events:
+            if is_text(event, ">"):
+                self._sent(object_of(event["data"]))
+            elif is_text(event, "<"):
+                self._received(event["data"])
+        return self
+
+    def _sent(self, message: dict[str, Any]) -> None:
+        message_id, kind = message.get("messageId"), message.get("type")
+        if kind == "SUBSCRIBE" and isinstance(self.user, Dancer):
+            # The dancer's own SUBSCRIBE stands for the recorded one; without a messageId there it is not answered.
+            if isinstance(message_id, str) and self.wire.of("SUBSCRIBE"):
+                self._expect(message_id, "subscribe", self.user._on_subscribed)
+            return
+        if isinstance(message_id, str):
+            self._expect(message_id, KINDS.get(str(kind), OTHER), None)
+
+    def _expect(self, message_id: str, kind: str, then: Any) -> None:
+        def note(ok: bool, why: str) -> None:
+            self.answers.append((message_id, ok))
+            if then is not None:
+                then(ok, why)
+
+        self.evening.room.answers.expect(message_id, kind, self.user, on_answer=note)
+
+    def _received(self, text: str) -> None:
+        message = json.loads(text)
+        if message["type"] in ("ACK", "NACK"):
+            self.expected.append((message["messageId"], message["type"] == "ACK"))
+        self.wire.hear(text)
+
+    @property
+    def received(self) -> int:
+        return sum(is_text(event, "<") for event in self.events)
+
+
+ALL = sockets()
+
+
+def test_the_recordings_are_there() -> None:
+    assert len(recordings.flows()) >= 26
+    assert len(ALL) >= 70
+    assert len(JOINED) >= 45
+
+
+@pytest.mark.parametrize(("flow", "who"), ALL, ids=[f"{flow} {who}" for flow, who in ALL])
+def test_a_dancer_understands_every_frame(flow: str, who: str, evening: Evening) -> None:
+    replay = Replay(evening, flow, who, Dancer).run()
+    assert evening.count("ws_messages_received") == replay.received
+    assert evening.share.faults == []
+    assert evening.errors("receive") == []
+    assert replay.answers == replay.expected
+    assert evening.count("late_answers") == 0
+    refused = sum(not ok for _, ok in replay.expected)
+    assert evening.count("nacks") == refused
+    assert evening.rate("ack_success")[1] == refused
+    assert evening.samples("fanout_latency") == 0
+
+
+@pytest.mark.parametrize(("flow", "who"), ALL, ids=[f"{flow} {who}" for flow, who in ALL])
+def test_a_dj_understands_every_frame(flow: str, who: str, evening: Evening) -> None:
+    replay = Replay(evening, flow, who, Dj).run()
+    assert evening.count("dj_messages_received") == replay.received
+    assert evening.share.faults == []
+    assert replay.answers == replay.expected
+    assert evening.count("late_answers") == 0
+
+
+LIVE = {
+    "http_live d2",
+    "poll_auto_end d1",
+    "reconnect_listener_count d1",
+    "reconnect_listener_count d2",
+    "server_shutdown d1",
+    "server_shutdown d2",
+}
+"""Who left before the session ended, or was never told. All others were told, or had joined one that was not there."""
+
+JOINED = [
+    (flow, who) for flow, who in ALL if flow != "bad_messages" and session_of(recordings.events(flow), who) is not None
+]
+
+
+@pytest.mark.parametrize(("flow", "who"), JOINED, ids=[f"{flow} {who}" for flow, who in JOINED])
+def test_in_the_end_a_dancer_knows_whether_its_session_is_live(flow: str, who: str, evening: Evening) -> None:
+    replay = Replay(evening, flow, who, Dancer).run()
+    # Many recorded clients asked for no ACK of their SUBSCRIBE; ours always does.
+    replay.wire.ack(replay.wire.of("SUBSCRIBE")[-1])
+    assert replay.user._session == ("live" if f"{flow} {who}" in LIVE else "ended")
+
+
+REPLAYED = {
+    ("register_and_tracks", "d2"): {"NOW_PLAYING"},
+    ("poll_auto_end", "d3"): {"POLL_STARTED"},
+    ("announcement", "d3"): {"ANNOUNCEMENT_RECEIVED"},
+    ("takeover_with_poll", "d2"): {"POLL_STARTED"},
+}
+
+
+@pytest.mark.parametrize(("flow", "who"), REPLAYED, ids=[f"{flow} {who}" for flow, who in REPLAYED])
+def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str, who: str, evening: Evening) -> None:
+    """As if our own DJ had written the title, the question and the announcement: only what follows the ACK counts."""
+    replay = Replay(evening, flow, who, Dancer)
+    stamp = f"LT 000001 {RUN_ID} {boot_id()} {evening.clock.now_ns}"
+    shown: set[str] = set()
+    for event in replay.events:
+        if not is_text(event, "<"):
+            continue
+        message = object_of(event["data"])
+        if message["type"] == "ACK":
+            break
+        if message["type"] in ("NOW_PLAYING", "POLL_STARTED", "ANNOUNCEMENT_RECEIVED"):
+            shown.add(message["type"])
+            event = {**event, "data": event["data"][:-1] + f',"stamp":"{stamp}"}}'}
+        replay.wire.hear(event["data"])
+    assert shown >= REPLAYED[(flow, who)]
+    assert evening.samples("fanout_latency") == 0
+    replay.wire.ack(replay.wire.of("SUBSCRIBE")[0])
+    assert replay.user._session == "live"
+    evening.clock.run(0.1)
+    live = {"type": "ANNOUNCEMENT_RECEIVED", "sessionId": replay.session, "message": stamp, "djName": "DJ"}
+    replay.wire.hear(live)
+    assert evening.samples("fanout_latency") == 1
+
+
+def test_the_answers_of_a_real_server_are_told_apart(evening: Evening) -> None:
+    """Every refusal that was recorded, by its text."""
+    texts = set()
+    for _, frame in recordings.texts("<"):
+        if frame.startswith('{"type":"NACK"'):
+            texts.add(json.loads(frame)["error"])
+            evening.room.answers.on_nack(frame.encode(), evening.clock.now_ns)
+    assert len(texts) >= 12
+    assert all(evening.count("nacks", error=text) > 0 for text in texts)
+    assert evening.share.metrics.series_refused == 0

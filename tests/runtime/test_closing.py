@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pika_locust.judge import AuditResult, Grade, Panel, Reason, Report, Threshold, parse_option
+from pika_locust.runtime.closing import RunFacts, make_report, versions
+from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.options import all_metrics
+from tests.runtime.house import HOUSE, Told, make_share, read
+
+FACTS = RunFacts("r1", 7, "locust -f house.py", "http://house/", False, "2026-05-01T20:00:00+00:00")
+PLAN = read("-u 4 -t 60").plan
+THRESHOLDS = ("latency:p(95)<500", "errors:count<10")
+
+
+def worked(*latencies_us: int, users: int = 2, lag_us: int = 1_000, errors: int = 0) -> Told:
+    """A process that has measured something."""
+    share = make_share()
+    for latency_us in latencies_us:
+        share.metrics.trend("latency").add(latency_us)
+        share.iterations.add()
+    share.metrics.counter("errors").add(errors)
+    share.metrics.gauge("vus").set(users)
+    for _ in range(100):
+        share.metrics.trend("generator_lag_ms").add(lag_us)
+    return share
+
+
+def collect(*shares: Told, final: bool = True, cpu_percent: float | None = 20.0) -> Collector:
+    collector = Collector("r1")
+    for index, share in enumerate(shares):
+        whole = {
+            "worker": f"w{index}",
+            "index": index,
+            "sequence": 1,
+            "host": "box",
+            "pid": 100 + index,
+            "cpu_percent_max": cpu_percent,
+            "rss_mb_max": 50.0 + index,
+            **share.report(final=final or index > 0),
+        }
+        collector.take(whole, 58.0)
+    return collector
+
+
+def close(
+    collector: Collector,
+    *,
+    thresholds: tuple[str, ...] = THRESHOLDS,
+    audits: tuple[AuditResult, ...] = (),
+    happened: tuple[Reason, ...] = (),
+    notes: tuple[str, ...] = (),
+    strict: bool = False,
+    fail_on: Grade | None = None,
+    facts: RunFacts = FACTS,
+) -> Report:
+    judged: list[Threshold] = [parse_option(threshold) for threshold in thresholds]
+    snapshot = collector.fold()
+    return make_report(
+        scenario=HOUSE,
+        facts=facts,
+        plan=PLAN,
+        panel=Panel(judged, all_metrics(HOUSE)),
+        collector=collector,
+        snapshot=snapshot,
+        audits=audits,
+        happened=happened,
+        notes=notes,
+        duration_s=60.0,
+        strict=strict,
+        fail_on=fail_on,
+    )
+
+
+def codes(report: Report) -> list[tuple[str, str]]:
+    return [(reason.code, reason.subject) for reason in report.reasons]
+
+
+MANY = (10_000,) * 1000
+
+
+def test_a_good_run_passes_and_says_what_it_was() -> None:
+    report = close(collect(worked(*MANY), worked(20_000, 30_000, users=3)))
+    assert (report.verdict, report.exit_code, report.reasons) == ("pass", 0, ())
+    assert (report.run_id, report.seed, report.scenario, report.target) == ("r1", 7, "house", "http://house/")
+    assert (report.command, report.sandbox, report.started_at) == (FACTS.command, False, FACTS.started_at)
+    assert (report.duration_s, report.versions) == (60.0, versions())
+    assert report.metrics["latency"]["count"] == 1002
+    assert report.metrics["latency"]["max"] == 30.0
+    assert "latency" in report.distributions
+
+
+def test_the_load_is_what_was_really_there() -> None:
+    load = close(collect(worked(*MANY), worked(20_000, 30_000, users=3))).load
+    assert (load.users_peak, load.iterations, load.dropped_iterations) == (5, 1002, 0)
+    assert (load.workers, load.workers_lost, load.complete) == (2, 0, True)
+    assert (load.profile, load.planned_s, load.stages) == ("constant", 60.0, ({"duration_s": 60, "target": 4},))
+
+
+def test_each_process_and_the_worst_of_them_are_told() -> None:
+    report = close(collect(worked(*MANY, lag_us=1_000), worked(lag_us=3_000)))
+    assert [(worker.host, worker.index, worker.final) for worker in report.workers] == [
+        ("box", 0, True),
+        ("box", 1, True),
+    ]
+    assert report.workers[1].lag_ms["p(95)"] == pytest.approx(3.0, rel=0.002)
+    assert report.generator.lag_ms["max"] == 3.0
+    assert report.generator.lag_ms["med"] is not None
+    assert (report.generator.cpu_percent_max, report.generator.rss_mb_max) == (20.0, 51.0)
+
+
+def test_a_green_run_says_what_it_would_have_caught_and_a_red_one_does_not() -> None:
+    audit = AuditResult("visits", "pass", 5, 5)
+    (sentence,) = close(collect(worked(*MANY)), audits=(audit,)).resolving_power
+    assert sentence.startswith("visits: one lost or doubled item of 5")
+    assert close(collect(worked(*MANY)), audits=(audit,), thresholds=("latency:p(95)<5",)).resolving_power == ()
+
+
+def test_a_worker_whose_end_is_missing_fails_the_run() -> None:
+    report = close(collect(worked(*MANY), worked(10_000), final=False))
+    assert codes(report) == [("incomplete", "worker 0")]
+    assert (report.verdict, report.exit_code) == ("fail", 99)
+    assert (report.load.workers_lost, report.load.complete) == (1, False)
+    assert report.resolving_power == ()
+
+
+def test_a_worker_that_was_never_heard_of_is_missing_too() -> None:
+    collector = collect(worked(*MANY))
+    collector.expect("w9", 9)
+    report = close(collector)
+    assert codes(report) == [("incomplete", "worker 9")]
+    assert report.workers[1].host == "w9"
+
+
+def test_nobody_measured_anything() -> None:
+    report = close(Collector("r1"))
+    assert codes(report) == [("no_data", "latency"), ("no_data", "errors")]
+    assert report.generator.cpu_percent_max is None
+    assert report.generator.lag_ms == {}
+    assert report.load.users_peak == 0
+
+
+def test_faults_of_ours_are_told_once_each_and_are_nobody_else_s_failure() -> None:
+    first, second = worked(*MANY), worked(10_000)
+    for share, fault in ((first, KeyError("x")), (first, KeyError("x")), (second, KeyError("x")), (second, OSError())):
+        share.fault(fault)
+    report = close(collect(first, second))
+    assert codes(report) == [("internal", "exception")] * 2
+    assert (report.verdict, report.exit_code) == ("invalid", 107)
+
+
+ENDINGS: dict[str, tuple[dict[str, Any], str, int]] = {
+    "a threshold fails": ({"thresholds": ("latency:p(95)<5",)}, "fail", 99),
+    "a threshold has no data": ({"thresholds": ("delivery:rate>0.9",)}, "fail", 99),
+    "an audit fails": ({"audits": (AuditResult("visits", "fail", 5, 4),)}, "fail", 99),
+    "an audit was not observed": ({"audits": (AuditResult("visits", "not_observed", 5, None),)}, "pass", 0),
+    "an audit was not observed, and we are strict": (
+        {"audits": (AuditResult("visits", "not_observed", 5, None),), "strict": True},
+        "fail",
+        99,
+    ),
+    "stopped from outside": ({"happened": (Reason("stopped", "SIGINT", "stopped"),)}, "fail", 105),
+    "a set-up step failed": ({"happened": (Reason("setup", "seeding", "no"),)}, "fail", 100),
+}
+
+
+@pytest.mark.parametrize(("how", "verdict", "code"), ENDINGS.values(), ids=ENDINGS)
+def test_every_ending_has_its_verdict(how: dict[str, Any], verdict: str, code: int) -> None:
+    report = close(collect(worked(*MANY)), **how)
+    assert (report.verdict, report.exit_code) == (verdict, code)
+
+
+def test_a_generator_that_could_not_keep_up_makes_no_pass() -> None:
+    report = close(collect(worked(*MANY, lag_us=200_000)))
+    assert report.reasons[0].code == "generator"
+    assert (report.verdict, report.exit_code) == ("invalid", 110)
+
+
+def test_checks_errors_audits_and_notes_are_in_it() -> None:
+    share = worked(*MANY)
+    share.check("polite", True)
+    share.check("answered", False)
+    share.error("join", "429")
+    share.error("join", "429")
+    audit = AuditResult("visits", "pass", 5, 5)
+    report = close(collect(share), audits=(audit,), notes=("stopped in the web page",))
+    assert [(check.name, check.passes, check.fails) for check in report.checks] == [
+        ("answered", 0, 1),
+        ("polite", 1, 0),
+    ]
+    assert [(error.name, error.error, error.count) for error in report.errors] == [("join", "429", 2)]
+    assert report.audits == (audit,)
+    assert "stopped in the web page" in report.notes
+
+
+def test_series_that_were_refused_are_told() -> None:
+    share = worked(*MANY)
+    for number in range(2100):
+        share.metrics.counter("errors").tagged(user=str(number)).add(0)
+    (note,) = [note for note in close(collect(share)).notes if "series" in note]
+    assert note.endswith("tagged series were refused beyond the limit and counted as series:other")

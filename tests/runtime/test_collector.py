@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+
+from pika_locust.judge import Ledger
+from pika_locust.measure import CounterValue, GaugeValue, Histogram, Registry
+from pika_locust.measure.metric import counter, gauge, trend
+from pika_locust.runtime.collector import Collector
+
+METRICS = (counter("errors"), gauge("vus"), trend("latency"))
+
+
+class Worker:
+    """Measures a little, and reports it as a worker does."""
+
+    def __init__(self, name: str, index: int) -> None:
+        self.name = name
+        self.index = index
+        self.registry = Registry(METRICS)
+        self.ledger = Ledger("visits")
+        self.sequence = 0
+
+    def work(self, *latencies_us: int, users: int = 1) -> Worker:
+        for latency_us in latencies_us:
+            self.registry.trend("latency").add(latency_us)
+            self.registry.counter("errors").add(1)
+            visit = f"{self.name}/{latency_us}"
+            self.ledger.sent(visit)
+            self.ledger.acked(visit)
+        self.registry.gauge("vus").set(users)
+        return self
+
+    def report(self, **changed: Any) -> dict[str, Any]:
+        """The next report, as it arrives after its way over the network."""
+        self.sequence += 1
+        report = {
+            "run_id": "r1",
+            "worker": self.name,
+            "index": self.index,
+            "sequence": self.sequence,
+            "host": "box",
+            "pid": 100 + self.index,
+            "final": False,
+            "cpu_percent_max": 10.0 * (self.index + 1),
+            "rss_mb_max": 50.0,
+            "metrics": self.registry.snapshot().to_wire(),
+            "ledgers": [self.ledger.to_wire()],
+            "facts": {},
+            "errors": [],
+            "faults": [],
+            **changed,
+        }
+        arrived: dict[str, Any] = msgpack.unpackb(msgpack.packb(report), strict_map_key=False)
+        return arrived
+
+
+def latencies(collector: Collector) -> tuple[int, float]:
+    value = collector.fold().select("latency")
+    assert isinstance(value, Histogram)
+    return value.count, value.total
+
+
+def test_workers_are_folded_and_folding_can_be_repeated() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("a", 0).work(1000, 2000, users=3).report(), 2.0)
+    collector.take(Worker("b", 1).work(4000, users=4).report(), 2.1)
+    for _ in range(3):
+        assert latencies(collector) == (3, 7000)
+        errors, users = collector.fold().select("errors"), collector.fold().select("vus")
+        assert isinstance(errors, CounterValue)
+        assert isinstance(users, GaugeValue)
+        assert (errors.count, users.value) == (3, 7)
+
+
+def test_something_else_can_be_folded_in() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("a", 0).work(1000).report(), 2.0)
+    other = Worker("target", 0).work(5000).registry.snapshot()
+    folded = collector.fold(other).select("latency")
+    assert isinstance(folded, Histogram)
+    assert folded.count == 2
+    assert latencies(collector) == (1, 1000)
+
+
+def test_the_newest_report_of_a_worker_replaces_its_earlier_ones() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    first, second = worker.work(1000).report(), worker.work(2000).report()
+    collector.take(first, 2.0)
+    assert latencies(collector) == (1, 1000)
+    collector.take(second, 4.0)
+    assert latencies(collector) == (2, 3000)
+    collector.take(first, 4.1)
+    collector.take(second, 4.2)
+    assert latencies(collector) == (2, 3000)
+    (record,) = collector.records()
+    assert (record.sequence, record.seen_at_s) == (2, 4.0)
+
+
+def test_a_lost_report_loses_nothing() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    worker.work(1000).report()
+    collector.take(worker.work(2000).report(), 4.0)
+    assert latencies(collector) == (2, 3000)
+
+
+def test_a_late_ordinary_report_does_not_undo_the_final_one() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    early, last = worker.report(), worker.work(1000).report(final=True)
+    collector.take(last, 5.0)
+    collector.take(early, 5.1)
+    assert collector.missing == []
+    assert latencies(collector) == (1, 1000)
+
+
+def test_reports_of_other_tests_are_dropped() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("a", 0).work(1000).report(run_id="r0"), 2.0)
+    assert list(collector.records()) == []
+    assert collector.fold().series == {}
+
+
+def test_who_was_expected_and_did_not_deliver_its_final_report_is_missing() -> None:
+    collector = Collector("r1")
+    for index, name in enumerate("abc"):
+        collector.expect(name, index)
+    collector.take(Worker("a", 0).report(final=True), 2.0)
+    collector.take(Worker("b", 1).report(), 2.0)
+    assert [record.worker for record in collector.missing] == ["b", "c"]
+    assert [str(record) for record in collector.missing] == ["worker 1 (box, pid 101)", "worker c"]
+
+
+def test_a_worker_that_comes_late_takes_part() -> None:
+    collector = Collector("r1")
+    collector.expect("a", 0)
+    collector.take(Worker("b", 1).work(1000).report(), 9.0)
+    assert [record.worker for record in collector.records()] == ["a", "b"]
+    assert collector.expect("b", 7).index == 1
+
+
+def test_workers_are_listed_by_their_index_whoever_was_first() -> None:
+    collector = Collector("r1")
+    for name, index in (("c", 2), ("a", 0), ("b", 1)):
+        collector.take(Worker(name, index).report(), 2.0)
+    assert [record.worker for record in collector.records()] == ["a", "b", "c"]
+    assert [record.cpu_percent_max for record in collector.records()] == [10.0, 20.0, 30.0]
+
+
+def test_half_a_report_does_not_pass_for_a_whole_one() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    collector.take(worker.work(1000).report(), 2.0)
+    with pytest.raises(Exception, match=r"."):
+        collector.take(worker.work(2000).report(final=True, ledgers=[["nonsense"]]), 4.0)
+    assert [record.worker for record in collector.missing] == ["a"]
+    assert latencies(collector) == (1, 1000)
+
+
+def test_errors_of_all_workers_are_added_the_most_frequent_first() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("a", 0).report(errors=[["join", "429", 2], ["leave", "timeout", 4]]), 2.0)
+    collector.take(Worker("b", 1).report(errors=[["join", "429", 5]]), 2.0)
+    assert collector.errors() == [("join", "429", 7), ("leave", "timeout", 4)]
+
+
+def test_faults_and_facts_of_all_workers() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("b", 1).report(faults=["KeyError: 'x'"], facts={"session": "later", "seen": 3}), 2.0)
+    collector.take(Worker("a", 0).report(faults=["ValueError"], facts={"session": "earlier", "seen": 4}), 2.0)
+    assert collector.faults() == ["ValueError", "KeyError: 'x'"]
+    assert collector.facts() == {"session": "later", "seen": 7}
+
+
+def test_a_fact_that_is_true_or_false_is_not_added() -> None:
+    collector = Collector("r1")
+    for index, name in enumerate("ab"):
+        collector.take(Worker(name, index).report(facts={"other_clock": True}), 2.0)
+    assert collector.facts() == {"other_clock": True}
+
+
+def test_ledgers_of_all_workers_are_one() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("a", 0).work(1000, 2000).report(), 2.0)
+    collector.take(Worker("b", 1).work(1000).report(), 2.0)
+    whole = Ledger("visits")
+    for visit in ("a/1000", "a/2000", "b/1000"):
+        whole.sent(visit)
+        whole.acked(visit)
+    assert list(collector.ledgers()) == ["visits"]
+    assert collector.ledgers()["visits"].to_wire() == whole.to_wire()

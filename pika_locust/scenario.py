@@ -9,6 +9,7 @@ from typing import Any
 
 from pika_locust.judge import Band, Ledger, Threshold
 from pika_locust.judge.report import AuditResult
+from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.plan import LoadProfile
 from pika_locust.measure import Metric
 from pika_locust.settings import Setting, Settings
@@ -26,6 +27,8 @@ class AuditContext:
     ledgers: Mapping[str, Ledger]
     facts: Mapping[str, Any]
     sandbox_state: Mapping[str, Any] | None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the scenario's set-up made, private part included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,16 @@ class SetupContext:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a set-up made, as plain values. Workers are told the public part; the private one stays with the master."""
+
+    public: Mapping[str, Any] = field(default_factory=dict)
+    private: Mapping[str, Any] = field(default_factory=dict)
+
+
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
-Setup = Callable[[SetupContext], Mapping[str, Any]]
+Setup = Callable[[SetupContext], Given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class Scenario:
     """References of the actors that come on top, one each in the whole test, under these settings."""
     profiles: Mapping[str, LoadProfile] = field(default_factory=dict)
     default_profile: str = "standard"
+    arrivals: Callable[[Settings], ArrivalRate] | None = None
+    """The open model: at which rate iterations begin under these settings. Needs a setting ARRIVALS."""
     metrics: tuple[Metric, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     """What must hold whatever the load profile."""
@@ -80,7 +93,7 @@ class Scenario:
     check_settings: Callable[[Settings, float | None], Iterable[str]] = field(default=lambda settings, planned_s: ())
     """Mistakes between settings, or between a setting and the planned seconds, a sentence each."""
     set_up: Setup | None = None
-    """What must exist before the load; raises SetupError. Its plain values reach all users as `share.begin.given`."""
+    """What must exist before the load; raises SetupError. Its public part reaches all users as `share.begin.given`."""
     audit: Audit | None = None
     ledgers: tuple[str, ...] = ()
     iteration: str = "one for each user that is started"

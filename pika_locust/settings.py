@@ -150,6 +150,14 @@ def number(minimum: float = 0.0) -> Parser:
     return parse
 
 
+def share(value: str) -> float:
+    """A share from 0 to 1."""
+    parsed = number(0.0)(value)
+    if parsed > 1.0:
+        raise ValueError("a share is at most 1; 5 % is 0.05")
+    return float(parsed)
+
+
 def on_unless_0(value: str) -> bool:
     """The suites' switches: everything but the text `0` is on."""
     return value != "0"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.durations import format_duration
 from pika_locust.load.stages import (
     Stage,
@@ -69,6 +70,11 @@ class LoadPlan:
     overrides: tuple[str, ...] = field(default=())
     """What was asked for and gives way to something stronger, in words."""
 
+    arrivals: ArrivalRate | None = None
+    """The open model: when iterations begin; the users above are then those that are prepared for them."""
+    arrivals_s: float | None = None
+    """How long arrivals come, from their own beginning."""
+
     def users_at(self, at_s: float) -> int | None:
         """Primary users wanted `at_s` seconds after the start; None when the plan is over."""
         if self.duration_s is not None and at_s >= self.duration_s:
@@ -97,6 +103,8 @@ class LoadPlan:
 
     def describe(self) -> str:
         """One line: `stress: 5m → 500, 10m at 500, 2m → 0 (17m)`."""
+        if self.arrivals is not None:
+            return self.arrivals.describe()
         if self.name == CONSTANT:
             rate = f" at {self.spawn_rate:g}/s" if self.spawn_rate is not None else " at once"
             until = "until stopped" if self.duration_s is None else f"for {format_duration(self.duration_s)}"

@@ -68,25 +68,32 @@ class Actor(User):  # type: ignore[misc]
 
         The loop is here and not in Locust's, which goes through its task queue and the hub between two tasks.
         """
-        while not self.released.is_set() and self.role not in self.share.draining:
-            self._iterate_once()
+        share = self.share
+        if share.arrivals is not None and self.role == "primary":
+            self.iterate_in(share.arrivals)
+        while not self.released.is_set() and self.role not in share.draining:
+            began_ns = time.monotonic_ns()
+            if self._attempt() and self.role == "primary":
+                share.iterations.add()
+                share.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
         raise StopUser
 
-    def _iterate_once(self) -> None:
-        share = self.share
-        began_ns = time.monotonic_ns()
+    def iterate_in(self, arrivals: Any) -> None:
+        """Serve arrivals of the open model; actors that can do it are `runtime.arrivals.OpenActor`s."""
+        raise TypeError(f"{type(self).__name__} is no OpenActor, but its scenario has an arrival rate")
+
+    def _attempt(self) -> bool:
+        """One iteration; False when it raised, which is a fault of ours."""
         try:
             self.act()
         except StopUser:
             raise
         except Exception as error:
-            share.fault(error)
+            self.share.fault(error)
             # A fault in every iteration must not become a hot loop.
             self.released.wait(1.0)
-        else:
-            if self.role == "primary":
-                share.iterations.add()
-                share.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
+            return False
+        return True
 
     def on_stop(self) -> None:
         share = getattr(self, "share", None)

@@ -30,7 +30,7 @@ class _TimerSpec(ctypes.Structure):
 
 
 class Alarm:
-    """Calls `ring` in the event loop as soon as the monotonic clock passes what `set` said; rings once for each `set`."""
+    """Calls `ring` in the event loop as soon as the monotonic clock passes what `set` said; once for each `set`."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring

@@ -20,16 +20,20 @@ from gevent.event import Event
 
 from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Panel, Reason, Report, describe
+from pika_locust.load.open_plan import LEAD_S
+from pika_locust.load.plan import LoadPlan
 from pika_locust.outputs import redact
 from pika_locust.runtime import messages
+from pika_locust.runtime.arrivals import TOPIC as MORE_USERS
 from pika_locust.runtime.closing import RunFacts, make_report
 from pika_locust.runtime.collector import Collector, WorkerRecord
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.progress import ProgressPrinter
 from pika_locust.runtime.share import Begin
 from pika_locust.runtime.target import TargetWatch
 from pika_locust.runtime.worker import ROLES, SUPPORTER_DRAIN_S, begin_message
-from pika_locust.scenario import AuditContext, Scenario, SetupContext
+from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class Test:
     ended_s: float | None = None
     judge: Any = None
     notes: list[str] = field(default_factory=list)
+    given: Given = field(default_factory=Given)
     faults: list[str] = field(default_factory=list)
 
 
@@ -81,6 +86,7 @@ class Engine:
         self._test: Test | None = None
         self._cause: Cause | None = None
         self._failed_setup: str | None = None
+        self._asked: dict[int, int] = {}
         self._refused = False
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
@@ -106,6 +112,7 @@ class Engine:
             return
         self._cause = self._failed_setup = None
         self._last_tick = None
+        self._asked = {}
         self._prepared = self._options
         self._refused = False
         if self._from_web_form is not None:
@@ -125,11 +132,19 @@ class Engine:
         if primaries is None:
             self._cause = self._cause or "end"
             return None
-        total = primaries + supporters
+        total = primaries + self._more_users() + supporters
         before = self._last_tick[0] if self._last_tick is not None else 0
         if self._last_tick is None or total != before:
             self._last_tick = (total, float(max(1, abs(total - before))))
         return self._last_tick
+
+    def _more_users(self) -> int:
+        """Users beyond those prepared, that workers asked for because arrivals found nobody free."""
+        rate = self._prepared.plan.arrivals
+        if rate is None or not self._asked:
+            return 0
+        most = rate.max_vus if rate.max_vus is not None else rate.pre_allocated_vus
+        return min(sum(self._asked.values()), most - rate.pre_allocated_vus)
 
     # Beginning
 
@@ -154,11 +169,13 @@ class Engine:
             watch=TargetWatch(
                 scenario.http_base(target), self._environment.pika_locust.sandbox_pid if is_sandbox else None
             ),
-            began_s=self._prepared_s or time.monotonic(),
+            began_s=time.monotonic(),
             supporters=supporters,
         )
         plan = options.plan
-        given = self._set_up(target)
+        given = test.given = self._set_up(test)
+        # What the set-up took is not the load's time.
+        self._prepared_s = test.began_s = time.monotonic()
         self._begin_data = begin_message(
             Begin(
                 run_id=run_id,
@@ -170,7 +187,9 @@ class Engine:
                 supporters=supporters,
                 stop_timeout_s=float(self._environment.stop_timeout),
                 workers=len(self._participants()),
-                given=given,
+                stripes={worker: stripe for stripe, (worker, _) in enumerate(self._participants())},
+                arrivals=self._arrivals(plan),
+                given=given.public,
             )
         )
         logger.info("Load plan: %s; seed %s; target %s", plan.describe(), options.seed, redact.text(target))
@@ -183,17 +202,27 @@ class Engine:
         test.judge = gevent.spawn(self._judge_forever, test)
         test.judge.link_exception(lambda judge: test.faults.append(f"judging: {judge.exception!r}"))
 
-    def _set_up(self, target: str) -> Mapping[str, Any]:
+    def _set_up(self, test: Test) -> Given:
         """Make what must exist before the first user, accounts say; where that fails the test ends with 100."""
         if self._scenario.set_up is None:
-            return {}
+            return Given()
         try:
-            return self._scenario.set_up(SetupContext(target, self._prepared.settings, self._prepared.seed))
+            options = test.options
+            return self._scenario.set_up(SetupContext(test.facts.target, options.settings, options.seed))
         except SetupError as error:
             logger.error("The set-up failed: %s", error)
             self._failed_setup = str(error)
-            gevent.spawn(self._stop_test)
-            return {}
+        except Exception as error:
+            logger.exception("The set-up has a fault of its own")
+            test.faults.append(f"set-up: {type(error).__name__}: {error}")
+        gevent.spawn(self._stop_test)
+        return Given()
+
+    def _arrivals(self, plan: LoadPlan) -> Mapping[str, Any] | None:
+        if plan.arrivals is None:
+            return None
+        start_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
+        return {"start_ns": start_ns, "boot": boot_id(), "lead_s": LEAD_S, "duration_s": plan.arrivals_s}
 
     def _participants(self) -> list[tuple[str, int]]:
         if not hasattr(self._runner, "clients"):
@@ -220,6 +249,10 @@ class Engine:
             test.collector.expect(worker, 0).drained.add(msg.data["role"])
 
     def _on_tell(self, environment: Any, msg: Any) -> None:
+        if msg.data["topic"] == MORE_USERS:
+            asked = msg.data["data"]
+            self._asked[asked["worker"]] = asked["users"]
+            return
         self._runner.send_message(messages.HEAR, msg.data)
 
     # While it runs
@@ -270,7 +303,11 @@ class Engine:
         if test is None:
             return
         if test.finishing:
-            test.finished.wait()
+            try:
+                test.finished.wait()
+            except KeyboardInterrupt:
+                self._hurry()
+                test.finished.wait()
             return
         test.finishing = True
         self._cause = self._cause or ("signal" if self.signalled else cause) or "user"
@@ -286,13 +323,7 @@ class Engine:
         if test.judge is not None:
             test.judge.kill(block=False)
         ended_s = time.monotonic() - test.began_s
-        try:
-            self._drain(test)
-        except KeyboardInterrupt:
-            logger.warning("Interrupted again: not waiting for users to finish")
-            self.signalled = self.signalled or "SIGINT"
-            for role in ROLES:
-                self._send_drain(role, 0.0)
+        self._drain(test)
         duration_s = time.monotonic() - test.began_s
         self._note_lost(test, duration_s)
         snapshot = test.collector.fold(test.watch.snapshot())
@@ -342,17 +373,28 @@ class Engine:
     def _drain(self, test: Test) -> None:
         for role in ROLES:
             timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
-            deadline_s = time.monotonic() + timeout_s + DRAIN_GRACE_S
-            self._send_drain(role, timeout_s)
-            while time.monotonic() < deadline_s:
-                waiting = [
-                    record
-                    for record in test.collector.records()
-                    if role not in record.drained and not self._is_lost(record)
-                ]
-                if not waiting:
-                    break
-                gevent.sleep(0.05)
+            try:
+                self._send_drain(role, timeout_s)
+                self._wait_for_drained(test, role, timeout_s + DRAIN_GRACE_S)
+            except KeyboardInterrupt:
+                self._hurry()
+                self._wait_for_drained(test, role, DRAIN_GRACE_S)
+
+    def _wait_for_drained(self, test: Test, role: str, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            records = test.collector.records()
+            if all(role in record.drained or self._is_lost(record) for record in records):
+                return
+            gevent.sleep(0.05)
+
+    def _hurry(self) -> None:
+        """The user does not want to wait for the users: cut them off now, and still tell what was measured."""
+        logger.warning("Interrupted again: not waiting for users to finish")
+        self._cause = "signal"
+        self.signalled = self.signalled or "SIGINT"
+        for role in ROLES:
+            self._send_drain(role, 0.0)
 
     def _audit(self, test: Test) -> Sequence[AuditResult]:
         if self._scenario.audit is None:
@@ -364,5 +406,6 @@ class Engine:
                 ledgers=test.collector.ledgers(),
                 facts={**test.collector.facts(), "run_id": test.facts.run_id},
                 sandbox_state=test.watch.sandbox_state(),
+                given={**test.given.public, **test.given.private},
             )
         )

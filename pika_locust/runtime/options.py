@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_add
+from pika_locust.load.open_plan import open_plan
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.measure import Metric
 from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, TARGET_METRICS
@@ -63,7 +64,11 @@ def read_options(
     load = _load_request(scenario, arguments, settings, problems)
     plan = None
     try:
-        plan = resolve(load, scenario.profiles, scenario.default_profile)
+        simple = settings["USE_SIMPLE"] == "1" and load.users is not None
+        if scenario.arrivals is not None and not simple:
+            plan = open_plan(scenario.arrivals(settings), load)
+        else:
+            plan = resolve(load, scenario.profiles, scenario.default_profile)
     except ValueError as error:
         problems += str(error).split("\n")
     else:

@@ -49,6 +49,10 @@ class Begin:
     stop_timeout_s: float
     workers: int = 1
     """How many processes run users, at the beginning."""
+    stripes: Mapping[str, int] = field(default_factory=dict)
+    """Which part of the arrivals each of them takes, by its id; who comes later takes none."""
+    arrivals: Mapping[str, Any] | None = None
+    """The open model: users prepared, when arrivals begin, and for how long they come."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """What the scenario's set-up made for all users."""
 
@@ -78,6 +82,8 @@ class Share:
         self.faults: list[str] = []
         self.draining: set[str] = set()
         """Roles whose users are to finish: they start nothing new."""
+        self.arrivals: Any = None
+        """The arrivals of this process, in the open model."""
         self.supporters_ready = Event()
         if not begin.supporters:
             self.supporters_ready.set()

@@ -14,7 +14,9 @@ import gevent
 from gevent.event import Event
 
 from pika_locust.runtime import messages
+from pika_locust.runtime.arrivals import Arrivals
 from pika_locust.runtime.health import LagProbe, Vitals
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.share import Begin, Share
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -90,6 +92,7 @@ class WorkerSide:
             self._tell_all,
             self._environment.events.request,
         )
+        self.share.arrivals = _arrivals(self.share, self._runner.client_id)
         self._probe = LagProbe(self.share.metrics.trend("generator_lag_ms").add)
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
@@ -170,6 +173,21 @@ class WorkerSide:
         except Exception as error:
             # Reports are cumulative: the next one makes up for a lost one, and a lost final one is noticed and named.
             logger.warning("Could not send %s to the master: %s", kind, error)
+
+
+def _arrivals(share: Share, client_id: str) -> Arrivals | None:
+    """This process's part of the open model, if there is one. It starts at the same moment everywhere on a machine;
+    elsewhere, where clocks cannot be compared, as long after hearing of it."""
+    begin = share.begin
+    if begin.arrivals is None or share.scenario.arrivals is None or client_id not in begin.stripes:
+        return None
+    rate = share.scenario.arrivals(share.settings)
+    seed = begin.seed if share.settings["ARRIVALS"] == "poisson" else None
+    schedule = rate.schedule(seed).cut(begin.arrivals["duration_s"])
+    start_ns = begin.arrivals["start_ns"]
+    if begin.arrivals["boot"] != boot_id():
+        start_ns = time.monotonic_ns() + round(begin.arrivals["lead_s"] * 1e9)
+    return Arrivals(share, schedule, start_ns, begin.stripes[client_id], len(begin.stripes))
 
 
 def begin_message(begin: Begin) -> dict[str, Any]:

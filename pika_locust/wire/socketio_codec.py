@@ -73,7 +73,7 @@ def decode(message: bytes) -> Packet:
     """
     match = _PACKET.fullmatch(message)
     if match is None:
-        raise PacketError("a packet of an unknown kind" if message[:1] not in b"56" else _UNCOUNTED)
+        raise PacketError(_UNCOUNTED if message[:1] in (b"5", b"6") else "a packet of an unknown kind")
     plain, binary, attachments, path, number, data = match.groups()
     namespace = path.partition(b"?")[0].decode(errors="replace") if path else "/"
     ack_id = int(number) if number else None

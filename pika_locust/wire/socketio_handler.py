@@ -24,7 +24,8 @@ class Handler(Protocol):
 
     def on_event(self, namespace: str, name: bytes, payload: bytes, at_ns: int) -> None:
         """An event. `payload` is the whole JSON array, name included (`socketio_codec.arguments` reads it); `at_ns` is
-        the monotonic clock at the moment its last bytes were read."""
+        the monotonic clock at the moment its last bytes were read. Some servers send events before they confirm the
+        namespace, so one may come before `on_connect`."""
 
     def on_call(self, namespace: str, name: bytes, payload: bytes, ack_id: int, at_ns: int) -> None:
         """An event that the server wants acknowledged, with `SocketIo.ack`."""

@@ -184,7 +184,8 @@ class Session(ABC):
         kind, namespace, ack_id, data, attachments = packet
         counts, handler = self.counts, self._handler
         if kind == codec.EVENT:
-            if not self.is_connected(namespace):
+            # An event may overtake the answer to our CONNECT: python-socketio's handlers of `connect` can emit.
+            if not self.is_connected(namespace) and namespace not in self._pending:
                 counts.strays += 1
                 return
             name = codec.event_name(data)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from engineio.packet import Packet as EnginePacket
@@ -84,11 +85,8 @@ def test_what_is_no_packet_is_said_in_words(message: bytes, words: str) -> None:
 
 @given(st.binary(max_size=40) | st.from_regex(rb"[0-6]?(\d-)?(/[a-z?,]*)?\d*[\[{\"]?.*", fullmatch=True))
 def test_no_message_ends_in_another_error(message: bytes) -> None:
-    try:
-        packet = codec.decode(message)
-        codec.event_name(packet.data)
-    except PacketError as error:
-        assert str(error)
+    with suppress(PacketError):
+        codec.event_name(codec.decode(message).data)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,9 @@ def test_stripe_reads_the_event_out_of_what_was_signed(number: int, tokens: int)
             lambda now: stripe.signature(SECRET, RECORDED, now - 290), True, id="290 s old is within the tolerance"
         ),
         pytest.param(
-            lambda now: stripe.signature(SECRET, RECORDED, now + 86_400), True, id="a day ahead is accepted, as observed"
+            lambda now: stripe.signature(SECRET, RECORDED, now + 86_400),
+            True,
+            id="a day ahead is accepted, as observed",
         ),
         pytest.param(lambda now: stripe.stale(SECRET, RECORDED, now), False, id="a stale one is refused"),
         pytest.param(lambda now: stripe.stale(SECRET, RECORDED, now, 60), True, id="stale by a minute is not stale"),

@@ -91,7 +91,7 @@ class Dj(Actor):
         """Set when there is nothing left to play for: the night is over, or the connection."""
         self._listeners = Event()
         self._answer = Event()
-        self._answered_ok = False
+        self._answered_ok, self._answered_why = False, ""
         self._failures = 0
         self._open_poll: int | None = None
         self._ended_polls: set[int] = set()
@@ -110,9 +110,8 @@ class Dj(Actor):
         if not ready:
             failures = self._failures + 1
             if self._socket is not None:
-                # Until it is over: its end must not be taken for the next connection's.
-                self._socket.close()
-                self._gone.wait()
+                # At once: the end of a closing handshake could be taken for that of the next connection.
+                self._socket.abort(f"REGISTER_SESSION: {self._answered_why}")
             self._failures = failures
             return
         self._failures = 0
@@ -211,13 +210,13 @@ class Dj(Actor):
     def _ask(self, kind: str, write: Callable[[str], bytes]) -> bool:
         """Send what `write` makes of a messageId, and wait for its answer; False for a refusal, too."""
         self._answer.clear()
-        self._answered_ok = False
+        self._answered_ok, self._answered_why = False, ""
         self._send(write(self._expect(kind, self._note_answer)))
         self._answer.wait(ANSWER_WAIT_S)
         return self._answered_ok
 
     def _note_answer(self, ok: bool, why: str) -> None:
-        self._answered_ok = ok
+        self._answered_ok, self._answered_why = ok, why
         self._answer.set()
 
     def _wait_for(self, event: Event) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pika_locust.judge import AuditResult, balance, not_observed
 from pika_locust.scenario import AuditContext
+from pika_locust.wire.http import HttpClient
 
 
 def audit_tokens(context: AuditContext) -> Sequence[AuditResult]:
@@ -20,3 +21,27 @@ def audit_tokens(context: AuditContext) -> Sequence[AuditResult]:
         return [balance("tokens", expected, held, unanswered, f"the balances of {users:,} users")]
     detail = f"{wrong:,} of {users:,} balances are wrong: {facts['balances_wrong_first']}"
     return [AuditResult("tokens", "fail", expected, held, unanswered, detail)]
+
+
+def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
+    """Every acknowledged webhook was credited, once: each seeded member's balance is what was paid for it."""
+    facts = context.facts
+    expected = held = unanswered = looked_up = 0
+    wrong: list[str] = []
+    with HttpClient(context.target) as http:
+        for number, (user, token) in enumerate(context.given.get("tokens", {}).items()):
+            response = http.get("/tokens/balance", headers={"authorization": f"Bearer {token}"})
+            if response.status != 200:
+                continue
+            looked_up += 1
+            least, maybe = facts.get(f"credited {number}", 0), facts.get(f"maybe {number}", 0)
+            balance_now = int(response.json()["tokenBalance"])
+            expected, held, unanswered = expected + least, held + balance_now, unanswered + maybe
+            if not least <= balance_now <= least + maybe:
+                wrong.append(f"user {user} holds {balance_now}, paid for {least}")
+    if not looked_up:
+        return [not_observed("webhooks", "no balance could be looked up")]
+    if wrong:
+        detail = f"{len(wrong):,} of {looked_up:,} balances are wrong: {wrong[0]}"
+        return [AuditResult("webhooks", "fail", expected, held, unanswered, detail)]
+    return [balance("webhooks", expected, held, unanswered, f"tokens of {looked_up:,} members")]

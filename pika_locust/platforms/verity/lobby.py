@@ -1,4 +1,4 @@
-"""What all actors of one process have in common: the address, the connections' settings, the bound metrics, the books."""
+"""What all actors of one process have in common: the address, how they connect, the bound metrics, the books."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Lobby:
         self.origin = Origin(share.begin.target)
         self.meter = share.shared(HttpMeter)
         self.errors = share.metrics.rate("error_rate")
-        self._secret: str = settings["STRIPE_WEBHOOK_SECRET"] or SANDBOX_SECRET
+        self.secret: str = settings["STRIPE_WEBHOOK_SECRET"] or SANDBOX_SECRET
         addresses = settings["SOURCE_ADDRESSES"]
         self._addresses = SourceAddresses(addresses) if addresses else None
         self._audited = 0
@@ -51,7 +51,7 @@ class Lobby:
     def purchase(self, user_id: str, tokens: int, dice: Dice) -> tuple[bytes, str]:
         """A paid checkout as Stripe reports it, and its signature."""
         payload = stripe.event(f"evt_{_word(dice)}", f"cs_{_word(dice)}", user_id, "starter", tokens)
-        return payload, stripe.signature(self._secret, payload, int(time.time()))
+        return payload, stripe.signature(self.secret, payload, time.time())
 
     def wants_audit(self) -> bool:
         """Whether one more user's balance is to be looked up: a thousand in all say enough about ten thousand."""

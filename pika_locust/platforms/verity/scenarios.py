@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pika_locust.judge import Threshold
+from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import Stage, parse_stages
 from pika_locust.measure import rate, trend
-from pika_locust.platforms.verity.audits import audit_tokens
+from pika_locust.platforms.verity.audits import audit_tokens, audit_webhooks
+from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.platforms.verity.target import base_url
 from pika_locust.runtime.http_meter import HTTP_METRICS
 from pika_locust.scenario import Scenario
-from pika_locust.settings import Setting, Settings, number, on_unless_0, text, url, whole
+from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
 
 _COMMON = (
     Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000"),
@@ -89,4 +91,73 @@ QUEUE = Scenario(
     speeds={"req": "http_reqs"},
 )
 
-SCENARIOS = (QUEUE,)
+_TOKENS_SETTINGS = (
+    *_COMMON,
+    Setting("SEED_USER_COUNT", whole(1), 100, "members that are made before the load, and paid for"),
+    Setting("TOKENS_PER_EVENT", whole(1), 5, "tokens of one checkout"),
+    Setting("BASE_RATE", number(0), 20.0, "webhooks a second before and after the spike"),
+    Setting("SPIKE_RATE", number(0), 400.0, "webhooks a second in the spike"),
+    Setting("SPIKE_HOLD", duration, 120.0, "length of the spike"),
+    Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default twice the spike's rate, at most 5,000"),
+    Setting("MAX_VUS", whole(1), None, "users at most; default three times the spike's rate, at most 10,000"),
+    Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+    Setting("REDELIVERY", share, 0.0, "share of checkouts that are delivered again, at once, and forged"),
+    Setting("THINK_TIME_MIN", number(0), 0.05, "shortest pause, in seconds; it only keeps a user busy"),
+    Setting("THINK_TIME_MAX", number(0), 0.2, "longest pause, in seconds"),
+)
+_AFTERWARDS_S = 60.0
+"""The suite's last stage, down to nothing: it has no setting."""
+
+
+def _webhook_rate(settings: Settings) -> ArrivalRate:
+    base, spike = settings["BASE_RATE"], settings["SPIKE_RATE"]
+    up, down = settings["RAMP_UP"], settings["RAMP_DOWN"]
+    prepared = settings["PREALLOCATED_VUS"] or max(1, min(round(2 * spike), 5000))
+    return RampingArrivalRate(
+        start_rate=base,
+        stages=(
+            ArrivalStage(60.0 if up is None else up, spike),
+            ArrivalStage(settings["SPIKE_HOLD"], spike),
+            ArrivalStage(60.0 if down is None else down, base),
+            ArrivalStage(_AFTERWARDS_S, 0.0),
+        ),
+        pre_allocated_vus=prepared,
+        max_vus=max(prepared, settings["MAX_VUS"] or min(round(3 * spike), 10_000)),
+    )
+
+
+def _negatives(settings: Settings) -> frozenset[str]:
+    return frozenset() if settings["REDELIVERY"] else frozenset({"forged_refused", "redelivery_ignored"})
+
+
+TOKENS = Scenario(
+    name="tokens",
+    platform="verity",
+    about="Payment webhooks arrive in a spike; each must be credited exactly once",
+    primary="pika_locust.platforms.verity.buyer:Buyer",
+    normalise_target=base_url,
+    target_settings=("BASE_URL",),
+    secrets_needed=lambda settings: ("STRIPE_WEBHOOK_SECRET",),
+    arrivals=_webhook_rate,
+    metrics=(
+        *HTTP_METRICS,
+        trend("stripe_webhook_latency", "round trip of a webhook, without making the connection"),
+        rate("error_rate", "checked calls that failed their check"),
+        rate("redelivery_ignored", "deliveries of an event that was there before, answered as they should be"),
+        rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
+    ),
+    thresholds=(
+        *_SUITE_THRESHOLDS,
+        Threshold.of("forged_refused", {"threshold": "rate==1", "about": "no forged or stale signature is taken"}),
+        Threshold.of("redelivery_ignored", {"threshold": "rate==1", "about": "a repeated event is acknowledged"}),
+    ),
+    unobservable=_negatives,
+    settings=_TOKENS_SETTINGS,
+    check_settings=_check,
+    set_up=seed_users,
+    audit=audit_webhooks,
+    iteration="one for each webhook that is due",
+    speeds={"req": "http_reqs"},
+)
+
+SCENARIOS = (QUEUE, TOKENS)

@@ -59,7 +59,7 @@ class VerityWorld:
         self._matches = Matches(self._hub, ids)
         self._sessions = Sessions(self._hub, self._timers, self._matches, self._purse, ids, faults, rules)
         self._queue = Queue()
-        announcer = Announcer(self._hub, self._timers, rules.status_fanout)
+        announcer = Announcer(self._hub, self._queue, self._timers, rules.status_fanout)
         worker = Worker(self._queue, self._timers, faults, now, self._sessions.pair_up, announcer.tell)
         desk = Desk(self._hub, faults)
         self._visits = Visits(desk, self._queue, worker, announcer, self._purse, self._timers, faults)

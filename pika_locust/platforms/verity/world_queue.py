@@ -13,13 +13,14 @@ class Line:
     """One queue key. `waiting` is in order: (score, user id), scores in milliseconds, as in a sorted set of Redis.
 
     `worked_on` says that the matching worker has somebody of it in hand, who is then not in `waiting`; `telling` that
-    its next queue:status is on the way.
+    its members are being told its size, and `changed` that this is not the size any more.
     """
 
     key: str
     waiting: list[tuple[int, str]] = field(default_factory=list)
     worked_on: bool = False
     telling: bool = False
+    changed: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -28,8 +28,9 @@ class Rules:
 def rules_from(environment: Mapping[str, str]) -> Rules:
     """Reads the rules; raises `ConfigurationError` that lists every value that cannot be read.
 
-    `SESSION_HOLD_SECONDS` (45; `VERITY_SESSION_HOLD_SECONDS` wins over it), `PIKA_SANDBOX_CHOICE_SECONDS` (60),
-    `PIKA_SANDBOX_STATUS_FANOUT` (1), `STRIPE_WEBHOOK_SECRET` and `JWT_ACCESS_SECRET` (public constants).
+    `SESSION_HOLD_SECONDS` (45; `VERITY_SESSION_HOLD_SECONDS` wins over it, and `PIKA_SANDBOX_SESSION_SECONDS` over
+    both), `PIKA_SANDBOX_CHOICE_SECONDS` (60), `PIKA_SANDBOX_STATUS_FANOUT` (1), `STRIPE_WEBHOOK_SECRET` (likewise with
+    `VERITY_` before it) and `JWT_ACCESS_SECRET` (public constants).
     """
     problems: list[str] = []
 
@@ -51,7 +52,9 @@ def rules_from(environment: Mapping[str, str]) -> Rules:
         return _SWITCH.get(text.lower(), True)
 
     rules = Rules(
-        session_s=seconds(45.0, "VERITY_SESSION_HOLD_SECONDS", "SESSION_HOLD_SECONDS"),
+        session_s=seconds(
+            45.0, "PIKA_SANDBOX_SESSION_SECONDS", "VERITY_SESSION_HOLD_SECONDS", "SESSION_HOLD_SECONDS"
+        ),
         choice_s=seconds(60.0, "PIKA_SANDBOX_CHOICE_SECONDS"),
         status_fanout=switch("PIKA_SANDBOX_STATUS_FANOUT"),
         webhook_secret=_secret(given("VERITY_STRIPE_WEBHOOK_SECRET", "STRIPE_WEBHOOK_SECRET"), PUBLIC_WEBHOOK_SECRET),

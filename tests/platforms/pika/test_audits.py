@@ -273,5 +273,3 @@ def test_a_server_below_a_path_is_asked_there(recaps: Recaps) -> None:
     recaps.answers = [(200, BALANCED)]
     run(recaps.target.replace("/ws", "/pika/ws"))
     assert recaps.asked[0][0] == f"/pika/api/session/{SESSION}/recap"
-
-

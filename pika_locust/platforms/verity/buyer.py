@@ -1,0 +1,83 @@
+"""A payment provider at rush hour: reports paid checkouts by webhook, whenever one is due."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gevent
+
+from pika_locust.platforms.verity.lobby import Lobby, think_s
+from pika_locust.runtime.arrivals import OpenActor
+from pika_locust.wire import stripe
+from pika_locust.wire.http import HttpClient, Response
+
+PATH = "/webhooks/stripe"
+
+
+class Buyer(OpenActor):
+    """One iteration is one checkout of a random member; with REDELIVERY, some are delivered again, or forged."""
+
+    def begin(self) -> None:
+        self.lobby = self.share.shared(Lobby)
+        self.http = self.lobby.client(self.number)
+        self._apart: HttpClient | None = None
+        metrics = self.share.metrics
+        self._latency = metrics.trend("stripe_webhook_latency")
+        self._ignored = metrics.rate("redelivery_ignored")
+        self._refused = metrics.rate("forged_refused")
+        self._users: list[str] = list(self.share.begin.given["users"])
+
+    def act(self) -> None:
+        settings = self.share.settings
+        user = self.dice.below(len(self._users))
+        tokens = settings["TOKENS_PER_EVENT"]
+        payload, signature = self.lobby.purchase(self._users[user], tokens, self.dice)
+        response = self._deliver(self.http, payload, signature)
+        ok = self.lobby.checked("stripe webhook ok", response.status == 200)
+        if response.error is None:
+            self._latency.add(response.duration_us)
+        facts = self.share.facts
+        if ok:
+            facts[f"credited {user}"] = facts.get(f"credited {user}", 0) + tokens
+        elif response.error is not None:
+            facts[f"maybe {user}"] = facts.get(f"maybe {user}", 0) + tokens
+        if ok and self.dice.chance(settings["REDELIVERY"]):
+            self._misbehave(payload, signature, user, tokens)
+        gevent.sleep(think_s(settings, self.dice))
+
+    def _deliver(self, http: HttpClient, payload: bytes, signature: str) -> Response:
+        headers = {"content-type": "application/json", stripe.HEADER: signature}
+        return http.post(PATH, data=payload, headers=headers, name="stripe_webhook")
+
+    # Deliberate negatives: their answers are expected ones, and stay out of failure rates and latencies
+
+    def _misbehave(self, payload: bytes, signature: str, user: int, tokens: int) -> None:
+        """The same event again, twice at once, and two that no receiver may take; none of them may credit anything."""
+        if self._apart is None:
+            self._apart = HttpClient(self.lobby.origin)
+        self._ignored.add(self._deliver(self._apart, payload, signature).status == 200)
+        self._ignored.add(self._at_once(payload, signature))
+        secret, now_s = self.lobby.secret, time.time()
+        event, _ = self.lobby.purchase(self._users[user], tokens, self.dice)
+        for wrong in (stripe.forged(secret, event, now_s), stripe.stale(secret, event, now_s)):
+            answer = self._deliver(self._apart, event, wrong)
+            self._refused.add(answer.error is None and not answer.ok)
+
+    def _at_once(self, payload: bytes, signature: str) -> bool:
+        """Two more deliveries at the same moment; one may be told to come again, by a 5xx, but not both."""
+        assert self._apart is not None
+        second = HttpClient(self.lobby.origin)
+        other: Any = gevent.spawn(self._deliver, second, payload, signature)
+        mine = self._deliver(self._apart, payload, signature)
+        theirs = other.get()
+        second.close()
+        return any(answer.status == 200 for answer in (mine, theirs))
+
+    def on_stop(self) -> None:
+        if hasattr(self, "http"):
+            self.http.close()
+        if getattr(self, "_apart", None) is not None:
+            assert self._apart is not None
+            self._apart.close()
+        super().on_stop()

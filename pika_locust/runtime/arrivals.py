@@ -1,0 +1,123 @@
+"""The open model at work: iterations begin when they are due, on whatever user is free."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from gevent import get_hub
+from gevent.hub import Waiter
+from locust.exception import StopUser
+
+from pika_locust.load.arrivals import Schedule
+from pika_locust.runtime.actor import Actor
+from pika_locust.runtime.alarm import Alarm
+from pika_locust.runtime.share import Share
+
+TOPIC = "more_users"
+_ASK_EVERY_NS = 1_000_000_000
+
+
+class Arrivals:
+    """One process's stripe of a schedule.
+
+    An arrival that finds no free user is dropped and never made up, and one more user is asked for, as k6 does it.
+    """
+
+    def __init__(self, share: Share, schedule: Schedule, start_ns: int, index: int, count: int) -> None:
+        self._share = share
+        self._start_ns = start_ns
+        self._walk: Iterator[tuple[int, float]] = schedule.stripe(index, count)
+        self._free: deque[OpenActor] = deque()
+        self._dropped = share.metrics.counter("dropped_iterations")
+        self._started = share.metrics.counter("iterations_started")
+        self._lateness = share.metrics.trend("arrival_lateness")
+        self._short = 0
+        self._asked_ns = 0
+        self._due_ns: int | None = None
+        self._alarm = Alarm(self._ring)
+        share.on_end(self._alarm.close)
+        self._advance()
+
+    def offer(self, actor: OpenActor) -> None:
+        """A user is free for the next arrival."""
+        self._free.append(actor)
+
+    def withdraw(self, actor: OpenActor) -> None:
+        """A user ends while it waits."""
+        if actor in self._free:
+            self._free.remove(actor)
+
+    def _advance(self) -> None:
+        due = next(self._walk, None)
+        self._due_ns = None if due is None else self._start_ns + round(due[1] * 1e9)
+        if self._due_ns is not None:
+            self._alarm.set(self._due_ns)
+
+    def _ring(self) -> None:
+        with self._share.guarded():
+            while self._due_ns is not None and self._due_ns <= (now_ns := time.monotonic_ns()):
+                if self._share.draining:
+                    return
+                self._arrive(self._due_ns, now_ns)
+                self._advance()
+            if self._due_ns is not None:
+                # The alarm rang a little early, or the last setting was overwritten by an arrival in the past.
+                self._alarm.set(self._due_ns)
+
+    def _arrive(self, due_ns: int, now_ns: int) -> None:
+        if self._free:
+            self._started.add()
+            self._lateness.add(max(1, (now_ns - due_ns) // 1000))
+            self._free.popleft().wake(due_ns)
+            return
+        self._dropped.add()
+        self._short += 1
+        if now_ns - self._asked_ns > _ASK_EVERY_NS:
+            self._asked_ns = now_ns
+            self._share.tell_all(TOPIC, {"worker": self._share.worker_index, "users": self._short})
+
+
+class OpenActor(Actor):
+    """A user that is used again and again for whatever arrives; in a closed load it simply goes round.
+
+    `due_ns` is when the running iteration was due, by the monotonic clock: latencies that the open model is about
+    count from there.
+    """
+
+    abstract = True
+
+    due_ns: int = 0
+    _waiter: Any = None
+
+    def iterate_in(self, arrivals: Arrivals) -> None:
+        """Serve arrivals until the user is to finish."""
+        share = self.share
+        service = share.metrics.trend("iteration_service_time")
+        while not self.released.is_set() and self.role not in share.draining:
+            self._waiter = Waiter()
+            arrivals.offer(self)
+            try:
+                self.due_ns = self._waiter.get()
+            finally:
+                self._waiter = None
+                arrivals.withdraw(self)
+            began_ns = time.monotonic_ns()
+            if self._attempt():
+                ended_ns = time.monotonic_ns()
+                share.iterations.add()
+                share.iteration_duration.add((ended_ns - self.due_ns) // 1000)
+                service.add((ended_ns - began_ns) // 1000)
+
+    def wake(self, due_ns: int) -> None:
+        """An iteration begins; called in the event loop."""
+        self._waiter.switch(due_ns)
+
+    def release(self) -> None:
+        super().release()
+        waiter = self._waiter
+        if waiter is not None:
+            self.share.arrivals.withdraw(self)
+            get_hub().loop.run_callback(waiter.throw, StopUser())

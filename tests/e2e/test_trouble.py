@@ -1,0 +1,156 @@
+"""Targets that are out of order in every way: a run against one is never green, says why, and does not hammer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import trouble
+from tests.e2e.support import DANCERS, Finished, Run, sandbox, socket_url
+from tests.e2e.trouble import Wrong, Wrongdoer
+
+pytestmark = pytest.mark.e2e
+
+USERS, SECONDS = 5, 12
+MOST_ATTEMPTS = 5.0
+"""For each user and second."""
+
+
+@dataclass
+class Scene:
+    """One run against one target; `meanwhile` is done while it plays."""
+
+    url: str
+    env: dict[str, str]
+    meanwhile: Callable[[Run], None] = lambda run: None
+
+
+@contextmanager
+def wrong_path() -> Iterator[Scene]:
+    with sandbox() as target:
+        yield Scene(f"ws://127.0.0.1:{target.port}/socket", {})
+
+
+@contextmanager
+def tls_refused() -> Iterator[Scene]:
+    with sandbox() as target:
+        yield Scene(f"wss://127.0.0.1:{target.port}/ws", {})
+
+
+@contextmanager
+def dies() -> Iterator[Scene]:
+    def die(run: Run) -> None:
+        run.wait_for(lambda output: target.state()["tracks_held"] >= 2, "two tracks")
+        target.stop()
+
+    with sandbox() as target:
+        yield Scene(socket_url(target), {}, die)
+
+
+@contextmanager
+def nobody_plays() -> Iterator[Scene]:
+    with sandbox() as target:
+        yield Scene(socket_url(target), {"PIKA_DJ": "external"})
+
+
+def wrongdoing(wrong: Wrong) -> Callable[[], Any]:
+    @contextmanager
+    def scene() -> Iterator[Scene]:
+        with Wrongdoer(wrong) as target:
+            yield Scene(f"ws://127.0.0.1:{target.port}/ws", {})
+            assert target.upgrades > 0
+
+    return scene
+
+
+@dataclass
+class Trouble:
+    """What a run in it must show: which thresholds fail, and an error in words, by its name."""
+
+    scene: Callable[[], Any]
+    fails: set[str]
+    error: tuple[str, str]
+    connects: bool = False
+
+
+TROUBLES = {
+    "wrong path": Trouble(wrong_path, {"ws_connection_success"}, ("connect", "answered 404")),
+    "429": Trouble(
+        wrongdoing(trouble.refuses), {"ws_connection_success"}, ("connect", "answered 429: Rate limit exceeded")
+    ),
+    "TLS refused": Trouble(tls_refused, {"ws_connection_success"}, ("connect", "TLS")),
+    "silence": Trouble(
+        wrongdoing(trouble.says_nothing),
+        {"ws_connection_success", "ws_connection_kept", "ack_success"},
+        ("connection", "SUBSCRIBE was not answered"),
+    ),
+    "rubbish": Trouble(
+        wrongdoing(trouble.talks_rubbish),
+        {"ws_connection_success", "ack_success"},
+        ("receive", "a message that is not a JSON object"),
+    ),
+    "no frames": Trouble(
+        wrongdoing(trouble.breaks_the_protocol),
+        {"ws_connection_success", "ws_connection_kept"},
+        ("connection", "the server sent"),
+    ),
+    "death": Trouble(
+        dies,
+        {"ws_connection_success", "ws_connection_kept"},
+        ("connection", "the server ended the connection"),
+        connects=True,
+    ),
+    "nobody plays": Trouble(
+        nobody_plays, {"ws_session_live"}, ("session", "the session is not live"), connects=True
+    ),
+}
+PAIRS = [("wrong path", "429"), ("TLS refused", "silence"), ("rubbish", "death"), ("no frames", "nobody plays")]
+
+
+def start(scene: Scene, directory: Path) -> Run:
+    directory.mkdir()
+    arguments = ["--headless", "-f", DANCERS, "-u", str(USERS), "-r", str(USERS), "-t", f"{SECONDS}s"]
+    return Run(arguments, directory, {"WS_URL": scene.url, **scene.env})
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=[" and ".join(pair) for pair in PAIRS])
+def test_a_run_in_trouble_is_never_green_and_says_why(names: tuple[str, str], tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        scenes = [stack.enter_context(TROUBLES[name].scene()) for name in names]
+        runs = [stack.enter_context(start(scene, tmp_path / name)) for name, scene in zip(names, scenes, strict=True)]
+        for scene, run in zip(scenes, runs, strict=True):
+            scene.meanwhile(run)
+        for name, run in zip(names, runs, strict=True):
+            check(TROUBLES[name], run.finish())
+
+
+def check(trouble: Trouble, finished: Finished) -> None:
+    assert finished.exit_code == 99, finished.output
+    summary = finished.summary
+    assert summary is not None, finished.output
+    assert summary["verdict"] == "fail"
+    assert summary["load"]["complete"] is True
+    assert not [reason for reason in summary["reasons"] if reason["code"] in ("internal", "stopped", "setup")]
+
+    failed = {reason["subject"]: reason["text"] for reason in summary["reasons"] if reason["code"] == "threshold"}
+    assert set(failed) >= trouble.fails, failed
+    for subject in trouble.fails:
+        assert subject in failed[subject]
+        assert subject in finished.output
+
+    where, text = trouble.error
+    said = [error["error"] for error in summary["errors"] if error["name"] == where]
+    assert any(text in error for error in said), summary["errors"]
+
+    attempts = finished.metric("ws_connection_success")
+    count = attempts["passes"] + attempts["fails"]
+    assert count >= USERS
+    assert count / summary["duration_s"] / USERS < MOST_ATTEMPTS
+    assert (attempts["passes"] > 0) is trouble.connects
+    assert finished.metric("iterations_cut")["count"] == 0
+    assert all(audit["status"] == "not_observed" for audit in summary["audits"])

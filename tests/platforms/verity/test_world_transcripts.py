@@ -1,0 +1,100 @@
+"""The world answers every recorded flow as the real server did: same answers, headers, frames, order, keys, texts.
+
+Order is compared for each client, strictly; heartbeats, limits and the moments of the matching worker are as recorded.
+Two defects of the real server are faults here and are switched on where a flow shows them; what the world does without
+them is tested below.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.platforms.verity.world_replay import TRANSCRIPTS, Event, Replay, load, recorded
+
+TICKS_MS = {
+    "01-signup": 0.0,
+    "02-balance": 0.0,
+    "03-webhooks": 0.0,
+    "04-join-leave": 350.0,
+    "05-join-no-tokens": 350.0,
+    "06-double-join": 350.0,
+    "07-match-mutual": 880.0,
+    "08-match-non-mutual": 745.0,
+    "09-no-choice": 365.0,
+    "10-leave-after-match": 540.0,
+    "11-bad-socket-token": 0.0,
+    "12-throttle": 0.0,
+    "13-validation": 350.0,
+    "14-refresh": 0.0,
+    "15-health": 0.0,
+    "16-fan-out": 667.0,
+    "17-fan-out-blocked": 825.0,
+    "18-disconnect-leaves": 350.0,
+}
+"""An instant of the worker in each flow: shortly before a match or a put-back was seen, or anywhere unnoticed."""
+
+DEFECTS = {"03-webhooks": ["forged-500"], "10-leave-after-match": ["kept-token"]}
+GOT_THROUGH = {"16-fan-out": ["u3", "u4", "u1", "u2", "u5"]}
+"""Who came first of those who joined within 3 ms, going by the positions in the answers."""
+
+
+def replayed(flow: str, *faults: str) -> Replay:
+    return Replay(in_order_of_arrival(load(flow), GOT_THROUGH.get(flow, [])), TICKS_MS[flow], faults)
+
+
+def in_order_of_arrival(events: list[Event], who: list[str]) -> list[Event]:
+    """Joins that were sent together, in the order in which they got through, a millisecond apart."""
+    joins = [n for n, e in enumerate(events) if e["dir"] == ">" and "/queue/join" in str(e["data"])]
+    by_who = {events[n]["who"]: events[n] for n in joins}
+    arranged = list(events)
+    for later, (n, name) in enumerate(zip(joins, who, strict=False)):
+        arranged[n] = {**by_who[name], "t_ms": events[joins[0]]["t_ms"] + later}
+    return arranged
+
+
+def test_every_flow_is_replayed() -> None:
+    assert sorted(TICKS_MS) == sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("flow", sorted(TICKS_MS))
+def test_the_world_answers_as_recorded(flow: str) -> None:
+    got = replayed(flow, *DEFECTS.get(flow, [])).run()
+    want = recorded(load(flow))
+    assert sorted(got) == sorted(want)
+    for who in want:
+        assert got[who] == want[who], who
+
+
+def differences(flow: str) -> list[tuple[Any, Any]]:
+    """Recorded and our (status, body) where the world differs with its defects off."""
+    got, want = replayed(flow).run(), recorded(load(flow))
+    assert {who: len(events) for who, events in got.items()} == {who: len(events) for who, events in want.items()}
+    return [
+        (_told(theirs), _told(ours))
+        for who in want
+        for theirs, ours in zip(want[who], got[who], strict=True)
+        if theirs != ours
+    ]
+
+
+def _told(seen: tuple[str, Any]) -> Any:
+    return seen[1]["status"], json.loads(seen[1]["body"])
+
+
+def test_without_the_defect_a_bad_signature_is_refused_with_400() -> None:
+    broken = (500, {"statusCode": 500, "message": "Internal server error"})
+    refused = (400, {"message": "Invalid Stripe signature", "error": "Bad Request", "statusCode": 400})
+    # wrong secret, malformed header, only v0, too old, a body that is no JSON
+    assert differences("03-webhooks") == [(broken, refused)] * 5
+
+
+def test_without_the_defect_an_unmatched_leave_gives_the_token_back() -> None:
+    def left(status: str, refunded: bool, key: str) -> Any:
+        return 200, {"status": status, "refunded": refunded, "queueKey": f"australiacentral:{key}"}
+
+    kept = [(left("already_matched", False, key), left("left", True, key)) for key in ("9ac07f4baf7e", "5b6e6b3bbb08")]
+    balance = ((200, {"tokenBalance": 2}), (200, {"tokenBalance": 3}))
+    assert differences("10-leave-after-match") == [kept[0], balance, kept[1], balance]

@@ -1,0 +1,564 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import gevent
+import pytest
+
+from pika_locust.errors import ConfigurationError, SetupError
+from pika_locust.judge import AuditResult, Ledger, Report
+from pika_locust.measure import Registry
+from pika_locust.runtime import engine as module
+from pika_locust.runtime import messages
+from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.metrics import TARGET_METRICS
+from pika_locust.scenario import AuditContext, Scenario
+from tests.runtime.house import HOUSE, Told, make_share, read, until
+
+
+class Clock:
+    """The engine's clock, moved by hand; what sleeps really sleeps, but not for long."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+class Watch:
+    """Stands in for the probes of the target."""
+
+    def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
+        self.about = (base_url, sandbox_pid)
+        self.running = False
+        self.faults: list[str] = []
+
+    def start(self) -> None:
+        self.running = True
+
+    def stop(self) -> None:
+        self.running = False
+
+    def snapshot(self) -> Any:
+        return Registry(TARGET_METRICS).snapshot()
+
+    def sandbox_state(self) -> Mapping[str, Any]:
+        return {"visits_held": 3}
+
+
+class Worker:
+    """Answers as a worker does; `answers` False is one whose process was killed."""
+
+    def __init__(self, name: str, index: int) -> None:
+        self.name = name
+        self.index = index
+        self.share: Told = make_share()
+        self.state = "running"
+        self.answers = True
+        self.sequence = 0
+
+    id = property(lambda self: self.name)
+
+    def work(self, *latencies_us: int) -> None:
+        for latency_us in latencies_us:
+            self.share.metrics.trend("latency").add(latency_us)
+            self.share.ledgers["visits"].sent(f"{self.name}/{latency_us}")
+            self.share.ledgers["visits"].acked(f"{self.name}/{latency_us}")
+
+    def report(self, run_id: str, *, final: bool) -> dict[str, Any]:
+        self.sequence += 1
+        return {
+            "worker": self.name,
+            "index": self.index,
+            "sequence": self.sequence,
+            "host": "box",
+            "pid": 1,
+            "cpu_percent_max": 1.0,
+            "rss_mb_max": 1.0,
+            **self.share.report(final=final),
+            "run_id": run_id,
+        }
+
+
+class Clients(dict[str, Worker]):
+    """Locust's collection of workers."""
+
+    @property
+    def all(self) -> list[Worker]:
+        return [worker for worker in self.values() if worker.state != "missing"]
+
+
+class Runner:
+    """A master with workers that answer at once."""
+
+    def __init__(self, *workers: Worker) -> None:
+        self.clients = Clients({worker.name: worker for worker in workers})
+        self.listeners: dict[str, Callable[..., None]] = {}
+        self.sent: list[tuple[str, Any, str | None]] = []
+        self.exceptions: dict[int, dict[str, str]] = {}
+        self.ended: list[str] = []
+        self.interrupts = 0
+
+    def get_worker_index(self, name: str) -> int:
+        return self.clients[name].index
+
+    def register_message(self, kind: str, listener: Callable[..., None]) -> None:
+        self.listeners[kind] = listener
+
+    def receive(self, kind: str, data: Any, sender: str) -> None:
+        self.listeners[kind](environment=None, msg=SimpleNamespace(data=data, node_id=sender))
+
+    def send_message(self, kind: str, data: Any, client_id: str | None = None) -> None:
+        self.sent.append((kind, data, client_id))
+        if kind == messages.BEGIN:
+            self.run_id = data["run_id"]
+        if kind == messages.DRAIN and self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        for worker in self.clients.values():
+            if kind == messages.DRAIN and worker.answers:
+                if data["role"] == "supporter":
+                    self.receive(messages.REPORT, worker.report(self.run_id, final=True), worker.name)
+                self.receive(messages.DRAINED, {"run_id": self.run_id, "role": data["role"]}, worker.name)
+
+    def quit(self) -> None:
+        self.ended.append("quit")
+
+    def stop(self) -> None:
+        self.ended.append("stop")
+
+    def kinds(self) -> list[str]:
+        return [kind.removeprefix("pika_locust_") for kind, _, _ in self.sent]
+
+
+class Stage:
+    """An engine with everything around it."""
+
+    made: ClassVar[list[Stage]] = []
+
+    def __init__(
+        self,
+        line: str = "-u 4 -t 60 --seed 7",
+        scenario: Scenario = HOUSE,
+        web: bool = False,
+        form: Callable[[], Any] | None = None,
+    ) -> None:
+        self.workers = [Worker("w0", 0), Worker("w1", 1)]
+        self.runner = Runner(*self.workers)
+        self.told: list[Report] = []
+        environment = SimpleNamespace(
+            host="http://house",
+            stop_timeout=0.2,
+            web_ui=object() if web else None,
+            pika_locust=SimpleNamespace(sandbox_url="http://house", sandbox_pid=77),
+        )
+        self.environment = environment
+        self.options = read(line, {"PIKA_CODE": "sesame"}, scenario)
+        self.engine = Engine(environment, scenario, self.options, "locust", self.told.append)
+        self.engine.attach(self.runner, form)
+        self.made.append(self)
+
+    def play(self) -> None:
+        """To the middle of a test."""
+        self.engine.prepare()
+        self.engine.tick()
+        self.engine.begin()
+        for worker in self.workers:
+            worker.work(1000, 2000)
+
+    @property
+    def report(self) -> Report:
+        (report,) = self.told
+        return report
+
+    def reasons(self) -> list[tuple[str, str]]:
+        return [(reason.code, reason.subject) for reason in self.report.reasons]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    real = module.time
+    monkeypatch.setattr(module, "TargetWatch", Watch)
+    monkeypatch.setattr(module, "DRAIN_GRACE_S", 0.2)
+    monkeypatch.setattr(module, "SUPPORTER_DRAIN_S", 0.2)
+    monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
+
+    class Time:
+        """By hand, and as fast as the real one while something waits for it."""
+
+        def __init__(self) -> None:
+            self.began_s = real.monotonic()
+
+        def monotonic(self) -> float:
+            return clock.now_s + real.monotonic() - self.began_s
+
+    monkeypatch.setattr(module, "time", Time())
+    yield clock
+    for stage in Stage.made:
+        if stage.engine._test is not None:
+            stage.engine._test.judge.kill()
+    Stage.made.clear()
+
+
+# The load
+
+
+def test_the_engine_wants_the_plan_s_users_and_the_supporters(clock: Clock) -> None:
+    stage = Stage("--stage 10s:11,10s:0")
+    stage.engine.prepare()
+    wanted = []
+    for at_s in (0.1, 4.1, 4.2, 9.9, 19.7):
+        clock.now_s = 1000.0 + at_s
+        wanted.append(stage.engine.tick())
+    assert wanted == [(2, 2.0), (6, 4.0), (6, 4.0), (12, 6.0), (1, 11.0)]
+    clock.now_s = 1020.1
+    assert stage.engine.tick() is None
+
+
+def test_an_unchanged_number_is_the_same_answer_so_that_locust_sends_nothing(clock: Clock) -> None:
+    stage = Stage("-u 4")
+    stage.engine.prepare()
+    first = stage.engine.tick()
+    clock.now_s += 3600
+    assert first == (5, 5.0)
+    assert stage.engine.tick() is first
+
+
+def test_the_plan_s_clock_starts_again_when_locust_prepares_once_more(clock: Clock) -> None:
+    stage = Stage("--stage 10s:11")
+    stage.play()
+    clock.now_s += 5
+    stage.engine.prepare()
+    assert stage.engine.tick() == (2, 2.0)
+
+
+def test_while_users_drain_nobody_is_started_or_stopped(clock: Clock) -> None:
+    stage = Stage("--stage 10s:11")
+    stage.play()
+    seen = []
+    stage.runner.listeners[messages.DRAINED] = lambda **_: seen.append(stage.engine.tick())
+    clock.now_s += 3600
+    stage.engine.finish()
+    assert seen
+    assert set(seen) == {(2, 2.0)}
+
+
+# Beginning
+
+
+def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
+    stage = Stage("-u 4 -r 2 -t 60 --seed 7")
+    stage.play()
+    ((kind, begin, client),) = stage.runner.sent
+    assert (kind, client) == (messages.BEGIN, None)
+    assert (begin["seed"], begin["target"], begin["planned_s"]) == (7, "http://house/", 60.0)
+    assert (begin["supporters"], begin["workers"], begin["spread"], begin["stop_timeout_s"]) == (1, 2, True, 0.2)
+    assert begin["settings"]["ROOMS"] == 1
+    assert "sesame" not in str(begin)
+
+
+def test_users_that_come_all_at_once_are_not_spread() -> None:
+    stage = Stage("-u 4")
+    stage.play()
+    assert stage.runner.sent[0][1]["spread"] is False
+
+
+def test_two_tests_at_once_are_a_fault() -> None:
+    stage = Stage()
+    stage.play()
+    with pytest.raises(RuntimeError, match="while another was running"):
+        stage.engine.begin()
+
+
+def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
+    stage = Stage()
+    stage.runner.receive(messages.HELLO, {}, "w0")
+    assert stage.runner.sent == []
+    stage.play()
+    late = Worker("w2", 2)
+    stage.runner.clients["w2"] = late
+    stage.runner.receive(messages.HELLO, {}, "w2")
+    assert stage.runner.sent[-1][2] == "w2"
+    assert stage.runner.sent[-1][1] == stage.runner.sent[0][1]
+    stage.engine.finish(cause="end")
+    assert stage.report.load.workers == 3
+
+
+def test_news_go_to_all() -> None:
+    stage = Stage()
+    stage.play()
+    stage.runner.receive(messages.TELL, {"topic": "track", "data": {}}, "w0")
+    assert stage.runner.sent[-1] == (messages.HEAR, {"topic": "track", "data": {}}, None)
+
+
+# The end
+
+
+def end(stage: Stage, clock: Clock) -> None:
+    """The plan comes to its end."""
+    clock.now_s += 60
+    assert stage.engine.tick() is None
+    stage.engine.finish()
+
+
+def test_a_test_that_comes_to_its_end_is_drained_and_judged(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    end(stage, clock)
+    assert stage.runner.kinds() == ["begin", "drain", "drain"]
+    assert [data["role"] for _, data, _ in stage.runner.sent[1:]] == ["primary", "supporter"]
+    assert [data["timeout_s"] for _, data, _ in stage.runner.sent[1:]] == [0.2, 0.2]
+    report = stage.report
+    assert (report.verdict, report.exit_code, report.reasons) == ("pass", 0, ())
+    assert (report.metrics["latency"]["count"], report.seed, report.sandbox) == (4, 7, True)
+    assert (report.load.workers, report.load.complete) == (2, True)
+    assert 60.0 <= report.duration_s < 65.0
+    assert stage.engine.reports == [report]
+
+
+def test_a_second_call_changes_nothing_and_a_next_test_can_begin(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    end(stage, clock)
+    stage.engine.finish()
+    assert len(stage.told) == 1
+    stage.play()
+    end(stage, clock)
+    assert len(stage.told) == 2
+    assert stage.told[0].run_id != stage.told[1].run_id
+
+
+def test_two_callers_at_once_wait_for_one_report() -> None:
+    stage = Stage()
+    stage.play()
+    stage.workers[0].answers = False
+    callers = [gevent.spawn(stage.engine.finish) for _ in range(3)]
+    gevent.joinall(callers, timeout=5)
+    assert all(caller.successful() for caller in callers)
+    assert len(stage.told) == 1
+
+
+def test_without_a_test_there_is_nothing_to_finish() -> None:
+    stage = Stage()
+    stage.engine.finish()
+    assert stage.told == []
+
+
+def test_a_worker_that_says_nothing_is_given_up_and_named(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    stage.workers[1].answers = False
+    end(stage, clock)
+    assert stage.reasons() == [("incomplete", "worker 1")]
+    assert stage.report.metrics["latency"]["count"] == 2
+
+
+def test_a_worker_that_locust_calls_missing_is_not_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAIN_GRACE_S", 60.0)
+    stage = Stage()
+    stage.play()
+    stage.workers[1].answers, stage.workers[1].state = False, "missing"
+    with gevent.Timeout(5):
+        end(stage, clock)
+    assert stage.reasons() == [("incomplete", "worker 1")]
+    assert stage.report.workers[1].lost_at_s is not None
+
+
+def test_what_a_lost_worker_had_reported_is_kept(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    lost = stage.workers[1]
+    stage.runner.receive(messages.REPORT, lost.report(stage.runner.run_id, final=False), "w1")
+    stage.runner.receive(messages.REPORT, lost.report("another run", final=True), "w1")
+    lost.answers = False
+    end(stage, clock)
+    assert stage.reasons() == [("incomplete", "worker 1")]
+    assert stage.report.metrics["latency"]["count"] == 4
+
+
+def test_a_signal_is_a_reason() -> None:
+    stage = Stage()
+    stage.play()
+    stage.engine.signalled = "SIGTERM"
+    stage.engine.finish(cause="signal")
+    assert stage.reasons() == [("stopped", "SIGTERM")]
+    assert stage.report.reasons[0].text == "stopped by SIGTERM after 0 s of 60 s"
+    assert stage.report.exit_code == 105
+
+
+def test_locust_ending_a_headless_test_by_itself_is_a_reason() -> None:
+    stage = Stage()
+    stage.play()
+    stage.engine.finish()
+    assert stage.reasons() == [("stopped", "locust")]
+
+
+def test_stopping_in_the_web_page_is_a_note() -> None:
+    stage = Stage(web=True)
+    stage.play()
+    stage.engine.finish()
+    assert stage.report.verdict == "pass"
+    assert "stopped in the web page after 0 s of 60 s" in stage.report.notes
+
+
+def test_who_interrupts_the_drain_has_users_cut_off_and_everything_told(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    clock.now_s += 60
+    assert stage.engine.tick() is None
+    stage.runner.interrupts = 1
+    stage.engine.finish()
+    drains = [(data["role"], data["timeout_s"]) for kind, data, _ in stage.runner.sent if kind == messages.DRAIN]
+    assert drains == [("primary", 0.2), ("primary", 0.0), ("supporter", 0.0), ("supporter", 0.2)]
+    assert stage.reasons() == [("stopped", "SIGINT")]
+    assert stage.report.load.complete
+
+
+# Judging
+
+
+def wary(line: str, **of: Any) -> Stage:
+    """With a threshold that ends the test."""
+    return Stage(f"-u 4 -t 60 --threshold {line}", **of)
+
+
+@pytest.mark.parametrize(("web", "how"), [(False, "quit"), (True, "stop")], ids=["headless", "in the web page"])
+def test_a_threshold_can_end_the_test(web: bool, how: str) -> None:
+    stage = wary("latency:max<5;abort_on_fail", web=web)
+    stage.play()
+    stage.workers[0].work(9000)
+    stage.runner.receive(messages.REPORT, stage.workers[0].report(stage.runner.run_id, final=False), "w0")
+    until(lambda: stage.runner.ended)
+    stage.engine.finish()
+    assert stage.runner.ended == [how]
+    assert stage.reasons() == [("threshold", "latency")]
+    assert stage.report.notes[0].startswith("ended early by abort_on_fail: latency max was 9")
+
+
+def test_a_judge_that_falls_over_is_our_own_fault(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("progress")
+
+    monkeypatch.setattr(module.ProgressPrinter, "show", broken)
+    monkeypatch.setattr(gevent.get_hub(), "print_exception", lambda *_: None)
+    stage = Stage()
+    stage.play()
+    until(lambda: stage.engine._test is not None and stage.engine._test.faults)
+    end(stage, clock)
+    assert stage.reasons() == [("internal", "exception")]
+    assert "judging: ZeroDivisionError('progress')" in stage.report.reasons[0].text
+
+
+def test_what_locust_caught_in_users_is_our_own_fault(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    stage.runner.exceptions[1] = {"msg": "KeyError('x')", "traceback": "…"}
+    end(stage, clock)
+    assert stage.reasons() == [("internal", "exception")]
+    assert stage.report.exit_code == 107
+
+
+# Set-up and audits
+
+
+def test_an_audit_sees_the_ledgers_the_facts_and_the_sandbox(clock: Clock) -> None:
+    seen: list[AuditContext] = []
+
+    def audit(context: AuditContext) -> list[AuditResult]:
+        seen.append(context)
+        return [AuditResult("visits", "fail", 4, 3)]
+
+    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage.play()
+    stage.workers[0].share.facts["session"] = "s"
+    end(stage, clock)
+    (context,) = seen
+    assert (context.target, context.settings["PIKA_CODE"]) == ("http://house/", "sesame")
+    assert context.facts == {"session": "s", "run_id": stage.report.run_id}
+    assert context.sandbox_state == {"visits_held": 3}
+    whole = Ledger("visits")
+    for visit in ("w0/1000", "w0/2000", "w1/1000", "w1/2000"):
+        whole.sent(visit)
+        whole.acked(visit)
+    assert context.ledgers["visits"].to_wire() == whole.to_wire()
+    assert stage.reasons() == [("audit", "visits")]
+
+
+def test_an_audit_that_falls_over_is_our_own_fault(clock: Clock) -> None:
+    def audit(context: AuditContext) -> list[AuditResult]:
+        raise KeyError("likes")
+
+    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage.play()
+    end(stage, clock)
+    assert stage.reasons() == [("internal", "audit")]
+    assert stage.report.audits == ()
+
+
+def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(clock: Clock) -> None:
+    def set_up(context: Any) -> Mapping[str, Any]:
+        clock.now_s += 30
+        return {"accounts": 5, "seed": context.seed}
+
+    stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
+    stage.play()
+    assert stage.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
+    assert stage.engine.tick() == (2, 2.0)
+
+
+def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
+    def set_up(context: Any) -> Mapping[str, Any]:
+        raise SetupError("no accounts could be made")
+
+    stage = Stage(scenario=replace(HOUSE, set_up=set_up))
+    stage.play()
+    until(lambda: stage.runner.ended)
+    stage.engine.finish()
+    assert stage.reasons()[0] == ("setup", "set-up")
+    assert (stage.report.exit_code, stage.report.reasons[0].text) == (100, "no accounts could be made")
+
+
+def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
+    def set_up(context: Any) -> Mapping[str, Any]:
+        raise KeyError("accounts")
+
+    stage = Stage(scenario=replace(HOUSE, set_up=set_up))
+    stage.play()
+    until(lambda: stage.runner.ended)
+    stage.engine.finish()
+    assert stage.reasons()[0] == ("internal", "exception")
+    assert (stage.report.exit_code, stage.report.verdict) == (107, "invalid")
+
+
+# The web form
+
+
+def test_the_form_s_options_are_those_of_the_next_test() -> None:
+    stage = Stage(form=lambda: read("-u 9 -t 5 --seed 8"))
+    stage.engine.prepare()
+    assert stage.engine.tick() == (10, 10.0)
+    stage.engine.begin()
+    assert stage.runner.sent[0][1]["seed"] == 8
+
+
+def test_a_form_that_makes_no_test_starts_none() -> None:
+    asked = [0]
+
+    def form() -> Any:
+        asked[0] += 1
+        if asked[0] == 1:
+            raise ConfigurationError("a production host")
+        return read("-u 9")
+
+    stage = Stage(form=form)
+    stage.engine.prepare()
+    assert stage.engine.tick() is None
+    stage.engine.finish()
+    assert stage.told == []
+    stage.engine.prepare()
+    assert stage.engine.tick() == (10, 10.0)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pika_locust
+from pika_locust.cli import main
+from pika_locust.platforms.pika.scenarios import DANCERS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pika(
+    *words: str, env: dict[str, str] | None = None, directory: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command as a user starts it, in an environment that sets nothing of ours."""
+    mine = ("PIKA_", "LOCUST_", "WS_", "SCENARIO", "USERS", "RAMP_", "HOLD", "SESSION_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    clean["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-m", "pika_locust.cli", *words],
+        env={**clean, **(env or {})},
+        cwd=directory or ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_teaches_the_commands_and_how_a_test_is_run() -> None:
+    told = pika("--help")
+    assert (told.returncode, told.stderr) == (0, "")
+    for word in ("list", "inspect SCENARIO", "sandbox", "locust -f locustfiles/dancers.py", "--headless"):
+        assert word in told.stdout
+
+
+def test_nobody_knows_a_command_of_another_name() -> None:
+    told = pika("lst")
+    assert told.returncode == 2
+    assert "invalid choice: 'lst'" in told.stderr
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"pika-locust {pika_locust.__version__}\n"
+
+
+def test_list_shows_every_scenario_with_its_platform() -> None:
+    told = pika("list")
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = {line.split()[0]: line for line in told.stdout.splitlines()}
+    assert lines["dancers"].split(maxsplit=2) == ["dancers", "pika", DANCERS.about]
+
+
+def test_inspect_shows_what_would_run_and_sends_nothing() -> None:
+    told = pika("inspect", "dancers", "--seed", "7")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "none named: the embedded sandbox" in told.stdout
+    assert "seed        7" in told.stdout
+    assert "Load  standard: 2m → 100, 8m at 100, 1m → 0 (11m)" in told.stdout
+
+
+def test_inspect_takes_the_options_of_a_run_wherever_they_stand() -> None:
+    for words in (["-u", "60", "-r", "30", "dancers", "-t", "40"], ["dancers", "-u", "60", "-r", "30", "-t", "40s"]):
+        told = pika("inspect", *words)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "Load  constant: 60 users at 30/s, for 40s" in told.stdout
+
+
+def test_inspect_reads_the_environment_the_file_and_locust_s_configuration_as_a_run_does(tmp_path: Path) -> None:
+    (tmp_path / ".env.load-tests").write_text("USERS=20\nSESSION_ID=from-the-file\nPIKA_SEED=5\n")
+    (tmp_path / "locust.conf").write_text("headless = true\nrun-time = 90s\nlocustfile = locustfiles/dancers.py\n")
+    told = pika(
+        "inspect", "dancers", env={"PIKA_LOAD_PROFILE": "stress", "WS_URL": "ws://127.0.0.1:1"}, directory=tmp_path
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "target      ws://127.0.0.1:1/ws" in told.stdout
+    assert "seed        5" in told.stdout
+    assert "USERS=20 scales the stress profile (peak 500)" in told.stdout
+    # A minute and a half of the ramp from 1 to 20 in 300 s: 1 + 19 * 0.3 = 6.7.
+    assert "Load  stress: 1m30s → 7 (1m30s)" in told.stdout
+    assert "from-the-file (from SESSION_ID)" in told.stdout
+
+
+def test_every_mistake_is_told_at_once_and_the_code_is_104() -> None:
+    told = pika(
+        "inspect",
+        "dancers",
+        *("-r", "3", "--seed", "x", "--load-profile", "no", "--stage", "often", "--bogus"),
+        *("--threshold", "nothing:p(95)<1", "-H", "ftp://nowhere"),
+        env={"TRACK_EVERY": "2s", "PIKA_DJ": "nobody", "PIKA_USERS": "0"},
+    )
+    assert (told.returncode, told.stdout) == (104, "")
+    problems = [line.removeprefix("pika-locust inspect: ") for line in told.stderr.splitlines()]
+    beginnings = [
+        "--load-profile no: it must be one of standard, big, stress, spike, constant",
+        "--seed x: it is not a whole number",
+        "there is no option --bogus here",
+        "PIKA_USERS=0: it must be at least 1",
+        "PIKA_DJ=nobody: it must be one of own, external",
+        "-r needs -u",
+        "--stage: 'often' is not a stage",
+        "-H ftp://nowhere: ",
+        "TRACK_EVERY=2s: ",
+    ]
+    for beginning in beginnings:
+        assert any(problem.startswith(beginning) for problem in problems), (beginning, problems)
+    assert any("nothing" in problem for problem in problems)
+    assert len(problems) == len(beginnings) + 1
+
+
+MISTAKES = {
+    "an unknown scenario": (["inspect", "dancrs"], "there is no scenario 'dancrs'; did you mean dancers?"),
+    "no scenario": (["inspect"], "the following arguments are required: scenario"),
+    "an option without its value": (["inspect", "dancers", "-u"], "argument -u/--users: expected one argument"),
+    "a value that is another option's": (["inspect", "-u", "10"], "the following arguments are required: scenario"),
+}
+
+
+@pytest.mark.parametrize(("words", "problem"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_sentence_and_104(words: list[str], problem: str) -> None:
+    told = pika(*words)
+    assert (told.returncode, told.stdout, told.stderr) == (104, "", f"pika-locust inspect: {problem}\n")
+
+
+def test_secrets_are_in_no_output() -> None:
+    env = {"PIKA_DJ_TOKEN": "s3cr3t-token", "WS_URL": "ws://user:pa55word@127.0.0.1:1/ws"}
+    for words in (["dancers"], ["dancers", "-r", "3", "--sandbox-fault", "latency=1"]):
+        told = pika("inspect", *words, env=env)
+        assert "s3cr3t-token" not in told.stdout + told.stderr
+        assert "pa55word" not in told.stdout + told.stderr
+    assert "PIKA_DJ_TOKEN            set (from PIKA_DJ_TOKEN)" in pika("inspect", "dancers", env=env).stdout
+
+
+def test_inspect_s_help_names_the_profiles_of_the_scenario() -> None:
+    told = pika("inspect", "dancers", "--help")
+    assert told.returncode == 0
+    assert "{standard,big,stress,spike,constant}" in told.stdout
+    assert "{warning,critical}" in told.stdout
+    assert pika("inspect", "--help").returncode == 0
+
+
+def test_the_sandbox_command_is_here_too() -> None:
+    told = pika("sandbox", "--list-faults", "--platform", "pika")
+    assert told.returncode == 0
+    assert "lose-write=RATE" in told.stdout

@@ -1,0 +1,106 @@
+"""What `pika-locust inspect dancers` says, part by part."""
+
+from __future__ import annotations
+
+import pytest
+
+from pika_locust.platforms.pika.scenarios import DANCERS
+from tests.test_cli import pika
+
+
+def parts(*words: str, env: dict[str, str] | None = None) -> dict[str, list[str]]:
+    """The lines of each part, by its title; the head is under the scenario's name."""
+    told = pika("inspect", "dancers", "--seed", "7", *words, env=env)
+    assert (told.returncode, told.stderr) == (0, "")
+    found: dict[str, list[str]] = {}
+    for block in told.stdout.rstrip("\n").split("\n\n"):
+        lines = block.split("\n")
+        found[lines[0].split()[0].rstrip(":")] = lines
+    return found
+
+
+@pytest.fixture(scope="module")
+def standard() -> dict[str, list[str]]:
+    return parts()
+
+
+def test_the_head_says_what_and_against_what(standard: dict[str, list[str]]) -> None:
+    assert standard["dancers"] == [
+        f"dancers: {DANCERS.about}",
+        "  target      none named: the embedded sandbox",
+        "  seed        7",
+        "  actors      Dancer, Dj",
+    ]
+
+
+def test_the_load_is_the_plan_stage_by_stage(standard: dict[str, list[str]]) -> None:
+    assert standard["Load"] == [
+        "Load  standard: 2m → 100, 8m at 100, 1m → 0 (11m)",
+        "    length          users",
+        "        2m        1 → 100",
+        "        8m      100 → 100",
+        "        1m        100 → 0",
+        "  100 users at the peak, and 1 on top",
+        f"  100 expected iterations, {DANCERS.iteration}",
+        "  other profiles: big, stress, spike, constant",
+    ]
+
+
+def test_what_gave_way_is_told() -> None:
+    load = parts("-u", "60", "-r", "30", "-t", "40", "--load-profile", "spike", env={"HOLD": "1m"})["Load"]
+    assert load[:6] == [
+        "Load  constant: 60 users at 30/s, for 40s",
+        "  -u 60 overrides profile spike (--load-profile)",
+        "  -u 60 overrides HOLD",
+        "    length          users",
+        "        2s         0 → 60",
+        "       38s        60 → 60",
+    ]
+
+
+def test_thresholds_are_those_of_the_profile_with_what_is_special_about_them(standard: dict[str, list[str]]) -> None:
+    thresholds = {tuple(line.split()[:2]): line for line in standard["Thresholds"][1:]}
+    assert ("ws_message_latency", "p(95)<500") in thresholds
+    assert thresholds["target_memory_mb", "value<512"].split(maxsplit=2)[2].startswith("if it can be seen; ")
+    assert ("dropped_iterations", "count==0") in thresholds
+    stress = parts("--load-profile", "stress")["Thresholds"]
+    assert not any(line.split()[0] == "ws_message_latency" for line in stress)
+
+
+def test_a_threshold_s_marks_are_told_in_words() -> None:
+    option = "fanout_latency:p(95)<50; abort_on_fail; allow_empty; window=30s"
+    (line,) = [line for line in parts("--threshold", option)["Thresholds"] if line.split()[0] == "fanout_latency"]
+    assert line.split(maxsplit=2)[1:] == ["p(95)<50", "aborts; may be empty; worst 30 s"]
+
+
+def test_audits_are_named(standard: dict[str, list[str]]) -> None:
+    (line,) = standard["Audits"]
+    assert line == "Audits  likes, tempo votes, poll votes: acknowledged <= held <= acknowledged + unanswered"
+
+
+def test_every_setting_is_there_with_its_value_and_where_it_came_from() -> None:
+    settings = parts(env={"PIKA_SESSION_ID": "friday-night", "TRACK_EVERY": "10s", "PIKA_DJ_TOKEN": "s3cr3t"})[
+        "Settings"
+    ]
+    by_name = {line.split()[0]: line for line in settings[1:]}
+    assert set(by_name) >= {setting.name for setting in DANCERS.settings} | {"SCENARIO", "USERS", "USE_SIMPLE"}
+    assert "friday-night (from PIKA_SESSION_ID)" in by_name["SESSION_ID"]
+    assert "10.0 (from TRACK_EVERY)" in by_name["TRACK_EVERY"]
+    assert "set (from PIKA_DJ_TOKEN)" in by_name["PIKA_DJ_TOKEN"]
+    assert by_name["WS_URL"].split()[1] == "-"
+
+
+def test_another_dj_changes_who_comes_and_what_can_be_seen() -> None:
+    outside = parts(env={"PIKA_DJ": "external"})
+    assert outside["dancers"][3] == "  actors      Dancer"
+    assert outside["Load"][5] == "  100 users at the peak"
+    delivery = next(line for line in outside["Thresholds"] if line.split()[0] == "fanout_delivery")
+    assert "if it can be seen" in delivery
+
+
+def test_every_metric_is_there_with_its_kind_and_unit(standard: dict[str, list[str]]) -> None:
+    by_name = {line.split()[0]: line for line in standard["Metrics"][1:]}
+    assert set(by_name) >= {metric.name for metric in DANCERS.metrics} | {"iterations", "generator_lag_ms"}
+    assert by_name["fanout_latency"].split()[1] == "trend"
+    assert by_name["fanout_latency"].endswith("(ms)")
+    assert by_name["checks"].split()[1] == "rate"

@@ -35,7 +35,7 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
         before = stage.target
     on_top = f", and {len(supporters)} on top" if supporters else ""
     yield f"  {plan.users_peak} users at the peak{on_top}"
-    yield f"  {plan.users_started} expected iterations, {scenario.iteration}"
+    yield f"  {plan.expected_iterations} expected iterations, {scenario.iteration}"
     others = [name for name in (*scenario.profiles, "constant") if name != plan.name]
     yield f"  other profiles: {', '.join(others)}"
     yield ""

@@ -164,7 +164,9 @@ class Plugin:
     def _start_sandbox(self) -> str:
         assert self._options is not None
         try:
-            self._sandbox = start_sandbox([self.scenario.platform], faults=self._options.sandbox_faults)
+            self._sandbox = start_sandbox(
+                [self.scenario.platform], faults=self._options.sandbox_faults, env=self._environ
+            )
         except SetupError as error:
             sys.stderr.write(f"The embedded sandbox did not start: {error}\n")
             raise SystemExit(int(ExitCode.SETUP)) from None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.durations import format_duration
-from pika_locust.load.plan import LoadPlan, LoadRequest
+from pika_locust.load.plan import LoadPlan, LoadRequest, out_of_bounds, shaping
 from pika_locust.load.stages import Stage
 
 OPEN = "arrivals"
@@ -23,8 +23,11 @@ def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
     if request.users is not None:
         most = max(request.users, rate.max_vus or rate.pre_allocated_vus)
         rate = replace(rate, pre_allocated_vus=request.users, max_vus=most)
-        overrides.append(f"-u {request.users}: so many users are prepared; the arrival rate stays (USE_SIMPLE=1 drops it)")
-    problems = rate.problems()
+        overrides.append(
+            f"-u {request.users}: so many users are prepared; the arrival rate stays (USE_SIMPLE=1 drops it)"
+        )
+    overrides += [f"{name} changes nothing: an arrival rate has a schedule of its own" for name in shaping(request)]
+    problems = [*out_of_bounds(request), *rate.problems()]
     problems += [
         f"{name} makes no sense for an arrival rate, whose schedule is the scenario's own"
         for name, value in (("--stage", request.stages), ("a load profile", request.profile))
@@ -36,6 +39,9 @@ def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
     if request.run_time_s is not None and request.run_time_s < schedule_s:
         overrides.append(f"-t {format_duration(request.run_time_s)} cuts the schedule ({format_duration(schedule_s)})")
         schedule_s = request.run_time_s
+    elif request.run_time_s is not None and request.run_time_s > schedule_s:
+        asked, lasts = format_duration(request.run_time_s), format_duration(schedule_s)
+        overrides.append(f"-t {asked} changes nothing: it is longer than the schedule ({lasts})")
     users = rate.pre_allocated_vus
     stages = (Stage(LEAD_S, users), Stage(schedule_s, users))
     return LoadPlan(

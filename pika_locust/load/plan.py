@@ -101,6 +101,13 @@ class LoadPlan:
         levels = [0, self.start_users, *(stage.target for stage in self.stages)]
         return sum(max(0, after - before) for before, after in pairwise(levels))
 
+    @property
+    def expected_iterations(self) -> int:
+        """How many iterations begin: arrivals that are due, else one for each user that is started."""
+        if self.arrivals is None or self.arrivals_s is None:
+            return self.users_started
+        return self.arrivals.schedule().count(self.arrivals_s)
+
     def describe(self) -> str:
         """One line: `stress: 5m → 500, 10m at 500, 2m → 0 (17m)`."""
         if self.arrivals is not None:
@@ -126,7 +133,7 @@ def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: 
 
     Raises ValueError with every mistake, one a line.
     """
-    problems = _out_of_bounds(request)
+    problems = out_of_bounds(request)
     stages = _stages_by_hand(request, problems)
     profile = _profile(request, profiles, default, problems)
     overrides = _overrides(request)
@@ -153,7 +160,8 @@ def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: 
     return LoadPlan(name, stages, start_users, total_s(stages), None, tuple(overrides))
 
 
-def _out_of_bounds(request: LoadRequest) -> list[str]:
+def out_of_bounds(request: LoadRequest) -> list[str]:
+    """Numbers of a request that can be meant by nobody, a sentence each."""
     problems = []
     rate = request.spawn_rate
     if rate is not None and request.users is None:
@@ -200,22 +208,23 @@ def _profile(
 def _overrides(request: LoadRequest) -> list[str]:
     """What gives way to `-u` or `--stage`, in words."""
     asked = f"profile {request.profile} ({request.profile_from})" if request.profile is not None else ""
-    shaping = ", ".join(_shaping(request))
+    formed = ", ".join(shaping(request))
     if request.users is not None:
         winner = f"-u {request.users}"
         losers = [
             asked if request.profile != CONSTANT else "",
             "--stage" if request.stages is not None else "",
-            shaping,
+            formed,
         ]
     elif request.stages is not None:
-        winner, losers = "--stage", [asked, shaping]
+        winner, losers = "--stage", [asked, formed]
     else:
         return []
     return [f"{winner} overrides {loser}" for loser in losers if loser]
 
 
-def _shaping(request: LoadRequest) -> list[str]:
+def shaping(request: LoadRequest) -> list[str]:
+    """The settings of a request that form the curve of a profile, by name."""
     settings = {
         request.users_scale_from: request.users_scale,
         "RAMP_UP": request.ramp_up_s,

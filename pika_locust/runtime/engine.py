@@ -186,6 +186,7 @@ class Engine:
                 spread=plan.name != "constant" or plan.spawn_rate is not None,
                 supporters=supporters,
                 stop_timeout_s=float(self._environment.stop_timeout),
+                users_peak=plan.users_peak,
                 workers=len(self._participants()),
                 stripes={worker: stripe for stripe, (worker, _) in enumerate(self._participants())},
                 arrivals=self._arrivals(plan),

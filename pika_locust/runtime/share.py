@@ -47,6 +47,8 @@ class Begin:
     """Whether users that Locust starts together, once a second, are to be spread over that second."""
     supporters: int
     stop_timeout_s: float
+    users_peak: int = 0
+    """The most primary users that there will be."""
     workers: int = 1
     """How many processes run users, at the beginning."""
     stripes: Mapping[str, int] = field(default_factory=dict)

@@ -105,9 +105,7 @@ TROUBLES = {
         ("connection", "the server ended the connection"),
         connects=True,
     ),
-    "nobody plays": Trouble(
-        nobody_plays, {"ws_session_live"}, ("session", "the session is not live"), connects=True
-    ),
+    "nobody plays": Trouble(nobody_plays, {"ws_session_live"}, ("session", "the session is not live"), connects=True),
 }
 PAIRS = [("wrong path", "429"), ("TLS refused", "silence"), ("rubbish", "death"), ("no frames", "nobody plays")]
 

@@ -15,7 +15,7 @@ from pika_locust.runtime import engine as module
 from pika_locust.runtime import messages
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.metrics import TARGET_METRICS
-from pika_locust.scenario import AuditContext, Scenario
+from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
 from tests.runtime.house import HOUSE, Told, make_share, read, until
 
 
@@ -501,18 +501,19 @@ def test_an_audit_that_falls_over_is_our_own_fault(clock: Clock) -> None:
 
 
 def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(clock: Clock) -> None:
-    def set_up(context: Any) -> Mapping[str, Any]:
+    def set_up(context: SetupContext) -> Given:
         clock.now_s += 30
-        return {"accounts": 5, "seed": context.seed}
+        return Given(public={"accounts": 5, "seed": context.seed}, private={"token": "t0k3n"})
 
     stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
     stage.play()
     assert stage.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
+    assert "t0k3n" not in str(stage.runner.sent)
     assert stage.engine.tick() == (2, 2.0)
 
 
 def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
-    def set_up(context: Any) -> Mapping[str, Any]:
+    def set_up(context: SetupContext) -> Given:
         raise SetupError("no accounts could be made")
 
     stage = Stage(scenario=replace(HOUSE, set_up=set_up))
@@ -524,7 +525,7 @@ def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
 
 
 def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
-    def set_up(context: Any) -> Mapping[str, Any]:
+    def set_up(context: SetupContext) -> Given:
         raise KeyError("accounts")
 
     stage = Stage(scenario=replace(HOUSE, set_up=set_up))

@@ -57,7 +57,7 @@ CLOSES: dict[str, tuple[int, str, bytes]] = {
     "no code at all": (frames.NO_CODE, "not sent then", b""),
     "a reason as long as allowed": (1000, "x" * 123, b"\x03\xe8" + b"x" * 123),
     "a longer reason is cut": (1000, "x" * 124, b"\x03\xe8" + b"x" * 123),
-    "between two characters": (1000, "x" + "é" * 62, b"\x03\xe8x" + "é".encode() * 61),
+    "between two characters": (1000, "é" * 62, b"\x03\xe8" + "é".encode() * 61),
 }
 
 

@@ -372,13 +372,20 @@ def test_a_reset_is_1006() -> None:
     assert seen.closes == [Close(1006, error="the connection broke: Connection reset by peer")]
 
 
-def test_a_send_that_finds_the_connection_gone_still_reads_why() -> None:
+LAST_WORDS: dict[str, tuple[bytes, Close]] = {
+    "with a close frame": (close_frame(4008, b"too many"), Close(4008, "too many")),
+    "without one": (b"", Close(1006, error="the server ended the connection without a close frame")),
+}
+
+
+@pytest.mark.parametrize(("data", "close"), LAST_WORDS.values(), ids=LAST_WORDS)
+def test_a_send_that_finds_the_connection_gone_still_reads_why(data: bytes, close: Close) -> None:
     """The server closes without having read everything: the kernel resets, and the next send fails before the read."""
     gone = gevent.event.Event()
 
     def script(talk: Talk) -> None:
         talk.frame()
-        talk.peer.socket.sendall(frame(b"last words") + close_frame(4008, b"too many"))
+        talk.peer.socket.sendall(frame(b"last words") + data)
         talk.peer.close()
         gone.set()
 
@@ -393,7 +400,21 @@ def test_a_send_that_finds_the_connection_gone_still_reads_why() -> None:
         assert seen.order == [], "not from inside a send"
         until(lambda: seen.closes)
     assert seen.texts == [b"last words"]
-    assert seen.closes == [Close(4008, "too many")]
+    assert seen.closes == [close]
+
+
+def test_a_message_that_comes_slowly_while_we_close_has_the_time_of_the_close() -> None:
+    def script(talk: Talk) -> None:
+        talk.frame()
+        talk.send(frame(b"slowly")[:4], pause_s=0.12)
+        talk.send(frame(b"slowly")[4:] + close_frame(1000))
+        silent(talk)
+
+    with talking(script, limits=Limits(read_s=0.03, close_s=3)) as (opened, seen):
+        opened.close(4000)
+        until(lambda: seen.closes)
+    assert seen.texts == [b"slowly"]
+    assert seen.closes == [Close(4000, by_us=True)]
 
 
 def test_a_close_that_is_not_answered_ends_after_close_s() -> None:
@@ -550,11 +571,13 @@ def test_what_a_slow_server_could_not_take_is_sent_in_order_later(certificates: 
                     gevent.sleep(0.001)
 
         with talking(script, limits=Limits(max_unsent_bytes=1 << 24), certificates=tls) as (opened, _):
+            active = get_hub().loop.activecnt
             assert all(opened.send(message) for message in messages)
             assert opened._unsent, "this test needs a server that is slow enough"
             until(lambda got=got: len(got) == 150)  # type: ignore[misc]
             assert opened._unsent is None
             assert opened._write_watcher is None
+            assert get_hub().loop.activecnt <= active
         assert got == [(1, message) for message in messages]
 
 

@@ -14,8 +14,8 @@ from pika_locust.platforms.pika.target import http_url
 from pika_locust.scenario import AuditContext
 
 SETTLE_S = 10.0
-"""An ACK does not wait for the database, so the recap gets some time to show what was acknowledged; and so does a target
-that is out of breath, to show anything."""
+"""An ACK does not wait for the database, so the recap gets some time to show what was acknowledged; and a target that
+is out of breath, to show anything."""
 LOOK_EVERY_S = 0.5
 VOTE_EXPIRES_S = 300.0
 LEDGERS = ("likes", "tempo votes", "poll votes")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pika_locust.platforms.verity.lobby import Lobby
-from pika_locust.runtime.actor import Actor
 from pika_locust.wire.http import HttpClient, Response
 
+if TYPE_CHECKING:
+    # The set-up is part of the scenario, which whoever only looks at it must be able to load without Locust.
+    from pika_locust.runtime.actor import Actor
+
 JOINED = (200, 201)
+REFRESH_AFTER_S = 12 * 60.0
+"""Access tokens live for 15 minutes."""
 
 
 @dataclass(slots=True)
@@ -37,6 +44,9 @@ class Account:
         self.http: HttpClient = lobby.client(actor.number)
         self.tokens = Tokens()
         self.user_id = ""
+        self.access_token = ""
+        self._refresh_cookie = ""
+        self._fresh_until_s = 0.0
 
     @property
     def exists(self) -> bool:
@@ -55,8 +65,26 @@ class Account:
                 self._actor.share.error("auth_signup", "answered without accessToken and user.id")
             return False
         self.user_id = user_id
-        self.http.set_headers({"authorization": f"Bearer {token}"})
+        self._use(token, response)
         return True
+
+    def refresh_if_old(self) -> None:
+        """Get a new access token before the old one expires, as the app does."""
+        if time.monotonic() < self._fresh_until_s or not self._refresh_cookie:
+            return
+        headers = {"cookie": f"refresh_token={self._refresh_cookie}"}
+        response = self.http.post("/auth/refresh", json={}, headers=headers, name="auth_refresh")
+        if self._lobby.checked("token refresh ok", response.status == 200):
+            self._use(str(response.json()["accessToken"]), response)
+
+    def _use(self, token: str, response: Response) -> None:
+        self.access_token = token
+        self.http.set_headers({"authorization": f"Bearer {token}"})
+        self._fresh_until_s = time.monotonic() + REFRESH_AFTER_S
+        for line in response.headers.get_all("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            if name == "refresh_token":
+                self._refresh_cookie = value
 
     def buy(self, tokens: int) -> bool:
         """Have the payment provider report a paid checkout. False when it was not acknowledged."""

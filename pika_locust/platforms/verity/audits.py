@@ -23,6 +23,24 @@ def audit_tokens(context: AuditContext) -> Sequence[AuditResult]:
     return [AuditResult("tokens", "fail", expected, held, unanswered, detail)]
 
 
+def audit_sessions(context: AuditContext) -> Sequence[AuditResult]:
+    """Tokens, and: every session has two sides that know of it, and nobody is in two at once."""
+    return [*audit_tokens(context), _sessions(context)]
+
+
+def _sessions(context: AuditContext) -> AuditResult:
+    seen, twice = context.facts.get("matches_seen", 0), context.facts.get("in_two_sessions", 0)
+    if context.settings["CONTRACT"] == "suite":
+        return not_observed("sessions", "without sockets nobody sees a session")
+    sides = seen + seen % 2
+    if context.sandbox_state is not None:
+        sides = 2 * int(context.sandbox_state["sessions"]["created"])
+    if twice:
+        detail = f"{twice:,} times somebody was matched while in a session"
+        return AuditResult("sessions", "fail", sides, seen, 0, detail)
+    return balance("sessions", sides, seen, 0, "sides of sessions, and how many were told of theirs")
+
+
 def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     """Every acknowledged webhook was credited, once: each seeded member's balance is what was paid for it."""
     facts = context.facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,9 @@ from pika_locust.wire.http import HttpClient, Origin, SourceAddresses, Timeouts
 SANDBOX_SECRET = "whsec_test_secret"
 """Public: what the sandbox's webhook takes when nobody gave it another."""
 TIMEOUTS = Timeouts(connect_s=10.0, read_s=30.0, total_s=60.0)
+KEY_USERS_PER_S = 40.0
+"""The real worker matches at most ten pairs each 500 ms in one key."""
+KEY_SHARE = 0.6
 AUDITED_USERS = 1000
 """Users whose balance is looked up at the end, in the whole test, when there are more."""
 
@@ -31,6 +35,7 @@ class Lobby:
         self.secret: str = settings["STRIPE_WEBHOOK_SECRET"] or SANDBOX_SECRET
         addresses = settings["SOURCE_ADDRESSES"]
         self._addresses = SourceAddresses(addresses) if addresses else None
+        self.queue_keys = _queue_keys(settings, share.begin.users_peak)
         self._audited = 0
         self.mismatches: list[str] = []
         share.facts["users_audited"] = share.facts["tokens_expected"] = share.facts["tokens_held"] = 0
@@ -71,6 +76,14 @@ class Lobby:
             facts["balances_wrong"] = facts.get("balances_wrong", 0) + 1
             owed = str(least) if least == most else f"{least} to {most}"
             facts.setdefault("balances_wrong_first", f"user {user_id} holds {held}, owed {owed}")
+
+
+def _queue_keys(settings: Mapping[str, Any], users: int) -> int:
+    """How many queue keys the users are spread over: enough to stay below 60 % of what the worker can match in one."""
+    if settings.get("QUEUE_KEYS"):
+        return int(settings["QUEUE_KEYS"])
+    visit_s = settings.get("SESSION_HOLD_SECONDS", 0.0) + 1.0
+    return max(1, math.ceil(users / visit_s / (KEY_SHARE * KEY_USERS_PER_S)))
 
 
 def _word(dice: Dice) -> str:

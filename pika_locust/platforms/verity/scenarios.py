@@ -8,8 +8,8 @@ from pika_locust.judge import Threshold
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import Stage, parse_stages
-from pika_locust.measure import rate, trend
-from pika_locust.platforms.verity.audits import audit_tokens, audit_webhooks
+from pika_locust.measure import gauge, rate, trend
+from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
 from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.platforms.verity.target import base_url
 from pika_locust.runtime.http_meter import HTTP_METRICS
@@ -160,4 +160,69 @@ TOKENS = Scenario(
     speeds={"req": "http_reqs"},
 )
 
-SCENARIOS = (QUEUE, TOKENS)
+_SESSIONS_SETTINGS = (
+    *_COMMON,
+    Setting("SESSION_VUS", whole(1), None, "users at the peak of the suite's profile (2,000)"),
+    Setting("SESSION_HOLD_SECONDS", number(0), 45.0, "length of a session; the embedded sandbox's, too"),
+    Setting("QUEUE_REGION", text, "australiaCentral", "where to queue"),
+    Setting("QUEUE_MODE", text, "shared", "shared: users meet; isolated: a queue for each visit, nobody meets"),
+    Setting("QUEUE_KEYS", whole(1), None, "queues the users are spread over; the suite's is 1, where 20 pairs/s meet"),
+    Setting("SEED_TOKENS", on_unless_0, True, "0: users get no tokens"),
+    Setting("TOKENS_PER_USER", whole(1), 5, "tokens of a new user"),
+    Setting("AUTO_TOP_UP", on_unless_0, True, "0: users do not buy more tokens"),
+    Setting("TOP_UP_TOKENS", whole(1), 5, "tokens of a top-up"),
+    Setting("BALANCE_CHECK_EVERY", whole(1), 3, "visits between looks at the balance"),
+    Setting("CONTRACT", one_of("server", "suite"), "server", "suite: its own approximation, without sockets"),
+    Setting("THINK_TIME_MIN", number(0), 0.5, "shortest pause, in seconds"),
+    Setting("THINK_TIME_MAX", number(0), 1.5, "longest pause, in seconds"),
+)
+
+
+def _without_sockets(settings: Settings) -> frozenset[str]:
+    if settings["CONTRACT"] == "server":
+        return frozenset()
+    return frozenset({"match_time", "session_start_lag", "session_length"})
+
+
+def _sessions_secrets(settings: Settings) -> Sequence[str]:
+    return ("STRIPE_WEBHOOK_SECRET",) if settings["SEED_TOKENS"] or settings["AUTO_TOP_UP"] else ()
+
+
+SESSIONS = Scenario(
+    name="sessions",
+    platform="verity",
+    about="Members are matched and talk in video sessions, listening on Socket.IO",
+    primary="pika_locust.platforms.verity.session_user:SessionUser",
+    normalise_target=base_url,
+    target_settings=("BASE_URL",),
+    secrets_needed=_sessions_secrets,
+    users_setting="SESSION_VUS",
+    profiles=_profiles(parse_stages("5m:2000,10m:2000,2m:0")),
+    default_profile=_SUITE,
+    metrics=(
+        *HTTP_METRICS,
+        trend("queue_join_latency", "round trip of joining the queue, without making the connection"),
+        trend("match_time", "from joining to the match"),
+        rate("match_rate", "visits that came to a match"),
+        trend("session_start_lag", "from the match to session:start"),
+        trend("session_length", "from session:start to session:end"),
+        trend("choice_latency", "round trip of the choice after a session"),
+        gauge("users_in_session", "users who are in a session now"),
+        rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
+    ),
+    thresholds=(
+        Threshold.of("queue_join_latency", "p(95)<3000"),
+        Threshold.of("match_time", {"threshold": "p(95)<3000", "about": "joining to match"}),
+        Threshold.of("session_start_lag", {"threshold": "p(95)<1000", "about": "match to session:start"}),
+        Threshold.of("session_length", {"threshold": "med>0", "about": "sessions end, and are announced to"}),
+        *_SUITE_THRESHOLDS,
+    ),
+    unobservable=_without_sockets,
+    settings=_SESSIONS_SETTINGS,
+    check_settings=_check,
+    audit=audit_sessions,
+    iteration="one for each visit: as many as sessions allow",
+    speeds={"req": "http_reqs"},
+)
+
+SCENARIOS = (QUEUE, SESSIONS, TOKENS)

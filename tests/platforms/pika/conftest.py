@@ -1,19 +1,10 @@
-"""Locust monkey-patches the process that imports it, and the other tests use real threads and a real event loop. So the
-actors are imported here without that; what needs it runs in processes of its own (`tests/e2e`)."""
-
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-
-os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
-
-import locust  # noqa: F401
-
-del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
 
 import pytest
 
+import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.pika import dancer
 from tests.platforms.pika.evening import Evening
 

@@ -1,0 +1,16 @@
+"""Video sessions, sustained: members queue, are matched in seconds, talk for 45 s, choose; two thousand at the peak.
+
+    locust --headless -f locustfiles/sessions.py
+    SESSION_VUS=60 SESSION_HOLD_SECONDS=3 HOLD=20s locust --headless -f locustfiles/sessions.py --load-profile spike
+    CONTRACT=suite locust --headless -f locustfiles/sessions.py        # without sockets, as the original suite does it
+
+Without BASE_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect sessions` shows everything else.
+"""
+
+import pika_locust
+from pika_locust.platforms.verity.scenarios import SESSIONS
+from pika_locust.platforms.verity.session_user import SessionUser
+
+__all__ = ["SessionUser"]
+
+pika_locust.install(SESSIONS)

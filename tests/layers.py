@@ -1,0 +1,189 @@
+"""The rules of the house, read off a file's text: which room may import which, and who may know gevent and Locust."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "pika_locust"
+
+ARITHMETIC = {"errors", "measure", "judge", "load"}
+"""Rooms that use the standard library only, and no clock."""
+CLOCKS = {"time", "datetime", "sched", "threading", "asyncio"}
+
+_LOWEST = {"errors", "measure", "judge", "load"}
+_VALUES = _LOWEST | {"settings", "scenario"}
+_OUTER = _VALUES | {"wire"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "measure": {"errors"},
+    "load": {"errors"},
+    "judge": {"errors", "measure", "load"},
+    "settings": _LOWEST,
+    "scenario": _LOWEST | {"settings"},
+    "wire": _VALUES,
+    "outputs": _OUTER,
+    "observe": _OUTER,
+    "sandbox": _OUTER | {"platforms"},
+    "runtime": _OUTER | {"outputs", "observe", "sandbox", ""},
+    "platforms": _OUTER | {"outputs", "observe", "sandbox", "runtime"},
+    "catalogue": _OUTER | {"platforms"},
+    "inspection": _OUTER | {"outputs", "platforms", "catalogue", "runtime"},
+    "cli": _OUTER | {"outputs", "observe", "sandbox", "runtime", "platforms", "catalogue", "inspection", ""},
+    "plugin": _OUTER | {"outputs", "observe", "sandbox", "runtime", "platforms", "catalogue", ""},
+    "": {"plugin"},
+}
+"""Room -> the rooms below it; "" is the package's own `__init__`. A room may always import itself."""
+
+KNOWS_LOCUST = {"runtime", "plugin", "cli"}
+KNOWS_GEVENT = KNOWS_LOCUST | {"wire"}
+WORLD_MAY_IMPORT = {"errors", "sandbox"}
+MESSAGES_MAY_IMPORT = ARITHMETIC
+
+
+def product_files() -> list[Path]:
+    """Every Python file of the package."""
+    return sorted((ROOT / PACKAGE).rglob("*.py"))
+
+
+def module_names() -> frozenset[str]:
+    """Every module of the package, by its dotted name."""
+    return frozenset(_module_name(path.relative_to(ROOT).as_posix()) for path in product_files())
+
+
+def violations(path: str, source: str, modules: Collection[str]) -> list[str]:
+    """What is wrong with a file, a sentence each.
+
+    Arguments:
+        path: where the file is, from the repository's root.
+        source: its text.
+        modules: the package's modules, to tell `from package import module` from `from module import name`.
+    """
+    tree = ast.parse(source)
+    imported = sorted(set(_imports(tree, path, modules)))
+    if PurePosixPath(path).parts[0] != PACKAGE:
+        return []
+    room = room_of(_module_name(path))
+    if room not in MAY_IMPORT:
+        return [f"{path}: no rule names the room {room}"]
+    found = []
+    for name in imported:
+        if name.split(".")[0] == PACKAGE:
+            found += _own(path, room, name)
+        else:
+            found += _foreign(path, room, name.split(".")[0], tree)
+    return found
+
+
+def room_of(module: str) -> str:
+    """The first part of a module's name below the package; "" is the package itself."""
+    return [*module.split("."), ""][1]
+
+
+def _own(path: str, room: str, name: str) -> Iterator[str]:
+    other = room_of(name)
+    stem = PurePosixPath(path).stem
+    if other == "plugin" and room not in ("", "plugin"):
+        yield f"{path}: imports {name}, but only locustfiles do"
+    elif other != room and other not in MAY_IMPORT[room]:
+        yield f"{path}: {room or PACKAGE} may not import {name}"
+    if room == "platforms":
+        folder = ".".join(_module_name(path).split(".")[:3])
+        same_kind = name.startswith(f"{folder}.{stem.split('_')[0]}")
+        if stem.startswith("world") and other not in WORLD_MAY_IMPORT and not same_kind:
+            yield f"{path}: a world may not import {name}: what misleads both would go unnoticed"
+        if stem == "messages" and other not in MESSAGES_MAY_IMPORT:
+            yield f"{path}: messages are pure and may not import {name}"
+        if other == "platforms" and name.count(".") > 1 and not name.startswith(folder):
+            yield f"{path}: platforms do not know each other, but it imports {name}"
+
+
+def _foreign(path: str, room: str, top: str, tree: ast.Module) -> Iterator[str]:
+    actor = room == "platforms" and is_actor(tree)
+    if top == "locust" and room not in KNOWS_LOCUST and not actor:
+        yield f"{path}: {room or PACKAGE} may not know Locust, and this is no actor"
+    if top in ("gevent", "greenlet") and room not in KNOWS_GEVENT and not actor:
+        yield f"{path}: {room or PACKAGE} may not know gevent, and this is no actor"
+    if room in ARITHMETIC and top not in sys.stdlib_module_names:
+        yield f"{path}: {room} is standard library only, but imports {top}"
+    if room in ARITHMETIC and top in CLOCKS:
+        yield f"{path}: {room} has no clock and never waits, but imports {top}"
+
+
+def is_actor(tree: ast.Module) -> bool:
+    """Whether a file defines an actor: a class whose base is `Actor`, or one of the runtime's `...Actor` classes."""
+    return any(
+        getattr(base, "id", getattr(base, "attr", "")).endswith("Actor")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+    )
+
+
+def _module_name(path: str) -> str:
+    parts = list(PurePosixPath(path).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(tree: ast.Module, path: str, modules: Collection[str]) -> Iterator[str]:
+    """Dotted names of everything that is imported, also inside of functions, and also by a written-out name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(node, path)
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in modules else base
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.args[0].value
+
+
+def _base(node: ast.ImportFrom, path: str) -> str:
+    if not node.level:
+        return node.module or ""
+    package = _module_name(path).split(".")
+    # `.` is the folder of the file, which is the module itself only for a package's own __init__.
+    up = node.level - (PurePosixPath(path).stem == "__init__")
+    return ".".join([*package[: len(package) - up], *([node.module] if node.module else [])])
+
+
+def stubs(sources: dict[str, str]) -> list[str]:
+    """Functions that only say that they are not there yet; one that another class of these files overrides is not."""
+    overridden = set()
+    empty = []
+    for path, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            bases = {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases}
+            methods = {
+                method.name for method in node.body if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+            overridden |= {(base, method) for base in bases for method in methods}
+        empty += _unfinished(path, ast.parse(source))
+    return [
+        f"{path}: {owner or 'the function'} {name} is not there yet"
+        for path, owner, name in empty
+        if (owner, name) not in overridden
+    ]
+
+
+def _unfinished(path: str, tree: ast.AST, owner: str = "") -> Iterator[tuple[str, str, str]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ClassDef):
+            yield from _unfinished(path, node, node.name)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            raised = [statement.exc for statement in node.body if isinstance(statement, ast.Raise)]
+            names = {getattr(error.func if isinstance(error, ast.Call) else error, "id", "") for error in raised}
+            if "NotImplementedError" in names:
+                yield path, owner, node.name
+            yield from _unfinished(path, node, owner)
+        else:
+            yield from _unfinished(path, node, owner)

@@ -16,7 +16,8 @@ demo: $(VENV)/demo
 	$(BIN)/locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone" -n 6
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

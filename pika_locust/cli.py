@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
         "  list                 every scenario, by platform\n"
-        "  inspect SCENARIO     what would run: stages, thresholds, settings, metrics\n"
+        "  inspect SCENARIO     what would run: stages, thresholds, settings, metrics; with --help, the\n"
+        "                       options of a run (Locust's own --help ends before it has seen the locustfile)\n"
         "  sandbox              serve a platform's sandbox, with faults if you like\n\n"
         "A test itself is a Locust run:\n"
         "  locust -f locustfiles/dancers.py                                 with the web page\n"

@@ -99,7 +99,7 @@ class Plugin:
         parser.set_defaults(stop_timeout=f"{STOP_TIMEOUT_S:g}")
         # Locust parses once more, and finds then what nobody knows: a misspelt option.
         parser.exit = functools.partial(self._on_parser_exit, parser.exit)
-        if self._options is not None or "-h" in sys.argv or "--help" in sys.argv:
+        if self._options is not None:
             return
         try:
             arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
@@ -111,7 +111,8 @@ class Plugin:
 
     def _on_parser_exit(self, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None) -> None:
         if status:
-            self._refuse([str(message or "the command line cannot be read").strip()])
+            said = str(message or "the command line cannot be read").strip().partition(": error: ")
+            self._refuse(["; ".join((said[2] or said[0]).splitlines())])
         leave(status, message)
 
     def _refuse(self, problems: Sequence[str]) -> None:
@@ -220,10 +221,10 @@ class Plugin:
     def _on_signal(self, name: str, interrupt: bool) -> None:
         if self._engine is not None:
             self._engine.signalled = name
-        # Raised here, in a greenlet of its own, it reaches Locust's main greenlet, and never a callback of the hub:
-        # an interrupted callback would lose what it had read.
+        # From here, a greenlet of its own, it reaches Locust's main greenlet, and never a callback of the hub: an
+        # interrupted callback would lose what it had read. Raised instead, gevent would print its traceback first.
         if interrupt:
-            raise KeyboardInterrupt
+            gevent.get_hub().handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         if self._engine is not None:

@@ -1,34 +1,55 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 import pika_locust
+import tests.quiet_locust  # noqa: F401
 from pika_locust.cli import main
 from pika_locust.platforms.pika.scenarios import DANCERS
 
 ROOT = Path(__file__).resolve().parents[1]
+QUIET = ROOT / "tests"
+"""A directory without anybody's settings."""
+
+
+MINE = ("PIKA_", "LOCUST_", "WS_", "SCENARIO", "USERS", "RAMP_", "HOLD", "SESSION_", "TRACK_")
+
+
+def environment(env: dict[str, str] | None) -> dict[str, str]:
+    """An environment that sets nothing of ours but this."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(MINE)}
+    clean["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**clean, **(env or {})}
 
 
 def pika(
     *words: str, env: dict[str, str] | None = None, directory: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The command as a user starts it, in an environment that sets nothing of ours."""
-    mine = ("PIKA_", "LOCUST_", "WS_", "SCENARIO", "USERS", "RAMP_", "HOLD", "SESSION_")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
-    clean["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    """The command as a user starts it."""
     return subprocess.run(
         [sys.executable, "-m", "pika_locust.cli", *words],
-        env={**clean, **(env or {})},
-        cwd=directory or ROOT,
+        env=environment(env),
+        cwd=directory or QUIET,
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def here(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The same within this process, which is quicker."""
+    out, err = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, environment(env), clear=True), chdir(QUIET), redirect_stdout(out), redirect_stderr(err):
+        code = main(list(words))
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def test_help_teaches_the_commands_and_how_a_test_is_run() -> None:
@@ -68,7 +89,7 @@ def test_inspect_shows_what_would_run_and_sends_nothing() -> None:
 
 def test_inspect_takes_the_options_of_a_run_wherever_they_stand() -> None:
     for words in (["-u", "60", "-r", "30", "dancers", "-t", "40"], ["dancers", "-u", "60", "-r", "30", "-t", "40s"]):
-        told = pika("inspect", *words)
+        told = here("inspect", *words)
         assert (told.returncode, told.stderr) == (0, "")
         assert "Load  constant: 60 users at 30/s, for 40s" in told.stdout
 
@@ -125,25 +146,27 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("words", "problem"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_sentence_and_104(words: list[str], problem: str) -> None:
-    told = pika(*words)
+    told = here(*words)
     assert (told.returncode, told.stdout, told.stderr) == (104, "", f"pika-locust inspect: {problem}\n")
 
 
 def test_secrets_are_in_no_output() -> None:
     env = {"PIKA_DJ_TOKEN": "s3cr3t-token", "WS_URL": "ws://user:pa55word@127.0.0.1:1/ws"}
     for words in (["dancers"], ["dancers", "-r", "3", "--sandbox-fault", "latency=1"]):
-        told = pika("inspect", *words, env=env)
+        told = here("inspect", *words, env=env)
         assert "s3cr3t-token" not in told.stdout + told.stderr
         assert "pa55word" not in told.stdout + told.stderr
-    assert "PIKA_DJ_TOKEN            set (from PIKA_DJ_TOKEN)" in pika("inspect", "dancers", env=env).stdout
+    assert "PIKA_DJ_TOKEN            set (from PIKA_DJ_TOKEN)" in here("inspect", "dancers", env=env).stdout
 
 
 def test_inspect_s_help_names_the_profiles_of_the_scenario() -> None:
-    told = pika("inspect", "dancers", "--help")
+    told = here("inspect", "dancers", "--help")
     assert told.returncode == 0
+    for option in ("stage", "seed", "summary-json", "threshold", "sandbox-fault", "strict", "allow-production"):
+        assert f"--{option}" in told.stdout
     assert "{standard,big,stress,spike,constant}" in told.stdout
     assert "{warning,critical}" in told.stdout
-    assert pika("inspect", "--help").returncode == 0
+    assert here("inspect", "--help").returncode == 0
 
 
 def test_the_sandbox_command_is_here_too() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.pika.scenarios import DANCERS
-from tests.test_cli import pika
+from tests.test_cli import here
 
 
 def parts(*words: str, env: dict[str, str] | None = None) -> dict[str, list[str]]:
     """The lines of each part, by its title; the head is under the scenario's name."""
-    told = pika("inspect", "dancers", "--seed", "7", *words, env=env)
+    told = here("inspect", "dancers", "--seed", "7", *words, env=env)
     assert (told.returncode, told.stderr) == (0, "")
     found: dict[str, list[str]] = {}
     for block in told.stdout.rstrip("\n").split("\n\n"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.durations import format_duration
-from pika_locust.load.plan import LoadPlan, LoadRequest, out_of_bounds, shaping
+from pika_locust.load.plan import LoadPlan, LoadRequest
 from pika_locust.load.stages import Stage
 
 OPEN = "arrivals"
@@ -26,8 +26,13 @@ def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
         overrides.append(
             f"-u {request.users}: so many users are prepared; the arrival rate stays (USE_SIMPLE=1 drops it)"
         )
-    overrides += [f"{name} changes nothing: an arrival rate has a schedule of its own" for name in shaping(request)]
-    problems = [*out_of_bounds(request), *rate.problems()]
+    overrides += [
+        f"{name} changes nothing: an arrival rate has a schedule of its own"
+        for name in request.shaping()
+        # The rate was made with these in it.
+        if name not in ("RAMP_UP", "RAMP_DOWN")
+    ]
+    problems = [*request.problems(), *rate.problems()]
     problems += [
         f"{name} makes no sense for an arrival rate, whose schedule is the scenario's own"
         for name, value in (("--stage", request.stages), ("a load profile", request.profile))

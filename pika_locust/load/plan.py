@@ -1,24 +1,17 @@
-"""The load plan: what all settings about load come to, resolved once, printed, and followed by the engine."""
+"""The load plan: what all settings about load come to, resolved once, printed, and followed by the engine.
+
+`load.closed_plan` and `load.open_plan` make it, for users and for arrivals.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.durations import format_duration
-from pika_locust.load.stages import (
-    Stage,
-    cut,
-    parse_stages,
-    peak,
-    scaled,
-    total_s,
-    users_at,
-    with_durations,
-)
+from pika_locust.load.stages import Stage, peak, users_at
 
 CONSTANT = "constant"
 BY_HAND = "by hand"
@@ -55,6 +48,32 @@ class LoadRequest:
     ramp_up_s: float | None = None
     hold_s: float | None = None
     ramp_down_s: float | None = None
+
+    def problems(self) -> list[str]:
+        """Numbers that can be meant by nobody, a sentence each."""
+        problems = []
+        rate = self.spawn_rate
+        if rate is not None and self.users is None:
+            problems.append("-r needs -u: a rate without a number of users says nothing (a profile has its own ramp)")
+        if rate is not None and not 0 < rate < math.inf:
+            problems.append(f"-r must be a number of users a second above 0, got {rate:g}")
+        if self.users is not None and self.users < 1:
+            problems.append(f"-u must be at least 1, got {self.users}")
+        if self.run_time_s is not None and not 0 < self.run_time_s < math.inf:
+            problems.append(f"-t must be above 0, got {self.run_time_s:g} s")
+        if self.users_scale is not None and self.users_scale < 1:
+            problems.append(f"{self.users_scale_from} must be at least 1, got {self.users_scale}")
+        return problems
+
+    def shaping(self) -> list[str]:
+        """The settings that form the curve of a profile, by name."""
+        settings = {
+            self.users_scale_from: self.users_scale,
+            "RAMP_UP": self.ramp_up_s,
+            "HOLD": self.hold_s,
+            "RAMP_DOWN": self.ramp_down_s,
+        }
+        return [name for name, value in settings.items() if value is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,146 +143,3 @@ class LoadPlan:
             before = stage.target
         length = "until stopped" if self.duration_s is None else format_duration(self.duration_s)
         return f"{self.name}: {', '.join(parts)} ({length})"
-
-
-def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: str) -> LoadPlan:
-    """The plan that a request comes to. The stronger wins, and `overrides` says over what:
-
-    constant users (`-u`), then stages by hand (`--stage`), then a profile by name, then the scenario's default.
-
-    Raises ValueError with every mistake, one a line.
-    """
-    problems = out_of_bounds(request)
-    stages = _stages_by_hand(request, problems)
-    profile = _profile(request, profiles, default, problems)
-    overrides = _overrides(request)
-    if profile is not None and request.users is None and request.stages is None:
-        if profile.name == CONSTANT:
-            problems.append("the constant profile needs -u (and usually -t)")
-        else:
-            stages = _shaped(profile, request, problems, overrides)
-    if problems:
-        raise ValueError("\n".join(problems))
-    if request.users is not None:
-        return _constant(request, request.users, overrides)
-    assert profile is not None
-    assert stages is not None
-    by_hand = request.stages is not None
-    name, start_users = (BY_HAND, 1) if by_hand else (profile.name, profile.start_users)
-    if request.run_time_s is not None:
-        asked, lasts = f"-t {format_duration(request.run_time_s)}", f"{name} ({format_duration(total_s(stages))})"
-        if request.run_time_s < total_s(stages):
-            overrides.append(f"{asked} cuts {lasts}")
-        elif request.run_time_s > total_s(stages):
-            overrides.append(f"{asked} changes nothing: it is longer than {lasts}")
-        stages = cut(stages, request.run_time_s, start_users)
-    return LoadPlan(name, stages, start_users, total_s(stages), None, tuple(overrides))
-
-
-def out_of_bounds(request: LoadRequest) -> list[str]:
-    """Numbers of a request that can be meant by nobody, a sentence each."""
-    problems = []
-    rate = request.spawn_rate
-    if rate is not None and request.users is None:
-        problems.append("-r needs -u: a rate without a number of users says nothing (a profile has its own ramp)")
-    if rate is not None and not 0 < rate < math.inf:
-        problems.append(f"-r must be a number of users a second above 0, got {rate:g}")
-    if request.users is not None and request.users < 1:
-        problems.append(f"-u must be at least 1, got {request.users}")
-    if request.run_time_s is not None and not 0 < request.run_time_s < math.inf:
-        problems.append(f"-t must be above 0, got {request.run_time_s:g} s")
-    if request.users_scale is not None and request.users_scale < 1:
-        problems.append(f"{request.users_scale_from} must be at least 1, got {request.users_scale}")
-    return problems
-
-
-def _stages_by_hand(request: LoadRequest, problems: list[str]) -> tuple[Stage, ...] | None:
-    if request.stages is None:
-        return None
-    try:
-        stages = parse_stages(request.stages)
-    except ValueError as error:
-        problems.append(f"--stage: {error}")
-        return None
-    if total_s(stages) == 0:
-        problems.append("--stage: the stages last 0 s in all; give at least one a duration")
-    return stages
-
-
-def _profile(
-    request: LoadRequest, profiles: Mapping[str, LoadProfile], default: str, problems: list[str]
-) -> LoadProfile | None:
-    name = request.profile or default
-    if name == CONSTANT:
-        return LoadProfile(CONSTANT, ())
-    if name in profiles:
-        return profiles[name]
-    if request.profile_fallback is not None:
-        return request.profile_fallback
-    legal = ", ".join([*profiles, CONSTANT])
-    problems.append(f"{request.profile_from or 'profile'}: there is no load profile {name!r}; there are {legal}")
-    return None
-
-
-def _overrides(request: LoadRequest) -> list[str]:
-    """What gives way to `-u` or `--stage`, in words."""
-    asked = f"profile {request.profile} ({request.profile_from})" if request.profile is not None else ""
-    formed = ", ".join(shaping(request))
-    if request.users is not None:
-        winner = f"-u {request.users}"
-        losers = [
-            asked if request.profile != CONSTANT else "",
-            "--stage" if request.stages is not None else "",
-            formed,
-        ]
-    elif request.stages is not None:
-        winner, losers = "--stage", [asked, formed]
-    else:
-        return []
-    return [f"{winner} overrides {loser}" for loser in losers if loser]
-
-
-def shaping(request: LoadRequest) -> list[str]:
-    """The settings of a request that form the curve of a profile, by name."""
-    settings = {
-        request.users_scale_from: request.users_scale,
-        "RAMP_UP": request.ramp_up_s,
-        "HOLD": request.hold_s,
-        "RAMP_DOWN": request.ramp_down_s,
-    }
-    return [name for name, value in settings.items() if value is not None]
-
-
-def _shaped(
-    profile: LoadProfile, request: LoadRequest, problems: list[str], overrides: list[str]
-) -> tuple[Stage, ...] | None:
-    """The profile's curve with USERS, RAMP_UP, HOLD and RAMP_DOWN in place."""
-    stages = profile.stages
-    try:
-        if request.users_scale is not None and request.users_scale >= 1:
-            asked = f"{request.users_scale_from}={request.users_scale}"
-            overrides.append(f"{asked} scales the {profile.name} profile (peak {peak(stages)})")
-            stages = scaled(stages, request.users_scale)
-        stages = with_durations(stages, request.ramp_up_s, request.hold_s, request.ramp_down_s)
-    except ValueError as error:
-        problems.append(str(error))
-        return None
-    if total_s(stages) == 0:
-        problems.append(f"the profile {profile.name} comes to 0 s in all; give RAMP_UP, HOLD or RAMP_DOWN a duration")
-    return stages
-
-
-def _constant(request: LoadRequest, users: int, overrides: list[str]) -> LoadPlan:
-    duration_s = request.run_time_s
-    if request.spawn_rate is None:
-        return LoadPlan(CONSTANT, (Stage(duration_s or 0.0, users),), users, duration_s, None, tuple(overrides))
-    ramp_s = users / request.spawn_rate
-    stages: tuple[Stage, ...] = (Stage(ramp_s, users),)
-    if duration_s is not None:
-        stages = cut((*stages, Stage(max(0.0, duration_s - ramp_s), users)), duration_s, 0)
-        if duration_s < ramp_s:
-            overrides.append(
-                f"-t {format_duration(duration_s)} cuts the ramp to {users} users, which takes "
-                f"{format_duration(ramp_s)} at -r {request.spawn_rate:g}"
-            )
-    return LoadPlan(CONSTANT, stages, 0, duration_s, request.spawn_rate, tuple(overrides))

@@ -69,5 +69,9 @@ class Alarm:
             self._descriptor = -1
 
     def _on_readable(self) -> None:
-        os.read(self._descriptor, 8)
+        try:
+            os.read(self._descriptor, 8)
+        except BlockingIOError:
+            # Set anew after the loop had seen it, and before it came to us: that ring is not due any more.
+            return
         self._ring()

@@ -92,6 +92,14 @@ class OpenActor(Actor):
     due_ns: int = 0
     _waiter: Any = None
 
+    def on_start(self) -> None:
+        super().on_start()
+        share = self.share
+        if share.begin.arrivals is not None and share.arrivals is None:
+            # This process came too late for a part of the arrivals; going round here would add to their rate.
+            self.released.wait()
+            raise StopUser
+
     def iterate_in(self, arrivals: Arrivals) -> None:
         """Serve arrivals until the user is to finish."""
         share = self.share

@@ -63,28 +63,31 @@ class HttpMeter:
         blocked, connecting, tls, sending, waiting, receiving = response.timings
         duration_us = sending + waiting + receiving
         named.reqs.add()
-        self._sending(sending)
-        self._waiting(waiting)
-        # An answer usually comes in one read: that took less than a microsecond, and not nothing.
-        self._receiving(receiving or 1)
-        if connecting:
-            # k6 records zeros for a kept connection, which bury the cost of those that were made.
-            self._blocked(blocked)
-            self._connecting(connecting)
-            if tls:
-                self._tls(tls)
+        if response.retried:
+            self._retries.add()
+        if response.error is None:
+            self._sending(sending or 1)
+            self._waiting(waiting or 1)
+            # An answer usually comes in one read: that took less than a microsecond, and not nothing.
+            self._receiving(receiving or 1)
+            if connecting:
+                # k6 records zeros for a kept connection, which bury the cost of those that were made.
+                self._blocked(blocked)
+                self._connecting(connecting)
+                if tls:
+                    self._tls(tls)
         if response.failed:
             self._on_failure(named, name, method, response, duration_us)
             return
         named.failed.add(False)
         named.duration.add(duration_us)
-        if response.retried:
-            self._retries.add()
         self._share.request(method, name, duration_us / 1000, len(response.content))
 
     def _on_failure(self, named: _Named, name: str, method: str, response: Response, duration_us: int) -> None:
         named.failed.add(True)
-        named.failed_duration.add(duration_us)
+        if duration_us:
+            # Zero means that no connection came to be: nothing was sent that could have taken any time.
+            named.failed_duration.add(duration_us)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             named.limited.add()
         why = str(response.error) if response.error is not None else f"{response.status} {response.reason}"

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_add
+from pika_locust.load.closed_plan import resolve
 from pika_locust.load.open_plan import open_plan
-from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
+from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.measure import Metric
 from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, TARGET_METRICS
 from pika_locust.runtime.shape import StagesShape, foreign_shapes

@@ -67,6 +67,14 @@ class WorkerSide:
         share = self.share
         if share is None:
             return
+        try:
+            self._drain_with_the_master(share)
+        except KeyboardInterrupt:
+            # Again: nobody wants to wait for the users, but what was measured is sent all the same.
+            for role in ROLES:
+                self._drain(role, 0.0)
+
+    def _drain_with_the_master(self, share: Share) -> None:
         deadline_s = time.monotonic() + MASTER_WAIT_S
         while not share.draining and time.monotonic() < deadline_s:
             gevent.sleep(0.05)

@@ -39,6 +39,7 @@ def test_a_healthy_night_passes_and_every_frame_and_like_is_accounted_for(extra:
     assert all(worker["final"] for worker in finished.summary["workers"])
 
 
+@pytest.mark.alone
 def test_workers_keep_up_while_users_are_started_every_second(tmp_path: Path) -> None:
     # Every tick of a ramp sends a spawn message, for which Locust would build a parser per option: 225 ms each time.
     finished = run(

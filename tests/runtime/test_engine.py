@@ -419,6 +419,20 @@ def test_who_interrupts_the_drain_has_users_cut_off_and_everything_told(clock: C
     assert stage.report.load.complete
 
 
+def test_who_interrupts_the_wait_for_another_s_drain_has_users_cut_off_as_well(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    stage.environment.stop_timeout = 60.0
+    stage.workers[0].answers = False
+    waiting = [gevent.spawn(stage.engine.finish) for _ in range(2)]
+    gevent.sleep(0.02)
+    stage.workers[0].answers = True
+    waiting[1].kill(KeyboardInterrupt, block=False)
+    gevent.joinall(waiting, timeout=5)
+    assert stage.reasons() == [("stopped", "SIGINT")]
+    assert stage.report.load.complete
+
+
 # Judging
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 from collections.abc import Callable
@@ -92,6 +93,15 @@ def test_the_state_tells_what_the_process_costs(serve: Serve) -> None:
     assert state["rss_bytes"] > 5_000_000
     assert state["cpu_seconds"] > 0
     assert state["internal_errors"] == 0
+
+
+def test_the_parts_of_the_state_by_user_can_be_left_out(serve: Serve) -> None:
+    served = serve(dataclasses.replace(toy("solo"), per_user=("log",)))
+    served.socket()
+    assert served.state()["log"] == [["opened", 1, "/ws"]]
+    told = json.loads(served.http("GET", "/__sandbox/state?users=0")[1])
+    assert "log" not in told
+    assert told["connections_open"] == 1
 
 
 def test_shutting_down_gives_the_last_notice_and_no_close_frame(serve: Serve) -> None:

@@ -143,7 +143,7 @@ def test_close_after_cuts_each_socket_in_its_time_also_those_already_open(serve:
     with pytest.raises(ConnectionClosed) as ended:
         one.recv(2)
     assert ended.value.rcvd is None
-    assert 0.2 <= time.monotonic() - started < 0.5
+    assert 0.2 <= time.monotonic() - started < 2.0
     served.http("DELETE", "/__sandbox/faults")
     two = served.socket()
     time.sleep(0.3)

@@ -140,6 +140,12 @@ def test_a_cut_leaves_no_close_frame(pair: Pair) -> None:
     assert pair.host.heard == ["cut me", "gone"]
 
 
+def test_1005_is_sent_as_a_close_frame_without_a_code(pair: Pair, running_loop: None) -> None:
+    pair.half.close(1005, "")
+    assert pair.transport.take() == b"\x88\x00"
+    assert pair.host.heard == ["gone"]
+
+
 def test_an_unmasked_frame_is_a_protocol_error(pair: Pair) -> None:
     pair.half.feed(Frame(Opcode.TEXT, b"hi").serialize(mask=False))
     assert Close.parse(pair.transport.take()[2:]).code == 1002

@@ -535,7 +535,10 @@ def hanging_up(peer: Peer) -> None:
 
 
 PLAIN_ANSWERS: dict[str, tuple[Callable[[Peer], None], str]] = {
-    "that complains in HTTP": (saying_at_once(content(b"plain HTTP here", "400 Bad Request")), "TLS failed: wrong version number"),
+    "that complains in HTTP": (
+        saying_at_once(content(b"plain HTTP here", "400 Bad Request")),
+        "TLS failed: wrong version number",
+    ),
     "that hangs up": (hanging_up, "TLS failed: "),
 }
 

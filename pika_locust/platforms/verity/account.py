@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pika_locust.platforms.verity.lobby import Lobby
 from pika_locust.wire.http import HttpClient, Response
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 JOINED = (200, 201)
 REFRESH_AFTER_S = 12 * 60.0
 """Access tokens live for 15 minutes."""
+REFRESH_AGAIN_S = 10.0
+"""Between attempts to renew one."""
 
 
 @dataclass(slots=True)
@@ -30,9 +32,16 @@ class Tokens:
         self.most += tokens
 
     def maybe(self, change: int) -> None:
-        """Something that may have happened or not: its answer never came."""
+        """Something that may have happened or not: its answer has not come, and perhaps never will."""
         self.least += min(0, change)
         self.most += max(0, change)
+
+    def known(self, change: int, happened: bool) -> None:
+        """What `maybe` left open is settled."""
+        self.least -= min(0, change)
+        self.most -= max(0, change)
+        if happened:
+            self.credited(change)
 
 
 class Account:
@@ -57,7 +66,7 @@ class Account:
         """Make an account. False when the target did not give one."""
         response = self.http.post("/auth/signup-anonymous", json={}, name="auth_signup")
         ok = self._lobby.checked("signup ok", response.status in JOINED)
-        body = response.json() if ok else None
+        body = body_of(response)
         try:
             user_id, token = str(body["user"]["id"]), str(body["accessToken"])
         except (KeyError, TypeError):
@@ -74,8 +83,11 @@ class Account:
             return
         headers = {"cookie": f"refresh_token={self._refresh_cookie}"}
         response = self.http.post("/auth/refresh", json={}, headers=headers, name="auth_refresh")
-        if self._lobby.checked("token refresh ok", response.status == 200):
-            self._use(str(response.json()["accessToken"]), response)
+        token = str(body_of(response).get("accessToken") or "")
+        if self._lobby.checked("token refresh ok", response.status == 200 and token != ""):
+            self._use(token, response)
+        else:
+            self._fresh_until_s = time.monotonic() + REFRESH_AGAIN_S
 
     def _use(self, token: str, response: Response) -> None:
         self.access_token = token
@@ -89,6 +101,7 @@ class Account:
     def buy(self, tokens: int) -> bool:
         """Have the payment provider report a paid checkout. False when it was not acknowledged."""
         payload, signature = self._lobby.purchase(self.user_id, tokens, self._actor.dice)
+        self.tokens.maybe(tokens)
         response = self.http.post(
             "/webhooks/stripe",
             data=payload,
@@ -96,10 +109,8 @@ class Account:
             name="stripe_webhook",
         )
         ok = self._lobby.checked("stripe webhook ok", response.status == 200)
-        if ok:
-            self.tokens.credited(tokens)
-        elif response.error is not None:
-            self.tokens.maybe(tokens)
+        if response.error is None:
+            self.tokens.known(tokens, ok)
         return ok
 
     def balance(self) -> int | None:
@@ -107,16 +118,23 @@ class Account:
         response = self.http.get("/tokens/balance", name="tokens_balance")
         if not self._lobby.checked("tokens balance ok", response.status == 200):
             return None
-        return _whole(response, "tokenBalance")
+        return balance_in(response)
 
     def close(self) -> None:
         """Give the connection back."""
         self.http.close()
 
 
-def _whole(response: Response, name: str) -> int | None:
+def body_of(response: Response) -> dict[str, Any]:
+    """The JSON object of an answer; an empty one when it is none, which is the target's mistake and never ours."""
     try:
-        value = response.json()[name]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return value if isinstance(value, int) else None
+        value = response.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def balance_in(response: Response) -> int | None:
+    """The balance that an answer tells; None when it tells none."""
+    value = body_of(response).get("tokenBalance")
+    return value if type(value) is int else None

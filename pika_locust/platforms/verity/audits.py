@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pika_locust.judge import AuditResult, balance, not_observed
+from pika_locust.platforms.verity.account import balance_in
 from pika_locust.scenario import AuditContext
 from pika_locust.wire.http import HttpClient
 
@@ -46,20 +47,23 @@ def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     facts = context.facts
     expected = held = unanswered = looked_up = 0
     wrong: list[str] = []
+    members = context.given.get("tokens", {})
     with HttpClient(context.target) as http:
-        for number, (user, token) in enumerate(context.given.get("tokens", {}).items()):
+        for number, (user, token) in enumerate(members.items()):
             response = http.get("/tokens/balance", headers={"authorization": f"Bearer {token}"})
-            if response.status != 200:
+            balance_now = balance_in(response) if response.status == 200 else None
+            if balance_now is None:
                 continue
             looked_up += 1
             least, maybe = facts.get(f"credited {number}", 0), facts.get(f"maybe {number}", 0)
-            balance_now = int(response.json()["tokenBalance"])
             expected, held, unanswered = expected + least, held + balance_now, unanswered + maybe
             if not least <= balance_now <= least + maybe:
-                wrong.append(f"user {user} holds {balance_now}, paid for {least}")
+                paid = f"{least}" if not maybe else f"{least} to {least + maybe}"
+                wrong.append(f"user {user} holds {balance_now}, paid for {paid}")
     if not looked_up:
         return [not_observed("webhooks", "no balance could be looked up")]
     if wrong:
         detail = f"{len(wrong):,} of {looked_up:,} balances are wrong: {wrong[0]}"
         return [AuditResult("webhooks", "fail", expected, held, unanswered, detail)]
-    return [balance("webhooks", expected, held, unanswered, f"tokens of {looked_up:,} members")]
+    whose = f"{looked_up:,} members" if looked_up == len(members) else f"{looked_up:,} of {len(members):,} members"
+    return [balance("webhooks", expected, held, unanswered, f"tokens of {whose}")]

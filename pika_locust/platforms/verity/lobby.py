@@ -37,15 +37,16 @@ class Lobby:
         self._addresses = SourceAddresses(addresses) if addresses else None
         self.queue_keys = _queue_keys(settings, share.begin.users_peak)
         self._audited = 0
-        self.mismatches: list[str] = []
         share.facts["users_audited"] = share.facts["tokens_expected"] = share.facts["tokens_held"] = 0
 
-    def client(self, number: int) -> HttpClient:
-        """A connection of a user's own; with a pool of source addresses, from an address of its own."""
+    def client(self, number: int, *, metered: bool = True) -> HttpClient:
+        """A connection of a user's own; with a pool of source addresses, from an address of its own. What goes over one
+        that is not metered stays out of the HTTP metrics."""
         address = None
         if self._addresses is not None:
             address = self._addresses[self.share.global_number(number)]
-        return HttpClient(self.origin, timeouts=TIMEOUTS, observer=self.meter, source_address=address)
+        observer = self.meter if metered else None
+        return HttpClient(self.origin, timeouts=TIMEOUTS, observer=observer, source_address=address)
 
     def checked(self, name: str, ok: bool) -> bool:
         """A check of the suite: counted by name, and in `error_rate`."""
@@ -82,7 +83,7 @@ def _queue_keys(settings: Mapping[str, Any], users: int) -> int:
     """How many queue keys the users are spread over: enough to stay below 60 % of what the worker can match in one."""
     if settings.get("QUEUE_KEYS"):
         return int(settings["QUEUE_KEYS"])
-    visit_s = settings.get("SESSION_HOLD_SECONDS", 0.0) + 1.0
+    visit_s = float(settings.get("SESSION_HOLD_SECONDS", 0.0)) + 1.0
     return max(1, math.ceil(users / visit_s / (KEY_SHARE * KEY_USERS_PER_S)))
 
 

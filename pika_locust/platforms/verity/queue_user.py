@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pika_locust.platforms.verity.account import JOINED, Account
+from pika_locust.platforms.verity.account import JOINED, Account, body_of
 from pika_locust.platforms.verity.lobby import Lobby, think_s
 from pika_locust.runtime.actor import Actor
 
@@ -17,8 +17,10 @@ class QueueUser(Actor):
         self.lobby = self.share.shared(Lobby)
         self.account = Account(self, self.lobby)
         self._join_latency = self.share.metrics.trend("queue_join_latency")
+        self._shared = self.share.settings["QUEUE_MODE"] == "shared"
         self._visits = 0
-        self._queued = False
+        self._queued = self._certain = False
+        # Whether the target may hold a place, and a token, of ours; and whether it has said so.
 
     def act(self) -> None:
         if not self._ready():
@@ -44,7 +46,7 @@ class QueueUser(Actor):
         return True
 
     def _preferences(self) -> dict[str, str]:
-        if self.share.settings["QUEUE_MODE"] == "shared":
+        if self._shared:
             return {"mode": "shared"}
         number = self.share.global_number(self.number)
         return {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
@@ -52,26 +54,39 @@ class QueueUser(Actor):
     def _join(self) -> bool:
         self._visits += 1
         body = {"region": self.share.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
+        visited, self._queued, self._certain = self._queued, True, False
         response = self.account.http.post("/queue/join", json=body, name="queue_join")
         ok = self.lobby.checked("queue join ok", response.status in JOINED)
+        if not ok and response.error is None:
+            self._queued = visited
+            return False
         if ok:
             self._join_latency.add(response.duration_us)
-            self._queued = True
-        elif response.error is not None:
-            # It may have queued us, and have taken the token.
-            self._queued = True
-            self.account.tokens.maybe(-1)
+            self._certain = True
+        if visited and body_of(response).get("status") != "already_queued":
+            self._lose_track()
         return ok
 
     def _leave(self) -> None:
+        certain, self._certain = self._certain, False
         response = self.account.http.delete("/queue/leave", name="queue_leave")
-        ok = self.lobby.checked("queue leave ok", response.status == 200)
-        self._queued = not ok
-        if not ok:
-            self.account.tokens.maybe(-1)
-        elif response.json().get("status") == "not_queued":
+        if not self.lobby.checked("queue leave ok", response.status == 200):
+            return
+        self._queued = False
+        answer = body_of(response)
+        if not self._shared or answer.get("refunded") is True or answer.get("status") == "already_matched":
+            # Where nobody meets anybody, and wherever the target itself took us out of the queue, the token is owed.
+            return
+        if certain and answer.get("status") == "not_queued":
             # Gone from the queue without having left it: the worker has matched us, and a match costs one token.
             self.account.tokens.credited(-1)
+        else:
+            self._lose_track()
+
+    def _lose_track(self) -> None:
+        """A visit has ended, and nobody has said how. Where users meet, it may have cost its token."""
+        if self._shared:
+            self.account.tokens.maybe(-1)
 
     def on_stop(self) -> None:
         if hasattr(self, "account"):
@@ -86,6 +101,8 @@ class QueueUser(Actor):
         """Look up the balance at the very end: credits less matches, whatever happened in between."""
         if self._queued:
             self._leave()
+        if self._queued:
+            self.account.tokens.maybe(-1)
         held = self.account.balance()
         if held is not None:
             tokens = self.account.tokens

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pika_locust.judge import Threshold
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
-from pika_locust.load.plan import LoadProfile
+from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import Stage, parse_stages
 from pika_locust.measure import gauge, rate, trend
 from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
@@ -15,11 +15,20 @@ from pika_locust.platforms.verity.target import base_url
 from pika_locust.runtime.http_meter import HTTP_METRICS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
+from pika_locust.wire.http import SourceAddresses
+
+
+
+def _addresses(value: str) -> str:
+    """A pool of source addresses, as its text."""
+    SourceAddresses(value)
+    return value
+
 
 _COMMON = (
     Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000"),
     Setting("STRIPE_WEBHOOK_SECRET", text, None, "signs the webhooks that credit tokens", secret=True),
-    Setting("SOURCE_ADDRESSES", text, None, "send from these addresses, one a user: the server throttles per address"),
+    Setting("SOURCE_ADDRESSES", _addresses, None, "send from these addresses, one a user: the server throttles per address"),
 )
 
 _QUEUE_SETTINGS = (
@@ -139,6 +148,7 @@ TOKENS = Scenario(
     target_settings=("BASE_URL",),
     secrets_needed=lambda settings: ("STRIPE_WEBHOOK_SECRET",),
     arrivals=_webhook_rate,
+    default_profile=CONSTANT,
     metrics=(
         *HTTP_METRICS,
         trend("stripe_webhook_latency", "round trip of a webhook, without making the connection"),

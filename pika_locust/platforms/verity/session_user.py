@@ -8,7 +8,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from pika_locust.platforms.verity.account import JOINED, Account
+from pika_locust.platforms.verity.account import JOINED, Account, body_of
 from pika_locust.platforms.verity.lobby import Lobby, think_s
 from pika_locust.runtime.actor import Actor
 from pika_locust.wire import socketio
@@ -18,6 +18,7 @@ from pika_locust.wire.socketio_codec import arguments
 from pika_locust.wire.websocket import Close
 
 NAMESPACES = ("/queue", "/video")
+HEARD = (b"match", b"session:start", b"session:end")
 PAUSE_S = 1.0
 MATCH_WAIT_S = 30.0
 """A user who is not matched by then leaves the queue and tries again."""
@@ -94,21 +95,24 @@ class SessionUser(Actor):
             # Half of the neighbours in number share a key, so that two can always meet.
             preferences["key"] = number // 2 % self.lobby.queue_keys
         body = {"region": settings["QUEUE_REGION"].lower(), "preferences": preferences}
+        self.account.tokens.maybe(-1)
         response = self.account.http.post("/queue/join", json=body, name="queue_join")
+        if response.error is None:
+            # From here on, a match says what became of the token, or leaving does.
+            self.account.tokens.known(-1, False)
         ok = self.lobby.checked("queue join ok", response.status in JOINED)
         if ok:
             self._join_latency.add(response.duration_us)
-        elif response.error is not None:
-            self.account.tokens.maybe(-1)
         return ok
 
     def _leave(self) -> str:
         """Leave the queue; gives what the target says we were."""
+        self.account.tokens.maybe(-1)
         response = self.account.http.delete("/queue/leave", name="queue_leave")
         if not self.lobby.checked("queue leave ok", response.status == 200):
-            self.account.tokens.maybe(-1)
             return ""
-        return str(response.json().get("status"))
+        self.account.tokens.known(-1, False)
+        return str(body_of(response).get("status"))
 
     def _visit_blindly(self) -> None:
         """The suite's approximation: nobody listens, and whoever is gone from the queue was matched."""
@@ -125,9 +129,8 @@ class SessionUser(Actor):
         if not self._join():
             return
         if not self._wait_for("_matched_ns", MATCH_WAIT_S, until_released=True):
-            status = self._leave()
             # A match may have come while we were leaving; then we stay for it.
-            if status in ("left", ""):
+            if self._leave() != "not_queued":
                 if not self.released.is_set():
                     self._match_rate.add(False)
                 return
@@ -205,25 +208,31 @@ class SessionUser(Actor):
         self._news.set()
 
     def on_event(self, namespace: str, name: bytes, payload: bytes, at_ns: int) -> None:
-        if name == b"match":
-            self._on_match(arguments(payload)[0], at_ns)
-        elif name == b"session:start":
-            if arguments(payload)[0].get("sessionId") == self._session_id and not self._started_ns:
-                self._started_ns = at_ns
-                self._start_lag.add(max(1, (at_ns - self._matched_ns) // 1000))
-                self._news.set()
-        elif name == b"session:end" and arguments(payload)[0].get("sessionId") == self._session_id:
+        if name not in HEARD:
+            return
+        session_id = _session_id(payload)
+        if session_id is None:
+            self.share.error("receive", f"{name.decode()} without a sessionId")
+        elif name == b"match":
+            self._on_match(session_id, at_ns)
+        elif session_id != self._session_id:
+            return
+        elif name == b"session:start" and not self._started_ns:
+            self._started_ns = at_ns
+            self._start_lag.add(max(1, (at_ns - self._matched_ns) // 1000))
+            self._news.set()
+        elif name == b"session:end" and not self._ended_ns:
             self._ended_ns = at_ns
             if self._started_ns:
                 self._length.add((at_ns - self._started_ns) // 1000)
             self._news.set()
 
-    def _on_match(self, match: dict[str, Any], at_ns: int) -> None:
+    def _on_match(self, session_id: str, at_ns: int) -> None:
         facts = self.share.facts
         if self._matched_ns and not self._ended_ns:
             facts["in_two_sessions"] = facts.get("in_two_sessions", 0) + 1
             return
-        self._session_id = str(match.get("sessionId"))
+        self._session_id = session_id
         self._matched_ns = at_ns
         self.account.tokens.credited(-1)
         facts["matches_seen"] = facts.get("matches_seen", 0) + 1
@@ -272,3 +281,10 @@ class SessionUser(Actor):
             self.lobby.audited(self.account.user_id, tokens.least, tokens.most, held)
 
 
+def _session_id(payload: bytes) -> str | None:
+    """Which session an event is about; None when it does not say."""
+    try:
+        session_id = arguments(payload)[0]["sessionId"]
+    except (ValueError, IndexError, KeyError, TypeError):
+        return None
+    return session_id if isinstance(session_id, str) else None

@@ -14,15 +14,14 @@ NOTHING: dict[str, Any] = {}
 class User:
     """An account, and what it is busy with.
 
-    `joining` while a join of theirs is under way; `matched_until` is the end of the mark that a match leaves behind;
-    `live` counts their sessions that run; `blocks` are those they do not want to meet, by user id.
+    `joining` while a join of theirs is under way; `live` counts their sessions that run; `blocks` are those they do not
+    want to meet, by user id.
     """
 
     id: str
     created_at: float
     details: dict[str, Any] = field(default_factory=lambda: NOTHING)
     joining: bool = False
-    matched_until: float = 0.0
     live: int = 0
     blocks: dict[str, dict[str, Any]] = field(default_factory=lambda: NOTHING)
 

@@ -52,9 +52,7 @@ def rules_from(environment: Mapping[str, str]) -> Rules:
         return _SWITCH.get(text.lower(), True)
 
     rules = Rules(
-        session_s=seconds(
-            45.0, "PIKA_SANDBOX_SESSION_SECONDS", "VERITY_SESSION_HOLD_SECONDS", "SESSION_HOLD_SECONDS"
-        ),
+        session_s=seconds(45.0, "PIKA_SANDBOX_SESSION_SECONDS", "VERITY_SESSION_HOLD_SECONDS", "SESSION_HOLD_SECONDS"),
         choice_s=seconds(60.0, "PIKA_SANDBOX_CHOICE_SECONDS"),
         status_fanout=switch("PIKA_SANDBOX_STATUS_FANOUT"),
         webhook_secret=_secret(given("VERITY_STRIPE_WEBHOOK_SECRET", "STRIPE_WEBHOOK_SECRET"), PUBLIC_WEBHOOK_SECRET),

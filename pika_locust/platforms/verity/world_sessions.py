@@ -21,7 +21,6 @@ from pika_locust.sandbox.world import Answer
 SETUP_S = 0.004
 """From the match to the start of its session."""
 MEDIA_TOKEN_LIVES_S = 60.0
-MATCHED_MARK_S = 3600.0
 SUSPECTS_NAMED = 20
 
 CHECKS = {"choice": one_of("MATCH", "PASS")}
@@ -75,7 +74,6 @@ class Sessions:
         """Two users are matched: their tokens are spent, both are told, and their session begins."""
         session = Session(self._ids.row(now), (first, second))
         for user in session.users:
-            user.matched_until = now + MATCHED_MARK_S
             self._purse.matched(user.id)
         for user in session.users:
             told = {

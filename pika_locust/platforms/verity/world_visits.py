@@ -25,7 +25,6 @@ from pika_locust.sandbox.world import Answer
 
 JOIN_S = 0.002
 """How long a join takes; a second one of the same user, or a leave, that comes in this time meets its lock."""
-MATCHED_MARK_S = 3600.0
 
 CHECKS = {"city": text, "region": text, "preferences": an_object}
 NO_CITY = bad_request("City must be a non-empty string when provided")
@@ -121,7 +120,7 @@ class Visits:
             return NOT_QUEUED
         self._queue.end(visit)
         self._announcer.tell(visit.line, now)
-        if "kept-token" in self._faults.on and now < user.matched_until:
+        if "kept-token" in self._faults.on:
             self._faults.count("kept-token")
             return _left("already_matched", "false", visit)
         if not self._faults.hits("lose-write", "refund"):

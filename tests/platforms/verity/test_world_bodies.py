@@ -75,9 +75,14 @@ CHECKS = {"name": text, "extra": an_object, "choice": one_of("YES", "NO")}
         ({"name": 5}, ["name must be a string"]),
         ({"extra": [1]}, ["extra must be an object"]),
         ({"choice": "MAYBE"}, ["choice must be one of the following values: YES, NO"]),
-        ({"extra": "x", "name": 7, "foo": 1}, [
-            "property foo should not exist", "name must be a string", "extra must be an object",
-        ]),
+        (
+            {"extra": "x", "name": 7, "foo": 1},
+            [
+                "property foo should not exist",
+                "name must be a string",
+                "extra must be an object",
+            ],
+        ),
     ],
     ids=str,
 )

@@ -10,7 +10,9 @@ from pika_locust.platforms.verity.world_ids import Ids, anonymous, base36, iso
 NOW = 1_795_230_625.675
 
 
-@pytest.mark.parametrize(("number", "width", "text"), [(0, 4, "0000"), (35, 1, "z"), (36, 3, "010"), (1234567, 2, "qglj")])
+@pytest.mark.parametrize(
+    ("number", "width", "text"), [(0, 4, "0000"), (35, 1, "z"), (36, 3, "010"), (1234567, 2, "qglj")]
+)
 def test_numbers_in_base_36(number: int, width: int, text: str) -> None:
     assert base36(number, width) == text
     assert int(text, 36) == number
@@ -46,7 +48,8 @@ def test_a_partner_has_another_name_in_each_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "text"), [(NOW, "2026-11-21T03:10:25.675Z"), (0.0, "1970-01-01T00:00:00.000Z"), (-1.0, "1969-12-31T23:59:59.000Z")]
+    ("at", "text"),
+    [(NOW, "2026-11-21T03:10:25.675Z"), (0.0, "1970-01-01T00:00:00.000Z"), (-1.0, "1969-12-31T23:59:59.000Z")],
 )
 def test_times_are_written_as_javascript_does(at: float, text: str) -> None:
     assert iso(at) == text

@@ -15,7 +15,10 @@ from pika_locust.platforms.verity.world_rules import Rules, rules_from
         ({"SESSION_HOLD_SECONDS": "10", "PIKA_SANDBOX_SESSION_SECONDS": "3"}, Rules(session_s=3.0)),
         ({"PIKA_SANDBOX_CHOICE_SECONDS": "5"}, Rules(choice_s=5.0)),
         ({"PIKA_SANDBOX_STATUS_FANOUT": "0"}, Rules(status_fanout=False)),
-        ({"STRIPE_WEBHOOK_SECRET": "whsec_a", "JWT_ACCESS_SECRET": "b"}, Rules(webhook_secret=b"whsec_a", jwt_secret=b"b")),
+        (
+            {"STRIPE_WEBHOOK_SECRET": "whsec_a", "JWT_ACCESS_SECRET": "b"},
+            Rules(webhook_secret=b"whsec_a", jwt_secret=b"b"),
+        ),
         ({"STRIPE_WEBHOOK_SECRET": "", "SESSION_HOLD_SECONDS": " "}, Rules()),
     ],
     ids=str,

@@ -55,7 +55,7 @@ def test_stripes_own_library_decides_the_same(header: str, good: bool, monkeypat
 
 
 @pytest.mark.parametrize(
-    "payload", [PAYLOAD, b"", b"{\n \"a\": 1\n}", "{\"a\":\"é😀\"}".encode()], ids=["compact", "empty", "pretty", "UTF-8"]
+    "payload", [PAYLOAD, b"", b'{\n "a": 1\n}', '{"a":"é😀"}'.encode()], ids=["compact", "empty", "pretty", "UTF-8"]
 )
 def test_what_stripes_library_signs_is_taken(payload: bytes) -> None:
     header = stripe.WebhookSignature.generate_signature_header(payload.decode(), SECRET, NOW)

@@ -8,7 +8,6 @@ import pytest
 from pika_locust.platforms.verity.world_ids import Ids
 from pika_locust.platforms.verity.world_tokens import AccessTokens, RefreshTokens, cookie_value
 
-
 NOW = 1_795_230_625.9
 USER = "cmwptynz6002gik7doa6abzkr"
 
@@ -20,9 +19,7 @@ def encoded(value: object) -> str:
 def test_a_token_is_written_as_the_real_server_writes_it() -> None:
     header, claims, _ = AccessTokens(b"secret").mint(USER, NOW).split(".")
     assert header == encoded({"alg": "HS256", "typ": "JWT"})
-    assert claims == encoded(
-        {"sub": USER, "typ": "access", "role": "USER", "iat": 1_795_230_625, "exp": 1_795_231_525}
-    )
+    assert claims == encoded({"sub": USER, "typ": "access", "role": "USER", "iat": 1_795_230_625, "exp": 1_795_231_525})
 
 
 def test_a_token_is_signed_with_hmac_sha256() -> None:

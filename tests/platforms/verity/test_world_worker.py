@@ -90,6 +90,7 @@ def test_who_joins_while_the_first_is_popped_is_first_until_the_put_back() -> No
     # one is told 1 before the put-back, or 2 after it; the change by the put-back is told to both
     assert first.events()[-1] == ("queue:status", {"usersSearching": 2})
     assert second.events()[-1] == ("queue:status", {"usersSearching": 2})
+    assert (first.join()[1]["position"], second.join()[1]["position"]) == (0, 1)
     club.wait(TICK_S)
     assert club.state()["sessions"]["created"] == 1
 
@@ -105,7 +106,7 @@ def test_a_lone_user_leaves_with_a_refund_also_while_popped() -> None:
 
 def test_who_leaves_while_in_the_workers_hand_is_answered_when_it_has_decided() -> None:
     club = Club()
-    first, second = queue_up(club, 2)
+    first, _ = queue_up(club, 2)
     club.wait_until_tick()
     leave = club.send("DELETE", "/queue/leave", authorization=f"Bearer {first.token}")
     assert leave not in club.answers

@@ -79,7 +79,8 @@ class Member:
 class Club:
     """`wait` moves the clock; `ask` waits for answers that take a while."""
 
-    def __init__(self, *faults: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *faults: str, settings: Mapping[str, str] | None = None, answers_pings: bool = True) -> None:
+        self.answers_pings = answers_pings
         self.faults = FaultBoard(faults=parse_faults(faults, legal_faults([PLATFORM])))
         self.now = START_S
         self.world = VerityWorld(self.faults, settings or {}, self.now)
@@ -165,6 +166,8 @@ class Club:
                 case Reply(exchange, answer):
                     assert exchange not in self.answers
                     self.answers[exchange] = answer
+                case Send(socket, "2") if self.answers_pings and socket in self.listeners:
+                    self.say(socket, "3")
                 case Send(socket, str() as packet):
                     self.listeners.get(socket, []).append(packet)
                 case Close(socket, code, _):

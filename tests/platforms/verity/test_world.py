@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.platforms.verity.world import PLATFORM, VerityWorld
+from pika_locust.sandbox.board import FaultBoard
+from tests.platforms.verity.world_club import Club, couple
+
+SCENARIOS = {"queue", "sessions", "tokens"}
+METRICS = {
+    "match_time",
+    "session_start_lag",
+    "session_length",
+    "stripe_webhook_latency",
+    "queue_join_latency",
+    "forged_refused",
+    "redelivery_ignored",
+    "error_rate",
+    "http_req_failed",
+    "http_req_duration",
+}
+AUDITS = {"tokens", "sessions", "webhooks"}
+
+
+def test_every_fault_names_the_measurement_that_must_see_it() -> None:
+    for cover in PLATFORM.covers:
+        assert cover.scenario in SCENARIOS
+        # memory is measured for every scenario alike
+        assert cover.subject in METRICS | AUDITS | {"target_memory_mb"}
+    assert {kind.name for kind in PLATFORM.named} <= PLATFORM.supports
+
+
+def test_settings_that_cannot_be_read_are_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        PLATFORM.create(FaultBoard(), {"SESSION_HOLD_SECONDS": "soon"}, 0.0)
+
+
+def test_the_state_of_a_fresh_world() -> None:
+    assert Club().state() == {
+        "users": 0,
+        "queued": 0,
+        "lines": 0,
+        "tokens": {"credited": 0, "held": 0, "spent": 0},
+        "sessions": {
+            **dict.fromkeys(("created", "started", "ended", "mutual", "non_mutual", "live", "users_in_two_live"), 0),
+            "in_two_live": [],
+        },
+        "sessions_live": 0,
+        "webhooks": dict.fromkeys(("received", "credited", "duplicates", "refused", "ignored", "failed"), 0),
+        "balances": {},
+        "credits": {},
+        "matches": {},
+    }
+
+
+def test_a_reset_forgets_everything_and_everybody() -> None:
+    club = Club()
+    first, _ = couple(club)
+    club.world.reset(club.now)
+    assert club.state() == Club().state()
+    assert first.ask("GET", "/users/me")[0] == 404
+    club.wait(60.0)
+    assert club.state() == Club().state()
+
+
+def test_every_socket_is_a_members() -> None:
+    assert PLATFORM.groups == (Club().world.group(1),)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4),
+            st.sampled_from(["join", "leave", "listen", "hang up", "buy", "wait", "block", "tick"]),
+            st.integers(1, 900),
+        ),
+        max_size=60,
+    )
+)
+def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> None:
+    club = Club(settings={"SESSION_HOLD_SECONDS": "1"})
+    members = [club.member(3) for _ in range(5)]
+    sockets: list[list[int]] = [[] for _ in members]
+    for n, (who, what, amount) in enumerate(steps):
+        member = members[who]
+        match what:
+            case "join":
+                club.send("POST", "/queue/join", {}, authorization=f"Bearer {member.token}")
+            case "leave":
+                club.send("DELETE", "/queue/leave", authorization=f"Bearer {member.token}")
+            case "listen":
+                sockets[who].append(member.listen("/queue"))
+            case "hang up" if sockets[who]:
+                club.hang_up(sockets[who].pop())
+            case "buy":
+                club.world._payments._purse.buy(member.id, 1)
+            case "block":
+                member.ask("POST", "/moderation/blocks", {"blockedUserId": members[amount % 5].id})
+            case "wait":
+                club.wait(amount / 1000)
+            case "tick":
+                club.wait_until_tick(before_s=(amount % 8) / 1000)
+        world: VerityWorld = club.world
+        queue, state = world._queue, club.state()
+        for one in members:
+            queued = one.id in queue.visits
+            assert state["balances"][one.id] + queued + state["matches"][one.id] == state["credits"][one.id], n
+        in_hand = [visit for visit in queue.visits.values() if visit.in_hand]
+        waiting = [user_id for line in queue.lines.values() for _, user_id in line.waiting]
+        assert sorted(waiting + [visit.user.id for visit in in_hand]) == sorted(queue.visits), n
+        assert set(queue.crowded) == {key for key, line in queue.lines.items() if len(line.waiting) > 1}, n
+    club.wait(5.0)
+    assert sum(club.state()["matches"].values()) == 2 * club.state()["sessions"]["created"]
+    assert club.state()["sessions"]["live"] == 0

@@ -1,0 +1,208 @@
+"""Recorded flows replayed over real sockets against a sandbox process: the world and everything around it.
+
+Time is compressed: an event is sent as soon as what was recorded before it has arrived, and webhooks are signed for
+now. The matching worker rests in these flows, because its moments cannot be chosen here; two members meet for real at
+the end of this file. Flows that depend on the time of day are left to the pure world.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from pika_locust.sandbox import SandboxProcess, start_sandbox
+from tests.platforms.verity.world_club import purchase, signed
+from tests.platforms.verity.world_replay import KEPT_HEADERS, SECRETS, Event, Names, load, normalised
+
+PATIENCE_S = 5.0
+FLOWS = {
+    "01-signup": (),
+    "04-join-leave": ("no-match",),
+    "05-join-no-tokens": ("no-match",),
+    "11-bad-socket-token": (),
+    "12-throttle": (),
+    "13-validation": ("no-match",),
+    "14-refresh": (),
+    "15-health": (),
+}
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[SandboxProcess]:
+    with start_sandbox(["verity"], env=SECRETS) as process:
+        yield process
+
+
+class Client:
+    """Plays the recorded clients and checks what the server does against the recording, event by event."""
+
+    def __init__(self, process: SandboxProcess, events: list[Event], stack: ExitStack) -> None:
+        self._process = process
+        self._events = events
+        self._stack = stack
+        self._names = Names(SECRETS["JWT_ACCESS_SECRET"])
+        self._sockets: dict[str, ClientConnection] = {}
+        self._lines: dict[str, http.client.HTTPConnection] = {}
+        self._got: dict[str, Any] = {}
+
+    def run(self) -> None:
+        for event in self._events:
+            who, kind, data = event["who"], event["kind"], event["data"]
+            if event["dir"] == ">":
+                getattr(self, f"_do_{kind}")(who, data)
+            else:
+                getattr(self, f"_see_{kind}", self._see)(who, data)
+
+    # what the clients did
+
+    def _do_open(self, who: str, data: dict[str, Any]) -> None:
+        headers = {name: self._names.to_ours(value) for name, value in data.get("headers", {}).items()}
+        url = f"ws://127.0.0.1:{self._process.port}{data['path']}"
+        client = connect(url, additional_headers=headers, compression=None, ping_interval=None, max_queue=None)
+        self._sockets[who] = self._stack.enter_context(client)
+        self._got[who] = {"status": 101}
+
+    def _do_text(self, who: str, data: str) -> None:
+        self._sockets[who].send(self._names.to_ours(data))
+
+    def _do_close(self, who: str, data: dict[str, Any]) -> None:
+        client = self._sockets.pop(who)
+        if data["code"] == 1006:
+            client.socket.shutdown(socket.SHUT_RDWR)
+            return
+        client.close(data["code"])
+        assert list(client) == []
+        echo = client.protocol.close_rcvd
+        assert echo is not None
+        self._got[who] = {"code": echo.code, "reason": echo.reason}
+
+    def _do_http(self, who: str, data: dict[str, Any]) -> None:
+        line = self._lines.get(who)
+        if line is None:
+            source = (f"127.0.31.{len(self._lines) + 1}", 0)
+            line = self._lines[who] = http.client.HTTPConnection("127.0.0.1", self._process.port, 5.0, source)
+            self._stack.callback(line.close)
+        body = self._names.to_ours(data["body"] or "")
+        headers = {name: self._names.to_ours(value) for name, value in data["headers"].items()}
+        if "stripe-signature" in headers:
+            headers["stripe-signature"] = signed(body.encode(), time.time(), SECRETS["STRIPE_WEBHOOK_SECRET"])
+        line.request(data["method"], self._names.to_ours(data["path"]), body.encode() or None, headers)
+        answer = line.getresponse()
+        kept: dict[str, Any] = {name: value for name, value in answer.getheaders() if name in KEPT_HEADERS}
+        if (cookie := answer.getheader("set-cookie")) is not None:
+            key, _, rest = cookie.partition("=")
+            self._names.learn_cookie(rest.partition(";")[0])
+            kept["set-cookie"] = [key]
+        self._got[who] = {"status": answer.status, "headers": kept, "body": answer.read().decode()}
+
+    # what the server did
+
+    def _see(self, who: str, data: dict[str, Any]) -> None:
+        got = self._got.pop(who)
+        if "body" in data:
+            self._names.learn(data["body"], got["body"])
+            got["body"] = self._names.to_recorded(got["body"])
+        assert _plain(got) == _plain(data)
+
+    def _see_text(self, who: str, data: str) -> None:
+        got = str(self._sockets[who].recv(PATIENCE_S))
+        assert normalised("text", self._names.to_recorded(got)) == normalised("text", data)
+
+    def _see_close(self, who: str, data: dict[str, Any]) -> None:
+        if who not in self._got:
+            with pytest.raises(ConnectionClosed) as ended:
+                self._sockets.pop(who).recv(PATIENCE_S)
+            assert ended.value.rcvd is not None
+            self._got[who] = {"code": ended.value.rcvd.code, "reason": ended.value.rcvd.reason}
+        assert self._got.pop(who) == data
+
+
+def _plain(told: Any) -> Any:
+    """Without the seconds until a limit ends: time is compressed."""
+    plain = dict(normalised("", told)[1])
+    if "headers" in plain:
+        plain["headers"] = {name: value for name, value in plain["headers"].items() if name != "x-ratelimit-reset"}
+    return plain
+
+
+@pytest.mark.parametrize("flow", sorted(FLOWS))
+def test_a_recorded_flow_goes_the_same_way_over_real_sockets(flow: str, process: SandboxProcess) -> None:
+    process.reset()
+    process.set_faults({"throttle": "120/60s", **dict.fromkeys(FLOWS[flow], True)})
+    # the sandbox's own figures are at /metrics, where the real server has nothing
+    events = [event for event in load(flow) if "/metrics" not in str(event["data"])]
+    with ExitStack() as stack:
+        Client(process, events, stack).run()
+    assert process.state()["internal_errors"] == 0
+
+
+class Guest:
+    """A member with real sockets."""
+
+    def __init__(self, process: SandboxProcess, stack: ExitStack) -> None:
+        self._line = http.client.HTTPConnection("127.0.0.1", process.port, 5.0)
+        stack.callback(self._line.close)
+        self.token = ""
+        account = self.ask("POST", "/auth/signup-anonymous", {})
+        self.id, self.token = account["user"]["id"], account["accessToken"]
+        url = f"ws://127.0.0.1:{process.port}/socket.io/?EIO=4&transport=websocket"
+        self.socket = stack.enter_context(connect(url, compression=None, ping_interval=None))
+        assert str(self.socket.recv(PATIENCE_S)).startswith("0{")
+        for namespace in ("/queue", "/video", "/chat"):
+            self.socket.send(f'40{namespace},{{"token":"{self.token}"}}')
+            assert str(self.socket.recv(PATIENCE_S)).startswith(f"40{namespace},")
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        sent = {"content-type": "application/json", "authorization": f"Bearer {self.token}"}
+        data = json.dumps(body) if body is not None else None
+        self._line.request(method, path, data, sent | {k.replace("_", "-"): v for k, v in headers.items()})
+        return json.loads(self._line.getresponse().read())
+
+    def buy(self, tokens: int) -> None:
+        event = purchase(self.id, tokens, f"evt_{self.id}")
+        signature = signed(json.dumps(event).encode(), time.time(), SECRETS["STRIPE_WEBHOOK_SECRET"])
+        assert self.ask("POST", "/webhooks/stripe", event, stripe_signature=signature) == {"received": True}
+
+    def hear(self, name: str) -> Any:
+        """The payload of the next event of that name; others are passed over."""
+        while True:
+            event, payload = json.loads(str(self.socket.recv(PATIENCE_S)).partition(",")[2])
+            if event == name:
+                return payload
+
+
+def test_two_members_meet_choose_each_other_and_talk() -> None:
+    with ExitStack() as stack:
+        process = stack.enter_context(start_sandbox(["verity"], env={**SECRETS, "SESSION_HOLD_SECONDS": "1"}))
+        guests = [Guest(process, stack) for _ in range(2)]
+        for guest in guests:
+            guest.buy(3)
+            assert guest.ask("POST", "/queue/join", {})["status"] == "queued"
+        met = {guest.hear("match")["sessionId"] for guest in guests}
+        started = [guest.hear("session:start") for guest in guests]
+        begun = time.monotonic()
+        ended = [guest.hear("session:end") for guest in guests]
+        assert 0.9 <= time.monotonic() - begun <= 1.3
+        (session,) = met | {told["sessionId"] for told in (*started, *ended)}
+        for guest in guests:
+            guest.ask("POST", f"/sessions/{session}/choice", {"choice": "MATCH"})
+        (match,) = {guest.hear("match:mutual")["matchId"] for guest in guests}
+        for guest in guests:
+            guest.ask("POST", f"/matches/{match}/reveal-ack", {})
+        said = guests[0].ask("POST", f"/matches/{match}/messages", {"text": "hi"})
+        assert guests[1].hear("message:new") == said
+        state = process.state()
+        assert state["matches"] == {guest.id: 1 for guest in guests}
+        assert state["balances"] == {guest.id: 2 for guest in guests}
+        assert state["tokens"] == {"credited": 6, "held": 4, "spent": 2}
+        assert (state["sessions"]["mutual"], state["internal_errors"]) == (1, 0)
+        assert {"balances", "credits", "matches"}.isdisjoint(process.state(users=False))

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pika_locust.platforms.verity.world_people import Purse, User
+
+
+def test_tokens_are_bought_taken_given_back_and_spent() -> None:
+    purse = Purse()
+    purse.open("u")
+    assert not purse.take("u")
+    purse.buy("u", 2)
+    assert purse.take("u")
+    purse.give_back("u")
+    assert purse.take("u")
+    purse.matched("u")
+    assert (purse.balances, purse.credits, purse.matches) == ({"u": 1}, {"u": 2}, {"u": 1})
+
+
+def test_blocks_belong_to_the_one_who_blocks() -> None:
+    first, second = User("a", 0.0), User("b", 0.0)
+    first.blocks = {"b": {}}
+    assert first.has_blocked(second)
+    assert not second.has_blocked(first)

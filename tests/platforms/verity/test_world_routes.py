@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.platforms.verity.world_club import Club
+
+GUARDED = (
+    ("GET", "/users/me"),
+    ("GET", "/tokens/balance"),
+    ("POST", "/tokens/purchase"),
+    ("POST", "/queue/join"),
+    ("DELETE", "/queue/leave"),
+    ("POST", "/sessions/x/choice"),
+    ("GET", "/matches"),
+    ("GET", "/matches/x/reveal"),
+    ("POST", "/matches/x/reveal-ack"),
+    ("GET", "/matches/x/messages"),
+    ("POST", "/matches/x/messages"),
+    ("POST", "/moderation/blocks"),
+)
+UNAUTHORIZED = (401, {"message": "Unauthorized", "statusCode": 401})
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("header", [None, "Bearer bad", "Basic abc", "Bearer"], ids=str)
+def test_most_routes_are_guarded_before_they_look_at_the_body(method: str, path: str, header: str | None) -> None:
+    headers = {"authorization": header} if header is not None else {}
+    assert Club().ask(method, path, {"foo": 1} if method == "POST" else None, **headers) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_a_good_token_of_nobody_is_answered_404(method: str, path: str) -> None:
+    club = Club()
+    token = club.world._access.mint("cnosuchuser00000000000000", club.now)
+    answer = club.ask(method, path, authorization=f"bearer {token}")
+    assert answer == (404, {"message": "User not found", "error": "Not Found", "statusCode": 404})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/health", 200, {"status": "ok", "timestamp": "2026-11-21T03:01:40.900Z", "uptimeSeconds": 100}),
+        (
+            "GET",
+            "/config/flags",
+            200,
+            {"onboardingVariant": "control", "sessionDurationSeconds": 45, "reportDialogEnabled": True},
+        ),
+        ("OPTIONS", "/health", 204, None),
+        ("GET", "/socket.io/?EIO=4&transport=polling", 400, {"code": 0, "message": "Transport unknown"}),
+    ],
+)
+def test_open_routes(method: str, path: str, status: int, body: Any) -> None:
+    club = Club()
+    club.wait(100.9)
+    assert club.ask(method, path) == (status, body)
+
+
+def test_the_root_says_hello() -> None:
+    answer = Club().answer("GET", "/")
+    assert (answer.status, answer.body) == (200, b"Hello World!")
+
+
+def test_head_is_answered_as_get() -> None:
+    assert Club().answer("HEAD", "/health").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/queue/join"), ("GET", "/nope?a=1"), ("POST", "/health"), ("GET", "/metrics"), ("GET", "/matches/x/y/z")],
+)
+def test_elsewhere_there_is_nothing(method: str, path: str) -> None:
+    message = f"Cannot {method} {path}"
+    assert Club().ask(method, path) == (404, {"message": message, "error": "Not Found", "statusCode": 404})
+
+
+def test_a_body_that_cannot_be_read_comes_before_everything_else() -> None:
+    club = Club("throttle=1/60s")
+    for path in ("/nope", "/queue/join", "/queue/join"):
+        answer = club.answer("POST", path, b'{"a":')
+        assert answer.status == 400
+        assert [name for name, _ in answer.headers] == ["content-type"]
+
+
+def test_dropped_requests_are_processed_and_never_answered() -> None:
+    club = Club()
+    members = [club.member(1) for _ in range(10)]
+    club.switch("drop=0.2")
+    sent = [
+        club.send("POST", "/queue/join", {"preferences": {"n": m.id}}, authorization=f"Bearer {m.token}")
+        for m in members
+    ]
+    club.wait(1.0)
+    assert sum(exchange in club.answers for exchange in sent) == 8
+    assert club.state()["queued"] == 10
+    assert club.faults.counts()["drop"]["by_kind"] == {"POST /queue/join": {"eligible": 10, "hit": 2}}

@@ -23,7 +23,8 @@ class Thoughts:
         """Call `act` in the event loop after so many seconds; an earlier thought of that name is given up."""
         self.forget(name)
         timer = self._timers[name] = get_hub().loop.timer(after_s)
-        timer.start(self._due, name, act, arguments)
+        # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+        timer.start(self._due, name, act, arguments, update=True)
 
     def forget(self, name: str) -> None:
         """Give up a thought, if there is one of that name."""
@@ -39,5 +40,8 @@ class Thoughts:
 
     def _due(self, name: str, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self.forget(name)
-        with self._share.guarded():
+        # The same as share.guarded(), without its generator: this runs for every like and vote.
+        try:
             act(*arguments)
+        except Exception as error:
+            self._share.fault(error)

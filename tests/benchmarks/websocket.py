@@ -79,7 +79,7 @@ def main() -> int:
         ratio = mine / theirs
         held &= ratio <= limit
         print(f"{name:<26} {mine:6.2f} µs, plain peer {theirs:6.2f} µs: ratio {ratio:.3f} (at most {limit})")
-    memory, add_us = statistics.median(figures["memory"]), trend_add_us()
+    memory, add_us = statistics.median(figures["memory"] or [float("nan")]), trend_add_us()
     held &= memory <= MEMORY_LIMIT_KB and add_us < ADD_LIMIT_US
     print(f"{'memory per dancer':<26} {memory:6.2f} kB (at most {MEMORY_LIMIT_KB:g})")
     print(f"{'add on a bound Trend':<26} {add_us:6.2f} µs (under {ADD_LIMIT_US:g})")

@@ -73,6 +73,8 @@ class QueueUser(Actor):
         if not self.lobby.checked("queue leave ok", response.status == 200):
             return
         self._queued = False
+        # Sent twice, the first one may have done what the second finds done.
+        certain = certain and not response.retried
         answer = body_of(response)
         if not self._shared or answer.get("refunded") is True or answer.get("status") == "already_matched":
             # Where nobody meets anybody, and wherever the target itself took us out of the queue, the token is owed.

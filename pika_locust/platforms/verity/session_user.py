@@ -19,6 +19,7 @@ from pika_locust.wire.websocket import Close
 
 NAMESPACES = ("/queue", "/video")
 HEARD = (b"match", b"session:start", b"session:end")
+NOT_QUEUED, GONE = "not_queued", "gone"
 PAUSE_S = 1.0
 MATCH_WAIT_S = 30.0
 """A user who is not matched by then leaves the queue and tries again."""
@@ -112,15 +113,20 @@ class SessionUser(Actor):
         if not self.lobby.checked("queue leave ok", response.status == 200):
             return ""
         self.account.tokens.known(-1, False)
-        return str(body_of(response).get("status"))
+        status = str(body_of(response).get("status"))
+        # Sent twice, the first one may have done what the second finds done.
+        return GONE if status == NOT_QUEUED and response.retried else status
 
     def _visit_blindly(self) -> None:
         """The suite's approximation: nobody listens, and whoever is gone from the queue was matched."""
         if not self._join():
             return
         self.released.wait(self.share.settings["SESSION_HOLD_SECONDS"])
-        if self._leave() == "not_queued":
+        status = self._leave()
+        if status == NOT_QUEUED:
             self.account.tokens.credited(-1)
+        elif status == GONE:
+            self.account.tokens.maybe(-1)
 
     def _visit(self) -> None:
         self._matched_ns = self._started_ns = self._ended_ns = 0
@@ -130,7 +136,7 @@ class SessionUser(Actor):
             return
         if not self._wait_for("_matched_ns", MATCH_WAIT_S, until_released=True):
             # A match may have come while we were leaving; then we stay for it.
-            if self._leave() != "not_queued":
+            if self._leave() not in (NOT_QUEUED, GONE):
                 if not self.released.is_set():
                     self._match_rate.add(False)
                 return

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pika_locust.platforms.verity import account
+from pika_locust.platforms.verity.account import Account, Tokens
+from pika_locust.platforms.verity.queue_user import QueueUser
+from pika_locust.platforms.verity.scenarios import QUEUE
+from tests.platforms.verity.night import RECEIVED, SIGNED_UP, Night, answer, saying
+from tests.wire.http_servers import serving
+
+
+def account_at(night: Night, url: str = "") -> Account:
+    night.open(QUEUE, url)
+    return Account(night.begun(QueueUser), night.lobby)
+
+
+def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> None:
+    tokens = Tokens()
+    tokens.credited(5)
+    tokens.maybe(2)
+    assert (tokens.least, tokens.most) == (5, 7)
+    tokens.maybe(-1)
+    assert (tokens.least, tokens.most) == (4, 7)
+    tokens.known(2, True)
+    assert (tokens.least, tokens.most) == (6, 7)
+    tokens.known(-1, False)
+    assert (tokens.least, tokens.most) == (7, 7)
+
+
+def test_a_member_signs_up_buys_and_is_told_the_balance(night: Night) -> None:
+    member = account_at(night)
+    assert not member.exists
+    assert member.sign_up()
+    assert member.exists
+    assert member.balance() == 0
+    assert member.buy(5)
+    assert member.balance() == 5
+    assert (member.tokens.least, member.tokens.most) == (5, 5)
+    assert night.sandbox.state()["balances"] == {member.user_id: 5}
+    assert night.rate("checks", check="signup ok") == night.rate("checks", check="stripe webhook ok") == (1, 0)
+    assert night.rate("error_rate") == (0, 4)
+    member.close()
+
+
+def test_an_access_token_is_renewed_before_it_expires_and_the_cookie_with_it(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = account_at(night)
+    member.refresh_if_old()
+    member.sign_up()
+    member.refresh_if_old()
+    assert night.count("http_reqs", name="auth_refresh") == 0
+    now_s = time.monotonic()
+    monkeypatch.setattr(account, "time", SimpleNamespace(monotonic=lambda: now_s))
+    for renewals in (1, 2):
+        now_s += 12 * 60 + 1
+        member.refresh_if_old()
+        member.refresh_if_old()
+        assert night.count("http_reqs", name="auth_refresh") == renewals
+    assert night.rate("checks", check="token refresh ok") == (2, 0)
+    assert member.balance() == 0
+
+
+def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = {"/auth/signup-anonymous": SIGNED_UP, "/auth/refresh": [answer(200, ["no token"]), answer(401, {})]}
+    with serving(saying(pages)) as server:
+        member = account_at(night, server.url)
+        member.sign_up()
+        now_s = time.monotonic() + 12 * 60 + 1
+        monkeypatch.setattr(account, "time", SimpleNamespace(monotonic=lambda: now_s))
+        member.refresh_if_old()
+        member.refresh_if_old()
+        now_s += 11
+        member.refresh_if_old()
+    assert night.rate("checks", check="token refresh ok") == (0, 2)
+    assert member.access_token == "t1"
+
+
+NO_ACCOUNT = {
+    "no JSON": answer(201, b"<html>"),
+    "no object": answer(201, ["t1"]),
+    "nobody": answer(201, {"accessToken": "t1"}),
+    "no token": answer(201, {"user": {"id": "u1"}}),
+    "a user who is none": answer(201, {"user": "u1", "accessToken": "t1"}),
+    "bytes that are no text": answer(201, b"\xff\xfe"),
+}
+
+
+@pytest.mark.parametrize("said", NO_ACCOUNT.values(), ids=NO_ACCOUNT)
+def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, night: Night) -> None:
+    with serving(saying({"/auth/signup-anonymous": said})) as server:
+        member = account_at(night, server.url)
+        assert not member.sign_up()
+        assert not member.exists
+    assert night.errors("auth_signup") == ["answered without accessToken and user.id"]
+    assert night.rate("checks", check="signup ok") == (1, 0)
+
+
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_a_refused_sign_up_fails_its_check(status: int, night: Night) -> None:
+    with serving(saying({"/auth/signup-anonymous": answer(status, {})})) as server:
+        assert not account_at(night, server.url).sign_up()
+    assert night.rate("error_rate") == (1, 0)
+    assert night.rate("http_req_failed", name="auth_signup") == (1, 0)
+
+
+WEBHOOKS: dict[str, tuple[Any, bool, tuple[int, int]]] = {
+    "acknowledged": (RECEIVED, True, (5, 5)),
+    "refused": (answer(400, {}), False, (0, 0)),
+    "not answered": (None, False, (0, 5)),
+}
+
+
+@pytest.mark.parametrize(("said", "bought", "owed"), WEBHOOKS.values(), ids=WEBHOOKS)
+def test_what_is_owed_follows_what_was_acknowledged(
+    said: bytes | None, bought: bool, owed: tuple[int, int], night: Night
+) -> None:
+    with serving(saying({"/auth/signup-anonymous": SIGNED_UP, "/webhooks/stripe": said})) as server:
+        member = account_at(night, server.url)
+        member.sign_up()
+        assert member.buy(5) is bought
+    assert (member.tokens.least, member.tokens.most) == owed
+
+
+BALANCES = {
+    "a number": (answer(200, {"tokenBalance": 3}), 3),
+    "none": (answer(200, {"tokenBalance": 0}), 0),
+    "text": (answer(200, {"tokenBalance": "3"}), None),
+    "true": (answer(200, {"tokenBalance": True}), None),
+    "another object": (answer(200, {}), None),
+    "a list": (answer(200, [3]), None),
+    "no JSON": (answer(200, b"3 tokens"), None),
+    "a refusal": (answer(401, {"tokenBalance": 3}), None),
+}
+
+
+@pytest.mark.parametrize(("said", "balance"), BALANCES.values(), ids=BALANCES)
+def test_a_balance_is_what_the_target_says_in_so_many_words(said: bytes, balance: int | None, night: Night) -> None:
+    with serving(saying({"/tokens/balance": said})) as server:
+        assert account_at(night, server.url).balance() == balance

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pika_locust.platforms.verity.queue_user import QueueUser
+from pika_locust.platforms.verity.scenarios import QUEUE
+from tests.platforms.verity.night import RECEIVED, SIGNED_UP, Night, answer, saying, until
+from tests.wire.http_servers import Server, serving
+
+
+def owed(user: QueueUser) -> tuple[int, int]:
+    return user.account.tokens.least, user.account.tokens.most
+
+
+def test_members_come_and_go_and_their_tokens_come_back(night: Night) -> None:
+    night.open(QUEUE)
+    for _ in range(5):
+        night.start(QueueUser)
+    until(lambda: night.count("iterations") >= 20)
+    night.drain()
+    joins = night.trend("queue_join_latency").count
+    assert joins == night.count("http_reqs", name="queue_join") == night.count("http_reqs", name="queue_leave")
+    assert night.count("http_reqs", name="auth_signup") == night.count("http_reqs", name="stripe_webhook") == 5
+    assert night.rate("error_rate")[0] == 0
+    state = night.sandbox.state()
+    assert (state["queued"], set(state["balances"].values())) == (0, {2})
+    facts = night.share.facts
+    assert (facts["users_audited"], facts["tokens_expected"], facts["tokens_held"]) == (5, 10, 10)
+    assert "balances_wrong" not in facts
+
+
+def test_members_of_one_queue_are_matched_and_a_match_costs_one_token(night: Night) -> None:
+    night.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="20", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
+    for _ in range(6):
+        night.start(QueueUser)
+    until(lambda: night.sandbox.state()["tokens"]["spent"] >= 4)
+    night.drain()
+    spent = night.sandbox.state()["tokens"]["spent"]
+    facts = night.share.facts
+    assert facts["tokens_expected"] == facts["tokens_held"] == 6 * 20 - spent
+    assert (facts["tokens_unanswered"], facts["users_audited"]) == (0, 6)
+    assert "balances_wrong" not in facts
+
+
+WRONG = {
+    "kept-token": {"kept-token": True},
+    "lose-write": {"lose-write": 0.5},
+    "double": {"double": 1.0},
+}
+
+
+@pytest.mark.parametrize("faults", WRONG.values(), ids=WRONG)
+def test_a_target_that_books_wrongly_has_wrong_balances(faults: dict[str, Any], night: Night) -> None:
+    night.sandbox.set_faults(faults)
+    night.open(QUEUE, TOKENS_PER_USER="20")
+    for _ in range(4):
+        night.start(QueueUser)
+    until(lambda: night.count("iterations") >= 8)
+    night.drain()
+    assert night.share.facts["balances_wrong"] >= 2
+    assert night.share.facts["users_audited"] == 4
+
+
+def test_each_visit_has_a_queue_of_its_own_unless_all_share_one(night: Night) -> None:
+    night.open(QUEUE)
+    user = night.begun(QueueUser)
+    seeds = {user._preferences()["seed"] for _ in range(100)}
+    assert len(seeds) == 100
+    night.open(QUEUE, QUEUE_MODE="shared")
+    assert night.begun(QueueUser)._preferences() == {"mode": "shared"}
+
+
+def test_without_seeding_nobody_buys_and_no_join_can_work(night: Night) -> None:
+    night.open(QUEUE, SEED_TOKENS="0")
+    night.start(QueueUser)
+    until(lambda: night.count("http_rate_limited") == 0 and night.rate("checks", check="queue join ok")[1] >= 2)
+    night.drain()
+    assert night.count("http_reqs", name="stripe_webhook") == 0
+    assert night.trend("queue_join_latency").count == 0
+    assert night.count("http_reqs", name="queue_leave") == 0
+
+
+def test_whoever_gets_no_account_waits_before_the_next_try(night: Night) -> None:
+    with serving(saying({"/auth/signup-anonymous": answer(429, {})})) as server:
+        night.open(QUEUE, server.url)
+        night.start(QueueUser)
+        until(lambda: len(server.requests) == 2, 3.0)
+        night.drain()
+    assert night.count("http_rate_limited") == 2
+    assert night.share.facts["users_audited"] == 0
+
+
+# The books, one visit at a time
+
+QUEUED = answer(201, {"status": "queued"})
+AGAIN = answer(201, {"status": "already_queued"})
+REFUNDED = answer(200, {"status": "left", "refunded": True})
+NOT_REFUNDED = answer(200, {"status": "left", "refunded": False})
+KEPT = answer(200, {"status": "already_matched", "refunded": False})
+GONE = answer(200, {"status": "not_queued", "refunded": False})
+BROKEN = answer(500, {})
+
+BOOKS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, int]]] = {
+    # joins, leaves, visits, owed where nobody meets, owed where all do
+    "left and refunded": ([QUEUED], [REFUNDED], 1, (10, 10), (10, 10)),
+    "not refunded: they may be being matched": ([QUEUED], [NOT_REFUNDED], 1, (10, 10), (9, 10)),
+    "taken out of the queue by the target, unmatched": ([QUEUED], [KEPT], 1, (10, 10), (10, 10)),
+    "gone: a match, where there can be one": ([QUEUED], [GONE], 1, (10, 10), (9, 9)),
+    "an answer that says nothing": ([QUEUED], [answer(200, b"ok")], 1, (10, 10), (9, 10)),
+    "a refused join costs nothing": ([BROKEN], [GONE], 1, (10, 10), (10, 10)),
+    "a join without an answer, and the visit never was": ([None], [GONE], 1, (10, 10), (9, 10)),
+    "a join without an answer, and the visit was": ([None], [REFUNDED], 1, (10, 10), (10, 10)),
+    "a leave that failed, and left": ([QUEUED], [BROKEN, REFUNDED], 1, (10, 10), (10, 10)),
+    "a leave without an answer that had worked": ([QUEUED], [None, GONE], 1, (10, 10), (9, 10)),
+    "no leave ever worked": ([QUEUED], [BROKEN], 1, (9, 10), (9, 10)),
+    "still queued when joining again": ([QUEUED, AGAIN], [BROKEN, REFUNDED], 2, (10, 10), (10, 10)),
+    "queued anew: the first visit ended somehow": ([QUEUED, QUEUED], [BROKEN, REFUNDED], 2, (10, 10), (9, 10)),
+    "refused when joining again": ([QUEUED, BROKEN], [BROKEN, REFUNDED], 2, (10, 10), (10, 10)),
+}
+
+
+def visits(night: Night, server: Server, mode: str, times: int) -> QueueUser:
+    night.open(QUEUE, server.url, QUEUE_MODE=mode, TOKENS_PER_USER="10")
+    user: QueueUser = night.begun(QueueUser)
+    for _ in range(times):
+        user.act()
+    night.share.draining.add("primary")
+    user.on_stop()
+    return user
+
+
+@pytest.mark.parametrize("mode", ["isolated", "shared"])
+@pytest.mark.parametrize(("joins", "leaves", "times", "isolated", "shared"), BOOKS.values(), ids=BOOKS)
+def test_what_is_owed_after_a_visit(
+    joins: list[Any],
+    leaves: list[Any],
+    times: int,
+    isolated: tuple[int, int],
+    shared: tuple[int, int],
+    mode: str,
+    night: Night,
+) -> None:
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/webhooks/stripe": RECEIVED,
+        "/queue/join": joins,
+        "/queue/leave": leaves,
+        "/tokens/balance": answer(200, {"tokenBalance": 10}),
+    }
+    with serving(saying(pages)) as server:
+        user = visits(night, server, mode, times)
+    assert owed(user) == (isolated if mode == "isolated" else shared)
+    assert night.share.facts["users_audited"] == 1
+
+
+def test_a_balance_that_nobody_tells_is_not_audited(night: Night) -> None:
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/webhooks/stripe": RECEIVED,
+        "/queue/join": QUEUED,
+        "/queue/leave": REFUNDED,
+        "/tokens/balance": BROKEN,
+    }
+    with serving(saying(pages)) as server:
+        visits(night, server, "isolated", 1)
+    assert night.share.facts["users_audited"] == 0

@@ -29,7 +29,8 @@ def listening_pid(host: str, port: int) -> int | None:
         if not ipaddress.ip_address(socket.gethostbyname(host)).is_loopback:
             return None
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            address = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and address and address.port == port and connection.pid:
                 return int(connection.pid)
     except (OSError, psutil.Error):
         return None

@@ -75,9 +75,7 @@ def plural(count: int, singular: str, several: str | None = None) -> str:
 
 def width_of(words: str) -> int:
     """How many columns a terminal gives these words: two for East Asian ones and emoji, none for combining marks."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
 
 def cut(words: str, columns: int, ellipsis: str = "...") -> str:

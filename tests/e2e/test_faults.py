@@ -56,8 +56,10 @@ def test_a_threshold_of_the_command_line_decides_too(tmp_path: Path) -> None:
 
 def test_a_threshold_that_aborts_ends_the_run_early_with_its_results(tmp_path: Path) -> None:
     finished = run(
-        ["--headless", "-f", DANCERS, "-u", "10", "-r", "10", "-t", "120s"]
-        + ["--threshold", "ws_message_latency:p(95)<0.001; abort_on_fail; delay_abort_eval=4s"],
+        [
+            *("--headless", "-f", DANCERS, "-u", "10", "-r", "10", "-t", "120s"),
+            *("--threshold", "ws_message_latency:p(95)<0.001; abort_on_fail; delay_abort_eval=4s"),
+        ],
         tmp_path,
     )
     assert finished.exit_code == 99, finished.output

@@ -76,7 +76,7 @@ def test_every_webhook_that_was_due_is_delivered_or_counted_as_dropped(extra: li
 
 # A locustfile that is called queue.py
 
-USES_QUEUE = '''
+USES_QUEUE = """
 import concurrent.futures, importlib, json, os, sys
 from locust import events
 
@@ -116,7 +116,7 @@ def in_a_task(**_):
     if os.getpid() not in noted:
         noted.add(os.getpid())
         note("task")
-'''
+"""
 
 
 def notes(directory: Path, where: str) -> list[str]:

@@ -231,7 +231,9 @@ def test_an_expression_that_cannot_be_read_is_its_own_error() -> None:
 
 
 def test_the_command_line_takes_options_after_semicolons() -> None:
-    threshold = parse_option("latency{kind:like}:p(95)<300; abort_on_fail; delay_abort_eval=10s; window=30s; allow_empty")
+    threshold = parse_option(
+        "latency{kind:like}:p(95)<300; abort_on_fail; delay_abort_eval=10s; window=30s; allow_empty"
+    )
     assert threshold.metric == "latency{kind:like}"
     assert threshold.expression.text == "p(95)<300"
     assert threshold.abort_on_fail is True

@@ -90,9 +90,7 @@ def test_an_exit_code_and_other_values_become_plain() -> None:
 
 
 def test_no_secret_is_written() -> None:
-    report = replace(
-        GREEN, target="http://u:hunter22@h", errors=(ErrorCount("login", "Bearer abc123456 refused", 1),)
-    )
+    report = replace(GREEN, target="http://u:hunter22@h", errors=(ErrorCount("login", "Bearer abc123456 refused", 1),))
     words = json.dumps(to_dict(report))
     assert "hunter22" not in words
     assert "abc123456" not in words

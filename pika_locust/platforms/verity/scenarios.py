@@ -18,7 +18,6 @@ from pika_locust.settings import Setting, Settings, duration, number, on_unless_
 from pika_locust.wire.http import SourceAddresses
 
 
-
 def _addresses(value: str) -> str:
     """A pool of source addresses, as its text."""
     SourceAddresses(value)
@@ -28,7 +27,9 @@ def _addresses(value: str) -> str:
 _COMMON = (
     Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000"),
     Setting("STRIPE_WEBHOOK_SECRET", text, None, "signs the webhooks that credit tokens", secret=True),
-    Setting("SOURCE_ADDRESSES", _addresses, None, "send from these addresses, one a user: the server throttles per address"),
+    Setting(
+        "SOURCE_ADDRESSES", _addresses, None, "send from these addresses, one a user: the server throttles per address"
+    ),
 )
 
 _QUEUE_SETTINGS = (

@@ -2,7 +2,7 @@
 
 Everything is written from what the real server was seen to do on the wire, apart from the client side in this folder,
 so that a misreading of the protocol cannot hide in both. Its defects are faults: tokens that an unmatched leave keeps,
-500 for a forged signature.
+500 for a forged signature and (there only for some of several at once) for an event that is delivered again.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ PLATFORM = Platform(
         Cover("refuse", "refuse=0.5", "sessions", "error_rate"),
         Cover("close-after", "close-after=2", "sessions", "error_rate"),
         Cover("crash-after", "crash-after=3", "queue", "http_req_failed"),
-        Cover("leak", "leak=3000", "queue", "target_memory_mb"),
+        Cover("leak", "leak=6000", "queue", "target_memory_mb"),
         Cover("dead-session", "dead-session", "sessions", "session_start_lag"),
         Cover("dead-session", "dead-session", "sessions", "sessions"),
         Cover("end-early", "end-early=1", "sessions", "session_length"),
@@ -202,7 +202,8 @@ PLATFORM = Platform(
         Cover("double", "double=0.1", "tokens", "webhooks"),
         Cover("forget-signature", "forget-signature", "tokens", "forged_refused"),
         Cover("forged-500", "forged-500", "tokens", "forged_refused"),
-        Cover("forget-event", "forget-event", "tokens", "redelivery_ignored"),
+        Cover("forget-event", "forget-event", "tokens", "webhooks"),
+        Cover("redelivery-500", "redelivery-500", "tokens", "redelivery_ignored"),
     ),
     groups=("members",),
     named=(
@@ -211,6 +212,7 @@ PLATFORM = Platform(
         FaultKind("end-early", Form.SECONDS, "sessions end S seconds before their time"),
         FaultKind("kept-token", Form.FLAG, "an unmatched leave keeps the token"),
         FaultKind("forged-500", Form.FLAG, "a webhook with a bad signature is answered 500 instead of 400"),
+        FaultKind("redelivery-500", Form.FLAG, "an event that is delivered again is answered 500"),
         FaultKind("forget-event", Form.FLAG, "an event that is delivered again is credited again"),
     ),
     per_user=("balances", "credits", "matches"),

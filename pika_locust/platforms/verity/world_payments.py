@@ -71,6 +71,9 @@ class Payments:
         seen = purchase.event_id in self._events
         if seen:
             self.counts["duplicates"] += 1
+            if "redelivery-500" in faults.on:
+                faults.count("redelivery-500")
+                return BROKEN
             if "forget-event" not in faults.on:
                 return RECEIVED
             faults.count("forget-event")

@@ -40,7 +40,9 @@ class Night:
         self.share = self.open(QUEUE)
         self._lives: list[Any] = []
 
-    def open(self, scenario: Scenario, target: str = "", begin: Mapping[str, Any] | None = None, **environ: str) -> Told:
+    def open(
+        self, scenario: Scenario, target: str = "", begin: Mapping[str, Any] | None = None, **environ: str
+    ) -> Told:
         """The share of a scenario, with short pauses; it becomes the night's."""
         settings = settings_of(scenario, **{**BRISK, **environ})
         fields = {

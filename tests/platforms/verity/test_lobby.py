@@ -111,7 +111,11 @@ def test_balances_are_booked_against_what_they_had_to_be(night: Night) -> None:
     }
 
 
-THINKS = {"between": ("0.5", "2", 0.5, 2.0), "no span": ("1", "1", 1.0, 1.0), "the wrong way round": ("2", "1", 2.0, 2.0)}
+THINKS = {
+    "between": ("0.5", "2", 0.5, 2.0),
+    "no span": ("1", "1", 1.0, 1.0),
+    "the wrong way round": ("2", "1", 2.0, 2.0),
+}
 
 
 @pytest.mark.parametrize(("least", "most", "low", "high"), THINKS.values(), ids=THINKS)

@@ -148,6 +148,15 @@ def test_forget_event_credits_what_is_delivered_again() -> None:
     assert counted(club, received=2, credited=2, duplicates=1)
 
 
+def test_redelivery_500_asks_for_a_credited_event_again() -> None:
+    club = Club("redelivery-500")
+    member = club.member()
+    event = purchase(member.id, 5, "evt_1")
+    assert [club.pay(event) for _ in range(2)] == [OK, BROKEN]
+    assert member.balance() == 5
+    assert counted(club, received=2, credited=1, duplicates=1)
+
+
 @pytest.mark.parametrize(
     ("fault", "balance", "credited"),
     [("lose-write=0.25", 30, 6), ("double=0.25", 50, 10)],

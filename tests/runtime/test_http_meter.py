@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pika_locust.runtime.http_meter import HTTP_METRICS, HttpMeter
+from pika_locust.wire.http import HttpClient, Response
+from pika_locust.wire.http_errors import ErrorKind, TransportError
+from tests.runtime.house import HOUSE, Told, make_share
+from tests.wire.http_servers import serving
+
+SHOP = replace(HOUSE, metrics=HTTP_METRICS)
+PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
+US = 1000
+
+
+@pytest.fixture
+def share() -> Told:
+    return make_share(SHOP)
+
+
+def response(
+    status: int = 200,
+    connecting: int = 0,
+    tls: int = 0,
+    sending: int = 20,
+    waiting: int = 300,
+    receiving: int = 40,
+    error: TransportError | None = None,
+) -> Response:
+    """An answer whose phases took so many microseconds; the connection was asked for 7 before it was begun."""
+    ready = (7 + connecting + tls) * US if connecting else 0
+    sent = ready + sending * US
+    first = sent + waiting * US
+    stamps = (0, ready, sent, first, first + receiving * US, connecting * US, tls * US)
+    return Response(status, b"HTTP/1.1 %d Words\r\n\r\n" % status, b"body", stamps, 100, 200, error)
+
+
+def trend(share: Told, name: str, **tags: str) -> Any:
+    handle = share.metrics.trend(name)
+    return (handle.tagged(**tags) if tags else handle).read()
+
+
+def counted(share: Told, name: str) -> tuple[int, int]:
+    """Requests of a name in all, and those that failed."""
+    failed = share.metrics.rate("http_req_failed").tagged(name=name).read()
+    reqs = share.metrics.counter("http_reqs").tagged(name=name).read()
+    assert failed.passes + failed.fails == reqs.count  # type: ignore[union-attr]
+    return reqs.count, failed.passes  # type: ignore[union-attr, return-value]
+
+
+def test_an_answer_is_counted_under_its_name_and_timed_in_phases(share: Told) -> None:
+    meter = HttpMeter(share)
+    meter("join", "POST", response())
+    meter("join", "POST", response(waiting=500))
+    meter("leave", "DELETE", response())
+    assert (counted(share, "join"), counted(share, "leave")) == ((2, 0), (1, 0))
+    duration = trend(share, "http_req_duration", name="join")
+    assert (duration.count, duration.minimum, duration.maximum) == (2, 360, 560)
+    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [0, 0, 0, 3, 3, 3]
+    assert trend(share, "http_req_failed_duration").count == 0
+    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in share.fired] == [
+        ("POST", "join", 0.36),
+        ("POST", "join", 0.56),
+        ("DELETE", "leave", 0.36),
+    ]
+    assert all(fired["exception"] is None and fired["response_length"] == 4 for fired in share.fired)
+
+
+def test_only_connections_that_were_made_have_a_time_of_making(share: Told) -> None:
+    meter = HttpMeter(share)
+    meter("join", "POST", response(connecting=100))
+    meter("join", "POST", response())
+    meter("join", "POST", response(connecting=200, tls=900))
+    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [2, 2, 1, 3, 3, 3]
+    assert trend(share, "http_req_connecting").maximum == 200
+    assert trend(share, "http_req_tls_handshaking").maximum == 900
+    assert trend(share, "http_req_blocked").minimum == 7
+    assert trend(share, "http_req_duration").maximum == 360
+
+
+def test_what_took_less_than_a_microsecond_did_not_take_nothing(share: Told) -> None:
+    HttpMeter(share)("join", "POST", response(sending=0, waiting=0, receiving=0))
+    for phase in ("sending", "waiting", "receiving"):
+        assert (trend(share, f"http_req_{phase}").minimum, trend(share, f"http_req_{phase}").underflow) == (1, 0)
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_a_refusal_is_a_failure_with_a_time_of_its_own(status: int, share: Told) -> None:
+    HttpMeter(share)("join", "POST", response(status))
+    assert counted(share, "join") == (1, 1)
+    assert trend(share, "http_req_duration").count == 0
+    assert trend(share, "http_req_failed_duration", name="join").maximum == 360
+    assert share.errors == {("join", f"{status} Words"): 1}
+    assert str(share.fired[0]["exception"]) == f"{status} Words"
+    assert share.metrics.counter("http_rate_limited").read().count == 0  # type: ignore[union-attr]
+
+
+def test_429_is_a_failure_and_counted_apart(share: Told) -> None:
+    meter = HttpMeter(share)
+    meter("join", "POST", response(429))
+    meter("leave", "DELETE", response())
+    assert counted(share, "join") == (1, 1)
+    limited = share.metrics.counter("http_rate_limited")
+    assert (limited.read().count, limited.tagged(name="join").read().count) == (1, 1)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 399])
+def test_what_k6_calls_a_success(status: int, share: Told) -> None:
+    HttpMeter(share)("join", "POST", response(status))
+    assert counted(share, "join") == (1, 0)
+
+
+REFUSED = TransportError(ErrorKind.CONNECT_REFUSED, "connection refused")
+LATE = TransportError(ErrorKind.READ_TIMEOUT, "no answer in time")
+
+
+def test_a_request_that_was_never_sent_has_no_times(share: Told) -> None:
+    HttpMeter(share)("join", "POST", response(0, 90, sending=0, waiting=0, receiving=0, error=REFUSED))
+    assert counted(share, "join") == (1, 1)
+    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
+    assert trend(share, "http_req_failed_duration").count == 0
+    assert share.errors == {("join", str(REFUSED)): 1}
+
+
+def test_an_answer_that_never_came_has_the_time_it_was_waited_for_and_no_phases(share: Told) -> None:
+    HttpMeter(share)("join", "POST", response(0, waiting=30_000, receiving=0, error=LATE))
+    assert trend(share, "http_req_failed_duration").maximum == 30_020
+    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, share: Told) -> None:
+    again = response(status)
+    again.retried = True
+    HttpMeter(share)("join", "POST", again)
+    assert share.metrics.counter("http_retries").read().count == 1  # type: ignore[union-attr]
+    assert counted(share, "join")[0] == 1
+
+
+def test_a_client_feeds_it_every_request(share: Told) -> None:
+    def answers(peer: Any) -> None:
+        peer.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        peer.answer(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")
+        peer.close()
+
+    with serving(answers) as server, HttpClient(server.url, observer=share.shared(HttpMeter)) as client:
+        client.get("/", name="page")
+        client.get("/", name="page")
+    assert counted(share, "page") == (2, 1)
+    assert trend(share, "http_req_connecting").count == 1

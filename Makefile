@@ -17,7 +17,7 @@ demo: $(VENV)/demo
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -m "not alone" -n 6
+	$(BIN)/python -m pytest -m "not alone" -n 6 --dist worksteal
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

@@ -89,3 +89,14 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_nobody_is_too_few() -> None:
     with pytest.raises(ValueError, match="-u must be at least 1, got 0"):
         plan_of(users=0)
+
+
+def test_the_settings_that_an_arrival_rate_is_made_with_are_not_said_to_change_nothing() -> None:
+    assert plan_of(ramp_up_s=5.0, ramp_down_s=5.0).overrides == ()
+
+
+def test_an_arrival_rate_without_a_most_may_be_prepared_for() -> None:
+    rate = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=20)
+    plan = plan_of(rate, users=5)
+    assert plan.arrivals is not None
+    assert (plan.users_peak, plan.arrivals.pre_allocated_vus, plan.arrivals.max_vus) == (5, 5, 20)

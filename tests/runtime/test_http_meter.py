@@ -38,7 +38,7 @@ def response(
     return Response(status, b"HTTP/1.1 %d Words\r\n\r\n" % status, b"body", stamps, 100, 200, error)
 
 
-def trend(share: Told, name: str, **tags: str) -> Any:
+def trend(share: Told, name: str, /, **tags: str) -> Any:
     handle = share.metrics.trend(name)
     return (handle.tagged(**tags) if tags else handle).read()
 

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pika_locust.platforms.verity.buyer import Buyer
+from pika_locust.platforms.verity.scenarios import TOKENS
+from pika_locust.platforms.verity.setup import seed_users
+from pika_locust.scenario import SetupContext
+from pika_locust.wire.http import HttpClient
+from tests.platforms.verity.night import RECEIVED, Night, answer, saying, settings_of, until
+from tests.wire.http_servers import serving
+
+
+def members(night: Night, number: int) -> list[str]:
+    given = seed_users(SetupContext(night.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT=str(number)), 7))
+    return list(given.public["users"])
+
+
+def sold(night: Night, users: list[str], what: str = "credited") -> dict[str, int]:
+    """What the books say, by user, without those that nothing is said of."""
+    facts = night.share.facts
+    return {user: facts[f"{what} {at}"] for at, user in enumerate(users) if facts.get(f"{what} {at}")}
+
+
+def test_every_checkout_is_credited_to_a_member_as_the_books_say(night: Night) -> None:
+    users = members(night, 3)
+    night.open(TOKENS, begin={"given": {"users": users}}, TOKENS_PER_EVENT="7")
+    for _ in range(2):
+        night.start(Buyer)
+    until(lambda: night.count("iterations") >= 20)
+    night.drain()
+    assert sold(night, users) == night.sandbox.state()["balances"]
+    assert sold(night, users, "maybe") == {}
+    webhooks = night.trend("stripe_webhook_latency").count
+    assert sum(sold(night, users).values()) == 7 * webhooks == 7 * night.count("http_reqs", name="stripe_webhook")
+    assert len(sold(night, users)) == 3
+    assert night.rate("forged_refused") == night.rate("redelivery_ignored") == (0, 0)
+
+
+def test_repeated_and_forged_deliveries_credit_nothing_and_stay_out_of_the_metrics(night: Night) -> None:
+    users = members(night, 2)
+    night.open(TOKENS, begin={"given": {"users": users}}, REDELIVERY="1")
+    buyer = night.begun(Buyer)
+    for _ in range(5):
+        buyer.act()
+    buyer.on_stop()
+    assert night.rate("redelivery_ignored") == night.rate("forged_refused") == (10, 0)
+    assert night.count("http_reqs") == night.trend("stripe_webhook_latency").count == 5
+    assert sold(night, users) == {u: b for u, b in night.sandbox.state()["balances"].items() if b}
+    webhooks = night.sandbox.state()["webhooks"]
+    assert (webhooks["credited"], webhooks["duplicates"], webhooks["refused"]) == (5, 15, 10)
+
+
+DEFECTS = {
+    "a forged signature is taken": ({"forget-signature": True}, "forged_refused", (0, 2)),
+    "a forged signature breaks the receiver": ({"forged-500": True}, "forged_refused", (0, 2)),
+    "everything breaks": ({"error": 1.0}, "redelivery_ignored", (0, 0)),
+}
+
+
+@pytest.mark.parametrize(("faults", "metric", "seen"), DEFECTS.values(), ids=DEFECTS)
+def test_defects_of_a_receiver(faults: dict[str, Any], metric: str, seen: tuple[int, int], night: Night) -> None:
+    users = members(night, 1)
+    night.sandbox.set_faults(faults)
+    night.open(TOKENS, begin={"given": {"users": users}}, REDELIVERY="1")
+    buyer = night.begun(Buyer)
+    buyer.act()
+    buyer.on_stop()
+    assert night.rate(metric) == seen
+
+
+NEGATIVES: dict[str, tuple[list[Any], tuple[int, int], tuple[int, int]]] = {
+    # after the delivery itself: again, then (at once) one over each of two connections, then forged, then stale
+    "as they should be": ([RECEIVED] * 4 + [answer(400, {})], (2, 0), (2, 0)),
+    "one of two at once breaks": ([RECEIVED, RECEIVED, answer(500, {}), RECEIVED, answer(400, {})], (2, 0), (2, 0)),
+    "both at once break": ([RECEIVED, RECEIVED, *[answer(500, {})] * 2, answer(401, {})], (1, 1), (2, 0)),
+    "a repeated one is refused": ([RECEIVED, answer(409, {}), RECEIVED, RECEIVED, answer(403, {})], (1, 1), (2, 0)),
+    "a throttle refuses nothing": ([RECEIVED] * 4 + [answer(429, {})], (2, 0), (0, 2)),
+    "silence refuses nothing": ([RECEIVED] * 4 + [None], (2, 0), (0, 2)),
+}
+
+
+@pytest.mark.parametrize(("answers", "ignored", "refused"), NEGATIVES.values(), ids=NEGATIVES)
+def test_what_each_answer_to_a_negative_means(
+    answers: list[Any], ignored: tuple[int, int], refused: tuple[int, int], night: Night
+) -> None:
+    with serving(saying({"/webhooks/stripe": answers})) as server:
+        night.open(TOKENS, server.url, begin={"given": {"users": ["u1"]}}, REDELIVERY="1")
+        buyer = night.begun(Buyer)
+        buyer.act()
+        buyer.on_stop()
+    assert (night.rate("redelivery_ignored"), night.rate("forged_refused")) == (ignored, refused)
+    assert night.count("http_reqs") == 1
+
+
+ANSWERS: dict[str, tuple[Any, dict[str, int], dict[str, int], int]] = {
+    "acknowledged": (RECEIVED, {"u1": 5}, {}, 1),
+    "refused": (answer(500, {}), {}, {}, 1),
+    "not answered": (None, {}, {"u1": 5}, 0),
+}
+
+
+@pytest.mark.parametrize(("said", "credited", "maybe", "timed"), ANSWERS.values(), ids=ANSWERS)
+def test_the_books_of_one_checkout(
+    said: Any, credited: dict[str, int], maybe: dict[str, int], timed: int, night: Night
+) -> None:
+    with serving(saying({"/webhooks/stripe": said})) as server:
+        night.open(TOKENS, server.url, begin={"given": {"users": ["u1"]}}, REDELIVERY="1" if said is None else "0")
+        buyer = night.begun(Buyer)
+        buyer.act()
+        buyer.on_stop()
+    assert (sold(night, ["u1"]), sold(night, ["u1"], "maybe")) == (credited, maybe)
+    assert night.trend("stripe_webhook_latency").count == timed
+    assert night.rate("forged_refused") == (0, 0)
+
+
+def test_a_delivery_that_is_cut_off_may_have_been_credited(night: Night) -> None:
+    with serving(lambda peer: peer.wait_for_end()) as server:
+        night.open(TOKENS, server.url, begin={"given": {"users": ["u1"]}})
+        night.start(Buyer)
+        until(lambda: server.peers)
+        night.end()
+    assert sold(night, ["u1"], "maybe") == {"u1": 5}
+
+
+def test_negatives_go_out_from_the_users_own_address(night: Night) -> None:
+    seen: list[str] = []
+
+    def script(peer: Any) -> None:
+        seen.append(peer.address[0])
+        saying({"/webhooks/stripe": RECEIVED})(peer)
+
+    with serving(script) as server, HttpClient(server.url):
+        night.open(TOKENS, server.url, begin={"given": {"users": ["u1"]}}, REDELIVERY="1", SOURCE_ADDRESSES="127.0.9.7")
+        buyer = night.begun(Buyer)
+        buyer.act()
+        buyer.on_stop()
+    assert seen == ["127.0.9.7"] * 3

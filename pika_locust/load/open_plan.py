@@ -12,6 +12,9 @@ from pika_locust.load.stages import Stage
 OPEN = "arrivals"
 LEAD_S = 2.0
 """From the first user to the first arrival: k6, too, prepares its users before the clock starts."""
+TAIL_S = 0.5
+"""From the end of the schedule to that of the plan: an arrival that is due at the very end begins before users are told
+to finish, however messages travel."""
 
 
 def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
@@ -48,7 +51,7 @@ def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
         asked, lasts = format_duration(request.run_time_s), format_duration(schedule_s)
         overrides.append(f"-t {asked} changes nothing: it is longer than the schedule ({lasts})")
     users = rate.pre_allocated_vus
-    stages = (Stage(LEAD_S, users), Stage(schedule_s, users))
+    stages = (Stage(LEAD_S, users), Stage(schedule_s + TAIL_S, users))
     return LoadPlan(
-        OPEN, stages, users, LEAD_S + schedule_s, None, tuple(overrides), arrivals=rate, arrivals_s=schedule_s
+        OPEN, stages, users, LEAD_S + schedule_s + TAIL_S, None, tuple(overrides), arrivals=rate, arrivals_s=schedule_s
     )

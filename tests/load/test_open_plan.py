@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate
-from pika_locust.load.open_plan import LEAD_S, OPEN, open_plan
+from pika_locust.load.open_plan import LEAD_S, OPEN, TAIL_S, open_plan
 from pika_locust.load.plan import LoadPlan, LoadRequest
 from pika_locust.load.stages import Stage
 
@@ -21,9 +21,9 @@ def plan_of(rate: ConstantArrivalRate | RampingArrivalRate = CONSTANT, **asked: 
 
 def test_users_are_there_before_the_first_arrival_and_until_the_last() -> None:
     plan = plan_of()
-    assert (plan.name, plan.duration_s, plan.arrivals_s) == (OPEN, LEAD_S + 60, 60)
-    assert plan.stages == (Stage(LEAD_S, 20), Stage(60, 20))
-    assert [plan.users_at(at_s) for at_s in (0.0, LEAD_S, LEAD_S + 59.9, LEAD_S + 60)] == [20, 20, 20, None]
+    assert (plan.name, plan.duration_s, plan.arrivals_s) == (OPEN, LEAD_S + 60 + TAIL_S, 60)
+    assert plan.stages == (Stage(LEAD_S, 20), Stage(60 + TAIL_S, 20))
+    assert [plan.users_at(at_s) for at_s in (0.0, LEAD_S, LEAD_S + 60, plan.duration_s)] == [20, 20, 20, None]
     assert plan.describe() == CONSTANT.describe() == "constant arrival rate: 10/s for 1m (20 to 50 users)"
     assert plan.overrides == ()
 
@@ -37,7 +37,7 @@ def test_iterations_are_the_arrivals_and_not_the_users() -> None:
 
 def test_a_time_cuts_the_schedule_and_leaves_the_rate() -> None:
     plan = plan_of(RAMP, run_time_s=30.0)
-    assert (plan.arrivals_s, plan.duration_s, plan.arrivals) == (30.0, LEAD_S + 30, RAMP)
+    assert (plan.arrivals_s, plan.duration_s, plan.arrivals) == (30.0, LEAD_S + 30 + TAIL_S, RAMP)
     assert plan.overrides == ("-t 30s cuts the schedule (2m)",)
 
 

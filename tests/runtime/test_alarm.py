@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from time import monotonic_ns
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -24,15 +26,14 @@ class Bell:
 
 
 @pytest.fixture(params=["kernel timer", "loop timer"])
-def bell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bell:
+def bell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
     """As on Linux, and as elsewhere."""
     if request.param == "loop timer":
-        monkeypatch.setattr(alarm.sys, "platform", "darwin")
+        monkeypatch.setattr(alarm, "sys", SimpleNamespace(platform="darwin"))
     bell = Bell()
-    monkeypatch.undo()
-    request.addfinalizer(bell.alarm.close)
     assert (bell.alarm._descriptor >= 0) is (request.param == "kernel timer")
-    return bell
+    yield bell
+    bell.alarm.close()
 
 
 def test_it_rings_once_and_not_before_its_time(bell: Bell) -> None:

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.sandbox import SandboxProcess, start_sandbox
+from pika_locust.sandbox import process as process_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,6 +139,21 @@ def test_a_process_that_breaks_is_a_failed_set_up_with_what_it_said(tmp_path: Pa
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with pytest.raises(SetupError, match=r"ended with code 1 instead of starting: (.|\n)*RuntimeError: planted"):
         start_sandbox(["pika"], env=environment)
+
+
+def test_a_process_that_stays_silent_is_given_up_and_another_one_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    been_here = tmp_path / "been_here"
+    (tmp_path / "uvloop.py").write_text(
+        f"import pathlib, time\nfirst = not pathlib.Path({str(been_here)!r}).exists()\n"
+        f"pathlib.Path({str(been_here)!r}).touch()\nif first: time.sleep(60)\nimport asyncio\n"
+        "new_event_loop = asyncio.new_event_loop\n"
+    )
+    monkeypatch.setattr(process_module, "SILENCE_S", 1.0)
+    with start_sandbox(["pika"], env={**os.environ, "PYTHONPATH": str(tmp_path)}) as started:
+        assert been_here.exists()
+        assert started.state()["platform"] == "pika"
 
 
 def test_it_starts_and_stops_under_gevents_patches_without_stopping_other_greenlets() -> None:

@@ -9,7 +9,7 @@ from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, au
 from pika_locust.platforms.verity.scenarios import SESSIONS, TOKENS
 from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.scenario import AuditContext, SetupContext
-from tests.platforms.verity.night import Night, answer, saying, settings_of
+from tests.platforms.verity.night import Night, answer, settings_of
 from tests.wire.http_servers import Peer, serving
 
 

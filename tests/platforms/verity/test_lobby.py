@@ -31,7 +31,7 @@ KEYS = {
 def test_users_are_spread_over_enough_queues_for_the_worker_to_keep_up(
     users: int, hold: str, keys: int, night: Night
 ) -> None:
-    # Each user comes by once in `hold` + 1 seconds; a key may get 60 % of the 40 users a second that the worker matches.
+    # Each user comes by once in `hold` + 1 seconds; a key may get 60 % of the 40 users a second that can be matched.
     night.open(SESSIONS, begin={"users_peak": users}, SESSION_HOLD_SECONDS=hold)
     assert night.lobby.queue_keys == keys
 

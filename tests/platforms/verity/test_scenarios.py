@@ -74,7 +74,7 @@ def test_every_threshold_is_legal_and_nothing_measured_is_a_failure(scenario: Sc
     thresholds = scenario.thresholds_for(scenario.default_profile, settings_of(scenario))
     assert check(thresholds, (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)) == []
     assert check_bands(scenario.bands, thresholds) == []
-    assert not any(threshold.allow_empty for threshold in thresholds if threshold.metric != "http_rate_limited")
+    assert not any(threshold.allow_empty for threshold in thresholds)
 
 
 def test_what_a_run_does_not_do_it_cannot_judge() -> None:

@@ -263,12 +263,16 @@ def test_a_dial_that_fails_is_an_error(night: Night, user: Any, monkeypatch: pyt
 
 def keys(night: Night, users: int, **environ: str) -> list[Any]:
     joined: list[Any] = []
+
+    def post(path: str, json: Any, name: str) -> Any:
+        joined.append(json)
+        return SimpleNamespace(status=500, error=None)
+
     night.open(SESSIONS, **environ)
     for number in range(users):
         user = night.begun(SessionUser)
         assert user.number == number
-        post = SimpleNamespace(status=500, error=None)
-        user.account.http = SimpleNamespace(post=lambda path, json, name: joined.append(json) or post)
+        user.account.http = SimpleNamespace(post=post)
         user._join()
     return joined
 

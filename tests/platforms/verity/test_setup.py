@@ -63,7 +63,7 @@ def test_nobody_is_too_few(said: bytes, why: str) -> None:
 def test_a_target_that_is_not_there_is_asked_once() -> None:
     with serving(lambda peer: None) as server:
         url = server.url
-    with pytest.raises(SetupError, match="no user could be made for the webhooks: .*refused"):
+    with pytest.raises(SetupError, match=r"no user could be made for the webhooks: .*refused"):
         seed(url)
 
 

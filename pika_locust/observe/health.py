@@ -38,12 +38,17 @@ class HealthProbe:
         return HealthAnswer(answer.ok, latency_us, answer.headers.get("X-Pika-Sandbox"))
 
 
-def get_json(url: str, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> Any | None:
-    """A JSON document; None when it cannot be had."""
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
+def fetch_json(
+    url: str, timeout_s: float = 10.0, headers: dict[str, str] | None = None
+) -> tuple[int | None, Any | None]:
+    """Status and JSON document of a page: the status is None when nobody answers, the document when it is none."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
             answer = session.get(url, timeout=timeout_s, headers=headers)
-            return answer.json() if answer.ok else None
-    except (requests.RequestException, ValueError):
-        return None
+        except requests.RequestException:
+            return None, None
+        try:
+            return answer.status_code, answer.json() if answer.ok else None
+        except ValueError:
+            return answer.status_code, None

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import gevent
 
 from pika_locust.measure import Registry, Snapshot
-from pika_locust.observe.health import HealthProbe, get_json
+from pika_locust.observe.health import HealthProbe, fetch_json
 from pika_locust.observe.process import ProcessMemory, listening_pid
 from pika_locust.runtime.metrics import TARGET_METRICS
 
@@ -49,7 +49,7 @@ class TargetWatch:
 
     def sandbox_state(self) -> Any | None:
         """What the sandbox holds, by its own account; None when the target is not a sandbox or cannot answer."""
-        return get_json(f"{self._base_url}/__sandbox/state") if self._is_sandbox else None
+        return fetch_json(f"{self._base_url}/__sandbox/state")[1] if self._is_sandbox else None
 
     def _watch(self) -> None:
         success = self._registry.rate("health_success")

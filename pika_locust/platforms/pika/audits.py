@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from pika_locust.judge import AuditResult, balance, not_observed
-from pika_locust.observe.health import get_json
+from pika_locust.observe.health import fetch_json
 from pika_locust.platforms.pika.target import http_url
 from pika_locust.scenario import AuditContext
 
@@ -72,7 +73,12 @@ def _held(context: AuditContext) -> Held:
     token = context.settings["PIKA_DJ_TOKEN"]
     headers = {"Authorization": f"Bearer {token}"} if token else None
     session_id = quote(context.facts["session_id"], safe="")
-    recap: Any = get_json(f"{http_url(context.target)}/api/session/{session_id}/recap", headers=headers)
+    url = f"{http_url(context.target)}/api/session/{session_id}/recap"
+    recap: Any
+    status, recap = fetch_json(url, headers=headers)
+    if status == HTTPStatus.NOT_FOUND:
+        # Our DJ was live, so there was a session; whatever was acknowledged in it is gone.
+        return Held(0, 0, 0)
     run_id = str(context.facts["run_id"])
     try:
         tracks = [track for track in recap["tracks"] if run_id in track["title"]]

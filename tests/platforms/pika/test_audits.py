@@ -183,7 +183,6 @@ def test_a_database_that_is_behind_gets_time_to_catch_up(recaps: Recaps) -> None
 
 
 WITHOUT = {
-    "an unknown session": (404, {"error": "Session not found"}),
     "a server that failed": (500, "Internal Server Error"),
     "a page that is no JSON": (200, "<html>welcome</html>"),
     "JSON that is no recap": (200, [1, 2, 3]),
@@ -203,6 +202,13 @@ def test_without_a_recap_nothing_is_claimed(answer: tuple[int, Any], recaps: Rec
     assert results["likes"].detail == "the recap could not be had"
     assert results["likes"].expected == 5
     assert len(recaps.asked) > 1
+
+
+def test_a_session_that_the_target_has_forgotten_is_lost_with_all_that_was_acknowledged(recaps: Recaps) -> None:
+    recaps.answers = [(404, {"error": "Session not found"})]
+    results = run(recaps.target)
+    assert statuses(results) == ["fail"] * 3
+    assert (results["likes"].expected, results["likes"].actual) == (5, 0)
 
 
 def test_a_target_that_is_gone(recaps: Recaps) -> None:

@@ -36,7 +36,9 @@ class Line(NamedTuple):
         n = ahead * (target - base) + rest
         if n <= 0:
             return begin_s if ahead > 0 else end_s
-        x = 2 * n / (rate + sqrt(rate * rate + 2 * n * slope))
+        speed = rate + sqrt(rate * rate + 2 * n * slope)
+        # So small an n that its square root is of nothing: the line has only just begun.
+        x = 2 * n / speed if speed else 0.0
         at_s = begin_s + x if ahead > 0 else end_s - x
         # The last bit must not take it out of its stage, nor behind an arrival of the next.
         return begin_s if at_s < begin_s else end_s if at_s > end_s else at_s

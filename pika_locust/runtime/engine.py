@@ -9,31 +9,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
 
 import gevent
-from gevent.event import Event
 
 from pika_locust.errors import ConfigurationError, SetupError
-from pika_locust.judge import AuditResult, Panel, Reason, Report, describe
+from pika_locust.judge import Panel, Reason, Report, describe
 from pika_locust.load.open_plan import LEAD_S
 from pika_locust.load.plan import LoadPlan
 from pika_locust.outputs import redact
 from pika_locust.runtime import messages
 from pika_locust.runtime.arrivals import TOPIC as MORE_USERS
-from pika_locust.runtime.closing import RunFacts, make_report
-from pika_locust.runtime.collector import Collector, WorkerRecord
+from pika_locust.runtime.closing import RunFacts
+from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.crew import Crew
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.progress import ProgressPrinter
 from pika_locust.runtime.share import Begin
 from pika_locust.runtime.target import TargetWatch
+from pika_locust.runtime.trial import Test
 from pika_locust.runtime.worker import ROLES, SUPPORTER_DRAIN_S, begin_message
-from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
+from pika_locust.scenario import Given, Scenario, SetupContext
 
 logger = logging.getLogger(__name__)
 
@@ -41,26 +41,6 @@ Cause = Literal["end", "abort", "user", "signal"]
 
 DRAIN_GRACE_S = 10.0
 """Beyond the workers' own time-outs, before one that says nothing is given up."""
-
-
-@dataclass(slots=True)
-class Test:
-    """One test, from its first user to its report."""
-
-    options: RunOptions
-    facts: RunFacts
-    collector: Collector
-    panel: Panel
-    watch: TargetWatch
-    began_s: float
-    supporters: int
-    finished: Event = field(default_factory=Event)
-    finishing: bool = False
-    ended_s: float | None = None
-    judge: Any = None
-    notes: list[str] = field(default_factory=list)
-    given: Given = field(default_factory=Given)
-    faults: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -96,6 +76,7 @@ class Engine:
         """Listen to the workers. `from_web_form` gives the options of the next test where a web page starts them; it
         raises ConfigurationError, and tells the user why, where they do not make one."""
         self._runner = runner
+        self._crew = Crew(runner)
         self._from_web_form = from_web_form
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report_message)
@@ -187,8 +168,8 @@ class Engine:
                 supporters=supporters,
                 stop_timeout_s=float(self._environment.stop_timeout),
                 users_peak=plan.users_peak,
-                workers=len(self._participants()),
-                stripes={worker: stripe for stripe, (worker, _) in enumerate(self._participants())},
+                workers=len(self._crew.participants()),
+                stripes={worker: stripe for stripe, (worker, _) in enumerate(self._crew.participants())},
                 arrivals=self._arrivals(plan),
                 given=given.public,
             )
@@ -196,7 +177,7 @@ class Engine:
         logger.info("Load plan: %s; seed %s; target %s", plan.describe(), options.seed, redact.text(target))
         for override in plan.overrides:
             logger.info("Load plan: %s", override)
-        for worker, index in self._participants():
+        for worker, index in self._crew.participants():
             test.collector.expect(worker, index)
         self._runner.send_message(messages.BEGIN, self._begin_data)
         test.watch.start()
@@ -224,11 +205,6 @@ class Engine:
             return None
         start_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
         return {"start_ns": start_ns, "boot": boot_id(), "lead_s": LEAD_S, "duration_s": plan.arrivals_s}
-
-    def _participants(self) -> list[tuple[str, int]]:
-        if not hasattr(self._runner, "clients"):
-            return [(self._runner.client_id, 0)]
-        return [(client.id, self._runner.get_worker_index(client.id)) for client in self._runner.clients.all]
 
     # Messages
 
@@ -265,7 +241,7 @@ class Engine:
             next_s += messages.REPORT_EVERY_S
             gevent.sleep(max(0.0, next_s - time.monotonic()))
             at_s = time.monotonic() - test.began_s
-            self._note_lost(test, at_s)
+            self._crew.note_lost(test.collector, at_s)
             snapshot = test.collector.fold(test.watch.snapshot())
             test.panel.observe(at_s, snapshot)
             results = test.panel.results(snapshot, at_s)
@@ -280,21 +256,6 @@ class Engine:
     def _stop_test(self) -> None:
         headless = self._environment.web_ui is None
         (self._runner.quit if headless else self._runner.stop)()
-
-    def _is_lost(self, record: WorkerRecord) -> bool:
-        if not hasattr(self._runner, "clients"):
-            return False
-        client = self._runner.clients.get(record.worker)
-        return client is None or client.state == "missing"
-
-    def _note_lost(self, test: Test, at_s: float) -> None:
-        for record in test.collector.records():
-            lost = not record.final and self._is_lost(record)
-            if lost and record.lost_at_s is None:
-                record.lost_at_s = at_s
-                logger.error("%s is lost; its last report was %.0f s ago", record, at_s - record.seen_at_s)
-            elif not lost:
-                record.lost_at_s = None
 
     # The end
 
@@ -326,32 +287,13 @@ class Engine:
         ended_s = time.monotonic() - test.began_s
         self._drain(test)
         duration_s = time.monotonic() - test.began_s
-        self._note_lost(test, duration_s)
+        self._crew.note_lost(test.collector, duration_s)
         snapshot = test.collector.fold(test.watch.snapshot())
         test.panel.observe(duration_s, snapshot)
         happened += self._stopped_reasons(test, ended_s)
-        try:
-            audits = self._audit(test)
-        except Exception as error:
-            logger.exception("The audit failed")
-            audits = []
-            happened.append(Reason("internal", "audit", f"the audit itself failed: {type(error).__name__}: {error}"))
         faults = [*test.faults, *test.watch.faults, *(known["msg"] for known in self._runner.exceptions.values())]
         happened += [Reason("internal", "exception", fault) for fault in faults]
-        report = make_report(
-            scenario=self._scenario,
-            facts=test.facts,
-            plan=test.options.plan,
-            panel=test.panel,
-            collector=test.collector,
-            snapshot=snapshot,
-            audits=audits,
-            happened=happened,
-            notes=test.notes,
-            duration_s=duration_s,
-            strict=test.options.strict,
-            fail_on=test.options.fail_on,
-        )
+        report = test.judged(self._scenario, snapshot, happened, duration_s)
         self.reports.append(report)
         self._on_report(report)
 
@@ -368,26 +310,16 @@ class Engine:
             return [Reason("stopped", "locust", f"Locust ended the test {when}, for a reason that its log tells")]
         return []
 
-    def _send_drain(self, role: str, timeout_s: float) -> None:
-        self._runner.send_message(messages.DRAIN, {"role": role, "timeout_s": timeout_s})
-
     def _drain(self, test: Test) -> None:
+        crew = self._crew
         for role in ROLES:
             timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
             try:
-                self._send_drain(role, timeout_s)
-                self._wait_for_drained(test, role, timeout_s + DRAIN_GRACE_S)
+                crew.send_drain(role, timeout_s)
+                crew.wait_until_drained(test.collector, role, timeout_s + DRAIN_GRACE_S)
             except KeyboardInterrupt:
                 self._hurry()
-                self._wait_for_drained(test, role, DRAIN_GRACE_S)
-
-    def _wait_for_drained(self, test: Test, role: str, timeout_s: float) -> None:
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
-            records = test.collector.records()
-            if all(role in record.drained or self._is_lost(record) for record in records):
-                return
-            gevent.sleep(0.05)
+                crew.wait_until_drained(test.collector, role, DRAIN_GRACE_S)
 
     def _hurry(self) -> None:
         """The user does not want to wait for the users: cut them off now, and still tell what was measured."""
@@ -395,18 +327,4 @@ class Engine:
         self._cause = "signal"
         self.signalled = self.signalled or "SIGINT"
         for role in ROLES:
-            self._send_drain(role, 0.0)
-
-    def _audit(self, test: Test) -> Sequence[AuditResult]:
-        if self._scenario.audit is None:
-            return []
-        return self._scenario.audit(
-            AuditContext(
-                target=test.facts.target,
-                settings=test.options.settings,
-                ledgers=test.collector.ledgers(),
-                facts={**test.collector.facts(), "run_id": test.facts.run_id},
-                sandbox_state=test.watch.sandbox_state(),
-                given={**test.given.public, **test.given.private},
-            )
-        )
+            self._crew.send_drain(role, 0.0)

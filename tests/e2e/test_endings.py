@@ -42,7 +42,7 @@ def test_a_stopped_run_drains_and_writes_everything(number: signal.Signals, extr
 
 
 def test_a_killed_worker_is_named_and_what_the_other_one_saw_is_kept(tmp_path: Path) -> None:
-    with Run([*NIGHT, "--processes", "2"], tmp_path) as started:
+    with Run([*NIGHT[:-1], "24s", "--processes", "2"], tmp_path) as started:
         started.wait_for(playing, "ten seconds of play")
         workers = started.children()
         assert len(workers) == 2

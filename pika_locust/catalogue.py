@@ -1,32 +1,27 @@
-"""Which platforms and scenarios there are: looked up when asked, in this package and in other people's.
-
-A platform is a package with a module `scenarios` that holds SCENARIOS and, where it has a sandbox, a module `world`.
-A folder in `pika_locust/platforms` is found by itself; other packages offer theirs in the entry-point group
-`pika_locust.platforms`.
-"""
+"""Which scenarios there are: looked up when asked, in this package's platforms and in other people's."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterable
 from difflib import get_close_matches
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 from pika_locust.errors import ConfigurationError
+from pika_locust.platforms import GROUP, packages
 from pika_locust.scenario import Scenario
-
-GROUP = "pika_locust.platforms"
 
 
 def platforms() -> dict[str, str]:
-    """Name of every platform -> the package that holds it, in alphabetical order."""
-    own = importlib.import_module(GROUP)
-    folders = {module.name: f"{GROUP}.{module.name}" for module in pkgutil.iter_modules(own.__path__) if module.ispkg}
-    packages = {name: package for name, package in folders.items() if find_spec(f"{package}.scenarios") is not None}
-    packages.update({entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)})
-    return dict(sorted(packages.items()))
+    """Name of every platform that has scenarios -> the package that holds it, in alphabetical order.
+
+    A folder of ours may have only a world so far; what another package offers is taken at its word.
+    """
+    return {
+        name: package
+        for name, package in packages().items()
+        if not package.startswith(f"{GROUP}.") or find_spec(f"{package}.scenarios") is not None
+    }
 
 
 def scenarios() -> dict[str, Scenario]:

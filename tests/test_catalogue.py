@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust import catalogue
+from pika_locust import catalogue, platforms
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.scenario import Scenario
@@ -23,7 +23,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str, *scenarios: Scenario) 
     module.SCENARIOS = scenarios  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, name, package)
     monkeypatch.setitem(sys.modules, f"{name}.scenarios", module)
-    return EntryPoint(name, name, catalogue.GROUP)
+    return EntryPoint(name, name, platforms.GROUP)
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     points: list[EntryPoint] = []
 
     def entry_points(*, group: str) -> list[Any]:
-        return points if group == catalogue.GROUP else []
+        return points if group == platforms.GROUP else []
 
-    monkeypatch.setattr(catalogue, "entry_points", entry_points)
+    monkeypatch.setattr(platforms, "entry_points", entry_points)
     return points
 
 
@@ -52,7 +52,7 @@ def test_every_scenario_is_found_by_its_name(offered: list[EntryPoint]) -> None:
 
 
 def test_what_is_installed_says_the_same(offered: list[EntryPoint]) -> None:
-    offered.append(EntryPoint("pika", "pika_locust.platforms.pika", catalogue.GROUP))
+    offered.append(EntryPoint("pika", "pika_locust.platforms.pika", platforms.GROUP))
     assert catalogue.find_scenario("dancers") is DANCERS
 
 
@@ -74,7 +74,7 @@ def test_two_scenarios_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_platform_that_cannot_be_loaded_is_named(offered: list[EntryPoint]) -> None:
-    offered.append(EntryPoint("ruin", "ruin_of_a_package", catalogue.GROUP))
+    offered.append(EntryPoint("ruin", "ruin_of_a_package", platforms.GROUP))
     with pytest.raises(ConfigurationError, match="the platform ruin has no ruin_of_a_package"):
         catalogue.scenarios()
 

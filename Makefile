@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Locust's own example files, which later source packages leave out.
+EXAMPLES_OF := 2.29.1
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help demo test lint benchmark clean
@@ -15,7 +17,7 @@ help:
 demo: $(VENV)/demo
 	$(BIN)/locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s
 
-test: $(VENV)/test
+test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -m "not alone" -n 6 --dist worksteal
 
@@ -41,6 +43,13 @@ $(VENV)/demo: $(BIN)/python pyproject.toml
 $(VENV)/test: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[test]'
 	@touch $@
+
+$(VENV)/share/locust-examples: $(BIN)/python
+	$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --no-binary locust \
+		--dest $(VENV)/sdist locust==$(EXAMPLES_OF)
+	tar -xzf $(VENV)/sdist/locust-$(EXAMPLES_OF).tar.gz -C $(VENV)/sdist
+	@mkdir -p $(VENV)/share
+	mv $(VENV)/sdist/locust-$(EXAMPLES_OF)/examples $@
 
 $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[test,lint]'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pika_locust.load.durations import format_duration
+from pika_locust.load.plan import CONSTANT, LoadPlan
 from pika_locust.outputs import redact
 from pika_locust.runtime.options import LOAD_SETTINGS, RunOptions, all_metrics
 from pika_locust.scenario import Scenario
@@ -28,16 +29,15 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     yield f"Load  {plan.describe()}"
     for override in plan.overrides:
         yield f"  {override}"
-    yield f"  {'length':>8}  {'users':>13}"
-    before = plan.start_users
-    for stage in plan.stages:
-        yield f"  {format_duration(stage.duration_s):>8}  {f'{before} → {stage.target}':>13}"
-        before = stage.target
+    yield from _stages(plan) if plan.arrivals is None else _arrivals(plan)
     on_top = f", and {len(supporters)} on top" if supporters else ""
-    yield f"  {plan.users_peak} users at the peak{on_top}"
+    yield f"  {_users(plan)}{on_top}"
     yield f"  {plan.expected_iterations} expected iterations, {scenario.iteration}"
-    others = [name for name in (*scenario.profiles, "constant") if name != plan.name]
-    yield f"  other profiles: {', '.join(others)}"
+    if scenario.profiles:
+        others = [name for name in (*scenario.profiles, CONSTANT) if name != plan.name]
+        yield f"  other profiles: {', '.join(others)}"
+    for note in scenario.notes(options.settings, plan):
+        yield f"  {note}"
     yield ""
     yield "Thresholds"
     for threshold in options.thresholds:
@@ -66,6 +66,32 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     for metric in all_metrics(scenario):
         unit = f" ({metric.unit})" if metric.unit else ""
         yield f"  {metric.name:<24} {metric.kind:<8} {metric.about}{unit}"
+
+
+def _stages(plan: LoadPlan) -> Iterator[str]:
+    yield f"  {'length':>8}  {'users':>13}"
+    before = plan.start_users
+    for stage in plan.stages:
+        yield f"  {format_duration(stage.duration_s):>8}  {f'{before} → {stage.target}':>13}"
+        before = stage.target
+
+
+def _arrivals(plan: LoadPlan) -> Iterator[str]:
+    assert plan.arrivals is not None
+    schedule = plan.arrivals.schedule()
+    if plan.arrivals_s is not None:
+        schedule = schedule.cut(plan.arrivals_s)
+    yield f"  {'length':>8}  {'arrivals/s':>13}  {'arrivals':>9}"
+    for stretch in schedule.stretches():
+        rates = f"{stretch.first_rate:.4g} → {stretch.last_rate:.4g}"
+        yield f"  {format_duration(stretch.duration_s):>8}  {rates:>13}  {stretch.arrivals:>9}"
+
+
+def _users(plan: LoadPlan) -> str:
+    if plan.arrivals is None:
+        return f"{plan.users_peak} users at the peak"
+    least, most = plan.arrivals.pre_allocated_vus, plan.arrivals.max_vus
+    return f"{least} users are prepared" + (f", {most} at most" if most is not None and most != least else "")
 
 
 def _settings(scenario: Scenario, settings: Settings) -> Iterator[str]:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +20,52 @@ import gevent
 from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
-from pika_locust.errors import ConfigurationError, ExitCode, SetupError
-from pika_locust.judge import LoadReport, Reason, Report
-from pika_locust.load.dice import Dice
-from pika_locust.outputs import console, redact, summary
-from pika_locust.runtime.arguments import add_arguments, parse_all, summary_path
-from pika_locust.runtime.closing import versions
-from pika_locust.runtime.dispatch import SteadyDispatcher
+from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.judge import Reason, Report
+from pika_locust.outputs import delivery, redact
+from pika_locust.runtime.arguments import parse_all, summary_path
+from pika_locust.runtime.closing import empty_report
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.files import raise_open_file_limit
-from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, from_web_form, read_options, refusal
-from pika_locust.runtime.shape import EngineShape
+from pika_locust.runtime.guest import GuestUsers, ThresholdSpec, guest_scenario
+from pika_locust.runtime.options import RunOptions
+from pika_locust.runtime.own_users import OwnUsers
 from pika_locust.runtime.share import Share
 from pika_locust.runtime.worker import WorkerSide
-from pika_locust.sandbox.process import SandboxProcess, start_sandbox
-from pika_locust.scenario import Scenario, load_reference
+from pika_locust.scenario import Scenario
 from pika_locust.settings import environment_of
 
 logger = logging.getLogger(__name__)
 
 
-def install(scenario: Scenario) -> Plugin:
-    """Make this Locust process run `scenario`: its load plan, metrics, thresholds, audits and verdict.
+def install(
+    scenario: Scenario | None = None,
+    *,
+    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]] | None = None,
+) -> Plugin:
+    """Make this Locust process judge what it runs.
 
-    Call it once in a locustfile that has the scenario's actors in its namespace. Calling it again with the same
-    scenario changes nothing. Raises ConfigurationError when another scenario is installed already.
+    Call it once in a locustfile: `install(DANCERS)` where the file has the scenario's actors in its namespace, and
+    `install(thresholds={"http_req_duration": "p(95)<500"})` in any other. There the users and the load stay as they
+    are; k6's HTTP metrics, the thresholds, the summary and the exit code come on top. Called again for the same, it
+    changes nothing.
+
+    Arguments:
+        scenario: what to run; None watches the locustfile's own users.
+        thresholds: k6's `thresholds` option, for the locustfile's own users: metric, with tags where wanted -> an
+            expression or several, each a text or a mapping such as `{"threshold": "p(95)<300", "abort_on_fail": True}`.
+
+    Thresholds that cannot be read end the run with 104, together with every other mistake. Raises ConfigurationError
+    when something else is installed already, ValueError for thresholds beside a scenario, which has its own.
     """
+    if scenario is not None and thresholds is not None:
+        raise ValueError(f"the scenario {scenario.name} has thresholds of its own; change them with --threshold")
+    mistakes: tuple[str, ...] = ()
+    if scenario is None:
+        try:
+            scenario = guest_scenario(thresholds or {})
+        except ConfigurationError as error:
+            scenario, mistakes = guest_scenario({}), error.problems
     installed: Plugin | None = getattr(events, "pika_locust", None)
     if installed is not None:
         if installed.scenario.name != scenario.name:
@@ -55,8 +73,10 @@ def install(scenario: Scenario) -> Plugin:
                 f"the scenarios {installed.scenario.name} and {scenario.name} are both installed; a run has "
                 "one, so name one locustfile with -f"
             )
+        if installed.scenario.thresholds != scenario.thresholds or mistakes:
+            raise ConfigurationError("thresholds are installed twice, and not the same ones; give all of them at once")
         return installed
-    plugin = Plugin(scenario)
+    plugin = Plugin(scenario, mistakes)
     events.pika_locust = plugin
     events.init_command_line_parser.add_listener(_or_exit(plugin.on_parser))
     events.init.add_listener(_or_exit(plugin.on_init))
@@ -81,31 +101,30 @@ def _or_exit(listener: Callable[..., None]) -> Callable[..., None]:
 class Plugin:
     """What ties one scenario to one Locust process."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, mistakes: Sequence[str] = ()) -> None:
         self.scenario = scenario
+        self._mistakes = mistakes
         self._options: RunOptions | None = None
         self._environment: Any = None
         self._engine: Engine | None = None
         self._worker: WorkerSide | None = None
-        self._sandbox: SandboxProcess | None = None
         self._environ = environment_of(os.environ, Path.cwd())
+        users = GuestUsers if scenario.is_guest else OwnUsers
+        self._users: GuestUsers | OwnUsers = users(scenario, self._environ)
 
     # Before the run
 
     def on_parser(self, parser: Any) -> None:
         """Add our options; the first time, settle everything or end with 104. The web page parses again and again."""
         chosen = self._options.plan.name if self._options is not None else None
-        add_arguments(parser, self.scenario, chosen)
-        parser.set_defaults(stop_timeout=f"{STOP_TIMEOUT_S:g}")
+        self._users.add_arguments(parser, chosen)
         # Locust parses once more, and finds then what nobody knows: a misspelt option.
         parser.exit = functools.partial(self._on_parser_exit, parser.exit)
         if self._options is not None:
             return
         try:
             arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
-            # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
-            parser.set_defaults(only_summary=not arguments.print_stats)
-            self._options = read_options(self.scenario, arguments, self._environ, problems)
+            self._options = self._users.read(parser, arguments, [*self._mistakes, *problems])
         except ConfigurationError as error:
             self._refuse(error.problems)
 
@@ -120,87 +139,71 @@ class Plugin:
         sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
         path = summary_path(sys.argv[1:], self._environ)
         if path:
-            self._write(self._empty_report([Reason("config", "settings", problem) for problem in problems]), path)
+            delivery.write(self._empty_report([Reason("config", "settings", problem) for problem in problems]), path)
         sys.exit(int(ExitCode.CONFIG))
 
     def on_init(self, environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
         """Locust has its runner: take our place in it."""
-        assert self._options is not None
         self._environment = environment
         environment.pika_locust = self
         raise_open_file_limit()
+        is_worker = isinstance(runner, WorkerRunner)
+        if is_worker:
+            self._take_part(environment, runner)
+        else:
+            self._lead(environment, runner)
+            if not isinstance(runner, MasterRunner):
+                self._take_part(environment, runner)
         gevent.signal_handler(signal.SIGINT, self._on_signal, "SIGINT", True)
         # While a shape drives a headless run, Locust listens to no SIGTERM.
-        deaf = web_ui is None and not isinstance(runner, WorkerRunner)
+        deaf = web_ui is None and not is_worker and environment.shape_class is not None
         gevent.signal_handler(signal.SIGTERM, self._on_signal, "SIGTERM", deaf)
+        # Locust goes through these from the last to the first: users drain before a worker says goodbye, and the exit
+        # code is settled after a locustfile's own listeners have said theirs.
         environment.events.quitting.add_listener(self._on_quitting)
-        if isinstance(runner, WorkerRunner):
-            self._take_part(environment, runner)
-            return
-        self._lead(environment, runner, web_ui)
-        if not isinstance(runner, MasterRunner):
-            self._take_part(environment, runner)
+        environment.events.quitting._handlers.insert(0, self._set_exit_code)
 
     def _take_part(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._worker = WorkerSide(environment, self.scenario, self._options.settings)
         self._worker.attach(runner)
 
-    def _lead(self, environment: Any, runner: Any, web_ui: Any) -> None:
+    def _lead(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
-        actors = {load_reference(name) for name in self.scenario.actor_names(self._options.settings)}
-        environment.user_classes = [user for user in environment.user_classes if user in actors]
-        command = redact.command_line(sys.argv, self._environ, self._secret_names)
-        self._engine = engine = Engine(environment, self.scenario, self._options, command, self._on_report)
-        engine.attach(runner, self._options_from_form if web_ui is not None else None)
-        shape = EngineShape(engine)
-        shape.runner = runner
-        environment.shape_class = shape
-        environment.dispatcher_class = SteadyDispatcher
-        environment.events.test_start.add_listener(lambda **_: engine.begin())
-        environment.events.test_stopping.add_listener(lambda **_: engine.finish())
+        self._engine = engine = Engine(environment, self.scenario, self._options, self._command, self._on_report)
+        # First of all: what the locustfile's own listeners do when the test begins is part of it.
+        environment.events.test_start._handlers.insert(0, lambda **_: engine.begin())
         environment.events.quit.add_listener(self._on_quit)
-        environment.host = self._options.target or self._start_sandbox()
-
-    def _start_sandbox(self) -> str:
-        assert self._options is not None
         try:
-            self._sandbox = start_sandbox(
-                [self.scenario.platform], faults=self._options.sandbox_faults, env=self._environ
-            )
-        except SetupError as error:
-            sys.stderr.write(f"The embedded sandbox did not start: {error}\n")
-            raise SystemExit(int(ExitCode.SETUP)) from None
-        target = self.scenario.normalise_target(self._sandbox.url)
-        names = ", ".join(self.scenario.target_settings)
-        logger.info("No target named (%s or -H): testing the embedded sandbox at %s", names, target)
-        return target
+            self._users.lead(environment, runner, engine, self._options, self._choose)
+        except ConfigurationError as error:
+            self._refuse(error.problems)
 
     @property
-    def _secret_names(self) -> list[str]:
-        return [setting.name for setting in self.scenario.settings if setting.secret]
+    def _command(self) -> str:
+        secrets = [setting.name for setting in self.scenario.settings if setting.secret]
+        return redact.command_line(sys.argv, self._environ, secrets)
+
+    # What others ask for
 
     @property
     def sandbox_url(self) -> str | None:
         """Where the embedded sandbox listens, if there is one."""
-        return self._sandbox.url if self._sandbox is not None else None
+        return self._users.sandbox.url if self._users.sandbox is not None else None
 
     @property
     def sandbox_pid(self) -> int | None:
         """The embedded sandbox's process, if there is one."""
-        return self._sandbox.pid if self._sandbox is not None else None
+        return self._users.sandbox.pid if self._users.sandbox is not None else None
 
     def wait_for_share(self, timeout_s: float) -> Share | None:
         """What the actors of this process share in the running test."""
         return self._worker.wait_for_share(timeout_s) if self._worker is not None else None
 
-    def _options_from_form(self) -> RunOptions:
+    def _choose(self) -> RunOptions:
         assert self._options is not None
         try:
-            options = from_web_form(self.scenario, self._options, self._environment.parsed_options)
-            target = self.scenario.normalise_target(self._environment.host)
-            if problem := refusal(target, "the form", options.refused_hosts):
-                raise ValueError(problem)
+            return self._users.choose(self._environment, self._options, len(self._reports()))
         except ValueError as error:
             problems = str(error).split("\n")
             for problem in problems:
@@ -208,10 +211,6 @@ class Plugin:
             self._reports().append(report := self._empty_report([Reason("config", "form", text) for text in problems]))
             self._on_report(report)
             raise ConfigurationError(problems) from None
-        if len(self._reports()) > 0:
-            # Another test of the same process: other choices, and as repeatable as the first.
-            options = replace(options, seed=Dice(options.seed, len(self._reports())).below(1 << 31))
-        return options
 
     # The end
 
@@ -228,62 +227,36 @@ class Plugin:
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         if self._engine is not None:
-            self._engine.finish(cause="signal")
-            self._set_exit_code(environment)
+            self._users.end(self._engine)
         elif self._worker is not None:
             self._worker.drain_before_quitting()
-        if self._sandbox is not None:
-            self._sandbox.stop()
+        self._users.close()
 
-    def _set_exit_code(self, environment: Any) -> None:
+    def _set_exit_code(self, environment: Any, **_: Any) -> None:
+        if self._engine is None:
+            return
         reports = self._reports()
         if not reports and environment.web_ui is None:
             reason = Reason("internal", "locust", "Locust ended before the test had begun; its log says why")
             self._on_report(report := self._empty_report([reason], ExitCode.INTERNAL))
             reports = [report]
-            assert self._engine is not None
             self._engine.reports.append(report)
-        environment.process_exit_code = reports[-1].exit_code if reports else int(ExitCode.PASS)
+        ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
+        # A locustfile may have judged, too, and said so with Locust's own means; a failure of either is one.
+        theirs = environment.process_exit_code if self.scenario.is_guest else None
+        environment.process_exit_code = ours or theirs or 0
 
     def _on_report(self, report: Report) -> None:
         assert self._options is not None
-        path = self._options.summary_json
-        if path:
-            self._write(report, summary.numbered(path, len(self._reports()) or 1))
+        if self._options.summary_json:
+            delivery.write(report, self._options.summary_json, len(self._reports()) or 1)
         if self._environment is not None and self._environment.web_ui is not None:
-            self._print(report)
+            delivery.show(report)
 
     def _on_quit(self, exit_code: int, **_: Any) -> None:
         # Locust prints its own tables on the way out; the verdict is what should stand last.
         if self._environment.web_ui is None and self._reports():
-            self._print(self._reports()[-1])
+            delivery.show(self._reports()[-1])
 
-    @staticmethod
-    def _write(report: Report, path: str) -> None:
-        problem = summary.write(report, path)
-        if problem is not None:
-            sys.stderr.write(f"{problem}\n")
-
-    @staticmethod
-    def _print(report: Report) -> None:
-        terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
-        width = shutil.get_terminal_size((120, 24)).columns if terminal else 120
-        sys.stdout.write(console.render(report, terminal=terminal, width=width) + "\n")
-        sys.stdout.flush()
-
-    def _empty_report(self, reasons: list[Reason], code: ExitCode = ExitCode.CONFIG) -> Report:
-        return Report(
-            run_id="",
-            scenario=self.scenario.name,
-            verdict="invalid",
-            exit_code=int(code),
-            reasons=tuple(reasons),
-            seed=None,
-            command=redact.command_line(sys.argv, self._environ, self._secret_names),
-            versions=versions(),
-            target="",
-            sandbox=False,
-            started_at="",
-            duration_s=0.0,
-            load=LoadReport(complete=False, workers=0),
-        )
+    def _empty_report(self, reasons: Sequence[Reason], code: ExitCode = ExitCode.CONFIG) -> Report:
+        return empty_report(self.scenario, self._command, reasons, code)

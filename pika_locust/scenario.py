@@ -10,7 +10,7 @@ from typing import Any
 from pika_locust.judge import Band, Ledger, Threshold
 from pika_locust.judge.report import AuditResult
 from pika_locust.load.arrivals import ArrivalRate
-from pika_locust.load.plan import LoadProfile
+from pika_locust.load.plan import LoadPlan, LoadProfile
 from pika_locust.measure import Metric
 from pika_locust.settings import Setting, Settings
 
@@ -46,6 +46,8 @@ class Given:
 
     public: Mapping[str, Any] = field(default_factory=dict)
     private: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What the report should say of it: that a dead target gave less than was asked for, say."""
 
 
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
@@ -64,7 +66,7 @@ class Scenario:
     platform: str
     about: str
     primary: str
-    """Reference of the actor whose number the load plan sets."""
+    """Reference of the actor whose number the load plan sets. Empty: users and load are the locustfile's own."""
     normalise_target: Callable[[str], str]
     """Any way to name the target (`-H`, a setting) -> the one form that the actors read. Raises ValueError."""
     target_settings: tuple[str, ...]
@@ -86,6 +88,8 @@ class Scenario:
     """What must hold whatever the load profile."""
     profile_thresholds: Mapping[str, tuple[Threshold, ...]] = field(default_factory=dict)
     """What must hold under one profile; under a profile without an entry, the default profile's."""
+    setting_thresholds: Callable[[Settings], tuple[Threshold, ...]] = field(default=lambda settings: ())
+    """What must hold whatever the load profile, with limits that follow from the settings."""
     unobservable: Callable[[Settings], frozenset[str]] = field(default=lambda settings: frozenset())
     """Metrics that nobody can see under these settings; their thresholds are then listed, and decide nothing."""
     bands: tuple[Band, ...] = ()
@@ -96,10 +100,16 @@ class Scenario:
     """What must exist before the load; raises SetupError. Its public part reaches all users as `share.begin.given`."""
     audit: Audit | None = None
     ledgers: tuple[str, ...] = ()
+    endless: str = ""
+    """Why a fixed number of iterations makes no sense here, when it does not: a clause."""
     iteration: str = "one for each user that is started"
     """What an iteration of the primary actor is, and how many a load plan makes."""
     speeds: Mapping[str, str] = field(default_factory=dict)
     """What the progress line shows a second: a short word -> the counter that is meant."""
+    notes: Callable[[Settings, LoadPlan], Iterable[str]] = field(default=lambda settings, plan: ())
+    """What somebody who is about to run this plan should know of it, a sentence each."""
+    finish_s: Callable[[Settings], float] = field(default=lambda settings: 0.0)
+    """Seconds that an iteration may need to finish once it is told to: the default stop time-out is at least this."""
     thinks: bool = True
     """Whether users pause between actions; then a CPU that is full makes the run's latencies the generator's own."""
     production_hosts: tuple[str, ...] = ()
@@ -110,8 +120,13 @@ class Scenario:
         hidden = self.unobservable(settings)
         return tuple(
             replace(threshold, optional=True) if threshold.name in hidden else threshold
-            for threshold in (*own, *self.thresholds)
+            for threshold in (*own, *self.thresholds, *self.setting_thresholds(settings))
         )
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether this only watches a locustfile with users of its own, and judges what they measured."""
+        return not self.primary
 
     def actor_names(self, settings: Settings) -> tuple[str, ...]:
         """References of every actor that takes part."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -15,6 +16,7 @@ from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.scenario import Scenario
 
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = ("gevent", "locust", "requests", "websocket", "httptools")
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str, *scenarios: Scenario) -> EntryPoint:
@@ -92,3 +94,25 @@ def test_an_unknown_scenario_is_a_mistake_that_names_the_known_ones(name: str, p
     assert caught.value.exit_code == ExitCode.CONFIG
     assert str(caught.value).startswith(problem)
     assert "dancers" in str(caught.value)
+
+
+LOOKS = {
+    "the catalogue": "from pika_locust.catalogue import scenarios; assert scenarios()",
+    "one platform's": "import pika_locust.platforms.pika.scenarios",
+    "another's": "import pika_locust.platforms.verity.scenarios",
+    "the command": "from pika_locust.cli import main; assert main(['list']) == 0",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_look_at_the_scenarios_loads_nothing_that_talks(look: str) -> None:
+    """Actors, audits and set-ups are named by reference for that."""
+    code = f"import sys; {look}; print([name for name in {LIBRARIES!r} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_an_actor_needs_would_be_seen() -> None:
+    code = "import sys, pika_locust.platforms.pika.dancer; print('gevent' in sys.modules, 'locust' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.strip() == "True True"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.pika.scenarios import DANCERS
+from pika_locust.platforms.verity.scenarios import SESSIONS, TOKENS
 from tests.test_cli import here
 
 
-def parts(*words: str, env: dict[str, str] | None = None) -> dict[str, list[str]]:
+def parts(*words: str, env: dict[str, str] | None = None, scenario: str = "dancers") -> dict[str, list[str]]:
     """The lines of each part, by its title; the head is under the scenario's name."""
-    told = here("inspect", "dancers", "--seed", "7", *words, env=env)
+    told = here("inspect", scenario, "--seed", "7", *words, env=env)
     assert (told.returncode, told.stderr) == (0, "")
     found: dict[str, list[str]] = {}
     for block in told.stdout.rstrip("\n").split("\n\n"):
@@ -56,6 +57,43 @@ def test_what_gave_way_is_told() -> None:
         "        2s         0 → 60",
         "       38s        60 → 60",
     ]
+
+
+def test_an_arrival_rate_is_told_by_its_rates_and_how_many_arrive() -> None:
+    assert parts(scenario="tokens")["Load"] == [
+        "Load  ramping arrival rate: 20/s, 1m → 400/s, 2m at 400/s, 1m → 20/s, 1m → 0/s (800 to 1200 users)",
+        "    length     arrivals/s   arrivals",
+        "        1m       20 → 400      12600",
+        "        2m      400 → 400      48000",
+        "        1m       400 → 20      12600",
+        "        1m         20 → 0        600",
+        "  800 users are prepared, 1200 at most",
+        f"  73800 expected iterations, {TOKENS.iteration}",
+    ]
+
+
+def test_an_arrival_rate_that_is_cut_is_told_as_far_as_it_goes() -> None:
+    load = parts("-t", "90s", "-u", "7", env={"MAX_VUS": "7", "PREALLOCATED_VUS": "7"}, scenario="tokens")["Load"]
+    assert load[-5:] == [
+        "    length     arrivals/s   arrivals",
+        "        1m       20 → 400      12600",
+        "       30s      400 → 400      12000",
+        "  7 users are prepared",
+        f"  24600 expected iterations, {TOKENS.iteration}",
+    ]
+
+
+def test_what_a_scenario_has_to_say_of_a_plan_stands_below_it() -> None:
+    load = parts("-u", "2000", "-t", "10m", env={"QUEUE_KEYS": "1"}, scenario="sessions")["Load"]
+    assert load[2:5] == [
+        "       10m    2000 → 2000",
+        "  2000 users at the peak",
+        f"  2000 expected iterations, {SESSIONS.iteration}",
+    ]
+    assert load[6].startswith("  1 queue key (QUEUE_KEYS): the worker matches at most 20 pairs/s in one")
+    assert load[7].startswith("  1 queue key cannot hold 2,000 users: ")
+    assert load[8] == "  all 2,000 users join at once: the last of them is matched after 50 s (-r spreads them)"
+    assert len(load) == 9
 
 
 def test_thresholds_are_those_of_the_profile_with_what_is_special_about_them(standard: dict[str, list[str]]) -> None:

@@ -7,6 +7,8 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from pika_locust.judge import Threshold, parse_option
+from pika_locust.load.closed_plan import resolve
+from pika_locust.load.plan import LoadRequest
 from pika_locust.scenario import Scenario, load_reference
 from pika_locust.settings import Settings
 
@@ -25,10 +27,11 @@ SCENARIO = Scenario(
         "rush": (parse_option("latency:p(95)<500"), parse_option("errors:count<5")),
         "empty": (),
     },
+    setting_thresholds=lambda settings: (parse_option(f"stay:med>={settings['STAY']}"),) if settings["STAY"] else (),
     unobservable=lambda settings: frozenset() if settings["HOST"] else frozenset({"delivery", "latency"}),
 )
-WITH_HOST = Settings({"HOST": True}, {})
-WITHOUT = Settings({"HOST": False}, {})
+WITH_HOST = Settings({"HOST": True, "STAY": 0}, {})
+WITHOUT = Settings({"HOST": False, "STAY": 0}, {})
 
 
 def written(thresholds: tuple[Threshold, ...]) -> list[str]:
@@ -58,6 +61,11 @@ def test_what_nobody_can_see_is_listed_and_decides_nothing() -> None:
     assert not any(threshold.optional for threshold in SCENARIO.thresholds_for("rush", WITH_HOST))
 
 
+def test_some_limits_follow_from_the_settings() -> None:
+    long = Settings({"HOST": True, "STAY": 45}, {})
+    assert written(SCENARIO.thresholds_for("empty", long)) == [*ALWAYS, "stay:med>=45"]
+
+
 def test_supporters_depend_on_the_settings() -> None:
     assert SCENARIO.actor_names(WITH_HOST) == ("house.guest:Guest", "house.host:Host")
     assert SCENARIO.actor_names(WITHOUT) == ("house.guest:Guest",)
@@ -74,6 +82,8 @@ def test_the_least_scenario_has_no_supporters_no_audit_and_hides_nothing() -> No
     assert least.actor_names(WITHOUT) == ("d:E",)
     assert least.thresholds_for("constant", WITHOUT) == ()
     assert list(least.check_settings(WITHOUT, None)) == []
+    assert list(least.notes(WITHOUT, resolve(LoadRequest(users=1), {}, "constant"))) == []
+    assert least.finish_s(WITHOUT) == 0
     assert least.audit is None
 
 

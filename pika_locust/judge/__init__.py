@@ -5,14 +5,16 @@ Standard library only; no clock, no I/O, nothing global.
 
 from __future__ import annotations
 
-from pika_locust.judge.audit import balance, exactly_once, not_observed
+from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
 from pika_locust.judge.evaluate import certainty, evaluate, statistic
+from pika_locust.judge.expectation import Expectation, checksum, hash_id
 from pika_locust.judge.expressions import Expression, ExpressionError, parse
 from pika_locust.judge.generator import lag_limit_ms
 from pika_locust.judge.grades import Band, check_bands
 from pika_locust.judge.intervals import mean_interval, percentile_interval, wilson
-from pika_locust.judge.ledger import Expectation, Ledger, checksum, hash_id
+from pika_locust.judge.ledger import Ledger
 from pika_locust.judge.ledger import fold as fold_ledgers
+from pika_locust.judge.observed import Reading, compare, left_out
 from pika_locust.judge.panel import Panel
 from pika_locust.judge.power import resolving_power
 from pika_locust.judge.report import (
@@ -22,6 +24,7 @@ from pika_locust.judge.report import (
     GeneratorReport,
     Grade,
     LoadReport,
+    Observed,
     Outcome,
     Reason,
     Report,
@@ -47,8 +50,10 @@ __all__ = [
     "Grade",
     "Ledger",
     "LoadReport",
+    "Observed",
     "Outcome",
     "Panel",
+    "Reading",
     "Reason",
     "Report",
     "Threshold",
@@ -61,6 +66,7 @@ __all__ = [
     "check",
     "check_bands",
     "checksum",
+    "compare",
     "decide",
     "describe",
     "evaluate",
@@ -68,6 +74,7 @@ __all__ = [
     "fold_ledgers",
     "hash_id",
     "lag_limit_ms",
+    "left_out",
     "mean_interval",
     "not_observed",
     "parse",
@@ -77,4 +84,5 @@ __all__ = [
     "resolving_power",
     "statistic",
     "wilson",
+    "without_lost_books",
 ]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
-from pika_locust.judge.ledger import Expectation, checksum
+from pika_locust.judge.expectation import Expectation, checksum
 from pika_locust.judge.report import AuditResult
 from pika_locust.judge.wording import number
 
@@ -83,6 +84,19 @@ def exactly_once(name: str, expectation: Expectation, held: Iterable[str] | None
 def not_observed(name: str, detail: str, expected: float | None = None, unanswered: int = 0) -> AuditResult:
     """An audit that this target gives no way to make. It is listed, and fails only a strict run."""
     return AuditResult(name, "not_observed", expected, None, unanswered, detail)
+
+
+def without_lost_books(result: AuditResult) -> AuditResult:
+    """The audit as far as it can be judged when some of our own books are lost, a worker's last figures say.
+
+    What is acknowledged in the books that are left and not held is missing all the same. What is held beyond them may
+    be in the lost ones: that is nobody's fault, and `not_observed`.
+    """
+    expected, held = result.expected or 0, result.actual
+    if result.status != "fail" or held is None or held < expected:
+        return result
+    detail = _joined("cannot be judged: a worker's last books are lost, and may account for it", result.detail)
+    return replace(result, status="not_observed", detail=detail)
 
 
 def _difference(acknowledged: float, held: float, unanswered: int) -> str:

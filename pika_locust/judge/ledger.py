@@ -1,17 +1,16 @@
 """The ledger: what was sent and what became of it, in memory that does not grow with the load.
 
-Each outcome keeps a count and the sum of its ids' 64-bit hashes modulo 2**64. Both merge exactly, in any order and
-grouping, and the sum tells sets apart that the count cannot: one item lost and another doubled leave the count as it
-was, but not the sum (Clarke et al., "Incremental multiset hash functions", 2003; a chance collision has the
-probability 2**-64). Audits compare them with what the target holds.
+Each outcome keeps a count and a checksum of its ids (see `expectation`). Both merge exactly, in any order and grouping;
+audits compare them with what the target holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
+
+from pika_locust.judge.expectation import MASK, Expectation, hash_id
 
 OUTCOMES = ("sent", "acked", "refused", "timed_out", "uncertain", "repeated", "seen")
 NAMED_OUTCOMES = ("sent", "acked", "refused")
@@ -20,38 +19,7 @@ MAX_REASONS = 32
 """Reasons of refusals (and observers) told apart in one process; further ones are counted as "other"."""
 MAX_REASON_LENGTH = 120
 
-_MASK = (1 << 64) - 1
 _from_bytes = int.from_bytes
-
-
-def hash_id(item: str) -> int:
-    """The 64-bit hash of an id, the same in every process and on every machine (blake2b)."""
-    return _from_bytes(blake2b(item.encode(), digest_size=8).digest(), "big")
-
-
-def checksum(items: Iterable[str]) -> int:
-    """The sum of the hashes of ids, as the ledger keeps it: equal for equal multisets, whatever their order."""
-    return sum(map(hash_id, items)) & _MASK
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What the target must hold, going by its own answers.
-
-    acknowledged: how many different ids it said yes to; each must be there, exactly once.
-    unanswered: how many ids got no answer, or none yet; each may be there or not.
-    acknowledged_sum: checksum of the acknowledged ids.
-    consistent: whether every answer belongs to something sent. False means that the books themselves are wrong (an id
-        acknowledged twice, or never sent), and that no audit on them says anything.
-    acknowledged_ids, unanswered_ids: the ids, where the ledger kept all of them, else None.
-    """
-
-    acknowledged: int
-    unanswered: int
-    acknowledged_sum: int
-    consistent: bool = True
-    acknowledged_ids: frozenset[str] | None = None
-    unanswered_ids: frozenset[str] | None = None
 
 
 class Ledger:
@@ -132,7 +100,7 @@ class Ledger:
 
     def sum_of(self, outcome: str) -> int:
         """The checksum of the items booked as `outcome`."""
-        return self._sums[outcome] & _MASK
+        return self._sums[outcome] & MASK
 
     @property
     def unanswered(self) -> int:
@@ -148,9 +116,7 @@ class Ledger:
     def consistent(self) -> bool:
         """Whether the answers fit what was sent: no more of them, and once all are in, the very same ids."""
         left = self._counts["sent"] - self._counts["acked"] - self._counts["refused"]
-        return left > 0 or (
-            left == 0 and self.sum_of("sent") == (self.sum_of("acked") + self.sum_of("refused")) & _MASK
-        )
+        return left > 0 or (left == 0 and self.sum_of("sent") == (self.sum_of("acked") + self.sum_of("refused")) & MASK)
 
     def expect(self) -> Expectation:
         """What the target must hold by now; what the audits take."""
@@ -179,7 +145,7 @@ class Ledger:
             raise ValueError(f"the ledger {self.name!r} cannot take in {other.name!r}: they are about different things")
         for outcome in OUTCOMES:
             self._counts[outcome] += other._counts[outcome]
-            self._sums[outcome] = (self._sums[outcome] + other._sums[outcome]) & _MASK
+            self._sums[outcome] = (self._sums[outcome] + other._sums[outcome]) & MASK
         for mine, theirs in ((self.refused_by, other.refused_by), (self.seen_by, other.seen_by)):
             for reason, number in theirs.items():
                 mine[reason] = mine.get(reason, 0) + number

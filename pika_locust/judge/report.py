@@ -108,7 +108,8 @@ class LoadReport:
     """How much load really was applied."""
 
     users_peak: int = 0
-    iterations: int = 0
+    iterations: int | None = 0
+    """None where nobody counts them: users that are not of this package."""
     dropped_iterations: int = 0
     workers: int = 1
     workers_lost: int = 0
@@ -116,6 +117,22 @@ class LoadReport:
     profile: str = ""
     planned_s: float | None = None
     stages: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One series that a Prometheus showed of the target before the first user and after the last.
+
+    `labels` are all of the series, its name (`__name__`) too. A value that was not seen is None, and `note` says why;
+    so it does of one that is no finite number. `difference` is `end` less `start`, where both are finite.
+    """
+
+    query: str
+    labels: Mapping[str, str]
+    start: float | None
+    end: float | None
+    difference: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +169,7 @@ class Report:
     workers: tuple[WorkerReport, ...] = ()
     errors: tuple[ErrorCount, ...] = ()
     generator: GeneratorReport = field(default_factory=GeneratorReport)
+    observed: tuple[Observed, ...] = ()
     resolving_power: tuple[str, ...] = ()
     """On a green run: the smallest losses it would have caught, in words."""
     notes: tuple[str, ...] = ()

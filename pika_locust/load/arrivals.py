@@ -7,7 +7,7 @@ arrivals are divided is in `load.stripes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
@@ -16,7 +16,7 @@ from typing import Protocol
 from pika_locust.load.durations import format_duration
 from pika_locust.load.poisson import PoissonProcess
 from pika_locust.load.rate_curve import RateCurve
-from pika_locust.load.stripes import in_order, stripe
+from pika_locust.load.stripes import stripe
 
 MIN_DURATION_S = 1.0
 """k6 refuses a constant arrival rate that is shorter."""
@@ -87,12 +87,12 @@ class Schedule:
 
     def stripe(self, index: int, count: int) -> Iterator[tuple[int, float]]:
         """Number and due time of the arrivals index, index + count, …: the part of worker `index` of `count`."""
-        return self.walk([stripe(self.total, index, count)])
+        return self.walk(stripe(self.total, index, count))
 
-    def walk(self, stripes: Sequence[range]) -> Iterator[tuple[int, float]]:
-        """Number and due time of the arrivals in several stripes (see `load.stripes`), in the order they are due."""
+    def walk(self, numbers: range) -> Iterator[tuple[int, float]]:
+        """Number and due time of the arrivals of a stripe (see `load.stripes`), in the order they are due."""
         due_s = self._due_s
-        return ((number, due_s(number)) for number in in_order(stripes))
+        return ((number, due_s(number)) for number in numbers)
 
     def cut(self, duration_s: float) -> Schedule:
         """The same schedule, ended at `duration_s` seconds (`-t`): what is left keeps its numbers and times."""
@@ -106,6 +106,27 @@ class Schedule:
         """How many arrivals each stage has. They add up to `total`."""
         counts = [0, *(self.count(end_s) for end_s in self.curve.ends_s)]
         return tuple(after - before for before, after in pairwise(counts))
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The stages that last any time, the last one as far as the schedule goes. Their arrivals add up to `total`."""
+        begin_s = 0.0
+        stages = zip(self.curve.ends_s, self.curve.stage_rates, self.stage_counts(), strict=True)
+        for end_s, (first, last), arrivals in stages:
+            until_s = min(end_s, self.duration_s)
+            if until_s > begin_s:
+                last = last if until_s == end_s else self.curve.rate(until_s)
+                yield Stretch(until_s - begin_s, first, last, arrivals)
+            begin_s = end_s
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stage of a schedule, or what a cut has left of it; rates are arrivals a second."""
+
+    duration_s: float
+    first_rate: float
+    last_rate: float
+    arrivals: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pika_locust.load.durations import format_duration
-from pika_locust.load.plan import BY_HAND, CONSTANT, LoadPlan, LoadProfile, LoadRequest
+from pika_locust.load.iterations import MAX_DURATION_S, Iterations
+from pika_locust.load.plan import BY_HAND, CONSTANT, FIXED, LoadPlan, LoadProfile, LoadRequest
 from pika_locust.load.stages import Stage, cut, parse_stages, peak, scaled, total_s, with_durations
 
 
 def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: str) -> LoadPlan:
     """The plan that a request comes to. The stronger wins, and `overrides` says over what:
 
-    constant users (`-u`), then stages by hand (`--stage`), then a profile by name, then the scenario's default.
+    a fixed number of iterations, then constant users (`-u`), then stages by hand (`--stage`), then a profile by name,
+    then the scenario's default.
 
     Raises ValueError with every mistake, one a line.
     """
+    if request.iterations is not None:
+        return _fixed(request, request.iterations)
     problems = request.problems()
     stages = _stages_by_hand(request, problems)
     profile = _profile(request, profiles, default, problems)
@@ -106,6 +111,22 @@ def _shaped(
     if total_s(stages) == 0:
         problems.append(f"the profile {profile.name} comes to 0 s in all; give RAMP_UP, HOLD or RAMP_DOWN a duration")
     return stages
+
+
+def _fixed(request: LoadRequest, iterations: Iterations) -> LoadPlan:
+    """k6's shared-iterations and per-vu-iterations: constant users until all is done, `-t` being k6's maxDuration."""
+    users = request.users or request.users_scale or 1
+    request = replace(request, users=users, run_time_s=request.run_time_s or MAX_DURATION_S)
+    problems = [*request.problems(), *iterations.problems(users)]
+    if problems:
+        raise ValueError("\n".join(problems))
+    losers = [
+        f"profile {request.profile}" if request.profile not in (None, CONSTANT) else "",
+        "--stage" if request.stages is not None else "",
+        ", ".join(name for name in request.shaping() if name != request.users_scale_from),
+    ]
+    overrides = [f"ITERATIONS={iterations} overrides {loser}" for loser in losers if loser]
+    return replace(_constant(request, users, overrides), name=FIXED, iterations=iterations)
 
 
 def _constant(request: LoadRequest, users: int, overrides: list[str]) -> LoadPlan:

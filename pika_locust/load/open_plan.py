@@ -38,7 +38,11 @@ def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
     problems = [*request.problems(), *rate.problems()]
     problems += [
         f"{name} makes no sense for an arrival rate, whose schedule is the scenario's own"
-        for name, value in (("--stage", request.stages), ("a load profile", request.profile))
+        for name, value in (
+            ("--stage", request.stages),
+            ("a load profile", request.profile),
+            ("ITERATIONS", request.iterations),
+        )
         if value is not None
     ]
     if problems:

@@ -11,10 +11,12 @@ from itertools import pairwise
 
 from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.durations import format_duration
+from pika_locust.load.iterations import Iterations
 from pika_locust.load.stages import Stage, peak, users_at
 
 CONSTANT = "constant"
 BY_HAND = "by hand"
+FIXED = "iterations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class LoadRequest:
     ramp_up_s: float | None = None
     hold_s: float | None = None
     ramp_down_s: float | None = None
+    iterations: Iterations | None = None
+    """A fixed number of iterations, after which the test ends."""
 
     def problems(self) -> list[str]:
         """Numbers that can be meant by nobody, a sentence each."""
@@ -91,6 +95,8 @@ class LoadPlan:
 
     arrivals: ArrivalRate | None = None
     """The open model: when iterations begin; the users above are then those that are prepared for them."""
+    iterations: Iterations | None = None
+    """A fixed number of iterations: the test ends when they are done, and at the latest with the stages."""
     arrivals_s: float | None = None
     """How long arrivals come, from their own beginning."""
 
@@ -122,7 +128,9 @@ class LoadPlan:
 
     @property
     def expected_iterations(self) -> int:
-        """How many iterations begin: arrivals that are due, else one for each user that is started."""
+        """How many iterations begin: a fixed number, arrivals that are due, else one for each user that is started."""
+        if self.iterations is not None:
+            return self.iterations.total(self.users_peak)
         if self.arrivals is None or self.arrivals_s is None:
             return self.users_started
         return self.arrivals.schedule().count(self.arrivals_s)
@@ -131,10 +139,18 @@ class LoadPlan:
         """One line: `stress: 5m → 500, 10m at 500, 2m → 0 (17m)`."""
         if self.arrivals is not None:
             return self.arrivals.describe()
+        if self.iterations is not None:
+            length = format_duration(self.duration_s or 0.0)
+            each = (
+                f"{self.iterations.number} for each of" if self.iterations.per_user else f"{self.iterations} shared by"
+            )
+            return f"{FIXED}: {each} {self.users_peak} users, in {length} at most"
         if self.name == CONSTANT:
             rate = f" at {self.spawn_rate:g}/s" if self.spawn_rate is not None else " at once"
             until = "until stopped" if self.duration_s is None else f"for {format_duration(self.duration_s)}"
             return f"constant: {self.users_peak} users{rate}, {until}"
+        if not self.stages:
+            return f"{self.name}, for as long as it lasts"
         parts = []
         before = self.start_users
         for stage in self.stages:

@@ -104,6 +104,11 @@ class RateCurve:
         return tuple(end_ns / NS for end_ns in self._ends_ns[1:])
 
     @property
+    def stage_rates(self) -> tuple[tuple[float, float], ...]:
+        """Arrivals a second at the beginning and at the end of each stage."""
+        return tuple(pairwise(float(rate * NS) for rate in self._rates))
+
+    @property
     def peak(self) -> float:
         """The highest rate, in arrivals a second. Stages that last no time do not count."""
         sides = zip(pairwise(self._ends_ns), pairwise(self._rates), strict=True)

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pika_locust.measure.buckets import HIGHEST, LOWEST, bucket_edges, bucket_index, pack, unpack
+from pika_locust.measure.buckets import HIGHEST, LOWEST, bucket_index
+from pika_locust.measure.contents import Contents
 from pika_locust.measure.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -142,15 +143,7 @@ class Histogram:
     def quantiles(self, qs: Iterable[float]) -> list[float]:
         """`quantile` for several shares at once, which sorts the buckets only once."""
         ranking = self._ranking()
-        found = []
-        for q in qs:
-            if not 0 <= q <= 1:
-                raise ValueError(f"quantile {q!r} is out of range: 0 to 1, so p(95) is 0.95")
-            rank, fraction = divmod(q * (ranking.count - 1), 1)
-            below = ranking.value(int(rank))
-            above = ranking.value(int(rank) + 1) if fraction else below
-            found.append(below + fraction * (above - below))
-        return found
+        return [ranking.quantile(q) for q in qs]
 
     def value_at_rank(self, rank: int) -> float:
         """The sample that has `rank` others before it in ascending order: 0 is the minimum, count - 1 the maximum.
@@ -163,32 +156,22 @@ class Histogram:
     def _ranking(self) -> Ranking:
         return Ranking(self._buckets, self.minimum, self.maximum)
 
-    def count_above(self, limit: float) -> int:
-        """How many samples exceed `limit`; a bucket is on the side where its middle is, as for ranks."""
-        if self._minimum is None or self._maximum is None or limit >= self._maximum:
-            return 0
-        if limit < self._minimum:
-            return self.count
-        above = sum(count for index, count in self._buckets.items() if sum(bucket_edges(index)) > 2 * limit)
-        # The smallest and the largest sample are known exactly, whatever the middles of their buckets say.
-        return min(max(above, 1), self.count - 1)
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
             return NotImplemented
-        return self._parts() == other._parts()
+        return self._contents() == other._contents()
 
     def __repr__(self) -> str:
         extent = "" if self._minimum is None else f", minimum={self._minimum}, maximum={self._maximum}"
         return f"Histogram(count={self.count}, total={self.total}{extent})"
 
-    def _parts(self) -> tuple[dict[int, int], int, int | None, int | None, int, int]:
-        return self._buckets, self.total, self._minimum, self._maximum, self.underflow, self.overflow
+    def _contents(self) -> Contents:
+        return Contents(self._buckets, self.total, self._minimum, self._maximum, self.underflow, self.overflow)
 
     # Combining
 
     def copy(self) -> Histogram:
-        return Histogram.from_buckets(*self._parts())
+        return Histogram.from_buckets(*self._contents())
 
     def merge(self, other: Value) -> None:
         """Take in all samples of `other`, exactly. Raises `TypeError` when it is not a histogram."""
@@ -209,58 +192,18 @@ class Histogram:
         only the bucket is known, and its middle is taken, so that percentiles of windows keep the bound as well.
         Raises `ValueError` when `earlier` holds samples that this one lacks.
         """
-        before = _histogram(earlier)
-        buckets = {index: count - before._buckets.get(index, 0) for index, count in self._buckets.items()}
-        if min(buckets.values(), default=0) < 0 or not before._buckets.keys() <= self._buckets.keys():
-            raise ValueError("cannot subtract: the earlier histogram holds samples that the later one lacks")
-        buckets = {index: count for index, count in buckets.items() if count}
-        minimum = maximum = None
-        if buckets:
-            minimum, maximum = self._middle(min(buckets)), self._middle(max(buckets))
-            if before._minimum is None or self.minimum < before._minimum:
-                minimum = self.minimum
-            if before._maximum is None or self.maximum > before._maximum:
-                maximum = self.maximum
-        return Histogram.from_buckets(
-            buckets,
-            self.total - before.total,
-            minimum,
-            maximum,
-            self.underflow - before.underflow,
-            self.overflow - before.overflow,
-        )
-
-    def _middle(self, index: int) -> int:
-        return min(max(sum(bucket_edges(index)) // 2, self.minimum), self.maximum)
+        return Histogram.from_buckets(*self._contents().minus(_histogram(earlier)._contents()))
 
     # The wire
 
     def to_wire(self) -> dict[str, Any]:
         """Plain values for msgpack or JSON; at most 10 bytes for each bucket in use, mostly 2 to 4."""
-        if not self._buckets:
-            return {}
-        wire: dict[str, Any] = {
-            "b": pack(self._buckets),
-            "t": _wire_int(self.total),
-            "l": _wire_int(self.minimum),
-            "h": _wire_int(self.maximum),
-        }
-        if self.underflow:
-            wire["u"] = self.underflow
-        if self.overflow:
-            wire["o"] = self.overflow
-        return wire
+        return self._contents().to_wire()
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Histogram:
         """What `to_wire` made, a histogram again. Raises `ValueError` for anything else."""
-        if not wire:
-            return cls()
-        try:
-            buckets, outside = unpack(wire["b"]), (wire.get("u", 0), wire.get("o", 0))
-            return cls.from_buckets(buckets, int(wire["t"]), int(wire["l"]), int(wire["h"]), *outside)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a histogram's wire form ({error}): {str(wire)[:80]}") from error
+        return cls.from_buckets(*Contents.from_wire(wire))
 
 
 def _histogram(value: Value) -> Histogram:
@@ -277,8 +220,3 @@ def _not_whole(value: object) -> TypeError:
 
 def _nothing(statistic: str) -> ValueError:
     return ValueError(f"a histogram without samples has no {statistic}: ask for its count first")
-
-
-def _wire_int(value: int) -> int | str:
-    # msgpack knows 64 bits; a sum of absurd values may need more, and must not stop a worker from reporting.
-    return value if -(1 << 63) <= value < 1 << 64 else str(value)

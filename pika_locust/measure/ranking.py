@@ -37,3 +37,12 @@ class Ranking:
             return float(self._maximum)
         low, high = bucket_edges(self._indices[bisect_right(self._up_to, rank)])
         return min(max((low + high) / 2, self._minimum), self._maximum)
+
+    def quantile(self, q: float) -> float:
+        """The value below which the share `q` of the samples lies; see `Histogram.quantile`."""
+        if not 0 <= q <= 1:
+            raise ValueError(f"quantile {q!r} is out of range: 0 to 1, so p(95) is 0.95")
+        rank, fraction = divmod(q * (self.count - 1), 1)
+        below = self.value(int(rank))
+        above = self.value(int(rank) + 1) if fraction else below
+        return below + fraction * (above - below)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge.report import Reason, Report
-from pika_locust.outputs import judged
+from pika_locust.outputs import judged, observed
 from pika_locust.outputs.humanise import amount, clock, cut, number, percent, plural, width_of
 from pika_locust.outputs.layout import Column, Line, Medium, Span, Tone, heading, paint, prose, table
 from pika_locust.outputs.redact import one_line
@@ -47,6 +47,7 @@ def render(report: Report, *, terminal: bool, width: int) -> str:
         judged.audits(report, medium),
         _checks(report, medium),
         _errors(report, medium),
+        observed.section(report, medium),
         _generator(report, medium),
         _reasons(report, medium),
         _sentences("Notes", report.notes, medium),
@@ -89,7 +90,7 @@ def _started(report: Report) -> bool:
 def _load(report: Report) -> str:
     load, duration_s = report.load, report.duration_s
     facts = [f"profile {one_line(load.profile)}"] if load.profile else []
-    if duration_s > 0:
+    if load.iterations is not None and duration_s > 0:
         facts.append(f"{plural(load.iterations, 'iteration')} ({amount(load.iterations / duration_s, '/s')})")
     facts += [f"{number(load.dropped_iterations)} dropped"] if load.dropped_iterations else []
     facts += [f"{plural(load.workers_lost, 'worker')} lost"] if load.workers_lost else []

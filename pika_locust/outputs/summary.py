@@ -13,7 +13,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from pika_locust.judge.report import Report, ThresholdResult, WorkerReport, WorstWindow
+from pika_locust.judge.report import Observed, Report, ThresholdResult, WorkerReport, WorstWindow
 from pika_locust.outputs import redact
 
 SCHEMA = 1
@@ -69,6 +69,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             "cpu_percent_max": generator.cpu_percent_max,
             "rss_mb_max": generator.rss_mb_max,
         },
+        "observed": [_observed(series) for series in report.observed],
         "resolving_power": report.resolving_power,
         "notes": report.notes,
     }
@@ -136,6 +137,17 @@ def _window(window: WorstWindow) -> dict[str, Any]:
         "samples": window.samples,
         "interval": window.interval,
         "conclusive": window.conclusive,
+    }
+
+
+def _observed(series: Observed) -> dict[str, Any]:
+    return {
+        "query": series.query,
+        "labels": series.labels,
+        "start": series.start,
+        "end": series.end,
+        "difference": series.difference,
+        "note": series.note,
     }
 
 

@@ -8,7 +8,9 @@ that holds PLATFORM. A folder in here is found by itself; other packages offer t
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import dataclass
 from importlib.metadata import entry_points
+from typing import Any
 
 GROUP = "pika_locust.platforms"
 
@@ -18,3 +20,17 @@ def packages() -> dict[str, str]:
     found = {module.name: f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg}
     found.update({entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)})
     return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A function of one argument by its reference, `package.module:name`: loaded when it is called.
+
+    For a scenario's audit and set-up. They talk to the target, and a look at the scenario must not load what they talk
+    with.
+    """
+
+    reference: str
+
+    def __call__(self, context: Any) -> Any:
+        return pkgutil.resolve_name(self.reference)(context)

@@ -71,11 +71,16 @@ class Actor(User):  # type: ignore[misc]
         share = self.share
         if share.arrivals is not None and self.role == "primary":
             self.iterate_in(share.arrivals)
+        quota = share.quota if self.role == "primary" else None
         while not self.released.is_set() and self.role not in share.draining:
+            if quota is not None and not quota.take(self.number, self.released):
+                break
             began_ns = time.monotonic_ns()
             if self._attempt() and self.role == "primary":
                 share.iterations.add()
                 share.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
+            if quota is not None:
+                quota.finish()
         raise StopUser
 
     def iterate_in(self, arrivals: Any) -> None:

@@ -27,29 +27,42 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         f"Default: {scenario.default_profile}",
         env_var="PIKA_LOAD_PROFILE",
     )
-    for name, metavar, help_text in (
-        ("--stage", "<30s:100,…>", "Stages by hand: duration:users, comma-separated"),
-        ("--seed", "<int>", "Makes every random choice repeatable; printed, and in the summary"),
-        ("--summary-json", "<file>", "Write the results as one JSON object, whichever way the run ends"),
+    for name, metavar, kind, help_text in (
+        ("--stage", "<30s:100,…>", str, "Stages by hand: duration:users, comma-separated"),
+        ("--seed", "<int>", int, "Makes every random choice repeatable; printed, and in the summary"),
     ):
-        group.add_argument(
-            name,
-            metavar=metavar,
-            help=help_text,
-            env_var=f"PIKA_{name[2:].upper().replace('-', '_')}",
-            type=int if name == "--seed" else str,
-        )
-    for name, metavar, help_text in (
-        ("--threshold", "<metric:expr>", "Add a threshold, or replace the scenario's: 'ws_message_latency:p(95)<300'"),
-        ("--sandbox-fault", "<name=value>", "Plant a fault in the embedded sandbox, e.g. lose-write=0.05"),
-    ):
-        group.add_argument(name, metavar=metavar, action="append", default=[], help=help_text)
+        group.add_argument(name, metavar=metavar, type=kind, help=help_text, env_var=f"PIKA_{name[2:].upper()}")
+    add_judging_arguments(group)
+    group.add_argument(
+        "--sandbox-fault",
+        metavar="<name=value>",
+        action="append",
+        default=[],
+        help="Plant a fault in the embedded sandbox, e.g. lose-write=0.05",
+    )
+    group.add_argument("--fail-on", choices=["warning", "critical"], help="Let grades decide, too")
+
+
+def add_judging_arguments(group: Any) -> None:
+    """Add what has to do with the verdict, whoever the users are."""
+    group.add_argument(
+        "--summary-json",
+        metavar="<file>",
+        help="Write the results as one JSON object, whichever way the run ends",
+        env_var="PIKA_SUMMARY_JSON",
+    )
+    group.add_argument(
+        "--threshold",
+        metavar="<metric:expr>",
+        action="append",
+        default=[],
+        help="Add a threshold, or replace one that is there: 'http_req_duration:p(95)<300'",
+    )
     for name, help_text in (
         ("--strict", "Fail also what is not conclusive, and what the target cannot show"),
         ("--allow-production", "Allow a target whose host looks like production"),
     ):
         group.add_argument(name, action="store_true", help=help_text)
-    group.add_argument("--fail-on", choices=["warning", "critical"], help="Let grades decide, too")
 
 
 def parse_all(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain, takewhile
 from typing import Any
 
 from gevent import get_hub
@@ -12,11 +13,14 @@ from gevent.hub import Waiter
 from locust.exception import StopUser
 
 from pika_locust.load.arrivals import Schedule
+from pika_locust.load.stripes import stripe
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.alarm import Alarm
 from pika_locust.runtime.share import Share
 
 TOPIC = "more_users"
+STRIPES = "stripes"
+"""News: from arrival `first` on, these workers take every so many-th, and no others."""
 _ASK_EVERY_NS = 1_000_000_000
 
 
@@ -26,19 +30,37 @@ class Arrivals:
     An arrival that finds no free user is dropped and never made up, and one more user is asked for, as k6 does it.
     """
 
-    def __init__(self, share: Share, schedule: Schedule, start_ns: int, index: int, count: int) -> None:
+    def __init__(self, share: Share, schedule: Schedule, start_ns: int, worker: str) -> None:
         self._share = share
+        self._schedule = schedule
         self._start_ns = start_ns
-        self._walk: Iterator[tuple[int, float]] = schedule.stripe(index, count)
+        self._worker = worker
+        self._walk: Iterator[tuple[int, float]] = schedule.walk(self._part(share.begin.stripes, 0))
         self._free: deque[OpenActor] = deque()
         self._dropped = share.metrics.counter("dropped_iterations")
         self._started = share.metrics.counter("iterations_started")
         self._lateness = share.metrics.trend("arrival_lateness")
         self._short = 0
         self._asked_ns = 0
+        self._next: tuple[int, float] | None = None
         self._due_ns: int | None = None
         self._alarm = Alarm(self._ring)
+        share.listen(STRIPES, self._on_stripes)
         share.on_end(self._alarm.close)
+        self._advance()
+
+    def _part(self, holders: Mapping[str, int], first: int) -> range:
+        """This process's numbers from `first` on; none when it is not among the holders."""
+        if self._worker not in holders:
+            return range(0)
+        return stripe(self._schedule.total, holders[self._worker], len(holders), first)
+
+    def _on_stripes(self, news: Mapping[str, Any]) -> None:
+        """Other workers than before take what comes: keep what is due before, and take the new part."""
+        first = news["first"]
+        rest = self._walk if self._next is None else chain([self._next], self._walk)
+        kept = takewhile(lambda arrival: arrival[0] < first, rest)
+        self._walk = chain(kept, self._schedule.walk(self._part(news["workers"], first)))
         self._advance()
 
     def offer(self, actor: OpenActor) -> None:
@@ -51,7 +73,7 @@ class Arrivals:
             self._free.remove(actor)
 
     def _advance(self) -> None:
-        due = next(self._walk, None)
+        self._next = due = next(self._walk, None)
         self._due_ns = None if due is None else self._start_ns + round(due[1] * 1e9)
         if self._due_ns is not None:
             self._alarm.set(self._due_ns)
@@ -91,14 +113,6 @@ class OpenActor(Actor):
 
     due_ns: int = 0
     _waiter: Any = None
-
-    def on_start(self) -> None:
-        super().on_start()
-        share = self.share
-        if share.begin.arrivals is not None and share.arrivals is None:
-            # This process came too late for a part of the arrivals; going round here would add to their rate.
-            self.released.wait()
-            raise StopUser
 
     def iterate_in(self, arrivals: Arrivals) -> None:
         """Serve arrivals until the user is to finish."""

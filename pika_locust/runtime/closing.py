@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pika_locust
+from pika_locust.errors import ExitCode
 from pika_locust.judge import (
     AuditResult,
     CheckResult,
@@ -16,6 +17,7 @@ from pika_locust.judge import (
     GeneratorReport,
     Grade,
     LoadReport,
+    Observed,
     Panel,
     Reason,
     Report,
@@ -34,6 +36,7 @@ from pika_locust.measure import (
     results,
 )
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.options import all_metrics
 from pika_locust.scenario import Scenario
 
 LAG = "generator_lag_ms"
@@ -62,6 +65,7 @@ def make_report(
     audits: Sequence[AuditResult],
     happened: Sequence[Reason],
     notes: Sequence[str],
+    observed: Sequence[Observed],
     duration_s: float,
     strict: bool,
     fail_on: Grade | None,
@@ -82,7 +86,7 @@ def make_report(
     missing = collector.missing
     load = LoadReport(
         users_peak=_users_peak(snapshot),
-        iterations=_count(snapshot, "iterations"),
+        iterations=None if scenario.is_guest else _count(snapshot, "iterations"),
         dropped_iterations=_count(snapshot, "dropped_iterations"),
         workers=len(workers),
         workers_lost=len(missing),
@@ -123,16 +127,42 @@ def make_report(
         duration_s=duration_s,
         load=load,
         thresholds=thresholds,
-        metrics=results(snapshot, duration_s),
-        distributions=distributions(snapshot),
+        metrics=_declared(results(snapshot, duration_s), scenario),
+        distributions=_declared(distributions(snapshot), scenario),
         checks=_checks(snapshot),
         audits=tuple(audits),
         workers=workers,
         errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
         generator=generator,
+        observed=tuple(observed),
         resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
         notes=(*notes, *decision.notes, *_series_note(snapshot)),
     )
+
+
+def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], code: ExitCode) -> Report:
+    """The report of a test that never began."""
+    return Report(
+        run_id="",
+        scenario=scenario.name,
+        verdict="invalid",
+        exit_code=int(code),
+        reasons=tuple(reasons),
+        seed=None,
+        command=command,
+        versions=versions(),
+        target="",
+        sandbox=False,
+        started_at="",
+        duration_s=0.0,
+        load=LoadReport(complete=False, workers=0),
+    )
+
+
+def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Without what every process has a place for, but this scenario does not measure."""
+    names = {metric.name for metric in all_metrics(scenario)}
+    return {series: figure for series, figure in figures.items() if series.partition("{")[0] in names}
 
 
 def versions() -> dict[str, str]:

@@ -32,6 +32,9 @@ class WorkerRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[tuple[str, str, int], ...] = ()
     faults: tuple[str, ...] = ()
+    iterations_begun: int = 0
+    iterations_done: int = 0
+    """Of a fixed number of iterations: how many have begun here, and how many of those have come to their end."""
     drained: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
@@ -68,11 +71,26 @@ class Collector:
         record.facts = report["facts"]
         record.errors = tuple((name, error, count) for name, error, count in report["errors"])
         record.faults = tuple(report["faults"])
+        record.iterations_begun, record.iterations_done = report["iterations"]
 
     @property
     def missing(self) -> list[WorkerRecord]:
         """Workers whose final report is not there."""
         return [record for record in self._by_index() if not record.final]
+
+    def lost(self) -> list[WorkerRecord]:
+        """Workers that are not heard of any more."""
+        return [record for record in self._by_index() if record.lost_at_s is not None]
+
+    @property
+    def iterations_done(self) -> int:
+        """Of a fixed number, how many have come to their end."""
+        return sum(record.iterations_done for record in self.workers.values())
+
+    @property
+    def iterations_begun(self) -> int:
+        """Of a fixed number, how many have begun."""
+        return sum(record.iterations_begun for record in self.workers.values())
 
     def _by_index(self) -> list[WorkerRecord]:
         return sorted(self.workers.values(), key=lambda record: record.index)

@@ -1,28 +1,13 @@
-"""k6's HTTP metrics, fed by `wire.http` clients: give an instance to them as their observer."""
+"""Feeds `http_metrics` from `wire.http` clients: give an instance to them as their observer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
 
-from pika_locust.measure import Counter, Rate, Trend, counter, rate, trend
+from pika_locust.measure import Counter, Trend
 from pika_locust.runtime.share import Share
-from pika_locust.wire.http import Response
-
-HTTP_METRICS = (
-    counter("http_reqs", "HTTP requests"),
-    rate("http_req_failed", "HTTP requests that failed or were not answered 2xx or 3xx"),
-    trend("http_req_duration", "sending, waiting and receiving of requests that were answered 2xx or 3xx"),
-    trend("http_req_failed_duration", "the same of all others, which are often faster than an answer"),
-    trend("http_req_blocked", "until the connection began to be made, name look-up included"),
-    trend("http_req_connecting", "making the TCP connection"),
-    trend("http_req_tls_handshaking", "TLS handshake"),
-    trend("http_req_sending", "writing the request"),
-    trend("http_req_waiting", "from the last byte sent to the first received"),
-    trend("http_req_receiving", "from the first byte received to the last"),
-    counter("http_rate_limited", "requests that were answered 429"),
-    counter("http_retries", "requests sent twice, because the kept connection turned out to be closed"),
-)
+from pika_locust.wire.http import Response, Timings
 
 Listener = Callable[[str, Response], None]
 
@@ -30,13 +15,13 @@ Listener = Callable[[str, Response], None]
 class _Named:
     """The bound handles of one request name."""
 
-    __slots__ = ("duration", "failed", "failed_duration", "limited", "reqs")
+    __slots__ = ("add_duration", "add_failed", "count", "failed_duration", "limited")
 
     def __init__(self, share: Share, name: str) -> None:
         metrics = share.metrics
-        self.reqs: Counter = metrics.counter("http_reqs").tagged(name=name)
-        self.failed: Rate = metrics.rate("http_req_failed").tagged(name=name)
-        self.duration: Trend = metrics.trend("http_req_duration").tagged(name=name)
+        self.count = metrics.counter("http_reqs").tagged(name=name).add
+        self.add_failed = metrics.rate("http_req_failed").tagged(name=name).add
+        self.add_duration = metrics.trend("http_req_duration").tagged(name=name).add
         self.failed_duration: Trend = metrics.trend("http_req_failed_duration").tagged(name=name)
         self.limited: Counter = metrics.counter("http_rate_limited").tagged(name=name)
 
@@ -60,31 +45,37 @@ class HttpMeter:
         named = self._named.get(name)
         if named is None:
             named = self._named[name] = _Named(self._share, name)
-        blocked, connecting, tls, sending, waiting, receiving = response.timings
-        duration_us = sending + waiting + receiving
-        named.reqs.add()
+        # As in `response.timings`, which makes an object of them.
+        _, ready, sent, first_byte, done, connecting_ns, _ = response.stamps
+        sent_us = (sent - ready) // 1000
+        first_us = (first_byte - ready) // 1000
+        duration_us = (done - ready) // 1000
+        named.count()
         if response.retried:
             self._retries.add()
         if response.error is None:
-            self._sending(sending or 1)
-            self._waiting(waiting or 1)
+            self._sending(sent_us or 1)
+            self._waiting(first_us - sent_us or 1)
             # An answer usually comes in one read: that took less than a microsecond, and not nothing.
-            self._receiving(receiving or 1)
-            if connecting:
-                # k6 records zeros for a kept connection, which bury the cost of those that were made.
-                self._blocked(blocked)
-                self._connecting(connecting)
-                if tls:
-                    self._tls(tls)
-        if response.failed:
-            self._on_failure(named, name, method, response, duration_us)
-            return
-        named.failed.add(False)
-        named.duration.add(duration_us)
-        self._share.request(method, name, duration_us / 1000, len(response.content))
+            self._receiving(duration_us - first_us or 1)
+            if connecting_ns:
+                self._on_new_connection(response.timings)
+            if 200 <= response.status < 400:
+                named.add_failed(False)
+                named.add_duration(duration_us)
+                self._share.request(method, name, duration_us / 1000, len(response.content))
+                return
+        self._on_failure(named, name, method, response, duration_us)
+
+    def _on_new_connection(self, timings: Timings) -> None:
+        # k6 records zeros for a kept connection, which bury the cost of those that were made.
+        self._blocked(timings.blocked_us)
+        self._connecting(timings.connecting_us or 1)
+        if timings.tls_handshaking_us:
+            self._tls(timings.tls_handshaking_us)
 
     def _on_failure(self, named: _Named, name: str, method: str, response: Response, duration_us: int) -> None:
-        named.failed.add(True)
+        named.add_failed(True)
         if duration_us:
             # Zero means that no connection came to be: nothing was sent that could have taken any time.
             named.failed_duration.add(duration_us)

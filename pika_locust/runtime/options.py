@@ -11,13 +11,20 @@ from urllib.parse import urlsplit
 from pika_locust.errors import ConfigurationError
 from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_add
 from pika_locust.load.closed_plan import resolve
+from pika_locust.load.iterations import Iterations
 from pika_locust.load.open_plan import open_plan
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.measure import Metric
-from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, TARGET_METRICS
+from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, GUEST_METRICS, TARGET_METRICS
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, read_settings, text, whole
+
+
+def _iterations(value: str) -> str:
+    """A fixed number of iterations, as its text: settings travel to the workers."""
+    return str(Iterations.parse(value))
+
 
 LOAD_SETTINGS = (
     Setting("SCENARIO", text, None, "load profile, as the suites name it"),
@@ -25,6 +32,7 @@ LOAD_SETTINGS = (
     Setting("RAMP_UP", duration, None, "length of the first stage"),
     Setting("HOLD", duration, None, "length of the stage at the peak"),
     Setting("RAMP_DOWN", duration, None, "length of the last stage"),
+    Setting("ITERATIONS", _iterations, None, "a fixed number: 200 shared by all users, or 3/user for each"),
     Setting("USE_SIMPLE", one_of("0", "1"), "0", "accepted with -u, as in the suites"),
 )
 STOP_TIMEOUT_S = 30.0
@@ -52,6 +60,8 @@ class RunOptions:
 
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
     """Every metric that a run of the scenario declares."""
+    if scenario.is_guest:
+        return (*GUEST_METRICS, *scenario.metrics)
     return (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)
 
 
@@ -63,6 +73,8 @@ def read_options(
     settings, unreadable = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
     problems += unreadable
     load = _load_request(scenario, arguments, settings, problems)
+    if load.iterations is not None and scenario.endless:
+        problems.append(f"ITERATIONS={load.iterations}: in {scenario.name}, {scenario.endless}")
     plan = None
     try:
         simple = settings["USE_SIMPLE"] == "1" and load.users is not None
@@ -192,6 +204,7 @@ def _load_request(scenario: Scenario, arguments: Any, settings: Settings, proble
         ramp_up_s=settings["RAMP_UP"],
         hold_s=settings["HOLD"],
         ramp_down_s=settings["RAMP_DOWN"],
+        iterations=Iterations.parse(settings["ITERATIONS"]) if settings["ITERATIONS"] else None,
     )
 
 

@@ -16,12 +16,14 @@ from gevent.event import Event
 from pika_locust.judge import Ledger
 from pika_locust.load.dice import Dice
 from pika_locust.measure import Rate, Registry
+from pika_locust.runtime.locust_stats import LocustStats
 from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
 if TYPE_CHECKING:
     from pika_locust.runtime.actor import Actor
+    from pika_locust.runtime.iterations import Quota
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Begin:
     """Which part of the arrivals each of them takes, by its id; who comes later takes none."""
     arrivals: Mapping[str, Any] | None = None
     """The open model: users prepared, when arrivals begin, and for how long they come."""
+    iterations: Mapping[str, Any] | None = None
+    """A fixed number of iterations, if there is one."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """What the scenario's set-up made for all users."""
 
@@ -86,6 +90,8 @@ class Share:
         """Roles whose users are to finish: they start nothing new."""
         self.arrivals: Any = None
         """The arrivals of this process, in the open model."""
+        self.quota: Quota | None = None
+        """Which user may begin another iteration, where their number is fixed."""
         self.supporters_ready = Event()
         if not begin.supporters:
             self.supporters_ready.set()
@@ -97,6 +103,7 @@ class Share:
         self._shared: dict[Any, Any] = {}
         self._at_end: list[Callable[[], None]] = []
         self._request_event = request_event
+        self._locust_stats = LocustStats(request_event)
         self._vus = self.metrics.gauge("vus")
         self._vus_max = self.metrics.gauge("vus_max")
         self._cut = self.metrics.counter("iterations_cut")
@@ -177,7 +184,12 @@ class Share:
         self.errors[key] = self.errors.get(key, 0) + 1
 
     def request(self, kind: str, name: str, response_time_ms: float | None, size_bytes: int, error: Any = None) -> None:
-        """Fire Locust's `request` event, for its statistics, web page and other listeners."""
+        """Fire Locust's `request` event, for its statistics, web page and other listeners.
+
+        A success that nobody but Locust's statistics would hear of goes there directly.
+        """
+        if error is None and self._locust_stats.take(kind, name, response_time_ms, size_bytes):
+            return
         self._request_event.fire(
             request_type=kind,
             name=name,
@@ -241,4 +253,5 @@ class Share:
             "facts": dict(self.facts),
             "errors": [[name, error, count] for (name, error), count in self.errors.items()],
             "faults": list(self.faults),
+            "iterations": [self.quota.begun, self.quota.done] if self.quota is not None else [0, 0],
         }

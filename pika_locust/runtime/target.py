@@ -17,13 +17,16 @@ PROBE_EVERY_S = 5.0
 
 
 class TargetWatch:
-    """Probes the health page and the memory of the target's process every 5 s, where they can be seen."""
+    """Probes the health page and the memory of the target's process every 5 s, where they can be seen.
+
+    Without a base URL (nobody knows the target's HTTP side) it watches nothing.
+    """
 
     def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
         parts = urlsplit(base_url)
         self._base_url = base_url
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        pid = sandbox_pid or listening_pid(parts.hostname or "", port)
+        pid = sandbox_pid or (listening_pid(parts.hostname, port) if parts.hostname else None)
         self._memory = ProcessMemory(pid) if pid is not None else None
         self._health = HealthProbe(f"{self._base_url}/health")
         self._registry = Registry(TARGET_METRICS)
@@ -35,6 +38,8 @@ class TargetWatch:
 
     def start(self) -> None:
         """Begin to watch."""
+        if not self._base_url:
+            return
         self._greenlet = gevent.spawn(self._watch)
         self._greenlet.link_exception(lambda watch: self.faults.append(f"watching the target: {watch.exception!r}"))
 

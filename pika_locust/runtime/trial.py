@@ -9,11 +9,16 @@ from typing import Any
 
 from gevent.event import Event
 
-from pika_locust.judge import AuditResult, Panel, Reason, Report
-from pika_locust.measure import Snapshot
+from pika_locust.judge import AuditResult, Panel, Reason, Report, without_lost_books
+from pika_locust.measure import Registry, Snapshot
+from pika_locust.measure.snapshot import fold
 from pika_locust.runtime.closing import RunFacts, make_report
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.iterations import Granting
+from pika_locust.runtime.metrics import BASE_METRICS
+from pika_locust.runtime.observer import Observer
 from pika_locust.runtime.options import RunOptions
+from pika_locust.runtime.striping import Striping
 from pika_locust.runtime.target import TargetWatch
 from pika_locust.scenario import AuditContext, Given, Scenario
 
@@ -38,12 +43,49 @@ class Test:
     given: Given = field(default_factory=Given)
     faults: list[str] = field(default_factory=list)
     """What went wrong on this side and is nobody else's doing."""
+    failed_setup: str | None = None
+    """Why the set-up failed, if it did."""
+    striping: Striping | None = None
+    """Who takes which arrivals, in the open model."""
+    granting: Granting | None = None
+    """Who takes which iterations, where their number is fixed."""
+    observer: Observer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.observer = Observer(self.options.settings)
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, long as the plan may go on: all iterations of a fixed number are done."""
+        return self.granting is not None and self.granting.is_done(self.collector.iterations_done)
+
+    def settled(self, snapshot: Snapshot, ended_ns: int) -> Snapshot:
+        """The figures, with what nobody can have reported any more: what went down with lost workers, and what was
+        never given to anybody. `ended_ns` is when the load ended, by the monotonic clock."""
+        dropped = 0
+        if self.striping is not None and self.collector.missing:
+            dropped = self.striping.lost(snapshot, ended_ns)
+            if dropped:
+                self.notes.append(
+                    f"{dropped:,} arrivals went down with lost workers, and are counted as dropped iterations"
+                )
+        if self.granting is not None:
+            dropped = self.granting.not_begun(self.collector.iterations_begun)
+        if dropped <= 0:
+            return snapshot
+        books = Registry(BASE_METRICS)
+        books.counter("dropped_iterations").add(dropped)
+        return fold([snapshot, books.snapshot()])
 
     def judged(self, scenario: Scenario, snapshot: Snapshot, happened: list[Reason], duration_s: float) -> Report:
         """Audit the target and judge everything. An audit that falls over is a fault of ours, among the reasons."""
         audits: Sequence[AuditResult] = ()
         try:
             audits = self._audit(scenario)
+            if self.collector.missing:
+                audits = [without_lost_books(audit) for audit in audits]
+        except KeyboardInterrupt:
+            why = "interrupted during the audits: nobody knows what the target holds"
+            happened = [*happened, Reason("stopped", "SIGINT", why)]
         except Exception as error:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"
@@ -57,7 +99,8 @@ class Test:
             snapshot=snapshot,
             audits=audits,
             happened=happened,
-            notes=self.notes,
+            notes=[*self.notes, *self.given.notes, *self.observer.notes()],
+            observed=self.observer.found(),
             duration_s=duration_s,
             strict=self.options.strict,
             fail_on=self.options.fail_on,

@@ -13,11 +13,15 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from pika_locust.runtime import messages
+from pika_locust.load.iterations import Iterations
+from pika_locust.runtime import iterations, messages
 from pika_locust.runtime.arrivals import Arrivals
 from pika_locust.runtime.health import LagProbe, Vitals
+from pika_locust.runtime.iterations import Quota
 from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.onlooker import Onlooker
 from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.striping import schedule_of
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
@@ -45,6 +49,7 @@ class WorkerSide:
         self._probe: LagProbe | None = None
         self._vitals = Vitals()
         self._drained: set[str] = set()
+        self._onlooker: Onlooker | None = None
         self.share: Share | None = None
 
     def attach(self, runner: Any) -> None:
@@ -101,11 +106,26 @@ class WorkerSide:
             self._environment.events.request,
         )
         self.share.arrivals = _arrivals(self.share, self._runner.client_id)
+        self.share.quota = self._quota(self.share)
+        if self._scenario.is_guest:
+            self._onlooker = Onlooker(self._environment, self._runner, self.share)
         self._probe = LagProbe(self.share.metrics.trend("generator_lag_ms").add)
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
         self._reporter.link_exception(lambda reporter, share=self.share: share.fault(reporter.exception))
         self._begun.set()
+
+    def _quota(self, share: Share) -> Quota | None:
+        if share.begin.iterations is None:
+            return None
+        me = self._runner.client_id
+        quota = Quota(
+            Iterations.from_wire(share.begin.iterations),
+            ask=lambda users: share.tell_all(iterations.WANTED, {"worker": me, "users": users}),
+            when_idle=lambda: self._send_report(final=False),
+        )
+        share.listen(iterations.GRANTED, lambda granted: quota.on_granted(granted, me))
+        return quota
 
     def _on_hear(self, environment: Any, msg: Any) -> None:
         if self.share is not None:
@@ -120,6 +140,8 @@ class WorkerSide:
             return
         if role not in self._drained:
             share.drain(role, timeout_s)
+            if self._onlooker is not None:
+                self._onlooker.stop_users()
             self._drained.add(role)
         if role == ROLES[-1]:
             share.end()
@@ -140,20 +162,28 @@ class WorkerSide:
             self._reporter.kill(block=False)
             self._reporter = None
         if self._probe is not None:
-            self._vitals.sample(time.monotonic())
+            self._sample()
             self._probe.stop()
             self._probe = None
+        if self._onlooker is not None:
+            self._onlooker.close()
+            self._onlooker = None
 
     def _report_forever(self) -> None:
         next_s = time.monotonic()
         while True:
             next_s += messages.REPORT_EVERY_S / 2
             gevent.sleep(max(0.0, next_s - time.monotonic()))
-            self._vitals.sample(time.monotonic())
+            self._sample()
             next_s += messages.REPORT_EVERY_S / 2
             gevent.sleep(max(0.0, next_s - time.monotonic()))
-            self._vitals.sample(time.monotonic())
+            self._sample()
             self._send_report(final=False)
+
+    def _sample(self) -> None:
+        self._vitals.sample(time.monotonic())
+        if self._onlooker is not None:
+            self._onlooker.sample()
 
     def _send_report(self, *, final: bool) -> None:
         assert self.share is not None
@@ -183,19 +213,17 @@ class WorkerSide:
             logger.warning("Could not send %s to the master: %s", kind, error)
 
 
-def _arrivals(share: Share, client_id: str) -> Arrivals | None:
+def _arrivals(share: Share, worker: str) -> Arrivals | None:
     """This process's part of the open model, if there is one. It starts at the same moment everywhere on a machine;
     elsewhere, where clocks cannot be compared, as long after hearing of it."""
     begin = share.begin
-    if begin.arrivals is None or share.scenario.arrivals is None or client_id not in begin.stripes:
+    if begin.arrivals is None:
         return None
-    rate = share.scenario.arrivals(share.settings)
-    seed = begin.seed if share.settings["ARRIVALS"] == "poisson" else None
-    schedule = rate.schedule(seed).cut(begin.arrivals["duration_s"])
     start_ns = begin.arrivals["start_ns"]
     if begin.arrivals["boot"] != boot_id():
         start_ns = time.monotonic_ns() + round(begin.arrivals["lead_s"] * 1e9)
-    return Arrivals(share, schedule, start_ns, begin.stripes[client_id], len(begin.stripes))
+    schedule = schedule_of(share.scenario, share.settings, begin.seed, begin.arrivals["duration_s"])
+    return Arrivals(share, schedule, start_ns, worker)
 
 
 def begin_message(begin: Begin) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """WebSocket frames as bytes (RFC 6455, section 5): what a client writes, and the rules for what it reads.
 
-Nothing here touches a socket; `wire.websocket` is the driver.
+Nothing here touches a socket; `websocket_connection` is the driver.
 """
 
 from __future__ import annotations

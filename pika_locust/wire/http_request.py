@@ -8,7 +8,7 @@ from re import compile as pattern
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from pika_locust.wire.http_json import json_encoder
+from pika_locust.wire.http_json import encode_json
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 Data = bytes | str | Mapping[str, Any] | Sequence[tuple[str, Any]]
@@ -18,8 +18,6 @@ _HAVE_BODIES = frozenset(("POST", "PUT", "PATCH"))
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 # Everything that may stand in a target as it is; what is not in here is percent-encoded.
 _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]\"<>\\^`{|}"
-
-_encode_json = json_encoder()
 
 
 class RequestWriter:
@@ -76,21 +74,20 @@ class RequestWriter:
         """
         if target is None:
             target = self.target(path, params) if params else self.prefix + _written_out(path)
-        block, typed = (self._block, self._typed) if headers is None else self._with(headers)
+        if headers is None:
+            block, typed = self._block, self._typed
+        else:
+            block, typed = self._with(headers)
+        kind = ""
         if json is not None:
             if data is not None:
                 raise ValueError("a request has one body: json or data, not both")
-            # All of it is ASCII, so its length in characters is its length in bytes.
-            text = _encode_json(json)
+            body = encode_json(json)
             kind = "" if typed else "Content-Type: application/json\r\n"
-            return (f"{method} {target} HTTP/1.1\r\n{block}{kind}Content-Length: {len(text)}\r\n\r\n{text}").encode(
-                "latin-1"
-            )
-        if data is None:
+        elif data is None:
             length = "Content-Length: 0\r\n" if method in _HAVE_BODIES else ""
             return f"{method} {target} HTTP/1.1\r\n{block}{length}\r\n".encode("latin-1")
-        kind = ""
-        if isinstance(data, str):
+        elif isinstance(data, str):
             body = data.encode()
         elif isinstance(data, bytes):
             body = data

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from pika_locust.wire.http_errors import TransportError
-
-_scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+from pika_locust.wire.http_json import decode_json
 
 
 class Timings(NamedTuple):
@@ -86,18 +84,18 @@ class Response:
     `status` is 0 and `content` empty when `error` says why there is no answer. `content` has its gzip and deflate
     codings removed. `bytes_sent` and `bytes_received` are what went over the socket for this request (head, body,
     and TLS with its handshake), also when it failed. `retried` means that it was sent twice: the kept connection
-    turned out to be closed before a single byte of an answer.
+    turned out to be closed before a single byte of an answer. `stamps` are what `timings` is made from.
     """
 
     __slots__ = (
         "_head",
         "_headers",
-        "_stamps",
         "bytes_received",
         "bytes_sent",
         "content",
         "error",
         "retried",
+        "stamps",
         "status",
     )
 
@@ -115,7 +113,7 @@ class Response:
         self._head = head
         self._headers: Headers | None = None
         self.content = content
-        self._stamps = stamps
+        self.stamps = stamps
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
         self.error = error
@@ -161,45 +159,41 @@ class Response:
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The content as JSON (UTF-8, as RFC 8259 has it). Raises ValueError when it is none."""
-        text = self.content.decode()
-        try:
-            value, end = _scan_json(text, 0)
-        except StopIteration:
-            end = -1
-        # Whitespace around the value is legal and rare; anything else there raises.
-        return value if end == len(text) else json.loads(text)
+        """The content as JSON (UTF-8, as RFC 8259 has it). Raises ValueError when it is none.
+
+        A whole number beyond 64 bits comes as a float.
+        """
+        return decode_json(self.content)
 
     @property
     def timings(self) -> Timings:
-        # Differences of whole microseconds: the phases add up to the whole exactly.
-        started, ready, sent, first_byte, done, connecting_ns, tls_ns = self._stamps
-        ready_us, sent_us, first_us = ready // 1000, sent // 1000, first_byte // 1000
+        # Differences of whole microseconds since the connection was there: they add up to the duration exactly.
+        started, ready, sent, first_byte, done, connecting_ns, tls_ns = self.stamps
+        sent_us, first_us, done_us = (sent - ready) // 1000, (first_byte - ready) // 1000, (done - ready) // 1000
         connecting_us, tls_us = connecting_ns // 1000, tls_ns // 1000
         return Timings(
-            max(0, ready_us - started // 1000 - connecting_us - tls_us),
+            max(0, (ready - started) // 1000 - connecting_us - tls_us),
             connecting_us,
             tls_us,
-            sent_us - ready_us,
+            sent_us,
             first_us - sent_us,
-            done // 1000 - first_us,
+            done_us - first_us,
         )
 
     @property
     def duration_us(self) -> int:
         """Sending, waiting and receiving together: `timings.duration_us`, without the rest."""
-        stamps = self._stamps
-        return stamps[4] // 1000 - stamps[1] // 1000
+        return (self.stamps[4] - self.stamps[1]) // 1000
 
     @property
     def started_ns(self) -> int:
         """When the request began, on the monotonic clock."""
-        return self._stamps[0]
+        return self.stamps[0]
 
     @property
     def done_ns(self) -> int:
         """When its last byte was read, or it failed, on the monotonic clock."""
-        return self._stamps[4]
+        return self.stamps[4]
 
     def __repr__(self) -> str:
         if self.error is not None:

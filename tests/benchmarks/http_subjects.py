@@ -22,7 +22,8 @@ from locust.env import Environment
 
 from pika_locust.runtime import messages
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.http_meter import HTTP_METRICS, HttpMeter
+from pika_locust.runtime.http_meter import HttpMeter
+from pika_locust.runtime.http_metrics import HTTP_METRICS
 from pika_locust.runtime.share import Begin, Share
 from pika_locust.runtime.worker import WorkerSide, begin_message
 from pika_locust.scenario import Scenario

@@ -24,6 +24,7 @@ from locust import events
 from locust.env import Environment
 
 from pika_locust.platforms.pika.dancer import Dancer
+from pika_locust.platforms.pika.reactions import Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import messages
 from pika_locust.runtime.files import raise_open_file_limit
@@ -123,23 +124,35 @@ class Night:
         while len(share.actors("primary")) < dancers:
             self.runner.spawn_users({self.actor.__name__: min(100, dancers - len(share.actors("primary")))})
             gevent.sleep(0.2)
-        while sum(dancer._session == "live" for dancer in share.actors("primary")) < dancers:
+        while sum(self._is_live(dancer) for dancer in share.actors("primary")) < dancers:
             gevent.sleep(0.1)
 
+    @staticmethod
+    def _is_live(dancer: Any) -> bool:
+        return hasattr(dancer, "subscription") and dancer.subscription.is_live
 
-class EagerDancer(Dancer):
+
+class EagerReactions(Reactions):
     """Asks for another tempo as soon as the last request is answered."""
 
     tally = Tally()
 
-    def _on_subscribed(self, ok: bool, why: str) -> None:
-        super()._on_subscribed(ok, why)
-        self._thoughts.think("tempo", 0.0, self._ask_tempo, "perfect")
+    def again(self) -> None:
+        self._thoughts.think("tempo", 0.0, self.ask_tempo, "perfect")
 
     def _on_tempo_answer(self, message_id: str, song: int, ok: bool, why: str) -> None:
         super()._on_tempo_answer(message_id, song, ok, why)
         self.tally.count += 1
-        self._thoughts.think("tempo", 0.0, self._ask_tempo, "perfect")
+        self.again()
+
+
+class EagerDancer(Dancer):
+    def begin(self) -> None:
+        super().begin()
+        self._reactions = EagerReactions(self.room, self.subscription, self._thoughts, self.dice)
+
+    def _on_live(self) -> None:
+        self._reactions.again()  # type: ignore[attr-defined]
 
 
 class Counted:
@@ -156,7 +169,7 @@ class Counted:
 
 def actor_ack(port: int) -> float:
     Night(port, EagerDancer).join(CONNECTIONS)
-    return cpu_us_per_event(EagerDancer.tally)
+    return cpu_us_per_event(EagerReactions.tally)
 
 
 def actor_broadcast(port: int) -> float:

@@ -61,6 +61,8 @@ def test_sessions_are_green_against_a_healthy_target(extra: list[str], tmp_path:
     assert 1990 < finished.metric("session_length")["med"] < 2100
     assert finished.metric("choice_latency")["count"] == finished.metric("session_length")["count"] > 0
     assert finished.metric("match_rate")["passes"] == matches
+    assert finished.audit("tokens")["detail"] == "balances looked up: 40 of 40 users"
+    assert finished.metric("http_reqs{name:tokens_balance}")["count"] < finished.metric("iterations")["count"]
 
 
 @pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS)
@@ -157,7 +159,6 @@ def test_without_the_line_that_puts_it_back_the_standard_librarys_queue_is_gone(
 # Faults
 
 FAULTY_QUEUE = {
-    "double=0.1": {("audit", "tokens")},
     "lose-write=0.1": {("audit", "tokens")},
     "kept-token": {("audit", "tokens")},
     "throttle=120/60s": {("threshold", "http_rate_limited")},
@@ -168,7 +169,7 @@ FAULTY_QUEUE = {
 FAULTY_SESSIONS = {
     "no-match": {("no_data", "match_time"), ("no_data", "session_start_lag"), ("no_data", "session_length")},
     "late-match=5000": {("threshold", "match_time")},
-    "double=0.1": {("audit", "tokens")},
+    "end-early=1": {("threshold", "session_length")},
 }
 FAULTY_TOKENS = {
     "double=0.1": {("audit", "webhooks")},
@@ -177,6 +178,9 @@ FAULTY_TOKENS = {
     "forged-500": {("threshold", "forged_refused")},
     "forget-event": {("audit", "webhooks")},
 }
+
+
+LEAK = {"leak=9000 double=0.1": {("threshold", "target_memory_mb"), ("audit", "tokens")}}
 
 
 def red(finished: Finished, reasons: set[tuple[str, str]]) -> None:
@@ -201,6 +205,16 @@ def test_a_fault_turns_tokens_red(fault: str, reasons: set[tuple[str, str]], tmp
     red(run([*TOKENS, "-t", "8s", "--sandbox-fault", fault], tmp_path, env), reasons)
 
 
+def test_a_leak_is_seen_beside_another_fault_and_while_users_come_and_go(tmp_path: Path) -> None:
+    ((faults, reasons),) = LEAK.items()
+    planted = [word for fault in faults.split() for word in ("--sandbox-fault", fault)]
+    env = {"USERS": "60", "RAMP_UP": "1s", "HOLD": "5s", "RAMP_DOWN": "2s"}
+    finished = run([*QUEUE, "--load-profile", "spike", *planted], tmp_path, env)
+    red(finished, reasons)
+    # Those whom the ramp-down released are looked up like those who were there at the end.
+    assert finished.audit("tokens")["detail"].endswith("balances looked up: 60 of 60 users")
+
+
 def test_repeated_and_forged_webhooks_leave_a_healthy_target_green(tmp_path: Path) -> None:
     finished = green(run([*TOKENS, "-t", "8s"], tmp_path, {**RUSH, "RAMP_UP": "2s", "REDELIVERY": "0.3"}))
     refused, ignored = finished.metric("forged_refused"), finished.metric("redelivery_ignored")
@@ -210,6 +224,19 @@ def test_repeated_and_forged_webhooks_leave_a_healthy_target_green(tmp_path: Pat
 
 
 # The open model
+
+
+def test_a_dead_target_is_a_failed_run_with_an_attempt_for_every_webhook_that_was_due(tmp_path: Path) -> None:
+    env = {"BASE_URL": f"http://127.0.0.1:{free_port()}", "STRIPE_WEBHOOK_SECRET": SECRET}
+    rate = {"BASE_RATE": "20", "SPIKE_RATE": "20", "RAMP_UP": "1s"}
+    finished = run([*TOKENS, "-t", "3s"], tmp_path, {**env, **rate})
+    red(finished, {("threshold", "http_req_failed"), ("threshold", "error_rate"), ("no_data", "http_req_duration")})
+    assert finished.metric("http_req_failed")["passes"] == finished.metric("http_reqs")["count"] == 20 * 3
+    assert "setup" not in {code for code, _ in finished.reasons}
+    assert finished.summary is not None
+    (note,) = [note for note in finished.summary["notes"] if note.startswith("no user could be made before the load")]
+    assert "refused the connection" in note
+    hidden(finished, tmp_path)
 
 
 def test_a_slow_target_costs_iterations_and_not_the_rate(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from pika_locust.judge.audit import balance, exactly_once, not_observed
-from pika_locust.judge.ledger import Expectation, Ledger, checksum
+from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
+from pika_locust.judge.expectation import Expectation, checksum
+from pika_locust.judge.ledger import Ledger
 from pika_locust.judge.report import AuditResult
 
 
@@ -125,3 +126,23 @@ def test_ids_that_the_target_cannot_show_are_not_observed() -> None:
     result = exactly_once("bookings", expected("ab", "c"), None)
 
     assert result == AuditResult("bookings", "not_observed", 2, None, 1, "the target does not show it")
+
+
+@pytest.mark.parametrize(
+    ("expected", "held", "status"),
+    [
+        pytest.param(10, 10, "pass", id="what balances balances"),
+        pytest.param(10, 9, "fail", id="what is missing is missing, whatever the lost books say"),
+        pytest.param(10, 12, "not_observed", id="what is too much may be in the lost books"),
+    ],
+)
+def test_an_audit_when_some_of_our_own_books_are_lost(expected: int, held: int, status: str) -> None:
+    result = without_lost_books(balance("visits", expected, held, 0, "rooms looked up"))
+    assert (result.status, result.expected, result.actual) == (status, expected, held)
+    assert result.detail.endswith("rooms looked up")
+    assert result.detail.startswith("cannot be judged") is (status == "not_observed")
+
+
+def test_an_audit_that_saw_nothing_stays_one_that_saw_nothing() -> None:
+    unseen = not_observed("visits", "nobody looked")
+    assert without_lost_books(unseen) is unseen

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrivalRate, RampingArrivalRate
-from pika_locust.load.stripes import reassign, stripe
+from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrivalRate, RampingArrivalRate, Stretch
 from tests.load import exact
 
 
@@ -165,16 +164,6 @@ def test_a_cut_leaves_exactly_what_is_due_by_then(load: ArrivalRate, seed: int |
         assert schedule.cut(at_s).total == due.index(at_s) + inclusive
 
 
-def test_after_a_death_the_survivors_walk_the_rest_in_order() -> None:
-    schedule = ramping(5, (10, 15)).schedule()
-    holdings = reassign({index: (stripe(schedule.total, index, 3),) for index in range(3)}, {1: 40})
-    walks = [list(schedule.walk(stripes)) for stripes in holdings.values()]
-    assert all(walk == sorted(walk) for walk in walks)
-    numbers = sorted([number for walk in walks for number, _ in walk] + list(range(1, 40, 3)))
-    assert numbers == list(range(100))
-    assert all(due_s == schedule.due_s(number) for walk in walks for number, due_s in walk)
-
-
 def test_random_arrivals_follow_the_rate() -> None:
     """Given how many there are, their times are distributed as the integral over the time has it."""
     schedule = SPIKE.schedule(poisson_seed=5)
@@ -246,3 +235,26 @@ def test_mistakes(load: ArrivalRate, problems: list[str]) -> None:
 )
 def test_a_line_that_describes_it(load: ArrivalRate, text: str) -> None:
     assert load.describe() == text
+
+
+STRETCHES: dict[str, tuple[float, list[Stretch]]] = {
+    "the whole schedule": (
+        99.0,
+        [Stretch(4.0, 5.0, 60.0, 130), Stretch(4.0, 60.0, 60.0, 240), Stretch(2.0, 20.0, 0.0, 20)],
+    ),
+    "cut in the middle of a ramp": (2.0, [Stretch(2.0, 5.0, 32.5, 37)]),
+    "cut at a stage's end": (4.0, [Stretch(4.0, 5.0, 60.0, 130)]),
+    "cut in the last stage": (
+        9.0,
+        [Stretch(4.0, 5.0, 60.0, 130), Stretch(4.0, 60.0, 60.0, 240), Stretch(1.0, 20.0, 10.0, 15)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("cut_s", "stretches"), STRETCHES.values(), ids=STRETCHES)
+def test_what_a_cut_leaves_of_the_stages(cut_s: float, stretches: list[Stretch]) -> None:
+    stages = (ArrivalStage(4.0, 60.0), ArrivalStage(4.0, 60.0), ArrivalStage(0.0, 20.0), ArrivalStage(2.0, 0.0))
+    rate = RampingArrivalRate(start_rate=5, stages=stages, pre_allocated_vus=1)
+    schedule = rate.schedule().cut(cut_s)
+    assert list(schedule.stretches()) == stretches
+    assert sum(stretch.arrivals for stretch in stretches) == schedule.total

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pika_locust.load.closed_plan import resolve
+from pika_locust.load.iterations import Iterations
 from pika_locust.load.plan import BY_HAND, CONSTANT, LoadRequest
 from tests.load.plans import OPTION, PROFILES, QUIET, SHAPE, plan_of, problems_of
 
@@ -228,3 +229,46 @@ def test_names_of_plans_are_those_of_profiles() -> None:
         BY_HAND,
         CONSTANT,
     ]
+
+
+FIXED: dict[str, tuple[dict[str, object], str, list[str]]] = {
+    "shared by all": (
+        {"users": 5, "iterations": Iterations(200)},
+        "iterations: 200 shared by 5 users, in 10m at most",
+        [],
+    ),
+    "for each user, with a time limit": (
+        {"users": 5, "iterations": Iterations(3, per_user=True), "run_time_s": 90.0},
+        "iterations: 3 for each of 5 users, in 1m30s at most",
+        [],
+    ),
+    "one user, as with k6": ({"iterations": Iterations(7)}, "iterations: 7 shared by 1 users, in 10m at most", []),
+    "the suite's own number of users": (
+        {"users_scale": 4, "users_scale_from": "TARGET_VUS", "iterations": Iterations(8)},
+        "iterations: 8 shared by 4 users, in 10m at most",
+        [],
+    ),
+    "what has a curve gives way": (
+        {"iterations": Iterations(8), "hold_s": 60.0, "stages": "30s:100", **OPTION},
+        "iterations: 8 shared by 1 users, in 10m at most",
+        ["ITERATIONS=8 overrides profile stress", "ITERATIONS=8 overrides --stage", "ITERATIONS=8 overrides HOLD"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "described", "overrides"), FIXED.values(), ids=FIXED)
+def test_a_fixed_number_of_iterations(asked: dict[str, object], described: str, overrides: list[str]) -> None:
+    plan = plan_of(**asked)
+    assert plan.describe() == described
+    assert list(plan.overrides) == overrides
+    assert plan.name == "iterations"
+    assert plan.users_at(0.0) == plan.users_peak == plan.users_started
+
+
+def test_how_many_iterations_are_expected() -> None:
+    assert plan_of(users=5, iterations=Iterations(200)).expected_iterations == 200
+    assert plan_of(users=5, iterations=Iterations(3, per_user=True)).expected_iterations == 15
+
+
+def test_fewer_iterations_than_users_make_no_plan() -> None:
+    assert problems_of(users=5, iterations=Iterations(3)) == ["ITERATIONS=3 is too few for 5 users to have one each"]

@@ -4,136 +4,59 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.load.iterations import Allowances, PerUserIterations, Pot, SharedIterations, hand_on, split
-
-
-@given(st.integers(0, 10_000), st.integers(1, 50))
-def test_a_split_loses_nothing_and_is_even(total: int, parts: int) -> None:
-    got = split(total, parts)
-    assert (len(got), sum(got)) == (parts, total)
-    assert max(got) - min(got) <= 1
-
-
-def test_nothing_can_be_divided_among_nobody() -> None:
-    with pytest.raises(ValueError, match="7 cannot be divided among 0"):
-        split(7, 0)
-    with pytest.raises(ValueError, match="4 users cannot be divided among 0 workers"):
-        PerUserIterations(3, 4).allowances(0)
-    with pytest.raises(ValueError, match="nobody is left"):
-        hand_on([{1: 1}], 0)
+from pika_locust.load.iterations import Iterations, Pot, part
 
 
 @pytest.mark.parametrize(
-    ("load", "problems"),
+    ("text", "iterations"),
     [
-        pytest.param(SharedIterations(10, 10), [], id="as many shared iterations as users"),
-        pytest.param(PerUserIterations(1, 10), [], id="one for each user"),
-        pytest.param(
-            SharedIterations(9, 10), ["9 iterations are too few for 10 users to have one each"], id="fewer than users"
-        ),
-        pytest.param(
-            SharedIterations(0, 0, 0.5),
-            [
-                "iterations must be above 0, got 0",
-                "users must be above 0, got 0",
-                "the longest duration must be at least 1 s, got 0.5 s",
-            ],
-            id="all mistakes of shared iterations at once",
-        ),
-        pytest.param(
-            PerUserIterations(-1, -2, 0),
-            [
-                "iterations must be above 0, got -1",
-                "users must be above 0, got -2",
-                "the longest duration must be at least 1 s, got 0 s",
-            ],
-            id="all mistakes of iterations per user at once",
-        ),
+        pytest.param("200", Iterations(200), id="shared by all"),
+        pytest.param("3/user", Iterations(3, per_user=True), id="for each user"),
+        pytest.param(" 1 ", Iterations(1), id="blanks around it"),
     ],
 )
-def test_mistakes(load: SharedIterations | PerUserIterations, problems: list[str]) -> None:
-    assert load.problems() == problems
+def test_what_can_be_written(text: str, iterations: Iterations) -> None:
+    assert Iterations.parse(text) == iterations
+    assert str(iterations) == text.strip()
+    assert Iterations.from_wire(iterations.to_wire()) == iterations
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "many", "", "0/user", "3/vu", "1e3", "/user"])
+def test_what_cannot(text: str) -> None:
+    with pytest.raises(ValueError, match="a whole number above 0, shared by all users, or so many for each: 3/user"):
+        Iterations.parse(text)
 
 
 def test_totals() -> None:
-    assert SharedIterations(10, 4).total == 10
-    assert PerUserIterations(10, 4).total == 40
-    assert SharedIterations(1).max_duration_s == 600
+    assert Iterations(10).total(4) == 10
+    assert Iterations(10, per_user=True).total(4) == 40
 
 
-def test_a_pot_is_emptied_once() -> None:
+def test_fewer_iterations_than_users_are_refused_as_k6_does_it() -> None:
+    assert Iterations(4).problems(4) == []
+    assert Iterations(1, per_user=True).problems(4) == []
+    assert Iterations(3).problems(4) == ["ITERATIONS=3 is too few for 4 users to have one each"]
+
+
+def test_a_pot_gives_what_it_was_granted_and_no_more() -> None:
     pot = Pot(2)
-    assert [pot.take(), pot.take(), pot.take()] == [True, True, False]
-    pot.finish()
-    pot.give_back()
-    assert (pot.granted, pot.taken, pot.finished, pot.unfinished) == (2, 1, 1, 1)
-    assert pot.take(), "what was given back can be taken again"
+    assert [pot.take() for _ in range(3)] == [True, True, False]
     pot.grant(1)
-    assert [pot.take(), pot.take()] == [True, False]
-    assert pot.unfinished == 2
+    assert [pot.take() for _ in range(2)] == [True, False]
 
 
-def test_users_have_iterations_of_their_own() -> None:
-    first, second = PerUserIterations(2, 3).allowances(2)
-    assert (first.users, second.users) == ((0, 2), (1,))
-    assert [first.take(0), first.take(0), first.take(0)] == [True, True, False]
-    assert not first.take(1), "another worker's user has none here"
-    assert first.users == (2,)
-    first.finish(0)
-    first.give_back(0)
-    assert first.take(0)
-    assert first.unfinished == {0: 1, 2: 2}
-    second.grant(first.unfinished)
-    assert second.users == (1, 0, 2)
-    assert [second.take(0), second.take(0)] == [True, False]
-    assert (first.finished, second.finished) == (1, 0)
+@given(st.integers(1, 100_000), st.integers(1, 50))
+def test_parts_become_smaller_and_use_up_everything(total: int, takers: int) -> None:
+    left, parts = total, []
+    while left:
+        parts.append(part(left, takers))
+        left -= parts[-1]
+    assert sum(parts) == total
+    assert min(parts) >= 1
+    assert parts == sorted(parts, reverse=True)
+    # Nobody gets more than an even share at once: whoever asks last still finds something.
+    assert parts[0] <= -(-total // takers)
 
 
-def test_users_are_handed_on_whole() -> None:
-    got = hand_on([{4: 1, 0: 2}, {3: 5}], 2)
-    assert got == ({0: 2, 3: 5}, {4: 1})
-    assert hand_on([{}], 3) == ({}, {}, {})
-
-
-@given(st.data(), st.integers(1, 200), st.integers(2, 6))
-def test_however_many_die_exactly_all_shared_iterations_are_finished(
-    data: st.DataObject, total: int, workers: int
-) -> None:
-    pots = list(SharedIterations(total).pots(workers))
-    finished = 0
-    while len(pots) > 1 and data.draw(st.booleans(), "another death"):
-        dead = pots.pop(data.draw(st.integers(0, len(pots) - 1), "who"))
-        for done in data.draw(st.lists(st.sampled_from(["finish", "give back", "die with it"]), max_size=20)):
-            if dead.take():
-                dead.finish() if done == "finish" else dead.give_back() if done == "give back" else None
-        finished += dead.finished
-        for pot, more in zip(pots, split(dead.unfinished, len(pots)), strict=True):
-            pot.grant(more)
-    for pot in pots:
-        while pot.take():
-            pot.finish()
-        finished += pot.finished
-    assert finished == total
-
-
-@given(st.data(), st.integers(1, 5), st.integers(1, 20), st.integers(2, 6))
-def test_however_many_die_each_user_finishes_exactly_its_own(
-    data: st.DataObject, iterations: int, users: int, workers: int
-) -> None:
-    held: list[Allowances] = list(PerUserIterations(iterations, users).allowances(workers))
-    finished = dict.fromkeys(range(users), 0)
-    while len(held) > 1 and data.draw(st.booleans(), "another death"):
-        dead = held.pop(data.draw(st.integers(0, len(held) - 1), "who"))
-        for user in data.draw(st.lists(st.integers(0, users - 1), max_size=10)):
-            if dead.take(user) and data.draw(st.booleans(), "finished before it died"):
-                dead.finish(user)
-                finished[user] += 1
-        for allowances, more in zip(held, hand_on([dead.unfinished], len(held)), strict=True):
-            allowances.grant(more)
-    for allowances in held:
-        for user in allowances.users:
-            while allowances.take(user):
-                allowances.finish(user)
-                finished[user] += 1
-        assert allowances.unfinished == {}
-    assert finished == dict.fromkeys(range(users), iterations)
+def test_nothing_left_is_nothing_granted() -> None:
+    assert part(0, 3) == 0

@@ -122,3 +122,8 @@ def test_the_integral_at_that_time_is_that_number(
     # The clock of `integral` ticks in nanoseconds.
     assert float(curve.integral(at_s)) == pytest.approx(area, abs=1e-9 * (1 + curve.peak), rel=1e-9)
     assert 0 <= at_s <= curve.duration_s
+
+
+def test_each_stage_has_a_rate_at_its_beginning_and_at_its_end() -> None:
+    curve = RateCurve(20, [(60.0, 400), (0.0, 100), (30.0, 0)], 2.0)
+    assert curve.stage_rates == ((10.0, 200.0), (200.0, 50.0), (50.0, 0.0))

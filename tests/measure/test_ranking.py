@@ -36,3 +36,22 @@ def test_a_middle_never_leaves_the_exact_extremes() -> None:
 def test_a_rank_that_no_sample_has_is_refused(rank: int) -> None:
     with pytest.raises(ValueError, match=rf"rank {rank} is out of range: 7 samples have the ranks 0 to 6"):
         RANKING.value(rank)
+
+
+@pytest.mark.parametrize(
+    ("q", "value"),
+    [
+        pytest.param(0.0, 5.0, id="0 is the minimum"),
+        pytest.param(0.25, 7.0, id="half-way between two ranks"),
+        pytest.param(0.5, 2049.5, id="a rank itself"),
+        pytest.param(1.0, 4000.0, id="1 is the maximum"),
+    ],
+)
+def test_a_share_lies_between_two_ranks(q: float, value: float) -> None:
+    assert RANKING.quantile(q) == value
+
+
+@pytest.mark.parametrize("q", [-0.01, 1.01, float("nan")])
+def test_a_share_that_is_none_is_refused(q: float) -> None:
+    with pytest.raises(ValueError, match=r"out of range: 0 to 1, so p\(95\) is 0.95"):
+        RANKING.quantile(q)

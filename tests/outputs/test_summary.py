@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from pika_locust.errors import ExitCode
-from pika_locust.judge.report import ErrorCount, GeneratorReport, Report, ThresholdResult
+from pika_locust.judge.report import ErrorCount, GeneratorReport, Observed, Report, ThresholdResult
 from pika_locust.outputs.summary import numbered, to_dict, write
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 KEYS = [
     "schema", "run_id", "scenario", "verdict", "exit_code", "reasons", "seed", "command", "versions", "target",
     "sandbox", "started_at", "duration_s", "load", "thresholds", "metrics", "distributions", "checks", "audits",
-    "workers", "errors", "generator", "resolving_power", "notes",
+    "workers", "errors", "generator", "observed", "resolving_power", "notes",
 ]  # fmt: skip
 
 
@@ -63,6 +63,30 @@ def test_the_parts_of_a_red_summary() -> None:
     }  # fmt: skip
     assert summary["errors"][0] == {"name": "queue_join", "error": "429 Too Many\nRequests", "count": 3}
     assert summary["generator"] == {"lag_ms": {"p(95)": 3.2, "p(99)": 8.1}, "cpu_percent_max": 71, "rss_mb_max": 210.4}
+
+
+def test_what_was_observed_is_a_row_each_and_valid_json_whatever_it_was() -> None:
+    rows = (
+        Observed("up", {"__name__": "up", "job": "j"}, 1.0, 3.5, 2.5),
+        Observed("keys", {}, math.nan, math.inf, None, "NaN at the start; +Inf at the end"),
+        Observed("gone", {}, None, None, None, "not observed: asked http://me:word@prom:9090"),
+    )
+    observed = to_dict(replace(GREEN, observed=rows))["observed"]
+    assert observed == [
+        {
+            "query": "up", "labels": {"__name__": "up", "job": "j"}, "start": 1.0, "end": 3.5, "difference": 2.5,
+            "note": "",
+        },
+        {
+            "query": "keys", "labels": {}, "start": None, "end": None, "difference": None,
+            "note": "NaN at the start; +Inf at the end",
+        },
+        {
+            "query": "gone", "labels": {}, "start": None, "end": None, "difference": None,
+            "note": "not observed: asked http://REDACTED@prom:9090",
+        },
+    ]  # fmt: skip
+    assert json.loads(json.dumps(observed, allow_nan=False)) == observed
 
 
 def test_order_does_not_depend_on_who_measured_first() -> None:

@@ -10,7 +10,7 @@ import pytest
 from locust.exception import StopUser
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate, Schedule
-from pika_locust.runtime.arrivals import TOPIC, Arrivals, OpenActor
+from pika_locust.runtime.arrivals import STRIPES, TOPIC, Arrivals, OpenActor
 from tests.runtime.house import Told, make_share, until
 
 MS = 1_000_000
@@ -44,14 +44,14 @@ class Desk:
     """One process of an open model, and its users."""
 
     def __init__(self, **begin: Any) -> None:
-        self.share: Told = make_share(spread=False, **{"arrivals": {"duration_s": 1.0}, **begin})
+        self.share: Told = make_share(spread=False, **{"arrivals": {"duration_s": 1.0}, "stripes": {"w0": 0}, **begin})
         self.start_ns = 0
         self.callers: list[Any] = []
         self.lives: list[Any] = []
 
-    def take(self, schedule: Schedule, in_s: float = 0.05, index: int = 0, count: int = 1) -> Arrivals:
+    def take(self, schedule: Schedule, in_s: float = 0.05, name: str = "w0") -> Arrivals:
         self.start_ns = time.monotonic_ns() + round(in_s * 1e9)
-        self.share.arrivals = Arrivals(self.share, schedule, self.start_ns, index, count)
+        self.share.arrivals = Arrivals(self.share, schedule, self.start_ns, name)
         return self.share.arrivals
 
     def call(self, kind: type[Caller] = Caller, number: int = 1) -> None:
@@ -155,10 +155,10 @@ def test_users_take_turns(desk: Desk) -> None:
 
 
 def test_stripes_of_several_processes_are_the_whole_schedule() -> None:
-    desks = [Desk() for _ in range(3)]
+    desks = [Desk(stripes={"w0": 0, "w1": 1, "w2": 2}) for _ in range(3)]
     schedule = even(100, 1.0).cut(0.5)
     for index, desk in enumerate(desks):
-        desk.take(schedule, index=index, count=3)
+        desk.take(schedule, name=f"w{index}")
         desk.call(Caller, 2)
     until(lambda: sum(desk.total for desk in desks) >= 50)
     gevent.sleep(0.03)
@@ -279,9 +279,43 @@ def test_in_a_closed_load_a_user_simply_goes_round() -> None:
     assert desk.trend("iteration_duration").minimum >= 99_000
 
 
-def test_users_of_a_process_that_came_too_late_for_a_part_only_wait(desk: Desk) -> None:
+def test_users_of_a_process_without_a_part_only_wait(desk: Desk) -> None:
+    desk.take(even(50, 1.0), name="late")
     desk.call(Caller, 2)
-    gevent.sleep(0.05)
-    assert desk.count("iterations") == 0
+    gevent.sleep(0.1)
+    assert desk.total == 0
     desk.end()
     assert (desk.count("iterations"), desk.count("iterations_cut")) == (0, 0)
+
+
+def test_what_comes_later_is_divided_anew_and_nothing_is_lost_or_done_twice() -> None:
+    """w1 goes when arrival 20 is near, and w2 comes: both hear of it, and w0 as well."""
+    desks = {name: Desk(stripes={"w0": 0, "w1": 1}) for name in ("w0", "w1", "w2")}
+    schedule = even(100, 1.0).cut(0.5)
+    for name, desk in desks.items():
+        desk.take(schedule, name=name)
+        desk.call(Caller, 2)
+    until(lambda: sum(desk.total for desk in desks.values()) >= 10)
+    for desk in desks.values():
+        desk.share.hear(STRIPES, {"first": 20, "workers": {"w0": 0, "w2": 1}})
+    until(lambda: sum(desk.total for desk in desks.values()) >= 50)
+    gevent.sleep(0.03)
+    numbers = {}
+    for name, desk in desks.items():
+        desk.end()
+        numbers[name] = [round((due_ns - desk.start_ns) / (10 * MS)) for due_ns, _ in desk.calls]
+    assert numbers == {
+        "w0": [*range(0, 20, 2), *range(20, 50, 2)],
+        "w1": list(range(1, 20, 2)),
+        "w2": list(range(21, 50, 2)),
+    }
+
+
+def test_a_process_that_has_done_its_part_takes_what_another_leaves(desk: Desk) -> None:
+    desk.take(even(100, 1.0).cut(0.5), name="late")
+    desk.call(Caller, 2)
+    gevent.sleep(0.1)
+    desk.share.hear(STRIPES, {"first": 40, "workers": {"late": 0}})
+    until(lambda: desk.total == 10)
+    desk.end()
+    assert desk.count("iterations") == 10

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.judge import AuditResult, Grade, Panel, Reason, Report, Threshold, parse_option
+from pika_locust.judge import AuditResult, Grade, Observed, Panel, Reason, Report, Threshold, parse_option
 from pika_locust.runtime.closing import RunFacts, make_report, versions
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.options import all_metrics
@@ -52,6 +52,7 @@ def close(
     audits: tuple[AuditResult, ...] = (),
     happened: tuple[Reason, ...] = (),
     notes: tuple[str, ...] = (),
+    observed: tuple[Observed, ...] = (),
     strict: bool = False,
     fail_on: Grade | None = None,
     facts: RunFacts = FACTS,
@@ -68,6 +69,7 @@ def close(
         audits=audits,
         happened=happened,
         notes=notes,
+        observed=observed,
         duration_s=60.0,
         strict=strict,
         fail_on=fail_on,
@@ -178,20 +180,22 @@ def test_a_generator_that_could_not_keep_up_makes_no_pass() -> None:
     assert (report.verdict, report.exit_code) == ("invalid", 110)
 
 
-def test_checks_errors_audits_and_notes_are_in_it() -> None:
+def test_checks_errors_audits_notes_and_what_was_observed_are_in_it() -> None:
     share = worked(*MANY)
     share.check("polite", True)
     share.check("answered", False)
     share.error("join", "429")
     share.error("join", "429")
     audit = AuditResult("visits", "pass", 5, 5)
-    report = close(collect(share), audits=(audit,), notes=("stopped in the web page",))
+    keys = Observed("keys", {"db": "0"}, 1.0, 3.0, 2.0)
+    report = close(collect(share), audits=(audit,), notes=("stopped in the web page",), observed=(keys,))
     assert [(check.name, check.passes, check.fails) for check in report.checks] == [
         ("answered", 0, 1),
         ("polite", 1, 0),
     ]
     assert [(error.name, error.error, error.count) for error in report.errors] == [("join", "429", 2)]
     assert report.audits == (audit,)
+    assert report.observed == (keys,)
     assert "stopped in the web page" in report.notes
 
 

@@ -51,6 +51,7 @@ class Worker:
             "facts": {},
             "errors": [],
             "faults": [],
+            "iterations": [self.index + 2, self.index + 1],
             **changed,
         }
         arrived: dict[str, Any] = msgpack.unpackb(msgpack.packb(report), strict_map_key=False)
@@ -193,3 +194,17 @@ def test_ledgers_of_all_workers_are_one() -> None:
         whole.acked(visit)
     assert list(collector.ledgers()) == ["visits"]
     assert collector.ledgers()["visits"].to_wire() == whole.to_wire()
+
+
+def test_of_a_fixed_number_of_iterations_what_all_have_begun_and_done() -> None:
+    collector = Collector("r1")
+    for worker in (Worker("a", 0), Worker("b", 1)):
+        collector.take(worker.report(), 1.0)
+    assert (collector.iterations_begun, collector.iterations_done) == (5, 3)
+
+
+def test_who_is_lost() -> None:
+    collector = Collector("r1")
+    collector.expect("a", 0)
+    collector.expect("b", 1).lost_at_s = 3.0
+    assert [record.worker for record in collector.lost()] == ["b"]

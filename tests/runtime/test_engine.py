@@ -9,13 +9,19 @@ import gevent
 import pytest
 
 from pika_locust.errors import ConfigurationError, SetupError
-from pika_locust.judge import AuditResult, Ledger, Report
+from pika_locust.judge import AuditResult, Ledger, Observed, Reading, Report, balance
+from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.measure import Registry
+from pika_locust.observe.queries import PROMETHEUS_SETTINGS
+from pika_locust.runtime import ending, messages, pace
 from pika_locust.runtime import engine as module
-from pika_locust.runtime import messages
+from pika_locust.runtime.arrivals import STRIPES
 from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.iterations import GRANTED, WANTED
 from pika_locust.runtime.metrics import TARGET_METRICS
+from pika_locust.runtime.observer import Observer
 from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
+from pika_locust.settings import Setting, text
 from tests.runtime.house import HOUSE, Told, make_share, read, until
 
 
@@ -60,6 +66,7 @@ class Worker:
         self.state = "running"
         self.answers = True
         self.sequence = 0
+        self.user_count = 2
 
     id = property(lambda self: self.name)
 
@@ -146,6 +153,7 @@ class Stage:
         scenario: Scenario = HOUSE,
         web: bool = False,
         form: Callable[[], Any] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.workers = [Worker("w0", 0), Worker("w1", 1)]
         self.runner = Runner(*self.workers)
@@ -155,9 +163,10 @@ class Stage:
             stop_timeout=0.2,
             web_ui=object() if web else None,
             pika_locust=SimpleNamespace(sandbox_url="http://house", sandbox_pid=77),
+            runner=self.runner,
         )
         self.environment = environment
-        self.options = read(line, {"PIKA_CODE": "sesame"}, scenario)
+        self.options = read(line, {"PIKA_CODE": "sesame", **(environ or {})}, scenario)
         self.engine = Engine(environment, scenario, self.options, "locust", self.told.append)
         self.engine.attach(self.runner, form)
         self.made.append(self)
@@ -184,8 +193,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     real = module.time
     monkeypatch.setattr(module, "TargetWatch", Watch)
-    monkeypatch.setattr(module, "DRAIN_GRACE_S", 0.2)
-    monkeypatch.setattr(module, "SUPPORTER_DRAIN_S", 0.2)
+    monkeypatch.setattr(ending, "DRAIN_GRACE_S", 0.2)
+    monkeypatch.setattr(ending, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
 
     class Time:
@@ -197,7 +206,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         def monotonic(self) -> float:
             return clock.now_s + real.monotonic() - self.began_s
 
-    monkeypatch.setattr(module, "time", Time())
+        def monotonic_ns(self) -> int:
+            return round(self.monotonic() * 1e9)
+
+    time = Time()
+    for room in (module, ending, pace):
+        monkeypatch.setattr(room, "time", time)
     yield clock
     for stage in Stage.made:
         if stage.engine._test is not None:
@@ -359,7 +373,7 @@ def test_a_worker_that_says_nothing_is_given_up_and_named(clock: Clock) -> None:
 
 
 def test_a_worker_that_locust_calls_missing_is_not_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DRAIN_GRACE_S", 60.0)
+    monkeypatch.setattr(ending, "DRAIN_GRACE_S", 60.0)
     stage = Stage()
     stage.play()
     stage.workers[1].answers, stage.workers[1].state = False, "missing"
@@ -514,6 +528,73 @@ def test_an_audit_that_falls_over_is_our_own_fault(clock: Clock) -> None:
     assert stage.report.audits == ()
 
 
+def test_who_interrupts_an_audit_still_gets_a_report(clock: Clock) -> None:
+    def audit(context: AuditContext) -> list[AuditResult]:
+        raise KeyboardInterrupt
+
+    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage.play()
+    end(stage, clock)
+    assert stage.reasons() == [("stopped", "SIGINT")]
+    assert stage.report.metrics["latency"]["count"] == 4
+
+
+def test_what_is_held_beyond_the_books_of_a_lost_worker_fails_no_audit(clock: Clock) -> None:
+    def audit(context: AuditContext) -> list[AuditResult]:
+        return [balance("visits", 5, 6, 0), balance("likes", 6, 5, 0)]
+
+    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage.play()
+    stage.workers[1].answers = False
+    end(stage, clock)
+    assert [result.status for result in stage.report.audits] == ["not_observed", "fail"]
+    assert stage.reasons() == [("audit", "likes"), ("incomplete", "worker 1")]
+
+
+def test_the_plan_is_over_when_a_fixed_number_of_iterations_is_done(clock: Clock) -> None:
+    stage = Stage("-u 4 -t 60", environ={"ITERATIONS": "3/user"})
+    stage.play()
+    assert stage.runner.sent[0][1]["iterations"] == {"number": 3, "per_user": True}
+    assert stage.engine.tick() is not None
+    for worker in stage.workers:
+        report = worker.report(stage.runner.run_id, final=False)
+        stage.runner.receive(messages.REPORT, {**report, "iterations": [6, 6]}, worker.name)
+    assert stage.engine.tick() is None
+
+
+def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs(clock: Clock) -> None:
+    stage = Stage("-u 4 -t 60", environ={"ITERATIONS": "8"})
+    stage.play()
+
+    def ask(worker: str) -> Any:
+        stage.runner.receive(messages.TELL, {"topic": WANTED, "data": {"worker": worker, "users": 2}}, worker)
+        return stage.runner.sent[-1][1]
+
+    granted = [ask("w0")["data"]["w0"], ask("w1")["data"]["w1"]]
+    assert granted == [2, 2]
+    while ask("w0")["data"]["w0"]:
+        pass
+    stage.workers[1].state = "missing"
+    until(lambda: stage.runner.sent[-1] == (messages.HEAR, {"topic": GRANTED, "data": {"w0": 1}}, None))
+
+
+def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
+    rate = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4)
+    arrivals = Setting("ARRIVALS", text, "uniform", "spacing")
+    scenario = replace(HOUSE, arrivals=lambda settings: rate, settings=(*HOUSE.settings, arrivals))
+    stage = Stage("", scenario)
+    stage.play()
+    assert stage.runner.sent[0][1]["stripes"] == {"w0": 0, "w1": 1}
+    stage.workers[1].state = "missing"
+    until(lambda: stage.runner.sent[-1][0] == messages.HEAR)
+    news = stage.runner.sent[-1][1]
+    assert (news["topic"], news["data"]["workers"]) == (STRIPES, {"w0": 0})
+    stage.workers[1].answers = False
+    stage.engine.finish(cause="end")
+    # Nobody reported any arrival, and none was due: they begin two seconds after the first user.
+    assert stage.report.load.dropped_iterations == 0
+
+
 def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(clock: Clock) -> None:
     def set_up(context: SetupContext) -> Given:
         clock.now_s += 30
@@ -524,6 +605,38 @@ def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(c
     assert stage.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
     assert "t0k3n" not in str(stage.runner.sent)
     assert stage.engine.tick() == (2, 2.0)
+
+
+def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None:
+    # Another number of users would make Locust start anew, and the end of the plan would make it stop.
+    asked = []
+
+    def set_up(context: SetupContext) -> Given:
+        for _ in range(3):
+            clock.now_s += 7
+            asked.append(stage.engine.tick())
+        return Given()
+
+    stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
+    stage.play()
+    assert asked == [(2, 2.0)] * 3
+    clock.now_s += 1.1
+    assert stage.engine.tick() == (3, 1.0)
+
+
+def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None:
+    def set_up(context: SetupContext) -> Given:
+        stage.runner.clients["w2"] = Worker("w2", 2)
+        stage.runner.receive(messages.HELLO, {}, "w2")
+        return Given()
+
+    stage = Stage(scenario=replace(HOUSE, set_up=set_up))
+    stage.play()
+    ((kind, begin, client),) = stage.runner.sent
+    assert (kind, client, begin["workers"]) == (messages.BEGIN, None, 3)
+    stage.engine.finish(cause="end")
+    assert stage.report.load.workers == 3
+    assert "internal" not in {code for code, _ in stage.reasons()}
 
 
 def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
@@ -548,6 +661,32 @@ def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
     stage.engine.finish()
     assert stage.reasons()[0] == ("internal", "exception")
     assert (stage.report.exit_code, stage.report.verdict) == (107, "invalid")
+
+
+# Prometheus
+
+
+def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_drained(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def ask(observer: Observer, when: str) -> list[Reading]:
+        clock.now_s += 3
+        asked.append(stage.runner.kinds())
+        return [Reading("keys", {(("db", "0"),): 10.0 * len(asked)})]
+
+    monkeypatch.setattr(Observer, "_ask", ask)
+    settings = (*HOUSE.settings, *PROMETHEUS_SETTINGS)
+    environ = {"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_QUERIES": "keys"}
+    stage = Stage(scenario=replace(HOUSE, settings=settings), environ=environ)
+    stage.play()
+    assert asked == [[]]
+    end(stage, clock)
+    assert asked[1:] == [["begin", "drain", "drain"]]
+    assert stage.report.observed == (Observed("keys", {"db": "0"}, 10.0, 20.0, 10.0),)
+    # Neither the first three seconds nor the last are the load's.
+    assert 60.0 <= stage.report.duration_s < 62.0
 
 
 # The web form

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pika_locust.runtime.http_meter import HTTP_METRICS, HttpMeter
+from pika_locust.runtime.http_meter import HttpMeter
+from pika_locust.runtime.http_metrics import HTTP_METRICS
 from pika_locust.wire.http import HttpClient, Response
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 from tests.runtime.house import HOUSE, Told, make_share

@@ -15,39 +15,6 @@ from tests.sandbox.doubles import toy
 Serve = Callable[..., Served]
 
 
-def test_effects_reach_those_they_are_for(serve: Serve) -> None:
-    served = serve(toy())
-    one, two = served.socket(), served.socket()
-    one.send("all hello")
-    assert one.recv(2) == "ok"
-    assert two.recv(2) == "hello"
-    two.send(b"\x00\x01")
-    assert two.recv(2) == b"\x00\x01"
-
-
-def test_closing_and_cutting(serve: Serve) -> None:
-    served = serve(toy())
-    one, two = served.socket(), served.socket()
-    one.send("bye")
-    assert one.recv(2) == "last words"
-    with pytest.raises(ConnectionClosed) as ended:
-        one.recv(2)
-    assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4001, "as asked")  # type: ignore[union-attr]
-    two.send("cut")
-    assert two.recv(2) == "1 left"
-    with pytest.raises(ConnectionClosed) as ended:
-        two.recv(2)
-    assert ended.value.rcvd is None
-    assert served.state()["log"] == [["opened", 1, "/ws"], ["opened", 2, "/ws"], ["closed", 1], ["closed", 2]]
-
-
-def test_a_world_may_answer_later_and_in_pieces(serve: Serve) -> None:
-    served = serve(toy())
-    assert served.http("GET", "/later")[:2] == (200, "later")
-    assert served.http("GET", "/stream")[:2] == (200, "data: 3\n\ndata: 2\n\ndata: 1\n\n")
-    assert served.http("POST", "/now", {"a": 1})[:2] == (200, 'POST /now {"a": 1}')
-
-
 def test_a_world_hears_of_clients_that_do_not_wait(serve: Serve) -> None:
     served = serve(toy())
     with socket.create_connection(("127.0.0.1", served.port)) as raw:
@@ -117,23 +84,6 @@ def test_a_world_may_refuse_an_upgrade(serve: Serve) -> None:
         served.socket("/closed")
     assert refused.value.response.status_code == 403
     assert served.state()["connections_refused"] == 1
-
-
-def test_lose_fanout_withholds_its_share_of_frames_spread_over_the_recipients(serve: Serve) -> None:
-    served = serve(toy(), faults=("lose-fanout=0.1",))
-    sender, *others = [served.socket() for _ in range(11)]
-    for n in range(50):
-        sender.send(f"all {n}")
-        assert sender.recv(2) == "ok"
-    got = []
-    for other in others:
-        other.send("end")
-        seen = 0
-        while other.recv(2) != "end":
-            seen += 1
-        got.append(seen)
-    assert got == [45] * 10
-    assert served.state()["fault_hits"]["lose-fanout"]["by_kind"] == {"all": {"eligible": 500, "hit": 50}}
 
 
 def test_close_after_cuts_each_socket_in_its_time_also_those_already_open(serve: Serve) -> None:

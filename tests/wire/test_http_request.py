@@ -19,10 +19,10 @@ WRITTEN = {
     "GET has no body and no length": (("GET", "/a"), {}, f"GET /a HTTP/1.1\r\n{FIXED}\r\n"),
     "DELETE has no body and no length": (("DELETE", "/a"), {}, f"DELETE /a HTTP/1.1\r\n{FIXED}\r\n"),
     "POST without a body says so": (("POST", "/a"), {}, f"POST /a HTTP/1.1\r\n{FIXED}Content-Length: 0\r\n\r\n"),
-    "JSON is compact": (
+    "JSON is compact, in UTF-8": (
         ("POST", "/a"),
         {"json": {"a": [1, 2], "b": "ü"}},
-        f"POST /a HTTP/1.1\r\n{FIXED}{JSON}Content-Length: 24\r\n\r\n" + '{"a":[1,2],"b":"\\u00fc"}',
+        f"POST /a HTTP/1.1\r\n{FIXED}{JSON}Content-Length: 20\r\n\r\n" + '{"a":[1,2],"b":"Ã¼"}',
     ),
     "an empty object is a body": (
         ("POST", "/a"),

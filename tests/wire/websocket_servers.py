@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import ssl
 import struct
+import subprocess
+import sys
+import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+import gevent
 
 from pika_locust.wire.websocket import Close, Limits, WebSocket, connect
 from tests.wire.http_servers import Certificates, Peer, serving
@@ -109,6 +116,39 @@ def silent(talk: Talk) -> None:
         pass
 
 
+def sending(*pieces: bytes, pause_s: float = 0.0) -> Script:
+    """Send this, then read in silence."""
+
+    def script(talk: Talk) -> None:
+        talk.send(*pieces, pause_s=pause_s)
+        silent(talk)
+
+    return script
+
+
+def not_reading(talk: Talk) -> None:
+    gevent.sleep(30)
+
+
+class Received:
+    """A script that keeps what the client sent, and answers as it is told."""
+
+    def __init__(self, first: bytes = b"", answers: dict[int, bytes] | None = None) -> None:
+        self.frames: list[tuple[int, bytes]] = []
+        self.ended = False
+        self._first = first
+        self._answers = answers or {}
+
+    def __call__(self, talk: Talk) -> None:
+        talk.send(self._first)
+        try:
+            while (received := talk.frame()) is not None:
+                self.frames.append(received)
+                talk.send(self._answers.get(received[0], b""))
+        finally:
+            self.ended = True
+
+
 class Seen:
     """A handler that keeps what it is told."""
 
@@ -162,3 +202,36 @@ def talking(
             yield opened, seen
         finally:
             opened.abort()
+
+
+def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        gevent.sleep(0.001)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def another_process(program: str, *arguments: str) -> Iterator[tuple[int, Callable[[str], None]]]:
+    """A Python process, the port that it prints, and a way to send it a line."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def say(line: str) -> None:
+            stdin.write(f"{line}\n")
+            stdin.flush()
+
+        try:
+            yield int(stdout.readline()), say
+        finally:
+            process.kill()

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pika_locust.judge import AuditResult, balance, not_observed
 from pika_locust.observe.health import fetch_json
+from pika_locust.platforms.pika.meters import LEDGERS
 from pika_locust.platforms.pika.target import http_url
 from pika_locust.scenario import AuditContext
 
@@ -19,7 +20,6 @@ SETTLE_S = 10.0
 is out of breath, to show anything."""
 LOOK_EVERY_S = 0.5
 VOTE_EXPIRES_S = 300.0
-LEDGERS = ("likes", "tempo votes", "poll votes")
 
 
 @dataclass(frozen=True, slots=True)

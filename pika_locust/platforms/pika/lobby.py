@@ -15,7 +15,7 @@ class Lobby:
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._http = HttpClient(room.http_origin, timeouts=_TIMEOUTS, observer=room.on_response)
+        self._http = HttpClient(room.http_origin, timeouts=_TIMEOUTS, observer=room.http_meter)
 
     def look_in(self) -> None:
         """The landing page's request."""

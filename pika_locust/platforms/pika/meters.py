@@ -1,9 +1,16 @@
-"""The metrics of the dancers' night: declared once, and bound once in each process."""
+"""The metrics and ledgers of the dancers' night: declared once; metrics are bound once in each process."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pika_locust.measure import Rate, Trend, counter, rate, trend
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.http_metrics import HTTP_METRICS
+
+if TYPE_CHECKING:
+    from pika_locust.runtime.share import Share
+
+LEDGERS = ("likes", "tempo votes", "poll votes")
 
 FANOUT_KINDS = ("track", "poll", "announcement")
 ACK_KINDS = (
@@ -43,9 +50,7 @@ METRICS = (
     counter("late_answers", "acknowledgements that came after 5 s"),
     trend("ping_latency", "from PING to PONG"),
     counter("dj_messages_received", "text messages that our DJ received"),
-    counter("http_reqs", "HTTP requests"),
-    rate("http_req_failed", "HTTP requests that failed or were not answered 2xx or 3xx"),
-    trend("http_req_duration", "sending, waiting and receiving of HTTP requests that were answered"),
+    *HTTP_METRICS,
 )
 
 
@@ -69,9 +74,6 @@ class Meters:
         self.ping_latency = metrics.trend("ping_latency")
         self.dj_received = metrics.counter("dj_messages_received")
         self.fanout_duplicates = metrics.counter("fanout_duplicates")
-        self.http_reqs = metrics.counter("http_reqs")
-        self.http_failed = metrics.rate("http_req_failed")
-        self.http_duration = metrics.trend("http_req_duration")
         self.fanout_latency = _by_kind(metrics.trend("fanout_latency"), FANOUT_KINDS)
         self.ack_latency = _by_kind(metrics.trend("ack_latency"), ACK_KINDS)
         self.fanout_delivery = {kind: metrics.rate("fanout_delivery").tagged(kind=kind) for kind in FANOUT_KINDS}

@@ -7,8 +7,9 @@ from pika_locust.platforms.pika.answers import Answers
 from pika_locust.platforms.pika.delivery import Delivery
 from pika_locust.platforms.pika.meters import Meters
 from pika_locust.platforms.pika.target import http_url
+from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.share import Share
-from pika_locust.wire.http import Origin, Response
+from pika_locust.wire.http import Origin
 
 
 class Room:
@@ -19,6 +20,7 @@ class Room:
         self.session_id: str = share.settings["SESSION_ID"]
         self.url = share.begin.target
         self.http_origin = Origin(http_url(self.url))
+        self.http_meter = share.shared(HttpMeter)
         self.meters = Meters(share)
         self.answers = Answers(share, self.meters)
         self.delivery = Delivery(share, self.meters)
@@ -26,16 +28,3 @@ class Room:
     def client_id(self, number: int, dice: Dice) -> str:
         """An identity as the app makes one: kept across reconnects, and of a form that the server's HTTP side takes."""
         return f"client_{self.share.begin.run_id}_{self.share.worker_index}_{number}_{dice.bits():016x}"
-
-    def on_response(self, name: str, method: str, response: Response) -> None:
-        """Count a finished HTTP request."""
-        meters = self.meters
-        meters.http_reqs.add()
-        meters.http_failed.add(response.failed)
-        duration_us = response.timings.duration_us
-        if response.failed:
-            self.share.error(name, str(response.error or f"answered {response.status}"))
-        else:
-            meters.http_duration.add(duration_us)
-        error = response.error or (RuntimeError(f"answered {response.status}") if response.failed else None)
-        self.share.request(method, name, duration_us / 1000, len(response.content), error)

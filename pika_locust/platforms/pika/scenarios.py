@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pika_locust.judge import Band, Threshold
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
-from pika_locust.platforms.pika.audits import LEDGERS, audit
-from pika_locust.platforms.pika.meters import METRICS
+from pika_locust.platforms import Deferred
+from pika_locust.platforms.pika.meters import LEDGERS, METRICS
 from pika_locust.platforms.pika.target import http_url, socket_url
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
@@ -111,9 +111,10 @@ DANCERS = Scenario(
     ),
     settings=SETTINGS,
     check_settings=_check,
-    audit=audit,
+    audit=Deferred("pika_locust.platforms.pika.audits:audit"),
     speeds={"msg": "ws_messages_received"},
     iteration="one connection for each dancer, and one more for each reconnect",
+    endless="a dancer stays until the night is over",
     ledgers=LEDGERS,
     production_hosts=("api.pika.stream", "pika.stream"),
 )

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pika_locust.judge import AuditResult, balance, not_observed
-from pika_locust.platforms.verity.account import balance_in
+from pika_locust.platforms.verity.answers import Pass
+from pika_locust.platforms.verity.books import Books
+from pika_locust.platforms.verity.lookups import look_up
 from pika_locust.scenario import AuditContext
 from pika_locust.wire.http import HttpClient
 
 
 def audit_tokens(context: AuditContext) -> Sequence[AuditResult]:
     """Every looked-up balance is credits less matches. One wrong balance fails, even where the sums agree."""
-    facts = context.facts
-    users = facts.get("users_audited", 0)
+    return [_balances("tokens", context.facts, "users")]
+
+
+def _balances(name: str, facts: Mapping[str, Any], who: str) -> AuditResult:
+    """What was found in the balances of those who had ended; `who` says what they are."""
+    users, told, untold = (facts.get(fact, 0) for fact in ("users_owed", "users_audited", "balances_untold"))
     if not users:
-        return [not_observed("tokens", "no user got as far as having a balance")]
+        return not_observed(name, f"no {who} got as far as having a balance")
+    detail = f"balances looked up: {told:,} of {users:,} {who}"
+    if untold:
+        detail += f"; no answer for {untold:,}, such as {facts['balances_untold_first']}"
+    if not told:
+        return not_observed(name, detail)
     expected, held = facts["tokens_expected"], facts["tokens_held"]
-    unanswered, wrong = facts.get("tokens_unanswered", 0), facts.get("balances_wrong", 0)
-    if not wrong:
-        return [balance("tokens", expected, held, unanswered, f"the balances of {users:,} users")]
-    detail = f"{wrong:,} of {users:,} balances are wrong: {facts['balances_wrong_first']}"
-    return [AuditResult("tokens", "fail", expected, held, unanswered, detail)]
+    unanswered, wrong = facts["tokens_unanswered"], facts.get("balances_wrong", 0)
+    if wrong:
+        detail = f"{wrong:,} of {told:,} balances are wrong: {facts['balances_wrong_first']}; {detail}"
+        return AuditResult(name, "fail", expected, held, unanswered, detail)
+    return balance(name, expected, held, unanswered, detail)
 
 
 def audit_sessions(context: AuditContext) -> Sequence[AuditResult]:
@@ -45,25 +57,13 @@ def _sessions(context: AuditContext) -> AuditResult:
 def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     """Every acknowledged webhook was credited, once: each seeded member's balance is what was paid for it."""
     facts = context.facts
-    expected = held = unanswered = looked_up = 0
-    wrong: list[str] = []
-    members = context.given.get("tokens", {})
-    with HttpClient(context.target) as http:
-        for number, (user, token) in enumerate(members.items()):
-            response = http.get("/tokens/balance", headers={"authorization": f"Bearer {token}"})
-            balance_now = balance_in(response) if response.status == 200 else None
-            if balance_now is None:
-                continue
-            looked_up += 1
-            least, maybe = facts.get(f"credited {number}", 0), facts.get(f"maybe {number}", 0)
-            expected, held, unanswered = expected + least, held + balance_now, unanswered + maybe
-            if not least <= balance_now <= least + maybe:
-                paid = f"{least}" if not maybe else f"{least} to {least + maybe}"
-                wrong.append(f"user {user} holds {balance_now}, paid for {paid}")
-    if not looked_up:
-        return [not_observed("webhooks", "no balance could be looked up")]
-    if wrong:
-        detail = f"{len(wrong):,} of {looked_up:,} balances are wrong: {wrong[0]}"
-        return [AuditResult("webhooks", "fail", expected, held, unanswered, detail)]
-    whose = f"{looked_up:,} members" if looked_up == len(members) else f"{looked_up:,} of {len(members):,} members"
-    return [balance("webhooks", expected, held, unanswered, f"tokens of {whose}")]
+    members: Mapping[str, Pass] = context.given.get("members", {})
+    if not members:
+        # The target gave none before the load. Whom it gave later is looked up by the workers that hold their passes.
+        return [_balances("webhooks", facts, "members")]
+    owed = []
+    for number, (user_id, entry) in enumerate(members.items()):
+        least = facts.get(f"credited {number}", 0)
+        owed.append(Books(user_id, number, entry, least, least + facts.get(f"maybe {number}", 0)))
+    found = look_up(owed, lambda number: HttpClient(context.target))
+    return [_balances("webhooks", {**found, "users_owed": len(owed)}, "members")]

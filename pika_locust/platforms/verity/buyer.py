@@ -7,12 +7,13 @@ from typing import Any
 
 import gevent
 
+from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.lobby import Lobby, think_s
+from pika_locust.platforms.verity.members import Members, Payee
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire import stripe
-from pika_locust.wire.http import HttpClient, Response
+from pika_locust.wire.http import HttpClient
 
-PATH = "/webhooks/stripe"
 REFUSED = (400, 401, 403)
 
 
@@ -21,39 +22,44 @@ class Buyer(OpenActor):
 
     def begin(self) -> None:
         self.lobby = self.share.shared(Lobby)
+        self.members = self.share.shared(Members)
         self.http = self.lobby.client(self.number)
         self._apart: HttpClient | None = None
         metrics = self.share.metrics
         self._latency = metrics.trend("stripe_webhook_latency")
         self._ignored = metrics.rate("redelivery_ignored")
         self._refused = metrics.rate("forged_refused")
-        self._users: list[str] = list(self.share.begin.given["users"])
 
     def act(self) -> None:
+        payee = self.members.pick(self.dice) or self._newcomer()
+        if payee is not None:
+            self._check_out(payee)
+        gevent.sleep(think_s(self.share.settings, self.dice))
+
+    def _newcomer(self) -> Payee | None:
+        """Where the set-up made no member, the target was dead: this iteration's attempt is to find out whether it is
+        still, by the request that it would have to begin with."""
+        account = Account(self.number, self.dice, self.lobby)
+        try:
+            if account.sign_up():
+                self.members.welcome(account)
+        finally:
+            account.close()
+        return self.members.pick(self.dice)
+
+    def _check_out(self, payee: Payee) -> None:
         settings = self.share.settings
-        user = self.dice.below(len(self._users))
         tokens = settings["TOKENS_PER_EVENT"]
-        payload, signature = self.lobby.purchase(self._users[user], tokens, self.dice)
+        payload, signature = self.lobby.purchase(payee.user_id, tokens, self.dice)
         # Until it is answered it may be credited or not; that stays so when it never is, or when we are cut off.
-        self._book("maybe", user, tokens)
-        response = self._deliver(self.http, payload, signature)
+        payee.tokens.maybe(tokens)
+        response = self.lobby.deliver(self.http, payload, signature)
         ok = self.lobby.checked("stripe webhook ok", response.status == 200)
         if response.error is None:
             self._latency.add(response.duration_us)
-            self._book("maybe", user, -tokens)
-        if ok:
-            self._book("credited", user, tokens)
+            payee.tokens.known(tokens, ok)
         if ok and self.dice.chance(settings["REDELIVERY"]):
-            self._misbehave(payload, signature, self._users[user], tokens)
-        gevent.sleep(think_s(settings, self.dice))
-
-    def _deliver(self, http: HttpClient, payload: bytes, signature: str) -> Response:
-        headers = {"content-type": "application/json", stripe.HEADER: signature}
-        return http.post(PATH, data=payload, headers=headers, name="stripe_webhook")
-
-    def _book(self, what: str, user: int, tokens: int) -> None:
-        facts = self.share.facts
-        facts[f"{what} {user}"] = facts.get(f"{what} {user}", 0) + tokens
+            self._misbehave(payload, signature, payee.user_id, tokens)
 
     # Deliberate negatives: their answers are expected ones, and stay out of failure rates and latencies
 
@@ -61,20 +67,20 @@ class Buyer(OpenActor):
         """The same event again, twice at once, and two that no receiver may take; none of them may credit anything."""
         if self._apart is None:
             self._apart = self.lobby.client(self.number, metered=False)
-        self._ignored.add(self._deliver(self._apart, payload, signature).status == 200)
+        self._ignored.add(self.lobby.deliver(self._apart, payload, signature).status == 200)
         self._ignored.add(self._at_once(payload, signature))
         secret, now_s = self.lobby.secret, time.time()
         event, _ = self.lobby.purchase(user_id, tokens, self.dice)
         for wrong in (stripe.forged(secret, event, now_s), stripe.stale(secret, event, now_s)):
             # A 5xx, as the real server gives it, is a defect: Stripe would deliver the event again for three days.
-            self._refused.add(self._deliver(self._apart, event, wrong).status in REFUSED)
+            self._refused.add(self.lobby.deliver(self._apart, event, wrong).status in REFUSED)
 
     def _at_once(self, payload: bytes, signature: str) -> bool:
         """Two more deliveries at the same moment; one may be told to come again, by a 5xx, but not both."""
         assert self._apart is not None
         second = self.lobby.client(self.number, metered=False)
-        other: Any = gevent.spawn(self._deliver, second, payload, signature)
-        mine = self._deliver(self._apart, payload, signature)
+        other: Any = gevent.spawn(self.lobby.deliver, second, payload, signature)
+        mine = self.lobby.deliver(self._apart, payload, signature)
         theirs = other.get()
         second.close()
         return any(answer.status == 200 for answer in (mine, theirs))

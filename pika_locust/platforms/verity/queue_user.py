@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from pika_locust.platforms.verity.account import JOINED, Account, body_of
+from pika_locust.platforms.verity.account import Account
+from pika_locust.platforms.verity.answers import DONE, body_of
+from pika_locust.platforms.verity.auditor import Auditor
+from pika_locust.platforms.verity.habits import PAUSE_S
 from pika_locust.platforms.verity.lobby import Lobby, think_s
 from pika_locust.runtime.actor import Actor
-
-SIGN_UP_PAUSE_S = 1.0
-"""After a failed sign-up. The suite tries again at once, which hammers a server that is already in trouble."""
 
 
 class QueueUser(Actor):
     """One virtual member in the queue; an iteration is one visit."""
 
+    _cut = False
+    """Whether there is no time left for another request."""
+
     def begin(self) -> None:
+        settings = self.share.settings
         self.lobby = self.share.shared(Lobby)
-        self.account = Account(self, self.lobby)
+        self.auditor = self.share.shared(Auditor)
+        self.account = Account(self.number, self.dice, self.lobby)
         self._join_latency = self.share.metrics.trend("queue_join_latency")
-        self._shared = self.share.settings["QUEUE_MODE"] == "shared"
+        self._shared = settings["QUEUE_MODE"] == "shared"
+        # Where users meet, each match costs a token, and the suite's users have no way to get another.
+        self._buys_again = self._shared and settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
         self._visits = 0
         self._queued = self._certain = False
         # Whether the target may hold a place, and a token, of ours; and whether it has said so.
 
     def act(self) -> None:
         if not self._ready():
-            self.released.wait(SIGN_UP_PAUSE_S)
+            self.released.wait(PAUSE_S)
             return
         if self.released.is_set():
             return
@@ -36,12 +43,16 @@ class QueueUser(Actor):
 
     def _ready(self) -> bool:
         """An account with tokens; made by the first visit, and by a later one if that failed."""
-        if self.account.exists:
-            return True
-        if not self.account.sign_up():
-            return False
         settings = self.share.settings
-        if settings["SEED_TOKENS"]:
+        if not self.account.exists:
+            if not self.account.sign_up():
+                return False
+            if settings["SEED_TOKENS"]:
+                self.account.buy(settings["TOKENS_PER_USER"])
+            return True
+        if settings["CONTRACT"] == "server":
+            self.account.refresh_if_old()
+        if self._buys_again and self.account.tokens.least < 1:
             self.account.buy(settings["TOKENS_PER_USER"])
         return True
 
@@ -56,7 +67,7 @@ class QueueUser(Actor):
         body = {"region": self.share.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
         visited, self._queued, self._certain = self._queued, True, False
         response = self.account.http.post("/queue/join", json=body, name="queue_join")
-        ok = self.lobby.checked("queue join ok", response.status in JOINED)
+        ok = self.lobby.checked("queue join ok", response.status in DONE)
         if not ok and response.error is None:
             self._queued = visited
             return False
@@ -90,22 +101,23 @@ class QueueUser(Actor):
         if self._shared:
             self.account.tokens.maybe(-1)
 
+    def cut(self) -> None:
+        self._cut = True
+        super().cut()
+
     def on_stop(self) -> None:
         if hasattr(self, "account"):
             try:
-                if self.account.exists and self.role in self.share.draining and self.lobby.wants_audit():
+                if self.account.exists:
                     self._settle()
             finally:
                 self.account.close()
         super().on_stop()
 
     def _settle(self) -> None:
-        """Look up the balance at the very end: credits less matches, whatever happened in between."""
-        if self._queued:
+        """Leave nothing open at the very end, and have the balance looked up: credits less matches."""
+        if self._queued and not self._cut:
             self._leave()
         if self._queued:
             self.account.tokens.maybe(-1)
-        held = self.account.balance()
-        if held is not None:
-            tokens = self.account.tokens
-            self.lobby.audited(self.account.user_id, tokens.least, tokens.most, held)
+        self.auditor.take(self.account.books())

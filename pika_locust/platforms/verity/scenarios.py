@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pika_locust.judge import Threshold
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import Stage, parse_stages
 from pika_locust.measure import gauge, rate, trend
-from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
-from pika_locust.platforms.verity.setup import seed_users
+from pika_locust.observe.queries import PROMETHEUS_SETTINGS
+from pika_locust.platforms import Deferred
+from pika_locust.platforms.verity import limits
+from pika_locust.platforms.verity.habits import FINISH_GRACE_S
+from pika_locust.platforms.verity.keys import queue_notes, session_notes
 from pika_locust.platforms.verity.target import base_url
-from pika_locust.runtime.http_meter import HTTP_METRICS
+from pika_locust.runtime.http_metrics import HTTP_METRICS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
-from pika_locust.wire.http import SourceAddresses
+from pika_locust.wire.http_addresses import SourceAddresses
 
 
 def _addresses(value: str) -> str:
@@ -30,6 +32,7 @@ _COMMON = (
     Setting(
         "SOURCE_ADDRESSES", _addresses, None, "send from these addresses, one a user: the server throttles per address"
     ),
+    *PROMETHEUS_SETTINGS,
 )
 
 _QUEUE_SETTINGS = (
@@ -39,6 +42,7 @@ _QUEUE_SETTINGS = (
     Setting("QUEUE_MODE", text, "isolated", "isolated: a queue for each visit; shared: one for all, who are matched"),
     Setting("SEED_TOKENS", on_unless_0, True, "0: users get no tokens"),
     Setting("TOKENS_PER_USER", whole(1), 2, "tokens of a new user"),
+    Setting("CONTRACT", one_of("server", "suite"), "server", "suite: users who are matched do not buy tokens again"),
     Setting("THINK_TIME_MIN", number(0), 0.5, "shortest pause, in seconds"),
     Setting("THINK_TIME_MAX", number(0), 2.0, "longest pause, in seconds"),
 )
@@ -70,13 +74,6 @@ def _check(settings: Settings, planned_s: float | None) -> Iterable[str]:
         )
 
 
-_SUITE_THRESHOLDS = (
-    Threshold.of("http_req_duration", "p(95)<100"),
-    Threshold.of("http_req_failed", "rate<0.001"),
-    Threshold.of("error_rate", "rate<0.001"),
-    Threshold.of("http_rate_limited", {"threshold": "count==0", "about": "nobody was told to slow down (429)"}),
-)
-
 QUEUE = Scenario(
     name="queue",
     platform="verity",
@@ -93,11 +90,13 @@ QUEUE = Scenario(
         trend("queue_join_latency", "round trip of joining the queue, without making the connection"),
         rate("error_rate", "checked calls that failed their check"),
     ),
-    thresholds=(Threshold.of("queue_join_latency", "p(95)<3000"), *_SUITE_THRESHOLDS),
+    thresholds=limits.QUEUE,
+    profile_thresholds=limits.MEMORY,
     settings=_QUEUE_SETTINGS,
     check_settings=_check,
-    audit=audit_tokens,
-    iteration="as many as the think times allow",
+    audit=Deferred("pika_locust.platforms.verity.audits:audit_tokens"),
+    iteration="one for each user at least: as many as the think times allow",
+    notes=queue_notes,
     speeds={"req": "http_reqs"},
 )
 
@@ -157,16 +156,12 @@ TOKENS = Scenario(
         rate("redelivery_ignored", "deliveries of an event that was there before, answered as they should be"),
         rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
     ),
-    thresholds=(
-        *_SUITE_THRESHOLDS,
-        Threshold.of("forged_refused", {"threshold": "rate==1", "about": "no forged or stale signature is taken"}),
-        Threshold.of("redelivery_ignored", {"threshold": "rate==1", "about": "a repeated event is acknowledged"}),
-    ),
+    thresholds=(*limits.TOKENS, limits.memory(1024)),
     unobservable=_negatives,
     settings=_TOKENS_SETTINGS,
     check_settings=_check,
-    set_up=seed_users,
-    audit=audit_webhooks,
+    set_up=Deferred("pika_locust.platforms.verity.setup:seed_users"),
+    audit=Deferred("pika_locust.platforms.verity.audits:audit_webhooks"),
     iteration="one for each webhook that is due",
     speeds={"req": "http_reqs"},
 )
@@ -192,7 +187,12 @@ _SESSIONS_SETTINGS = (
 def _without_sockets(settings: Settings) -> frozenset[str]:
     if settings["CONTRACT"] == "server":
         return frozenset()
-    return frozenset({"match_time", "session_start_lag", "session_length"})
+    return frozenset({"match_time", "match_rate", "session_start_lag", "session_length"})
+
+
+def _until_the_session_ends(settings: Settings) -> float:
+    """The suite's users leave at once when they are told to finish; whoever listens stays for the session's end."""
+    return settings["SESSION_HOLD_SECONDS"] + FINISH_GRACE_S if settings["CONTRACT"] == "server" else 0.0
 
 
 def _sessions_secrets(settings: Settings) -> Sequence[str]:
@@ -221,18 +221,16 @@ SESSIONS = Scenario(
         gauge("users_in_session", "users who are in a session now"),
         rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
     ),
-    thresholds=(
-        Threshold.of("queue_join_latency", "p(95)<3000"),
-        Threshold.of("match_time", {"threshold": "p(95)<3000", "about": "joining to match"}),
-        Threshold.of("session_start_lag", {"threshold": "p(95)<1000", "about": "match to session:start"}),
-        Threshold.of("session_length", {"threshold": "med>0", "about": "sessions end, and are announced to"}),
-        *_SUITE_THRESHOLDS,
-    ),
+    thresholds=limits.SESSIONS,
+    profile_thresholds=limits.MEMORY,
+    setting_thresholds=limits.session_length,
     unobservable=_without_sockets,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,
-    audit=audit_sessions,
-    iteration="one for each visit: as many as sessions allow",
+    audit=Deferred("pika_locust.platforms.verity.audits:audit_sessions"),
+    iteration="one for each user at least: as many as sessions allow",
+    notes=session_notes,
+    finish_s=_until_the_session_ends,
     speeds={"req": "http_reqs"},
 )
 

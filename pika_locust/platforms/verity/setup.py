@@ -5,31 +5,60 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from pika_locust.errors import SetupError
-from pika_locust.platforms.verity.account import JOINED, body_of
+from pika_locust.platforms.verity.answers import DONE, Pass, member_in
 from pika_locust.scenario import Given, SetupContext
-from pika_locust.wire.http import HttpClient, Origin, SourceAddresses
+from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
+
+TIMEOUTS = Timeouts(connect_s=10.0, read_s=10.0, total_s=15.0)
+"""Nobody is served yet: a target that needs longer for one sign-up has no answer for many."""
+GIVE_UP_AFTER = 3
+"""So many sign-ups in a row without any answer: the target is not there any more."""
 
 
 def seed_users(context: SetupContext) -> Given:
-    """SEED_USER_COUNT anonymous accounts. Some may fail, as with a server that throttles; without any, SetupError."""
-    users: dict[str, str] = {}
-    why = ""
+    """SEED_USER_COUNT anonymous accounts. Some may fail, as with a server that throttles.
+
+    A target that is dead (no connection, no answer, nothing but 5xx) gives none, and a note: the load will show it.
+    Raises SetupError where one that lives gives none.
+    """
+    members, dead, why = _sign_up(context)
+    if not members and not dead:
+        raise SetupError(f"no user could be made for the webhooks: {why}")
+    notes: tuple[str, ...] = ()
+    if not members:
+        notes = (f"no user could be made before the load: {why}; users try again whenever a webhook is due",)
+    return Given(public={"users": list(members)}, private={"members": members}, notes=notes)
+
+
+def _sign_up(context: SetupContext) -> tuple[dict[str, Pass], bool, str]:
+    """The members; whether the target showed no life at all; and the last reason for which it gave none, a refusal
+    rather than a failure."""
+    members: dict[str, Pass] = {}
+    dead, why, unanswered = True, "", 0
     pool = context.settings["SOURCE_ADDRESSES"]
     addresses = SourceAddresses(pool) if pool else None
     origin = Origin(context.target)
     with ExitStack() as clients:
-        http = clients.enter_context(HttpClient(origin))
+        http = clients.enter_context(HttpClient(origin, timeouts=TIMEOUTS))
         for number in range(context.settings["SEED_USER_COUNT"]):
             if addresses is not None:
-                http = clients.enter_context(HttpClient(origin, source_address=addresses[number]))
+                source = addresses[number]
+                http = clients.enter_context(HttpClient(origin, timeouts=TIMEOUTS, source_address=source))
             response = http.post("/auth/signup-anonymous", json={})
-            if response.error is not None and not users:
-                raise SetupError(f"no user could be made for the webhooks: {response.error}")
-            try:
-                body = body_of(response) if response.status in JOINED else {}
-                users[str(body["user"]["id"])] = str(body["accessToken"])
-            except (KeyError, TypeError):
-                why = f"sign-up was answered {response.status} {response.reason}"
-    if not users:
-        raise SetupError(f"no user could be made for the webhooks: {why}")
-    return Given(public={"users": list(users)}, private={"tokens": users})
+            member = member_in(response) if response.status in DONE else None
+            lives = response.error is None and response.status < 500
+            if member is not None:
+                members[member.user_id] = member.entry
+            elif lives or dead:
+                why = _why(response)
+            dead = dead and not lives
+            unanswered = unanswered + 1 if response.error is not None else 0
+            if unanswered and (not members or unanswered == GIVE_UP_AFTER):
+                break
+    return members, dead, why
+
+
+def _why(response: Response) -> str:
+    if response.error is not None:
+        return str(response.error)
+    return f"sign-up was answered {response.status} {response.reason}"

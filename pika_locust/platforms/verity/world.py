@@ -190,7 +190,7 @@ PLATFORM = Platform(
         Cover("refuse", "refuse=0.5", "sessions", "error_rate"),
         Cover("close-after", "close-after=2", "sessions", "error_rate"),
         Cover("crash-after", "crash-after=3", "queue", "http_req_failed"),
-        Cover("leak", "leak=6000", "queue", "target_memory_mb"),
+        Cover("leak", "leak=9000", "queue", "target_memory_mb"),
         Cover("dead-session", "dead-session", "sessions", "session_start_lag"),
         Cover("dead-session", "dead-session", "sessions", "sessions"),
         Cover("end-early", "end-early=1", "sessions", "session_length"),

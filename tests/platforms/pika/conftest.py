@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.platforms.pika import dancer
+from pika_locust.platforms.pika import habits
 from tests.platforms.pika.evening import Evening
 
 
@@ -16,7 +16,7 @@ def evening(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evening]:
         night = Evening(patches)
         yield night
         assert night.share.faults == []
-        assert all(actor.unanswered >= 0 for actor in night.actors)
+        assert all(actor.line.unanswered >= 0 for actor in night.actors)
 
 
 CHANCES = ("LIKE_CHANCE", "TEMPO_CHANCE", "VOTE_CHANCE", "THANKS_CHANCE")
@@ -26,11 +26,11 @@ CHANCES = ("LIKE_CHANCE", "TEMPO_CHANCE", "VOTE_CHANCE", "THANKS_CHANCE")
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dancers who do whatever they can."""
     for chance in CHANCES:
-        monkeypatch.setattr(dancer, chance, 1.0)
+        monkeypatch.setattr(habits, chance, 1.0)
 
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dancers who only listen."""
     for chance in CHANCES:
-        monkeypatch.setattr(dancer, chance, 0.0)
+        monkeypatch.setattr(habits, chance, 0.0)

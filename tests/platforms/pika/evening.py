@@ -12,7 +12,7 @@ import pytest
 from locust.exception import StopUser
 
 from pika_locust.judge import Ledger
-from pika_locust.platforms.pika import answers, dancer, delivery, dj
+from pika_locust.platforms.pika import answers, dancer, delivery, dj, heartbeat, line, reactions
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.room import Room
@@ -108,13 +108,12 @@ class Evening:
         hub = SimpleNamespace(loop=clock)
         for module in (thoughts, timers):
             patches.setattr(module, "get_hub", lambda: hub)
-        for module in (dancer, dj, answers, delivery):
+        for module in (dancer, dj, heartbeat, reactions, answers, delivery):
             patches.setattr(module, "monotonic_ns", clock.monotonic_ns)
         patches.setattr(dj, "monotonic", clock.monotonic)
         for module in (actor, dancer, dj, share):
             patches.setattr(module, "Event", lambda: VirtualEvent(clock))
-        for module in (dancer, dj):
-            patches.setattr(module, "connect", self._connect)
+        patches.setattr(line, "connect", self._connect)
         patches.setattr(dancer, "Lobby", self._lobby)
         self.connect: Callable[[Any], Wire] = lambda handler: Wire(self, handler)
         self.wires: list[Wire] = []

@@ -10,7 +10,8 @@ import pytest
 
 from pika_locust.judge import AuditResult, Ledger
 from pika_locust.platforms.pika import audits
-from pika_locust.platforms.pika.audits import LEDGERS, audit
+from pika_locust.platforms.pika.audits import audit
+from pika_locust.platforms.pika.meters import LEDGERS
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.scenario import AuditContext
 from pika_locust.settings import read_settings

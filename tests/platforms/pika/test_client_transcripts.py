@@ -97,7 +97,7 @@ class Replay:
         if kind == "SUBSCRIBE" and isinstance(self.user, Dancer):
             # The dancer's own SUBSCRIBE stands for the recorded one; without a messageId there it is not answered.
             if isinstance(message_id, str) and self.wire.of("SUBSCRIBE"):
-                self._expect(message_id, "subscribe", self.user._on_subscribed)
+                self._expect(message_id, "subscribe", self.user.subscription.on_answer)
             return
         if isinstance(message_id, str):
             self._expect(message_id, KINDS.get(str(kind), OTHER), None)
@@ -108,7 +108,7 @@ class Replay:
             if then is not None:
                 then(ok, why)
 
-        self.evening.room.answers.expect(message_id, kind, self.user, on_answer=note)
+        self.evening.room.answers.expect(message_id, kind, self.user.line, on_answer=note)
 
     def _received(self, text: str) -> None:
         message = json.loads(text)
@@ -173,7 +173,7 @@ def test_in_the_end_a_dancer_knows_whether_its_session_is_live(flow: str, who: s
     replay = Replay(evening, flow, who, Dancer).run()
     # Many recorded clients asked for no ACK of their SUBSCRIBE; ours always does.
     replay.wire.ack(replay.wire.of("SUBSCRIBE")[-1])
-    assert replay.user._session == ("live" if f"{flow} {who}" in LIVE else "ended")
+    assert replay.user.subscription.state == ("live" if f"{flow} {who}" in LIVE else "ended")
 
 
 REPLAYED = {
@@ -203,7 +203,7 @@ def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str,
     assert shown >= REPLAYED[(flow, who)]
     assert evening.samples("fanout_latency") == 0
     replay.wire.ack(replay.wire.of("SUBSCRIBE")[0])
-    assert replay.user._session == "live"
+    assert replay.user.subscription.state == "live"
     evening.clock.run(0.1)
     live = {"type": "ANNOUNCEMENT_RECEIVED", "sessionId": replay.session, "message": stamp, "djName": "DJ"}
     replay.wire.hear(live)

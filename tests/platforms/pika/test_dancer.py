@@ -1,15 +1,13 @@
-"""What a dancer does, and when, in virtual time."""
+"""How a dancer comes, and takes whatever it is sent; in virtual time."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+import json
 
 import pytest
 
 from pika_locust.platforms.pika.dancer import Dancer
-from pika_locust.wire.websocket import Close
-from tests.platforms.pika.evening import RUN_ID, SESSION, Evening, now_playing, poll_started
+from tests.platforms.pika.evening import RUN_ID, SESSION, Evening, now_playing
 
 # Joining
 
@@ -19,7 +17,7 @@ def test_a_dancer_looks_in_connects_subscribes_and_reads_what_was_played(evening
     assert wire.sent[0][1] == {
         "type": "SUBSCRIBE",
         "sessionId": SESSION,
-        "clientId": user.client_id,
+        "clientId": user.subscription.client_id,
         "version": "0.3.0",
         "messageId": f"{RUN_ID}.0.1",
     }
@@ -32,7 +30,7 @@ def test_a_dancer_looks_in_connects_subscribes_and_reads_what_was_played(evening
 
 
 def test_an_identity_is_one_that_the_servers_http_side_takes(evening: Evening) -> None:
-    names = [evening.live_dancer()[0].client_id for _ in range(3)]
+    names = [evening.live_dancer()[0].subscription.client_id for _ in range(3)]
     assert len(set(names)) == 3
     for name in names:
         assert name.startswith("client_")
@@ -49,239 +47,89 @@ def test_dancers_wait_for_the_dj_before_they_connect(evening: Evening) -> None:
     assert len(evening.wires) == 1
 
 
-# Likes
+# Garbage
 
 
-@pytest.mark.usefixtures("eager")
-def test_a_track_is_liked_once_however_often_it_is_announced(evening: Evening) -> None:
-    user, wire = evening.live_dancer()
-    wire.answer_all()
-    for _ in range(3):
-        wire.hear(now_playing("Sway"))
-        evening.clock.run(3.0)
-    wire.hear(now_playing("Fever"))
-    evening.clock.run(3.0)
-    wire.hear(now_playing("Sway"))
-    evening.clock.run(3.0)
-    liked = [like["payload"]["track"]["title"] for like in wire.of("SEND_LIKE")]
-    assert liked == ["Sway", "Fever"]
-    assert {(like["sessionId"], like["clientId"]) for like in wire.of("SEND_LIKE")} == {(SESSION, user.client_id)}
-    assert evening.booked("likes") == {"sent": 2, "acked": 2}
-
-
-@pytest.mark.usefixtures("eager")
-def test_never_more_than_ten_likes_a_minute(evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    wire.answer_all()
-    for number in range(60):
-        wire.hear(now_playing(f"Song {number}"))
-        evening.clock.run(4.0)
-    at_s = wire.times("SEND_LIKE")
-    for first_s in at_s:
-        assert sum(first_s <= other_s < first_s + 60.0 for other_s in at_s) <= 10
-    assert 38 <= len(at_s) <= 40
-
-
-def test_about_half_of_the_tracks_are_liked_within_two_seconds(evening: Evening) -> None:
-    wires = [evening.live_dancer()[1] for _ in range(400)]
-    began_s = evening.clock.now_s
-    for wire in wires:
-        wire.answer_all()
-        wire.hear(now_playing("Sway"))
-    evening.clock.run(12.0)
-    likes = [at_s - began_s for wire in wires for at_s, message in wire.sent if message["type"] == "SEND_LIKE"]
-    tempos = [
-        at_s - began_s for wire in wires for at_s, message in wire.sent if message["type"] == "SEND_TEMPO_REQUEST"
-    ]
-    assert 0.4 < len(likes) / 400 < 0.6
-    assert max(likes) < 2.0
-    assert 0.9 < sum(likes) / len(likes) < 1.1
-    assert 0.5 < len(tempos) / 400 < 0.7
-    assert max(tempos) < 10.0
-    assert 4.5 < sum(tempos) / len(tempos) < 5.5
-    wanted = Counter(message["preference"] for wire in wires for message in wire.of("SEND_TEMPO_REQUEST"))
-    assert set(wanted) == {"slower", "perfect", "faster"}
-    assert min(wanted.values()) > 50
-
-
-# Tempo
-
-
-@pytest.mark.usefixtures("eager")
-def test_a_tempo_thought_is_dropped_when_the_track_changes(evening: Evening) -> None:
-    """Votes come within 10 s of a track; where tracks are 3 s apart, only those within 3 s are cast."""
-    wires = [evening.live_dancer()[1] for _ in range(100)]
-    for wire in wires:
-        wire.answer_all()
-    for number in range(5):
-        for wire in wires:
-            wire.hear(now_playing(f"Song {number}"))
-        evening.clock.run(3.0)
-    evening.clock.run(8.0)
-    for wire in wires:
-        assert 1 <= len(wire.of("SEND_TEMPO_REQUEST")) <= 5
-    cast = sum(len(wire.of("SEND_TEMPO_REQUEST")) for wire in wires)
-    assert 100 + 0.2 * 400 < cast < 100 + 0.4 * 400
-    assert evening.booked("tempo votes") == {"sent": cast, "acked": cast}
-
-
-@pytest.mark.usefixtures("eager")
-def test_a_vote_that_crosses_a_track_change_is_uncertain(evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    wire.hear(now_playing("Sway"))
-    evening.clock.run(10.0)
-    crossing = wire.of("SEND_TEMPO_REQUEST")[0]
-    wire.hear(now_playing("Fever"))
-    wire.ack(crossing)
-    assert evening.booked("tempo votes") == {"sent": 1, "uncertain": 1}
-    wire.answer_all()
-    evening.clock.run(10.0)
-    assert evening.booked("tempo votes") == {"sent": 2, "acked": 1, "uncertain": 1}
-    expected = evening.share.ledgers["tempo votes"].expect()
-    assert (expected.acknowledged, expected.unanswered) == (1, 1)
-
-
-@pytest.mark.usefixtures("eager")
-def test_the_same_track_again_gets_no_second_vote(evening: Evening) -> None:
-    """The server keeps one vote for each dancer and song, and shows the song again to whoever comes back."""
-    _, wire = evening.live_dancer()
-    wire.answer_all()
-    for _ in range(3):
-        wire.hear(now_playing("Sway"))
-        evening.clock.run(12.0)
-    assert len(wire.of("SEND_TEMPO_REQUEST")) == 1
-    assert evening.booked("tempo votes") == {"sent": 1, "acked": 1}
-
-
-REFUSALS = {
-    "a refusal": (
-        lambda wire, evening: wire.hear(
-            {"type": "NACK", "messageId": wire.of("SEND_TEMPO_REQUEST")[0]["messageId"], "error": "Session not found"}
-        )
-    ),
-    "silence": lambda wire, evening: evening.clock.run(6.0),
-    "a lost connection": lambda wire, evening: wire.drop(Close(1006, error="cut")),
+OURS = b'{"type":"NOW_PLAYING","sessionId":"load-test-session",'
+GARBAGE = {
+    "not JSON": b"hello there",
+    "nothing": b"",
+    "half a message": b'{"type":"NOW_PLAYING","sessionId":"load-test',
+    "an array": b"[1,2,3]",
+    "nested beyond all bounds": b'{"type":"NOW_PLAYING","x":' + b"[" * 100_000,
+    "no type": b'{"sessionId":"load-test-session"}',
+    "a type that is a number": b'{"type":17}',
+    "a type that is an object": b'{"type":{"a":[]}}',
+    "an unknown type": b'{"type":"DANCE_OFF"}',
+    "an ACK without an id": b'{"type":"ACK"}',
+    "an ACK cut inside a character": '{"type":"ACK","x":"éééééé"}'.encode(),
+    "an ACK for nobody": b'{"type":"ACK","messageId":"nobody"}',
+    "a NACK of nothing": b'{"type":"NACK","messageId":[],"error":{}}',
+    "a PONG that nobody asked for": b'{"type":"PONG"}',
+    "a track that is text": OURS + b'"track":"Sway"}',
+    "a track that is nothing": OURS + b'"djName":"DJ"}',
+    "a title that is a list": OURS + b'"track":{"title":["a"],"artist":1}}',
+    "a track without an artist": OURS + b'"track":{"title":"a"}}',
+    "half a surrogate pair": OURS + b'"track":{"title":"\\ud800","artist":"A"}}',
+    "a poll whose options are a number": b'{"type":"POLL_STARTED","pollId":1,"options":5}',
+    "a poll whose number is a list": b'{"type":"POLL_STARTED","pollId":[1],"options":["a"]}',
+    "a poll without options": b'{"type":"POLL_STARTED","pollId":1,"options":[]}',
+    "the end of a poll that is a list": b'{"type":"POLL_ENDED","pollId":[1]}',
+    "the end of nothing": b'{"type":"SESSION_ENDED"}',
+    "a start of nothing": b'{"type":"SESSION_STARTED","sessionId":{}}',
+    "an announcement of nothing": b'{"type":"ANNOUNCEMENT_RECEIVED"}',
+    "a stamp beyond all bounds": b'{"type":"ANNOUNCEMENT_RECEIVED","message":"LT 000001 0123456789ab 00000000 '
+    + b"9" * 5000
+    + b'"}',
+    "a million bytes": b"x" * 1_000_000,
 }
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("refuse", REFUSALS.values(), ids=REFUSALS.keys())
-def test_a_vote_that_is_not_acknowledged_may_be_held_or_not(refuse: Any, evening: Evening) -> None:
+@pytest.mark.parametrize("payload", GARBAGE.values(), ids=GARBAGE.keys())
+def test_garbage_is_counted_and_harms_nobody(payload: bytes, evening: Evening) -> None:
     _, wire = evening.live_dancer()
-    wire.hear(now_playing("Sway"))
-    evening.clock.run(10.0)
-    refuse(wire, evening)
-    assert evening.booked("tempo votes") == {"sent": 1, "uncertain": 1}
-
-
-# Polls
-
-
-@pytest.mark.usefixtures("eager")
-def test_a_poll_is_voted_on_once_however_often_it_is_shown(evening: Evening) -> None:
-    user, wire = evening.live_dancer()
-    wire.answer_all()
-    for _ in range(3):
-        wire.hear(poll_started(41))
-        evening.clock.run(6.0)
-    wire.hear(poll_started(41, None, votes=[1, 0], totalVotes=1, hasVoted=False))
-    evening.clock.run(6.0)
-    wire.hear(poll_started(42))
-    evening.clock.run(6.0)
-    votes = wire.of("VOTE_ON_POLL")
-    assert [vote["pollId"] for vote in votes] == [41, 42]
-    assert {vote["clientId"] for vote in votes} == {user.client_id}
-    assert all(vote["optionIndex"] in (0, 1) for vote in votes)
-    assert evening.booked("poll votes") == {"sent": 2, "acked": 2}
-
-
-@pytest.mark.usefixtures("eager")
-def test_who_has_voted_by_the_servers_account_votes_no_more(evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    wire.hear(poll_started(41, None, votes=[1, 0], totalVotes=1, hasVoted=True, votedOptionIndex=0))
-    evening.clock.run(6.0)
-    assert wire.of("VOTE_ON_POLL") == []
-
-
-@pytest.mark.usefixtures("eager")
-def test_a_poll_that_ends_while_a_dancer_thinks_gets_no_vote(evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    wire.hear(poll_started(41))
-    wire.hear({"type": "POLL_ENDED", "pollId": 41, "results": [0, 0], "totalVotes": 0, "winnerIndex": -1})
-    evening.clock.run(6.0)
-    assert wire.of("VOTE_ON_POLL") == []
-
-
-def test_four_fifths_vote_within_five_seconds(evening: Evening) -> None:
-    wires = [evening.live_dancer()[1] for _ in range(400)]
-    began_s = evening.clock.now_s
-    for wire in wires:
-        wire.hear(poll_started(41))
-    evening.clock.run(5.0)
-    votes = [at_s - began_s for wire in wires for at_s in wire.times("VOTE_ON_POLL")]
-    assert 0.74 < len(votes) / 400 < 0.86
-    assert 2.2 < sum(votes) / len(votes) < 2.8
-
-
-# Other sessions, and sessions that end
-
-
-@pytest.mark.usefixtures("eager")
-def test_messages_of_other_sessions_are_counted_and_not_acted_on(evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    received = evening.count("ws_messages_received")
-    wire.hear(now_playing("Sway", session="another-room"))
-    wire.hear(poll_started(41, "another-room"))
-    wire.hear({"type": "SESSION_ENDED", "sessionId": "another-room"})
-    wire.hear({"type": "SESSION_STARTED", "sessionId": "another-room", "djName": "DJ", "startTime": "t"})
-    evening.clock.run(9.0)
-    assert wire.kinds() == ["SUBSCRIBE"]
-    assert evening.count("ws_messages_received") == received + 4
-    assert evening.rate("ws_session_live") == (0, 0)
-    wire.hear(now_playing("Sway"))
-    evening.clock.run(2.0)
-    assert len(wire.of("SEND_LIKE")) == 1
-
-
-def test_a_session_that_is_not_there_is_a_failure_and_no_dancer_dances(evening: Evening) -> None:
-    _, wire = evening.dancer()
-    wire.hear({"type": "SESSIONS_LIST", "sessions": []})
-    wire.hear({"type": "LISTENER_COUNT", "sessionId": SESSION, "count": 0})
-    wire.hear({"type": "SESSION_ENDED", "sessionId": SESSION})
-    wire.ack()
-    evening.clock.run(9.0)
-    assert evening.rate("ws_session_live") == (0, 1)
-    assert evening.rate("ws_connection_success") == (1, 0)
-    assert wire.kinds() == ["SUBSCRIBE"]
-    evening.drain("primary")
-    evening.clock.run(3.0)
-    assert wire.closed == Close(1000, by_us=True)
-    assert evening.rate("ws_session_live") == (0, 1)
-    assert evening.errors("session") == ["the session is not live"]
-
-
-@pytest.mark.usefixtures("eager")
-def test_a_session_that_ends_and_starts_again_is_joined_again_on_the_same_connection(evening: Evening) -> None:
-    user, wire = evening.live_dancer()
-    wire.hear(now_playing("Sway"))
-    wire.hear({"type": "SESSION_ENDED", "sessionId": SESSION})
-    evening.clock.run(9.0)
-    assert wire.kinds() == ["SUBSCRIBE"]
-    wire.hear({"type": "SESSION_STARTED", "sessionId": SESSION, "djName": "DJ", "startTime": "t"})
-    assert wire.kinds() == ["SUBSCRIBE", "SUBSCRIBE"]
-    assert wire.of("SUBSCRIBE")[1]["clientId"] == user.client_id
-    evening.welcome(wire)
+    before = evening.count("ws_messages_received")
+    wire.hear(payload)
+    evening.clock.run(11.0)
+    assert evening.count("ws_messages_received") == before + 1
+    assert evening.share.faults == []
+    assert wire.is_open
     wire.answer_all()
     wire.hear(now_playing("Fever"))
-    evening.clock.run(3.0)
-    assert [like["payload"]["track"]["title"] for like in wire.of("SEND_LIKE")] == ["Fever"]
-    evening.drain("primary")
-    evening.clock.run(3.0)
-    assert evening.rate("ws_session_live") == (1, 1)
-    assert evening.rate("ws_connection_kept") == (1, 0)
+    evening.clock.run(2.0)
+    assert wire.of("SEND_LIKE")[-1]["payload"]["track"]["title"] == "Fever"
 
 
-def test_an_expired_session_has_ended(evening: Evening) -> None:
+COUNTED = {
+    "not JSON": "a message that is not a JSON object",
+    "an array": "a message that is not a JSON object",
+    "no type": "a message of the unknown type None",
+    "an unknown type": "a message of the unknown type DANCE_OFF",
+}
+
+
+@pytest.mark.parametrize("what", COUNTED)
+def test_what_nobody_understands_is_an_error(what: str, evening: Evening) -> None:
     _, wire = evening.live_dancer()
-    wire.hear({"type": "SESSION_EXPIRED", "sessionId": SESSION, "reason": "Session inactive"})
-    assert evening.rate("ws_session_live") == (0, 1)
+    wire.hear(GARBAGE[what])
+    assert evening.errors("receive") == [COUNTED[what]]
+
+
+def test_binary_messages_are_an_error(evening: Evening) -> None:
+    user, _ = evening.live_dancer()
+    user.on_binary(b"\x00\x01", evening.clock.now_ns)
+    assert evening.errors("receive") == ["a binary message, which the protocol does not have"]
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_message_in_another_spelling_is_understood_and_counted_once(evening: Evening) -> None:
+    _, wire = evening.dancer()
+    message_id = wire.of("SUBSCRIBE")[0]["messageId"]
+    wire.hear(f' {{ "status" : "ok", "messageId" : "{message_id}", "type" : "ACK" }}')
+    wire.hear(json.dumps(now_playing("Sway"), indent=1, sort_keys=True))
+    assert evening.count("ws_messages_received") == 2
+    assert evening.rate("ack_success", kind="subscribe") == (1, 0)
+    evening.clock.run(2.0)
+    assert len(wire.of("SEND_LIKE")) == 1
+    assert evening.share.errors == {}

@@ -15,12 +15,14 @@ from locust.event import Events
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
-from pika_locust.platforms.pika import dancer as module
+from pika_locust.platforms.pika import habits
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime.share import Begin, Share
 from pika_locust.settings import read_settings
 from tests.platforms.pika.evening import SESSION, now_playing, outcomes
+
+HISTORY = f"/api/session/{SESSION}/history"
 
 Play = Callable[["Stage", ServerConnection, int], None]
 
@@ -113,10 +115,10 @@ def stage() -> Iterator[Callable[[Play], Stage]]:
 def test_who_is_cut_off_comes_back_as_the_same_and_brings_its_likes(
     stage: Callable[[Play], Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LIKE_CHANCE", 1.0)
-    monkeypatch.setattr(module, "LIKE_WITHIN_S", 0.5)
-    monkeypatch.setattr(module, "TEMPO_CHANCE", 0.0)
-    monkeypatch.setattr(module, "THANKS_CHANCE", 0.0)
+    monkeypatch.setattr(habits, "LIKE_CHANCE", 1.0)
+    monkeypatch.setattr(habits, "LIKE_WITHIN_S", 0.5)
+    monkeypatch.setattr(habits, "TEMPO_CHANCE", 0.0)
+    monkeypatch.setattr(habits, "THANKS_CHANCE", 0.0)
     cut_s: list[float] = []
 
     def play(server: Stage, connection: ServerConnection, number: int) -> None:
@@ -143,8 +145,12 @@ def test_who_is_cut_off_comes_back_as_the_same_and_brings_its_likes(
     assert {message["clientId"] for message in (*first, *second)} == {first[0]["clientId"]}
     assert second[1]["payload"]["tracks"] == [{"title": "Sway", "artist": "Kenny Dorham"}]
     assert server.asked.count("/api/sessions/active") == 2
-    assert server.asked.count(f"/api/session/{SESSION}/history") >= 1
+    assert server.asked.count(HISTORY) >= 1
     assert outcomes(floor.share.ledgers["likes"]) == {"sent": 1, "acked": 1}
+    for name, requests in (("sessions_active", 2), ("session_history", server.asked.count(HISTORY))):
+        assert floor.share.metrics.counter("http_reqs").tagged(name=name).own_value().count == requests
+    assert floor.share.metrics.rate("http_req_failed").read().passes == 0  # type: ignore[union-attr]
+    assert floor.share.metrics.trend("http_req_duration").read().count == len(server.asked)  # type: ignore[union-attr]
     assert [text for name, text in floor.share.errors if name == "connection"] != []
     assert floor.share.faults == []
 
@@ -152,7 +158,7 @@ def test_who_is_cut_off_comes_back_as_the_same_and_brings_its_likes(
 def test_frames_that_come_with_the_upgrade_or_all_at_once_are_all_taken(
     stage: Callable[[Play], Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "THANKS_CHANCE", 0.0)
+    monkeypatch.setattr(habits, "THANKS_CHANCE", 0.0)
     frames = 500
 
     def play(server: Stage, connection: ServerConnection, number: int) -> None:
@@ -170,7 +176,7 @@ def test_frames_that_come_with_the_upgrade_or_all_at_once_are_all_taken(
     server = stage(play)
     floor = Floor(server.port)
     dancer = floor.enter()
-    floor.wait_for(lambda: getattr(dancer, "_session", "") == "live")
+    floor.wait_for(lambda: hasattr(dancer, "line") and dancer.subscription.is_live)
     floor.drain()
     assert floor.share.metrics.counter("ws_messages_received").own_value().count >= frames + 4
     assert {text for name, text in floor.share.errors if name == "receive"} == {

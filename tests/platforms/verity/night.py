@@ -11,6 +11,7 @@ import gevent
 from locust.exception import StopUser
 
 from pika_locust.measure import Histogram
+from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.lobby import Lobby
 from pika_locust.platforms.verity.scenarios import QUEUE
 from pika_locust.runtime.options import LOAD_SETTINGS
@@ -72,6 +73,12 @@ class Night:
         user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: share)))
         user.on_start()
         return user
+
+    def begun_account(self, number: int = 0) -> Account:
+        """Somebody who has signed up."""
+        account = Account(number, self.share.dice(number), self.lobby)
+        assert account.sign_up()
+        return account
 
     def drain(self) -> None:
         """What the end of a test does; every user must have ended by itself."""

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity import account
-from pika_locust.platforms.verity.account import Account, Tokens
-from pika_locust.platforms.verity.queue_user import QueueUser
+from pika_locust.platforms.verity import account, answers
+from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.night import RECEIVED, SIGNED_UP, Night, answer, saying
 from tests.wire.http_servers import serving
@@ -16,20 +15,7 @@ from tests.wire.http_servers import serving
 
 def account_at(night: Night, url: str = "") -> Account:
     night.open(QUEUE, url)
-    return Account(night.begun(QueueUser), night.lobby)
-
-
-def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> None:
-    tokens = Tokens()
-    tokens.credited(5)
-    tokens.maybe(2)
-    assert (tokens.least, tokens.most) == (5, 7)
-    tokens.maybe(-1)
-    assert (tokens.least, tokens.most) == (4, 7)
-    tokens.known(2, True)
-    assert (tokens.least, tokens.most) == (6, 7)
-    tokens.known(-1, False)
-    assert (tokens.least, tokens.most) == (7, 7)
+    return Account(0, night.share.dice(0), night.lobby)
 
 
 def test_a_member_signs_up_buys_and_is_told_the_balance(night: Night) -> None:
@@ -56,7 +42,8 @@ def test_an_access_token_is_renewed_before_it_expires_and_the_cookie_with_it(
     member.refresh_if_old()
     assert night.count("http_reqs", name="auth_refresh") == 0
     now_s = time.monotonic()
-    monkeypatch.setattr(account, "time", SimpleNamespace(monotonic=lambda: now_s))
+    for module in (account, answers):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
     for renewals in (1, 2):
         now_s += 12 * 60 + 1
         member.refresh_if_old()
@@ -74,13 +61,14 @@ def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(
         member = account_at(night, server.url)
         member.sign_up()
         now_s = time.monotonic() + 12 * 60 + 1
-        monkeypatch.setattr(account, "time", SimpleNamespace(monotonic=lambda: now_s))
+        for module in (account, answers):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
         member.refresh_if_old()
         member.refresh_if_old()
         now_s += 11
         member.refresh_if_old()
     assert night.rate("checks", check="token refresh ok") == (0, 2)
-    assert member.access_token == "t1"
+    assert member.entry.access_token == "t1"
 
 
 NO_ACCOUNT = {

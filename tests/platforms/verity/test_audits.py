@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pika_locust.judge import AuditResult
+from pika_locust.platforms.verity.answers import Pass
 from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
 from pika_locust.platforms.verity.scenarios import SESSIONS, TOKENS
 from pika_locust.platforms.verity.setup import seed_users
@@ -29,7 +30,8 @@ def figures(result: AuditResult) -> tuple[str, int | None, int | None, int]:
 
 
 def tokens(**facts: Any) -> dict[str, Any]:
-    return {"users_audited": 3, "tokens_expected": 6, "tokens_held": 6, **facts}
+    booked = {"users_owed": 3, "users_audited": 3, "tokens_expected": 6, "tokens_unanswered": 0, "tokens_held": 6}
+    return {**booked, **facts}
 
 
 WRONG_ONES = {"balances_wrong": 2, "balances_wrong_first": "user u1 holds 3, owed 2"}
@@ -50,7 +52,34 @@ def test_tokens_balance_user_by_user(facts: dict[str, Any], expected: tuple[str,
 
 def test_a_wrong_balance_is_named() -> None:
     (result,) = audit_tokens(context(tokens(**WRONG_ONES)))
-    assert result.detail == "2 of 3 balances are wrong: user u1 holds 3, owed 2"
+    assert result.detail.startswith("2 of 3 balances are wrong: user u1 holds 3, owed 2; ")
+
+
+UNTOLD = {"balances_untold": 1, "balances_untold_first": "user u1: 429 Too Many Requests"}
+UNTOLD_WORDS = "no answer for 1, such as user u1: 429 Too Many Requests"
+DETAILS = {
+    "all": (tokens(), "balances looked up: 3 of 3 users"),
+    "a sample": (tokens(users_owed=10_000, users_audited=1000), "balances looked up: 1,000 of 10,000 users"),
+    "all but one who is not told": (
+        tokens(users_audited=2, **UNTOLD),
+        f"balances looked up: 2 of 3 users; {UNTOLD_WORDS}",
+    ),
+    "wrong ones, and one who is not told": (
+        tokens(users_audited=2, **WRONG_ONES, **UNTOLD),
+        f"2 of 2 balances are wrong: user u1 holds 3, owed 2; balances looked up: 2 of 3 users; {UNTOLD_WORDS}",
+    ),
+    "nobody is told": (
+        tokens(users_owed=1, users_audited=0, **UNTOLD),
+        f"balances looked up: 0 of 1 users; {UNTOLD_WORDS}",
+    ),
+    "nobody was there": (tokens(users_audited=0, users_owed=0), "no users got as far as having a balance"),
+}
+
+
+@pytest.mark.parametrize(("facts", "detail"), DETAILS.values(), ids=DETAILS)
+def test_whose_balances_they_were_is_told(facts: dict[str, Any], detail: str) -> None:
+    (result,) = audit_tokens(context(facts))
+    assert result.detail == detail
 
 
 @pytest.mark.parametrize("facts", [{}, tokens(users_audited=0)], ids=["no facts", "no users"])
@@ -89,7 +118,7 @@ def test_without_sockets_nobody_sees_a_session() -> None:
 
 def paid(*balances: bytes | None, facts: dict[str, Any]) -> AuditResult:
     """What the audit says of members u0, u1, … whose balance is asked for and answered so."""
-    users = {f"u{number}": f"token{number}" for number in range(len(balances))}
+    users = {f"u{number}": Pass(f"token{number}") for number in range(len(balances))}
 
     def script(peer: Peer) -> None:
         while request := peer.request():
@@ -100,7 +129,7 @@ def paid(*balances: bytes | None, facts: dict[str, Any]) -> AuditResult:
             peer.send(said)
 
     with serving(script) as server:
-        (result,) = audit_webhooks(context(facts, server.url, given={"users": list(users), "tokens": users}))
+        (result,) = audit_webhooks(context(facts, server.url, given={"users": list(users), "members": users}))
     assert result.name == "webhooks"
     return result
 
@@ -134,10 +163,11 @@ def test_every_acknowledged_webhook_was_credited_once(
 
 
 def test_what_the_webhook_audit_says() -> None:
-    assert paid(holds(5), facts={"credited 0": 5}).detail == "tokens of 1 members"
-    assert paid(holds(5), None, facts={"credited 0": 5}).detail == "tokens of 1 of 2 members"
+    assert paid(holds(5), holds(0), facts={"credited 0": 5}).detail == "balances looked up: 2 of 2 members"
+    some = paid(holds(5), None, facts={"credited 0": 5}).detail
+    assert some.startswith("balances looked up: 1 of 2 members; no answer for 1, such as user u1: closed")
     wrong = paid(holds(9), holds(9), facts={"credited 0": 5, "maybe 0": 5, "credited 1": 10, "maybe 1": 5})
-    assert wrong.detail == "1 of 2 balances are wrong: user u1 holds 9, paid for 10 to 15"
+    assert wrong.detail.startswith("1 of 2 balances are wrong: user u1 holds 9, owed 10 to 15; ")
 
 
 @pytest.mark.parametrize("said", [None, answer(401, {}), answer(200, b"<html>")], ids=["silence", "401", "no JSON"])
@@ -147,11 +177,19 @@ def test_when_no_balance_can_be_looked_up_there_is_nothing_to_see(said: bytes | 
 
 def test_without_members_there_is_nothing_to_see() -> None:
     (result,) = audit_webhooks(context({}))
-    assert result.status == "not_observed"
+    assert (result.status, result.detail) == ("not_observed", "no members got as far as having a balance")
+
+
+def test_members_that_came_later_were_looked_up_by_the_workers() -> None:
+    given = {"users": [], "members": {}}
+    (result,) = audit_webhooks(context(tokens(), given=given))
+    assert (result.name, figures(result)) == ("webhooks", ("pass", 6, 6, 0))
+    (result,) = audit_webhooks(context(tokens(tokens_held=8, **WRONG_ONES), given=given))
+    assert figures(result) == ("fail", 6, 8, 0)
 
 
 def test_seeded_members_of_a_sandbox_hold_nothing_before_the_load(night: Night) -> None:
     given = seed_users(SetupContext(night.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="4"), 7))
     both = {**given.public, **given.private}
     (result,) = audit_webhooks(context({}, night.sandbox.url, given=both))
-    assert (figures(result), result.detail) == (("pass", 0, 0, 0), "tokens of 4 members")
+    assert (figures(result), result.detail) == (("pass", 0, 0, 0), "balances looked up: 4 of 4 members")

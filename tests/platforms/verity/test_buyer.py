@@ -19,7 +19,8 @@ def members(night: Night, number: int) -> list[str]:
 
 
 def sold(night: Night, users: list[str], what: str = "credited") -> dict[str, int]:
-    """What the books say, by user, without those that nothing is said of."""
+    """What the books say in the end, by user, without those that nothing is said of."""
+    night.share.end()
     facts = night.share.facts
     return {user: facts[f"{what} {at}"] for at, user in enumerate(users) if facts.get(f"{what} {at}")}
 
@@ -138,3 +139,45 @@ def test_negatives_go_out_from_the_users_own_address(night: Night) -> None:
         buyer.act()
         buyer.on_stop()
     assert seen == ["127.0.9.7"] * 3
+
+
+# Where the set-up made nobody
+
+
+def test_while_a_target_is_dead_each_iteration_is_an_attempt_that_fails_and_is_counted(night: Night) -> None:
+    with serving(lambda peer: None) as server:
+        url = server.url
+    night.open(TOKENS, url, begin={"given": {"users": []}})
+    buyer = night.begun(Buyer)
+    for _ in range(3):
+        buyer.act()
+    buyer.on_stop()
+    night.share.end()
+    assert night.rate("http_req_failed", name="auth_signup") == (3, 0)
+    assert night.rate("error_rate") == (3, 0)
+    assert night.count("http_reqs") == 3
+    assert "users_audited" not in sold_late(night)
+
+
+def sold_late(night: Night) -> dict[str, Any]:
+    """What was found in the balances of those who signed up during the load."""
+    return {name: value for name, value in night.share.facts.items() if value}
+
+
+def test_a_target_that_comes_up_is_paid_for_and_audited(night: Night) -> None:
+    night.sandbox.set_faults({"error": 1.0})
+    night.open(TOKENS, begin={"given": {"users": []}})
+    buyers = [night.begun(Buyer) for _ in range(2)]
+    for buyer in buyers:
+        buyer.act()
+    night.sandbox.clear_faults()
+    for _ in range(3):
+        for buyer in buyers:
+            buyer.act()
+    for buyer in buyers:
+        buyer.on_stop()
+    night.share.end()
+    assert night.rate("http_req_failed", name="auth_signup") == (2, 1)
+    assert night.rate("http_req_failed", name="stripe_webhook") == (0, 6)
+    assert list(night.sandbox.state()["balances"].values()) == [30]
+    assert sold_late(night) == {"users_owed": 1, "users_audited": 1, "tokens_expected": 30, "tokens_held": 30}

@@ -89,7 +89,7 @@ def test_whoever_gets_no_account_waits_before_the_next_try(night: Night) -> None
         until(lambda: len(server.requests) == 2, 3.0)
         night.drain()
     assert night.count("http_rate_limited") == 2
-    assert night.share.facts["users_audited"] == 0
+    assert night.share.facts["users_owed"] == 0
 
 
 # The books, one visit at a time
@@ -126,8 +126,8 @@ def visits(night: Night, server: Server, mode: str, times: int) -> QueueUser:
     user: QueueUser = night.begun(QueueUser)
     for _ in range(times):
         user.act()
-    night.share.draining.add("primary")
     user.on_stop()
+    night.share.end()
     return user
 
 
@@ -155,7 +155,7 @@ def test_what_is_owed_after_a_visit(
     assert night.share.facts["users_audited"] == 1
 
 
-def test_a_balance_that_nobody_tells_is_not_audited(night: Night) -> None:
+def test_a_balance_that_nobody_tells_is_named(night: Night) -> None:
     pages = {
         "/auth/signup-anonymous": SIGNED_UP,
         "/webhooks/stripe": RECEIVED,
@@ -165,4 +165,72 @@ def test_a_balance_that_nobody_tells_is_not_audited(night: Night) -> None:
     }
     with serving(saying(pages)) as server:
         visits(night, server, "isolated", 1)
-    assert night.share.facts["users_audited"] == 0
+    facts = night.share.facts
+    assert (facts["users_owed"], facts["users_audited"], facts["balances_untold"]) == (1, 0, 1)
+    assert facts["balances_untold_first"] == "user u1: 500 Words"
+
+
+def test_whoever_has_no_token_left_for_sure_buys_again_before_joining_a_shared_queue(night: Night) -> None:
+    night.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="1", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
+    for _ in range(6):
+        night.start(QueueUser)
+    until(lambda: night.sandbox.state()["tokens"]["spent"] >= 8, 8.0)
+    night.drain()
+    assert night.rate("error_rate")[0] == 0
+    assert night.count("http_reqs", name="stripe_webhook") > 6
+    facts = night.share.facts
+    assert facts["tokens_expected"] == facts["tokens_held"]
+    assert "balances_wrong" not in facts
+
+
+PURCHASES = {
+    "who met somebody": ("shared", {}, GONE, 3),
+    "who may have met somebody": ("shared", {}, NOT_REFUNDED, 3),
+    "who has the token back": ("shared", {}, REFUNDED, 1),
+    "the suite's users do not": ("shared", {"CONTRACT": "suite"}, GONE, 1),
+    "where nobody meets, nobody has to": ("isolated", {}, GONE, 1),
+    "who was given none does not": ("shared", {"SEED_TOKENS": "0"}, GONE, 0),
+}
+
+
+@pytest.mark.parametrize(("mode", "environ", "left", "bought"), PURCHASES.values(), ids=PURCHASES)
+def test_who_buys_again(mode: str, environ: dict[str, str], left: bytes, bought: int, night: Night) -> None:
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/webhooks/stripe": RECEIVED,
+        "/queue/join": QUEUED,
+        "/queue/leave": left,
+    }
+    with serving(saying(pages)) as server:
+        night.open(QUEUE, server.url, QUEUE_MODE=mode, TOKENS_PER_USER="1", **environ)
+        user: QueueUser = night.begun(QueueUser)
+        for _ in range(3):
+            user.act()
+    assert night.count("http_reqs", name="stripe_webhook") == bought
+
+
+def test_whoever_is_released_before_the_end_is_audited_like_all_others(night: Night) -> None:
+    night.open(QUEUE)
+    users = [night.start(QueueUser) for _ in range(6)]
+    until(lambda: night.count("iterations") >= 6)
+    for user in users[:4]:
+        user.release()
+    until(lambda: len(night.share.actors("primary")) == 2)
+    assert "users_audited" not in night.share.facts
+    night.drain()
+    facts = night.share.facts
+    assert (facts["users_owed"], facts["users_audited"], facts["tokens_held"]) == (6, 6, 12)
+
+
+def test_whoever_is_cut_off_asks_for_nothing_more(night: Night) -> None:
+    pages = {"/auth/signup-anonymous": SIGNED_UP, "/webhooks/stripe": RECEIVED, "/queue/join": QUEUED}
+    with serving(saying(pages)) as server:
+        night.open(QUEUE, server.url, THINK_TIME_MIN="9", THINK_TIME_MAX="9")
+        user = night.start(QueueUser)
+        until(lambda: night.trend("queue_join_latency").count == 1)
+        user.cut = lambda: setattr(user, "_cut", True)
+        user.cut()
+        user.on_stop()
+        asked = [request.split(b" ")[1] for request in server.requests]
+    assert asked == [b"/auth/signup-anonymous", b"/webhooks/stripe", b"/queue/join"]
+    assert owed(user) == (1, 2)

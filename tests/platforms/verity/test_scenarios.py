@@ -46,7 +46,7 @@ def test_the_suites_load_is_the_default(scenario: Scenario, stages: list[tuple[f
 
 
 COMMON = {"http_req_duration:p(95)<100", "http_req_failed:rate<0.001", "error_rate:rate<0.001"}
-HONEST = {"http_rate_limited:count==0"}
+HONEST = {"http_rate_limited:count==0", "target_memory_mb:value<1024"}
 LIMITS = {
     "queue": (QUEUE, COMMON | HONEST | {"queue_join_latency:p(95)<3000"}),
     "sessions": (
@@ -57,7 +57,9 @@ LIMITS = {
             "queue_join_latency:p(95)<3000",
             "match_time:p(95)<3000",
             "session_start_lag:p(95)<1000",
-            "session_length:med>0",
+            "match_rate:rate>0.95",
+            "session_length:p(5)>=44500",
+            "session_length:p(95)<=46000",
         },
     ),
     "tokens": (TOKENS, COMMON | HONEST | {"forged_refused:rate==1", "redelivery_ignored:rate==1"}),
@@ -78,14 +80,21 @@ def test_every_threshold_is_legal_and_nothing_measured_is_a_failure(scenario: Sc
 
 
 def test_what_a_run_does_not_do_it_cannot_judge() -> None:
-    assert optional(TOKENS) == {"forged_refused", "redelivery_ignored"}
-    assert optional(TOKENS, REDELIVERY="0.1") == set()
-    assert optional(SESSIONS) == set()
-    assert optional(SESSIONS, CONTRACT="suite") == {"match_time", "session_start_lag", "session_length"}
+    memory = {"target_memory_mb"}
+    assert optional(QUEUE) == memory
+    assert optional(TOKENS) == memory | {"forged_refused", "redelivery_ignored"}
+    assert optional(TOKENS, REDELIVERY="0.1") == memory
+    assert optional(SESSIONS) == memory
+    heard = {"match_time", "match_rate", "session_start_lag", "session_length"}
+    assert optional(SESSIONS, CONTRACT="suite") == memory | heard
 
 
 DEFAULTS = {
-    "queue": (QUEUE, {"QUEUE_REGION": "australiaCentral", "QUEUE_MODE": "isolated", "TOKENS_PER_USER": 2}, (0.5, 2.0)),
+    "queue": (
+        QUEUE,
+        {"QUEUE_REGION": "australiaCentral", "QUEUE_MODE": "isolated", "TOKENS_PER_USER": 2, "CONTRACT": "server"},
+        (0.5, 2.0),
+    ),
     "sessions": (
         SESSIONS,
         {
@@ -161,6 +170,20 @@ def test_what_cannot_be_read_is_said_before_the_run(name: str, value: str, scena
     _, problems = read_settings((*LOAD_SETTINGS, *scenario.settings), {name: value}, "verity")
     assert len(problems) == 1
     assert problems[0].startswith(f"{name}={value}: ")
+
+
+FINISHES = {
+    "queue": (QUEUE, {}, 0.0),
+    "tokens": (TOKENS, {}, 0.0),
+    "a session": (SESSIONS, {}, 65.0),
+    "a short one": (SESSIONS, {"SESSION_HOLD_SECONDS": "2"}, 22.0),
+    "the suite's users do not stay for the end": (SESSIONS, {"CONTRACT": "suite"}, 0.0),
+}
+
+
+@pytest.mark.parametrize(("scenario", "environ", "finish_s"), FINISHES.values(), ids=FINISHES)
+def test_how_long_users_may_need_to_finish(scenario: Scenario, environ: dict[str, str], finish_s: float) -> None:
+    assert scenario.finish_s(settings_of(scenario, **environ)) == finish_s
 
 
 # The rate of webhooks

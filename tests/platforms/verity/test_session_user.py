@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +9,8 @@ import pytest
 from pika_locust.platforms.verity import session_user
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser
-from pika_locust.wire.handshake import ConnectError
-from pika_locust.wire.websocket import Close
 from tests.platforms.verity.night import RECEIVED, SESSION_S, SIGNED_UP, Night, answer, saying, until
 from tests.wire.http_servers import serving
-
-MS = 1_000_000
 
 
 def books(night: Night) -> tuple[int, int, int, int]:
@@ -23,7 +18,7 @@ def books(night: Night) -> tuple[int, int, int, int]:
     facts = night.share.facts
     return (
         facts["tokens_expected"],
-        facts.get("tokens_unanswered", 0),
+        facts["tokens_unanswered"],
         facts["tokens_held"],
         facts.get("balances_wrong", 0),
     )
@@ -96,7 +91,31 @@ def test_a_session_that_is_announced_and_does_not_begin_is_an_error(
     night.drain()
     assert night.errors("session") == ["no session:start within 0.2 s of the match"]
     assert night.trend("session_start_lag").count == 0
+    assert night.rate("checks", check="session started") == (0, 2)
     assert books(night)[3] == 0
+
+
+def test_a_session_that_does_not_end_is_an_error(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_user, "END_GRACE_S", 0.1)
+    night.open(SESSIONS, SESSION_HOLD_SECONDS="0.05")
+    for _ in range(2):
+        night.start(SessionUser)
+    until(lambda: night.rate("checks", check="session ended")[1] == 2)
+    night.drain()
+    assert night.errors("session") == ["no session:end within 0.1 s of its time"]
+    assert night.rate("checks", check="session started") == (2, 0)
+
+
+def test_a_session_whose_connection_was_lost_is_one_error_of_the_connection(night: Night) -> None:
+    night.faults(close_after=0.6)
+    night.open(SESSIONS, SESSION_HOLD_SECONDS="30")
+    for _ in range(2):
+        night.start(SessionUser)
+    until(lambda: night.rate("checks", check="session ended")[1] == 2, 10.0)
+    night.faults()
+    night.drain()
+    assert night.errors("session") == []
+    assert len(night.errors("connection")) == 1
 
 
 def test_in_the_suites_way_nobody_listens_and_whoever_is_gone_was_matched(night: Night) -> None:
@@ -137,125 +156,6 @@ def test_a_target_without_sockets_is_an_error_and_is_not_hammered(night: Night) 
         night.drain()
     assert night.rate("checks", check="sockets connected") == (0, 2)
     assert "404" in night.errors("connect")[0]
-
-
-def test_a_bad_token_is_kicked_and_that_is_no_connection(night: Night) -> None:
-    night.open(SESSIONS)
-    user = night.begun(SessionUser)
-    user.account.access_token = "bad"
-    assert not user._listen() or not user._listen()
-    until(lambda: len(night.errors("connect")) >= 1)
-    assert night.errors("connect")[0].startswith("kicked out of /")
-    user.on_stop()
-
-
-# Events, one by one
-
-
-@pytest.fixture
-def user(night: Night) -> Any:
-    night.open(SESSIONS)
-    user = night.begun(SessionUser)
-    user._joined_ns = 10 * MS
-    return user
-
-
-def event(*arguments: Any) -> bytes:
-    return json.dumps(["name", *arguments]).encode()
-
-
-def about(session: str) -> bytes:
-    return event({"sessionId": session})
-
-
-def test_times_are_taken_from_when_events_came(night: Night, user: Any) -> None:
-    user.on_event("/queue", b"match", about("s1"), 260 * MS)
-    user.on_event("/video", b"session:start", about("s1"), 280 * MS)
-    user.on_call("/video", b"session:end", about("s1"), 7, 2280 * MS)
-    assert night.trend("match_time").maximum == 250_000
-    assert night.trend("session_start_lag").maximum == 20_000
-    assert night.trend("session_length").maximum == 2_000_000
-    assert (user.account.tokens.least, user.account.tokens.most) == (-1, -1)
-
-
-def test_a_session_that_starts_in_the_same_moment_has_a_sample(night: Night, user: Any) -> None:
-    user.on_event("/queue", b"match", about("s1"), 260 * MS)
-    user.on_event("/video", b"session:start", about("s1"), 260 * MS)
-    assert night.trend("session_start_lag").minimum == 1
-
-
-def test_events_of_other_sessions_and_repeated_ones_change_nothing(night: Night, user: Any) -> None:
-    user.on_event("/queue", b"match", about("s1"), 260 * MS)
-    for _ in range(2):
-        user.on_event("/video", b"session:start", about("other"), 270 * MS)
-        user.on_event("/video", b"session:end", about("other"), 275 * MS)
-        user.on_event("/video", b"session:start", about("s1"), 280 * MS)
-        user.on_event("/queue", b"queue:status", event({"usersSearching": 3}), 285 * MS)
-    for at_ms in (300, 310):
-        user.on_event("/video", b"session:end", about("s1"), at_ms * MS)
-    assert night.trend("session_start_lag").count == night.trend("session_length").count == 1
-    assert user._ended_ns == 300 * MS
-
-
-def test_a_second_match_in_a_session_is_told_to_the_audit(night: Night, user: Any) -> None:
-    user.on_event("/queue", b"match", about("s1"), 260 * MS)
-    user.on_event("/queue", b"match", about("s2"), 270 * MS)
-    assert night.share.facts["in_two_sessions"] == 1
-    assert night.share.facts["matches_seen"] == 1
-    user.on_event("/video", b"session:end", about("s1"), 280 * MS)
-    user.on_event("/queue", b"match", about("s3"), 290 * MS)
-    assert night.share.facts["in_two_sessions"] == 1
-
-
-RUBBISH = {
-    "no arguments": event(),
-    "no object": event("s1"),
-    "no session": event({}),
-    "a session that is a number": event({"sessionId": 5}),
-    "no JSON": b'["match",{',
-    "no array": b'{"sessionId":"s1"}',
-}
-
-
-@pytest.mark.parametrize("payload", RUBBISH.values(), ids=RUBBISH)
-def test_an_event_that_names_no_session_is_the_targets_mistake(payload: bytes, night: Night, user: Any) -> None:
-    for name in (b"match", b"session:start", b"session:end"):
-        user.on_event("/queue", name, payload, 260 * MS)
-    assert night.errors("receive") == [
-        "match without a sessionId",
-        "session:start without a sessionId",
-        "session:end without a sessionId",
-    ]
-    assert night.trend("match_time").count == 0
-
-
-def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(night: Night, user: Any) -> None:
-    user.on_trouble("a packet of an unknown type")
-    user.on_connect_error("/queue", b'{"message":"no"}')
-    user.on_close(Close(1000, by_us=True))
-    assert night.rate("error_rate") == (0, 0)
-    user.on_close(Close(1001, "going away"))
-    user.on_close(Close(1006, by_us=True, error="no ping came in time"))
-    assert night.rate("error_rate") == (2, 0)
-    assert night.errors("receive") == ["a packet of an unknown type"]
-    assert night.errors("connect") == ['/queue was refused: {"message":"no"}']
-    assert night.errors("connection") == ["closed by the server: 1001 going away", "no ping came in time"]
-
-
-def test_a_fault_in_a_listener_is_ours(night: Night, user: Any) -> None:
-    user.on_fault(KeyError("x"))
-    assert night.share.faults == ["KeyError: 'x'"]
-    night.share.faults.clear()
-
-
-def test_a_dial_that_fails_is_an_error(night: Night, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(target: str, handler: Any) -> Any:
-        raise ConnectError("refused", "connection refused")
-
-    monkeypatch.setattr(session_user, "socketio", SimpleNamespace(connect=refused))
-    assert not user._listen()
-    assert night.rate("checks", check="sockets connected") == (0, 1)
-    assert night.errors("connect")
 
 
 # Where to queue

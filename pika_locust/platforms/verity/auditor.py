@@ -1,0 +1,57 @@
+"""Keeps the books of users who have ended, and has a sample of them looked up when all have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pika_locust.platforms.verity.books import Books
+from pika_locust.platforms.verity.lobby import Lobby
+from pika_locust.platforms.verity.lookups import look_up
+from pika_locust.platforms.verity.sample import Sample, part_of
+from pika_locust.runtime.share import Share
+from pika_locust.wire.http import HttpClient
+
+AUDITED_USERS = 1000
+"""How many are looked up in the whole test, when there are more: a thousand say enough about ten thousand."""
+TOPIC = "users_ended"
+
+
+class Auditor:
+    """Get it with `share.shared(Auditor)`, when the first user begins.
+
+    Users hand their books in when they end, whether a ramp-down or the end of the test has released them. A sample of
+    all is looked up when the last has ended, in every process: what is asked then costs no latency that is measured,
+    stays out of the HTTP metrics, and needs none of the time that users have to finish.
+    """
+
+    def __init__(self, share: Share, wanted: int = AUDITED_USERS) -> None:
+        self._share = share
+        self._wanted = wanted
+        self._lobby = share.shared(Lobby)
+        # No user has this number, so nobody else draws these lots.
+        self._sample: Sample[Books] = Sample(wanted, share.dice(-1))
+        self._others: dict[int, int] = {}
+        share.facts["users_owed"] = 0
+        share.listen(TOPIC, self._on_news)
+        share.on_end(self._look_up)
+
+    def take(self, books: Books) -> None:
+        """A user has ended, and left these."""
+        self._sample.add(books)
+        self._share.facts["users_owed"] = users = self._sample.seen
+        if users & (users - 1) == 0:
+            # At each power of two: so few messages, and what the others know is never less than half.
+            self._share.tell_all(TOPIC, {"worker": self._share.worker_index, "users": users})
+
+    def _on_news(self, news: Mapping[str, Any]) -> None:
+        if news["worker"] != self._share.worker_index:
+            self._others[news["worker"]] = news["users"]
+
+    def _look_up(self) -> None:
+        part = part_of(self._wanted, self._sample.seen, self._others.values())
+        keep = self._lobby.addresses is None
+        self._share.facts.update(look_up(self._sample.pick(part), self._client, keep=keep))
+
+    def _client(self, number: int) -> HttpClient:
+        return self._lobby.client(number, metered=False)

@@ -1,0 +1,179 @@
+"""Any locustfile: k6's HTTP metrics, thresholds and a verdict for users that are not of this package.
+
+The users are whatever the locustfile has and the load is Locust's own (`-u`, `-r`, `-t`, its shapes, the web form).
+What they do is seen through Locust's `request` event, so it holds for HttpUser, FastHttpUser and every other client
+that fires it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.judge import Threshold, check, parse_option, replace_or_add
+from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
+from pika_locust.load.stages import Stage
+from pika_locust.measure import counter, rate, trend
+from pika_locust.runtime.arguments import add_judging_arguments
+from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.options import RunOptions, all_metrics, production_hosts, refusal
+from pika_locust.scenario import Scenario
+from pika_locust.settings import Settings
+
+NAME = "locustfile"
+
+METRICS = (
+    counter("http_reqs", "requests that Locust's request event told of"),
+    rate("http_req_failed", "requests that were counted as failures"),
+    trend("http_req_duration", "response time of requests that did not fail"),
+    trend("http_req_failed_duration", "response time of requests that failed"),
+    counter("data_received", "size of all answers", "B"),
+    counter("task_exceptions", "exceptions that tasks raised and nobody caught"),
+)
+
+LOCUSTS_RULE = (
+    Threshold.of("http_req_failed", {"threshold": "rate==0", "about": "no request failed; Locust's own rule"}),
+    Threshold.of("task_exceptions", {"threshold": "count==0", "about": "no task raised; Locust's own rule"}),
+)
+"""When Locust itself ends with an exit code other than 0."""
+
+ThresholdSpec = str | Mapping[str, Any]
+
+
+def guest_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]]) -> Scenario:
+    """A scenario that only watches.
+
+    Arguments:
+        thresholds: k6's `thresholds` option: metric, with tags where wanted -> an expression or a list of them,
+            each a text or a mapping (`{"threshold": "p(95)<300", "abort_on_fail": True}`).
+
+    Raises ConfigurationError with every threshold that cannot be read.
+    """
+    problems: list[str] = []
+    own: list[Threshold] = []
+    for metric, given in thresholds.items():
+        specs: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
+        for spec in specs:
+            if not isinstance(spec, str | Mapping):
+                problems.append(f"the threshold {spec!r} of {metric}: it must be an expression, such as 'p(95)<500'")
+                continue
+            try:
+                own.append(Threshold.of(metric, spec))
+            except ValueError as error:
+                problems.append(f"the threshold {spec!r} of {metric}: {error}")
+    if problems:
+        raise ConfigurationError(problems)
+    # Whatever is said about failures replaces the rule; `http_req_failed{name:/login}` is an opinion, too.
+    named = {threshold.name for threshold in own}
+    defaults = [threshold for threshold in LOCUSTS_RULE if threshold.name not in named]
+    return Scenario(
+        name=NAME,
+        platform="",
+        about="the locustfile's own users",
+        primary="",
+        normalise_target=str,
+        target_settings=(),
+        http_base=lambda target: "",
+        metrics=METRICS,
+        thresholds=(*defaults, *own),
+        thinks=False,
+    )
+
+
+class GuestUsers:
+    """How a locustfile with users of its own is watched: it stays its own master, from the ramp-up to the end."""
+
+    sandbox = None
+
+    def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
+        self._scenario = scenario
+        self._environ = environ
+        self._environment: Any = None
+        self._runner: Any = None
+
+    # Before the run
+
+    def add_arguments(self, parser: Any, profile: str | None) -> None:
+        """Add the options that have to do with the verdict; the load stays Locust's."""
+        add_judging_arguments(parser.add_argument_group("pika-locust"))
+
+    def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
+        """What is to be judged. Raises ConfigurationError with every mistake."""
+        found = list(problems)
+        overrides = []
+        for option in arguments.threshold:
+            try:
+                overrides.append(parse_option(option))
+            except ValueError as error:
+                found.append(f"--threshold: {error}")
+        thresholds = replace_or_add(self._scenario.thresholds, overrides)
+        found += check(thresholds, all_metrics(self._scenario))
+        if found:
+            raise ConfigurationError(dict.fromkeys(found))
+        refused = frozenset() if arguments.allow_production else production_hosts(self._scenario, self._environ)
+        return RunOptions(
+            settings=Settings({}, {}),
+            load=LoadRequest(),
+            plan=locusts_plan(arguments),
+            thresholds=thresholds,
+            overrides=tuple(overrides),
+            seed=0,
+            target=None,
+            refused_hosts=refused,
+            sandbox_faults=(),
+            summary_json=arguments.summary_json,
+            strict=arguments.strict,
+            fail_on=None,
+        )
+
+    def lead(
+        self, environment: Any, runner: Any, engine: Engine, options: RunOptions, chosen: Callable[[], RunOptions]
+    ) -> None:
+        """Listen only. Raises ConfigurationError for a target that must not be loaded."""
+        self._environment, self._runner = environment, runner
+        if problems := self._refusals(options):
+            raise ConfigurationError(problems)
+        engine.attach(runner, chosen)
+        # Not when the test is stopping: in the master and here, users act until Locust has stopped them.
+        environment.events.test_stop.add_listener(lambda **_: engine.finish())
+
+    # Test after test
+
+    def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
+        """The options with the load that Locust is about to make. Raises ValueError with every mistake, one a line."""
+        if problems := self._refusals(options):
+            raise ValueError("\n".join(problems))
+        plan = locusts_plan(environment.parsed_options, environment.shape_class)
+        return replace(options, plan=plan, target=", ".join(self._hosts()))
+
+    def _refusals(self, options: RunOptions) -> list[str]:
+        named = [refusal(host, "the locustfile (or -H)", options.refused_hosts) for host in self._hosts()]
+        return [problem for problem in named if problem is not None]
+
+    def _hosts(self) -> list[str]:
+        environment = self._environment
+        if environment.host:
+            return [environment.host]
+        return list(dict.fromkeys(user.host for user in environment.user_classes if user.host))
+
+    def end(self, engine: Engine) -> None:
+        """This process was told to end: stop the users first, as Locust does it, which ends the test."""
+        if hasattr(self._runner, "clients"):
+            # The drain stops those of the workers, and waits for no worker that is lost.
+            self._runner.stop(send_stop_to_client=False)
+        else:
+            self._runner.stop()
+        engine.finish(cause="signal")
+
+    def close(self) -> None:
+        """There is nothing of ours that runs."""
+
+
+def locusts_plan(chosen: Any, shape: Any = None) -> LoadPlan:
+    """What Locust does by itself, for the report: its options, or those of the web form, or the locustfile's shape."""
+    if shape is not None:
+        return LoadPlan(f"the shape {type(shape).__name__}", (), 0, None)
+    users, run_time_s = chosen.num_users or 1, chosen.run_time or None
+    return LoadPlan(CONSTANT, (Stage(run_time_s or 0.0, users),), users, run_time_s, float(chosen.spawn_rate or 1))

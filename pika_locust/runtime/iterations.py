@@ -1,0 +1,126 @@
+"""A fixed number of iterations (`ITERATIONS`): who may begin one. Workers ask, and the leading side grants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from pika_locust.load.iterations import Iterations, Pot, part
+from pika_locust.runtime.collector import WorkerRecord
+
+WANTED = "iterations_wanted"
+"""News: a worker has users that are free, and no iteration for them."""
+GRANTED = "iterations_granted"
+"""News: who may begin how many more, by the worker's id."""
+
+
+class Granting:
+    """The leading side: deals out what is left, and takes back what lost workers did not finish."""
+
+    def __init__(self, iterations: Iterations, users: int, workers: int) -> None:
+        self._workers = workers
+        self._total = iterations.total(users)
+        self._per_user = iterations.per_user
+        self._left = 0 if iterations.per_user else iterations.number
+        self._granted: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
+
+    def grant(self, worker: str, users: int) -> dict[str, int]:
+        """A part of what is left for a worker with so many free users: 0 when there is nothing left, and it waits."""
+        if self._left == 0:
+            self._waiting[worker] = users
+            return {worker: 0}
+        # One for each who is free, if that leaves something for those who have not asked yet.
+        granted = max(part(self._left, self._workers), min(users, math.ceil(self._left / self._workers)))
+        self._left -= granted
+        self._granted[worker] = self._granted.get(worker, 0) + granted
+        return {worker: granted}
+
+    def take_back(self, lost: Iterable[WorkerRecord]) -> Iterator[dict[str, int]]:
+        """Grants, to those who wait, of what lost workers were granted and cannot be shown to have finished."""
+        for record in lost:
+            if self._per_user:
+                # Users that Locust starts elsewhere in their place do theirs.
+                continue
+            self._left += self._granted.pop(record.worker, record.iterations_done) - record.iterations_done
+            self._waiting.pop(record.worker, None)
+        while self._left > 0 and self._waiting:
+            yield self.grant(*self._waiting.popitem())
+
+    def is_done(self, iterations_done: int) -> bool:
+        """Whether so many are all there are."""
+        return iterations_done >= self._total
+
+    def not_begun(self, iterations_begun: int) -> int:
+        """How many never began when so many did."""
+        return max(0, self._total - iterations_begun)
+
+
+class Quota:
+    """One process's side: which of its users may begin another iteration."""
+
+    def __init__(self, iterations: Iterations, ask: Callable[[int], None], when_idle: Callable[[], None]) -> None:
+        """`ask` asks for more, for so many free users; `when_idle` is called when there is nothing left to do here."""
+        self._number = iterations.number
+        self._own: dict[int, Pot] | None = {} if iterations.per_user else None
+        self._pot = Pot()
+        self._ask = ask
+        self._when_idle = when_idle
+        self._asked = False
+        self._dry = False
+        self._waiting = 0
+        self._more = Event()
+        self.begun = 0
+        self.done = 0
+
+    def take(self, user: int, released: Event) -> bool:
+        """Begin an iteration of user `user`, as soon as there is one; False when the user is to finish first."""
+        pot = self._pot if self._own is None else self._own.setdefault(user, Pot(self._number))
+        while not released.is_set():
+            if pot.take():
+                self.begun += 1
+                return True
+            if self._own is not None:
+                released.wait()
+            else:
+                self._wait(released)
+        return False
+
+    def _wait(self, released: Event) -> None:
+        self._more.clear()
+        self._waiting += 1
+        try:
+            if not self._asked:
+                self._asked = True
+                # In a moment: until then, others that are free are counted as well.
+                gevent.spawn_later(0, lambda: self._ask(self._waiting))
+            gevent.wait([self._more, released], count=1)
+        finally:
+            self._waiting -= 1
+
+    def finish(self) -> None:
+        """An iteration has come to its end."""
+        self.done += 1
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if self.done < self.begun:
+            return
+        if self._dry if self._own is None else all(pot.taken >= pot.granted for pot in self._own.values()):
+            self._when_idle()
+
+    def on_granted(self, granted: Mapping[str, Any], worker: str) -> None:
+        """News of grants; `worker` is who we are."""
+        if worker not in granted:
+            return
+        self._dry = granted[worker] == 0
+        if self._dry:
+            self._note_idle()
+            return
+        self._asked = False
+        self._pot.grant(granted[worker])
+        self._more.set()

@@ -1,0 +1,1 @@
+"""Locustfiles of somebody else's making."""

@@ -1,0 +1,68 @@
+"""A target for any locustfile. It counts what it answers, so that nobody has to be believed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MISSING = ("/error", "/does_not_exist")
+SLOW = "/slow"
+SLOW_S = 0.3
+
+
+class Target(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answered: Counter[int] = Counter()
+        self.broken = False
+        """Answer everything with 503."""
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def count(self, status: int) -> None:
+        with self._lock:
+            self.answered[status] += 1
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Target
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        if self.path == SLOW:
+            time.sleep(SLOW_S)
+        status = 503 if self.server.broken else 404 if self.path in MISSING else 200
+        body = b'{"ok": true}'
+        self.server.count(status)
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_DELETE = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def target() -> Iterator[Target]:
+    """A target on loopback, as long as the context lasts."""
+    server = Target()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

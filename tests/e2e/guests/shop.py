@@ -1,0 +1,56 @@
+"""A locustfile like any other: it knows nothing of this package but the one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from locust import FastHttpUser, HttpUser, constant, events, task
+
+import pika_locust
+
+pika_locust.install(thresholds=json.loads(os.environ.get("SHOP_THRESHOLDS", '{"http_req_duration": "p(95)<2000"}')))
+
+
+class Visitor(HttpUser):
+    wait_time = constant(0.1)
+
+    def on_start(self) -> None:
+        self.client.get("/start")
+
+    @task
+    def look(self) -> None:
+        self.client.get("/look")
+
+    @task
+    def search(self) -> None:
+        self.client.get("/search?q=shoes", name="/search")
+
+
+class Buyer(FastHttpUser):
+    wait_time = constant(0.1)
+
+    @task
+    def buy(self) -> None:
+        self.client.post("/buy", json={"shoes": 1})
+
+    def on_stop(self) -> None:
+        self.client.get("/goodbye")
+
+
+@events.test_start.add_listener
+def warm_up(environment: Any, **_: Any) -> None:
+    if os.environ.get("SHOP_TASK_FAILS"):
+
+        def broken(user: Any) -> None:
+            raise ValueError("no such shoe")
+
+        Visitor.tasks = [broken]
+
+
+@events.quitting.add_listener
+def judge(environment: Any, **_: Any) -> None:
+    """What Locust's manual shows: a locustfile that sets the exit code itself."""
+    if "SHOP_EXIT_CODE" in os.environ:
+        environment.process_exit_code = int(os.environ["SHOP_EXIT_CODE"])

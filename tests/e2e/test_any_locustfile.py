@@ -1,0 +1,271 @@
+"""`pika_locust.install(thresholds=…)` in locustfiles that know nothing else of this package."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.guests.server import Target, target
+from tests.e2e.support import Finished, Run, free_port, run
+
+pytestmark = pytest.mark.e2e
+
+SHOP = "tests/e2e/guests/shop.py"
+EXAMPLES = Path(sys.prefix) / "share" / "locust-examples"
+"""Locust's own; the Makefile takes them from Locust's source package."""
+
+LOCAL_AND_WORKERS = pytest.mark.parametrize(
+    "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
+)
+
+
+@pytest.fixture
+def server() -> Iterator[Target]:
+    with target() as started:
+        yield started
+
+
+def options(server: Target, *more: str) -> list[str]:
+    return ["--headless", "--only-summary", "-f", SHOP, "-H", server.url, "-u", "6", "-r", "6", *more]
+
+
+def counted(finished: Finished) -> int:
+    return int(finished.metric("http_reqs")["count"])
+
+
+@LOCAL_AND_WORKERS
+def test_every_request_is_counted_and_the_run_passes(extra: list[str], server: Target, tmp_path: Path) -> None:
+    finished = run(options(server, "-t", "4s", "-s", "5", *extra), tmp_path)
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    assert counted(finished) == sum(server.answered.values()) > 100
+    assert finished.metric("http_req_failed")["rate"] == 0
+    assert finished.metric("http_req_duration")["count"] == counted(finished)
+    # Three of each class, their first requests and their last ones included.
+    assert finished.metric("http_reqs{method:GET,name:/start}")["count"] == 3
+    assert finished.metric("http_reqs{method:GET,name:/goodbye}")["count"] == 3
+    assert finished.metric("data_received")["count"] == 12 * counted(finished)
+    assert finished.summary["load"]["users_peak"] == 6
+    assert finished.summary["load"]["workers"] == (2 if extra else 1)
+    assert finished.summary["load"]["iterations"] is None
+    assert finished.summary["target"] == server.url
+    assert "iterations" not in finished.summary["metrics"]
+    assert "PASS  locustfile" in finished.output
+
+
+@LOCAL_AND_WORKERS
+def test_a_target_that_fails_turns_the_run_red(extra: list[str], server: Target, tmp_path: Path) -> None:
+    server.broken = True
+    finished = run(options(server, "-t", "3s", "-s", "5", *extra), tmp_path)
+    assert finished.exit_code == 99
+    # Locust's own rule, and nothing that is fast because it failed.
+    assert finished.reasons == [("threshold", "http_req_failed"), ("no_data", "http_req_duration")]
+    assert finished.metric("http_req_failed")["rate"] == 1
+    assert finished.metric("http_req_failed_duration")["count"] == counted(finished) == server.answered[503]
+
+
+def test_a_dead_target_turns_the_run_red(tmp_path: Path) -> None:
+    arguments = ["--headless", "-f", SHOP, "-H", f"http://127.0.0.1:{free_port()}", "-u", "2", "-t", "2s"]
+    finished = run(arguments, tmp_path)
+    assert finished.exit_code == 99
+    assert finished.metric("http_req_failed")["fails"] == 0
+    assert finished.metric("http_req_failed")["passes"] > 5
+
+
+def test_a_threshold_of_the_command_line_and_one_with_a_tag(server: Target, tmp_path: Path) -> None:
+    arguments = options(server, "-t", "3s", "--threshold", "http_req_duration{name:/search}:p(95)<0.001")
+    finished = run(arguments, tmp_path)
+    assert finished.reasons == [("threshold", "http_req_duration{name:/search}")]
+    assert finished.exit_code == 99
+
+
+def test_failures_that_the_user_allows_are_allowed(server: Target, tmp_path: Path) -> None:
+    server.broken = True
+    thresholds = json.dumps({"http_req_failed": "rate<=1"})
+    finished = run(options(server, "-t", "2s"), tmp_path, {"SHOP_THRESHOLDS": thresholds})
+    assert finished.exit_code == 0, finished.output
+
+
+def test_abort_on_fail_ends_the_run_early(server: Target, tmp_path: Path) -> None:
+    server.broken = True
+    thresholds = json.dumps({"http_req_failed": {"threshold": "rate<0.01", "abort_on_fail": True}})
+    finished = run(options(server, "-t", "60s"), tmp_path, {"SHOP_THRESHOLDS": thresholds})
+    assert finished.exit_code == 99
+    assert finished.summary is not None
+    assert finished.summary["duration_s"] < 30
+    assert any("abort_on_fail" in note for note in finished.summary["notes"])
+
+
+def test_tasks_that_raise_turn_the_run_red(server: Target, tmp_path: Path) -> None:
+    finished = run(options(server, "-t", "3s"), tmp_path, {"SHOP_TASK_FAILS": "1"})
+    assert finished.reasons == [("threshold", "task_exceptions")]
+    assert any(error["error"] == "ValueError: no such shoe" for error in finished.summary["errors"])
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "said"),
+    [
+        ('{"http_req_duration": "p95<300"}', "the threshold 'p95<300' of http_req_duration"),
+        ('{"http_req_durations": "p(95)<300"}', "http_req_duration"),
+        ('{"http_reqs": "p(95)<300"}', "http_reqs"),
+        ('{"http_req_failed": 0.01}', "http_req_failed"),
+        ('{"iterations": "count>0"}', "iterations"),
+    ],
+    ids=["an expression", "a name", "an aggregation", "a number", "a metric that cannot be seen here"],
+)
+def test_a_threshold_that_cannot_be_meant_is_refused(
+    thresholds: str, said: str, server: Target, tmp_path: Path
+) -> None:
+    finished = run(options(server, "-t", "2s"), tmp_path, {"SHOP_THRESHOLDS": thresholds})
+    assert finished.exit_code == 104
+    assert finished.summary is not None
+    assert said in finished.summary["reasons"][0]["text"]
+    assert "Traceback" not in finished.output
+    assert not server.answered
+
+
+@pytest.mark.parametrize(
+    ("theirs", "broken", "code"),
+    [("0", False, 0), ("7", False, 7), ("0", True, 99), ("7", True, 99)],
+    ids=["both content", "only the locustfile fails", "only ours fails", "both fail"],
+)
+def test_an_exit_code_of_the_locustfile_and_ours(
+    theirs: str, broken: bool, code: int, server: Target, tmp_path: Path
+) -> None:
+    server.broken = broken
+    assert run(options(server, "-t", "2s"), tmp_path, {"SHOP_EXIT_CODE": theirs}).exit_code == code
+
+
+@LOCAL_AND_WORKERS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_results_are_written_when_it_is_stopped(
+    number: signal.Signals, extra: list[str], server: Target, tmp_path: Path
+) -> None:
+    with Run(options(server, "-t", "60s", *extra), tmp_path) as started:
+        deadline = time.monotonic() + 40
+        while server.answered[200] < 50:
+            assert time.monotonic() < deadline, started.output
+            time.sleep(0.1)
+        if number == signal.SIGINT:
+            started.signal_group(number)
+        else:
+            started.process.send_signal(number)
+        finished = started.finish()
+    assert finished.exit_code == 105, finished.output
+    assert finished.summary is not None
+    assert ("stopped", number.name) in finished.reasons
+    assert finished.summary["load"]["complete"] is True
+    # Who is in the middle of a request when everybody is told to stop has no answer to count.
+    assert 0 <= sum(server.answered.values()) - counted(finished) <= 6
+
+
+def test_a_ramp_up_that_outlasts_the_run(server: Target, tmp_path: Path) -> None:
+    arguments = [
+        "--headless",
+        "--only-summary",
+        "-f",
+        SHOP,
+        "-H",
+        server.url,
+        "-u",
+        "100",
+        "-r",
+        "5",
+        "-t",
+        "4s",
+        "-s",
+        "5",
+    ]
+    finished = run([*arguments, "--processes", "2"], tmp_path)
+    assert finished.exit_code == 0, finished.output
+    # Nobody is started, and asks for anything, after the last report.
+    assert sum(server.answered.values()) == counted(finished)
+
+
+@LOCAL_AND_WORKERS
+def test_two_tests_from_the_web_page(extra: list[str], server: Target, tmp_path: Path) -> None:
+    port = free_port()
+    page = f"http://127.0.0.1:{port}"
+    arguments = ["-f", SHOP, "-H", server.url, "--web-host", "127.0.0.1", "--web-port", str(port), *extra]
+    with Run(arguments, tmp_path) as started:
+        started.wait_for(lambda output: "Starting web interface" in output, "a web page")
+        time.sleep(2.0)
+        for users in (2, 4):
+            before = sum(server.answered.values())
+            form = {"user_count": str(users), "spawn_rate": "10", "host": server.url}
+            assert requests.post(f"{page}/swarm", data=form, timeout=10).json()["success"]
+            deadline = time.monotonic() + 30
+            while sum(server.answered.values()) < before + 40:
+                assert time.monotonic() < deadline, started.output
+                time.sleep(0.1)
+            assert requests.post(f"{page}/stop", timeout=60).json()["success"]
+        started.process.send_signal(signal.SIGINT)
+        finished = started.finish()
+    summaries = [json.loads((tmp_path / name).read_text()) for name in ("summary.json", "summary-2.json")]
+    assert [summary["load"]["users_peak"] for summary in summaries] == [2, 4]
+    assert [summary["verdict"] for summary in summaries] == ["pass", "pass"]
+    total = sum(summary["metrics"]["http_reqs"]["count"] for summary in summaries)
+    assert 0 <= sum(server.answered.values()) - total <= 6
+    assert finished.exit_code == 0
+
+
+def example(name: str, directory: Path) -> list[str]:
+    """One of Locust's own, with the one line at its end."""
+    assert EXAMPLES.is_dir(), f"{EXAMPLES} is missing; `make test` puts it there"
+    copy = directory / Path(name).name
+    line = "import pika_locust\npika_locust.install(thresholds={'http_req_duration': 'p(95)<2000'})\n"
+    copy.write_text(f"{(EXAMPLES / name).read_text()}\n\n{line}")
+    return ["--headless", "--only-summary", "-f", str(copy)]
+
+
+@pytest.mark.parametrize(
+    ("name", "exit_code"),
+    [
+        ("basic.py", 99),
+        ("custom_wait_function.py", 99),
+        ("dynamic_user_credentials.py", 0),
+        ("events.py", 0),
+        ("fast_http_locust.py", 0),
+        ("locustfile.py", 0),
+        ("nested_inline_tasksets.py", 0),
+        ("semaphore_wait.py", 0),
+    ],
+)
+def test_locusts_own_examples(name: str, exit_code: int, server: Target, tmp_path: Path) -> None:
+    arguments = [*example(name, tmp_path), "-H", server.url, "-u", "8", "-r", "8", "-t", "4s"]
+    finished = run(arguments, tmp_path)
+    # Those that fail ask for a page that is not there.
+    assert finished.exit_code == exit_code, finished.output
+    assert finished.reasons == ([("threshold", "http_req_failed")] if exit_code else [])
+    assert 0 <= sum(server.answered.values()) - counted(finished) <= 8
+    assert finished.metric("http_req_failed")["passes"] == server.answered[404]
+
+
+@pytest.mark.parametrize("name", ["custom_shape/stages.py", "custom_shape/staging_user_classes.py"])
+def test_locusts_own_shapes(name: str, server: Target, tmp_path: Path) -> None:
+    with Run([*example(name, tmp_path), "-H", server.url], tmp_path) as started:
+        deadline = time.monotonic() + 40
+        while server.answered[200] < 20:
+            assert time.monotonic() < deadline, started.output
+            time.sleep(0.1)
+        started.process.send_signal(signal.SIGTERM)
+        finished = started.finish()
+    assert finished.reasons == [("stopped", "SIGTERM")]
+    assert finished.summary is not None
+    assert finished.summary["load"]["profile"].startswith("the shape ")
+    assert finished.summary["load"]["users_peak"] == 10
+
+
+def test_production_hosts_are_refused(tmp_path: Path) -> None:
+    arguments = ["--headless", "-f", SHOP, "-H", "http://shop.example", "-t", "2s"]
+    finished = run(arguments, tmp_path, {"PIKA_PRODUCTION_HOSTS": "shop.example"})
+    assert finished.exit_code == 104
+    assert finished.summary is not None
+    assert "--allow-production" in finished.summary["reasons"][0]["text"]

@@ -1,0 +1,201 @@
+"""Recorded conversations with a real server, the client's side ours: what the server said is said again, over a real
+HTTP connection and to a real Socket.IO session, and our member does whatever the recorded one did."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from pika_locust.platforms.verity.ears import NAMESPACES, Visit
+from pika_locust.platforms.verity.scenarios import SESSIONS
+from pika_locust.platforms.verity.session_user import SessionUser
+from pika_locust.wire.websocket import Close
+from tests.platforms.verity.night import Night
+from tests.platforms.verity.world_replay import Event, load
+from tests.wire.http_servers import Peer
+from tests.wire.socketio_doubles import Scripted
+
+
+@dataclass
+class Answered:
+    """One request that our member made, and what it made of the answer."""
+
+    who: str
+    line: str
+    status: int
+    body: Any
+    result: Any
+    owed: tuple[int, int]
+    queued: bool
+    """Whether the member was in the queue just then, so that the target holds one token of those that are owed."""
+
+
+@dataclass
+class Line:
+    """One recorded socket, its client ours."""
+
+    session: Scripted
+    wrote: list[str] = field(default_factory=list)
+    """What the recorded client said."""
+    hung_up: bool = False
+
+
+class Scribe:
+    """A script for a server: answers whatever comes with what is put into `next`."""
+
+    def __init__(self) -> None:
+        self.next: deque[bytes] = deque()
+        self.asked: list[str] = []
+
+    def __call__(self, peer: Peer) -> None:
+        while request := peer.request():
+            method, path, _ = request.split(b"\r\n", 1)[0].decode().split(" ")
+            self.asked.append(f"{method} {path}")
+            peer.send(self.next.popleft())
+
+
+class Replay:
+    """A flow from its beginning to its end. `answered` has what our requests came to; those of other kinds, which our
+    members never make, are `passed_over`."""
+
+    def __init__(self, night: Night, url: str, scribe: Scribe, flow: str) -> None:
+        night.open(SESSIONS, url, THINK_TIME_MIN="0", THINK_TIME_MAX="0")
+        self.night = night
+        self._scribe = scribe
+        self.events = load(flow)
+        self.members: dict[str, SessionUser] = {}
+        self.lines: dict[str, Line] = {}
+        self.answered: list[Answered] = []
+        self.passed_over: list[str] = []
+        self.sessions: Counter[str] = Counter()
+        """How many members heard of their match, by session."""
+        self._asked: dict[str, deque[Event]] = defaultdict(deque)
+        self._queued: set[str] = set()
+
+    def run(self) -> Replay:
+        for event in self.events:
+            side = "sent" if event["dir"] == ">" else "came"
+            getattr(self, f"_{event['kind']}_{side}")(event["who"], event["data"], round(event["t_ms"] * 1e6))
+        for member in self.members.values():
+            member.account.close()
+        return self
+
+    def member(self, who: str) -> SessionUser:
+        """Whose the client is: `u2s` and `u2chat` are u2's, all other sockets u1's."""
+        name = who[:2] if who.startswith("u") else "u1"
+        if name not in self.members:
+            self.members[name] = self.night.begun(SessionUser)
+        return self.members[name]
+
+    # HTTP: an answer is waiting when our member asks
+
+    def _http_sent(self, who: str, data: Any, at_ns: int) -> None:
+        self._asked[who].append(data)
+        if data["path"] == "/queue/join" and who not in self._queued:
+            self.member(who).ears.visit = Visit(joined_ns=at_ns)
+
+    def _http_came(self, who: str, data: Any, at_ns: int) -> None:
+        asked = self._asked[who].popleft()
+        line = f"{asked['method']} {asked['path']}"
+        self._scribe.next.append(_as_bytes(data, len(self.answered)))
+        try:
+            result = self._ask(self.member(who), line, asked["body"])
+        except LookupError:
+            self._scribe.next.pop()
+            self.passed_over.append(line)
+            return
+        assert self._scribe.asked[-1] == line
+        body = json.loads(data["body"]) if data["body"] else None
+        if line.endswith("/queue/join") and data["status"] == 201:
+            self._queued.add(who)
+        elif line.endswith("/queue/leave") and data["status"] == 200:
+            self._queued.discard(who)
+        tokens = self.member(who).account.tokens
+        self.answered.append(
+            Answered(who, line, data["status"], body, result, (tokens.least, tokens.most), who in self._queued)
+        )
+
+    def _ask(self, member: SessionUser, line: str, sent: str) -> Any:
+        account = member.account
+        match line.split("/"):
+            case ["POST ", "auth", "signup-anonymous"]:
+                return account.sign_up()
+            case ["POST ", "auth", "refresh"]:
+                return account.entry.renewed(account.http)
+            case ["POST ", "webhooks", "stripe"]:
+                return account.buy(_tokens_of(sent))
+            case ["GET ", "tokens", "balance"]:
+                return account.balance()
+            case ["POST ", "queue", "join"]:
+                return member._join()
+            case ["DELETE ", "queue", "leave"]:
+                return member._leave()
+            case ["POST ", "sessions", session_id, "choice"]:
+                member._choose(Visit(session_id=session_id))
+                return None
+        raise LookupError(line)
+
+    # Sockets: what came is handed to the session, and what the recorded client asked for is asked for
+
+    def _open_sent(self, who: str, data: Any, at_ns: int) -> None:
+        ears = self.member(who).ears
+        self.lines[who] = Line(Scripted(ears))
+        ears._socket = self.lines[who].session
+
+    def _open_came(self, who: str, data: Any, at_ns: int) -> None:
+        assert data == {"status": 101}
+
+    def _text_sent(self, who: str, text: str, at_ns: int) -> None:
+        line = self.lines[who]
+        line.wrote.append(text)
+        namespace, _, auth = text[2:].partition(",")
+        if text.startswith("40/"):
+            line.session.open(namespace, json.loads(auth) if auth else None)
+        elif text.startswith("41/"):
+            line.session.leave(namespace)
+            self._leave_queue(who)
+
+    def _text_came(self, who: str, text: str, at_ns: int) -> None:
+        session = self.lines[who].session
+        session.on_text(text.encode(), at_ns)
+        if text.startswith('42/queue,["match"'):
+            self.sessions[self.member(who).ears.visit.session_id] += 1
+            self._queued.discard(who[:2])
+
+    def _close_sent(self, who: str, data: Any, at_ns: int) -> None:
+        self.lines[who].hung_up = True
+        if data["code"] == 1006:
+            self._close_came(who, data, at_ns)
+
+    def _close_came(self, who: str, data: Any, at_ns: int) -> None:
+        line = self.lines[who]
+        line.session.end()
+        self.member(who).ears.on_close(Close(data["code"], data["reason"], by_us=line.hung_up))
+        self._leave_queue(who)
+
+    def _leave_queue(self, who: str) -> None:
+        """The server leaves for whoever closes a socket of the queue."""
+        if any(self.lines[who].session.is_connected(name) for name in NAMESPACES) or self.lines[who].session.closing:
+            self._queued.discard(who[:2] if who.startswith("u") else "u1")
+
+
+def _tokens_of(sent: str) -> int:
+    """What a recorded webhook pays for; one that is odd in its tokens counts as one."""
+    try:
+        return int(json.loads(sent)["data"]["object"]["metadata"]["tokens"])
+    except (ValueError, KeyError, TypeError):
+        return 1
+
+
+def _as_bytes(data: Any, number: int) -> bytes:
+    """A recorded answer as it was on the wire; the recording names cookies without their values."""
+    content = data["body"].encode()
+    lines = [f"HTTP/1.1 {data['status']} As-Recorded", f"content-length: {len(content)}"]
+    for name, value in data["headers"].items():
+        if name == "set-cookie":
+            lines += [f"set-cookie: {cookie}=cookie{number}; Path=/auth/refresh; HttpOnly" for cookie in value]
+        else:
+            lines.append(f"{name}: {value}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content

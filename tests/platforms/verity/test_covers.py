@@ -1,0 +1,103 @@
+"""Every fault of the world is seen by the metric or audit that must see it: here with users and thresholds as in a run,
+in tests/e2e where it takes whole processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pika_locust.judge import Panel
+from pika_locust.load.plan import CONSTANT
+from pika_locust.platforms.verity import lobby, session_user
+from pika_locust.platforms.verity.buyer import Buyer
+from pika_locust.platforms.verity.queue_user import QueueUser
+from pika_locust.platforms.verity.scenarios import QUEUE, SCENARIOS, SESSIONS, TOKENS
+from pika_locust.platforms.verity.session_user import SessionUser
+from pika_locust.platforms.verity.setup import seed_users
+from pika_locust.platforms.verity.world import PLATFORM
+from pika_locust.runtime.options import all_metrics
+from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
+from pika_locust.wire.http import Timeouts
+from tests.e2e.test_verity import FAULTY_QUEUE, FAULTY_SESSIONS, FAULTY_TOKENS, LEAK
+from tests.platforms.verity.night import Night, settings_of, until
+
+
+def seen(night: Night, given: Given) -> set[str]:
+    """What fails: thresholds and audits, by metric and name."""
+    share, scenario = night.share, night.share.scenario
+    panel = Panel(scenario.thresholds_for(CONSTANT, share.settings), all_metrics(scenario))
+    found = {result.metric for result in panel.results(share.metrics.snapshot(), 5.0) if result.status != "pass"}
+    context = AuditContext(
+        share.begin.target,
+        share.settings,
+        {},
+        share.facts,
+        night.sandbox.state(),
+        {**given.public, **given.private},
+    )
+    assert scenario.audit is not None
+    return found | {audit.name for audit in scenario.audit(context) if audit.status == "fail"}
+
+
+def members(night: Night) -> Given:
+    return seed_users(SetupContext(night.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="3"), 7))
+
+
+Enough = Callable[[Night], object]
+RUNS: dict[str, tuple[Scenario, type[Any], Enough]] = {
+    "queue": (QUEUE, QueueUser, lambda night: night.count("iterations") >= 12),
+    "sessions": (
+        SESSIONS,
+        SessionUser,
+        lambda night: sum(night.rate("checks", check="session ended")) >= 8 or night.errors("session"),
+    ),
+    "tokens": (TOKENS, Buyer, lambda night: night.count("iterations") >= 8),
+}
+
+
+def run(night: Night, name: str, faults: dict[str, Any]) -> set[str]:
+    """A short run of a scenario against a sandbox with these faults."""
+    scenario, user, enough = RUNS[name]
+    given = members(night) if scenario is TOKENS else Given()
+    night.sandbox.set_faults(faults)
+    night.open(scenario, begin={"given": given.public}, **({"REDELIVERY": "1"} if scenario is TOKENS else {}))
+    for _ in range(6):
+        night.start(user)
+    until(lambda: enough(night), 10.0)
+    night.sandbox.clear_faults()
+    night.drain()
+    return seen(night, given)
+
+
+HERE = {
+    "drop": ("queue", {"drop": 0.2}, {"http_req_failed", "error_rate"}),
+    "refuse": ("sessions", {"refuse": 0.5}, {"error_rate"}),
+    "close-after": ("sessions", {"close-after": 0.4}, {"error_rate"}),
+    "dead-session": ("sessions", {"dead-session": True}, {"session_start_lag", "session_length", "sessions"}),
+    "redelivery-500": ("tokens", {"redelivery-500": True}, {"redelivery_ignored"}),
+}
+
+
+@pytest.mark.parametrize(("name", "faults", "subjects"), HERE.values(), ids=HERE)
+def test_a_fault_is_seen_by_what_must_see_it(
+    name: str, faults: dict[str, Any], subjects: set[str], night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lobby, "TIMEOUTS", Timeouts(read_s=0.3))
+    monkeypatch.setattr(session_user, "START_WAIT_S", 0.3)
+    assert run(night, name, faults) >= subjects
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_without_a_fault_nothing_is_seen(name: str, night: Night) -> None:
+    # Nobody watches the target's process here.
+    assert run(night, name, {}) == {"target_memory_mb"}
+
+
+def test_no_cover_is_left_out() -> None:
+    tested = {(name, fault) for fault, (name, _, _) in HERE.items()}
+    for name, faulty in (("queue", {**FAULTY_QUEUE, **LEAK}), ("sessions", FAULTY_SESSIONS), ("tokens", FAULTY_TOKENS)):
+        tested |= {(name, planted.partition("=")[0]) for fault in faulty for planted in fault.split()}
+    assert {(cover.scenario, cover.fault) for cover in PLATFORM.covers} <= tested
+    assert {cover.scenario for cover in PLATFORM.covers} == {scenario.name for scenario in SCENARIOS}

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import time
+
+import gevent
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.runtime.bell import Bell
+
+
+def test_what_is_so_already_is_not_waited_for() -> None:
+    began_s = time.monotonic()
+    assert Bell().wait_until(lambda: True, 5.0)
+    assert time.monotonic() - began_s < 0.1
+
+
+def test_a_ring_makes_whoever_waits_look_again_and_nothing_more() -> None:
+    bell = Bell()
+    looks: list[int] = []
+    rung: list[int] = []
+
+    def enough() -> bool:
+        looks.append(1)
+        return len(rung) == 2
+
+    waiting = gevent.spawn(bell.wait_until, enough, 5.0)
+    for times in (1, 2):
+        gevent.sleep(0.01)
+        assert (waiting.dead, len(looks)) == (False, times)
+        rung.append(1)
+        bell.ring()
+    assert waiting.get(timeout=1.0) is True
+    assert len(looks) == 3
+
+
+def test_a_ring_from_before_is_no_news() -> None:
+    bell = Bell()
+    bell.ring()
+    began_s = time.monotonic()
+    assert not bell.wait_until(lambda: False, 0.05)
+    assert 0.05 <= time.monotonic() - began_s < 0.5
+
+
+def test_something_that_became_so_without_a_ring_is_seen_in_the_end() -> None:
+    so: list[int] = []
+    gevent.spawn(so.append, 1)
+    assert Bell().wait_until(lambda: so, 0.05)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from pika_locust.load.iterations import Iterations
+from pika_locust.runtime.iterations import Granting, Quota
+from tests.runtime.house import until
+
+
+class World:
+    """A leading side and its workers, in one process; messages arrive at once."""
+
+    def __init__(self, iterations: Iterations, users: dict[str, int]) -> None:
+        self.granting = Granting(iterations, sum(users.values()), len(users))
+        self.idle: list[str] = []
+        self.released = Event()
+        self.asked: list[tuple[str, int]] = []
+        self.quotas: dict[str, Quota] = {}
+        self.work: dict[str, list[Any]] = {}
+        self.pauses_s: dict[str, float] = {}
+        for name, number in users.items():
+            self.add(name, iterations, number)
+
+    def add(self, name: str, iterations: Iterations, users: int) -> None:
+        self.quotas[name] = Quota(
+            iterations, ask=lambda free: self._ask(name, free), when_idle=lambda: self.idle.append(name)
+        )
+        self.work[name] = [gevent.spawn(self._go_round, name, user) for user in range(users)]
+
+    def _ask(self, name: str, free: int) -> None:
+        self.asked.append((name, free))
+        self.hear(self.granting.grant(name, free))
+
+    def hear(self, granted: dict[str, int]) -> None:
+        for name, quota in self.quotas.items():
+            quota.on_granted(granted, name)
+
+    def _go_round(self, name: str, user: int) -> None:
+        quota = self.quotas[name]
+        while quota.take(user, self.released):
+            gevent.sleep(self.pauses_s.get(name, 0.0))
+            quota.finish()
+
+    @property
+    def done(self) -> int:
+        return sum(quota.done for quota in self.quotas.values())
+
+    def is_done(self) -> bool:
+        return self.granting.is_done(self.done)
+
+    def end(self) -> None:
+        self.released.set()
+        gevent.joinall([life for lives in self.work.values() for life in lives], timeout=5, raise_error=True)
+
+
+def record(worker: str, begun: int, done: int) -> Any:
+    return SimpleNamespace(worker=worker, iterations_begun=begun, iterations_done=done)
+
+
+def test_exactly_so_many_are_done_whoever_does_them() -> None:
+    world = World(Iterations(500), {"w0": 7, "w1": 3})
+    until(world.is_done)
+    gevent.sleep(0.02)
+    world.end()
+    assert world.done == 500
+    assert world.granting.not_begun(world.done) == 0
+    assert all(quota.done == quota.begun > 50 for quota in world.quotas.values())
+    # In parts, and not one by one.
+    assert len(world.asked) < 100
+
+
+def test_a_worker_without_users_takes_nothing_and_keeps_nobody_waiting() -> None:
+    world = World(Iterations(20), {"w0": 2, "w1": 0})
+    until(world.is_done)
+    world.end()
+    assert (world.quotas["w0"].done, world.quotas["w1"].begun) == (20, 0)
+
+
+def test_a_slow_worker_does_less() -> None:
+    world = World(Iterations(60), {"slow": 1, "quick": 1})
+    world.pauses_s = {"slow": 0.05, "quick": 0.001}
+    until(world.is_done)
+    world.end()
+    assert world.quotas["slow"].done < 20 < world.quotas["quick"].done
+    assert world.done == 60
+
+
+def test_who_has_nothing_left_says_so_once_everything_is_done() -> None:
+    world = World(Iterations(10), {"w0": 2})
+    until(world.is_done)
+    until(lambda: world.idle == ["w0"])
+    world.end()
+
+
+def test_each_user_does_its_own_and_then_waits() -> None:
+    world = World(Iterations(3, per_user=True), {"w0": 2, "w1": 1})
+    until(world.is_done)
+    gevent.sleep(0.02)
+    assert [quota.done for quota in world.quotas.values()] == [6, 3]
+    assert not any(life.dead for lives in world.work.values() for life in lives)
+    assert set(world.idle) == {"w0", "w1"}
+    assert world.asked == []
+    world.end()
+    assert world.done == 9
+
+
+def test_users_that_are_released_end_although_there_is_more_to_do() -> None:
+    world = World(Iterations(1000), {"w0": 2})
+    world.pauses_s = {"w0": 0.005}
+    until(lambda: world.done > 4)
+    world.end()
+    begun = world.quotas["w0"].begun
+    assert begun < 1000
+    assert world.granting.not_begun(begun) == 1000 - begun
+
+
+def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
+    world = World(Iterations(100), {"w0": 2, "w1": 2})
+    world.pauses_s = {"w0": 0.002, "w1": 0.002}
+    until(lambda: world.quotas["w1"].done > 3)
+    lost = world.quotas.pop("w1")
+    gevent.killall(world.work.pop("w1"))
+    # Its last report is older than what it did last: only that counts.
+    reported = lost.done - 2
+    until(lambda: world.quotas["w0"]._dry)
+    assert not world.granting.is_done(world.done + reported)
+    for _ in range(2):
+        for granted in world.granting.take_back([record("w1", lost.begun, reported)]):
+            world.hear(granted)
+    until(lambda: world.granting.is_done(world.done + reported))
+    gevent.sleep(0.02)
+    world.end()
+    assert world.done + reported == 100
+
+
+def test_of_iterations_per_user_nothing_is_handed_on() -> None:
+    granting = Granting(Iterations(3, per_user=True), 4, 2)
+    assert list(granting.take_back([record("w1", 3, 1)])) == []
+    assert not granting.is_done(11)
+    assert granting.is_done(12)
+    assert granting.not_begun(9) == 3

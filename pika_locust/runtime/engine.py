@@ -179,8 +179,8 @@ class Engine:
         plan = options.plan
         seed = "" if self._scenario.is_guest else f"; seed {options.seed}"
         logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(target))
-        for override in plan.overrides:
-            logger.info("Load plan: %s", override)
+        for said in (*plan.overrides, *self._scenario.notes(options.settings, plan)):
+            logger.info("Load plan: %s", said)
 
     def _set_up(self, test: Test) -> Given:
         """Make what must exist before the first user, accounts say; where that fails the test ends with 100."""

@@ -27,6 +27,7 @@ class OwnUsers:
     def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
         self._scenario = scenario
         self._environ = environ
+        self._stop_timeout_s = STOP_TIMEOUT_S
         self.sandbox: SandboxProcess | None = None
         """The embedded sandbox, when there is one."""
 
@@ -35,13 +36,17 @@ class OwnUsers:
     def add_arguments(self, parser: Any, profile: str | None) -> None:
         """Add our options, and our defaults for Locust's; `profile` is what the web form shows at first."""
         add_arguments(parser, self._scenario, profile)
-        parser.set_defaults(stop_timeout=f"{STOP_TIMEOUT_S:g}")
+        parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What this process is to run. Raises ConfigurationError with every mistake."""
         # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
         parser.set_defaults(only_summary=not arguments.print_stats)
-        return read_options(self._scenario, arguments, self._environ, problems)
+        options = read_options(self._scenario, arguments, self._environ, problems)
+        # Locust parses once more after this, with these defaults.
+        self._stop_timeout_s = max(STOP_TIMEOUT_S, self._scenario.finish_s(options.settings))
+        parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
+        return options
 
     def lead(
         self, environment: Any, runner: Any, engine: Engine, options: RunOptions, chosen: Callable[[], RunOptions]

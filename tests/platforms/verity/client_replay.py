@@ -8,7 +8,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from pika_locust.platforms.verity.ears import NAMESPACES, Visit
+from pika_locust.platforms.verity.ears import Visit
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser
 from pika_locust.wire.websocket import Close
@@ -83,8 +83,8 @@ class Replay:
         return self
 
     def member(self, who: str) -> SessionUser:
-        """Whose the client is: `u2s` and `u2chat` are u2's, all other sockets u1's."""
-        name = who[:2] if who.startswith("u") else "u1"
+        """The member of ours that stands for a client's user."""
+        name = _owner(who)
         if name not in self.members:
             self.members[name] = self.night.begun(SessionUser)
         return self.members[name]
@@ -162,7 +162,7 @@ class Replay:
         session.on_text(text.encode(), at_ns)
         if text.startswith('42/queue,["match"'):
             self.sessions[self.member(who).ears.visit.session_id] += 1
-            self._queued.discard(who[:2])
+            self._queued.discard(_owner(who))
 
     def _close_sent(self, who: str, data: Any, at_ns: int) -> None:
         self.lines[who].hung_up = True
@@ -177,8 +177,12 @@ class Replay:
 
     def _leave_queue(self, who: str) -> None:
         """The server leaves for whoever closes a socket of the queue."""
-        if any(self.lines[who].session.is_connected(name) for name in NAMESPACES) or self.lines[who].session.closing:
-            self._queued.discard(who[:2] if who.startswith("u") else "u1")
+        self._queued.discard(_owner(who))
+
+
+def _owner(who: str) -> str:
+    """Whose a client is: `u2s` and `u2chat` are u2's, all sockets without a user's name u1's."""
+    return who[:2] if who.startswith("u") else "u1"
 
 
 def _tokens_of(sent: str) -> int:

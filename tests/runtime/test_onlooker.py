@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from locust.event import Events
+
+from pika_locust.measure import Histogram, results
+from pika_locust.runtime.guest import guest_scenario
+from pika_locust.runtime.onlooker import Onlooker
+from tests.runtime.house import make_share
+
+
+class Runner:
+    """Counts its users, and stops them."""
+
+    def __init__(self) -> None:
+        self.user_count = 0
+        self.stopped = 0
+        self.last_received_spawn_timestamp = 17.0
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.events = Events()
+        self.runner = Runner()
+        self.share: Any = make_share(scenario=guest_scenario({}))
+        self.onlooker = Onlooker(SimpleNamespace(events=self.events), self.runner, self.share)
+
+    def request(self, **changes: Any) -> None:
+        request = {"request_type": "GET", "name": "/", "response_time": 1.5, "response_length": 10, "exception": None}
+        self.events.request.fire(**{**request, "context": {}, "url": "http://a/", **changes})
+
+    def metric(self, name: str) -> dict[str, Any]:
+        return results(self.share.metrics.snapshot(), 1.0)[name]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_a_request_is_counted_once_and_under_its_name(scene: Scene) -> None:
+    scene.request()
+    scene.request(name="/login", request_type="POST", response_time=2.5)
+    assert scene.metric("http_reqs")["count"] == 2
+    assert scene.metric("http_reqs{method:POST,name:/login}")["count"] == 1
+    assert scene.metric("http_req_duration{method:POST,name:/login}")["max"] == 2.5
+    assert scene.metric("http_req_failed")["rate"] == 0
+    assert scene.metric("data_received")["count"] == 20
+
+
+def test_a_failure_is_never_a_fast_success(scene: Scene) -> None:
+    scene.request(exception=ConnectionError("refused"), response_time=0.1)
+    scene.request(exception="said so", response_time=0.2)
+    assert scene.metric("http_req_failed")["passes"] == 2
+    assert scene.metric("http_req_duration")["count"] == 0
+    assert scene.metric("http_req_failed_duration")["count"] == 2
+    assert scene.share.errors == {("/", "refused"): 1, ("/", "said so"): 1}
+
+
+def test_one_way_messages_have_no_latency(scene: Scene) -> None:
+    scene.request(response_time=None, response_length=None)
+    assert scene.metric("http_reqs")["count"] == 1
+    assert scene.metric("http_req_duration")["count"] == 0
+
+
+def test_what_tasks_raise_is_counted(scene: Scene) -> None:
+    scene.events.user_error.fire(user_instance=scene.runner, exception=ValueError("no shoe"), tb=None)
+    assert scene.metric("task_exceptions")["count"] == 1
+    assert scene.share.errors == {("Runner", "ValueError: no shoe"): 1}
+
+
+def test_users_are_counted_now_and_when_they_have_been_started(scene: Scene) -> None:
+    scene.runner.user_count = 5
+    scene.events.spawning_complete.fire(user_count=5)
+    scene.runner.user_count = 3
+    scene.onlooker.sample()
+    assert (scene.metric("vus")["value"], scene.metric("vus")["max"]) == (3, 5)
+
+
+def test_users_that_are_stopped_are_not_started_again(scene: Scene) -> None:
+    assert scene.runner.last_received_spawn_timestamp == 0
+    scene.onlooker.stop_users()
+    assert scene.runner.stopped == 1
+    assert scene.runner.last_received_spawn_timestamp == math.inf
+
+
+def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:
+    scene.request()
+    scene.onlooker.close()
+    scene.request()
+    scene.events.spawning_complete.fire(user_count=5)
+    assert scene.metric("http_reqs")["count"] == 1
+    assert isinstance(scene.share.metrics.trend("http_req_duration").read(), Histogram)

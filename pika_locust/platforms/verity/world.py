@@ -52,7 +52,7 @@ class VerityWorld:
     def reset(self, now: float) -> None:
         faults, rules = self._faults, self._rules
         self._started_at = now
-        self._hub, self._timers, ids = Hub(), Timers(), Ids()
+        self._hub, self._timers, ids = Hub(faults), Timers(), Ids()
         self._purse, self._access = Purse(), AccessTokens(rules.jwt_secret)
         self._accounts = Accounts(self._purse, ids, self._access)
         self._payments = Payments(faults, self._purse, rules.webhook_secret)
@@ -191,6 +191,7 @@ PLATFORM = Platform(
         Cover("close-after", "close-after=2", "sessions", "error_rate"),
         Cover("crash-after", "crash-after=3", "queue", "http_req_failed"),
         Cover("leak", "leak=9000", "queue", "target_memory_mb"),
+        Cover("lose-fanout", "lose-fanout=0.3", "sessions", "match_rate"),
         Cover("dead-session", "dead-session", "sessions", "session_start_lag"),
         Cover("dead-session", "dead-session", "sessions", "sessions"),
         Cover("end-early", "end-early=1", "sessions", "session_length"),

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from pika_locust.platforms.verity.world_people import User
+from pika_locust.sandbox.board import FaultBoard
 from pika_locust.sandbox.world import Answer, Close, Effect, Reply, Send, to_json
 
 
 class Hub:
-    """Collects effects, and knows which sockets a user has in which namespace."""
+    """Collects effects, and knows which sockets a user has in which namespace. The fault `lose-fanout` is here."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: FaultBoard) -> None:
+        self._faults = faults
         self._effects: list[Effect] = []
         self._rooms: dict[tuple[str, str], list[int]] = {}
         self._sizes: dict[str, int] = {}
@@ -50,7 +52,8 @@ class Hub:
 
     def emit(self, namespace: str, user: User, event: str, payload: dict[str, Any]) -> None:
         """An event to all sockets of a user in a namespace; to nobody when there are none."""
-        if sockets := self._rooms.get((namespace, user.id)):
+        sockets = self._rooms.get((namespace, user.id))
+        if sockets and not self._faults.hits("lose-fanout", event):
             packet = packet_of(namespace, event, payload)
             for socket in sockets:
                 self.send(socket, packet)

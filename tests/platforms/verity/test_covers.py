@@ -75,6 +75,7 @@ HERE = {
     "drop": ("queue", {"drop": 0.2}, {"http_req_failed", "error_rate"}),
     "refuse": ("sessions", {"refuse": 0.5}, {"error_rate"}),
     "close-after": ("sessions", {"close-after": 0.4}, {"error_rate"}),
+    "lose-fanout": ("sessions", {"lose-fanout": 0.3}, {"match_rate"}),
     "dead-session": ("sessions", {"dead-session": True}, {"session_start_lag", "session_length", "sessions"}),
     "redelivery-500": ("tokens", {"redelivery-500": True}, {"redelivery_ignored"}),
 }

@@ -11,6 +11,7 @@ from tests.platforms.verity.world_club import Club, couple
 
 SCENARIOS = {"queue", "sessions", "tokens"}
 METRICS = {
+    "match_rate",
     "match_time",
     "session_start_lag",
     "session_length",

@@ -17,13 +17,13 @@ def call(route: str = "GET /a", **changes: object) -> Call:
 
 
 def test_an_answer_gets_the_headers_of_its_call_before_its_own() -> None:
-    hub = Hub()
+    hub = Hub(FaultBoard())
     Desk(hub, FaultBoard()).reply(call(headers=(("x", "1"),)), Answer(200, b"{}", (("y", "2"),)))
     assert hub.take() == [Reply(1, Answer(200, b"{}", (("x", "1"), ("y", "2"))))]
 
 
 def test_dropped_answers_are_a_share_of_each_route() -> None:
-    hub = Hub()
+    hub = Hub(FaultBoard())
     desk = Desk(hub, FaultBoard(faults=parse_faults(["drop=0.5"])))
     for route in ("GET /a", "GET /b") * 4:
         desk.reply(call(route), Answer(200))

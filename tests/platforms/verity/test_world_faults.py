@@ -145,5 +145,6 @@ def test_there_is_a_test_for_every_fault_of_the_platform() -> None:
     elsewhere = {"leak", "crash-after"}  # tests/sandbox/test_hazards.py
     payments = {"forged-500", "forget-signature", "forget-event", "redelivery-500", "lose-write", "double"}
     worker, sessions = {"no-match", "late-match"}, {"dead-session", "end-early", "kept-token"}
+    hub = {"lose-fanout"}
     here = {"latency", "error", "drop", "throttle", "refuse", "close-after"}
-    assert PLATFORM.supports == elsewhere | payments | worker | sessions | here
+    assert PLATFORM.supports == elsewhere | payments | worker | sessions | hub | here

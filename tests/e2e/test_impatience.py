@@ -1,0 +1,35 @@
+"""Ctrl-C, and Ctrl-C again: whoever does not want to wait for sessions that last still gets everything measured."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.support import Run
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
+def test_who_interrupts_twice_has_users_cut_off_and_everything_told(extra: list[str], tmp_path: Path) -> None:
+    arguments = ["--headless", "-f", "locustfiles/sessions.py", "-u", "8", "-t", "90s", *extra]
+    with Run(arguments, tmp_path, {"SESSION_HOLD_SECONDS": "60"}) as started:
+        started.wait_for(lambda output: "[ 0:1" in output or "[  0:1" in output, "ten seconds")
+        started.signal_group(signal.SIGINT)
+        time.sleep(3.0)
+        # The first one waits for sessions to end, which takes a minute.
+        assert started.process.poll() is None
+        began_s = time.monotonic()
+        started.signal_group(signal.SIGINT)
+        finished = started.finish(timeout_s=60)
+    assert time.monotonic() - began_s < 25
+    assert finished.exit_code == 105, finished.output
+    assert finished.reasons[0] == ("stopped", "SIGINT")
+    assert finished.summary is not None
+    assert finished.summary["load"]["complete"] is True
+    assert finished.metric("iterations_cut")["count"] == 8
+    assert finished.metric("match_time")["count"] == 8
+    assert finished.audit("tokens")["status"] == "pass"

@@ -32,7 +32,8 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     yield from _stages(plan) if plan.arrivals is None else _arrivals(plan)
     on_top = f", and {len(supporters)} on top" if supporters else ""
     yield f"  {_users(plan)}{on_top}"
-    yield f"  {plan.expected_iterations} expected iterations, {scenario.iteration}"
+    meaning = scenario.iteration if plan.iterations is None else "and then it ends"
+    yield f"  {plan.expected_iterations} expected iterations, {meaning}"
     if scenario.profiles:
         others = [name for name in (*scenario.profiles, CONSTANT) if name != plan.name]
         yield f"  other profiles: {', '.join(others)}"
@@ -72,7 +73,8 @@ def _stages(plan: LoadPlan) -> Iterator[str]:
     yield f"  {'length':>8}  {'users':>13}"
     before = plan.start_users
     for stage in plan.stages:
-        yield f"  {format_duration(stage.duration_s):>8}  {f'{before} → {stage.target}':>13}"
+        length = format_duration(stage.duration_s) if stage.duration_s or plan.duration_s is not None else "open end"
+        yield f"  {length:>8}  {f'{before} → {stage.target}':>13}"
         before = stage.target
 
 

@@ -142,3 +142,19 @@ def test_every_metric_is_there_with_its_kind_and_unit(standard: dict[str, list[s
     assert by_name["fanout_latency"].split()[1] == "trend"
     assert by_name["fanout_latency"].endswith("(ms)")
     assert by_name["checks"].split()[1] == "rate"
+
+
+def test_a_fixed_number_of_iterations_is_all_there_is() -> None:
+    load = parts("-u", "20", env={"ITERATIONS": "500"}, scenario="queue")["Load"]
+    assert load == [
+        "Load  iterations: 500 shared by 20 users, in 10m at most",
+        "    length          users",
+        "       10m        20 → 20",
+        "  20 users at the peak",
+        "  500 expected iterations, and then it ends",
+        "  other profiles: suite, standard, big, stress, spike, constant",
+    ]
+
+
+def test_users_until_somebody_stops_them_have_no_length() -> None:
+    assert "  open end        20 → 20" in parts("-u", "20")["Load"]

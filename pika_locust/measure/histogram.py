@@ -41,8 +41,7 @@ class Histogram:
         # maximum. One comparison then decides whether `add` has anything else to look after.
         self._low = LOWEST
         self._high = LOWEST - 1
-        for value in values:
-            self.add(value)
+        self.add_all(values)
 
     @classmethod
     def from_buckets(
@@ -78,6 +77,23 @@ class Histogram:
             self.total += value
         else:
             self._add_unusual(value)
+
+    def add_all(self, values: Iterable[int]) -> None:
+        """`add` for many values at half the price."""
+        low, high, buckets, total = self._low, self._high, self._buckets, 0
+        try:
+            for value in values:
+                if low <= value <= high:
+                    shift = value.bit_length() - 10
+                    buckets[(shift << 9) + (value >> shift) if shift > 0 else value] += 1
+                    total += value
+                else:
+                    self._add_unusual(value)
+                    low, high = self._low, self._high
+        except AttributeError:
+            raise _not_whole(value) from None
+        finally:
+            self.total += total
 
     def _add_unusual(self, value: int) -> None:
         if not isinstance(value, int):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -78,6 +78,10 @@ class Registry:
     def _known(self, handle: type[Series]) -> str:
         names = sorted(name for name, root in self._roots.items() if isinstance(root, handle))
         return f"Declared as {handle.kind}: {', '.join(names) or 'none'}."
+
+    def before_reading(self, settle: Callable[[], None]) -> None:
+        """Call `settle` whenever samples are about to be read, for it to add those that wait to be counted."""
+        self._guard.before_reading.append(settle)
 
     def snapshot(self) -> Snapshot:
         """A copy of everything measured so far: later samples do not change it."""

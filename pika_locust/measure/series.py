@@ -10,7 +10,7 @@ children, and that is done when somebody reads. Handles are for one thread (or g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Self
 
@@ -24,11 +24,15 @@ OTHER: Tags = (("series", "other"),)
 
 
 class SeriesGuard:
-    """Counts the tagged series of a registry and refuses those past the limit: a tag with a user's id in it, say."""
+    """Counts the tagged series of a registry and refuses those past the limit: a tag with a user's id in it, say.
 
-    __slots__ = ("admitted", "limit", "refused")
+    `before_reading` is called before samples are read: by it, who counts in batches counts what is left.
+    """
+
+    __slots__ = ("admitted", "before_reading", "limit", "refused")
 
     def __init__(self, limit: int) -> None:
+        self.before_reading: list[Callable[[], None]] = []
         self.limit = limit
         self.admitted = 0
         self.refused = 0
@@ -92,6 +96,10 @@ class Series:
         """A copy of the samples that carry exactly this handle's tags."""
         raise NotImplementedError
 
+    def _settle(self) -> None:
+        for settle in self._guard.before_reading:
+            settle()
+
     def read(self) -> Value:
         """A copy of all samples of the metric that carry this handle's tags, children included."""
         whole = empty_value(self.metric)
@@ -124,6 +132,7 @@ class Counter(Series):
         self._count += n
 
     def own_value(self) -> CounterValue:
+        self._settle()
         return CounterValue(self._count)
 
 
@@ -147,6 +156,7 @@ class Gauge(Series):
         self._value.set(self._value.value + delta)
 
     def own_value(self) -> GaugeValue:
+        self._settle()
         return self._value.copy()
 
 
@@ -162,21 +172,22 @@ class Rate(Series):
         self._passes = 0
         self._fails = 0
 
-    def add(self, ok: bool) -> None:
-        """Count one attempt."""
+    def add(self, ok: bool, times: int = 1) -> None:
+        """Count one attempt, or several that went the same way."""
         if ok:
-            self._passes += 1
+            self._passes += times
         else:
-            self._fails += 1
+            self._fails += times
 
     def own_value(self) -> RateValue:
+        self._settle()
         return RateValue(self._passes, self._fails)
 
 
 class Trend(Series):
     """Handle of a distribution."""
 
-    __slots__ = ("_histogram", "add")
+    __slots__ = ("_histogram", "add", "add_all")
 
     kind = Kind.TREND
 
@@ -185,8 +196,11 @@ class Trend(Series):
         self._histogram = Histogram()
         self.add: Callable[[int], None] = self._histogram.add
         """Count one sample: whole microseconds when the unit is ms, else a whole number of the metric's unit."""
+        self.add_all: Callable[[Iterable[int]], None] = self._histogram.add_all
+        """Count many samples, each for half the price."""
 
     def own_value(self) -> Histogram:
+        self._settle()
         return self._histogram.copy()
 
 

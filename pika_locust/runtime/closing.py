@@ -36,6 +36,7 @@ from pika_locust.measure import (
     results,
 )
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.crossing import clock_notes
 from pika_locust.runtime.options import all_metrics
 from pika_locust.scenario import Scenario
 
@@ -136,7 +137,7 @@ def make_report(
         generator=generator,
         observed=tuple(observed),
         resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
-        notes=(*notes, *decision.notes, *_series_note(snapshot)),
+        notes=(*notes, *decision.notes, *clock_notes(snapshot), *_series_note(snapshot)),
     )
 
 

@@ -9,33 +9,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import gevent
 
-from pika_locust.errors import SetupError
-from pika_locust.judge import Panel, Report, describe
-from pika_locust.load.open_plan import LEAD_S
-from pika_locust.load.plan import LoadPlan
-from pika_locust.outputs import redact
+from pika_locust.judge import Report, describe
 from pika_locust.runtime import arrivals, iterations, messages
-from pika_locust.runtime.closing import RunFacts
-from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.beginning import begin_of, make_test, say, set_up
 from pika_locust.runtime.crew import Crew
 from pika_locust.runtime.ending import Cause, Ending
 from pika_locust.runtime.iterations import Granting
-from pika_locust.runtime.machine import boot_id
-from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.options import RunOptions
 from pika_locust.runtime.pace import Pace
 from pika_locust.runtime.progress import ProgressPrinter
-from pika_locust.runtime.share import Begin
 from pika_locust.runtime.striping import Striping, schedule_of
-from pika_locust.runtime.target import TargetWatch
+from pika_locust.runtime.timekeeping import ClockServer
 from pika_locust.runtime.trial import Test
-from pika_locust.runtime.worker import begin_message
-from pika_locust.scenario import Given, Scenario, SetupContext
+from pika_locust.scenario import Scenario
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +63,7 @@ class Engine:
         runner.register_message(messages.REPORT, self._on_report_message)
         runner.register_message(messages.DRAINED, self._on_drained)
         runner.register_message(messages.TELL, self._on_tell)
+        ClockServer(runner)
 
     # The load
 
@@ -115,94 +106,28 @@ class Engine:
             gevent.spawn(self._stop_test)
             return
         options = self._pace.options
-        plan = options.plan
-        self._test = test = self._make_test(options)
+        self._test = test = make_test(self._environment, scenario, options, self._command)
         self._ending = Ending(self._environment, self._crew, scenario, test)
-        test.given = self._set_up(test)
+        if not set_up(scenario, test):
+            gevent.spawn(self._stop_test)
         test.observer.before()
         # What the set-up took is not the load's time.
         self.prepare()
         participants = self._crew.participants()
-        begin = Begin(
-            run_id=test.facts.run_id,
-            seed=options.seed,
-            target=test.facts.target,
-            settings=options.settings.public(),
-            planned_s=plan.duration_s,
-            spread=plan.name != "constant" or plan.spawn_rate is not None,
-            supporters=test.supporters,
-            stop_timeout_s=float(self._environment.stop_timeout),
-            users_peak=plan.users_peak,
-            workers=len(participants),
-            stripes={worker: stripe for stripe, (worker, _) in enumerate(participants)},
-            arrivals=self._arrivals(plan),
-            iterations=plan.iterations.to_wire() if plan.iterations is not None else None,
-            given=test.given.public,
-        )
-        self._begin_data = begin_message(begin)
-        if begin.arrivals is not None and plan.arrivals_s is not None:
-            schedule = schedule_of(scenario, options.settings, options.seed, plan.arrivals_s)
+        begin = begin_of(test, scenario, participants, float(self._environment.stop_timeout))
+        self._begin_data = begin.to_wire()
+        if begin.arrivals is not None:
+            schedule = schedule_of(scenario, options.settings, options.seed, begin.arrivals["duration_s"])
             test.striping = Striping(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
-        if plan.iterations is not None:
-            test.granting = Granting(plan.iterations, plan.users_peak, len(participants))
-        self._say(options, test.facts.target)
+        if options.plan.iterations is not None:
+            test.granting = Granting(options.plan.iterations, begin.users_peak, begin.workers)
+        say(scenario, test)
         for worker, index in participants:
             test.collector.expect(worker, index)
         self._runner.send_message(messages.BEGIN, self._begin_data)
         test.watch.start()
         test.judge = gevent.spawn(self._judge_forever, test)
         test.judge.link_exception(lambda judge: test.faults.append(f"judging: {judge.exception!r}"))
-
-    def _make_test(self, options: RunOptions) -> Test:
-        scenario, locust = self._scenario, self._environment.pika_locust
-        target = options.target or "" if scenario.is_guest else scenario.normalise_target(self._environment.host)
-        is_sandbox = locust.sandbox_url is not None and target == scenario.normalise_target(locust.sandbox_url)
-        facts = RunFacts(
-            run_id=uuid4().hex[:12],
-            seed=None if scenario.is_guest else options.seed,
-            command=self._command,
-            target=target,
-            sandbox=is_sandbox,
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        return Test(
-            options=options,
-            facts=facts,
-            collector=Collector(facts.run_id),
-            panel=Panel(options.thresholds, all_metrics(scenario), scenario.bands),
-            watch=TargetWatch(scenario.http_base(target), locust.sandbox_pid if is_sandbox else None),
-            began_s=time.monotonic(),
-            supporters=len(scenario.supporters(options.settings)),
-        )
-
-    def _say(self, options: RunOptions, target: str) -> None:
-        plan = options.plan
-        seed = "" if self._scenario.is_guest else f"; seed {options.seed}"
-        logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(target))
-        for said in (*plan.overrides, *self._scenario.notes(options.settings, plan)):
-            logger.info("Load plan: %s", said)
-
-    def _set_up(self, test: Test) -> Given:
-        """Make what must exist before the first user, accounts say; where that fails the test ends with 100."""
-        if self._scenario.set_up is None:
-            return Given()
-        try:
-            options = test.options
-            return self._scenario.set_up(SetupContext(test.facts.target, options.settings, options.seed))
-        except SetupError as error:
-            logger.error("The set-up failed: %s", error)
-            test.failed_setup = str(error)
-        except Exception as error:
-            logger.exception("The set-up has a fault of its own")
-            test.faults.append(f"set-up: {type(error).__name__}: {error}")
-        gevent.spawn(self._stop_test)
-        return Given()
-
-    def _arrivals(self, plan: LoadPlan) -> Mapping[str, Any] | None:
-        if plan.arrivals is None:
-            return None
-        start_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
-        return {"start_ns": start_ns, "boot": boot_id(), "lead_s": LEAD_S, "duration_s": plan.arrivals_s}
 
     # Messages
 
@@ -212,15 +137,7 @@ class Engine:
         test = self._test
         if test is not None and test.judge is not None and not test.finishing:
             test.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
-            self._runner.send_message(messages.BEGIN, self._begin_now(), client_id=msg.node_id)
-
-    def _begin_now(self) -> dict[str, Any]:
-        """What a late worker is told: where clocks cannot be compared, it goes by how long ago arrivals began."""
-        planned = self._begin_data["arrivals"]
-        if planned is None:
-            return self._begin_data
-        lead_s = (planned["start_ns"] - time.monotonic_ns()) / 1e9
-        return {**self._begin_data, "arrivals": {**planned, "lead_s": lead_s}}
+            self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
 
     def _on_report_message(self, environment: Any, msg: Any) -> None:
         if self._test is not None:

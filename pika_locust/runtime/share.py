@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
@@ -16,7 +15,10 @@ from gevent.event import Event
 from pika_locust.judge import Ledger
 from pika_locust.load.dice import Dice
 from pika_locust.measure import Rate, Registry
+from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.locust_stats import LocustStats
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -34,33 +36,6 @@ _GOLDEN = 0.6180339887498949
 
 Listener = Callable[[Mapping[str, Any]], None]
 Shared = TypeVar("Shared")
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """What a process must know to take part in a test; sent by the master, so without secrets."""
-
-    run_id: str
-    seed: int
-    target: str
-    settings: Mapping[str, Any]
-    planned_s: float | None
-    spread: bool
-    """Whether users that Locust starts together, once a second, are to be spread over that second."""
-    supporters: int
-    stop_timeout_s: float
-    users_peak: int = 0
-    """The most primary users that there will be."""
-    workers: int = 1
-    """How many processes run users, at the beginning."""
-    stripes: Mapping[str, int] = field(default_factory=dict)
-    """Which part of the arrivals each of them takes, by its id; who comes later takes none."""
-    arrivals: Mapping[str, Any] | None = None
-    """The open model: users prepared, when arrivals begin, and for how long they come."""
-    iterations: Mapping[str, Any] | None = None
-    """A fixed number of iterations, if there is one."""
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """What the scenario's set-up made for all users."""
 
 
 class Share:
@@ -92,6 +67,8 @@ class Share:
         """The arrivals of this process, in the open model."""
         self.quota: Quota | None = None
         """Which user may begin another iteration, where their number is fixed."""
+        self.clocks = Clocks(boot_id())
+        """Times of other machines."""
         self.supporters_ready = Event()
         if not begin.supporters:
             self.supporters_ready.set()

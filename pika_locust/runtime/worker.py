@@ -7,7 +7,6 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import gevent
@@ -16,12 +15,13 @@ from gevent.event import Event
 from pika_locust.load.iterations import Iterations
 from pika_locust.runtime import iterations, messages
 from pika_locust.runtime.arrivals import Arrivals
+from pika_locust.runtime.begin import Begin
 from pika_locust.runtime.health import LagProbe, Vitals
 from pika_locust.runtime.iterations import Quota
-from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.onlooker import Onlooker
-from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.share import Share
 from pika_locust.runtime.striping import schedule_of
+from pika_locust.runtime.timekeeping import ClockClient
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
@@ -50,6 +50,7 @@ class WorkerSide:
         self._vitals = Vitals()
         self._drained: set[str] = set()
         self._onlooker: Onlooker | None = None
+        self._clock = ClockClient(self._send)
         self.share: Share | None = None
 
     def attach(self, runner: Any) -> None:
@@ -59,6 +60,9 @@ class WorkerSide:
         runner.register_message(messages.BEGIN, self._on_begin)
         runner.register_message(messages.DRAIN, self._on_drain, concurrent=True)
         runner.register_message(messages.HEAR, self._on_hear)
+        runner.register_message(messages.TELL_TIME, self._clock.on_answer)
+        if not self._is_local:
+            self._clock.start()
         self._send(messages.HELLO, {})
 
     def wait_for_share(self, timeout_s: float) -> Share | None:
@@ -94,6 +98,11 @@ class WorkerSide:
         begin = Begin(**msg.data)
         if self.share is not None and self.share.begin.run_id == begin.run_id:
             return
+        start_ns = self._first_arrival_ns(begin)
+        if begin.arrivals is not None and start_ns is None:
+            # Said before the master could answer what its clock says; it is answering.
+            self._clock.when_answered(lambda: self._on_begin(environment, msg))
+            return
         self._end()
         self._vitals = Vitals()
         self._drained = set()
@@ -105,7 +114,9 @@ class WorkerSide:
             self._tell_all,
             self._environment.events.request,
         )
-        self.share.arrivals = _arrivals(self.share, self._runner.client_id)
+        self.share.clocks = self._clock.clocks
+        if start_ns is not None:
+            self.share.arrivals = _arrivals(self.share, start_ns, self._runner.client_id)
         self.share.quota = self._quota(self.share)
         if self._scenario.is_guest:
             self._onlooker = Onlooker(self._environment, self._runner, self.share)
@@ -114,6 +125,13 @@ class WorkerSide:
         self._reporter = gevent.spawn(self._report_forever)
         self._reporter.link_exception(lambda reporter, share=self.share: share.fault(reporter.exception))
         self._begun.set()
+
+    def _first_arrival_ns(self, begin: Begin) -> int | None:
+        """When the open model's arrivals begin, by our clock; None when there are none, or while nobody can say."""
+        if begin.arrivals is None:
+            return None
+        planned = self._clock.clocks.here(begin.arrivals["boot"], begin.arrivals["start_ns"], time.monotonic_ns())
+        return planned.ns if planned is not None else None
 
     def _quota(self, share: Share) -> Quota | None:
         if share.begin.iterations is None:
@@ -213,19 +231,9 @@ class WorkerSide:
             logger.warning("Could not send %s to the master: %s", kind, error)
 
 
-def _arrivals(share: Share, worker: str) -> Arrivals | None:
-    """This process's part of the open model, if there is one. It starts at the same moment everywhere on a machine;
-    elsewhere, where clocks cannot be compared, as long after hearing of it."""
+def _arrivals(share: Share, start_ns: int, worker: str) -> Arrivals:
+    """This process's part of the open model."""
     begin = share.begin
-    if begin.arrivals is None:
-        return None
-    start_ns = begin.arrivals["start_ns"]
-    if begin.arrivals["boot"] != boot_id():
-        start_ns = time.monotonic_ns() + round(begin.arrivals["lead_s"] * 1e9)
+    assert begin.arrivals is not None
     schedule = schedule_of(share.scenario, share.settings, begin.seed, begin.arrivals["duration_s"])
     return Arrivals(share, schedule, start_ns, worker)
-
-
-def begin_message(begin: Begin) -> dict[str, Any]:
-    """A Begin as plain values for the wire."""
-    return {**asdict(begin), "settings": dict(begin.settings)}

@@ -27,10 +27,11 @@ from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.reactions import Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import messages
+from pika_locust.runtime.begin import Begin
 from pika_locust.runtime.files import raise_open_file_limit
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import Begin, Share
-from pika_locust.runtime.worker import WorkerSide, begin_message
+from pika_locust.runtime.share import Share
+from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import read_settings
 
 CONNECTIONS = 100
@@ -108,7 +109,7 @@ class Night:
         self.worker = WorkerSide(self.environment, DANCERS, settings)
         self.worker.attach(self.runner)
         begin = Begin("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
-        self.runner.send_message(messages.BEGIN, begin_message(begin))
+        self.runner.send_message(messages.BEGIN, begin.to_wire())
         self.actor = actor
 
     def _take_report(self, environment: Any, msg: Any) -> None:

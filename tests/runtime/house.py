@@ -15,8 +15,9 @@ from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_arguments, parse_all
+from pika_locust.runtime.begin import Begin
 from pika_locust.runtime.options import RunOptions, read_options
-from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.share import Share
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, text, url, whole
 

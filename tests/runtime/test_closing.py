@@ -7,6 +7,7 @@ import pytest
 from pika_locust.judge import AuditResult, Grade, Observed, Panel, Reason, Report, Threshold, parse_option
 from pika_locust.runtime.closing import RunFacts, make_report, versions
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.crossing import CLOCK_METRICS, Crossing
 from pika_locust.runtime.options import all_metrics
 from tests.runtime.house import HOUSE, Told, make_share, read
 
@@ -197,6 +198,15 @@ def test_checks_errors_audits_notes_and_what_was_observed_are_in_it() -> None:
     assert report.audits == (audit,)
     assert report.observed == (keys,)
     assert "stopped in the web page" in report.notes
+
+
+def test_the_report_says_which_clocks_latencies_between_machines_were_measured_by() -> None:
+    share = worked(*MANY)
+    for metric in CLOCK_METRICS:
+        share.metrics.declare(metric)
+    Crossing(share, "latency").latency_us("0badc10c", 0, 0)
+    (note,) = [note for note in close(collect(share)).notes if "clock" in note]
+    assert note.startswith("latency: 0 samples by one clock, 1 across machines left out")
 
 
 def test_series_that_were_refused_are_told() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from time import monotonic_ns
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -13,11 +14,12 @@ from pika_locust.judge import AuditResult, Ledger, Observed, Reading, Report, ba
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.measure import Registry
 from pika_locust.observe.queries import PROMETHEUS_SETTINGS
-from pika_locust.runtime import ending, messages, pace
+from pika_locust.runtime import beginning, ending, messages, pace
 from pika_locust.runtime import engine as module
 from pika_locust.runtime.arrivals import STRIPES
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.iterations import GRANTED, WANTED
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.metrics import TARGET_METRICS
 from pika_locust.runtime.observer import Observer
 from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
@@ -192,7 +194,7 @@ class Stage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     real = module.time
-    monkeypatch.setattr(module, "TargetWatch", Watch)
+    monkeypatch.setattr(beginning, "TargetWatch", Watch)
     monkeypatch.setattr(ending, "DRAIN_GRACE_S", 0.2)
     monkeypatch.setattr(ending, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
@@ -210,7 +212,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
             return round(self.monotonic() * 1e9)
 
     time = Time()
-    for room in (module, ending, pace):
+    for room in (module, beginning, ending, pace):
         monkeypatch.setattr(room, "time", time)
     yield clock
     for stage in Stage.made:
@@ -273,6 +275,7 @@ def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
     assert (begin["seed"], begin["target"], begin["planned_s"]) == (7, "http://house/", 60.0)
     assert (begin["supporters"], begin["workers"], begin["spread"], begin["stop_timeout_s"]) == (1, 2, True, 0.2)
     assert begin["settings"]["ROOMS"] == 1
+    assert begin["thresholds"] == ("latency:p(95)<500", "errors:count<10", "dropped_iterations:count==0")
     assert "sesame" not in str(begin)
 
 
@@ -301,6 +304,14 @@ def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
     assert stage.runner.sent[-1][1] == stage.runner.sent[0][1]
     stage.engine.finish(cause="end")
     assert stage.report.load.workers == 3
+
+
+def test_who_asks_for_the_time_is_told_it_by_the_master_s_clock() -> None:
+    stage = Stage()
+    stage.runner.receive(messages.ASK_TIME, {"machine": "away", "offset": [5, 6, 7], "sent_ns": 70}, "w0")
+    ((kind, said, client),) = stage.runner.sent
+    assert (kind, client, said["machine"], said["sent_ns"]) == (messages.TELL_TIME, "w0", boot_id(), 70)
+    assert said["heard_ns"] <= said["answered_ns"] <= monotonic_ns()
 
 
 def test_news_go_to_all() -> None:

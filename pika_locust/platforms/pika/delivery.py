@@ -12,7 +12,7 @@ from typing import Any
 
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.platforms.pika.meters import Meters
-from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.crossing import Crossing
 from pika_locust.runtime.share import Share
 from pika_locust.runtime.timers import later
 
@@ -22,7 +22,8 @@ LEAVING_MARGIN_NS = 2_000_000_000
 """A broadcast so short before a dancer left is not owed: its connection may have closed on the server first."""
 
 HEARING_MARGIN_NS = 2_000_000_000
-"""Another machine's clock cannot be read here. What it broadcast was sent before we hear of it, by less than this."""
+"""Where the clocks cannot be compared, all that is known is that a broadcast was sent before we hear of it, by less
+than this."""
 
 Broadcast = tuple[str, int]
 
@@ -33,6 +34,7 @@ class Delivery:
     def __init__(self, share: Share, meters: Meters) -> None:
         self._share = share
         self._meters = meters
+        self._crossing = Crossing(share, "fanout_latency", "ws_message_latency")
         self._present: dict[int, int] = {}
         self._left: list[tuple[int, int, int]] = []
         self._received: dict[Broadcast, set[int]] = {}
@@ -53,12 +55,10 @@ class Delivery:
 
     def received(self, kind: str, stamp: Stamp, dancer: int, at_ns: int) -> None:
         """A dancer got a live broadcast of our DJ."""
-        if stamp.boot == boot_id():
-            latency_us = (at_ns - stamp.sent_ns) // 1000
+        latency_us = self._crossing.latency_us(stamp.boot, stamp.sent_ns, at_ns)
+        if latency_us is not None:
             self._meters.fanout_latency[kind].add(latency_us)
             self._meters.message_latency.add(latency_us)
-        else:
-            self._share.facts["other_clock"] = True
         broadcast = (kind, stamp.number)
         if broadcast in self._settled:
             return
@@ -68,13 +68,13 @@ class Delivery:
         receivers.add(dancer)
 
     def _on_broadcast(self, data: Mapping[str, Any]) -> None:
-        if data["boot"] == boot_id():
-            sent_ns = (data["sent_ns"], data["sent_ns"])
-        else:
-            heard_ns = monotonic_ns()
-            sent_ns = (heard_ns - HEARING_MARGIN_NS, heard_ns)
+        heard_ns = monotonic_ns()
+        sent = self._crossing.sent(data["boot"], data["sent_ns"], heard_ns)
         broadcast = (data["kind"], data["number"])
-        self._open[broadcast] = sent_ns
+        if sent is None:
+            self._open[broadcast] = (heard_ns - HEARING_MARGIN_NS, heard_ns)
+        else:
+            self._open[broadcast] = (sent.ns - sent.error_ns, min(heard_ns, sent.ns + sent.error_ns))
         later(self._share, DEADLINE_S, self._settle, broadcast)
 
     def _settle_all(self) -> None:

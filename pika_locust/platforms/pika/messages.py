@@ -30,7 +30,7 @@ class Stamp:
     """What our DJ writes into a title, a question or an announcement, so that whoever receives it knows which
     broadcast of which run it is, and when it was sent.
 
-    `sent_ns` is the monotonic clock of the machine whose boot id begins with `boot`: comparable on that machine only.
+    `sent_ns` is the monotonic clock that `boot` names: another machine's is another one.
     """
 
     number: int

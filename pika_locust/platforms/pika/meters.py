@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pika_locust.measure import Rate, Trend, counter, rate, trend
+from pika_locust.runtime.crossing import CLOCK_METRICS
 from pika_locust.runtime.http_metrics import HTTP_METRICS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ METRICS = (
     counter("late_answers", "acknowledgements that came after 5 s"),
     trend("ping_latency", "from PING to PONG"),
     counter("dj_messages_received", "text messages that our DJ received"),
+    *CLOCK_METRICS,
     *HTTP_METRICS,
 )
 

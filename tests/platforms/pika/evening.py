@@ -18,8 +18,9 @@ from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.room import Room
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import actor, share, thoughts, timers
+from pika_locust.runtime.begin import Begin
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.share import Share
 from pika_locust.settings import read_settings
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close

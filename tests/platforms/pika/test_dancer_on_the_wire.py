@@ -18,7 +18,8 @@ from websockets.sync.server import Server, ServerConnection, serve
 from pika_locust.platforms.pika import habits
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.runtime.share import Begin, Share
+from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.share import Share
 from pika_locust.settings import read_settings
 from tests.platforms.pika.evening import SESSION, now_playing, outcomes
 

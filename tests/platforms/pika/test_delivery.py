@@ -6,6 +6,7 @@ import pytest
 
 from pika_locust.platforms.pika.delivery import DEADLINE_S, TOPIC, Delivery
 from pika_locust.platforms.pika.messages import Stamp
+from pika_locust.runtime.clocks import Offset
 from pika_locust.runtime.machine import boot_id
 from tests.platforms.pika.evening import RUN_ID, Evening
 
@@ -20,6 +21,8 @@ class Floor:
         self.evening = evening
         self.delivery: Delivery = evening.room.delivery
         self.boot = boot or boot_id()
+        self.ahead_ns: int | None = None if boot else 0
+        """How far the DJ's clock is ahead of ours; None: its times say nothing here."""
 
     def join(self, *dancers: int) -> None:
         for dancer in dancers:
@@ -36,7 +39,8 @@ class Floor:
 
     def broadcast(self, number: int, *receivers: int, kind: str = "track", told: bool = True) -> Stamp:
         """Sent now, received after WAY_S, told past the target after twice that, when the DJ has its ACK."""
-        stamp = Stamp(number, RUN_ID, self.boot, self.evening.clock.now_ns if self.boot == boot_id() else 5)
+        sent_ns = 5 if self.ahead_ns is None else self.evening.clock.now_ns + self.ahead_ns
+        stamp = Stamp(number, RUN_ID, self.boot, sent_ns)
         self.wait(WAY_S)
         for dancer in receivers:
             self.delivery.received(kind, stamp, dancer, self.evening.clock.now_ns)
@@ -199,7 +203,7 @@ def test_another_machines_clock_gives_deliveries_and_no_latency(evening: Evening
     floor.broadcast(1, 1)
     assert floor.delivered() == (1, 1)
     assert evening.samples("fanout_latency") == evening.samples("ws_message_latency") == 0
-    assert evening.share.facts["other_clock"] is True
+    assert evening.count("latencies_left_out") == 1
 
 
 def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(evening: Evening) -> None:
@@ -219,7 +223,52 @@ def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(ev
     assert floor.delivered() == (2, 0)
 
 
-def test_one_machines_clock_is_named_in_no_fact(floor: Floor) -> None:
+AHEAD_NS = 86_400 * 10**9
+
+
+def far_floor(evening: Evening, error_ns: int) -> Floor:
+    """The DJ is on the master's machine, whose clock is a day ahead, and by how much is known to `error_ns`."""
+    evening.share.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, evening.clock.now_ns + AHEAD_NS), {})
+    floor = Floor(evening, boot="00ff00ff")
+    floor.ahead_ns = AHEAD_NS
+    return floor
+
+
+def test_another_machines_broadcast_is_timed_where_the_clocks_can_be_compared(evening: Evening) -> None:
+    floor = far_floor(evening, error_ns=400_000)
+    floor.join(1, 2)
+    floor.broadcast(1, 1, 2)
+    assert floor.delivered() == (2, 0)
+    for name in ("fanout_latency", "ws_message_latency"):
+        latency = evening.share.metrics.trend(name).read()
+        assert (latency.count, latency.minimum, latency.maximum) == (2, 20_000, 20_000)  # type: ignore[union-attr]
+    assert (evening.count("latencies_two_clocks"), evening.count("latencies_one_clock")) == (2, 0)
+
+
+def test_another_machines_broadcast_is_owed_to_whoever_was_there_when_it_was_sent(evening: Evening) -> None:
+    floor = far_floor(evening, error_ns=400_000)
     floor.join(1)
+    stamp = floor.broadcast(1, 1, told=False)
+    floor.join(2)
+    floor.tell(stamp)
+    # Without the other's clock, nobody who came within two seconds before we heard of it would be owed anything.
+    assert floor.delivered() == (1, 0)
+
+
+def test_who_came_while_it_was_sent_as_far_as_the_clocks_can_tell_is_not_owed_it(evening: Evening) -> None:
+    floor = far_floor(evening, error_ns=3_000_000)
+    floor.join(1)
+    floor.wait(0.01)
+    floor.join(2)
     floor.broadcast(1, 1)
-    assert "other_clock" not in floor.evening.share.facts
+    assert floor.delivered() == (1, 0)
+
+
+def test_however_little_is_known_of_its_clock_a_broadcast_was_sent_before_we_heard_of_it(evening: Evening) -> None:
+    floor = far_floor(evening, error_ns=3_000_000_000)
+    floor.join(1, 2)
+    floor.wait(4.0)
+    floor.broadcast(1, 1)
+    floor.wait(2.2)
+    floor.leave(2)
+    assert floor.delivered() == (1, 1)

@@ -14,8 +14,8 @@ from pika_locust.measure import Histogram
 from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.lobby import Lobby
 from pika_locust.platforms.verity.scenarios import QUEUE
+from pika_locust.runtime.begin import Begin
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import Begin
 from pika_locust.sandbox import SandboxProcess
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings, read_settings

@@ -1,0 +1,105 @@
+"""The beginning of a test: what it is, what must exist before its first user, and what everybody is told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from pika_locust.errors import SetupError
+from pika_locust.judge import Panel
+from pika_locust.load.open_plan import LEAD_S
+from pika_locust.load.plan import CONSTANT, LoadPlan
+from pika_locust.outputs import redact
+from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.closing import RunFacts
+from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.target import TargetWatch
+from pika_locust.runtime.trial import Test
+from pika_locust.scenario import Scenario, SetupContext
+
+logger = logging.getLogger(__name__)
+
+
+def make_test(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Test:
+    """A test that is about to run; `command` is how it was started, without secrets."""
+    plugin = environment.pika_locust
+    target = options.target or "" if scenario.is_guest else scenario.normalise_target(environment.host)
+    is_sandbox = plugin.sandbox_url is not None and target == scenario.normalise_target(plugin.sandbox_url)
+    facts = RunFacts(
+        run_id=uuid4().hex[:12],
+        seed=None if scenario.is_guest else options.seed,
+        command=command,
+        target=target,
+        sandbox=is_sandbox,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return Test(
+        options=options,
+        facts=facts,
+        collector=Collector(facts.run_id),
+        panel=Panel(options.thresholds, all_metrics(scenario), scenario.bands),
+        watch=TargetWatch(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
+        began_s=time.monotonic(),
+        supporters=len(scenario.supporters(options.settings)),
+    )
+
+
+def set_up(scenario: Scenario, test: Test) -> bool:
+    """Make what must exist before the first user, accounts say. False when there is no use in going on."""
+    if scenario.set_up is None:
+        return True
+    try:
+        options = test.options
+        test.given = scenario.set_up(SetupContext(test.facts.target, options.settings, options.seed))
+        return True
+    except SetupError as error:
+        logger.error("The set-up failed: %s", error)
+        test.failed_setup = str(error)
+    except Exception as error:
+        logger.exception("The set-up has a fault of its own")
+        test.faults.append(f"set-up: {type(error).__name__}: {error}")
+    return False
+
+
+def begin_of(test: Test, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float) -> Begin:
+    """What everybody is told; `participants` are the workers, by id and index."""
+    options, plan = test.options, test.options.plan
+    return Begin(
+        run_id=test.facts.run_id,
+        seed=options.seed,
+        target=test.facts.target,
+        settings=options.settings.public(),
+        planned_s=plan.duration_s,
+        spread=plan.name != CONSTANT or plan.spawn_rate is not None,
+        supporters=test.supporters,
+        stop_timeout_s=stop_timeout_s,
+        users_peak=plan.users_peak,
+        workers=len(participants),
+        stripes={worker: stripe for stripe, (worker, _) in enumerate(participants)},
+        arrivals=_arrivals(plan),
+        iterations=plan.iterations.to_wire() if plan.iterations is not None else None,
+        given=test.given.public,
+        thresholds=tuple(map(str, options.thresholds)),
+    )
+
+
+def _arrivals(plan: LoadPlan) -> Mapping[str, Any] | None:
+    if plan.arrivals is None:
+        return None
+    start_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
+    return {"start_ns": start_ns, "boot": boot_id(), "duration_s": plan.arrivals_s}
+
+
+def say(scenario: Scenario, test: Test) -> None:
+    """Log what is about to happen."""
+    options, plan = test.options, test.options.plan
+    seed = "" if scenario.is_guest else f"; seed {options.seed}"
+    logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(test.facts.target))
+    for said in (*plan.overrides, *scenario.notes(options.settings, plan)):
+        logger.info("Load plan: %s", said)

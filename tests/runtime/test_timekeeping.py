@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pika_locust.load.arrivals import ConstantArrivalRate
+from pika_locust.runtime import messages, timekeeping
+from pika_locust.runtime.clocks import Clocks, Reading
+from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.timekeeping import ClockClient, ClockServer
+from pika_locust.runtime.worker import WorkerSide
+from pika_locust.settings import Settings
+from tests.runtime.house import HOUSE, make_share, until
+
+MS = 1_000_000
+S = 1_000_000_000
+DAY = 86_400 * S
+
+
+class Room:
+    """A master's process and those of workers, each with a clock of its own, on a network that takes its time."""
+
+    def __init__(self, patches: pytest.MonkeyPatch, way_ns: int = MS) -> None:
+        self.now_ns = 0
+        self.way_ns = way_ns
+        self.place = "master"
+        self.ahead = {"master": 0}
+        self.workers: dict[str, ClockClient] = {}
+        self.answers: list[Mapping[str, Any]] = []
+        patches.setattr(timekeeping, "monotonic_ns", self.clock)
+        patches.setattr(timekeeping, "boot_id", lambda: self.place)
+        self.server = ClockServer(self)
+
+    def clock(self) -> int:
+        return 1000 * S + self.now_ns + self.ahead[self.place]
+
+    def register_message(self, kind: str, listener: Callable[..., None]) -> None:
+        assert kind == messages.ASK_TIME
+        self.listener = listener
+
+    def send_message(self, kind: str, data: Mapping[str, Any], client_id: str) -> None:
+        """The master answers."""
+        assert kind == messages.TELL_TIME
+        self.answers.append(data)
+        self.now_ns += self.way_ns
+        self.place = client_id
+        self.workers[client_id].on_answer(None, SimpleNamespace(data=data))
+
+    def join(self, name: str, ahead_ns: int) -> ClockClient:
+        """A worker's process on a machine of the same name."""
+        self.place, self.ahead[name] = name, ahead_ns
+
+        def send(kind: str, data: Mapping[str, Any]) -> None:
+            assert kind == messages.ASK_TIME
+            self.now_ns += self.way_ns
+            self.place = "master"
+            self.listener(environment=None, msg=SimpleNamespace(data=dict(data), node_id=name))
+
+        self.workers[name] = ClockClient(send)
+        return self.workers[name]
+
+    def ask(self, name: str, way_ns: int = MS) -> None:
+        self.place, self.way_ns = name, way_ns
+        self.workers[name]._ask()
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Room:
+    return Room(monkeypatch)
+
+
+def test_one_question_tells_a_worker_what_the_master_s_clock_says(room: Room) -> None:
+    away = room.join("away", DAY)
+    room.ask("away")
+    reading = away.clocks.here("master", 1000 * S, 1000 * S + DAY)
+    assert reading is not None
+    assert (reading.ns, reading.error_ns // MS) == (1000 * S + DAY, 1)
+
+
+def test_workers_learn_of_each_other_by_what_they_tell_the_master(room: Room) -> None:
+    one, two = room.join("one", DAY), room.join("two", -3 * S)
+    room.ask("one")
+    room.ask("two")
+    assert two.clocks.here("one", 0, 1000 * S) is None
+    room.ask("one")
+    room.ask("two")
+    sent = two.clocks.here("one", 1000 * S + DAY, 1000 * S)
+    assert sent is not None
+    assert (sent.ns, sent.error_ns // MS) == (1000 * S - 3 * S, 2)
+    room.ask("one")
+    assert one.clocks.here("two", 1000 * S, 1000 * S + DAY) is not None
+
+
+def test_a_worker_beside_the_master_reports_nothing_and_learns_of_others(room: Room) -> None:
+    room.join("away", DAY)
+    room.ask("away")
+    room.ask("away")
+    beside = room.join("master", 0)
+    room.ask("master")
+    room.ask("master")
+    assert set(room.answers[-1]["offsets"]) == {"away"}
+    assert beside.clocks.here("master", 77, 1000 * S) == Reading(77, 0)
+    there = beside.clocks.here("away", 1000 * S + DAY, 1000 * S)
+    assert there is not None
+    assert (there.ns, there.error_ns // MS) == (1000 * S, 1)
+
+
+def test_a_slow_answer_does_no_harm_to_what_is_known(room: Room) -> None:
+    away = room.join("away", DAY)
+    for way_ns in (200 * MS, MS // 2, 300 * MS):
+        room.ask("away", way_ns)
+    found = away.clocks.to_report()
+    assert found is not None
+    assert (found.ns, found.error_ns) == (-DAY, MS // 2 + 1)
+
+
+def test_a_clock_that_jumped_while_an_answer_was_on_its_way_says_nothing(room: Room) -> None:
+    away = room.join("away", DAY)
+    room.ask("away")
+    before = away.clocks.to_report()
+    listener = room.listener
+
+    def jump(**message: Any) -> None:
+        room.ahead["away"] -= 10 * S
+        listener(**message)
+
+    room.listener = jump
+    room.ask("away")
+    assert away.clocks.to_report() == before
+    room.listener = listener
+    room.ask("away")
+    assert away.clocks.to_report().ns == 10 * S - DAY  # type: ignore[union-attr]
+
+
+def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timekeeping, "BURST_EVERY_S", 0.001)
+    monkeypatch.setattr(timekeeping, "EVERY_S", 0.002)
+    away = room.join("away", DAY)
+    away.start()
+    assert len(room.answers) == 1
+    until(lambda: len(room.answers) > timekeeping.BURST + 2)
+    away._asking.kill()
+
+
+# What a worker does with it: the open model begins at the same moment everywhere
+
+RUSH = replace(HOUSE, arrivals=lambda settings: ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4))
+START_NS = 500 * S
+
+
+class Worker:
+    """A worker whose master's clock, on another machine, says `ahead_ns` more than this one's."""
+
+    def __init__(self, ahead_ns: int) -> None:
+        self.ahead_ns = ahead_ns
+        self.client_id = "w0"
+        self.worker_index = 0
+        self.listeners: dict[str, Callable[..., None]] = {}
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+        environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
+        values = Settings({"ARRIVALS": "uniform", "ROOMS": 1}, {}, frozenset())
+        self.side = WorkerSide(environment, RUSH, values)
+        self.side.attach(self)
+
+    def register_message(self, kind: str, listener: Callable[..., None], concurrent: bool = False) -> None:
+        self.listeners[kind] = listener
+
+    def send_message(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.sent.append((kind, data))
+
+    def begin(self, boot: str, start_ns: int, run_id: str = "r1") -> None:
+        arrivals = {"boot": boot, "start_ns": start_ns, "duration_s": 60.0}
+        begin = make_share(RUSH, arrivals=arrivals, stripes={"w0": 0}, run_id=run_id).begin
+        self.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
+
+    def answer(self) -> None:
+        asked = next(data for kind, data in reversed(self.sent) if kind == messages.ASK_TIME)
+        there_ns = time.monotonic_ns() + self.ahead_ns
+        said = {"machine": "master", "offsets": {}, "sent_ns": asked["sent_ns"]}
+        said |= {"heard_ns": there_ns, "answered_ns": there_ns}
+        self.listeners[messages.TELL_TIME](None, SimpleNamespace(data=said))
+
+    @property
+    def start_ns(self) -> int:
+        assert self.side.share is not None
+        return self.side.share.arrivals._start_ns  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker(DAY)
+    yield worker
+    if worker.side.share is not None:
+        worker.side.share.end()
+    worker.side._end()
+    worker.side._clock._asking.kill()
+
+
+def test_a_worker_asks_for_the_time_before_it_says_that_it_is_there(worker: Worker) -> None:
+    assert [kind for kind, _ in worker.sent] == [messages.ASK_TIME, messages.HELLO]
+
+
+def test_arrivals_begin_when_the_master_s_clock_says_so(worker: Worker) -> None:
+    start_ns = time.monotonic_ns() + START_NS
+    worker.answer()
+    worker.begin("master", start_ns + DAY)
+    assert abs(worker.start_ns - start_ns) < 100 * MS
+    assert worker.side.share is not None
+    assert worker.side.share.clocks.here("master", 0, 0) is not None
+
+
+def test_beside_the_master_arrivals_begin_exactly_then(worker: Worker) -> None:
+    start_ns = time.monotonic_ns() + START_NS
+    worker.begin(boot_id(), start_ns)
+    assert worker.start_ns == start_ns
+
+
+def test_a_test_that_begins_before_the_first_answer_begins_with_it(worker: Worker) -> None:
+    start_ns = time.monotonic_ns() + START_NS
+    worker.begin("master", start_ns + DAY, "r0")
+    worker.begin("master", start_ns + DAY)
+    assert worker.side.share is None
+    worker.answer()
+    assert worker.side.share is not None
+    assert worker.side.share.begin.run_id == "r1"
+    assert abs(worker.start_ns - start_ns) < 100 * MS
+    arrivals = worker.side.share.arrivals
+    worker.begin("master", start_ns + DAY)
+    worker.answer()
+    assert worker.side.share.arrivals is arrivals
+
+
+def test_a_test_without_arrivals_waits_for_nobody_s_clock(worker: Worker) -> None:
+    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=make_share().begin.to_wire()))
+    assert worker.side.share is not None
+    assert worker.side.share.arrivals is None
+
+
+def test_a_share_of_its_own_knows_its_own_clock() -> None:
+    clocks: Clocks = make_share().clocks
+    assert clocks.here(boot_id(), 77, 80) == Reading(77, 0)
+    assert clocks.here("elsewhere", 77, 80) is None

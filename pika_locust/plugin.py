@@ -10,19 +10,18 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gevent
 from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.judge import Reason, Report
 from pika_locust.outputs import delivery, redact
+from pika_locust.runtime import signals
 from pika_locust.runtime.arguments import parse_all, summary_path
 from pika_locust.runtime.closing import empty_report
 from pika_locust.runtime.engine import Engine
@@ -154,10 +153,7 @@ class Plugin:
             self._lead(environment, runner)
             if not isinstance(runner, MasterRunner):
                 self._take_part(environment, runner)
-        gevent.signal_handler(signal.SIGINT, self._on_signal, "SIGINT", True)
-        # While a shape drives a headless run, Locust listens to no SIGTERM.
-        deaf = web_ui is None and not is_worker and environment.shape_class is not None
-        gevent.signal_handler(signal.SIGTERM, self._on_signal, "SIGTERM", deaf)
+        signals.listen(self._on_signal, alone=web_ui is None and not is_worker and environment.shape_class is not None)
         # Locust goes through these from the last to the first: users drain before a worker says goodbye, and the exit
         # code is settled after a locustfile's own listeners have said theirs.
         environment.events.quitting.add_listener(self._on_quitting)
@@ -217,13 +213,9 @@ class Plugin:
     def _reports(self) -> list[Report]:
         return self._engine.reports if self._engine is not None else []
 
-    def _on_signal(self, name: str, interrupt: bool) -> None:
+    def _on_signal(self, name: str) -> None:
         if self._engine is not None:
             self._engine.signalled = name
-        # From here, a greenlet of its own, it reaches Locust's main greenlet, and never a callback of the hub: an
-        # interrupted callback would lose what it had read. Raised instead, gevent would print its traceback first.
-        if interrupt:
-            gevent.get_hub().handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         if self._engine is not None:

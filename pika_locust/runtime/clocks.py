@@ -75,6 +75,9 @@ class Estimate:
         self._samples = deque((old for old in self._samples if old.agrees_with(sample)), KEPT)
         self._samples.append(sample)
 
+    def __bool__(self) -> bool:
+        return bool(self._samples)
+
     def best(self) -> Offset:
         """The sample with the narrowest bound by now. Raises IndexError when there is none."""
         now_ns = self.newest_ns
@@ -129,12 +132,10 @@ class Clocks:
         if master != self._master:
             self._master, self._own, self._offsets = master, Estimate(), {}
         offsets = {machine: Offset(*wire) for machine, wire in others.items()}
-        offsets.pop(self.machine, None)
-        if sample is not None and master != self.machine:
+        if sample is not None:
             self._own.add(sample)
+        if self._own:
             offsets[self.machine] = self._own.best()
-        elif self.machine in self._offsets:
-            offsets[self.machine] = self._offsets[self.machine]
         offsets[master] = SAME
         self._offsets = offsets
 

@@ -48,7 +48,6 @@ class Crossing:
         self._negative = books.counter("latencies_negative").tagged(of=of)
         self._left_out = books.counter("latencies_left_out").tagged(of=of)
         self._error = books.gauge("clock_error").tagged(of=of)
-        self._worst_ns = 0
 
     def latency_us(self, machine: str, sent_ns: int, received_ns: int) -> int | None:
         """Microseconds from `sent_ns` by the clock of `machine` to `received_ns` by ours; None: left out."""
@@ -60,9 +59,7 @@ class Crossing:
             self._left_out.add()
             return None
         self._two_clocks.add()
-        if sent.error_ns > self._worst_ns:
-            self._worst_ns = sent.error_ns
-            self._error.set(sent.error_ns / 1e6)
+        self._error.set(sent.error_ns / 1e6)
         if sent.ns > received_ns:
             self._negative.add()
         return max(1, (received_ns - sent.ns) // 1000)

@@ -135,12 +135,13 @@ NOW = 10 * S - 1_000
 
 READINGS = {
     "our own machine, asked or not": (Clocks("here"), "here", Reading(77, 0)),
-    "our own machine, which the master cannot tell us about": (
-        learned(sample=OWN, here=(9, 9, 9)),
-        "here",
-        Reading(77, 0),
-    ),
     "nothing has been asked yet": (Clocks("here"), "there", None),
+    "what another worker of our machine has found": (learned(here=(1_000, 60, 10 * S)), "master", Reading(-923, 60)),
+    "what we have found ourselves comes first": (
+        learned(sample=OWN, here=(1_001, 60, 10 * S)),
+        "master",
+        Reading(-923, 50),
+    ),
     "the first answer said nothing of us": (learned(there=(5_000, 7, 10 * S)), "there", None),
     "the master's machine": (learned(sample=OWN), "master", Reading(77 - 1_000, 50)),
     "a machine that both know": (learned(sample=OWN, there=(5_000, 7, 10 * S)), "there", Reading(77 + 4_000, 57)),

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.runtime import messages, timekeeping
 from pika_locust.runtime.clocks import Clocks, Reading
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.timekeeping import ClockClient, ClockServer
-from pika_locust.runtime.worker import WorkerSide
-from pika_locust.settings import Settings
-from tests.runtime.house import HOUSE, make_share, until
+from tests.runtime.house import make_share, until
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -137,6 +132,16 @@ def test_a_clock_that_jumped_while_an_answer_was_on_its_way_says_nothing(room: R
     assert away.clocks.to_report().ns == 10 * S - DAY  # type: ignore[union-attr]
 
 
+def test_who_waits_for_an_answer_is_called_once_and_the_last_who_came(room: Room) -> None:
+    called: list[str] = []
+    away = room.join("away", DAY)
+    away.when_answered(lambda: called.append("early"))
+    away.when_answered(lambda: called.append("late"))
+    room.ask("away")
+    room.ask("away")
+    assert called == ["late"]
+
+
 def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timekeeping, "BURST_EVERY_S", 0.001)
     monkeypatch.setattr(timekeeping, "EVERY_S", 0.002)
@@ -145,100 +150,6 @@ def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) ->
     assert len(room.answers) == 1
     until(lambda: len(room.answers) > timekeeping.BURST + 2)
     away._asking.kill()
-
-
-# What a worker does with it: the open model begins at the same moment everywhere
-
-RUSH = replace(HOUSE, arrivals=lambda settings: ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4))
-START_NS = 500 * S
-
-
-class Worker:
-    """A worker whose master's clock, on another machine, says `ahead_ns` more than this one's."""
-
-    def __init__(self, ahead_ns: int) -> None:
-        self.ahead_ns = ahead_ns
-        self.client_id = "w0"
-        self.worker_index = 0
-        self.listeners: dict[str, Callable[..., None]] = {}
-        self.sent: list[tuple[str, Mapping[str, Any]]] = []
-        environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
-        values = Settings({"ARRIVALS": "uniform", "ROOMS": 1}, {}, frozenset())
-        self.side = WorkerSide(environment, RUSH, values)
-        self.side.attach(self)
-
-    def register_message(self, kind: str, listener: Callable[..., None], concurrent: bool = False) -> None:
-        self.listeners[kind] = listener
-
-    def send_message(self, kind: str, data: Mapping[str, Any]) -> None:
-        self.sent.append((kind, data))
-
-    def begin(self, boot: str, start_ns: int, run_id: str = "r1") -> None:
-        arrivals = {"boot": boot, "start_ns": start_ns, "duration_s": 60.0}
-        begin = make_share(RUSH, arrivals=arrivals, stripes={"w0": 0}, run_id=run_id).begin
-        self.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
-
-    def answer(self) -> None:
-        asked = next(data for kind, data in reversed(self.sent) if kind == messages.ASK_TIME)
-        there_ns = time.monotonic_ns() + self.ahead_ns
-        said = {"machine": "master", "offsets": {}, "sent_ns": asked["sent_ns"]}
-        said |= {"heard_ns": there_ns, "answered_ns": there_ns}
-        self.listeners[messages.TELL_TIME](None, SimpleNamespace(data=said))
-
-    @property
-    def start_ns(self) -> int:
-        assert self.side.share is not None
-        return self.side.share.arrivals._start_ns  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    worker = Worker(DAY)
-    yield worker
-    if worker.side.share is not None:
-        worker.side.share.end()
-    worker.side._end()
-    worker.side._clock._asking.kill()
-
-
-def test_a_worker_asks_for_the_time_before_it_says_that_it_is_there(worker: Worker) -> None:
-    assert [kind for kind, _ in worker.sent] == [messages.ASK_TIME, messages.HELLO]
-
-
-def test_arrivals_begin_when_the_master_s_clock_says_so(worker: Worker) -> None:
-    start_ns = time.monotonic_ns() + START_NS
-    worker.answer()
-    worker.begin("master", start_ns + DAY)
-    assert abs(worker.start_ns - start_ns) < 100 * MS
-    assert worker.side.share is not None
-    assert worker.side.share.clocks.here("master", 0, 0) is not None
-
-
-def test_beside_the_master_arrivals_begin_exactly_then(worker: Worker) -> None:
-    start_ns = time.monotonic_ns() + START_NS
-    worker.begin(boot_id(), start_ns)
-    assert worker.start_ns == start_ns
-
-
-def test_a_test_that_begins_before_the_first_answer_begins_with_it(worker: Worker) -> None:
-    start_ns = time.monotonic_ns() + START_NS
-    worker.begin("master", start_ns + DAY, "r0")
-    worker.begin("master", start_ns + DAY)
-    assert worker.side.share is None
-    worker.answer()
-    assert worker.side.share is not None
-    assert worker.side.share.begin.run_id == "r1"
-    assert abs(worker.start_ns - start_ns) < 100 * MS
-    arrivals = worker.side.share.arrivals
-    worker.begin("master", start_ns + DAY)
-    worker.answer()
-    assert worker.side.share.arrivals is arrivals
-
-
-def test_a_test_without_arrivals_waits_for_nobody_s_clock(worker: Worker) -> None:
-    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=make_share().begin.to_wire()))
-    assert worker.side.share is not None
-    assert worker.side.share.arrivals is None
 
 
 def test_a_share_of_its_own_knows_its_own_clock() -> None:

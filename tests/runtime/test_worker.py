@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pika_locust.load.arrivals import ConstantArrivalRate
+from pika_locust.runtime import messages
+from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.worker import WorkerSide
+from pika_locust.settings import Settings
+from tests.runtime.house import HOUSE, make_share
+
+MS = 1_000_000
+S = 1_000_000_000
+DAY = 86_400 * S
+
+RUSH = replace(HOUSE, arrivals=lambda settings: ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4))
+START_NS = 500 * S
+
+
+class Worker:
+    """A worker whose master's clock, on another machine, says `ahead_ns` more than this one's."""
+
+    def __init__(self, ahead_ns: int) -> None:
+        self.ahead_ns = ahead_ns
+        self.client_id = "w0"
+        self.worker_index = 0
+        self.listeners: dict[str, Callable[..., None]] = {}
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+        environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
+        values = Settings({"ARRIVALS": "uniform", "ROOMS": 1}, {}, frozenset())
+        self.side = WorkerSide(environment, RUSH, values)
+        self.side.attach(self)
+
+    def register_message(self, kind: str, listener: Callable[..., None], concurrent: bool = False) -> None:
+        self.listeners[kind] = listener
+
+    def send_message(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.sent.append((kind, data))
+
+    def begin(self, boot: str, start_ns: int, run_id: str = "r1") -> None:
+        arrivals = {"boot": boot, "start_ns": start_ns, "duration_s": 60.0}
+        begin = make_share(RUSH, arrivals=arrivals, stripes={"w0": 0}, run_id=run_id).begin
+        self.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
+
+    def answer(self) -> None:
+        asked = next(data for kind, data in reversed(self.sent) if kind == messages.ASK_TIME)
+        there_ns = time.monotonic_ns() + self.ahead_ns
+        said = {"machine": "master", "offsets": {}, "sent_ns": asked["sent_ns"]}
+        said |= {"heard_ns": there_ns, "answered_ns": there_ns}
+        self.listeners[messages.TELL_TIME](None, SimpleNamespace(data=said))
+
+    @property
+    def start_ns(self) -> int:
+        assert self.side.share is not None
+        return self.side.share.arrivals._start_ns  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker(DAY)
+    yield worker
+    if worker.side.share is not None:
+        worker.side.share.end()
+    worker.side._end()
+    worker.side._clock._asking.kill()
+
+
+def test_a_worker_asks_for_the_time_before_it_says_that_it_is_there(worker: Worker) -> None:
+    assert [kind for kind, _ in worker.sent] == [messages.ASK_TIME, messages.HELLO]
+
+
+def test_arrivals_begin_when_the_master_s_clock_says_so(worker: Worker) -> None:
+    start_ns = time.monotonic_ns() + START_NS
+    worker.answer()
+    worker.begin("master", start_ns + DAY)
+    assert abs(worker.start_ns - start_ns) < 100 * MS
+    assert worker.side.share is not None
+    assert worker.side.share.clocks.here("master", 0, 0) is not None
+
+
+def test_beside_the_master_arrivals_begin_exactly_then(worker: Worker) -> None:
+    start_ns = time.monotonic_ns() + START_NS
+    worker.begin(boot_id(), start_ns)
+    assert worker.start_ns == start_ns
+
+
+def test_a_test_that_begins_before_the_first_answer_begins_with_it(worker: Worker) -> None:
+    start_ns = time.monotonic_ns() + START_NS
+    worker.begin("master", start_ns + DAY, "r0")
+    worker.begin("master", start_ns + DAY)
+    assert worker.side.share is None
+    worker.answer()
+    assert worker.side.share is not None
+    assert worker.side.share.begin.run_id == "r1"
+    assert abs(worker.start_ns - start_ns) < 100 * MS
+    arrivals = worker.side.share.arrivals
+    worker.begin("master", start_ns + DAY)
+    worker.answer()
+    assert worker.side.share.arrivals is arrivals
+
+
+def test_a_test_without_arrivals_waits_for_nobody_s_clock(worker: Worker) -> None:
+    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=make_share().begin.to_wire()))
+    assert worker.side.share is not None
+    assert worker.side.share.arrivals is None

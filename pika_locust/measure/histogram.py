@@ -84,14 +84,15 @@ class Histogram:
         try:
             for value in values:
                 if low <= value <= high:
-                    shift = value.bit_length() - 10
+                    try:
+                        shift = value.bit_length() - 10
+                    except AttributeError:
+                        raise _not_whole(value) from None
                     buckets[(shift << 9) + (value >> shift) if shift > 0 else value] += 1
                     total += value
                 else:
                     self._add_unusual(value)
                     low, high = self._low, self._high
-        except AttributeError:
-            raise _not_whole(value) from None
         finally:
             self.total += total
 

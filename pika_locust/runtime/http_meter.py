@@ -58,7 +58,7 @@ class HttpMeter:
             self._retries.add()
         error = None
         started, ready, _, _, done, _, _ = stamps = response.stamps
-        if started == ready and response.error is None and 200 <= response.status < 400:
+        if started == ready and 200 <= response.status < 400:
             aside = named.aside
             aside.append(stamps)
             self._is_settled = False
@@ -66,7 +66,7 @@ class HttpMeter:
                 self._count_batch(named)
         else:
             error = self._count_one(named, name, response)
-        self._share.request(method, name, (done - ready) // 1000 / 1000, len(response.content), error)
+        self._share.request(method, name, (done - ready) / 1e6, len(response.content), error)
 
     def _settle(self) -> None:
         if not self._is_settled:

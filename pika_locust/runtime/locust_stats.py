@@ -7,6 +7,7 @@ here must be what `RequestStats.log_request` writes, and is compared with that b
 from __future__ import annotations
 
 from time import time
+from types import SimpleNamespace
 from typing import Any
 
 from locust import stats as locusts
@@ -26,13 +27,18 @@ class LocustStats:
 
     __slots__ = ("_environment", "_event", "_listener")
 
-    def __init__(self, event: Any) -> None:
+    def __init__(self, event: Any, listener: Any = None, environment: Any = None) -> None:
         self._event = event
-        self._listener: Any = None
-        self._environment: Any = None
+        self._listener = listener
+        self._environment = environment
+        """Whose statistics the listener writes; None when nothing is to be taken from it."""
 
     def take(self, kind: str, name: str, response_time_ms: float | None, size_bytes: int) -> bool:
-        """Write a success into Locust's statistics; False when the event must be fired instead."""
+        """Write a success into Locust's statistics, for a quarter of Locust's price; False: fire the event instead.
+
+        That is also to be done for the first of a name, and once a second, when Locust begins to count anew and may
+        keep a copy.
+        """
         if response_time_ms is None:
             return False
         try:
@@ -41,42 +47,36 @@ class LocustStats:
                 return False
             if listeners[0] is not self._listener:
                 self._environment, self._listener = _environment_of(listeners[0]), listeners[0]
-            environment = self._environment
-            return environment is not None and write(environment.stats, kind, name, response_time_ms, size_bytes)
+            if self._environment is None:
+                return False
+            stats = self._environment.stats
+            total, entry = stats.total, stats.entries[name, kind]
+            now = time()
+            second = int(now)
+            if (
+                entry.min_response_time is None
+                or total.min_response_time is None
+                or entry.last_request_timestamp < second
+                or total.last_request_timestamp < second
+            ):
+                return False
+            # Looked up each time: who wants other buckets replaces it.
+            rounded_ms = locusts.bucket_response_time(response_time_ms)
         except Exception:
-            # Locust logs what a listener raises, and so it is raised there.
+            # Locust logs what a listener raises: when the event is fired, it is raised there.
             return False
-
-
-def write(stats: RequestStats, kind: str, name: str, response_time_ms: float, size_bytes: int) -> bool:
-    """Do what `stats.log_request` would do with a success, for a quarter of its price; False: it must do it itself.
-
-    That is the first time, and once a second, when it begins to count anew and may keep a copy.
-    """
-    total, entry = stats.total, stats.entries[name, kind]
-    now = time()
-    second = int(now)
-    if (
-        entry.min_response_time is None
-        or total.min_response_time is None
-        or entry.last_request_timestamp < second
-        or total.last_request_timestamp < second
-    ):
-        return False
-    # Looked up each time: who wants other buckets replaces it.
-    rounded_ms = locusts.bucket_response_time(response_time_ms)
-    for each in (total, entry):
-        each.num_requests += 1
-        each.num_reqs_per_sec[second] += 1
-        each.last_request_timestamp = now
-        each.total_response_time += response_time_ms
-        if response_time_ms < each.min_response_time:
-            each.min_response_time = response_time_ms
-        if response_time_ms > each.max_response_time:
-            each.max_response_time = response_time_ms
-        each.response_times[rounded_ms] += 1
-        each.total_content_length += size_bytes
-    return True
+        for each in (total, entry):
+            each.num_requests += 1
+            each.num_reqs_per_sec[second] += 1
+            each.last_request_timestamp = now
+            each.total_response_time += response_time_ms
+            if response_time_ms < each.min_response_time:
+                each.min_response_time = response_time_ms
+            if response_time_ms > each.max_response_time:
+                each.max_response_time = response_time_ms
+            each.response_times[rounded_ms] += 1
+            each.total_content_length += size_bytes
+        return True
 
 
 def _environment_of(listener: Any) -> Any:
@@ -92,10 +92,11 @@ def _environment_of(listener: Any) -> Any:
 
 
 def _comes_to_the_same() -> bool:
-    """Whether what `write` does is what this Locust does."""
+    """Whether what is written here is what this Locust writes."""
     ours, theirs = RequestStats(), RequestStats()
+    writer = LocustStats(SimpleNamespace(_handlers=[None]), None, SimpleNamespace(stats=ours))
     for response_time_ms in _SAMPLES_MS:
-        if not write(ours, "GET", "page", response_time_ms, 70):
+        if not writer.take("GET", "page", response_time_ms, 70):
             ours.log_request("GET", "page", response_time_ms, 70)
         theirs.log_request("GET", "page", response_time_ms, 70)
     return _timeless(ours) == _timeless(theirs)

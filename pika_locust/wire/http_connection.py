@@ -115,7 +115,7 @@ class Connection(Channel):
             now = sent = monotonic_ns()
             while True:
                 if usual and deadline - now >= self._patience_ns:
-                    in_time = self.wait_readable()
+                    in_time = self.wait_readable(now)
                 elif now < deadline:
                     in_time = self.wait_readable_within(min(timeouts.read_s, (deadline - now) / 1e9))
                 else:

@@ -68,6 +68,23 @@ def test_merged_parts_have_the_quantiles_of_the_whole(shape: str) -> None:
     assert merged == Histogram(samples)
 
 
+@given(SAMPLES, SAMPLES)
+def test_many_values_at_once_count_like_one_after_the_other(first: list[int], second: list[int]) -> None:
+    one_by_one, at_once = Histogram(), Histogram()
+    for value in first + second:
+        one_by_one.add(value)
+    at_once.add_all(first)
+    at_once.add_all(iter(second))
+    assert at_once == one_by_one
+
+
+def test_a_value_that_is_refused_among_many_leaves_those_before_it_counted() -> None:
+    histogram = Histogram([1, 2000])
+    with pytest.raises(TypeError, match="takes whole numbers"):
+        histogram.add_all([1000, 1500.5, 1200])  # type: ignore[list-item]
+    assert histogram == Histogram([1, 2000, 1000])
+
+
 def test_each_value_from_a_microsecond_to_an_hour_is_known_within_a_thousandth() -> None:
     # The worst of a bucket are its edges: every power of two, its neighbours, and a grid that hits all buckets' sizes.
     values = {p + d for e in range(32) for p in (1 << e, 3 << e, 5 << e) for d in (-1, 0, 1)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,25 @@ from pika_locust.measure.registry import Registry
 from pika_locust.measure.values import CounterValue, GaugeValue, RateValue
 
 METRICS = [counter("likes_sent"), gauge("vus"), rate("checks"), trend("like_latency"), trend("queue_latency")]
+
+
+READS: dict[str, Callable[[Registry], object]] = {
+    "a snapshot": lambda registry: registry.snapshot(),
+    "a counter with its children": lambda registry: registry.counter("likes_sent").read(),
+    "a gauge's own": lambda registry: registry.gauge("vus").own_value(),
+    "a rate's own": lambda registry: registry.rate("checks").tagged(check="a").own_value(),
+    "a trend's own": lambda registry: registry.trend("like_latency").own_value(),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_what_waits_to_be_counted_is_counted_before_anything_is_read(read: Callable[[Registry], object]) -> None:
+    registry = Registry(METRICS)
+    waiting = [5]
+    registry.before_reading(lambda: registry.counter("likes_sent").add(waiting.pop() if waiting else 0))
+    read(registry)
+    assert waiting == []
+    assert registry.counter("likes_sent").own_value() == CounterValue(5)
 
 
 def test_a_declared_metric_has_one_handle_of_its_kind() -> None:

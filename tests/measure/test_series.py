@@ -96,6 +96,14 @@ def test_a_childs_samples_count_in_every_handle_whose_tags_it_has() -> None:
     assert (root.own_value(), eu.own_value()) == (CounterValue(1), CounterValue(10))
 
 
+def test_attempts_that_went_the_same_way_are_added_together() -> None:
+    handle = Rate(rate("checks"), SeriesGuard(9))
+    handle.add(True, 3)
+    handle.add(False, 2)
+    handle.add(True)
+    assert handle.read() == RateValue(4, 2)
+
+
 def test_gauges_fold_their_children_as_declared() -> None:
     root = Gauge(gauge("lag", merge="max"), SeriesGuard(9))
     root.tagged(worker=1).set(5)

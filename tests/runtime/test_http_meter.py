@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pika_locust.runtime import http_meter
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.http_metrics import HTTP_METRICS
 from pika_locust.wire.http import HttpClient, Response
@@ -15,6 +20,8 @@ from tests.wire.http_servers import serving
 SHOP = replace(HOUSE, metrics=HTTP_METRICS)
 PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
 US = 1000
+REFUSED = TransportError(ErrorKind.CONNECT_REFUSED, "connection refused")
+LATE = TransportError(ErrorKind.READ_TIMEOUT, "no answer in time")
 
 
 @pytest.fixture
@@ -70,6 +77,39 @@ def test_an_answer_is_counted_under_its_name_and_timed_in_phases(share: Told) ->
     assert all(fired["exception"] is None and fired["response_length"] == 4 for fired in share.fired)
 
 
+KINDS: dict[str, Callable[[int], Response]] = {
+    "an answer": lambda us: response(waiting=us),
+    "an answer at once": lambda us: response(sending=0, waiting=0, receiving=0),
+    "an answer on a new connection": lambda us: response(connecting=us, tls=us),
+    "a refusal": lambda us: response(500, waiting=us),
+    "no answer": lambda us: response(0, waiting=us, error=LATE),
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(KINDS)), st.sampled_from(["join", "leave"]), st.integers(1, 10**6))))
+def test_what_is_counted_in_batches_is_what_would_be_counted_one_by_one(told: list[tuple[str, str, int]]) -> None:
+    shares = []
+    for batch in (1, 3, 10**9):
+        with mock.patch.object(http_meter, "BATCH", batch):
+            share = make_share(SHOP)
+            meter = HttpMeter(share)
+            for kind, name, us in told:
+                meter(name, "POST", KINDS[kind](us))
+            shares.append(share)
+    reports = [share.metrics.snapshot().to_wire() for share in shares]
+    assert reports[0] == reports[1] == reports[2]
+    assert shares[2].metrics.counter("http_reqs").read().samples == len(told)
+
+
+def test_not_more_than_a_batch_waits_to_be_counted(share: Told) -> None:
+    meter = HttpMeter(share)
+    for count in range(1, 3 * http_meter.BATCH):
+        meter("join", "POST", response())
+        assert len(meter._named["join"].aside) == count % http_meter.BATCH
+    assert len(share.fired) == 3 * http_meter.BATCH - 1, "Locust hears of each at once"
+    assert counted(share, "join") == (3 * http_meter.BATCH - 1, 0)
+
+
 def test_only_connections_that_were_made_have_a_time_of_making(share: Told) -> None:
     meter = HttpMeter(share)
     meter("join", "POST", response(connecting=100))
@@ -112,10 +152,6 @@ def test_429_is_a_failure_and_counted_apart(share: Told) -> None:
 def test_what_k6_calls_a_success(status: int, share: Told) -> None:
     HttpMeter(share)("join", "POST", response(status))
     assert counted(share, "join") == (1, 0)
-
-
-REFUSED = TransportError(ErrorKind.CONNECT_REFUSED, "connection refused")
-LATE = TransportError(ErrorKind.READ_TIMEOUT, "no answer in time")
 
 
 def test_a_request_that_was_never_sent_has_no_times(share: Told) -> None:

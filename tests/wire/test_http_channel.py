@@ -3,7 +3,8 @@ from __future__ import annotations
 import _socket
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic_ns
 
 import gevent
 import pytest
@@ -25,7 +26,7 @@ def pair() -> Iterator[tuple[Channel, socket.socket]]:
 def test_it_waits_first_and_then_reads(pair: tuple[Channel, socket.socket]) -> None:
     channel, peer = pair
     gevent.spawn_later(0.01, peer.send, b"hello")
-    assert channel.wait_readable()
+    assert channel.wait_readable(monotonic_ns())
     assert channel.recv(100) == b"hello"
     with pytest.raises(BlockingIOError):
         channel.recv(100)
@@ -34,7 +35,7 @@ def test_it_waits_first_and_then_reads(pair: tuple[Channel, socket.socket]) -> N
 def test_its_patience_ends(pair: tuple[Channel, socket.socket]) -> None:
     channel, _ = pair
     for wait, least, most in (
-        (channel.wait_readable, 0.045, 0.5),
+        (lambda: channel.wait_readable(monotonic_ns()), 0.045, 0.5),
         (lambda: channel.wait_readable_within(0.02), 0.018, 0.3),
         (lambda: channel.wait_readable_within(-1), 0, 0.1),
     ):
@@ -43,10 +44,39 @@ def test_its_patience_ends(pair: tuple[Channel, socket.socket]) -> None:
         assert least <= time.monotonic() - began <= most
 
 
+def test_short_waits_do_not_add_up_to_a_long_one(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    for _ in range(6):
+        gevent.spawn_later(0.02, peer.send, b"x")
+        assert channel.wait_readable(monotonic_ns())
+        assert channel.recv(100) == b"x"
+
+
+def test_each_wait_has_the_whole_patience_whenever_it_begins(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    for rest_s in (0.03, 0.06):
+        peer.send(b"x")
+        assert channel.wait_readable(monotonic_ns())
+        assert channel.recv(100) == b"x"
+        gevent.sleep(rest_s)
+        began = time.monotonic()
+        assert not channel.wait_readable(monotonic_ns())
+        assert 0.05 <= time.monotonic() - began <= 0.5
+
+
+def test_a_timer_that_fires_while_nobody_waits_wakes_nobody(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    peer.send(b"x")
+    assert channel.wait_readable(monotonic_ns())
+    began = time.monotonic()
+    gevent.sleep(0.12)
+    assert time.monotonic() - began >= 0.12
+
+
 def test_the_end_can_be_read(pair: tuple[Channel, socket.socket]) -> None:
     channel, peer = pair
     peer.close()
-    assert channel.wait_readable()
+    assert channel.wait_readable(monotonic_ns())
     assert channel.recv(100) == b""
 
 
@@ -78,7 +108,7 @@ def test_something_to_read_may_come_first(pair: tuple[Channel, socket.socket]) -
 def test_an_interrupted_wait_reads_the_end(pair: tuple[Channel, socket.socket]) -> None:
     channel, _ = pair
     gevent.spawn_later(0.01, channel.interrupt)
-    assert channel.wait_readable()
+    assert channel.wait_readable(monotonic_ns())
     assert channel.recv(100) == b""
     channel.interrupt()
 
@@ -91,35 +121,40 @@ def test_it_can_be_closed_twice_and_interrupted_afterwards(pair: tuple[Channel, 
     assert peer.recv(100) == b""
 
 
-WAITS = {"the usual one": "wait_readable", "one with its own patience": "wait_readable_within"}
+WAITS: dict[str, Callable[[Channel], bool]] = {
+    "the usual one": lambda channel: channel.wait_readable(monotonic_ns()),
+    "one with its own patience": lambda channel: channel.wait_readable_within(1),
+}
 
 
-@pytest.mark.parametrize("method", WAITS.values(), ids=WAITS)
-def test_a_wait_that_is_killed_leaves_nothing_behind(pair: tuple[Channel, socket.socket], method: str) -> None:
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_wait_that_is_killed_leaves_nothing_behind(
+    pair: tuple[Channel, socket.socket], wait: Callable[[Channel], bool]
+) -> None:
     channel, peer = pair
-    arguments = () if method == "wait_readable" else (1,)
-    waiting = gevent.spawn(getattr(channel, method), *arguments)
+    waiting = gevent.spawn(wait, channel)
     gevent.sleep(0.01)
     waiting.kill()
     peer.send(b"late")
     gevent.sleep(0.01)
-    assert channel.wait_readable(), "the watcher can be used again"
+    assert channel.wait_readable(monotonic_ns()), "the watcher can be used again"
     assert channel.recv(100) == b"late"
 
 
-@pytest.mark.parametrize("method", WAITS.values(), ids=WAITS)
-def test_a_wait_that_somebody_else_ends_is_an_error(pair: tuple[Channel, socket.socket], method: str) -> None:
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_wait_that_somebody_else_ends_is_an_error(
+    pair: tuple[Channel, socket.socket], wait: Callable[[Channel], bool]
+) -> None:
     channel, _ = pair
-    arguments = () if method == "wait_readable" else (1,)
     caught: list[BaseException] = []
 
-    def wait() -> None:
+    def wait_and_tell() -> None:
         try:
-            getattr(channel, method)(*arguments)
+            wait(channel)
         except BaseException as error:
             caught.append(error)
 
-    waiting = gevent.spawn(wait)
+    waiting = gevent.spawn(wait_and_tell)
     gevent.sleep(0.01)
     get_hub().loop.run_callback(waiting.switch, "nonsense")
     gevent.sleep(0.01)

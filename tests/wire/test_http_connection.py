@@ -202,6 +202,19 @@ def test_time_outs_end_a_request(script: Script, timeouts: Timeouts, text: str, 
         assert 90_000 <= response.duration_us <= 1_000_000
 
 
+def slow(peer: Peer) -> None:
+    while peer.request():
+        gevent.sleep(0.03)
+        peer.send(content(b"slow"))
+
+
+def test_the_waits_of_many_requests_do_not_add_up_to_a_silence() -> None:
+    with connected(slow, Timeouts(read_s=0.1)) as connection:
+        for _ in range(8):
+            response = exchange(connection)
+            assert (response.error, response.content) == (None, b"slow")
+
+
 def late_but_there(peer: Peer) -> None:
     """The answer is in the client's socket when the whole process, and so the client's timer, is late."""
     peer.request()

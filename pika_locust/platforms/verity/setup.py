@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from contextlib import ExitStack
 
 from pika_locust.errors import SetupError
@@ -9,6 +11,10 @@ from pika_locust.platforms.verity.answers import DONE, Pass, member_in
 from pika_locust.scenario import Given, SetupContext
 from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
 
+logger = logging.getLogger(__name__)
+
+WITHIN_S = 60.0
+"""k6's time-out for a set-up, which ends its run there. Here the members that are made by then have to do."""
 TIMEOUTS = Timeouts(connect_s=10.0, read_s=10.0, total_s=15.0)
 """Nobody is served yet: a target that needs longer for one sign-up has no answer for many."""
 GIVE_UP_AFTER = 3
@@ -25,6 +31,9 @@ def seed_users(context: SetupContext) -> Given:
     if not members and not dead:
         raise SetupError(f"no user could be made for the webhooks: {why}")
     notes: tuple[str, ...] = ()
+    wanted = context.settings["SEED_USER_COUNT"]
+    if members and len(members) < wanted:
+        notes = (f"{len(members):,} of {wanted:,} members were made before the load: {why}",)
     if not members:
         notes = (f"no user could be made before the load: {why}; users try again whenever a webhook is due",)
     return Given(public={"users": list(members)}, private={"members": members}, notes=notes)
@@ -40,7 +49,13 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Pass], bool, str]:
     origin = Origin(context.target)
     with ExitStack() as clients:
         http = clients.enter_context(HttpClient(origin, timeouts=TIMEOUTS))
-        for number in range(context.settings["SEED_USER_COUNT"]):
+        wanted = context.settings["SEED_USER_COUNT"]
+        logger.info("Making %s members before the load", f"{wanted:,}")
+        deadline_s = time.monotonic() + WITHIN_S
+        for number in range(wanted):
+            if time.monotonic() > deadline_s:
+                why = f"there was no time for more within {WITHIN_S:g} s"
+                break
             if addresses is not None:
                 source = addresses[number]
                 http = clients.enter_context(HttpClient(origin, timeouts=TIMEOUTS, source_address=source))
@@ -54,6 +69,7 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Pass], bool, str]:
             dead = dead and not lives
             unanswered = unanswered + 1 if response.error is not None else 0
             if unanswered and (not members or unanswered == GIVE_UP_AFTER):
+                why = why or _why(response)
                 break
     return members, dead, why
 

@@ -26,6 +26,7 @@ from pika_locust.runtime.arguments import parse_all, summary_path
 from pika_locust.runtime.closing import empty_report
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.files import raise_open_file_limit
+from pika_locust.runtime.garbage import search_rarely
 from pika_locust.runtime.guest import GuestUsers, ThresholdSpec, guest_scenario
 from pika_locust.runtime.options import RunOptions
 from pika_locust.runtime.own_users import OwnUsers
@@ -163,6 +164,8 @@ class Plugin:
         assert self._options is not None
         self._worker = WorkerSide(environment, self.scenario, self._options.settings)
         self._worker.attach(runner)
+        if not self.scenario.is_guest:
+            search_rarely()
 
     def _lead(self, environment: Any, runner: Any) -> None:
         assert self._options is not None

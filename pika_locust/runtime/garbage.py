@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 
 THRESHOLDS = (50_000, 50, 50)
-"""New objects before the young ones are searched, and how many searches before the older ones are. Python's own are 700,
-10 and 10: while 10,000 users come it then walks over all that lives again and again, up to a fifth of a second each
-time, which every latency that is being measured contains."""
+"""New objects before the young ones are searched, and how many searches before the older ones are. Python's own are
+700, 10 and 10: while 10,000 users come it then walks over all that lives again and again, up to a fifth of a second
+each time, which every latency that is being measured contains."""
 
 
 def search_rarely() -> None:

@@ -12,7 +12,6 @@ class Node:
 
 node = Node()
 node.itself = node
-before = gc.get_count()
 search_rarely()
 print(gc.get_threshold(), gc.get_freeze_count() > 1000, gc.isenabled())
 # What is lost in a circle afterwards is still found, in the end.

@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
-	@echo "make test       all tests, whole runs included (about 4 minutes)"
+	@echo "make test       all tests, whole runs included (about 6 minutes)"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pika_locust.measure.metric import Kind, Metric
 from pika_locust.measure.names import SeriesKey, Tags, parse_series, series_text, tags_of
-from pika_locust.measure.values import Value, empty_value, value_from_wire
+from pika_locust.measure.values import CounterValue, Value, empty_value, value_from_wire
 
 __all__ = ["SeriesKey", "Snapshot", "Tags", "fold", "parse_series", "series_text"]
 
@@ -46,6 +46,11 @@ class Snapshot:
             if series_name == metric_name and asked.issubset(series_tags):
                 whole.merge(value)
         return whole
+
+    def counted(self, name: str) -> int:
+        """What a counter has come to; 0 when it is not declared."""
+        value = self.select(name)
+        return int(value.count) if isinstance(value, CounterValue) else 0
 
     def of_metric(self, name: str) -> Iterator[tuple[Tags, Value]]:
         """The series of one metric, each with its tags."""

@@ -27,7 +27,6 @@ from pika_locust.judge import (
 )
 from pika_locust.load.plan import LoadPlan
 from pika_locust.measure import (
-    CounterValue,
     GaugeValue,
     Histogram,
     RateValue,
@@ -87,8 +86,8 @@ def make_report(
     missing = collector.missing
     load = LoadReport(
         users_peak=_users_peak(snapshot),
-        iterations=None if scenario.is_guest else _count(snapshot, "iterations"),
-        dropped_iterations=_count(snapshot, "dropped_iterations"),
+        iterations=None if scenario.is_guest else snapshot.counted("iterations"),
+        dropped_iterations=snapshot.counted("dropped_iterations"),
         workers=len(workers),
         workers_lost=len(missing),
         complete=not missing,
@@ -185,11 +184,6 @@ def _lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
 
 def _highest(values: Any) -> float | None:
     return max((value for value in values if value is not None), default=None)
-
-
-def _count(snapshot: Snapshot, name: str) -> int:
-    value = snapshot.select(name)
-    return int(value.count) if isinstance(value, CounterValue) else 0
 
 
 def _users_peak(snapshot: Snapshot) -> int:

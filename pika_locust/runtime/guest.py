@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.judge import Threshold, check, parse_option, replace_or_add
+from pika_locust.judge import Threshold, check, replace_or_add
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.load.stages import Stage
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_judging_arguments
 from pika_locust.runtime.engine import Engine
-from pika_locust.runtime.options import RunOptions, all_metrics, production_hosts, refusal
+from pika_locust.runtime.options import RunOptions, all_metrics, production_hosts, refusal, threshold_overrides
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
@@ -102,12 +102,7 @@ class GuestUsers:
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
         found = list(problems)
-        overrides = []
-        for option in arguments.threshold:
-            try:
-                overrides.append(parse_option(option))
-            except ValueError as error:
-                found.append(f"--threshold: {error}")
+        overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add(self._scenario.thresholds, overrides)
         found += check(thresholds, all_metrics(self._scenario))
         if found:
@@ -118,7 +113,7 @@ class GuestUsers:
             load=LoadRequest(),
             plan=locusts_plan(arguments),
             thresholds=thresholds,
-            overrides=tuple(overrides),
+            overrides=overrides,
             seed=0,
             target=None,
             refused_hosts=refused,

@@ -87,13 +87,8 @@ def read_options(
     else:
         if settings["USE_SIMPLE"] == "1" and load.users is None:
             plan = replace(plan, overrides=(*plan.overrides, "USE_SIMPLE=1 changes nothing without -u"))
-    overrides = []
-    for option in arguments.threshold:
-        try:
-            overrides.append(parse_option(option))
-        except ValueError as error:
-            problems.append(f"--threshold: {error}")
-    thresholds = thresholds_for(scenario, plan.name if plan else scenario.default_profile, settings, tuple(overrides))
+    overrides = threshold_overrides(arguments, problems)
+    thresholds = thresholds_for(scenario, plan.name if plan else scenario.default_profile, settings, overrides)
     problems += check(thresholds, all_metrics(scenario))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
@@ -114,7 +109,7 @@ def read_options(
         load=load,
         plan=plan,
         thresholds=thresholds,
-        overrides=tuple(overrides),
+        overrides=overrides,
         seed=arguments.seed if arguments.seed is not None else secrets.randbelow(1 << 31),
         target=target,
         refused_hosts=refused,
@@ -123,6 +118,17 @@ def read_options(
         strict=arguments.strict,
         fail_on=arguments.fail_on,
     )
+
+
+def threshold_overrides(arguments: Any, problems: list[str]) -> tuple[Threshold, ...]:
+    """The thresholds of the command line; what cannot be read is added to the problems."""
+    found = []
+    for option in arguments.threshold:
+        try:
+            found.append(parse_option(option))
+        except ValueError as error:
+            problems.append(f"--threshold: {error}")
+    return tuple(found)
 
 
 def thresholds_for(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pika_locust.load.arrivals import Schedule
-from pika_locust.measure import CounterValue, Snapshot
+from pika_locust.measure import Snapshot
 from pika_locust.runtime.crew import Crew
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -58,12 +58,7 @@ class Striping:
         """How many arrivals went down with lost workers: due before `ended_ns` (by the monotonic clock), but neither
         begun nor dropped in anybody's last report."""
         due = self._schedule.count(max(0.0, (ended_ns - self._start_ns) / 1e9))
-        return due - _count(snapshot, "iterations_started") - _count(snapshot, "dropped_iterations")
+        return due - snapshot.counted("iterations_started") - snapshot.counted("dropped_iterations")
 
     def _elapsed_s(self) -> float:
         return (time.monotonic_ns() - self._start_ns) / 1e9
-
-
-def _count(snapshot: Snapshot, name: str) -> int:
-    value = snapshot.select(name)
-    return int(value.count) if isinstance(value, CounterValue) else 0

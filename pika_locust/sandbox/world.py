@@ -208,10 +208,6 @@ class Platform:
         return frozenset(cover.fault for cover in self.covers)
 
 
-Lookup = Callable[[str], Platform]
-"""Finds a platform by name; raises `ConfigurationError` that names the known ones."""
-
-
 def to_json(value: Any) -> str:
     """Compact JSON as `JSON.stringify` writes it: no spaces, no escapes beyond the necessary.
 

@@ -212,7 +212,8 @@ def test_a_violation_is_said_to_the_server_and_ends_the_connection(data: bytes, 
     assert close.error.startswith("the server sent ")
     assert received.frames == [(CLOSE, code.to_bytes(2, "big"))]
     assert seen.texts == [b"before"]
-    assert get_hub().loop.activecnt == active, "no timer is left for the message that will never be complete"
+    # What an earlier test left may end meanwhile; nothing may come on top.
+    until(lambda: get_hub().loop.activecnt <= active)
 
 
 OUR_CLOSES: dict[str, tuple[int, str, bytes]] = {

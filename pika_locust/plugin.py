@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gevent import get_hub
 from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -147,6 +148,8 @@ class Plugin:
         self._environment = environment
         environment.pika_locust = self
         raise_open_file_limit()
+        # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.
+        get_hub().loop.update_now()
         is_worker = isinstance(runner, WorkerRunner)
         if is_worker:
             self._take_part(environment, runner)

@@ -60,6 +60,13 @@ def test_every_request_is_counted_and_the_run_passes(extra: list[str], server: T
     assert "PASS  locustfile" in finished.output
 
 
+def test_a_run_lasts_as_long_as_asked_however_slowly_its_locustfile_loads(server: Target, tmp_path: Path) -> None:
+    finished = run(options(server, "-t", "3s"), tmp_path, {"SHOP_IMPORT_S": "1.5"})
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    assert 2.9 <= finished.summary["duration_s"] < 4.5
+
+
 @LOCAL_AND_WORKERS
 def test_a_target_that_fails_turns_the_run_red(extra: list[str], server: Target, tmp_path: Path) -> None:
     server.broken = True

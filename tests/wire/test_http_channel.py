@@ -44,6 +44,20 @@ def test_its_patience_ends(pair: tuple[Channel, socket.socket]) -> None:
         assert least <= time.monotonic() - began <= most
 
 
+def test_its_patience_does_not_end_early_in_a_busy_process(pair: tuple[Channel, socket.socket]) -> None:
+    channel, peer = pair
+    for wait in (lambda: channel.wait_readable_within(0.05), lambda: channel.wait_readable(monotonic_ns())):
+        peer.send(b"x")
+        assert channel.wait_readable(monotonic_ns())
+        assert channel.recv(100) == b"x"
+        channel._drop_timer()
+        # Woken by its socket, the event loop has not looked at a clock since.
+        time.sleep(0.03)
+        began = time.monotonic()
+        assert not wait()
+        assert time.monotonic() - began >= 0.049
+
+
 def test_short_waits_do_not_add_up_to_a_long_one(pair: tuple[Channel, socket.socket]) -> None:
     channel, peer = pair
     for _ in range(6):

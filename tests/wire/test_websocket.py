@@ -99,20 +99,22 @@ def test_two_thousand_connections_without_a_greenlet_and_without_a_trace() -> No
         began = time.monotonic()
         opened = [connect(f"ws://127.0.0.1:{port}/ws", handler) for handler in handlers]
         connecting_s = time.monotonic() - began
-        assert greenlets() == before[0]
-        assert open_files() == before[1] + crowd
+        assert greenlets() <= before[0]
+        assert open_files() <= before[1] + crowd
         assert get_hub().loop.activecnt <= before[2] + crowd, "one watcher each"
         say("first")
         say("second")
         until(lambda: all(len(handler.texts) == 2 for handler in handlers))
-        assert greenlets() == before[0]
+        assert greenlets() <= before[0]
         half = crowd // 2
         for connection in opened[:half]:
             connection.abort()
         say("close")
         until(lambda: all(handler.closes for handler in handlers))
         gevent.sleep(0)
-        assert (greenlets(), open_files()) == before[:2]
+        # What earlier tests left may end meanwhile; nothing may come on top.
+        assert greenlets() <= before[0]
+        assert open_files() <= before[1]
         assert get_hub().loop.activecnt <= before[2]
     assert all(handler.texts == [b"first", b"second"] for handler in handlers)
     assert {handler.closes[0].code for handler in handlers[:half]} == {1006}
@@ -149,7 +151,7 @@ def test_no_end_leaves_anything_behind(
         assert seen.order.count("close") == 1
         assert seen.order[-1] == "close"
     gevent.sleep(0.01)
-    assert open_files() == before[0]
+    assert open_files() <= before[0]
     assert get_hub().loop.activecnt <= before[1]
 
 

@@ -14,13 +14,16 @@ BATCH = 100
 
 
 class _Named:
-    """The bound handles of one request name, and the stamps of requests that are still to be counted."""
+    """The bound handles of one request name, and what is still to be counted: requests' stamps, and answers' sizes."""
 
-    __slots__ = ("aside", "duration", "failed", "failed_duration", "limited", "reqs")
+    __slots__ = ("aside", "duration", "failed", "failed_duration", "limited", "method", "name", "reqs", "sizes_bytes")
 
-    def __init__(self, share: Share, name: str) -> None:
+    def __init__(self, share: Share, name: str, method: str) -> None:
         metrics = share.metrics
+        self.name = name
+        self.method = method
         self.aside: list[Stamps] = []
+        self.sizes_bytes: list[int] = []
         self.reqs: Counter = metrics.counter("http_reqs").tagged(name=name)
         self.failed: Rate = metrics.rate("http_req_failed").tagged(name=name)
         self.duration: Trend = metrics.trend("http_req_duration").tagged(name=name)
@@ -32,15 +35,17 @@ class HttpMeter:
     """Counts every finished request under its name; get it with `share.shared(HttpMeter)`.
 
     Successes on a kept connection, which nearly all requests are, wait to be counted together: a hundred at a time, or
-    when somebody reads the metrics. One by one, each would find the processor's caches full of what the kernel did to
-    send the request, and counting would cost three times as much. Locust hears of every request at once.
+    when somebody reads the metrics, as the report of every second does. One by one, each would find the processor's
+    caches full of what the kernel did to send the request, and counting would cost three times as much. Locust's
+    statistics wait with them; a listener of its `request` event hears of every request at once.
     """
 
     def __init__(self, share: Share) -> None:
         metrics = share.metrics
         self._share = share
-        self._named: dict[str, _Named] = {}
+        self._named: dict[tuple[str, str], _Named] = {}
         self._is_settled = True
+        self._tells_later = False
         self._blocked = metrics.trend("http_req_blocked")
         self._connecting = metrics.trend("http_req_connecting")
         self._tls = metrics.trend("http_req_tls_handshaking")
@@ -51,22 +56,32 @@ class HttpMeter:
         metrics.before_reading(self._settle)
 
     def __call__(self, name: str, method: str, response: Response) -> None:
-        named = self._named.get(name)
+        named = self._named.get((name, method))
         if named is None:
-            named = self._named[name] = _Named(self._share, name)
+            named = self._named[name, method] = _Named(self._share, name, method)
+        share = self._share
+        tells_later = share.may_tell_later
+        if tells_later is not self._tells_later:
+            # Whoever begins to listen hears of what comes, and not of what was.
+            self._settle()
+            self._tells_later = tells_later
         if response.retried:
             self._retries.add()
-        error = None
         started, ready, _, _, done, _, _ = stamps = response.stamps
+        error = None
         if started == ready and 200 <= response.status < 400:
             aside = named.aside
             aside.append(stamps)
             self._is_settled = False
+            if tells_later:
+                named.sizes_bytes.append(len(response.content))
             if len(aside) >= BATCH:
                 self._count_batch(named)
+            if tells_later:
+                return
         else:
             error = self._count_one(named, name, response)
-        self._share.request(method, name, (done - ready) / 1e6, len(response.content), error)
+        share.request(method, name, (done - ready) / 1e6, len(response.content), error)
 
     def _settle(self) -> None:
         if not self._is_settled:
@@ -76,7 +91,7 @@ class HttpMeter:
                     self._count_batch(named)
 
     def _count_batch(self, named: _Named) -> None:
-        aside = named.aside
+        aside, sizes_bytes = named.aside, named.sizes_bytes
         # The phases as `response.timings` has them, without an object for each request.
         sent_us = [(sent - ready) // 1000 for _, ready, sent, _, _, _, _ in aside]
         first_us = [(first_byte - ready) // 1000 for _, ready, _, first_byte, _, _, _ in aside]
@@ -88,6 +103,10 @@ class HttpMeter:
         self._waiting.add_all([first - sent or 1 for sent, first in zip(sent_us, first_us, strict=True)])
         # An answer usually comes in one read: that took less than a microsecond, and not nothing.
         self._receiving.add_all([done - first or 1 for first, done in zip(first_us, done_us, strict=True)])
+        if sizes_bytes:
+            times_ms = [(done - ready) / 1e6 for _, ready, _, _, done, _, _ in aside]
+            self._share.requests(named.method, named.name, times_ms, sum(sizes_bytes))
+            sizes_bytes.clear()
         aside.clear()
 
     def _count_one(self, named: _Named, name: str, response: Response) -> RuntimeError | None:

@@ -6,6 +6,7 @@ here must be what `RequestStats.log_request` writes, and is compared with that b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import time
 from types import SimpleNamespace
 from typing import Any
@@ -19,64 +20,70 @@ _SAMPLES_MS = (12.5, 0.0, 0.4, 3.0, 147.0, 98_765.4)
 
 
 class LocustStats:
-    """Takes successes while the listener of Locust's runner is the only one of `event`.
+    """Where successes can go as long as `is_alone`: nobody but the listener of Locust's runner hears the event.
 
-    Listeners may come and go. While there is another one, and with a Locust whose statistics are not as they are known
-    here, it takes nothing.
+    Listeners may come and go. With a Locust whose statistics are not as they are known here, it is never so.
     """
 
-    __slots__ = ("_environment", "_event", "_listener")
+    __slots__ = ("_environment", "_event", "_is_known", "_listener")
 
-    def __init__(self, event: Any, listener: Any = None, environment: Any = None) -> None:
+    def __init__(self, event: Any, environment: Any = None) -> None:
         self._event = event
-        self._listener = listener
+        self._listener: Any = None
+        self._is_known = False
         self._environment = environment
-        """Whose statistics the listener writes; None when nothing is to be taken from it."""
+        """Whose statistics Locust's listener wrote when it was last seen."""
 
-    def take(self, kind: str, name: str, response_time_ms: float | None, size_bytes: int) -> bool:
-        """Write a success into Locust's statistics, for a quarter of Locust's price; False: fire the event instead.
+    def is_alone(self) -> bool:
+        """Whether the event has one listener, Locust's own, and that one's statistics are as they are known here."""
+        listeners: Any = getattr(self._event, "_handlers", ())
+        if len(listeners) != 1:
+            return False
+        if listeners[0] is not self._listener:
+            self._listener = listeners[0]
+            try:
+                environment = _environment_of(self._listener)
+            except Exception:
+                # Nothing of this is promised by Locust; its event is.
+                environment = None
+            self._is_known = environment is not None
+            self._environment = environment or self._environment
+        return self._is_known
 
-        That is also to be done for the first of a name, and once a second, when Locust begins to count anew and may
-        keep a copy.
-        """
-        if response_time_ms is None:
-            return False
-        try:
-            listeners = self._event._handlers
-            if len(listeners) != 1:
-                return False
-            if listeners[0] is not self._listener:
-                self._environment, self._listener = _environment_of(listeners[0]), listeners[0]
-            if self._environment is None:
-                return False
-            stats = self._environment.stats
-            total, entry = stats.total, stats.entries[name, kind]
-            now = time()
-            second = int(now)
-            if (
-                entry.min_response_time is None
-                or total.min_response_time is None
-                or entry.last_request_timestamp < second
-                or total.last_request_timestamp < second
-            ):
-                return False
-            # Looked up each time: who wants other buckets replaces it.
-            rounded_ms = locusts.bucket_response_time(response_time_ms)
-        except Exception:
-            # Locust logs what a listener raises: when the event is fired, it is raised there.
-            return False
+    def write(self, kind: str, name: str, response_times_ms: Sequence[float], size_bytes: int) -> None:
+        """Write successes of one name, `size_bytes` together, as of now; only after `is_alone` has said so."""
+        stats = self._environment.stats
+        total, entry = stats.total, stats.entries[name, kind]
+        now = time()
+        second = int(now)
+        if (
+            entry.min_response_time is None
+            or total.min_response_time is None
+            or entry.last_request_timestamp < second
+            or total.last_request_timestamp < second
+        ):
+            # Locust begins to count anew, and may keep a copy of what it has.
+            stats.log_request(kind, name, response_times_ms[0], size_bytes)
+            response_times_ms, size_bytes = response_times_ms[1:], 0
+            if not response_times_ms:
+                return
+        # Looked up each time: who wants other buckets replaces it.
+        bucket = locusts.bucket_response_time
+        rounded_ms = [bucket(each_ms) for each_ms in response_times_ms]
+        count, least_ms, most_ms = len(rounded_ms), min(response_times_ms), max(response_times_ms)
         for each in (total, entry):
-            each.num_requests += 1
-            each.num_reqs_per_sec[second] += 1
+            each.num_requests += count
+            each.num_reqs_per_sec[second] += count
             each.last_request_timestamp = now
-            each.total_response_time += response_time_ms
-            if response_time_ms < each.min_response_time:
-                each.min_response_time = response_time_ms
-            if response_time_ms > each.max_response_time:
-                each.max_response_time = response_time_ms
-            each.response_times[rounded_ms] += 1
+            each.total_response_time = sum(response_times_ms, each.total_response_time)
+            if least_ms < each.min_response_time:
+                each.min_response_time = least_ms
+            if most_ms > each.max_response_time:
+                each.max_response_time = most_ms
+            response_times = each.response_times
+            for each_ms in rounded_ms:
+                response_times[each_ms] += 1
             each.total_content_length += size_bytes
-        return True
 
 
 def _environment_of(listener: Any) -> Any:
@@ -94,10 +101,9 @@ def _environment_of(listener: Any) -> Any:
 def _comes_to_the_same() -> bool:
     """Whether what is written here is what this Locust writes."""
     ours, theirs = RequestStats(), RequestStats()
-    writer = LocustStats(SimpleNamespace(_handlers=[None]), None, SimpleNamespace(stats=ours))
+    writer = LocustStats(None, SimpleNamespace(stats=ours))
     for response_time_ms in _SAMPLES_MS:
-        if not writer.take("GET", "page", response_time_ms, 70):
-            ours.log_request("GET", "page", response_time_ms, 70)
+        writer.write("GET", "page", (response_time_ms,), 70)
         theirs.log_request("GET", "page", response_time_ms, 70)
     return _timeless(ours) == _timeless(theirs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -165,7 +165,8 @@ class Share:
 
         A success that nobody but Locust's statistics would hear of goes there directly.
         """
-        if error is None and self._locust_stats.take(kind, name, response_time_ms, size_bytes):
+        if error is None and response_time_ms is not None and self._locust_stats.is_alone():
+            self.requests(kind, name, (response_time_ms,), size_bytes)
             return
         self._request_event.fire(
             request_type=kind,
@@ -175,6 +176,19 @@ class Share:
             exception=error,
             context={},
         )
+
+    def requests(self, kind: str, name: str, response_times_ms: Sequence[float], size_bytes: int) -> None:
+        """Tell Locust of successes of one name, `size_bytes` together, since `may_tell_later` has said so."""
+        try:
+            self._locust_stats.write(kind, name, response_times_ms, size_bytes)
+        except Exception as error:
+            # Locust's statistics can be given other buckets, and those be wrong.
+            self.fault(error)
+
+    @property
+    def may_tell_later(self) -> bool:
+        """Whether successes may be told of some at a time: nobody but Locust's statistics listens to them."""
+        return self._locust_stats.is_alone()
 
     def fault(self, error: BaseException) -> None:
         """An exception that is not the target's doing: counted, logged with its traceback; the run ends with 107."""

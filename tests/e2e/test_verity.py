@@ -41,12 +41,16 @@ def green(finished: Finished) -> Finished:
 
 @pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS)
 def test_the_queue_is_green_against_a_healthy_target(extra: list[str], tmp_path: Path) -> None:
-    finished = green(run([*QUEUE, "-u", "60", "-r", "60", "-t", "10s", *extra], tmp_path))
+    prefix = tmp_path / "locust"
+    finished = green(run([*QUEUE, "-u", "60", "-r", "60", "-t", "10s", "--json-file", str(prefix), *extra], tmp_path))
     joins = finished.metric("queue_join_latency")["count"]
     # A visit lasts 2.5 s on average, two pauses of 0.5 to 2 s.
     assert 120 < joins < 400
     assert finished.metric("http_reqs{name:queue_join}")["count"] == joins
     assert finished.metric("http_reqs{name:auth_signup}")["count"] == 60
+    # Locust's own statistics have been told of every request, the last ones included.
+    locusts = {row["name"]: row["num_requests"] for row in json.loads(prefix.with_suffix(".json").read_text())}
+    assert (locusts["queue_join"], sum(locusts.values())) == (joins, finished.metric("http_reqs")["count"])
     assert finished.metric("iterations_cut")["count"] == 0
     assert (finished.audit("tokens")["expected"], finished.audit("tokens")["actual"]) == (120, 120)
 

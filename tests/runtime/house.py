@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
+from locust.event import EventHook
 
 from pika_locust.judge import Threshold
 from pika_locust.load.plan import LoadProfile
@@ -99,7 +99,8 @@ class Told(Share):
     def __init__(self, begin: Begin, scenario: Scenario, values: Settings, worker_index: int) -> None:
         self.told: list[tuple[str, Any]] = []
         self.fired: list[dict[str, Any]] = []
-        event = SimpleNamespace(fire=lambda **fields: self.fired.append(fields))
+        event = EventHook()
+        event.add_listener(lambda **fields: self.fired.append(fields))
         super().__init__(begin, scenario, values, worker_index, lambda *news: self.told.append(news), event)
 
 

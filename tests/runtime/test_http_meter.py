@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from pika_locust.runtime import http_meter
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.http_metrics import HTTP_METRICS
+from pika_locust.runtime.share import Share
 from pika_locust.wire.http import HttpClient, Response
 from pika_locust.wire.http_errors import ErrorKind, TransportError
-from tests.runtime.house import HOUSE, Told, make_share
+from tests.runtime.house import HOUSE, Told, make_share, settings
+from tests.runtime.test_locust_stats import locusts_of
 from tests.wire.http_servers import serving
 
 SHOP = replace(HOUSE, metrics=HTTP_METRICS)
@@ -105,9 +107,56 @@ def test_not_more_than_a_batch_waits_to_be_counted(share: Told) -> None:
     meter = HttpMeter(share)
     for count in range(1, 3 * http_meter.BATCH):
         meter("join", "POST", response())
-        assert len(meter._named["join"].aside) == count % http_meter.BATCH
-    assert len(share.fired) == 3 * http_meter.BATCH - 1, "Locust hears of each at once"
+        assert len(meter._named["join", "POST"].aside) == count % http_meter.BATCH
+        assert len(share.fired) == count, "who listens to Locust's event hears of each at once"
     assert counted(share, "join") == (3 * http_meter.BATCH - 1, 0)
+
+
+def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> None:
+    heard: list[str] = []
+
+    def listener(name: str, **_: Any) -> None:
+        heard.append(name)
+
+    with locusts_of(1) as (locust,):
+        share = Share(make_share(SHOP).begin, SHOP, settings(), 0, lambda *news: None, locust.event)
+        meter = HttpMeter(share)
+
+        def ask(name: str, count: int) -> None:
+            for _ in range(count):
+                meter(name, "POST", response())
+
+        ask("before", 7)
+        assert locust.stats.num_requests == 0
+        locust.event.add_listener(listener)
+        ask("while", 5)
+        assert heard == ["while"] * 5, "of what was before it came, it hears nothing"
+        assert locust.stats.num_requests == 12
+        locust.event.remove_listener(listener)
+        ask("after", 3)
+        meter("after", "POST", response(500))
+        assert (len(heard), locust.stats.num_requests, locust.stats.num_failures) == (5, 13, 1)
+        share.metrics.snapshot()
+        assert locust.stats.num_requests == 16
+        ask("many", 2 * http_meter.BATCH + 1)
+        assert locust.stats.num_requests == 16 + 2 * http_meter.BATCH
+        meter("before", "DELETE", response(sending=100))
+        share.metrics.snapshot()
+        ask("while", 2)
+        locust.event._handlers[:] = [listener]
+        ask("while", 3)
+        assert len(heard) == 8, "Locust's own is gone, but not what it was to hear of"
+        rows = {(entry.method, entry.name): entry for entry in locust.stats.entries.values()}
+    assert {key: row.num_requests for key, row in rows.items()} == {
+        ("POST", "before"): 7,
+        ("POST", "while"): 7,
+        ("POST", "after"): 4,
+        ("POST", "many"): 2 * http_meter.BATCH + 1,
+        ("DELETE", "before"): 1,
+    }
+    assert rows["DELETE", "before"].total_response_time == 0.44
+    assert rows["POST", "before"].total_content_length == 7 * len(b"body")
+    assert counted(share, "before") == (8, 0)
 
 
 def test_only_connections_that_were_made_have_a_time_of_making(share: Told) -> None:

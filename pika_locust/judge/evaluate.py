@@ -22,12 +22,14 @@ def evaluate(
     *,
     metric: Metric | None = None,
     bands: Iterable[Band] = (),
+    unplaced: int = 0,
 ) -> ThresholdResult:
     """Judge one threshold.
 
     `value` is what `Snapshot.select` gave for the threshold's series: None when nobody declared the metric, an empty
     value when there were no samples. `duration_s` is what rates per second divide by. `metric` is the declaration,
-    which knows the unit; without it a trend counts as one in milliseconds.
+    which knows the unit; without it a trend counts as one in milliseconds. `unplaced` is what `Snapshot.unplaced` gave:
+    samples that may belong here keep the threshold from passing (`no_data`).
 
     Without samples the status is `no_data`, which fails, unless the threshold is `allow_empty` (pass) or `optional`
     (not_observed). A counter is the exception: declared and never touched it *has* a value, 0, so that `count==0` on
@@ -36,6 +38,8 @@ def evaluate(
 
     A threshold with a window is judged by the worst window's value and interval; where the run was too short or too
     sparse to have one (see `windows`), by the whole run's.
+
+    What has no samples yet aborts nothing, as in k6: a counter that is to reach something begins at 0.
     """
     expression = threshold.expression
     kind = metric.kind if metric is not None else _kind_of(value)
@@ -52,7 +56,8 @@ def evaluate(
     elif value is not None and speaks:
         found = statistic(expression, value, duration_s, scale)
         interval, conclusive = certainty(expression, value, scale)
-    status = _status(threshold, found, samples)
+    status = _status(threshold, found, samples, unplaced)
+    touched = value is not None and value.samples > 0
     return ThresholdResult(
         metric=threshold.metric,
         expression=expression.text,
@@ -67,7 +72,8 @@ def evaluate(
         kind=kind.value if kind is not None else "",
         unit=unit,
         window_s=threshold.window_s if window is not None else None,
-        abort=threshold.abort_on_fail and status == "fail" and duration_s >= threshold.delay_abort_eval_s,
+        abort=threshold.abort_on_fail and status == "fail" and touched and duration_s >= threshold.delay_abort_eval_s,
+        unplaced=unplaced,
     )
 
 
@@ -96,7 +102,7 @@ def statistic(expression: Expression, value: Value, duration_s: float, scale: in
 def certainty(expression: Expression, value: Value, scale: int = 1) -> tuple[Interval | None, bool]:
     """The 95 % interval of `statistic`, in the reported unit, and whether it is conclusive: the limit not inside it.
 
-    Wilson for rates, order statistics for percentiles and the median, the central limit theorem for averages. None,
+    Wilson for rates, order statistics for percentiles and the median, Student's t for averages. None,
     and conclusive, for what is a fact about the run and not an estimate: counters, gauges, minimum and maximum.
 
     A limit at an end is not inside, so that `rate==1` is conclusive when nothing failed. Where too few samples leave a
@@ -128,9 +134,13 @@ def _speaks(threshold: Threshold, value: Value) -> bool:
     return value.samples > 0 or (isinstance(value, CounterValue) and not threshold.optional)
 
 
-def _status(threshold: Threshold, found: float | None, samples: int) -> Status:
+def _status(threshold: Threshold, found: float | None, samples: int, unplaced: int) -> Status:
+    if found is not None and not threshold.expression.holds(found):
+        return "fail"
+    if unplaced:
+        return "no_data"
     if found is not None:
-        return "pass" if threshold.expression.holds(found) else "fail"
+        return "pass"
     if samples == 0 and threshold.allow_empty:
         return "pass"
     return "not_observed" if samples == 0 and threshold.optional else "no_data"

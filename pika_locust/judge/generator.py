@@ -15,16 +15,20 @@ LAG_P95_LEAST_MS = 10.0
 LAG_P95_MOST_MS = 50.0
 LAG_P99_MS = 250.0
 _LAG_RULE = "a quarter of the tightest latency limit, at least 10, at most 50 ms"
+OWN_TIMES = frozenset({"generator_lag_ms", "arrival_lateness"})
+"""Times that are the generator's and not the target's: a limit on them is not one that its lag could spoil."""
 CPU_PERCENT = 95.0
 """What a process may use of one core, averaged over 10 s."""
 
 
 def tightest_latency(thresholds: Iterable[ThresholdResult]) -> ThresholdResult | None:
-    """The upper limit on a time that allows least; thresholds that this target cannot show set no standard."""
+    """The upper limit on one of the target's times that allows least; thresholds that this target cannot show set no
+    standard."""
     limits = [
         (expression.limit, result)
         for result in thresholds
         if result.kind == Kind.TREND and result.unit == "ms" and result.status != "not_observed"
+        if result.metric.partition("{")[0] not in OWN_TIMES
         if (expression := parse(result.expression)).operator in ("<", "<=")
     ]
     return min(limits, key=lambda entry: entry[0])[1] if limits else None

@@ -17,6 +17,9 @@ CONFIDENCE = 0.95
 Z95 = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 """The two-sided 95 % point of the normal distribution, 1.95996…"""
 
+_T95 = (12.7062, 4.3027, 3.1824, 2.7764)
+"""Student's two-sided 95 % points for 1 to 4 degrees of freedom, from where on the expansion is good."""
+
 EXACT_VARIANCE = 2500.0
 """Binomial ranks are summed exactly up to this variance (some thousand steps), and approximated beyond."""
 
@@ -67,8 +70,8 @@ def percentile_interval(histogram: Histogram, q: float) -> Interval | None:
     return low, high
 
 
-def mean_interval(histogram: Histogram, z: float = Z95) -> Interval | None:
-    """mean ± z s/√n by the central limit theorem, with s from the middles of the buckets, in the histogram's own unit.
+def mean_interval(histogram: Histogram) -> Interval | None:
+    """mean ± t s/√n with Student's t for n - 1, and s from the middles of the buckets, in the histogram's own unit.
 
     None for an empty histogram; a single sample bounds neither side.
     """
@@ -81,8 +84,21 @@ def mean_interval(histogram: Histogram, z: float = Z95) -> Interval | None:
     squares = math.fsum(
         count * (sum(bucket_edges(index)) / 2 - mean) ** 2 for index, count in histogram.buckets.items()
     )
-    half = z * math.sqrt(squares / (n - 1) / n)
+    half = student95(n - 1) * math.sqrt(squares / (n - 1) / n)
     return mean - half, mean + half
+
+
+def student95(freedom: int) -> float:
+    """Student's two-sided 95 % point: its expansion around the normal one (Abramowitz and Stegun, 26.7.5), to 0.2 %.
+
+    With the normal one, as few as two samples would hold the truth between them in 70 % of the cases only.
+    """
+    if freedom <= len(_T95):
+        return _T95[freedom - 1]
+    z = Z95
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def binomial_ranks(n: int, q: float) -> tuple[int, int]:

@@ -58,10 +58,15 @@ class Panel:
                 None if tracker is None else tracker.worst,
                 metric=self._metrics.get(threshold.name),
                 bands=self._bands,
+                unplaced=snapshot.unplaced(threshold.metric),
             )
             for threshold, tracker in zip(self._thresholds, self._trackers, strict=True)
         )
 
     def _values(self, snapshot: Snapshot) -> dict[str, Value | None]:
-        # thresholds share series, and folding one is the costly part
-        return {series: snapshot.select(series) for series in {threshold.metric for threshold in self._thresholds}}
+        # Thresholds share series, and folding one is the costly part. Where no sample says whether it belongs to a
+        # series, that one has no value: a counter that stayed 0 because nobody looked would hold every `count==0`.
+        return {
+            series: snapshot.select(series) if snapshot.tells(series) else None
+            for series in {threshold.metric for threshold in self._thresholds}
+        }

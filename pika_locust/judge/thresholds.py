@@ -28,6 +28,7 @@ _SPELLINGS = {
     "optional": "optional",
     "about": "about",
 }
+_FLAGS = {"true": True, "false": False}
 _OPTION_FORM = "name:expression or name{tag:value}:expression, such as http_req_duration{name:join}:p(95)<300"
 
 
@@ -117,8 +118,10 @@ def parse_option(text: str) -> Threshold:
     expression, *options = (part.strip() for part in rest.split(";"))
     spec: dict[str, Any] = {"threshold": expression}
     for option in filter(None, options):
-        name, equals, value = option.partition("=")
-        spec[name.strip()] = value.strip() if equals else True
+        name, equals, value = (part.strip() for part in option.partition("="))
+        if name in spec:
+            raise ValueError(f"threshold {text!r}: {name} is given twice; keep one")
+        spec[name] = _FLAGS.get(value, value) if equals else True
     return Threshold.of(series, spec)
 
 

@@ -99,11 +99,15 @@ def describe(result: ThresholdResult) -> str:
     limit = with_unit(f"{expression.operator}{plain(expression.limit)}", unit)
     if result.status == "not_observed":
         return f"{subject} was not observed (limit {limit}): the target does not show it"
+    unplaced = f"{result.unplaced:,} {{}}may belong to it: there were too many series to keep their tags"
     if result.value is None:
-        return f"{subject} had no samples (limit {limit}): nothing was measured"
+        part = " with these tags" if "{" in result.metric else ""
+        others = f", but {unplaced.format('samples ')}" if result.unplaced else ""
+        return f"{subject} had no samples (limit {limit}): nothing was measured{part}{others}"
     value = with_unit(number(result.value, expression.limit), unit)
     worst = result.worst_window
     basis = [f"{result.samples:,} samples"] if result.kind not in (Kind.COUNTER, Kind.GAUGE) else []
+    basis += [unplaced.format("more ")] if result.unplaced else []
     if worst is not None and result.window_s is not None:
         when = f" in the worst {number(worst.seconds)} s, from {clock(worst.from_s)},"
         return f"{subject} was {value}{when} limit {limit}" + _in_brackets(basis)
@@ -165,7 +169,7 @@ def _of_missing(load: LoadReport, workers: Sequence[WorkerReport]) -> list[Reaso
 def _interval(result: ThresholdResult) -> str:
     if result.interval is None:
         return "the limit lies within its 95 % interval"
-    low, high = (number(end) for end in result.interval)
+    low, high = (number(end, parse(result.expression).limit) for end in result.interval)
     extent = with_unit(f"{low} to {high}", result.unit)
     return f"its 95 % interval, {extent} on {result.samples:,} samples, holds the limit"
 

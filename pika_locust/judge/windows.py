@@ -17,7 +17,7 @@ from pika_locust.measure.values import CounterValue, GaugeValue, Value
 DEFAULT_WINDOW_S = 30.0
 
 MIN_SAMPLES = 20
-"""Fewer samples of a trend or a rate are no window: among so few the worst one would be chance. Counters and gauges,
+"""A window of a trend or a rate holds so many samples: among fewer the worst one would be chance. Counters and gauges,
 and the minimum and maximum of a trend, are facts; for them one sample is enough (none, for a counter)."""
 
 
@@ -26,8 +26,9 @@ class WindowTracker:
 
     Feed it the cumulative value of its series every few seconds, `at_s` counted from the start of the load, then read
     `worst`. A window ends at an observation and begins at the latest earlier one that is `window_s` or more away (or at
-    0, where everything was empty), so it is as long as asked for plus at most one interval between observations. A run
-    shorter than the window has none.
+    0, where everything was empty), so it is as long as asked for plus at most one interval between observations. Where
+    that holds too few samples, it begins as much earlier as it takes to have enough: a target that falls over answers
+    rarely, and must not go unjudged for that. A run shorter than the window, or with too few samples, has none.
 
     "Worst" is the direction in which the expression would be violated: the highest value for `<`, the lowest for `>`,
     the one furthest from the limit for `==`. A gauge counts with the level it had at the window's end.
@@ -60,17 +61,25 @@ class WindowTracker:
 
         Two observations of one moment: the later call counts. Raises ValueError when time or the value goes back.
         """
-        last_s, _ = self._begins[-1]
+        last_s, last = self._begins[-1]
         if at_s < last_s:
             raise ValueError(f"observations must come in order: {at_s} s after {last_s} s")
         if at_s == last_s and len(self._begins) > 1:
             self._begins.pop()
+        # A stretch in which nothing came may be long: one copy does for all of it.
+        if last == value:
+            value = last
         self._begins.append((at_s, value))
-        while len(self._begins) > 1 and self._begins[1][0] <= at_s - self._window_s:
+        while len(self._begins) > 1 and self._begins[1][0] <= at_s - self._window_s and self._holds_enough(value):
             self._begins.popleft()
         from_s, earlier = self._begins[0]
         if at_s - from_s >= self._window_s:
             self._consider(from_s, at_s - from_s, value if earlier is None else value.minus(earlier))
+
+    def _holds_enough(self, value: Value) -> bool:
+        """Whether a window that began at the second of the possible beginnings would hold enough samples."""
+        begin = self._begins[1][1]
+        return begin is not None and value.samples - begin.samples >= self._needed(value)
 
     def _consider(self, from_s: float, seconds: float, window: Value) -> None:
         if window.samples < self._needed(window):

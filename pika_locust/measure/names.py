@@ -17,6 +17,9 @@ Tags = tuple[tuple[str, str], ...]
 SeriesKey = tuple[str, Tags]
 """What identifies a series; untagged samples have no tags: `("iterations", ())`."""
 
+OTHER: Tags = (("series", "other"),)
+"""The tags of the series that takes the samples of all those past a registry's limit."""
+
 _EXAMPLE = "write name or name{tag:value,tag2:value}, such as http_req_duration{method:GET}"
 _TAG = re.compile(
     r"""\s*(?P<key>[^:,{}"']*?)\s*:\s*

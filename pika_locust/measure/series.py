@@ -16,11 +16,8 @@ from typing import Self
 
 from pika_locust.measure.histogram import Histogram
 from pika_locust.measure.metric import Kind, Metric
-from pika_locust.measure.names import Tags, series_text, tags_of
+from pika_locust.measure.names import OTHER, Tags, series_text, tags_of
 from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value, empty_value
-
-OTHER: Tags = (("series", "other"),)
-"""The tags of the child that takes the samples of all series past the limit."""
 
 
 class SeriesGuard:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pika_locust.measure.metric import Kind, Metric
-from pika_locust.measure.names import SeriesKey, Tags, parse_series, series_text, tags_of
+from pika_locust.measure.names import OTHER, SeriesKey, Tags, parse_series, series_text, tags_of
 from pika_locust.measure.values import CounterValue, Value, empty_value, value_from_wire
 
 __all__ = ["SeriesKey", "Snapshot", "Tags", "fold", "parse_series", "series_text"]
@@ -51,6 +51,20 @@ class Snapshot:
         """What a counter has come to; 0 when it is not declared."""
         value = self.select(name)
         return int(value.count) if isinstance(value, CounterValue) else 0
+
+    def tells(self, name: str) -> bool:
+        """Whether the samples of a metric say which of them belong to a part of it, such as `errors{status:500}`: some
+        carry its tags, with whatever values, or there are no samples at all."""
+        metric_name, wanted = parse_series(name)
+        series = list(self.of_metric(metric_name))
+        return any(wanted.keys() <= dict(tags).keys() for tags, _ in series) or not any(v.samples for _, v in series)
+
+    def unplaced(self, name: str) -> int:
+        """How many samples may belong to a part of a metric and are not in what `select` gives of it: those that went
+        to `series:other`, as there were too many series to keep their tags."""
+        metric_name, wanted = parse_series(name)
+        other = self.series.get((metric_name, OTHER))
+        return other.samples if other is not None and wanted and wanted != dict(OTHER) else 0
 
     def of_metric(self, name: str) -> Iterator[tuple[Tags, Value]]:
         """The series of one metric, each with its tags."""

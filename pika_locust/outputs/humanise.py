@@ -53,9 +53,9 @@ def amount(value: float | None, unit: str, limit: float | None = None) -> str:
     return f"{shown} {unit}" if unit and shown != MISSING else shown
 
 
-def span(low: float, high: float, unit: str, to: str = " .. ") -> str:
+def span(low: float, high: float, unit: str, to: str = " .. ", limit: float | None = None) -> str:
     """Both ends of an interval, the unit once: `11.0 .. 14.9 ms`."""
-    first, last = amount(low, unit), amount(high, unit)
+    first, last = amount(low, unit, limit), amount(high, unit, limit)
     return f"{first.removesuffix(f' {unit}') if last != MISSING else first}{to}{last}"
 
 

@@ -92,7 +92,7 @@ def _threshold(result: ThresholdResult, unit: str, with_seconds: bool, medium: M
         Span(one_line(result.metric)),
         Span(one_line(result.expression) + judged_by),
         Span(amount(result.value, unit, limit), "bad" if result.status in ("fail", "no_data") else ""),
-        Span(span(*interval, unit, medium.choose("–", " .. ")) if interval else "", "dim"),
+        Span(span(*interval, unit, medium.choose("–", " .. "), limit) if interval else "", "dim"),
         Span(f"{amount(worst.value, unit, limit)}{seconds} at {clock(worst.from_s)}" if worst else "", "dim"),
         Span(number(result.samples)),
         Span(result.grade or "", _GRADES.get(result.grade or "", "")),
@@ -104,7 +104,7 @@ def _audit(result: AuditResult, medium: Medium) -> list[Span]:
         _status(result.status, True, medium),
         Span(one_line(result.name)),
         Span(number(result.expected)),
-        Span(number(result.actual), "bad" if result.status == "fail" else ""),
+        Span(number(result.actual, result.expected), "bad" if result.status == "fail" else ""),
         Span(number(result.unanswered)),
         Span(one_line(result.detail), "dim"),
     ]

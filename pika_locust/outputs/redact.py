@@ -20,13 +20,21 @@ _WORDS = (
 )  # fmt: skip
 # bounded, here and below: a hostile answer must not make the search quadratic
 _NAMED = rf"[\w.-]{{0,64}}(?:{'|'.join(_WORDS)})[\w.-]{{0,64}}"
+_INSIDE = re.IGNORECASE | re.DOTALL
 _MIN_LENGTH = 6
 """Shorter values of secret variables are not searched for in other words: `1` would hide every number."""
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^\s/?#]*@"), f"{HIDDEN}@"),
     (re.compile(rf"([?&;]{_NAMED}=)[^\s&;#\"']+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
-    (re.compile(rf"([\"']{_NAMED}[\"']\s*:\s*)([\"']).*?\2", re.IGNORECASE), rf"\g<1>\g<2>{HIDDEN}\g<2>"),
+    # outside a URL `tokens=5` is a number of tokens
+    (re.compile(rf"((?<![\w.-]){_NAMED}=)(?!\d{{1,6}}\b)[^\s&;#,\"']+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
+    (re.compile(rf"((?<![\w.-]){_NAMED}=)([\"'])(?:(?!\2).)*\2?", _INSIDE), rf"\g<1>\g<2>{HIDDEN}\g<2>"),
+    # the text may have been cut before the closing quote, and the whole may itself be quoted in JSON
+    (
+        re.compile(rf"([\"']{_NAMED}\\{{0,3}}[\"']\s*:\s*\\{{0,3}})([\"'])(?:\\.|(?!\2).)*\2?", _INSIDE),
+        rf"\g<1>\g<2>{HIDDEN}\g<2>",
+    ),
     (re.compile(r"\b(authorization\s*[:=]\s*)(?:\w+\s+)?[^\s\"',]+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
     (re.compile(r"\b(cookie\s*:\s*)[^\r\n\"']+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
     # "Bearer authentication required" is prose: a credential has a digit or is long

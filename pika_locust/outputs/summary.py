@@ -17,6 +17,7 @@ from pika_locust.judge.report import Observed, Report, ThresholdResult, WorkerRe
 from pika_locust.outputs import redact
 
 SCHEMA = 1
+_DIRECTORY = "there is a directory at that name"
 
 
 def to_dict(report: Report) -> dict[str, Any]:
@@ -82,22 +83,35 @@ def write(report: Report, path: str) -> str | None:
     Directories are made. A reader never sees half a file, and after a failure an earlier one is still there. A path
     that is no file (`/dev/stdout`, a pipe) is written to as it is.
     """
-    data = json.dumps(to_dict(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # lone surrogates (odd bytes of a command line) become \udcXX, which is JSON's own escape for them
-    encoded = data.encode("utf-8", "backslashreplace")
+    # ASCII alone, with JSON's own escapes: the target's words may hold what a terminal would act on, and a command line
+    # odd bytes that are no text.
+    data = (json.dumps(to_dict(report), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
     try:
         if _is_stream(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
             try:
-                _write_all(descriptor, encoded)
+                _write_all(descriptor, data)
             finally:
                 os.close(descriptor)
         else:
-            _replace(os.path.realpath(path), encoded)
+            _replace(os.path.realpath(path), data)
     except (OSError, ValueError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-        return f"The summary could not be written to {path!r}: {why}."
+        return f"The summary could not be written to {path!r}: {_why(problem)}."
     return None
+
+
+def unwritable(path: str) -> str | None:
+    """Why `write` is going to fail, as a sentence, as far as that can be known beforehand; None when it is not."""
+    try:
+        if _is_stream(path):
+            return None if os.access(path, os.W_OK) else "nothing can be written to it"
+        if os.path.isdir(path):
+            return _DIRECTORY
+        directory = os.path.dirname(os.path.realpath(path))
+        os.makedirs(directory, exist_ok=True)
+        return None if os.access(directory, os.W_OK) else f"no file can be made in {directory}"
+    except (OSError, ValueError) as problem:
+        return _why(problem)
 
 
 def numbered(path: str, n: int) -> str:
@@ -126,6 +140,7 @@ def _threshold(result: ThresholdResult) -> dict[str, Any]:
         "unit": result.unit,
         "window_s": result.window_s,
         "abort": result.abort,
+        "unplaced": result.unplaced,
     }
 
 
@@ -187,6 +202,10 @@ def _plain(value: Any) -> Any:
     return redact.text(str(value))
 
 
+def _why(problem: OSError | ValueError) -> str:
+    return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+
+
 def _is_stream(path: str) -> bool:
     # /dev/stdout may lead to a regular file; replacing that one would cut off whatever else is printed to it
     if path in ("/dev/stdout", "/dev/stderr") or path.startswith("/dev/fd/"):
@@ -200,7 +219,7 @@ def _is_stream(path: str) -> bool:
 
 def _replace(path: str, data: bytes) -> None:
     if os.path.isdir(path):
-        raise IsADirectoryError(0, "there is a directory at that name")
+        raise IsADirectoryError(0, _DIRECTORY)
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
     temporary = os.path.join(directory, f".summary-{os.getpid()}-{secrets.token_hex(4)}.tmp")

@@ -239,6 +239,41 @@ def test_when_to_abort(spec: dict[str, object], value: Value, duration_s: float,
     assert evaluate(threshold, value, duration_s, metric=LATENCY).abort is abort
 
 
+@pytest.mark.parametrize(
+    ("count", "window", "abort"),
+    [
+        pytest.param(0, {}, False, id="a counter that nothing has touched yet"),
+        pytest.param(1, {}, True, id="one that has begun and is too low"),
+        pytest.param(1, {"window": "30s"}, True, id="one that stood still for a window"),
+    ],
+)
+def test_a_floor_under_a_counter_aborts_nothing_before_it_counts(
+    count: int, window: dict[str, object], abort: bool
+) -> None:
+    threshold = Threshold.of("errors", {"threshold": "count>5", "abortOnFail": True, **window})
+    result = evaluate(threshold, CounterValue(count), 40.0, WorstWindow(30.0, 10.0, 0.0), metric=ERRORS)
+
+    assert (result.status, result.abort) == ("fail", abort)
+
+
+@pytest.mark.parametrize(
+    ("option", "samples", "status"),
+    [
+        pytest.param({}, [10_000] * 100, "no_data", id="what holds for some of the samples may not for the others"),
+        pytest.param({}, [900_000] * 100, "fail", id="what fails fails"),
+        pytest.param({"allow_empty": True}, [], "no_data", id="nor is it known to be empty"),
+        pytest.param({"optional": True}, [], "no_data", id="nor known to be hidden"),
+    ],
+)
+def test_samples_that_may_belong_here_keep_a_threshold_from_passing(
+    option: dict[str, object], samples: list[int], status: str
+) -> None:
+    threshold = Threshold.of("latency{kind:like}", {"threshold": "p(95)<500", **option})
+    result = evaluate(threshold, Histogram(samples), 60.0, metric=LATENCY, unplaced=7)
+
+    assert (result.status, result.unplaced) == (status, 7)
+
+
 def test_the_grade_stands_beside_the_status() -> None:
     bands = [Band("latency", "p(95)", "<100", "<400")]
     values = {50_000: "healthy", 200_000: "warning", 450_000: "critical"}

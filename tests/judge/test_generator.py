@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.judge.generator import assess, lag_limit_ms
+from pika_locust.judge.generator import OWN_TIMES, assess, lag_limit_ms
 from pika_locust.judge.report import GeneratorReport, Status, ThresholdResult, WorkerReport
+from pika_locust.runtime.metrics import BASE_METRICS
 
 
-def latency(expression: str, *, status: Status = "pass", kind: str = "trend", unit: str = "ms") -> ThresholdResult:
-    return ThresholdResult("latency", expression, 1.0, 100, status, kind=kind, unit=unit)
+def latency(
+    expression: str, *, metric: str = "latency", status: Status = "pass", kind: str = "trend", unit: str = "ms"
+) -> ThresholdResult:
+    return ThresholdResult(metric, expression, 1.0, 100, status, kind=kind, unit=unit)
 
 
 @pytest.mark.parametrize(
@@ -24,10 +27,18 @@ def latency(expression: str, *, status: Status = "pass", kind: str = "trend", un
         pytest.param([latency("p(95)<100", unit="bytes")], 50, id="nor is a size"),
         pytest.param([latency("p(95)<100", status="not_observed")], 50, id="nor what the target cannot show"),
         pytest.param([latency("p(95)<100", status="fail")], 25, id="a failed one is, all the same"),
+        pytest.param(
+            [latency("p(95)<40", metric="generator_lag_ms")], 50, id="nor what the generator is allowed itself"
+        ),
+        pytest.param([latency("max<20", metric="arrival_lateness{a:b}")], 50, id="however it is measured"),
     ],
 )
 def test_how_late_a_generator_may_be(thresholds: list[ThresholdResult], limit_ms: float) -> None:
     assert lag_limit_ms(thresholds) == limit_ms
+
+
+def test_the_generators_own_times_are_called_what_it_calls_them() -> None:
+    assert {metric.name for metric in BASE_METRICS} >= OWN_TIMES
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pika_locust.judge.intervals import EXACT_VARIANCE, Z95, binomial_ranks, mean_interval, percentile_interval, wilson
+from pika_locust.judge.intervals import (
+    EXACT_VARIANCE,
+    Z95,
+    binomial_ranks,
+    mean_interval,
+    percentile_interval,
+    student95,
+    wilson,
+)
 from pika_locust.measure.histogram import Histogram
 
 
@@ -150,5 +158,23 @@ def test_the_mean_interval_of_few_samples() -> None:
     assert mean_interval(Histogram()) is None
     assert mean_interval(Histogram([7])) == (-math.inf, math.inf)
     assert mean_interval(Histogram([7, 7, 7])) == (7, 7)
-    # the sample's standard deviation, with n - 1: here 1
-    assert mean_interval(Histogram([1, 2, 3])) == pytest.approx((2 - Z95 / math.sqrt(3), 2 + Z95 / math.sqrt(3)))
+    # the sample's standard deviation, with n - 1: here 1; Student's t for two degrees of freedom is 4.303
+    assert mean_interval(Histogram([1, 2, 3])) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+
+
+def test_few_samples_are_worth_what_student_says() -> None:
+    for n in [*range(2, 200), 1_000, 1_000_000]:
+        assert student95(n - 1) == pytest.approx(stats.t.ppf(0.975, n - 1), rel=2e-3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_the_mean_interval_of_few_samples_covers_the_truth_as_often_as_it_says(n: int) -> None:
+    runs = 1_000
+    dice = np.random.default_rng(n)
+    covered = 0
+    for _ in range(runs):
+        interval = mean_interval(Histogram(dice.normal(100_000, 10_000, n).astype(int).tolist()))
+        assert interval is not None
+        covered += interval[0] <= 100_000 <= interval[1]
+
+    assert covered / runs == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / runs))

@@ -69,3 +69,35 @@ def test_judging_changes_nothing_and_can_be_repeated() -> None:
 
     assert panel.results(snapshot, 1.0) == panel.results(snapshot, 1.0)
     assert snapshot.to_wire() == before
+
+
+@pytest.mark.parametrize(
+    ("threshold", "status"),
+    [
+        pytest.param("errors{status:500}:count==0", "no_data", id="a tag that no sample carries hides all of them"),
+        pytest.param("errors{name:join,status:500}:count==0", "no_data", id="also beside one that they do carry"),
+        pytest.param("errors{name:leave}:count==0", "pass", id="a value that was not seen was seen 0 times"),
+        pytest.param("errors{status:500}:count==0; allow_empty", "pass", id="who allows it to be empty is believed"),
+        pytest.param("errors{status:500}:count==0; optional", "not_observed", id="or that it may not be there"),
+        pytest.param("refusals{why:full}:count==0", "pass", id="a counter that nothing touched is 0 in all its parts"),
+    ],
+)
+def test_a_part_of_a_counter_is_0_only_where_samples_say_what_belongs_to_it(threshold: str, status: str) -> None:
+    metrics = [counter("errors"), counter("refusals")]
+    registry = Registry(metrics)
+    registry.counter("errors").tagged(name="join").add(3)
+
+    (result,) = Panel([parse_option(threshold)], metrics).results(registry.snapshot(), 10.0)
+
+    assert result.status == status
+
+
+def test_a_part_whose_samples_lost_their_tags_does_not_pass() -> None:
+    registry = Registry(METRICS, max_series=1)
+    registry.trend("latency").tagged(name="/1", method="POST").add(10_000)
+    registry.trend("latency").tagged(name="/2", method="POST").add(900_000)
+    panel = Panel(map(parse_option, ["latency{method:POST}:p(95)<500", "latency:p(95)<5000"]), METRICS)
+
+    part, whole = panel.results(registry.snapshot(), 10.0)
+
+    assert (part.status, part.unplaced, whole.status, whole.unplaced) == ("no_data", 1, "pass", 0)

@@ -242,14 +242,20 @@ def test_the_command_line_takes_options_after_semicolons() -> None:
     assert threshold.allow_empty is True
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_a_flag_on_the_command_line_may_say_what_it_is(given: bool) -> None:
+    assert parse_option(f"latency:p(95)<300; abort_on_fail={str(given).lower()}").abort_on_fail is given
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("latency:p(95)<300; abort", "'abort' is not an option"),
         ("latency:p(95)<300; abort_on_fail=yes", "abort_on_fail must be true or false"),
         ("latency:p(95)<300; window=soon", "not a duration"),
+        ("latency:p(95)<300; window=10s; window=30s", "window is given twice"),
     ],
-    ids=["an option that there is not", "a flag with a value", "a duration that cannot be read"],
+    ids=["an option that there is not", "a flag with a value", "a duration that cannot be read", "one option twice"],
 )
 def test_a_wrong_option_on_the_command_line_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):

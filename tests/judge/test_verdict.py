@@ -171,6 +171,23 @@ WORST = WorstWindow(30.0, 30.0, 950.2)
             NO_DATA, "ws_message_latency p(95) had no samples (limit <500 ms): nothing was measured", id="no samples"
         ),
         pytest.param(
+            latency(metric="errors{status:500}", value=None, samples=0, status="no_data", expression="count==0"),
+            "errors{status:500} count had no samples (limit ==0 ms): nothing was measured with these tags",
+            id="no samples with these tags",
+        ),
+        pytest.param(
+            latency(metric="latency{name:/x}", status="no_data", unplaced=1_200),
+            "latency{name:/x} p(95) was 120 ms, limit <500 ms (12,345 samples; 1,200 more may belong to it: there were "
+            "too many series to keep their tags)",
+            id="samples that may belong to it",
+        ),
+        pytest.param(
+            latency(metric="latency{name:/x}", value=None, samples=0, status="no_data", unplaced=1_200),
+            "latency{name:/x} p(95) had no samples (limit <500 ms): nothing was measured with these tags, but 1,200 "
+            "samples may belong to it: there were too many series to keep their tags",
+            id="none but samples that may belong to it",
+        ),
+        pytest.param(
             latency(value=None, samples=0, status="not_observed"),
             "ws_message_latency p(95) was not observed (limit <500 ms): the target does not show it",
             id="not observed",
@@ -187,6 +204,16 @@ def test_a_failure_that_is_not_conclusive_says_so() -> None:
     assert decide(thresholds=[result], generator=IN_TIME).reasons[0].text == (
         "ws_message_latency p(95) was 510 ms, limit <500 ms (300 samples); "
         "not conclusive: its 95 % interval, 480 to 546 ms on 300 samples, holds the limit"
+    )
+
+
+def test_an_interval_that_holds_the_limit_shows_that_it_does() -> None:
+    result = latency(value=499.95, samples=100, interval=(499.9, 500.2), conclusive=False)
+
+    assert (
+        decide(thresholds=[result], generator=IN_TIME, strict=True)
+        .reasons[0]
+        .text.endswith("its 95 % interval, 499.9 to 500.2 ms on 100 samples, holds the limit")
     )
 
 

@@ -164,3 +164,21 @@ def test_memory_stays_within_one_window() -> None:
         tracker.observe(float(second), CounterValue(second))
 
     assert len(tracker._begins) <= 8
+
+
+def test_a_target_that_falls_over_does_not_hide_in_windows_with_few_samples() -> None:
+    observations: list[tuple[float, Value]] = [(30.0, RateValue(700, 0))]
+    observations += [(30.0 + 10 * fails, RateValue(700, fails)) for fails in range(1, 60)]
+    worst = tracked("rate>0.95", rate("checks"), observations, window_s=30.0).worst
+
+    # three in 30 s are too few to say anything, so the window reaches back until there are enough
+    assert worst is not None
+    assert (worst.value, worst.samples, worst.seconds, worst.from_s) == (0.0, MIN_SAMPLES, 200.0, 30.0)
+
+
+def test_a_stretch_in_which_nothing_came_is_kept_once() -> None:
+    tracker = WindowTracker(parse("p(95)<5"), LATENCY, 30.0)
+    for second in range(0, 600, 2):
+        tracker.observe(float(second), Histogram(range(1, 50)))
+
+    assert len({id(value) for _, value in tracker._begins}) <= 3

@@ -206,3 +206,31 @@ def test_an_idle_series_costs_a_few_bytes() -> None:
 def test_anything_else_on_the_wire_is_refused(wire: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a snapshot's wire form"):
         Snapshot.from_wire(wire)
+
+
+@pytest.mark.parametrize(
+    ("name", "unplaced"),
+    [("sent", 0), ("sent{user:a}", 2), ("sent{series:other}", 0), ("latency{user:a}", 0), ("nothing{user:a}", 0)],
+)
+def test_samples_that_lost_their_tags_may_belong_to_any_part(name: str, unplaced: int) -> None:
+    registry = Registry(METRICS, max_series=1)
+    for user in "abc":
+        registry.counter("sent").tagged(user=user).add()
+    assert registry.snapshot().unplaced(name) == unplaced
+
+
+@pytest.mark.parametrize(
+    ("name", "tells"),
+    [
+        pytest.param("sent", True, id="the whole"),
+        pytest.param("sent{region:mars}", True, id="a value that no sample has"),
+        pytest.param("sent{regoin:eu}", False, id="a tag that no sample has"),
+        pytest.param("checks{regoin:eu}", True, id="nothing to tell of"),
+        pytest.param("nothing{region:eu}", True, id="no such metric"),
+    ],
+)
+def test_whether_samples_tell_what_belongs_to_a_part(name: str, tells: bool) -> None:
+    registry = Registry(METRICS)
+    registry.counter("sent").tagged(region="eu").add()
+    registry.counter("sent").add()
+    assert registry.snapshot().tells(name) is tells

@@ -100,3 +100,10 @@ def test_an_audit_shows_both_sides_and_its_detail() -> None:
         "  not observed  fan-out              -      -           0",
     ]
     assert judged.audits(replace(GREEN, audits=()), LOG) == []
+
+
+def test_no_rounding_moves_an_interval_or_an_audit_across_its_limit() -> None:
+    result = ThresholdResult("a", "p(95)<500", 499.9, 9, "pass", (499.6, 499.97), kind="trend", unit="ms")
+    assert "499.9 ms  499.6 .. 499.97 ms" in thresholds(result)[2]
+    audits = (AuditResult("paid", "fail", 1_000, 999.996),)
+    assert "1,000  999.996" in paint(judged.audits(replace(GREEN, audits=audits), LOG), LOG)

@@ -82,6 +82,14 @@ def test_what_is_secret_by_name(name: str, secret: bool) -> None:
         ("signed with whsec_test_secret", "signed with REDACTED"),
         ("tokens: 1,200 held, token count 3", "tokens: 1,200 held, token count 3"),
         ("mail to ops@example.org", "mail to ops@example.org"),
+        ('401: {"access_token": "abcdef cut he', '401: {"access_token": "REDACTED"'),
+        ('{"token": "abc\\"def", "n": 1}', '{"token": "REDACTED", "n": 1}'),
+        ('{\\"token\\": \\"abcdef\\", \\"n\\": 1}', '{\\"token\\": \\"REDACTED"'),
+        ("password=hunter22&email=a", "password=REDACTED&email=a"),
+        ("no such api_key=abc123, retry", "no such api_key=REDACTED, retry"),
+        ("see #access_token=abc", "see #access_token=REDACTED"),
+        ("SECRET='ab cd' is old", "SECRET='REDACTED' is old"),
+        ("tokens=5, max_tokens=100", "tokens=5, max_tokens=100"),
     ],
 )
 def test_what_is_secret_by_shape(words: str, shown: str) -> None:

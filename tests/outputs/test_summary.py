@@ -12,7 +12,7 @@ import pytest
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge.report import ErrorCount, GeneratorReport, Observed, Report, ThresholdResult
-from pika_locust.outputs.summary import numbered, to_dict, write
+from pika_locust.outputs.summary import numbered, to_dict, unwritable, write
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 KEYS = [
@@ -47,6 +47,7 @@ def test_the_parts_of_a_red_summary() -> None:
             "conclusive": True,
         },
         "grade": "critical", "about": "", "kind": "trend", "unit": "ms", "window_s": None, "abort": False,
+        "unplaced": 0,
     }  # fmt: skip
     assert summary["thresholds"][2]["value"] is None
     assert summary["thresholds"][2]["interval"] is None
@@ -152,6 +153,15 @@ def test_bytes_that_are_no_text_survive_as_json_escapes(tmp_path: Path) -> None:
     assert json.loads(path.read_bytes())["command"] == "locust \udcff ü"
 
 
+def test_a_terminal_that_shows_the_file_obeys_nothing_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    hostile = "\x1b[2J \x9b31m \u202e \x7f ü"
+    assert write(replace(GREEN, errors=(ErrorCount("join", hostile, 1),)), str(path)) is None
+    words = path.read_text("utf-8")
+    assert [c for c in words if not c.isprintable() and c != "\n"] == []
+    assert json.loads(words)["errors"][0]["error"] == hostile
+
+
 def test_a_relative_path_is_taken_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert write(GREEN, "s.json") is None
@@ -232,3 +242,33 @@ def test_each_test_of_one_process_has_its_own_path(path: str, n: int, expected: 
 def test_tests_are_counted_from_one() -> None:
     with pytest.raises(ValueError, match="counted from 1, not 0"):
         numbered("a.json", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("new/summary.json", None),
+        ("taken", "there is a directory at that name"),
+        ("file/summary.json", "File exists"),
+        ("/dev/full", None),
+        ("/dev/stdout", None),
+        ("/proc/nowhere/summary.json", "No such file or directory"),
+        ("odd\0name", "null"),
+    ],
+    ids=[
+        "directories are made",
+        "a directory",
+        "a file for a directory",
+        "a device",
+        "a stream",
+        "no such place",
+        "no name",
+    ],
+)
+def test_what_cannot_be_written_later_is_known_beforehand(path: str, why: str | None, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").touch()
+    said = unwritable(str(tmp_path / path))
+    assert (said is None) is (why is None)
+    assert why is None or why in str(said)
+    assert sorted(place.name for place in tmp_path.rglob("*") if place.is_file()) == ["file"]

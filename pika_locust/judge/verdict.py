@@ -98,7 +98,7 @@ def describe(result: ThresholdResult) -> str:
     unit = "per second" if result.kind == Kind.COUNTER and expression.aggregation == "rate" else result.unit
     limit = with_unit(f"{expression.operator}{plain(expression.limit)}", unit)
     if result.status == "not_observed":
-        return f"{subject} was not observed (limit {limit}): the target does not show it"
+        return f"{subject} was not observed (limit {limit}): nothing in this run could show it"
     unplaced = f"{result.unplaced:,} {{}}may belong to it: there were too many series to keep their tags"
     if result.value is None:
         part = " with these tags" if "{" in result.metric else ""

@@ -178,4 +178,11 @@ def _ending(report: Report, medium: Medium) -> list[Line]:
     meaning = next((words for known, words in _MEANINGS.items() if known == code), "")
     if code == ExitCode.PASS and not report.thresholds and not report.audits:
         meaning = "nothing failed, but no threshold and no audit was there to fail"
+    if code == ExitCode.FAILED and _failed_by_doubt_alone(report):
+        meaning = "everything that was observed holds, but not as firmly as --strict or --fail-on ask"
     return prose(f"Exit code {code}" + (f": {meaning}" if meaning else ""), medium, "strong", indent=0)
+
+
+def _failed_by_doubt_alone(report: Report) -> bool:
+    failed = any(result.status in ("fail", "no_data") for result in (*report.thresholds, *report.audits))
+    return not failed and all(reason.code in ("threshold", "no_data") for reason in report.reasons)

@@ -14,6 +14,12 @@ PLAIN_WIDTH = 120
 logger = logging.getLogger(__name__)
 
 
+def problems(path: str | None) -> list[str]:
+    """Why a summary will not be written to what `--summary-json` names, as far as that can be known beforehand."""
+    why = summary.unwritable(path) if path else None
+    return [f"--summary-json {path}: {why}"] if why is not None else []
+
+
 def write(report: Report, path: str, number: int = 1) -> str | None:
     """Write the summary of a process's test `number`, counted from 1; where that fails, say so and why it did."""
     problem = summary.write(report, summary.numbered(path, number))

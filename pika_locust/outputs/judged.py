@@ -53,7 +53,7 @@ def thresholds(report: Report, medium: Medium) -> list[Line]:
         meaning = "not conclusive: the limit lies inside the 95 % interval, more samples could turn the result"
         lines += prose(f"? {meaning} (fails with --strict)", medium, "doubt")
     if any(result.status == "not_observed" for result in results):
-        lines += prose("not observed: the target does not show it (fails with --strict)", medium, "dim")
+        lines += prose("not observed: nothing in this run could show it (fails with --strict)", medium, "dim")
     return lines
 
 

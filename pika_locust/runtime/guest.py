@@ -34,7 +34,7 @@ METRICS = (
 )
 
 LOCUSTS_RULE = (
-    Threshold.of("http_req_failed", {"threshold": "rate==0", "about": "no request failed; Locust's own rule"}),
+    Threshold.of("http_req_failed", {"threshold": "rate==0", "about": "no request failed; Locust's own rule, until there is one without tags"}),
     Threshold.of("task_exceptions", {"threshold": "count==0", "about": "no task raised; Locust's own rule"}),
 )
 """When Locust itself ends with an exit code other than 0."""
@@ -65,9 +65,9 @@ def guest_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSp
                 problems.append(f"the threshold {spec!r} of {metric}: {error}")
     if problems:
         raise ConfigurationError(problems)
-    # Whatever is said about failures replaces the rule; `http_req_failed{name:/login}` is an opinion, too.
-    named = {threshold.name for threshold in own}
-    defaults = [threshold for threshold in LOCUSTS_RULE if threshold.name not in named]
+    # A word about one request, `http_req_failed{name:/login}`, says nothing of the others: the rule stays for all.
+    replaced = {threshold.metric for threshold in own}
+    defaults = [threshold for threshold in LOCUSTS_RULE if threshold.metric not in replaced]
     return Scenario(
         name=NAME,
         platform="",
@@ -90,7 +90,6 @@ class GuestUsers:
     def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
         self._scenario = scenario
         self._environ = environ
-        self._environment: Any = None
         self._runner: Any = None
 
     # Before the run
@@ -127,8 +126,8 @@ class GuestUsers:
         self, environment: Any, runner: Any, engine: Engine, options: RunOptions, chosen: Callable[[], RunOptions]
     ) -> None:
         """Listen only. Raises ConfigurationError for a target that must not be loaded."""
-        self._environment, self._runner = environment, runner
-        if problems := self._refusals(options):
+        self._runner = runner
+        if problems := self._refusals(environment, options):
             raise ConfigurationError(problems)
         engine.attach(runner, chosen)
         # Not when the test is stopping: in the master and here, users act until Locust has stopped them.
@@ -138,17 +137,17 @@ class GuestUsers:
 
     def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
         """The options with the load that Locust is about to make. Raises ValueError with every mistake, one a line."""
-        if problems := self._refusals(options):
+        if problems := self._refusals(environment, options):
             raise ValueError("\n".join(problems))
         plan = locusts_plan(environment.parsed_options, environment.shape_class)
-        return replace(options, plan=plan, target=", ".join(self._hosts()))
+        return replace(options, plan=plan, target=", ".join(self._hosts(environment)))
 
-    def _refusals(self, options: RunOptions) -> list[str]:
-        named = [refusal(host, "the locustfile (or -H)", options.refused_hosts) for host in self._hosts()]
+    def _refusals(self, environment: Any, options: RunOptions) -> list[str]:
+        source = "the locustfile (or -H, or the form)"
+        named = [refusal(host, source, options.refused_hosts) for host in self._hosts(environment)]
         return [problem for problem in named if problem is not None]
 
-    def _hosts(self) -> list[str]:
-        environment = self._environment
+    def _hosts(self, environment: Any) -> list[str]:
         if environment.host:
             return [environment.host]
         return list(dict.fromkeys(user.host for user in environment.user_classes if user.host))

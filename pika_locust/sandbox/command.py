@@ -18,6 +18,7 @@ from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.sandbox.world import Platform
 
 _POLL_S = 0.1
+_LAST_PORT = 65535
 
 _EPILOG = """\
 examples:
@@ -52,6 +53,8 @@ def run(argv: Sequence[str]) -> int:
             print(_fault_list(platforms, legal))
             return ExitCode.PASS
         parse_faults(options.fault, legal)
+        if not 0 <= options.port <= _LAST_PORT:
+            raise ConfigurationError(f"--port {options.port}: ports are 1 to {_LAST_PORT}; 0 takes a free one")
         process = start_sandbox([platform.name for platform in platforms], options.fault, options.port)
     except ConfigurationError as error:
         print(error, file=sys.stderr)

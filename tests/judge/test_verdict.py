@@ -189,7 +189,7 @@ WORST = WorstWindow(30.0, 30.0, 950.2)
         ),
         pytest.param(
             latency(value=None, samples=0, status="not_observed"),
-            "ws_message_latency p(95) was not observed (limit <500 ms): the target does not show it",
+            "ws_message_latency p(95) was not observed (limit <500 ms): nothing in this run could show it",
             id="not observed",
         ),
     ],

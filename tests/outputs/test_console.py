@@ -16,6 +16,7 @@ from pika_locust.judge.report import (
     LoadReport,
     Outcome,
     Reason,
+    ReasonCode,
     ThresholdResult,
     WorkerReport,
 )
@@ -37,7 +38,7 @@ Thresholds  2 of 3 hold, 1 not observed
   pass          checks              rate>0.999  99.997 %  99.99 .. 99.999 %  99.99 % at 0:00  1,234,567
   not observed  server_memory       value<500          -                                              0
   server_memory: the target has no /metrics
-  not observed: the target does not show it (fails with --strict)
+  not observed: nothing in this run could show it (fails with --strict)
 
 Audits  1 of 1 hold
   status  audit             acknowledged    held  unanswered
@@ -162,6 +163,21 @@ def test_each_verdict_has_its_colour(verdict: Outcome, code: int, colour: str) -
 def test_each_exit_code_has_a_meaning_and_stands_last(code: ExitCode) -> None:
     last = plain(replace(GREEN, exit_code=code)).splitlines()[-1]
     assert re.fullmatch(rf"Exit code {int(code)}: \w.{{20,}}", last)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        pytest.param("threshold", "everything that was observed holds, but not as firmly as --strict", id="doubt"),
+        pytest.param("incomplete", "a threshold or an audit failed, or data is missing", id="a lost worker"),
+    ],
+)
+def test_a_run_that_fails_for_doubt_alone_does_not_say_that_something_failed(code: ReasonCode, said: str) -> None:
+    last = plain(replace(GREEN, exit_code=99, reasons=(Reason(code, "x", "why"),))).splitlines()[-1]
+    assert last.startswith(f"Exit code 99: {said}")
+    failed = replace(GREEN.thresholds[0], status="fail")
+    last = plain(replace(GREEN, thresholds=(failed,), exit_code=99, reasons=(Reason(code, "x", "why"),)))
+    assert last.endswith("Exit code 99: a threshold or an audit failed, or data is missing\n")
 
 
 def test_a_foreign_exit_code_stands_without_a_meaning() -> None:

@@ -55,3 +55,9 @@ def test_the_verdict_is_in_the_log_with_its_reasons_and_on_single_lines(caplog: 
         ("ERROR", f"FAIL {RED.scenario}, exit code 99"),
         ("ERROR", "9 are not held, REDACTED"),
     ]
+
+
+def test_a_path_that_will_not_do_is_told_before_the_test(tmp_path: Path) -> None:
+    assert delivery.problems(None) == []
+    assert delivery.problems(str(tmp_path / "s.json")) == []
+    assert delivery.problems(str(tmp_path)) == [f"--summary-json {tmp_path}: there is a directory at that name"]

@@ -43,6 +43,15 @@ def test_thresholds_in_k6_s_spellings() -> None:
     assert [threshold.delay_abort_eval_s for threshold in scenario.thresholds if threshold.abort_on_fail] == [10.0]
 
 
+def test_a_word_about_one_request_leaves_locusts_rule_for_the_others() -> None:
+    scenario = guest_scenario({"http_req_failed{name:/login}": "rate<0.01"})
+    assert texts(scenario) == [
+        "http_req_failed:rate==0",
+        "task_exceptions:count==0",
+        "http_req_failed{name:/login}:rate<0.01",
+    ]
+
+
 def test_every_mistake_is_told() -> None:
     with pytest.raises(ConfigurationError) as caught:
         guest_scenario({"http_req_duration": ["p95<500", "avg<200"], "http_req_failed": 0.01, "x{": "count>0"})  # type: ignore[dict-item]

@@ -74,6 +74,7 @@ def test_the_faults_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[s
         pytest.param(["--platform", "nope"], "platform 'nope' has no sandbox; known are", id="platform"),
         pytest.param(["--platform", "pika", "--fault", "drop=x"], "fault drop cannot have the value 'x'", id="value"),
         pytest.param(["--platform", "pika", "--fault", "dorp"], "legal are close-after=S", id="name"),
+        pytest.param(["--port", "99999"], "--port 99999: ports are 1 to 65535; 0 takes a free one", id="port"),
     ],
 )
 def test_mistakes_end_it_with_104(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ ANSWER_TIMEOUT_S = 5.0
 _SWEEP_EVERY_S = 0.25
 _LATE_KEPT = 10_000
 _LONGEST_REASON = 120
+_MOST_REASONS = 50
+"""So many refusals are told apart by their words: a server that puts an id into each would use up all series."""
 
 OnAnswer = Callable[[bool, str], None]
 
@@ -56,6 +58,7 @@ class Answers:
         self._waiting: dict[str, Waiting] = {}
         self._by_owner: dict[Owner, list[str]] | None = None
         self._late: dict[str, Waiting] = {}
+        self._reasons: set[str] = set()
         share.on_end(every(share, _SWEEP_EVERY_S, self._sweep).stop)
 
     def next_id(self) -> str:
@@ -111,7 +114,9 @@ class Answers:
         message = parse(payload) or {}
         message_id = _id_of(message)
         why = str(message.get("error", "no reason given"))[:_LONGEST_REASON]
-        self._meters.nacks.tagged(error=why).add()
+        if len(self._reasons) < _MOST_REASONS:
+            self._reasons.add(why)
+        self._meters.nacks.tagged(error=why if why in self._reasons else "other reasons").add()
         waiting = self._waiting.pop(message_id, None)
         if waiting is not None:
             self._meters.message_latency.add((at_ns - waiting.sent_ns) // 1000)

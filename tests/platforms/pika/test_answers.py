@@ -100,6 +100,15 @@ def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Ev
     assert expected.consistent
 
 
+def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evening, answers: Answers) -> None:
+    for number in range(60):
+        answers.on_nack(nack(f"id {number}", f"no item {number}"), evening.clock.now_ns)
+    answers.on_nack(nack("id", "no item 7"), evening.clock.now_ns)
+    assert evening.count("nacks", error="no item 7") == 2
+    assert evening.count("nacks", error="no item 50") == 0
+    assert evening.count("nacks", error="other reasons") == 10
+
+
 def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: Answers) -> None:
     message_id = send(evening, Owner())
     evening.clock.run(6.0)

@@ -13,6 +13,7 @@ help:
 	@echo "make test       all tests, whole runs included (about 8 minutes)"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
+	@echo "make clean      removes the virtual environment and what was built"
 
 demo: $(VENV)/demo
 	$(BIN)/locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s

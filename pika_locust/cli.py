@@ -17,29 +17,69 @@ if TYPE_CHECKING:
     from pika_locust.scenario import Scenario
 
 
+_EPILOG = """\
+commands:
+  list                  every scenario, by platform, and how to run one
+  inspect SCENARIO      what would run: stages, thresholds, audits, settings, metrics; with --help, the
+                        options of a run (Locust's own --help ends before it has seen the locustfile)
+  locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
+  sandbox               serve a platform's sandbox, with faults if you like
+
+A test itself is a Locust run:
+  locust -f locustfiles/dancers.py                                 with the web page
+  locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s  without it
+
+exit codes: 104 for bad settings, as in a run; 2 for an unknown command
+"""
+_INSPECT_EPILOG = """\
+thresholds, as k6 writes them: NAME or NAME{tag:value}, a colon, an expression, and options after semicolons
+  --threshold 'ws_message_latency:p(95)<300'        in ms; also avg, min, max, med
+  --threshold 'ack_success:rate>0.995'              of rates; counters have count and rate, gauges value
+  --threshold 'ack_latency{kind:like}:p(99)<200; abort_on_fail; delay_abort_eval=30s; window=30s'
+                                                    end the run early; judge the worst 30 s, not the whole
+  --threshold 'ping_latency:p(95)<100; allow_empty' hold without a sample, too
+
+load, the strongest first
+  -u 60 -r 30 -t 40s                                constant users; -t cuts any load short
+  --stage 30s:100,1m:100,10s:0                      reach 100 in 30 s, stay for 1 m, go down to 0 in 10 s
+  --load-profile stress                             or SCENARIO=stress; `pika-locust inspect NAME` lists them
+  USERS=50 RAMP_UP=30s HOLD=2m RAMP_DOWN=10s        the profile, bent
+"""
+_NO_COMMAND = 2
+"""argparse's own code for a command line that it cannot read."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    commands = {
+        "list": list_scenarios,
+        "inspect": inspect_scenario,
+        "locustfile": print_locustfile,
+        "sandbox": run_sandbox,
+    }
     parser = argparse.ArgumentParser(
         prog="pika-locust",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
         description="Load tests for realtime platforms, whose green runs are the truth.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n"
-        "  list                 every scenario, by platform\n"
-        "  inspect SCENARIO     what would run: stages, thresholds, settings, metrics; with --help, the\n"
-        "                       options of a run (Locust's own --help ends before it has seen the locustfile)\n"
-        "  sandbox              serve a platform's sandbox, with faults if you like\n\n"
-        "A test itself is a Locust run:\n"
-        "  locust -f locustfiles/dancers.py                                 with the web page\n"
-        "  locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s  without it\n",
+        epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"pika-locust {pika_locust.__version__}")
-    parser.add_argument("command", choices=["list", "inspect", "sandbox"], metavar="command")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
+    parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    if not words:
+        parser.print_help(sys.stderr)
+        return _NO_COMMAND
     given = parser.parse_args(words)
-    command = {"list": list_scenarios, "inspect": inspect_scenario, "sandbox": run_sandbox}[given.command]
     try:
-        return command(given.arguments)
+        code = commands[given.command](given.arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read along (`| head`) has seen enough; what Python still holds goes nowhere, without a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.PASS)
     except ConfigurationError as error:
         sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in error.problems)
         return int(ExitCode.CONFIG)
@@ -52,6 +92,27 @@ def list_scenarios(argv: list[str]) -> int:
 
     for name, scenario in scenarios().items():
         print(f"{name:<14} {scenario.platform:<10} {scenario.about}")
+    print("\npika-locust inspect NAME shows what would run. To run it:")
+    if Path("locustfiles").is_dir():
+        print("  locust -f locustfiles/NAME.py")
+    else:
+        print("  pika-locust locustfile NAME > locustfile.py && locust")
+    return 0
+
+
+def print_locustfile(argv: list[str]) -> int:
+    """Print a locustfile of a scenario: all that its users need who have the package and not the repository."""
+    from pika_locust.catalogue import find_scenario
+    from pika_locust.inspection import locustfile
+
+    parser = argparse.ArgumentParser(
+        prog="pika-locust locustfile",
+        description="Print a locustfile of a scenario. Locust takes locustfile.py by itself:",
+        epilog="  pika-locust locustfile dancers > locustfile.py\n  locust --headless -u 60 -r 30 -t 40s\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenario", help="as `pika-locust list` names it")
+    print(locustfile(find_scenario(parser.parse_args(argv).scenario)), end="")
     return 0
 
 
@@ -59,10 +120,10 @@ def inspect_scenario(argv: list[str]) -> int:
     """Print what a run of a scenario would be, under the same options and environment as the run itself."""
     # Locust is loaded for its parser's sake only: a run and its inspection must read the same options.
     from pika_locust.catalogue import find_scenario, scenarios
+    from pika_locust.environment import environment_of
     from pika_locust.inspection import inspect
     from pika_locust.runtime.arguments import parse_all
     from pika_locust.runtime.options import read_options
-    from pika_locust.settings import environment_of
 
     environ = environment_of(os.environ, Path.cwd())
     # Which profiles there are to choose from is only known when the scenario is: so, twice.
@@ -92,12 +153,14 @@ def _inspect_parser(scenario: Scenario) -> Any:
 
     parser = LocustArgumentParser(
         prog="pika-locust inspect",
-        description="What would run: stages, thresholds, settings, metrics. Takes the load and threshold options of "
-        "a run, and reads the same environment and configuration files; sends nothing.",
+        description="What would run: stages, thresholds, audits, settings, metrics. Takes the load and threshold\n"
+        "options of a run, and reads the same environment and configuration files; sends nothing.",
         default_config_files=DEFAULT_CONFIG_FILES,
         config_file_parser_class=LocustConfigParser,
         add_env_var_help=False,
         add_config_file_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_INSPECT_EPILOG,
     )
     parser.add_argument("scenario", help="as `pika-locust list` names it")
     parser.add_argument("--config", is_config_file_arg=True, metavar="<filename>", help="another configuration file")

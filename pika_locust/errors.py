@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     CONFIG = 104
     """Settings that cannot be read or do not fit together; found before the first request."""
     STOPPED = 105
-    """Stopped from outside: SIGINT or SIGTERM."""
+    """Stopped from outside: SIGINT, SIGTERM or SIGHUP."""
     INTERNAL = 107
     """This project's own fault, or an exception in a locustfile."""
     GENERATOR = 110

@@ -1,20 +1,45 @@
-"""What would run, without running it: the text of `pika-locust inspect`."""
+"""A scenario told without running it: the text of `pika-locust inspect`, and a locustfile of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pika_locust.judge import Threshold
 from pika_locust.load.durations import format_duration
 from pika_locust.load.plan import CONSTANT, LoadPlan
 from pika_locust.outputs import redact
 from pika_locust.runtime.options import LOAD_SETTINGS, RunOptions, all_metrics
 from pika_locust.scenario import Scenario
-from pika_locust.settings import Settings
+from pika_locust.settings import Setting, Settings, duration, read_settings
+
+_ABOUT_AT = 58
+"""The column where settings are explained; a longer value has a line of its own."""
 
 
 def inspect(scenario: Scenario, options: RunOptions) -> str:
     """Load, thresholds, settings and metrics of a scenario under the given options, for people."""
     return "\n".join(_lines(scenario, options))
+
+
+def locustfile(scenario: Scenario) -> str:
+    """A locustfile of a scenario, which runs wherever the package is installed."""
+    defaults, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
+    actors = [actor.partition(":")[::2] for actor in scenario.actor_names(defaults)]
+    imports = sorted([("pika_locust.catalogue", "find_scenario"), *actors])
+    names = ", ".join(f'"{name}"' for _, name in actors)
+    return "\n".join(
+        [
+            f'"""{scenario.about}. `pika-locust inspect {scenario.name}` shows everything else."""',
+            "",
+            "import pika_locust",
+            *(f"from {module} import {name}" for module, name in imports),
+            "",
+            f"__all__ = [{names}]",
+            "",
+            f'pika_locust.install(find_scenario("{scenario.name}"))',
+            "",
+        ]
+    )
 
 
 def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
@@ -42,23 +67,17 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     yield ""
     yield "Thresholds"
     for threshold in options.thresholds:
-        marks = [
-            mark
-            for mark, on in (
-                ("aborts", threshold.abort_on_fail),
-                ("may be empty", threshold.allow_empty),
-                ("if it can be seen", threshold.optional),
-                (f"worst {threshold.window_s:g} s", threshold.window_s is not None)
-                if threshold.window_s
-                else ("", False),
-            )
-            if on
-        ]
-        note = "; ".join([*marks, *([threshold.about] if threshold.about else [])])
+        note = "; ".join(_notes(threshold))
         yield f"  {threshold.metric:<24} {threshold.expression.text:<14} {note}".rstrip()
-    if scenario.ledgers:
+    if scenario.bands:
         yield ""
-        yield f"Audits  {', '.join(scenario.ledgers)}: acknowledged <= held <= acknowledged + unanswered"
+        yield "Grades  shown beside the thresholds; --fail-on lets them decide, too"
+        for band in scenario.bands:
+            limits = f"healthy {band.healthy}, warning {band.warning}, else critical"
+            yield f"  {band.metric:<24} {band.aggregation:<14} {limits}"
+    if audits := scenario.audits or scenario.ledgers:
+        yield ""
+        yield f"Audits  {', '.join(audits)}: acknowledged <= held <= acknowledged + unanswered"
     yield ""
     yield "Settings"
     yield from _settings(scenario, options.settings)
@@ -67,6 +86,21 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     for metric in all_metrics(scenario):
         unit = f" ({metric.unit})" if metric.unit else ""
         yield f"  {metric.name:<24} {metric.kind:<8} {metric.about}{unit}"
+
+
+def _notes(threshold: Threshold) -> Iterator[str]:
+    """What is special about a threshold, in words."""
+    if threshold.abort_on_fail:
+        delay_s = threshold.delay_abort_eval_s
+        yield f"aborts, not before {format_duration(delay_s)}" if delay_s else "aborts"
+    if threshold.allow_empty:
+        yield "may be empty"
+    if threshold.optional:
+        yield "if it can be seen"
+    if threshold.window_s:
+        yield f"worst {threshold.window_s:g} s"
+    if threshold.about:
+        yield threshold.about
 
 
 def _stages(plan: LoadPlan) -> Iterator[str]:
@@ -100,7 +134,21 @@ def _settings(scenario: Scenario, settings: Settings) -> Iterator[str]:
     shown: Mapping[str, object] = settings.public()
     for setting in (*scenario.settings, *LOAD_SETTINGS):
         value = shown.get(setting.name, "set" if settings[setting.name] else None)
-        text = "-" if value is None else redact.text(str(value))
+        text = "-" if value is None else redact.text(_as_given(setting, value))
         source = settings.sources[setting.name]
-        origin = "" if source == "default" else f" (from {source})"
-        yield f"  {setting.name:<24} {text + origin:<30} {setting.about}"
+        place = "the environment" if source == setting.name else source.removeprefix(f"{setting.name} in ")
+        origin = "" if source == "default" else f" (from {place})"
+        line = f"  {setting.name:<24} {text + origin:<30} "
+        if len(line) > _ABOUT_AT:
+            yield line.rstrip()
+            line = " " * _ABOUT_AT
+        yield line + setting.about
+
+
+def _as_given(setting: Setting, value: object) -> str:
+    """A value in the spelling that the setting reads."""
+    if setting.parse is duration and isinstance(value, float):
+        return format_duration(value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

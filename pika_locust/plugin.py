@@ -19,22 +19,24 @@ from gevent import get_hub
 from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
+from pika_locust.environment import environment_of
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.judge import Reason, Report
 from pika_locust.outputs import delivery, redact
 from pika_locust.runtime import signals
 from pika_locust.runtime.arguments import parse_all, summary_path
-from pika_locust.runtime.closing import empty_report
+from pika_locust.runtime.closing import empty_report, unwritten
 from pika_locust.runtime.engine import Engine
 from pika_locust.runtime.files import raise_open_file_limit
 from pika_locust.runtime.garbage import search_rarely
 from pika_locust.runtime.guest import GuestUsers, ThresholdSpec, guest_scenario
-from pika_locust.runtime.options import RunOptions
+from pika_locust.runtime.leaving import Leaving
+from pika_locust.runtime.options import RunOptions, form_profile
 from pika_locust.runtime.own_users import OwnUsers
 from pika_locust.runtime.share import Share
+from pika_locust.runtime.web_form import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
-from pika_locust.settings import environment_of
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +110,7 @@ class Plugin:
         self._options: RunOptions | None = None
         self._environment: Any = None
         self._engine: Engine | None = None
+        self._leaving: Leaving | None = None
         self._worker: WorkerSide | None = None
         self._environ = environment_of(os.environ, Path.cwd())
         users = GuestUsers if scenario.is_guest else OwnUsers
@@ -117,7 +120,7 @@ class Plugin:
 
     def on_parser(self, parser: Any) -> None:
         """Add our options; the first time, settle everything or end with 104. The web page parses again and again."""
-        chosen = self._options.plan.name if self._options is not None else None
+        chosen = form_profile(self._options) if self._options is not None else None
         self._users.add_arguments(parser, chosen)
         # Locust parses once more, and finds then what nobody knows: a misspelt option.
         parser.exit = functools.partial(self._on_parser_exit, parser.exit)
@@ -125,6 +128,7 @@ class Plugin:
             return
         try:
             arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
+            problems += delivery.problems(arguments.summary_json) if not arguments.worker else []
             self._options = self._users.read(parser, arguments, [*self._mistakes, *problems])
         except ConfigurationError as error:
             self._refuse(error.problems)
@@ -140,7 +144,8 @@ class Plugin:
         sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
         path = summary_path(sys.argv[1:], self._environ)
         if path:
-            delivery.write(self._empty_report([Reason("config", "settings", problem) for problem in problems]), path)
+            reasons = [Reason("config", "settings", problem) for problem in problems]
+            delivery.write(self._empty_report(reasons, ExitCode.CONFIG), path)
         sys.exit(int(ExitCode.CONFIG))
 
     def on_init(self, environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
@@ -150,18 +155,16 @@ class Plugin:
         raise_open_file_limit()
         # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.
         get_hub().loop.update_now()
-        is_worker = isinstance(runner, WorkerRunner)
-        if is_worker:
-            self._take_part(environment, runner)
-        else:
+        if not isinstance(runner, WorkerRunner):
             self._lead(environment, runner)
-            if not isinstance(runner, MasterRunner):
-                self._take_part(environment, runner)
-        signals.listen(self._on_signal, alone=web_ui is None and not is_worker and environment.shape_class is not None)
-        # Locust goes through these from the last to the first: users drain before a worker says goodbye, and the exit
-        # code is settled after a locustfile's own listeners have said theirs.
+        if not isinstance(runner, MasterRunner):
+            self._take_part(environment, runner)
+        # Locust goes through these from the last to the first: users drain before a worker says goodbye.
         environment.events.quitting.add_listener(self._on_quitting)
-        environment.events.quitting._handlers.insert(0, self._set_exit_code)
+        if self._leaving is not None:
+            self._leaving.attach()
+        else:
+            signals.listen(lambda name: True, alone=False)
 
     def _take_part(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
@@ -173,13 +176,16 @@ class Plugin:
     def _lead(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._engine = engine = Engine(environment, self.scenario, self._options, self._command, self._on_report)
+        self._leaving = Leaving(environment, engine, self._tell_of_none, others_judge=self.scenario.is_guest)
+        self._leaving.keep_listening()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: engine.begin())
-        environment.events.quit.add_listener(self._on_quit)
         try:
             self._users.lead(environment, runner, engine, self._options, self._choose)
         except ConfigurationError as error:
             self._refuse(error.problems)
+        if environment.web_ui is not None:
+            check_form(environment, functools.partial(self._users.choose, options=self._options, tests_before=0))
 
     @property
     def _command(self) -> str:
@@ -210,18 +216,13 @@ class Plugin:
             problems = str(error).split("\n")
             for problem in problems:
                 logger.error("This test cannot run: %s", redact.text(problem))
-            self._reports().append(report := self._empty_report([Reason("config", "form", text) for text in problems]))
-            self._on_report(report)
+            self._tell_of_none([Reason("config", "form", text) for text in problems], ExitCode.CONFIG)
             raise ConfigurationError(problems) from None
 
     # The end
 
     def _reports(self) -> list[Report]:
         return self._engine.reports if self._engine is not None else []
-
-    def _on_signal(self, name: str) -> None:
-        if self._engine is not None:
-            self._engine.signalled = name
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         if self._engine is not None:
@@ -230,31 +231,19 @@ class Plugin:
             self._worker.drain_before_quitting()
         self._users.close()
 
-    def _set_exit_code(self, environment: Any, **_: Any) -> None:
-        if self._engine is None:
-            return
-        reports = self._reports()
-        if not reports and environment.web_ui is None:
-            reason = Reason("internal", "locust", "Locust ended before the test had begun; its log says why")
-            self._on_report(report := self._empty_report([reason], ExitCode.INTERNAL))
-            reports = [report]
-            self._engine.reports.append(report)
-        ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
-        # A locustfile may have judged, too, and said so with Locust's own means; a failure of either is one.
-        theirs = environment.process_exit_code if self.scenario.is_guest else None
-        environment.process_exit_code = ours or theirs or 0
+    def _tell_of_none(self, reasons: Sequence[Reason], code: ExitCode) -> None:
+        self._reports().append(report := self._empty_report(reasons, code))
+        self._reports()[-1] = self._on_report(report)
 
-    def _on_report(self, report: Report) -> None:
+    def _on_report(self, report: Report) -> Report:
         assert self._options is not None
-        if self._options.summary_json:
-            delivery.write(report, self._options.summary_json, len(self._reports()) or 1)
+        path = self._options.summary_json
+        if path and (problem := delivery.write(report, path, len(self._reports()) or 1)):
+            report = unwritten(report, problem)
         if self._environment is not None and self._environment.web_ui is not None:
+            delivery.log(report)
             delivery.show(report)
+        return report
 
-    def _on_quit(self, exit_code: int, **_: Any) -> None:
-        # Locust prints its own tables on the way out; the verdict is what should stand last.
-        if self._environment.web_ui is None and self._reports():
-            delivery.show(self._reports()[-1])
-
-    def _empty_report(self, reasons: Sequence[Reason], code: ExitCode = ExitCode.CONFIG) -> Report:
+    def _empty_report(self, reasons: Sequence[Reason], code: ExitCode) -> Report:
         return empty_report(self.scenario, self._command, reasons, code)

@@ -99,6 +99,8 @@ class Scenario:
     set_up: Setup | None = None
     """What must exist before the load; raises SetupError. Its public part reaches all users as `share.begin.given`."""
     audit: Audit | None = None
+    audits: tuple[str, ...] = ()
+    """What the audit's results are called, where there is no ledger of the same name."""
     ledgers: tuple[str, ...] = ()
     endless: str = ""
     """Why a fixed number of iterations makes no sense here, when it does not: a clause."""

@@ -1,7 +1,7 @@
 """Environment and `.env.load-tests` -> one frozen Settings; every mistake is reported at once.
 
-A platform declares the names it reads as `Setting` values. A name can be given for one platform only
-(`PIKA_WS_URL`), which wins over the shared name (`WS_URL`); the real environment wins over the file.
+A platform declares the names it reads as `Setting` values. The real environment wins over the file; within each, a name
+that is given for one platform only (`PIKA_WS_URL`) wins over the shared one (`WS_URL`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pika_locust.environment import Environment, misspelt
 from pika_locust.load.durations import parse_duration
-
-ENV_FILE = ".env.load-tests"
 
 Parser = Callable[[str], Any]
 
@@ -63,46 +61,39 @@ class Settings(Mapping[str, Any]):
         return Settings({**self.values_by_name, **values}, self.sources, self.secret_names)
 
 
-def environment_of(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """The environment, completed by the directory's `.env.load-tests`; the environment itself is not touched."""
-    path = directory / ENV_FILE
-    if not path.is_file():
-        return dict(environ)
-    # Importing it costs 10 ms, and most runs have no such file.
-    from dotenv import dotenv_values
-
-    from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
-    return {**from_file, **environ}
-
-
 def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platform: str) -> tuple[Settings, list[str]]:
-    """All declared settings, and one sentence for each value that cannot be read.
+    """All declared settings, and one sentence for each value that cannot be read and each name that seems misspelt.
 
     A setting with a mistake has its default in the result, so that further checks can go on and report theirs as well.
     What a secret was set to is in no sentence.
     """
+    layers = environ if isinstance(environ, Environment) else Environment(environ)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     secrets = set()
-    problems = []
+    problems = list(layers.problems)
+    unset: list[str] = []
+    known: set[str] = set()
     for setting in declared:
         own_name = f"{platform.upper()}_{setting.name}"
         candidates = (setting.name,) if setting.name.startswith(f"{platform.upper()}_") else (own_name, setting.name)
+        known.update(candidates)
         values[setting.name], sources[setting.name] = setting.default, "default"
         if setting.secret:
             secrets.add(setting.name)
-        for name in candidates:
-            given = environ.get(name, "").strip()
-            if not given:
-                continue
-            try:
-                values[setting.name], sources[setting.name] = setting.parse(given), name
-            except ValueError as error:
-                if setting.secret:
-                    problems.append(f"{name}: {str(error).replace(given, 'its value')}")
-                else:
-                    problems.append(f"{name}={given}: {error}")
-            break
+        found = layers.find(candidates)
+        if found is None:
+            unset += candidates
+            continue
+        name, given, place = found
+        try:
+            values[setting.name], sources[setting.name] = setting.parse(given), name + place
+        except ValueError as error:
+            if setting.secret:
+                problems.append(f"{name}{place}: {str(error).replace(given, 'its value')}")
+            else:
+                problems.append(f"{name}={given}{place}: {error}")
+    problems += misspelt(layers, known, unset)
     return Settings(values, sources, frozenset(secrets)), problems
 
 

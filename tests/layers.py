@@ -15,7 +15,7 @@ ARITHMETIC = {"errors", "measure", "judge", "load"}
 CLOCKS = {"time", "datetime", "sched", "threading", "asyncio"}
 
 _LOWEST = {"errors", "measure", "judge", "load"}
-_VALUES = _LOWEST | {"settings", "scenario"}
+_VALUES = _LOWEST | {"environment", "settings", "scenario"}
 _OUTER = _VALUES | {"wire"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {"errors"},
     "load": {"errors"},
     "judge": {"errors", "measure", "load"},
-    "settings": _LOWEST,
+    "environment": {"errors"},
+    "settings": _LOWEST | {"environment"},
     "scenario": _LOWEST | {"settings"},
     "wire": _VALUES,
     "outputs": _OUTER,

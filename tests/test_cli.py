@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -75,8 +76,57 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
 def test_list_shows_every_scenario_with_its_platform() -> None:
     told = pika("list")
     assert (told.returncode, told.stderr) == (0, "")
-    lines = {line.split()[0]: line for line in told.stdout.splitlines()}
+    listed, _, how = told.stdout.partition("\n\n")
+    lines = {line.split()[0]: line for line in listed.splitlines()}
     assert lines["dancers"].split(maxsplit=2) == ["dancers", "pika", DANCERS.about]
+    assert how.endswith("  pika-locust locustfile NAME > locustfile.py && locust\n")
+
+
+def test_in_a_clone_list_points_at_the_locustfiles_that_are_there() -> None:
+    told = pika("list", directory=ROOT)
+    assert told.stdout.endswith("  locust -f locustfiles/NAME.py\n")
+
+
+@pytest.mark.parametrize("name", ["dancers", "queue", "sessions", "tokens"])
+def test_a_printed_locustfile_brings_the_users_of_the_one_in_the_repository(name: str, tmp_path: Path) -> None:
+    told = here("locustfile", name)
+    assert (told.returncode, told.stderr) == (0, "")
+    (tmp_path / "locustfile.py").write_text(told.stdout)
+    users = (
+        "import sys; from locust.util.load_locustfile import load_locustfile; "
+        "print(*sorted(load_locustfile(sys.argv[1])[0]))"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", users, str(file)], cwd=QUIET, env=environment(None), capture_output=True, text=True
+        )
+        for file in (tmp_path / "locustfile.py", ROOT / "locustfiles" / f"{name}.py")
+    ]
+    assert [one.returncode for one in found] == [0, 0], found[0].stderr
+    assert found[0].stdout.split()
+    assert found[0].stdout == found[1].stdout
+
+
+def test_whoever_says_nothing_gets_the_help_and_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "locustfile SCENARIO" in said.err
+
+
+def test_a_reader_who_has_seen_enough_hears_no_complaint() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pika_locust.cli", "inspect", "dancers"],
+        env=environment(None),
+        cwd=QUIET,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
 
 
 def test_inspect_shows_what_would_run_and_sends_nothing() -> None:
@@ -106,7 +156,7 @@ def test_inspect_reads_the_environment_the_file_and_locust_s_configuration_as_a_
     assert "USERS=20 scales the stress profile (peak 500)" in told.stdout
     # A minute and a half of the ramp from 1 to 20 in 300 s: 1 + 19 * 0.3 = 6.7.
     assert "Load  stress: 1m30s → 7 (1m30s)" in told.stdout
-    assert "from-the-file (from SESSION_ID)" in told.stdout
+    assert "from-the-file (from .env.load-tests)" in told.stdout
 
 
 def test_every_mistake_is_told_at_once_and_the_code_is_104() -> None:
@@ -156,7 +206,7 @@ def test_secrets_are_in_no_output() -> None:
         told = here("inspect", *words, env=env)
         assert "s3cr3t-token" not in told.stdout + told.stderr
         assert "pa55word" not in told.stdout + told.stderr
-    assert "PIKA_DJ_TOKEN            set (from PIKA_DJ_TOKEN)" in here("inspect", "dancers", env=env).stdout
+    assert "PIKA_DJ_TOKEN            set (from the environment)" in here("inspect", "dancers", env=env).stdout
 
 
 def test_inspect_s_help_names_the_profiles_of_the_scenario() -> None:
@@ -167,6 +217,15 @@ def test_inspect_s_help_names_the_profiles_of_the_scenario() -> None:
     assert "{standard,big,stress,spike,constant}" in told.stdout
     assert "{warning,critical}" in told.stdout
     assert here("inspect", "--help").returncode == 0
+
+
+def test_the_thresholds_and_loads_that_inspect_s_help_shows_can_be_used() -> None:
+    lines = here("inspect", "--help").stdout.partition("\nthresholds, ")[2].splitlines()
+    thresholds = [shlex.split(line)[:2] for line in lines if line.startswith("  --threshold")]
+    assert len(thresholds) == 4
+    assert here("inspect", "dancers", *[word for pair in thresholds for word in pair]).returncode == 0
+    for load in (["-u", "60", "-r", "30", "-t", "40s"], ["--stage", "30s:100,1m:100,10s:0"]):
+        assert here("inspect", "dancers", *load).returncode == 0
 
 
 def test_the_sandbox_command_is_here_too() -> None:

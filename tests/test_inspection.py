@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.platforms.verity.scenarios import SESSIONS, TOKENS
+from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
+from pika_locust.scenario import Scenario
 from tests.test_cli import here
 
 
@@ -106,14 +107,28 @@ def test_thresholds_are_those_of_the_profile_with_what_is_special_about_them(sta
 
 
 def test_a_threshold_s_marks_are_told_in_words() -> None:
-    option = "fanout_latency:p(95)<50; abort_on_fail; allow_empty; window=30s"
+    option = "fanout_latency:p(95)<50; abort_on_fail; delay_abort_eval=90s; allow_empty; window=30s"
     (line,) = [line for line in parts("--threshold", option)["Thresholds"] if line.split()[0] == "fanout_latency"]
-    assert line.split(maxsplit=2)[1:] == ["p(95)<50", "aborts; may be empty; worst 30 s"]
+    assert line.split(maxsplit=2)[1:] == ["p(95)<50", "aborts, not before 1m30s; may be empty; worst 30 s"]
 
 
 def test_audits_are_named(standard: dict[str, list[str]]) -> None:
     (line,) = standard["Audits"]
     assert line == "Audits  likes, tempo votes, poll votes: acknowledged <= held <= acknowledged + unanswered"
+
+
+@pytest.mark.parametrize("scenario", [QUEUE, SESSIONS, TOKENS], ids=lambda scenario: scenario.name)
+def test_audits_without_ledgers_are_named_as_well(scenario: Scenario) -> None:
+    (line,) = parts(scenario=scenario.name)["Audits"]
+    assert line == f"Audits  {', '.join(scenario.audits)}: acknowledged <= held <= acknowledged + unanswered"
+
+
+def test_what_a_grade_means_is_told(standard: dict[str, list[str]]) -> None:
+    assert standard["Grades"] == [
+        "Grades  shown beside the thresholds; --fail-on lets them decide, too",
+        "  ws_message_latency       p(95)          healthy <500, warning <1000, else critical",
+        "  ws_connection_success    rate           healthy >0.99, warning >0.95, else critical",
+    ]
 
 
 def test_every_setting_is_there_with_its_value_and_where_it_came_from() -> None:
@@ -123,9 +138,27 @@ def test_every_setting_is_there_with_its_value_and_where_it_came_from() -> None:
     by_name = {line.split()[0]: line for line in settings[1:]}
     assert set(by_name) >= {setting.name for setting in DANCERS.settings} | {"SCENARIO", "USERS", "USE_SIMPLE"}
     assert "friday-night (from PIKA_SESSION_ID)" in by_name["SESSION_ID"]
-    assert "10.0 (from TRACK_EVERY)" in by_name["TRACK_EVERY"]
-    assert "set (from PIKA_DJ_TOKEN)" in by_name["PIKA_DJ_TOKEN"]
+    assert "10s (from the environment)" in by_name["TRACK_EVERY"]
+    assert "set (from the environment)" in by_name["PIKA_DJ_TOKEN"]
     assert by_name["WS_URL"].split()[1] == "-"
+
+
+def test_values_are_shown_as_they_are_written() -> None:
+    env = {"SPIKE_HOLD": "90", "BASE_RATE": "1234567", "REDELIVERY": "0.05"}
+    tokens = {line.split()[0]: line.split()[1] for line in parts(env=env, scenario="tokens")["Settings"][1:]}
+    assert {name: tokens[name] for name in env} == {"SPIKE_HOLD": "1m30s", "BASE_RATE": "1234567", "REDELIVERY": "0.05"}
+    queue = {line.split()[0]: line.split()[1] for line in parts(scenario="queue")["Settings"][1:]}
+    assert (queue["SEED_TOKENS"], queue["TOKENS_PER_USER"], queue["THINK_TIME_MAX"]) == ("1", "2", "2")
+
+
+def test_a_long_value_does_not_push_its_explanation_away() -> None:
+    lines = parts(env={"WS_URL": "ws://127.0.0.1:3001/a/path/that/is/long"})["Settings"]
+    assert lines[1:3] == [
+        "  WS_URL                   ws://127.0.0.1:3001/a/path/that/is/long (from the environment)",
+        f"{'':<58}the target's WebSocket, such as ws://127.0.0.1:3001/ws",
+    ]
+    assert lines[3].startswith("  SESSION_ID ")
+    assert lines[3].index("the session that") == 58
 
 
 def test_another_dj_changes_who_comes_and_what_can_be_seen() -> None:

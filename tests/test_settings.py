@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from pika_locust.environment import Environment
 from pika_locust.settings import (
-    ENV_FILE,
     Setting,
     Settings,
     duration,
-    environment_of,
     one_of,
     read_settings,
     sized,
@@ -28,7 +27,7 @@ DECLARED = (
 )
 
 
-def read(environ: dict[str, str], platform: str = "pika") -> tuple[Settings, list[str]]:
+def read(environ: Mapping[str, str], platform: str = "pika") -> tuple[Settings, list[str]]:
     return read_settings(DECLARED, environ, platform)
 
 
@@ -121,40 +120,27 @@ def test_settings_are_frozen() -> None:
         settings.sources = {}  # type: ignore[misc]
 
 
-# The file
+def test_a_value_of_the_file_says_so_and_so_do_the_file_s_mistakes() -> None:
+    settings, problems = read(Environment({}, {"PIKA_USERS": "7", "HOLD": "soon", "PIKA_TOKEN": "abc"}, ("line 3",)))
+    assert (settings["USERS"], settings.sources["USERS"]) == (7, "PIKA_USERS in .env.load-tests")
+    assert problems == [
+        "line 3",
+        "HOLD=soon in .env.load-tests: 'soon' is not a duration; write it like 90s, 10m, 1h30m or 500ms",
+        "PIKA_TOKEN in .env.load-tests: it must have 4 to 8 characters, it has 3",
+    ]
 
 
-def test_the_file_completes_the_environment_and_the_environment_wins(tmp_path: Path) -> None:
-    (tmp_path / ENV_FILE).write_text(
-        "# a comment\nUSERS=7\nexport HOLD='90s'\nAPI_URL=\"http://127.0.0.1:1\" # why\nEMPTY=\nBARE\n"
-    )
-    environ = {"USERS": "5", "PATH": "/bin"}
-    assert environment_of(environ, tmp_path) == {
-        "USERS": "5",
-        "PATH": "/bin",
-        "HOLD": "90s",
-        "API_URL": "http://127.0.0.1:1",
-        "EMPTY": "",
-    }
-    assert environ == {"USERS": "5", "PATH": "/bin"}
+def test_the_environment_wins_over_the_file_whatever_the_prefix() -> None:
+    settings, _ = read(Environment({"USERS": "5"}, {"PIKA_USERS": "7"}))
+    assert (settings["USERS"], settings.sources["USERS"]) == (5, "USERS")
 
 
-def test_an_empty_variable_takes_the_file_s_value_away(tmp_path: Path) -> None:
-    (tmp_path / ENV_FILE).write_text("USERS=7\n")
-    assert read(environment_of({"USERS": ""}, tmp_path))[0]["USERS"] == 10
-
-
-def test_no_file_is_no_trouble(tmp_path: Path) -> None:
-    environ = {"USERS": "5"}
-    found = environment_of(environ, tmp_path)
-    assert found == environ
-    assert found is not environ
-
-
-def test_a_name_in_the_file_of_one_platform_wins_over_the_shared_one(tmp_path: Path) -> None:
-    (tmp_path / ENV_FILE).write_text("PIKA_USERS=7\nUSERS=5\n")
-    settings, _ = read(environment_of({}, tmp_path))
-    assert (settings["USERS"], settings.sources["USERS"]) == (7, "PIKA_USERS")
+def test_a_name_that_nobody_reads_is_told_when_it_is_nearly_a_setting() -> None:
+    assert read({"PIKA_APIURL": "http://x", "HOLDS": "5s", "OTHER": "1"})[1] == [
+        "PIKA_APIURL: no setting is called so; did you mean PIKA_API_URL?",
+        "HOLDS: no setting is called so; did you mean HOLD?",
+    ]
+    assert read({"HOLDS": "5s", "HOLD": "5s"})[1] == []
 
 
 # The parsers

@@ -62,7 +62,7 @@ class LoadRequest:
         if rate is not None and not 0 < rate < math.inf:
             problems.append(f"-r must be a number of users a second above 0, got {rate:g}")
         if self.users is not None and self.users < 1:
-            problems.append(f"-u must be at least 1, got {self.users}")
+            problems.append(f"-u, the number of users, must be at least 1, got {self.users}")
         if self.run_time_s is not None and not 0 < self.run_time_s < math.inf:
             problems.append(f"-t must be above 0, got {self.run_time_s:g} s")
         if self.users_scale is not None and self.users_scale < 1:

@@ -184,5 +184,7 @@ def _ending(report: Report, medium: Medium) -> list[Line]:
 
 
 def _failed_by_doubt_alone(report: Report) -> bool:
-    failed = any(result.status in ("fail", "no_data") for result in (*report.thresholds, *report.audits))
-    return not failed and all(reason.code in ("threshold", "no_data") for reason in report.reasons)
+    statuses = [result.status for result in report.thresholds] + [audit.status for audit in report.audits]
+    return not {"fail", "no_data"} & set(statuses) and all(
+        reason.code in ("threshold", "no_data") for reason in report.reasons
+    )

@@ -38,7 +38,9 @@ class Actor(User):  # type: ignore[misc]
     def on_start(self) -> None:
         share = self.environment.pika_locust.wait_for_share(SHARE_WAIT_S)
         if share is None or self.role in share.draining:
-            raise StopUser
+            # Raised here, it would be logged as an error.
+            self.released.set()
+            return
         self.share = share
         self.number = share.enter(self)
         self.dice = share.dice(self.number)
@@ -68,6 +70,8 @@ class Actor(User):  # type: ignore[misc]
 
         The loop is here and not in Locust's, which goes through its task queue and the hub between two tasks.
         """
+        if not hasattr(self, "share"):
+            raise StopUser
         share = self.share
         if share.arrivals is not None and self.role == "primary":
             self.iterate_in(share.arrivals)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from pika_locust.errors import ConfigurationError
+from pika_locust.load.open_plan import OPEN
 from pika_locust.load.plan import CONSTANT
 from pika_locust.scenario import Scenario
 
@@ -23,8 +24,8 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         choices=[*scenario.profiles, CONSTANT]
         + ([profile] if profile not in (None, CONSTANT, *scenario.profiles) else []),
         default=profile,
-        help=f"Load profile; {CONSTANT} takes the number of users and the rate from -u and -r. "
-        f"Default: {scenario.default_profile}",
+        help=f"{CONSTANT}: users and ramp up as given (-u, -r); others: their own. "
+        f"Headless default: {scenario.default_profile if scenario.arrivals is None else OPEN}",
         env_var="PIKA_LOAD_PROFILE",
     )
     for name, metavar, kind, help_text in (

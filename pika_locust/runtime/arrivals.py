@@ -17,6 +17,7 @@ from pika_locust.load.stripes import stripe
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.alarm import Alarm
 from pika_locust.runtime.share import Share
+from pika_locust.runtime.striping import schedule_of
 
 TOPIC = "more_users"
 STRIPES = "stripes"
@@ -100,6 +101,14 @@ class Arrivals:
         if now_ns - self._asked_ns > _ASK_EVERY_NS:
             self._asked_ns = now_ns
             self._share.tell_all(TOPIC, {"worker": self._share.worker_index, "users": self._short})
+
+
+def arrivals_of(share: Share, start_ns: int, worker: str) -> Arrivals:
+    """This process's part of the open model."""
+    begin = share.begin
+    assert begin.arrivals is not None
+    schedule = schedule_of(share.scenario, share.settings, begin.seed, begin.arrivals["duration_s"])
+    return Arrivals(share, schedule, start_ns, worker)
 
 
 class OpenActor(Actor):

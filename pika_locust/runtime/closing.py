@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -25,6 +25,7 @@ from pika_locust.judge import (
     decide,
     resolving_power,
 )
+from pika_locust.judge.verdict import INVALID
 from pika_locust.load.plan import LoadPlan
 from pika_locust.measure import (
     GaugeValue,
@@ -85,7 +86,7 @@ def make_report(
     )
     missing = collector.missing
     load = LoadReport(
-        users_peak=_users_peak(snapshot),
+        users_peak=users_peak(snapshot),
         iterations=None if scenario.is_guest else snapshot.counted("iterations"),
         dropped_iterations=snapshot.counted("dropped_iterations"),
         workers=len(workers),
@@ -145,7 +146,7 @@ def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], co
     return Report(
         run_id="",
         scenario=scenario.name,
-        verdict="invalid",
+        verdict="invalid" if code in INVALID else "fail",
         exit_code=int(code),
         reasons=tuple(reasons),
         seed=None,
@@ -157,6 +158,14 @@ def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], co
         duration_s=0.0,
         load=LoadReport(complete=False, workers=0),
     )
+
+
+def unwritten(report: Report, problem: str) -> Report:
+    """The same when its summary could not be written, as `problem` says: a run whose results are lost is no pass."""
+    reasons = (*report.reasons, Reason("internal", "summary", problem))
+    if report.exit_code:
+        return replace(report, reasons=reasons)
+    return replace(report, verdict="invalid", exit_code=int(ExitCode.INTERNAL), reasons=reasons, resolving_power=())
 
 
 def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
@@ -186,7 +195,8 @@ def _highest(values: Any) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _users_peak(snapshot: Snapshot) -> int:
+def users_peak(snapshot: Snapshot) -> int:
+    """The most primary users at any instant."""
     users = snapshot.select("vus")
     return int(users.max or 0) if isinstance(users, GaugeValue) else 0
 

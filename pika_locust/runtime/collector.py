@@ -52,13 +52,13 @@ class Collector:
         """A worker takes part from now on."""
         return self.workers.setdefault(worker, WorkerRecord(worker, index=index))
 
-    def take(self, report: Mapping[str, Any], at_s: float) -> None:
+    def take(self, report: Mapping[str, Any], at_s: float) -> WorkerRecord | None:
         """Keep a report in place of the worker's earlier ones; reports of other tests and late ones are dropped."""
         if report["run_id"] != self.run_id:
-            return
+            return None
         record = self.expect(report["worker"], report["index"])
         if report["sequence"] <= record.sequence:
-            return
+            return None
         # Read first and kept afterwards: half a report must not pass for a whole one.
         snapshot = Snapshot.from_wire(report["metrics"])
         ledgers = tuple(Ledger.from_wire(wire) for wire in report["ledgers"])
@@ -72,6 +72,7 @@ class Collector:
         record.errors = tuple((name, error, count) for name, error, count in report["errors"])
         record.faults = tuple(report["faults"])
         record.iterations_begun, record.iterations_done = report["iterations"]
+        return record
 
     @property
     def missing(self) -> list[WorkerRecord]:

@@ -39,7 +39,7 @@ class Engine:
         scenario: Scenario,
         options: RunOptions,
         command: str,
-        on_report: Callable[[Report], None],
+        on_report: Callable[[Report], Report],
     ) -> None:
         self._environment = environment
         self._scenario = scenario
@@ -105,9 +105,18 @@ class Engine:
         if self._pace.refused:
             gevent.spawn(self._stop_test)
             return
-        options = self._pace.options
-        self._test = test = make_test(self._environment, scenario, options, self._command)
-        self._ending = Ending(self._environment, self._crew, scenario, test)
+        self._test = test = make_test(self._environment, scenario, self._pace.options, self._command)
+        self._ending = Ending(self._environment, self._crew, scenario, test, lambda: self.signalled)
+        try:
+            self._set_going(test)
+        except Exception as error:
+            # Locust logs what a listener raises, and would wait for this test for ever.
+            logger.exception("The test could not begin")
+            test.faults.append(f"beginning: {type(error).__name__}: {error}")
+            gevent.spawn(self._stop_test)
+
+    def _set_going(self, test: Test) -> None:
+        scenario, options = self._scenario, test.options
         if not set_up(scenario, test):
             gevent.spawn(self._stop_test)
         test.observer.before()
@@ -135,13 +144,23 @@ class Engine:
         """A worker can take messages now; one that came late is told of the test that is running. One that comes while
         the test is still being set up is told with all others."""
         test = self._test
-        if test is not None and test.judge is not None and not test.finishing:
+        if why := messages.refusal(msg.data, self._scenario.name):
+            logger.error("Worker %s is sent away: %s", msg.node_id, why)
+            self._runner.send_message(messages.REFUSE, {"why": why}, client_id=msg.node_id)
+            if test is not None:
+                test.notes.append(f"worker {msg.node_id} was sent away: {why}")
+        elif test is not None and test.judge is not None and not test.finishing:
             test.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
             self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
 
     def _on_report_message(self, environment: Any, msg: Any) -> None:
-        if self._test is not None:
-            self._test.collector.take(msg.data, time.monotonic() - self._test.began_s)
+        test = self._test
+        if test is None:
+            return
+        record = test.collector.take(msg.data, time.monotonic() - test.began_s)
+        if record is not None and record.final and not test.finishing:
+            gone = f"{record} left {record.seen_at_s:.0f} s after the start; its users were started anew elsewhere"
+            test.notes.append(gone)
 
     def _on_drained(self, environment: Any, msg: Any) -> None:
         test = self._test
@@ -174,6 +193,7 @@ class Engine:
             at_s = time.monotonic() - test.began_s
             self._crew.note_lost(test.collector, at_s)
             self._hand_on(test)
+            test.wanted.append(self._pace.primaries)
             snapshot = test.collector.fold(test.watch.snapshot())
             test.panel.observe(at_s, snapshot)
             results = test.panel.results(snapshot, at_s)
@@ -206,14 +226,13 @@ class Engine:
         if test is None or ending is None:
             return
         if test.finishing:
-            try:
-                test.finished.wait()
-            except KeyboardInterrupt:
-                ending.hurry()
-                test.finished.wait()
+            while not test.finished.is_set():
+                try:
+                    test.finished.wait()
+                except KeyboardInterrupt:
+                    ending.hurry()
             return
         test.finishing = True
-        ending.signalled = self.signalled
         ending.cause = ending.cause or ("signal" if self.signalled else cause) or "user"
         try:
             if test.judge is not None:
@@ -222,7 +241,7 @@ class Engine:
             ending.drain()
             report = ending.judge(ended_s, ended_ns)
             self.reports.append(report)
-            self._on_report(report)
+            self.reports[-1] = self._on_report(report)
         finally:
             self._test = self._ending = None
             test.watch.stop()

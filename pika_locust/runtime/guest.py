@@ -18,7 +18,8 @@ from pika_locust.load.stages import Stage
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_judging_arguments
 from pika_locust.runtime.engine import Engine
-from pika_locust.runtime.options import RunOptions, all_metrics, production_hosts, refusal, threshold_overrides
+from pika_locust.runtime.options import RunOptions, all_metrics, threshold_overrides
+from pika_locust.runtime.production import production_hosts, refusal
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
@@ -34,7 +35,10 @@ METRICS = (
 )
 
 LOCUSTS_RULE = (
-    Threshold.of("http_req_failed", {"threshold": "rate==0", "about": "no request failed; Locust's own rule, until there is one without tags"}),
+    Threshold.of(
+        "http_req_failed",
+        {"threshold": "rate==0", "about": "no request failed; Locust's own rule, until there is one without tags"},
+    ),
     Threshold.of("task_exceptions", {"threshold": "count==0", "about": "no task raised; Locust's own rule"}),
 )
 """When Locust itself ends with an exit code other than 0."""

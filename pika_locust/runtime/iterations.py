@@ -13,7 +13,7 @@ from pika_locust.load.iterations import Iterations, Pot, part
 from pika_locust.runtime.collector import WorkerRecord
 
 WANTED = "iterations_wanted"
-"""News: a worker has users that are free, and no iteration for them."""
+"""News: a worker has users that are free, and no iteration for them: how many they could begin."""
 GRANTED = "iterations_granted"
 """News: who may begin how many more, by the worker's id."""
 
@@ -25,27 +25,27 @@ class Granting:
         self._workers = workers
         self._total = iterations.total(users)
         self._per_user = iterations.per_user
-        self._left = 0 if iterations.per_user else iterations.number
+        self._left = self._total
         self._granted: dict[str, int] = {}
         self._waiting: dict[str, int] = {}
 
-    def grant(self, worker: str, users: int) -> dict[str, int]:
-        """A part of what is left for a worker with so many free users: 0 when there is nothing left, and it waits."""
+    def grant(self, worker: str, wanted: int) -> dict[str, int]:
+        """A part of what is left for a worker that could begin so many: 0 when there is nothing left, and it waits."""
         if self._left == 0:
-            self._waiting[worker] = users
+            self._waiting[worker] = wanted
             return {worker: 0}
-        # One for each who is free, if that leaves something for those who have not asked yet.
-        granted = max(part(self._left, self._workers), min(users, math.ceil(self._left / self._workers)))
+        granted = min(wanted, self._left)
+        if not self._per_user:
+            # One for each who is free, if that leaves something for those who have not asked yet.
+            granted = max(part(self._left, self._workers), min(wanted, math.ceil(self._left / self._workers)))
         self._left -= granted
         self._granted[worker] = self._granted.get(worker, 0) + granted
         return {worker: granted}
 
     def take_back(self, lost: Iterable[WorkerRecord]) -> Iterator[dict[str, int]]:
-        """Grants, to those who wait, of what lost workers were granted and cannot be shown to have finished."""
+        """Grants, to those who wait, of what lost workers were granted and cannot be shown to have finished. Of so many
+        for each user, that is what the users do which Locust starts elsewhere in place of the lost: no more in all."""
         for record in lost:
-            if self._per_user:
-                # Users that Locust starts elsewhere in their place do theirs.
-                continue
             self._left += self._granted.pop(record.worker, record.iterations_done) - record.iterations_done
             self._waiting.pop(record.worker, None)
         while self._left > 0 and self._waiting:
@@ -64,43 +64,51 @@ class Quota:
     """One process's side: which of its users may begin another iteration."""
 
     def __init__(self, iterations: Iterations, ask: Callable[[int], None], when_idle: Callable[[], None]) -> None:
-        """`ask` asks for more, for so many free users; `when_idle` is called when there is nothing left to do here."""
-        self._number = iterations.number
-        self._own: dict[int, Pot] | None = {} if iterations.per_user else None
+        """`ask` asks for so many more; `when_idle` is called when there is nothing left to do here."""
+        self._most = iterations.number if iterations.per_user else None
+        """For one user."""
+        self._taken: dict[int, int] = {}
         self._pot = Pot()
         self._ask = ask
         self._when_idle = when_idle
         self._asked = False
         self._dry = False
-        self._waiting = 0
+        self._waiting: set[int] = set()
         self._more = Event()
         self.begun = 0
         self.done = 0
 
     def take(self, user: int, released: Event) -> bool:
         """Begin an iteration of user `user`, as soon as there is one; False when the user is to finish first."""
-        pot = self._pot if self._own is None else self._own.setdefault(user, Pot(self._number))
+        taken = self._taken.setdefault(user, 0)
         while not released.is_set():
-            if pot.take():
+            if taken == self._most:
+                released.wait()
+            elif self._pot.take():
+                self._taken[user] = taken + 1
                 self.begun += 1
                 return True
-            if self._own is not None:
-                released.wait()
             else:
-                self._wait(released)
+                self._wait(user, released)
         return False
 
-    def _wait(self, released: Event) -> None:
+    def _wait(self, user: int, released: Event) -> None:
         self._more.clear()
-        self._waiting += 1
+        self._waiting.add(user)
         try:
             if not self._asked:
                 self._asked = True
                 # In a moment: until then, others that are free are counted as well.
-                gevent.spawn_later(0, lambda: self._ask(self._waiting))
+                gevent.spawn_later(0, lambda: self._ask(self._wanted()))
             gevent.wait([self._more, released], count=1)
         finally:
-            self._waiting -= 1
+            self._waiting.discard(user)
+
+    def _wanted(self) -> int:
+        """What those who wait could begin; of a number that all share, one each is asked for."""
+        if self._most is None:
+            return len(self._waiting)
+        return sum(self._most - self._taken[user] for user in self._waiting)
 
     def finish(self) -> None:
         """An iteration has come to its end."""
@@ -110,7 +118,7 @@ class Quota:
     def _note_idle(self) -> None:
         if self.done < self.begun:
             return
-        if self._dry if self._own is None else all(pot.taken >= pot.granted for pot in self._own.values()):
+        if self._dry or all(taken == self._most for taken in self._taken.values()):
             self._when_idle()
 
     def on_granted(self, granted: Mapping[str, Any], worker: str) -> None:

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_add
@@ -16,6 +15,7 @@ from pika_locust.load.open_plan import open_plan
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.measure import Metric
 from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, GUEST_METRICS, TARGET_METRICS
+from pika_locust.runtime.production import production_hosts, refusal
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, read_settings, text, whole
@@ -77,11 +77,7 @@ def read_options(
         problems.append(f"ITERATIONS={load.iterations}: in {scenario.name}, {scenario.endless}")
     plan = None
     try:
-        simple = settings["USE_SIMPLE"] == "1" and load.users is not None
-        if scenario.arrivals is not None and not simple:
-            plan = open_plan(scenario.arrivals(settings), load)
-        else:
-            plan = resolve(load, scenario.profiles, scenario.default_profile)
+        plan = _plan(scenario, settings, load)
     except ValueError as error:
         problems += str(error).split("\n")
     else:
@@ -139,41 +135,43 @@ def thresholds_for(
 
 
 def from_web_form(scenario: Scenario, options: RunOptions, form: Any) -> RunOptions:
-    """The options with what the web form chose: its profile, and for `constant` its numbers.
+    """The options with what the web form chose: its profile and run time, and for `constant` its numbers.
 
     Raises ValueError when these do not make a plan.
     """
-    profile = form.load_profile or options.plan.name
+    # Who starts without a form, by --autostart say, has chosen nothing.
+    profile = form.load_profile or (options.plan.name if form.num_users is None else form_profile(options))
+    load = replace(options.load, run_time_s=form.run_time or None)
     if profile == options.plan.name and profile != CONSTANT:
-        return options
-    load = replace(options.load, profile=profile, profile_from="the web form", users=None, spawn_rate=None)
-    if profile in scenario.profiles:
-        load = replace(load, stages=None)
-    if profile == CONSTANT:
-        load = replace(load, users=form.num_users or 1, spawn_rate=form.spawn_rate, run_time_s=form.run_time or None)
-    plan = resolve(load, scenario.profiles, scenario.default_profile)
+        if load == options.load:
+            return options
+        plan = _plan(scenario, options.settings, load)
+    else:
+        load = replace(load, profile=profile, profile_from="the web form", users=None, spawn_rate=None, iterations=None)
+        if profile in scenario.profiles:
+            load = replace(load, stages=None)
+        if profile == CONSTANT:
+            users = form.num_users if form.num_users is not None else 1
+            load = replace(load, users=users, spawn_rate=form.spawn_rate)
+        plan = resolve(load, scenario.profiles, scenario.default_profile)
     return replace(
         options, plan=plan, thresholds=thresholds_for(scenario, plan.name, options.settings, options.overrides)
     )
 
 
-def production_hosts(scenario: Scenario, environ: Mapping[str, str]) -> frozenset[str]:
-    """Hosts that are somebody's production: `PIKA_PRODUCTION_HOSTS`, a list with commas, else the scenario's own."""
-    listed = [name.strip() for name in environ.get("PIKA_PRODUCTION_HOSTS", "").split(",")]
-    return frozenset(_host(name) for name in ([name for name in listed if name] or scenario.production_hosts))
+def form_profile(options: RunOptions) -> str:
+    """The load profile that the web form shows at first: whatever was asked for, else the form's own numbers count."""
+    load = options.load
+    asked = load.profile or load.stages or load.iterations or load.shaping() or options.plan.arrivals
+    return options.plan.name if asked else CONSTANT
 
 
-def refusal(target: str, source: str, refused: frozenset[str]) -> str | None:
-    """Why a target must not be loaded, as a sentence; None when it may."""
-    host = _host(urlsplit(target).hostname or "")
-    if host not in refused:
-        return None
-    return f"{source} names {host}, a production host; --allow-production says that it is meant"
-
-
-def _host(name: str) -> str:
-    """A host's name in one form: DNS knows no case, and a final dot changes nothing."""
-    return name.lower().rstrip(".")
+def _plan(scenario: Scenario, settings: Settings, load: LoadRequest) -> LoadPlan:
+    """Raises ValueError with every mistake, one a line."""
+    simple = settings["USE_SIMPLE"] == "1" and load.users is not None
+    if scenario.arrivals is not None and not simple:
+        return open_plan(scenario.arrivals(settings), load)
+    return resolve(load, scenario.profiles, scenario.default_profile)
 
 
 def _load_request(scenario: Scenario, arguments: Any, settings: Settings, problems: list[str]) -> LoadRequest:

@@ -13,7 +13,8 @@ from pika_locust.load.dice import Dice
 from pika_locust.runtime.arguments import add_arguments
 from pika_locust.runtime.dispatch import SteadyDispatcher
 from pika_locust.runtime.engine import Engine
-from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, from_web_form, read_options, refusal
+from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, from_web_form, read_options
+from pika_locust.runtime.production import refusal
 from pika_locust.runtime.shape import EngineShape
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Scenario, load_reference
@@ -77,10 +78,21 @@ class OwnUsers:
 
     def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
         """The options with what the web form chose. Raises ValueError with every mistake, one a line."""
-        chosen = from_web_form(self._scenario, options, environment.parsed_options)
-        target = self._scenario.normalise_target(environment.host)
-        if problem := refusal(target, "the form", options.refused_hosts):
-            raise ValueError(problem)
+        problems = []
+        try:
+            target = self._scenario.normalise_target(environment.host)
+        except ValueError as error:
+            problems.append(f"the host {environment.host!r}: {error}")
+        else:
+            if problem := refusal(target, "the form", options.refused_hosts):
+                problems.append(problem)
+        chosen = options
+        try:
+            chosen = from_web_form(self._scenario, options, environment.parsed_options)
+        except ValueError as error:
+            problems.append(str(error))
+        if problems:
+            raise ValueError("\n".join(problems))
         if tests_before > 0:
             # Another test of the same process: other choices, and as repeatable as the first.
             chosen = replace(chosen, seed=Dice(chosen.seed, tests_before).below(1 << 31))

@@ -64,6 +64,12 @@ class Pace:
             self._last = (total, float(max(1, abs(total - before))))
         return self._last
 
+    @property
+    def primaries(self) -> int:
+        """Primary users that are wanted, as said last."""
+        supporters = len(self._scenario.supporters(self.options.settings))
+        return self._last[0] - supporters if self._last is not None else 0
+
     def _more(self) -> int:
         rate = self.options.plan.arrivals
         if rate is None or not self._asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from pika_locust.judge import ThresholdResult
 from pika_locust.load.plan import LoadPlan
@@ -45,8 +46,10 @@ class ProgressPrinter:
             width=shutil.get_terminal_size().columns - 1 if in_place else LINE_WIDTH,
             encoding=stream.encoding,
         )
-        stream.write(f"\r{text}" if in_place else f"{text.rstrip()}\n")
-        stream.flush()
+        # Whoever read along may have gone (`2>&1 | head`), or their terminal: the test goes on.
+        with suppress(OSError):
+            stream.write(f"\r{text}" if in_place else f"{text.rstrip()}\n")
+            stream.flush()
 
     def _speeds(self, seconds: float, snapshot: Snapshot) -> dict[str, float]:
         """Events a second since the last line, by what they are called there."""

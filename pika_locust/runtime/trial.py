@@ -12,7 +12,7 @@ from gevent.event import Event
 from pika_locust.judge import AuditResult, Panel, Reason, Report, without_lost_books
 from pika_locust.measure import Registry, Snapshot
 from pika_locust.measure.snapshot import fold
-from pika_locust.runtime.closing import RunFacts, make_report
+from pika_locust.runtime.closing import RunFacts, make_report, users_peak
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.iterations import Granting
 from pika_locust.runtime.metrics import BASE_METRICS
@@ -21,6 +21,9 @@ from pika_locust.runtime.options import RunOptions
 from pika_locust.runtime.striping import Striping
 from pika_locust.runtime.target import TargetWatch
 from pika_locust.scenario import AuditContext, Given, Scenario
+
+SETTLING = 3
+"""Looks at the figures within which users that are asked for have come, and been reported."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class Test:
     """Who takes which arrivals, in the open model."""
     granting: Granting | None = None
     """Who takes which iterations, where their number is fixed."""
+    wanted: list[int] = field(default_factory=list)
+    """The primary users that Locust was asked for, each time the figures were looked at."""
     observer: Observer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +80,14 @@ class Test:
         books = Registry(BASE_METRICS)
         books.counter("dropped_iterations").add(dropped)
         return fold([snapshot, books.snapshot()])
+
+    def users_short(self, snapshot: Snapshot) -> Reason | None:
+        """The load that never was: Locust was asked for users, and they did not come."""
+        wanted, came = max(self.wanted[:-SETTLING], default=0), users_peak(snapshot)
+        if came >= wanted or self.collector.missing:
+            return None
+        text = f"{came:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
+        return Reason("incomplete", "load", text)
 
     def judged(self, scenario: Scenario, snapshot: Snapshot, happened: list[Reason], duration_s: float) -> Report:
         """Audit the target and judge everything. An audit that falls over is a fault of ours, among the reasons."""

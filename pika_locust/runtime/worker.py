@@ -12,15 +12,15 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from pika_locust.errors import ExitCode
 from pika_locust.load.iterations import Iterations
 from pika_locust.runtime import iterations, messages
-from pika_locust.runtime.arrivals import Arrivals
+from pika_locust.runtime.arrivals import arrivals_of
 from pika_locust.runtime.begin import Begin
 from pika_locust.runtime.health import LagProbe, Vitals
 from pika_locust.runtime.iterations import Quota
 from pika_locust.runtime.onlooker import Onlooker
 from pika_locust.runtime.share import Share
-from pika_locust.runtime.striping import schedule_of
 from pika_locust.runtime.timekeeping import ClockClient
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -61,9 +61,15 @@ class WorkerSide:
         runner.register_message(messages.DRAIN, self._on_drain, concurrent=True)
         runner.register_message(messages.HEAR, self._on_hear)
         runner.register_message(messages.TELL_TIME, self._clock.on_answer)
+        runner.register_message(messages.REFUSE, self._on_refused)
         if not self._is_local:
             self._clock.start()
-        self._send(messages.HELLO, {})
+        self._send(messages.HELLO, messages.hello(self._scenario.name))
+
+    def _on_refused(self, environment: Any, msg: Any) -> None:
+        logger.error("The master has sent this worker away: %s", msg.data["why"])
+        self._environment.process_exit_code = int(ExitCode.CONFIG)
+        self._runner.quit()
 
     def wait_for_share(self, timeout_s: float) -> Share | None:
         """This process's share of the running test, as soon as it has been told of one."""
@@ -80,8 +86,14 @@ class WorkerSide:
             self._drain_with_the_master(share)
         except KeyboardInterrupt:
             # Again: nobody wants to wait for the users, but what was measured is sent all the same.
+            self._drain_at_once()
+
+    def _drain_at_once(self) -> None:
+        try:
             for role in ROLES:
                 self._drain(role, 0.0)
+        except KeyboardInterrupt:
+            self._drain_at_once()
 
     def _drain_with_the_master(self, share: Share) -> None:
         deadline_s = time.monotonic() + MASTER_WAIT_S
@@ -116,7 +128,7 @@ class WorkerSide:
         )
         self.share.clocks = self._clock.clocks
         if start_ns is not None:
-            self.share.arrivals = _arrivals(self.share, start_ns, self._runner.client_id)
+            self.share.arrivals = arrivals_of(self.share, start_ns, self._runner.client_id)
         self.share.quota = self._quota(self.share)
         if self._scenario.is_guest:
             self._onlooker = Onlooker(self._environment, self._runner, self.share)
@@ -229,11 +241,3 @@ class WorkerSide:
         except Exception as error:
             # Reports are cumulative: the next one makes up for a lost one, and a lost final one is noticed and named.
             logger.warning("Could not send %s to the master: %s", kind, error)
-
-
-def _arrivals(share: Share, start_ns: int, worker: str) -> Arrivals:
-    """This process's part of the open model."""
-    begin = share.begin
-    assert begin.arrivals is not None
-    schedule = schedule_of(share.scenario, share.settings, begin.seed, begin.arrivals["duration_s"])
-    return Arrivals(share, schedule, start_ns, worker)

@@ -126,6 +126,12 @@ def socket_url(sandbox: SandboxProcess) -> str:
     return f"ws://127.0.0.1:{sandbox.port}/ws"
 
 
+def is_listening(port: int) -> bool:
+    """Whether somebody takes connections on this port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

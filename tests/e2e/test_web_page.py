@@ -1,4 +1,7 @@
-"""Tests started and stopped from Locust's web page: each has its own verdict and its own summary."""
+"""The web page of a master: each test that it starts and stops has its own verdict and its own summary.
+
+What people see of it is in `test_browser`.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +29,15 @@ def wait_for(page: str, wanted: set[str], timeout_s: float = 60.0) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
-def test_two_tests_one_after_the_other_give_two_verdicts(extra: list[str], tmp_path: Path) -> None:
+def test_two_tests_one_after_the_other_give_two_verdicts(tmp_path: Path) -> None:
     port = free_port()
-    with Run(
-        ["-f", DANCERS, "--web-host", "127.0.0.1", "--web-port", str(port), *extra], tmp_path, {"TRACK_EVERY": "5.2s"}
-    ) as started:
+    arguments = ["-f", DANCERS, "--web-host", "127.0.0.1", "--web-port", str(port), "--processes", "2"]
+    with Run(arguments, tmp_path, {"TRACK_EVERY": "5.2s"}) as started:
         page = f"http://127.0.0.1:{port}"
         started.wait_for(lambda output: "Starting web interface" in output, "a web page")
         time.sleep(2.0)
-        form = {"user_count": "8", "spawn_rate": "8", "load_profile": "constant"}
+        form = {"user_count": "8", "spawn_rate": "8"}
         for number in (1, 2):
-            assert "load_profile" in requests.get(f"{page}/", timeout=10).text
             answer = requests.post(f"{page}/swarm", data=form, timeout=10).json()
             assert answer["success"], answer
             wait_for(page, {"running", "spawning"})

@@ -158,7 +158,7 @@ MISTAKES: dict[str, tuple[dict[str, object], list[str]]] = {
         {"users": 5, "spawn_rate": float("nan")},
         ["-r must be a number of users a second above 0, got nan"],
     ),
-    "nobody": ({"users": 0}, ["-u must be at least 1, got 0"]),
+    "nobody": ({"users": 0}, ["-u, the number of users, must be at least 1, got 0"]),
     "no time": ({"users": 5, "run_time_s": 0.0}, ["-t must be above 0, got 0 s"]),
     "less than no time": ({"run_time_s": -1.0}, ["-t must be above 0, got -1 s"]),
     "scaled to nobody": ({"users_scale": 0}, ["USERS must be at least 1, got 0"]),

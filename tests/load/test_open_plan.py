@@ -87,7 +87,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def test_nobody_is_too_few() -> None:
-    with pytest.raises(ValueError, match="-u must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="-u, the number of users, must be at least 1, got 0"):
         plan_of(users=0)
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from pika_locust.errors import ExitCode
 from pika_locust.judge import AuditResult, Grade, Observed, Panel, Reason, Report, Threshold, parse_option
-from pika_locust.runtime.closing import RunFacts, make_report, versions
+from pika_locust.runtime.closing import RunFacts, empty_report, make_report, unwritten, versions
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.crossing import CLOCK_METRICS, Crossing
 from pika_locust.runtime.options import all_metrics
@@ -215,3 +216,28 @@ def test_series_that_were_refused_are_told() -> None:
         share.metrics.counter("errors").tagged(user=str(number)).add(0)
     (note,) = [note for note in close(collect(share)).notes if "series" in note]
     assert note.endswith("tagged series were refused beyond the limit and counted as series:other")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "verdict"),
+    [("latency:p(95)<500", 107, "invalid"), ("latency:p(95)<1", 99, "fail")],
+    ids=["pass", "fail"],
+)
+def test_a_run_whose_summary_could_not_be_written_is_no_pass(text: str, code: int, verdict: str) -> None:
+    report = unwritten(close(collect(worked(*[2_000] * 50)), thresholds=(text,)), "The disk is full.")
+    assert (report.exit_code, report.verdict, report.resolving_power) == (code, verdict, ())
+    assert report.reasons[-1] == Reason("internal", "summary", "The disk is full.")
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        (ExitCode.STOPPED, "fail"),
+        (ExitCode.SETUP, "fail"),
+        (ExitCode.CONFIG, "invalid"),
+        (ExitCode.INTERNAL, "invalid"),
+    ],
+)
+def test_a_test_that_never_began_has_the_verdict_of_its_exit_code(code: ExitCode, verdict: str) -> None:
+    report = empty_report(HOUSE, "locust", [Reason("setup", "workers", "nobody came")], code)
+    assert (report.exit_code, report.verdict) == (code, verdict)

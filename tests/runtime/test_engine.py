@@ -26,6 +26,8 @@ from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
 from pika_locust.settings import Setting, text
 from tests.runtime.house import HOUSE, Told, make_share, read, until
 
+HELLO = messages.hello(HOUSE.name)
+
 
 class Clock:
     """The engine's clock, moved by hand; what sleeps really sleeps, but not for long."""
@@ -65,6 +67,7 @@ class Worker:
         self.name = name
         self.index = index
         self.share: Told = make_share()
+        self.share.metrics.gauge("vus").set(2)
         self.state = "running"
         self.answers = True
         self.sequence = 0
@@ -169,9 +172,13 @@ class Stage:
         )
         self.environment = environment
         self.options = read(line, {"PIKA_CODE": "sesame", **(environ or {})}, scenario)
-        self.engine = Engine(environment, scenario, self.options, "locust", self.told.append)
+        self.engine = Engine(environment, scenario, self.options, "locust", self._tell)
         self.engine.attach(self.runner, form)
         self.made.append(self)
+
+    def _tell(self, report: Report) -> Report:
+        self.told.append(report)
+        return report
 
     def play(self) -> None:
         """To the middle of a test."""
@@ -294,16 +301,38 @@ def test_two_tests_at_once_are_a_fault() -> None:
 
 def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
     stage = Stage()
-    stage.runner.receive(messages.HELLO, {}, "w0")
+    stage.runner.receive(messages.HELLO, HELLO, "w0")
     assert stage.runner.sent == []
     stage.play()
     late = Worker("w2", 2)
     stage.runner.clients["w2"] = late
-    stage.runner.receive(messages.HELLO, {}, "w2")
+    stage.runner.receive(messages.HELLO, HELLO, "w2")
     assert stage.runner.sent[-1][2] == "w2"
     assert stage.runner.sent[-1][1] == stage.runner.sent[0][1]
     stage.engine.finish(cause="end")
     assert stage.report.load.workers == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "theirs"),
+    [
+        ({**HELLO, "scenario": "queue"}, "queue with pika_locust"),
+        ({**HELLO, "version": "0.0.9"}, "0.0.9"),
+        ({}, "unknown"),
+    ],
+    ids=["another scenario", "another version", "who does not say"],
+)
+def test_a_worker_of_another_kind_is_sent_away_and_told_why(said: dict[str, str], theirs: str) -> None:
+    stage = Stage()
+    stage.play()
+    stage.runner.receive(messages.HELLO, said, "w2")
+    kind, told, client = stage.runner.sent[-1]
+    assert (kind, client) == (messages.REFUSE, "w2")
+    assert theirs in told["why"]
+    assert f"the master house with {HELLO['version']}" in told["why"]
+    stage.engine.finish(cause="end")
+    assert stage.report.load.workers == 2
+    assert stage.report.notes[0] == f"worker w2 was sent away: {told['why']}"
 
 
 def test_who_asks_for_the_time_is_told_it_by_the_master_s_clock() -> None:
@@ -458,6 +487,25 @@ def test_who_interrupts_the_wait_for_another_s_drain_has_users_cut_off_as_well(c
     assert stage.report.load.complete
 
 
+def test_who_interrupts_again_and_again_waits_for_nobody_and_still_gets_a_report(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    stage.environment.stop_timeout = 60.0
+    report = stage.workers[0].report(stage.runner.run_id, final=False)
+    stage.runner.receive(messages.REPORT, report, "w0")
+    for worker in stage.workers:
+        worker.answers = False
+    finishing, waiting = (gevent.spawn(stage.engine.finish) for _ in range(2))
+    stage.engine.signalled = "SIGTERM"
+    for _ in range(3):
+        gevent.sleep(0.02)
+        finishing.kill(KeyboardInterrupt, block=False)
+        waiting.kill(KeyboardInterrupt, block=False)
+    gevent.joinall([finishing, waiting], timeout=5)
+    assert stage.reasons()[0] == ("stopped", "SIGTERM")
+    assert stage.report.metrics["latency"]["count"] == 2
+
+
 # Judging
 
 
@@ -500,6 +548,40 @@ def test_what_locust_caught_in_users_is_our_own_fault(clock: Clock) -> None:
     end(stage, clock)
     assert stage.reasons() == [("internal", "exception")]
     assert stage.report.exit_code == 107
+
+
+def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
+    stage = Stage("-u 6 -t 60")
+    stage.play()
+    stage.engine.tick()
+    # Each of the two workers runs two.
+    until(lambda: stage.engine._test is not None and len(stage.engine._test.wanted) > 4)
+    end(stage, clock)
+    assert stage.reasons() == [("incomplete", "load")]
+    assert stage.report.reasons[0].text.startswith("4 users at most, where the plan wanted 6")
+    assert stage.report.exit_code == 99
+
+
+@pytest.mark.parametrize("cause", ["user", "abort"])
+def test_who_ends_a_test_early_wanted_fewer_users(cause: Any, clock: Clock) -> None:
+    stage = Stage("-u 6 -t 60", web=True)
+    stage.play()
+    until(lambda: stage.engine._test is not None and len(stage.engine._test.wanted) > 4)
+    stage.engine.finish(cause)
+    assert stage.reasons() == []
+
+
+def test_a_worker_that_leaves_before_the_end_is_noted(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    clock.now_s += 20
+    stage.runner.receive(messages.REPORT, stage.workers[1].report(stage.runner.run_id, final=True), "w1")
+    end(stage, clock)
+    assert stage.reasons() == []
+    assert (
+        stage.report.notes[0]
+        == "worker 1 (box, pid 1) left 20 s after the start; its users were started anew elsewhere"
+    )
 
 
 # Set-up and audits
@@ -548,6 +630,22 @@ def test_who_interrupts_an_audit_still_gets_a_report(clock: Clock) -> None:
     end(stage, clock)
     assert stage.reasons() == [("stopped", "SIGINT")]
     assert stage.report.metrics["latency"]["count"] == 4
+
+
+def test_who_interrupts_the_wait_for_another_s_audit_ends_it(clock: Clock) -> None:
+    def audit(context: AuditContext) -> list[AuditResult]:
+        gevent.sleep(60)
+        return []
+
+    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage.play()
+    finishing, waiting = (gevent.spawn(stage.engine.finish, "end") for _ in range(2))
+    gevent.sleep(0.05)
+    waiting.kill(KeyboardInterrupt, block=False)
+    gevent.joinall([finishing, waiting], timeout=5)
+    assert stage.reasons() == [("stopped", "SIGINT")]
+    assert finishing.successful()
+    assert waiting.successful()
 
 
 def test_what_is_held_beyond_the_books_of_a_lost_worker_fails_no_audit(clock: Clock) -> None:
@@ -638,7 +736,7 @@ def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None
 def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None:
     def set_up(context: SetupContext) -> Given:
         stage.runner.clients["w2"] = Worker("w2", 2)
-        stage.runner.receive(messages.HELLO, {}, "w2")
+        stage.runner.receive(messages.HELLO, HELLO, "w2")
         return Given()
 
     stage = Stage(scenario=replace(HOUSE, set_up=set_up))
@@ -672,6 +770,21 @@ def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
     stage.engine.finish()
     assert stage.reasons()[0] == ("internal", "exception")
     assert (stage.report.exit_code, stage.report.verdict) == (107, "invalid")
+
+
+def test_a_beginning_that_falls_over_ends_the_test_and_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("stripes")
+
+    monkeypatch.setattr(module, "begin_of", broken)
+    stage = Stage()
+    for worker in stage.workers:
+        worker.answers = False
+    stage.play()
+    until(lambda: stage.runner.ended == ["quit"])
+    stage.engine.finish()
+    assert stage.reasons()[0] == ("internal", "exception")
+    assert stage.report.reasons[0].text == "beginning: KeyError: 'stripes'"
 
 
 # Prometheus

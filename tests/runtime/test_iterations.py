@@ -103,7 +103,8 @@ def test_each_user_does_its_own_and_then_waits() -> None:
     assert [quota.done for quota in world.quotas.values()] == [6, 3]
     assert not any(life.dead for lives in world.work.values() for life in lives)
     assert set(world.idle) == {"w0", "w1"}
-    assert world.asked == []
+    # For all users of a worker at once.
+    assert world.asked == [("w0", 6), ("w1", 3)]
     world.end()
     assert world.done == 9
 
@@ -137,9 +138,43 @@ def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
     assert world.done + reported == 100
 
 
-def test_of_iterations_per_user_nothing_is_handed_on() -> None:
+def test_of_so_many_for_each_user_what_a_lost_worker_did_not_finish_is_all_that_others_do() -> None:
+    each = Iterations(5, per_user=True)
+    world = World(each, {"w0": 2, "w1": 2})
+    world.pauses_s = {"w0": 0.002, "w1": 0.004}
+    until(lambda: world.quotas["w1"].done == 4)
+    lost = world.quotas.pop("w1")
+    gevent.killall(world.work.pop("w1"))
+    # Locust starts as many elsewhere before anybody knows what is left for them.
+    world.work["w0"] += [gevent.spawn(world._go_round, "w0", user) for user in (2, 3)]
+    until(lambda: world.quotas["w0"]._dry)
+    assert world.quotas["w0"].done == 10
+    until(lambda: world.idle.count("w0") > 0)
+    for granted in world.granting.take_back([record("w1", lost.begun, 4)]):
+        world.hear(granted)
+    until(lambda: world.granting.is_done(world.done + 4))
+    gevent.sleep(0.05)
+    world.end()
+    assert world.done + 4 == 20
+    assert max(world.quotas["w0"]._taken.values()) == 5
+    assert world.granting.not_begun(world.quotas["w0"].begun + lost.begun) == 0
+
+
+def test_users_that_come_one_after_another_get_theirs_each() -> None:
+    world = World(Iterations(3, per_user=True), {"w0": 1, "w1": 3})
+    world.pauses_s = {"w0": 0.001}
+    world.granting._total = world.granting._left = world.granting._total + 6
+    for user in (1, 2):
+        gevent.sleep(0.002)
+        world.work["w0"].append(gevent.spawn(world._go_round, "w0", user))
+    until(world.is_done)
+    gevent.sleep(0.02)
+    world.end()
+    assert [sorted(quota._taken.values()) for quota in world.quotas.values()] == [[3, 3, 3]] * 2
+
+
+def test_what_never_began_is_known() -> None:
     granting = Granting(Iterations(3, per_user=True), 4, 2)
-    assert list(granting.take_back([record("w1", 3, 1)])) == []
     assert not granting.is_done(11)
     assert granting.is_done(12)
     assert granting.not_begun(9) == 3

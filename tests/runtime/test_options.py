@@ -7,9 +7,11 @@ import pytest
 
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.load.stages import Stage
+from pika_locust.platforms.verity.scenarios import TOKENS
 from pika_locust.runtime import options as module
 from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
-from pika_locust.runtime.options import all_metrics, from_web_form, refusal
+from pika_locust.runtime.options import all_metrics, form_profile, from_web_form
+from pika_locust.runtime.production import refusal
 from pika_locust.runtime.shape import StagesShape
 from tests.runtime.house import HOUSE, read
 
@@ -308,7 +310,7 @@ def test_constant_users_of_the_command_line_give_way_to_the_form() -> None:
     options = read("-u 5 -t 1m")
     again = from_web_form(HOUSE, options, form(load_profile="constant", num_users=8, spawn_rate=2.0))
     assert again.plan.describe() == "constant: 8 users at 2/s, until stopped"
-    standard = from_web_form(HOUSE, options, form(load_profile="standard"))
+    standard = from_web_form(HOUSE, options, form(load_profile="standard", run_time=60))
     assert standard.plan.describe() == "standard: 1m → 51 (1m)"
 
 
@@ -319,8 +321,58 @@ def test_stages_by_hand_stay_what_the_form_begins_with() -> None:
     assert from_web_form(HOUSE, options, form(load_profile="constant", num_users=3)).plan.users_peak == 3
 
 
+def test_the_form_s_run_time_cuts_a_profile_as_t_does() -> None:
+    options = read("-t 1m --load-profile stress")
+    assert from_web_form(HOUSE, options, form(load_profile="stress", run_time=60)) is options
+    longer = from_web_form(HOUSE, options, form(load_profile="stress", run_time=360))
+    assert longer.plan.describe() == "stress: 5m → 500, 1m at 500 (6m)"
+    whole = from_web_form(HOUSE, options, form(load_profile="stress"))
+    assert whole.plan.describe() == "stress: 5m → 500, 10m at 500, 2m → 0 (17m)"
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "shown"),
+    [
+        pytest.param("", {}, "constant", id="nothing asked for: the numbers of the form count"),
+        pytest.param("-u 5", {}, "constant", id="a number of users"),
+        pytest.param("--load-profile stress", {}, "stress", id="a profile"),
+        pytest.param("", {"SCENARIO": "stress"}, "stress", id="a profile of the suite"),
+        pytest.param("", {"RAMP_UP": "10s"}, "standard", id="the default profile, bent"),
+        pytest.param("--stage 10s:5", {}, "by hand", id="stages"),
+        pytest.param("", {"ITERATIONS": "20"}, "iterations", id="a number of iterations"),
+    ],
+)
+def test_what_the_form_begins_with(line: str, environ: dict[str, str], shown: str) -> None:
+    options = read(line, environ)
+    assert form_profile(options) == shown
+    # A script that fills in the numbers only; and a start without a form.
+    by_script = from_web_form(HOUSE, options, form(load_profile=None, num_users=3))
+    assert by_script.plan.name == shown
+    given = form(load_profile=None, num_users=options.load.users, spawn_rate=options.load.spawn_rate)
+    assert from_web_form(HOUSE, options, given).plan.describe() == options.plan.describe()
+
+
+def test_another_choice_of_the_form_drops_the_iterations() -> None:
+    options = read("", {"ITERATIONS": "20"})
+    assert from_web_form(HOUSE, options, form(load_profile="iterations")) is options
+    assert from_web_form(HOUSE, options, form(load_profile="stress")).plan.iterations is None
+    assert from_web_form(HOUSE, options, form(load_profile="constant", num_users=3)).plan.iterations is None
+
+
+def test_arrivals_stay_what_the_form_begins_with_and_a_run_time_cuts_them() -> None:
+    options = read(scenario=TOKENS)
+    assert form_profile(options) == "arrivals"
+    assert from_web_form(TOKENS, options, form(load_profile="arrivals", num_users=50)) is options
+    cut = from_web_form(TOKENS, options, form(load_profile="arrivals", run_time=4)).plan
+    assert (cut.name, cut.arrivals_s) == ("arrivals", 4)
+    closed = from_web_form(TOKENS, options, form(load_profile="constant", num_users=3)).plan
+    assert (closed.users_peak, closed.arrivals) == (3, None)
+
+
 def test_numbers_of_the_form_that_make_no_plan_are_told() -> None:
-    with pytest.raises(ValueError, match="-u must be at least 1, got -3"):
+    with pytest.raises(ValueError, match="-u, the number of users, must be at least 1, got 0"):
+        from_web_form(HOUSE, read(), form(load_profile="constant", num_users=0))
+    with pytest.raises(ValueError, match="-u, the number of users, must be at least 1, got -3"):
         from_web_form(HOUSE, read(), form(load_profile="constant", num_users=-3))
     with pytest.raises(ValueError, match="-r must be a number of users a second above 0, got -1"):
         from_web_form(HOUSE, read(), form(load_profile="constant", num_users=3, spawn_rate=-1.0))

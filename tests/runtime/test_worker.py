@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 
 from pika_locust.load.arrivals import ConstantArrivalRate
@@ -32,13 +33,17 @@ class Worker:
         self.worker_index = 0
         self.listeners: dict[str, Callable[..., None]] = {}
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
-        environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
+        self.has_quit = False
+        self.environment = environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
         values = Settings({"ARRIVALS": "uniform", "ROOMS": 1}, {}, frozenset())
         self.side = WorkerSide(environment, RUSH, values)
         self.side.attach(self)
 
     def register_message(self, kind: str, listener: Callable[..., None], concurrent: bool = False) -> None:
         self.listeners[kind] = listener
+
+    def quit(self) -> None:
+        self.has_quit = True
 
     def send_message(self, kind: str, data: Mapping[str, Any]) -> None:
         self.sent.append((kind, data))
@@ -109,3 +114,22 @@ def test_a_test_without_arrivals_waits_for_nobody_s_clock(worker: Worker) -> Non
     worker.listeners[messages.BEGIN](None, SimpleNamespace(data=make_share().begin.to_wire()))
     assert worker.side.share is not None
     assert worker.side.share.arrivals is None
+
+
+def test_a_worker_that_is_sent_away_says_why_and_ends(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    assert dict(worker.sent)[messages.HELLO] == messages.hello("house")
+    worker.listeners[messages.REFUSE](None, SimpleNamespace(data={"why": "it runs queue"}))
+    assert "sent this worker away: it runs queue" in caplog.text
+    assert worker.environment.process_exit_code == 104
+    assert worker.has_quit
+
+
+def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_same(worker: Worker) -> None:
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    leaving = gevent.spawn(worker.side.drain_before_quitting)
+    gevent.sleep(0.02)
+    for _ in range(3):
+        leaving.kill(KeyboardInterrupt, block=False)
+    leaving.join(5)
+    assert leaving.successful()
+    assert [data["final"] for kind, data in worker.sent if kind == messages.REPORT][-1:] == [True]

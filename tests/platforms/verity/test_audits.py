@@ -7,7 +7,7 @@ import pytest
 from pika_locust.judge import AuditResult
 from pika_locust.platforms.verity.answers import Pass
 from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
-from pika_locust.platforms.verity.scenarios import SESSIONS, TOKENS
+from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
 from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.scenario import AuditContext, SetupContext
 from tests.platforms.verity.night import Night, answer, settings_of
@@ -46,7 +46,7 @@ TOKEN_BOOKS: dict[str, tuple[dict[str, Any], tuple[str, int, int, int]]] = {
 @pytest.mark.parametrize(("facts", "expected"), TOKEN_BOOKS.values(), ids=TOKEN_BOOKS)
 def test_tokens_balance_user_by_user(facts: dict[str, Any], expected: tuple[str, int, int, int]) -> None:
     (result,) = audit_tokens(context(facts))
-    assert result.name == "tokens"
+    assert (result.name,) == QUEUE.audits
     assert figures(result) == expected
 
 
@@ -104,6 +104,7 @@ def test_every_session_has_two_sides(
     facts: dict[str, Any], created: int | None, expected: tuple[str, int, int, int]
 ) -> None:
     by_name = {result.name: result for result in audit_sessions(context({**tokens(), **facts}, created=created))}
+    assert tuple(by_name) == SESSIONS.audits
     assert by_name["tokens"].status == "pass"
     assert figures(by_name["sessions"]) == expected
 
@@ -130,7 +131,7 @@ def paid(*balances: bytes | None, facts: dict[str, Any]) -> AuditResult:
 
     with serving(script) as server:
         (result,) = audit_webhooks(context(facts, server.url, given={"users": list(users), "members": users}))
-    assert result.name == "webhooks"
+    assert (result.name,) == TOKENS.audits
     return result
 
 

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from locust.event import EventHook
+
+from pika_locust.errors import ExitCode
+from pika_locust.judge import Reason
+from pika_locust.runtime import leaving as module
+from pika_locust.runtime.leaving import Leaving
+
+FULL_DISK = """
+import logging, sys
+from types import SimpleNamespace
+from pika_locust.runtime import leaving
+logging.basicConfig()
+def show(report):
+    sys.stdout.write("FAIL" * 1000)
+    sys.stdout.flush()
+leaving.delivery.show = show
+environment = SimpleNamespace(runner=None, web_ui=None)
+engine = SimpleNamespace(reports=[None])
+leaving.Leaving(environment, engine, None, others_judge=False)._on_quit(99)
+sys.exit(99)
+"""
+
+
+class Place:
+    """A process that leads tests, a master unless it is said otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, web: bool = False, master: bool = True) -> None:
+        monkeypatch.setattr(module.signals, "listen", lambda heard, alone: None)
+        monkeypatch.setattr(module.delivery, "show", lambda report: self.shown.append(report.exit_code))
+        self.shown: list[int] = []
+        self.told: list[Reason] = []
+        self.heard: list[str] = []
+        self.engine: Any = SimpleNamespace(reports=[], signalled=None)
+        self.runner: Any = SimpleNamespace(
+            state="ready", shape_greenlet=None, quit=lambda: self.heard.append("the runner quits")
+        )
+        if master:
+            self.runner.clients = SimpleNamespace(ready=["w0"])
+        self.environment: Any = SimpleNamespace(
+            runner=self.runner,
+            web_ui=object() if web else None,
+            shape_class=object(),
+            process_exit_code=None,
+            events=SimpleNamespace(quitting=EventHook(), quit=EventHook()),
+            parsed_options=SimpleNamespace(
+                headless=not web, autostart=False, expect_workers=2, expect_workers_max_wait=0
+            ),
+        )
+        self.environment.events.quitting.add_listener(lambda **_: self.heard.append("quitting"))
+
+    def attach(self, *, others_judge: bool = False) -> Leaving:
+        leaving = Leaving(self.environment, self.engine, self._tell, others_judge=others_judge)
+        leaving.attach()
+        return leaving
+
+    def _tell(self, reasons: Sequence[Reason], code: ExitCode) -> None:
+        self.told += reasons
+        self.judge(int(code))
+
+    def judge(self, exit_code: int) -> None:
+        self.engine.reports.append(SimpleNamespace(exit_code=exit_code))
+
+    def begin(self) -> None:
+        self.runner.shape_greenlet = object()
+
+    def quitting(self) -> int | None:
+        self.environment.events.quitting.fire(environment=self.environment, reverse=True)
+        return self.environment.process_exit_code  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_who_stops_a_master_that_waits_for_workers_gets_a_report_and_the_workers_hear_of_it(
+    name: str, place: Place
+) -> None:
+    leaving = place.attach()
+    with pytest.raises(SystemExit) as left:
+        leaving.on_signal(name)
+    assert left.value.code == 105
+    assert place.told == [
+        Reason("stopped", name, f"stopped by {name} before the test began: 1 of 2 workers were there")
+    ]
+    assert place.heard == ["quitting"]
+    assert place.shown == [105]
+
+
+def test_workers_that_never_come_end_the_run_with_a_report(place: Place) -> None:
+    options = place.environment.parsed_options
+    options.expect_workers_max_wait = 0.02
+    place.attach()
+    # Locust itself would end the process without one.
+    assert options.expect_workers_max_wait == 0
+    with pytest.raises(SystemExit) as left:
+        gevent.sleep(1)
+    assert left.value.code == 100
+    assert [(reason.code, reason.subject) for reason in place.told] == [("setup", "workers")]
+    assert "1 of 2 workers were there after 0.02 s" in place.told[0].text
+
+
+@pytest.mark.parametrize("began", [True, False], ids=["the test has begun", "the last one has just come"])
+def test_workers_that_came_in_time_end_nothing(began: bool, place: Place) -> None:
+    place.environment.parsed_options.expect_workers_max_wait = 0.02
+    place.attach()
+    if began:
+        place.begin()
+    else:
+        place.runner.clients.ready.append("w1")
+    gevent.sleep(0.1)
+    assert place.told == []
+
+
+def test_a_master_that_loses_its_last_worker_before_the_test_goes_on_to_listen(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.attach().keep_listening()
+    place.runner.quit()
+    assert place.heard == []
+    place.begin()
+    place.runner.quit()
+    assert place.heard == ["the runner quits"]
+    web = Place(monkeypatch, web=True)
+    web.attach().keep_listening()
+    web.runner.quit()
+    assert web.heard == ["the runner quits"]
+
+
+def test_a_signal_during_a_test_goes_on_to_locust(place: Place) -> None:
+    leaving = place.attach()
+    place.begin()
+    assert leaving.on_signal("SIGTERM") is True
+    assert place.engine.signalled == "SIGTERM"
+    assert place.told == []
+
+
+def test_a_signal_before_the_test_goes_on_to_locust_where_nobody_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Place(monkeypatch, master=False).attach().on_signal("SIGINT") is True
+    assert Place(monkeypatch, web=True).attach().on_signal("SIGINT") is True
+
+
+def test_between_the_verdict_and_the_end_signals_change_nothing(place: Place) -> None:
+    leaving = place.attach()
+    place.begin()
+    place.judge(99)
+    assert leaving.on_signal("SIGINT") is False
+    assert place.quitting() == 99
+    assert leaving.on_signal("SIGINT") is False
+    place.environment.events.quit.fire(exit_code=99)
+    # Should workers that do not end hold it up, the process can be interrupted.
+    assert leaving.on_signal("SIGINT") is True
+
+
+def test_after_a_test_the_web_page_is_ended_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(monkeypatch, web=True)
+    leaving = place.attach()
+    place.judge(0)
+    assert leaving.on_signal("SIGINT") is True
+    place.quitting()
+    assert leaving.on_signal("SIGINT") is False
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "others_judge", "code"),
+    [(0, 1, False, 0), (0, 3, True, 3), (99, 3, True, 99), (0, None, True, 0)],
+    ids=["only ours counts", "a locustfile's counts, too", "ours first", "neither fails"],
+)
+def test_the_exit_code_is_that_of_the_last_test(
+    ours: int, theirs: int | None, others_judge: bool, code: int, place: Place
+) -> None:
+    place.attach(others_judge=others_judge)
+    place.judge(107)
+    place.judge(ours)
+    place.environment.process_exit_code = theirs
+    assert place.quitting() == code
+
+
+def test_an_end_without_any_test_is_our_own_fault(place: Place) -> None:
+    place.attach()
+    assert place.quitting() == 107
+    assert [(reason.code, reason.subject) for reason in place.told] == [("internal", "locust")]
+
+
+def test_a_web_page_that_nobody_used_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(monkeypatch, web=True)
+    place.attach()
+    assert place.quitting() == 0
+    assert place.told == []
+    place.environment.events.quit.fire(exit_code=0)
+    assert place.shown == []
+
+
+def test_a_verdict_that_cannot_be_printed_leaves_the_exit_code_alone() -> None:
+    # With a disk that is full behind standard output, Python's own end would fail, too, and make 120 of it.
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-c", FULL_DISK], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 99, ended.stderr
+    assert "could not be printed: No space left on device" in ended.stderr

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from pika_locust.measure import Registry
+from pika_locust.runtime.metrics import BASE_METRICS
+from pika_locust.runtime.progress import ProgressPrinter
+from tests.runtime.house import read
+
+PLAN = read("-u 4 -t 60").plan
+
+
+def test_a_log_gets_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    printer = ProgressPrinter(PLAN, {"rounds/s": "iterations"})
+    books = Registry(BASE_METRICS)
+    books.counter("iterations").add(30)
+    for at_s in (2.0, 9.9, 10.0, 12.0, 20.0):
+        printer.show(at_s, books.snapshot(), ())
+    first, second = stream.getvalue().splitlines()
+    assert "0:10" in first
+    assert "0:20" in second
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has ended, or a terminal that is closed."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_nobody_who_reads_along_is_no_reason_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    printer = ProgressPrinter(PLAN, {})
+    printer.show(10.0, Registry(BASE_METRICS).snapshot(), ())
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    printer.show(20.0, Registry(BASE_METRICS).snapshot(), ())
+    assert "0:20" in stream.getvalue()

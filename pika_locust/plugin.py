@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gevent import get_hub
 from locust import argument_parser, events
@@ -58,8 +58,8 @@ def install(
         thresholds: k6's `thresholds` option, for the locustfile's own users: metric, with tags where wanted -> an
             expression or several, each a text or a mapping such as `{"threshold": "p(95)<300", "abort_on_fail": True}`.
 
-    Thresholds that cannot be read end the run with 104, together with every other mistake. Raises ConfigurationError
-    when something else is installed already, ValueError for thresholds beside a scenario, which has its own.
+    Thresholds that cannot be read end the run with 104, together with every other mistake; so does another call for
+    something else. Raises ValueError for thresholds beside a scenario, which has its own.
     """
     if scenario is not None and thresholds is not None:
         raise ValueError(f"the scenario {scenario.name} has thresholds of its own; change them with --threshold")
@@ -72,12 +72,10 @@ def install(
     installed: Plugin | None = getattr(events, "pika_locust", None)
     if installed is not None:
         if installed.scenario.name != scenario.name:
-            raise ConfigurationError(
-                f"the scenarios {installed.scenario.name} and {scenario.name} are both installed; a run has "
-                "one, so name one locustfile with -f"
-            )
+            both = f"{installed.scenario.name} and {scenario.name}"
+            installed.refuse([f"{both} are both installed; a run has one scenario, so name one locustfile with -f"])
         if installed.scenario.thresholds != scenario.thresholds or mistakes:
-            raise ConfigurationError("thresholds are installed twice, and not the same ones; give all of them at once")
+            installed.refuse(["thresholds are installed twice, and not the same ones; give all of them at once"])
         return installed
     plugin = Plugin(scenario, mistakes)
     events.pika_locust = plugin
@@ -131,15 +129,16 @@ class Plugin:
             problems += delivery.problems(arguments.summary_json) if not arguments.worker else []
             self._options = self._users.read(parser, arguments, [*self._mistakes, *problems])
         except ConfigurationError as error:
-            self._refuse(error.problems)
+            self.refuse(error.problems)
 
     def _on_parser_exit(self, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None) -> None:
         if status:
             said = str(message or "the command line cannot be read").strip().partition(": error: ")
-            self._refuse(["; ".join((said[2] or said[0]).splitlines())])
+            self.refuse(["; ".join((said[2] or said[0]).splitlines())])
         leave(status, message)
 
-    def _refuse(self, problems: Sequence[str]) -> None:
+    def refuse(self, problems: Sequence[str]) -> NoReturn:
+        """End with 104, with every problem said and in the summary."""
         sys.stderr.write(f"{self.scenario.name}: this cannot run as it is set up:\n")
         sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
         path = summary_path(sys.argv[1:], self._environ)
@@ -183,7 +182,7 @@ class Plugin:
         try:
             self._users.lead(environment, runner, engine, self._options, self._choose)
         except ConfigurationError as error:
-            self._refuse(error.problems)
+            self.refuse(error.problems)
         if environment.web_ui is not None:
             check_form(environment, functools.partial(self._users.choose, options=self._options, tests_before=0))
 
@@ -242,7 +241,7 @@ class Plugin:
             report = unwritten(report, problem)
         if self._environment is not None and self._environment.web_ui is not None:
             delivery.log(report)
-            delivery.show(report)
+            delivery.show(report, sys.stdout)
         return report
 
     def _empty_report(self, reasons: Sequence[Reason], code: ExitCode) -> Report:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,11 +37,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings(Mapping[str, Any]):
-    """What was read, by name; frozen. `sources` says where each value came from."""
+    """What was read, by name; frozen. `sources` says where each value came from, `given` as what text, but for
+    secrets."""
 
     values_by_name: Mapping[str, Any]
     sources: Mapping[str, str]
     secret_names: frozenset[str] = frozenset()
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         return self.values_by_name[name]
@@ -58,7 +60,7 @@ class Settings(Mapping[str, Any]):
 
     def with_public(self, values: Mapping[str, Any]) -> Settings:
         """These settings with another process's public values in place; its own secrets stay."""
-        return Settings({**self.values_by_name, **values}, self.sources, self.secret_names)
+        return replace(self, values_by_name={**self.values_by_name, **values})
 
 
 def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platform: str) -> tuple[Settings, list[str]]:
@@ -70,6 +72,7 @@ def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platf
     layers = environ if isinstance(environ, Environment) else Environment(environ)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    given: dict[str, str] = {}
     secrets = set()
     problems = list(layers.problems)
     unset: list[str] = []
@@ -85,16 +88,18 @@ def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platf
         if found is None:
             unset += candidates
             continue
-        name, given, place = found
+        name, said, place = found
+        if not setting.secret:
+            given[setting.name] = said
         try:
-            values[setting.name], sources[setting.name] = setting.parse(given), name + place
+            values[setting.name], sources[setting.name] = setting.parse(said), name + place
         except ValueError as error:
             if setting.secret:
-                problems.append(f"{name}{place}: {str(error).replace(given, 'its value')}")
+                problems.append(f"{name}{place}: {str(error).replace(said, 'its value')}")
             else:
-                problems.append(f"{name}={given}{place}: {error}")
+                problems.append(f"{name}={said}{place}: {error}")
     problems += misspelt(layers, known, unset)
-    return Settings(values, sources, frozenset(secrets)), problems
+    return Settings(values, sources, frozenset(secrets), given), problems
 
 
 # Parsers

@@ -102,6 +102,7 @@ def test_a_secret_is_readable_here_and_nowhere_else() -> None:
     settings, _ = read({"PIKA_TOKEN": "s3cr3t", "USERS": "5"})
     assert settings["PIKA_TOKEN"] == "s3cr3t"
     assert "PIKA_TOKEN" not in settings.public()
+    assert settings.given == {"USERS": "5"}, "what was given is shown as it was written"
     assert settings.public()["USERS"] == 5
 
 

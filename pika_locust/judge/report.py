@@ -163,6 +163,8 @@ class Report:
     started_at: str
     duration_s: float
     load: LoadReport
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What was set otherwise than by the command line, as it was written; no secrets."""
     thresholds: tuple[ThresholdResult, ...] = ()
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     distributions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

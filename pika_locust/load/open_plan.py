@@ -30,7 +30,7 @@ def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
             f"-u {request.users}: so many users are prepared; the arrival rate stays (USE_SIMPLE=1 drops it)"
         )
     overrides += [
-        f"{name} changes nothing: an arrival rate has a schedule of its own"
+        f"{name} changes nothing: an arrival rate has a schedule of its own, whose settings `inspect` lists; -t cuts it"
         for name in request.shaping()
         # The rate was made with these in it.
         if name not in ("RAMP_UP", "RAMP_DOWN")

@@ -17,6 +17,8 @@ from pika_locust.load.stages import Stage, peak, users_at
 CONSTANT = "constant"
 BY_HAND = "by hand"
 FIXED = "iterations"
+MOST_USERS = 1_000_000
+"""A slip of the finger beyond: a plan is worked out in steps of one user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,12 @@ class LoadPlan:
     """A fixed number of iterations: the test ends when they are done, and at the latest with the stages."""
     arrivals_s: float | None = None
     """How long arrivals come, from their own beginning."""
+
+    def __post_init__(self) -> None:
+        if self.users_peak > MOST_USERS:
+            raise ValueError(
+                f"{self.users_peak:,} users: at most {MOST_USERS:,} can be meant (each takes 15 kB of memory or more)"
+            )
 
     def users_at(self, at_s: float) -> int | None:
         """Primary users wanted `at_s` seconds after the start; None when the plan is over."""

@@ -6,6 +6,7 @@ line, so that `grep FAIL` finds what failed.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from pika_locust.errors import ExitCode
@@ -70,6 +71,7 @@ def _headline(report: Report, medium: Medium) -> list[Line]:
         "target": one_line(report.target) + (" (sandbox)" if report.sandbox else ""),
         "load": _load(report),
         "run": one_line(", ".join(part for part in (report.run_id, report.started_at, *versions) if part)),
+        "settings": one_line(" ".join(f"{name}={shlex.quote(text)}" for name, text in report.settings.items())),
         "command": one_line(report.command),
     }
     cells = [[Span(name, "dim"), Span(words.strip())] for name, words in rows.items() if words.strip()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from typing import TextIO
 
 from pika_locust.judge import Report
 from pika_locust.outputs import console, redact, summary
@@ -36,12 +37,12 @@ def log(report: Report) -> None:
         logger.log(level, "%s", redact.one_line(reason.text))
 
 
-def show(report: Report) -> None:
-    """Print the report to standard output: with colours and marks on a terminal, plain elsewhere."""
-    terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
+def show(report: Report, stream: TextIO) -> None:
+    """Print the report: with colours and marks on a terminal, plain elsewhere."""
+    encoding = stream.encoding or "utf-8"
+    terminal = stream.isatty() and encoding.lower().startswith("utf")
     width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns if terminal else PLAIN_WIDTH
     page = console.render(report, terminal=terminal, width=width) + "\n"
     # The target's words may hold letters that the stream's encoding lacks; the verdict must not be lost for that.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(page.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    stream.write(page.encode(encoding, "replace").decode(encoding))
+    stream.flush()

@@ -32,6 +32,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "reasons": [{"code": r.code, "subject": r.subject, "text": r.text} for r in report.reasons],
         "seed": report.seed,
         "command": report.command,
+        "settings": report.settings,
         "versions": report.versions,
         "target": report.target,
         "sandbox": report.sandbox,

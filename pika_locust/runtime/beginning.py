@@ -35,6 +35,7 @@ def make_test(environment: Any, scenario: Scenario, options: RunOptions, command
         run_id=uuid4().hex[:12],
         seed=None if scenario.is_guest else options.seed,
         command=command,
+        settings=options.settings.given,
         target=target,
         sandbox=is_sandbox,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),

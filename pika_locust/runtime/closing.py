@@ -50,6 +50,7 @@ class RunFacts:
     run_id: str
     seed: int | None
     command: str
+    settings: Mapping[str, str]
     target: str
     sandbox: bool
     started_at: str
@@ -121,6 +122,7 @@ def make_report(
         reasons=decision.reasons,
         seed=facts.seed,
         command=facts.command,
+        settings=facts.settings,
         versions=versions(),
         target=facts.target,
         sandbox=facts.sandbox,

@@ -106,6 +106,7 @@ class Ending:
             test.notes.append(f"stopped in the web page {when}")
         elif self.cause == "user" and not self._scenario.is_guest:
             # A locustfile with users of its own may end when it likes.
-            why = "for a reason that its log tells" if self._crew.participants() else "as no worker was left"
-            return [Reason("stopped", "locust", f"Locust ended the test {when}, {why}")]
+            if not self._crew.participants():
+                return [Reason("incomplete", "workers", f"Locust ended the test {when}, as no worker was left")]
+            return [Reason("stopped", "locust", f"Locust ended the test {when}, for a reason that its log tells")]
         return []

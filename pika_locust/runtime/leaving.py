@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 from locust.runners import STATE_INIT
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
@@ -115,15 +116,20 @@ class Leaving:
         theirs = environment.process_exit_code if self._others_judge else None
         environment.process_exit_code = ours or theirs or 0
         self._judged = True
+        if environment.parsed_options.csv_prefix:
+            # Locust writes its files every second, and closes them without the last one.
+            gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
 
     def _on_quit(self, exit_code: int, **_: Any) -> None:
         self._gone = True
         # Locust prints its own tables on the way out; the verdict is what should stand last.
         if self._environment.web_ui is not None or not self._engine.reports:
             return
+        # With --json, standard output is Locust's JSON and nothing else.
+        stream = sys.stderr if self._environment.parsed_options.json else sys.stdout
         try:
-            delivery.show(self._engine.reports[-1])
+            delivery.show(self._engine.reports[-1], stream)
         except OSError as problem:
             # Python would try once more at its end, and make its own exit code of the failure.
             logger.error("The verdict could not be printed: %s", problem.strerror)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

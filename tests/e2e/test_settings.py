@@ -106,6 +106,7 @@ def test_a_secret_is_in_nothing_that_a_run_prints_or_writes_and_production_can_b
     assert finished.exit_code == 99, finished.output
     assert finished.summary is not None
     assert finished.summary["target"]
+    assert finished.summary["settings"] == {"WS_URL": env["WS_URL"].replace(TOKEN, "REDACTED")}
     assert TOKEN not in finished.output
     assert TOKEN not in json.dumps(finished.summary)
 
@@ -122,6 +123,14 @@ def test_a_misspelt_setting_would_test_the_sandbox_and_is_a_mistake(tmp_path: Pa
         "WSURL: no setting is called so; did you mean WS_URL?",
         "RAMPUP: no setting is called so; did you mean RAMP_UP?",
     ]
+
+
+def test_two_scenarios_at_once_are_refused(tmp_path: Path) -> None:
+    finished = run(["--headless", "-f", f"{DANCERS},locustfiles/queue.py", "-t", "2s"], tmp_path)
+    assert problems_of(finished) == [
+        "dancers and queue are both installed; a run has one scenario, so name one locustfile with -f"
+    ]
+    assert "Traceback" not in finished.output
 
 
 def test_two_shape_files_are_refused(tmp_path: Path) -> None:

@@ -215,6 +215,11 @@ def test_all_mistakes_are_told_at_once(asked: dict[str, object], problems: list[
     assert problems_of(**asked) == problems
 
 
+@pytest.mark.parametrize("asked", [{"users": 10**8}, {"users_scale": 10**7}, {"stages": "1m:1000001,1m:0"}])
+def test_more_users_than_anybody_can_mean_are_refused(asked: dict[str, object]) -> None:
+    assert "users: at most 1,000,000 can be meant" in problems_of(**asked)[0]
+
+
 def test_the_request_is_not_changed() -> None:
     request = LoadRequest(users=5, stages="30s:100")
     before = replace(request)

@@ -66,8 +66,8 @@ def test_users_are_only_how_many_are_prepared(users: int, prepared: int, most: i
 
 def test_what_forms_the_curve_of_a_profile_forms_nothing_here() -> None:
     assert plan_of(hold_s=60.0, users_scale=5).overrides == (
-        "USERS changes nothing: an arrival rate has a schedule of its own",
-        "HOLD changes nothing: an arrival rate has a schedule of its own",
+        "USERS changes nothing: an arrival rate has a schedule of its own, whose settings `inspect` lists; -t cuts it",
+        "HOLD changes nothing: an arrival rate has a schedule of its own, whose settings `inspect` lists; -t cuts it",
     )
 
 

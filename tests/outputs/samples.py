@@ -25,6 +25,7 @@ GREEN = Report(
     reasons=(),
     seed=7,
     command="locust -f locustfiles/queue.py --seed 7",
+    settings={"HOLD": "1m", "QUEUE_REGION": "west coast"},
     versions={"pika_locust": "0.1.0", "locust": "2.47.0"},
     target="http://127.0.0.1:8711",
     sandbox=True,

@@ -27,10 +27,11 @@ from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 GREEN_TEXT = """\
 PASS  queue-concurrency  1:01, 10,000 users at peak, 2 workers, seed 7
-  target   http://127.0.0.1:8711 (sandbox)
-  load     profile standard, 48,211 iterations (788 /s)
-  run      q-7, 2026-05-01T20:00:00Z, pika_locust 0.1.0, locust 2.47.0
-  command  locust -f locustfiles/queue.py --seed 7
+  target    http://127.0.0.1:8711 (sandbox)
+  load      profile standard, 48,211 iterations (788 /s)
+  run       q-7, 2026-05-01T20:00:00Z, pika_locust 0.1.0, locust 2.47.0
+  settings  HOLD=1m QUEUE_REGION='west coast'
+  command   locust -f locustfiles/queue.py --seed 7
 
 Thresholds  2 of 3 hold, 1 not observed
   status        metric              threshold      value      95 % interval       worst 30 s    samples  grade
@@ -56,10 +57,11 @@ Exit code 0: every threshold and every audit that was observed holds
 
 RED_TEXT_80 = """\
 FAIL  queue-concurrency  0:31 of 1:00, 10,000 users at peak, 2 workers, seed 7
-  target   http://127.0.0.1:8711 (sandbox)
-  load     profile standard, 48,211 iterations (1,545 /s), 12 dropped, 1 worker lost, incomplete
-  run      q-8, 2026-05-01T20:00:00Z, pika_locust 0.1.0, locust 2.47.0
-  command  locust -f locustfiles/queue.py --seed 7
+  target    http://127.0.0.1:8711 (sandbox)
+  load      profile standard, 48,211 iterations (1,545 /s), 12 dropped, 1 worker lost, incomplete
+  run       q-8, 2026-05-01T20:00:00Z, pika_locust 0.1.0, locust 2.47.0
+  settings  HOLD=1m QUEUE_REGION='west coast'
+  command   locust -f locustfiles/queue.py --seed 7
 
 Thresholds  1 of 3 hold, 1 failed, 1 without data
   status   metric              threshold        value  samples  grade
@@ -264,7 +266,7 @@ def test_no_secret_and_no_control_character_reaches_the_page() -> None:
     for terminal in (False, True):
         text = uncoloured(render(report, terminal=terminal, width=120))
         assert not re.search(r"hunter22|s3cr3t|123456|[\x00-\x09\x0b-\x1f]", text)
-        assert "target   http://REDACTED@host:1/path (sandbox)" in text
+        assert "target    http://REDACTED@host:1/path (sandbox)" in text
         assert "401 for Bearer REDACTED retry?token=REDACTED" in text
         assert "asked http://host/?api_key=REDACTED&x=1" in text
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +14,11 @@ from tests.outputs.samples import GREEN, RED
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_page_that_a_stream_cannot_spell_is_shown_all_the_same(
-    encoding: str, monkeypatch: pytest.MonkeyPatch
+    encoding: str,
 ) -> None:
     written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
-    delivery.show(replace(RED, errors=(ErrorCount("join", "\u65e5\u672c full", 1),)))
+    stream = io.TextIOWrapper(written, encoding)
+    delivery.show(replace(RED, errors=(ErrorCount("join", "\u65e5\u672c full", 1),)), stream)
 
     page = written.getvalue().decode(encoding)
     assert "full" in page

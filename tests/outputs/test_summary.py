@@ -16,9 +16,9 @@ from pika_locust.outputs.summary import numbered, to_dict, unwritable, write
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 KEYS = [
-    "schema", "run_id", "scenario", "verdict", "exit_code", "reasons", "seed", "command", "versions", "target",
-    "sandbox", "started_at", "duration_s", "load", "thresholds", "metrics", "distributions", "checks", "audits",
-    "workers", "errors", "generator", "observed", "resolving_power", "notes",
+    "schema", "run_id", "scenario", "verdict", "exit_code", "reasons", "seed", "command", "settings", "versions",
+    "target", "sandbox", "started_at", "duration_s", "load", "thresholds", "metrics", "distributions", "checks",
+    "audits", "workers", "errors", "generator", "observed", "resolving_power", "notes",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pika_locust.runtime.crossing import CLOCK_METRICS, Crossing
 from pika_locust.runtime.options import all_metrics
 from tests.runtime.house import HOUSE, Told, make_share, read
 
-FACTS = RunFacts("r1", 7, "locust -f house.py", "http://house/", False, "2026-05-01T20:00:00+00:00")
+FACTS = RunFacts("r1", 7, "locust -f house.py", {"ROOMS": "3"}, "http://house/", False, "2026-05-01T20:00:00+00:00")
 PLAN = read("-u 4 -t 60").plan
 THRESHOLDS = ("latency:p(95)<500", "errors:count<10")
 
@@ -89,6 +89,7 @@ def test_a_good_run_passes_and_says_what_it_was() -> None:
     report = close(collect(worked(*MANY), worked(20_000, 30_000, users=3)))
     assert (report.verdict, report.exit_code, report.reasons) == ("pass", 0, ())
     assert (report.run_id, report.seed, report.scenario, report.target) == ("r1", 7, "house", "http://house/")
+    assert report.settings == {"ROOMS": "3"}
     assert (report.command, report.sandbox, report.started_at) == (FACTS.command, False, FACTS.started_at)
     assert (report.duration_s, report.versions) == (60.0, versions())
     assert report.metrics["latency"]["count"] == 1002

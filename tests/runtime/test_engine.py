@@ -452,6 +452,16 @@ def test_locust_ending_a_headless_test_by_itself_is_a_reason() -> None:
     assert stage.reasons() == [("stopped", "locust")]
 
 
+def test_a_test_that_ends_because_its_last_worker_is_gone_was_not_stopped_but_is_incomplete() -> None:
+    stage = Stage()
+    stage.play()
+    stage.runner.clients.clear()
+    stage.engine.finish()
+    assert stage.reasons()[0] == ("incomplete", "workers")
+    assert stage.report.reasons[0].text == "Locust ended the test after 0 s of 60 s, as no worker was left"
+    assert stage.report.exit_code == 99
+
+
 def test_stopping_in_the_web_page_is_a_note() -> None:
     stage = Stage(web=True)
     stage.play()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +21,11 @@ import logging, sys
 from types import SimpleNamespace
 from pika_locust.runtime import leaving
 logging.basicConfig()
-def show(report):
+def show(report, stream):
     sys.stdout.write("FAIL" * 1000)
     sys.stdout.flush()
 leaving.delivery.show = show
-environment = SimpleNamespace(runner=None, web_ui=None)
+environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=SimpleNamespace(json=False))
 engine = SimpleNamespace(reports=[None])
 leaving.Leaving(environment, engine, None, others_judge=False)._on_quit(99)
 sys.exit(99)
@@ -36,8 +37,8 @@ class Place:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, web: bool = False, master: bool = True) -> None:
         monkeypatch.setattr(module.signals, "listen", lambda heard, alone: None)
-        monkeypatch.setattr(module.delivery, "show", lambda report: self.shown.append(report.exit_code))
-        self.shown: list[int] = []
+        monkeypatch.setattr(module.delivery, "show", self._show)
+        self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []
         self.heard: list[str] = []
         self.engine: Any = SimpleNamespace(reports=[], signalled=None)
@@ -53,7 +54,12 @@ class Place:
             process_exit_code=None,
             events=SimpleNamespace(quitting=EventHook(), quit=EventHook()),
             parsed_options=SimpleNamespace(
-                headless=not web, autostart=False, expect_workers=2, expect_workers_max_wait=0
+                headless=not web,
+                autostart=False,
+                expect_workers=2,
+                expect_workers_max_wait=0,
+                json=False,
+                csv_prefix=None,
             ),
         )
         self.environment.events.quitting.add_listener(lambda **_: self.heard.append("quitting"))
@@ -62,6 +68,9 @@ class Place:
         leaving = Leaving(self.environment, self.engine, self._tell, others_judge=others_judge)
         leaving.attach()
         return leaving
+
+    def _show(self, report: Any, stream: Any) -> None:
+        self.shown.append((report.exit_code, stream))
 
     def _tell(self, reasons: Sequence[Reason], code: ExitCode) -> None:
         self.told += reasons
@@ -95,7 +104,7 @@ def test_who_stops_a_master_that_waits_for_workers_gets_a_report_and_the_workers
         Reason("stopped", name, f"stopped by {name} before the test began: 1 of 2 workers were there")
     ]
     assert place.heard == ["quitting"]
-    assert place.shown == [105]
+    assert place.shown == [(105, sys.stdout)]
 
 
 def test_workers_that_never_come_end_the_run_with_a_report(place: Place) -> None:
@@ -202,6 +211,24 @@ def test_a_web_page_that_nobody_used_passes(monkeypatch: pytest.MonkeyPatch) -> 
     assert place.told == []
     place.environment.events.quit.fire(exit_code=0)
     assert place.shown == []
+
+
+def test_with_json_the_verdict_keeps_out_of_standard_output(place: Place) -> None:
+    place.environment.parsed_options.json = True
+    place.attach()
+    place.judge(99)
+    place.environment.events.quit.fire(exit_code=99)
+    assert place.shown == [(99, sys.stderr)]
+
+
+@pytest.mark.parametrize(("prefix", "least_s"), [("night", 1.0), (None, 0.0)], ids=["with --csv", "without"])
+def test_locusts_csv_files_get_their_last_second(prefix: str | None, least_s: float, place: Place) -> None:
+    place.environment.parsed_options.csv_prefix = prefix
+    place.attach()
+    place.judge(0)
+    began_s = time.monotonic()
+    place.quitting()
+    assert least_s <= time.monotonic() - began_s < least_s + 0.9
 
 
 def test_a_verdict_that_cannot_be_printed_leaves_the_exit_code_alone() -> None:

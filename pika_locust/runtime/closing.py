@@ -64,6 +64,7 @@ def make_report(
     panel: Panel,
     collector: Collector,
     snapshot: Snapshot,
+    peak: int,
     audits: Sequence[AuditResult],
     happened: Sequence[Reason],
     notes: Sequence[str],
@@ -87,7 +88,7 @@ def make_report(
     )
     missing = collector.missing
     load = LoadReport(
-        users_peak=users_peak(snapshot),
+        users_peak=peak,
         iterations=None if scenario.is_guest else snapshot.counted("iterations"),
         dropped_iterations=snapshot.counted("dropped_iterations"),
         workers=len(workers),
@@ -198,7 +199,7 @@ def _highest(values: Any) -> float | None:
 
 
 def users_peak(snapshot: Snapshot) -> int:
-    """The most primary users at any instant."""
+    """The most primary users at any instant, if none was started anew elsewhere."""
     users = snapshot.select("vus")
     return int(users.max or 0) if isinstance(users, GaugeValue) else 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pika_locust.judge import Ledger
 from pika_locust.judge.ledger import fold as fold_ledgers
-from pika_locust.measure import Snapshot
+from pika_locust.measure import GaugeValue, Snapshot
 from pika_locust.measure.snapshot import fold as fold_snapshots
 
 
@@ -82,6 +82,13 @@ class Collector:
     def lost(self) -> list[WorkerRecord]:
         """Workers that are not heard of any more."""
         return [record for record in self._by_index() if record.lost_at_s is not None]
+
+    @property
+    def users(self) -> int:
+        """Primary users that are there now, as far as reported: those of workers that are lost or have left are not."""
+        present = [record for record in self.workers.values() if record.lost_at_s is None and not record.final]
+        levels = [record.snapshot.select("vus") for record in present if record.snapshot is not None]
+        return sum(int(level.value) for level in levels if isinstance(level, GaugeValue))
 
     @property
     def iterations_done(self) -> int:

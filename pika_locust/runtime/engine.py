@@ -159,8 +159,7 @@ class Engine:
             return
         record = test.collector.take(msg.data, time.monotonic() - test.began_s)
         if record is not None and record.final and not test.finishing:
-            gone = f"{record} left {record.seen_at_s:.0f} s after the start; its users were started anew elsewhere"
-            test.notes.append(gone)
+            test.take_leave(record)
 
     def _on_drained(self, environment: Any, msg: Any) -> None:
         test = self._test
@@ -193,7 +192,7 @@ class Engine:
             at_s = time.monotonic() - test.began_s
             self._crew.note_lost(test.collector, at_s)
             self._hand_on(test)
-            test.wanted.append(self._pace.primaries)
+            test.look(self._pace.primaries)
             snapshot = test.collector.fold(test.watch.snapshot())
             test.panel.observe(at_s, snapshot)
             results = test.panel.results(snapshot, at_s)

@@ -13,7 +13,7 @@ from pika_locust.judge import AuditResult, Panel, Reason, Report, without_lost_b
 from pika_locust.measure import Registry, Snapshot
 from pika_locust.measure.snapshot import fold
 from pika_locust.runtime.closing import RunFacts, make_report, users_peak
-from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.collector import Collector, WorkerRecord
 from pika_locust.runtime.iterations import Granting
 from pika_locust.runtime.metrics import BASE_METRICS
 from pika_locust.runtime.observer import Observer
@@ -54,6 +54,10 @@ class Test:
     """Who takes which iterations, where their number is fixed."""
     wanted: list[int] = field(default_factory=list)
     """The primary users that Locust was asked for, each time the figures were looked at."""
+    came: list[int] = field(default_factory=list)
+    """The primary users that were there then."""
+    workers_left: bool = False
+    """Whether a worker said goodbye before the end."""
     observer: Observer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,9 +85,29 @@ class Test:
         books.counter("dropped_iterations").add(dropped)
         return fold([snapshot, books.snapshot()])
 
+    def look(self, wanted: int) -> None:
+        """The figures are looked at; so many primary users are wanted now."""
+        self.wanted.append(wanted)
+        self.came.append(self.collector.users)
+
+    def take_leave(self, record: WorkerRecord) -> None:
+        """A worker has said goodbye before the end."""
+        self.workers_left = True
+        gone = f"{record} left {record.seen_at_s:.0f} s after the start; its users were started anew elsewhere"
+        self.notes.append(gone)
+
+    def users_peak(self, snapshot: Snapshot) -> int:
+        """The most primary users at any instant.
+
+        Those of a worker that went were started anew elsewhere, and to add up the peaks of all workers would count them
+        twice. Then it is the most that were there when the figures were looked at.
+        """
+        of_all = users_peak(snapshot)
+        return max(self.came, default=of_all) if self.workers_left or self.collector.missing else of_all
+
     def users_short(self, snapshot: Snapshot) -> Reason | None:
         """The load that never was: Locust was asked for users, and they did not come."""
-        wanted, came = max(self.wanted[:-SETTLING], default=0), users_peak(snapshot)
+        wanted, came = max(self.wanted[:-SETTLING], default=0), self.users_peak(snapshot)
         if came >= wanted or self.collector.missing:
             return None
         text = f"{came:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
@@ -110,6 +134,7 @@ class Test:
             panel=self.panel,
             collector=self.collector,
             snapshot=snapshot,
+            peak=self.users_peak(snapshot),
             audits=audits,
             happened=happened,
             notes=[*self.notes, *self.given.notes, *self.observer.notes()],

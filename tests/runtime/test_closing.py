@@ -6,7 +6,7 @@ import pytest
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge import AuditResult, Grade, Observed, Panel, Reason, Report, Threshold, parse_option
-from pika_locust.runtime.closing import RunFacts, empty_report, make_report, unwritten, versions
+from pika_locust.runtime.closing import RunFacts, empty_report, make_report, unwritten, users_peak, versions
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.crossing import CLOCK_METRICS, Crossing
 from pika_locust.runtime.options import all_metrics
@@ -68,6 +68,7 @@ def close(
         panel=Panel(judged, all_metrics(HOUSE)),
         collector=collector,
         snapshot=snapshot,
+        peak=users_peak(snapshot),
         audits=audits,
         happened=happened,
         notes=notes,

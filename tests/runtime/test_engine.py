@@ -594,6 +594,30 @@ def test_a_worker_that_leaves_before_the_end_is_noted(clock: Clock) -> None:
     )
 
 
+def test_users_that_were_started_anew_elsewhere_do_not_count_twice(clock: Clock) -> None:
+    stage = Stage()
+    stage.play()
+    stays, goes = stage.workers
+
+    def look(times: int) -> None:
+        test = stage.engine._test
+        assert test is not None
+        before = len(test.came)
+        until(lambda: len(test.came) >= before + times)
+
+    for worker in (stays, goes):
+        stage.runner.receive(messages.REPORT, worker.report(stage.runner.run_id, final=False), worker.name)
+    look(2)
+    stage.runner.receive(messages.REPORT, goes.report(stage.runner.run_id, final=True), goes.name)
+    look(2)
+    stays.share.metrics.gauge("vus").set(4)
+    stage.runner.receive(messages.REPORT, stays.report(stage.runner.run_id, final=False), stays.name)
+    look(2)
+    end(stage, clock)
+    # Two and two, then four in the one that stayed: never two and four.
+    assert stage.report.load.users_peak == 4
+
+
 # Set-up and audits
 
 

@@ -35,9 +35,9 @@ class HttpMeter:
     """Counts every finished request under its name; get it with `share.shared(HttpMeter)`.
 
     Successes on a kept connection, which nearly all requests are, wait to be counted together: a hundred at a time, or
-    when somebody reads the metrics, as the report of every two seconds does. One by one, each would find the processor's
-    caches full of what the kernel did to send the request, and counting would cost three times as much. Locust's
-    statistics wait with them; a listener of its `request` event hears of every request at once.
+    when somebody reads the metrics, as the report of every two seconds does. One by one, each would find the
+    processor's caches full of what the kernel did to send the request, and counting would cost three times as much.
+    Locust's statistics wait with them; a listener of its `request` event hears of every request at once.
     """
 
     def __init__(self, share: Share) -> None:

@@ -105,7 +105,7 @@ class LoadPlan:
     def __post_init__(self) -> None:
         if self.users_peak > MOST_USERS:
             raise ValueError(
-                f"{self.users_peak:,} users: at most {MOST_USERS:,} can be meant (each takes 15 kB of memory or more)"
+                f"{self.users_peak:,} users: at most {MOST_USERS:,} can be meant (each takes 14 kB of memory or more)"
             )
 
     def users_at(self, at_s: float) -> int | None:

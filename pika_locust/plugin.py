@@ -26,14 +26,14 @@ from pika_locust.outputs import delivery, redact
 from pika_locust.runtime import signals
 from pika_locust.runtime.arguments import parse_all, summary_path
 from pika_locust.runtime.closing import empty_report, unwritten
-from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.engine import Coordinator
 from pika_locust.runtime.files import raise_open_file_limit
-from pika_locust.runtime.garbage import search_rarely
-from pika_locust.runtime.guest import GuestUsers, ThresholdSpec, guest_scenario
-from pika_locust.runtime.leaving import Leaving
+from pika_locust.runtime.garbage import tune_gc
+from pika_locust.runtime.guest import LocustfileMode, ThresholdSpec, locustfile_scenario
+from pika_locust.runtime.leaving import ExitHandler
 from pika_locust.runtime.options import RunOptions, form_profile
-from pika_locust.runtime.own_users import OwnUsers
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.own_users import ScenarioMode
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.web_form import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
@@ -66,9 +66,9 @@ def install(
     mistakes: tuple[str, ...] = ()
     if scenario is None:
         try:
-            scenario = guest_scenario(thresholds or {})
+            scenario = locustfile_scenario(thresholds or {})
         except ConfigurationError as error:
-            scenario, mistakes = guest_scenario({}), error.problems
+            scenario, mistakes = locustfile_scenario({}), error.problems
     installed: Plugin | None = getattr(events, "pika_locust", None)
     if installed is not None:
         if installed.scenario.name != scenario.name:
@@ -107,12 +107,12 @@ class Plugin:
         self._mistakes = mistakes
         self._options: RunOptions | None = None
         self._environment: Any = None
-        self._engine: Engine | None = None
-        self._leaving: Leaving | None = None
+        self._engine: Coordinator | None = None
+        self._leaving: ExitHandler | None = None
         self._worker: WorkerSide | None = None
         self._environ = environment_of(os.environ, Path.cwd())
-        users = GuestUsers if scenario.is_guest else OwnUsers
-        self._users: GuestUsers | OwnUsers = users(scenario, self._environ)
+        users = LocustfileMode if scenario.is_guest else ScenarioMode
+        self._users: LocustfileMode | ScenarioMode = users(scenario, self._environ)
 
     # Before the run
 
@@ -170,12 +170,12 @@ class Plugin:
         self._worker = WorkerSide(environment, self.scenario, self._options.settings)
         self._worker.attach(runner)
         if not self.scenario.is_guest:
-            search_rarely()
+            tune_gc()
 
     def _lead(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
-        self._engine = engine = Engine(environment, self.scenario, self._options, self._command, self._on_report)
-        self._leaving = Leaving(environment, engine, self._tell_of_none, others_judge=self.scenario.is_guest)
+        self._engine = engine = Coordinator(environment, self.scenario, self._options, self._command, self._on_report)
+        self._leaving = ExitHandler(environment, engine, self._tell_of_none, others_judge=self.scenario.is_guest)
         self._leaving.keep_listening()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: engine.begin())
@@ -203,7 +203,7 @@ class Plugin:
         """The embedded sandbox's process, if there is one."""
         return self._users.sandbox.pid if self._users.sandbox is not None else None
 
-    def wait_for_share(self, timeout_s: float) -> Share | None:
+    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
         """What the actors of this process share in the running test."""
         return self._worker.wait_for_share(timeout_s) if self._worker is not None else None
 

@@ -41,7 +41,7 @@ class SetupContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SetupResult:
     """What a set-up made, as plain values. Workers are told the public part; the private one stays with the master."""
 
     public: Mapping[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Given:
 
 
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
-Setup = Callable[[SetupContext], Given]
+Setup = Callable[[SetupContext], SetupResult]
 
 
 @dataclass(frozen=True, slots=True)

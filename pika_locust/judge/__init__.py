@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
 from pika_locust.judge.evaluate import certainty, evaluate, statistic
-from pika_locust.judge.expectation import Expectation, checksum, hash_id
+from pika_locust.judge.expectation import ExpectedState, checksum, hash_id
 from pika_locust.judge.expressions import Expression, ExpressionError, parse
 from pika_locust.judge.generator import lag_limit_ms
 from pika_locust.judge.grades import Band, check_bands
@@ -15,7 +15,7 @@ from pika_locust.judge.intervals import mean_interval, percentile_interval, wils
 from pika_locust.judge.ledger import Ledger
 from pika_locust.judge.ledger import fold as fold_ledgers
 from pika_locust.judge.observed import Reading, compare, left_out
-from pika_locust.judge.panel import Panel
+from pika_locust.judge.panel import ThresholdEvaluator
 from pika_locust.judge.power import resolving_power
 from pika_locust.judge.report import (
     AuditResult,
@@ -43,7 +43,7 @@ __all__ = [
     "CheckResult",
     "Decision",
     "ErrorCount",
-    "Expectation",
+    "ExpectedState",
     "Expression",
     "ExpressionError",
     "GeneratorReport",
@@ -52,7 +52,7 @@ __all__ = [
     "LoadReport",
     "Observed",
     "Outcome",
-    "Panel",
+    "ThresholdEvaluator",
     "Reading",
     "Reason",
     "Report",

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pika_locust.judge.expectation import Expectation, checksum
+from pika_locust.judge.expectation import ExpectedState, checksum
 from pika_locust.judge.report import AuditResult
 from pika_locust.judge.wording import number
 
@@ -40,7 +40,7 @@ def balance(name: str, acknowledged: float, held: float | None, unanswered: int,
     )
 
 
-def exactly_once(name: str, expectation: Expectation, held: Iterable[str] | None, detail: str = "") -> AuditResult:
+def exactly_once(name: str, expectation: ExpectedState, held: Iterable[str] | None, detail: str = "") -> AuditResult:
     """Compare ids with ids: what was acknowledged is held, exactly once, and nothing else is.
 
     `held` are the ids that the target holds of this run, as often as it holds them; None when it cannot show them.

@@ -26,7 +26,7 @@ def checksum(items: Iterable[str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class ExpectedState:
     """What the target must hold, going by its own answers.
 
     acknowledged: how many different ids it said yes to; each must be there, exactly once.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from pika_locust.judge.expectation import MASK, Expectation, hash_id
+from pika_locust.judge.expectation import MASK, ExpectedState, hash_id
 
 OUTCOMES = ("sent", "acked", "refused", "timed_out", "uncertain", "repeated", "seen")
 NAMED_OUTCOMES = ("sent", "acked", "refused")
@@ -118,13 +118,13 @@ class Ledger:
         left = self._counts["sent"] - self._counts["acked"] - self._counts["refused"]
         return left > 0 or (left == 0 and self.sum_of("sent") == (self.sum_of("acked") + self.sum_of("refused")) & MASK)
 
-    def expect(self) -> Expectation:
+    def expect(self) -> ExpectedState:
         """What the target must hold by now; what the audits take."""
         acknowledged_ids = unanswered_ids = None
         if self._ids is not None and self.ids_dropped == 0:
             acknowledged_ids = frozenset(self._ids["acked"])
             unanswered_ids = frozenset(self._ids["sent"] - self._ids["acked"] - self._ids["refused"])
-        return Expectation(
+        return ExpectedState(
             self._counts["acked"],
             self.unanswered,
             self.sum_of("acked"),

@@ -14,7 +14,7 @@ from pika_locust.measure.snapshot import Snapshot
 from pika_locust.measure.values import Value
 
 
-class Panel:
+class ThresholdEvaluator:
     """Judges every threshold of a test, each with its worst window.
 
     `metrics` are the declarations the thresholds speak of (`thresholds.check` tells whether all are there). Thresholds

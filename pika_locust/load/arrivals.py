@@ -22,7 +22,7 @@ MIN_DURATION_S = 1.0
 """k6 refuses a constant arrival rate that is shorter."""
 
 
-class Times(Protocol):
+class ArrivalTimes(Protocol):
     """Which arrivals there are on a curve."""
 
     def due_s(self, number: int) -> float:
@@ -33,7 +33,7 @@ class Times(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class EvenArrivals:
     """Arrivals as even as the rate allows.
 
     `first` 1, as in k6's ramping-arrival-rate: arrival k is due when the integrated rate reaches k + 1, the first one
@@ -54,7 +54,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class Random:
+class PoissonArrivals:
     """Arrivals of a Poisson process whose rate is the curve's; how many is random, too, with the integral as mean."""
 
     curve: RateCurve
@@ -72,7 +72,7 @@ class Schedule:
 
     __slots__ = ("_due_s", "curve", "duration_s", "times", "total")
 
-    def __init__(self, curve: RateCurve, times: Times, duration_s: float) -> None:
+    def __init__(self, curve: RateCurve, times: ArrivalTimes, duration_s: float) -> None:
         self.curve = curve
         self.times = times
         self.duration_s = duration_s
@@ -221,7 +221,7 @@ ArrivalRate = ConstantArrivalRate | RampingArrivalRate
 
 
 def _schedule(curve: RateCurve, first: int, poisson_seed: int | None) -> Schedule:
-    times = Uniform(curve, first) if poisson_seed is None else Random(curve, PoissonProcess(poisson_seed))
+    times = EvenArrivals(curve, first) if poisson_seed is None else PoissonArrivals(curve, PoissonProcess(poisson_seed))
     return Schedule(curve, times, curve.duration_s)
 
 

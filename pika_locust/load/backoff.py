@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Backoff:
     factor: float
     cap_s: float
 
-    def delay_s(self, failures: int, dice: Dice) -> float:
+    def delay_s(self, failures: int, dice: SeededRandom) -> float:
         """Seconds to wait after the `failures`-th failure in a row (from 1)."""
         first = self.first_s + self.jitter_s * dice.random()
         # The exponent is bounded so that an endless outage cannot overflow a float.

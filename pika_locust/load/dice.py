@@ -11,7 +11,7 @@ _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
 
 
-class Dice:
+class SeededRandom:
     """A stream of random numbers that is the same for the same seed words, on every machine.
 
     The generator is SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014).

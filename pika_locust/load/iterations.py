@@ -61,7 +61,7 @@ def part(left: int, takers: int) -> int:
     return min(left, -(-left // (2 * max(1, takers))))
 
 
-class Pot:
+class IterationPool:
     """Iterations that somebody may begin."""
 
     __slots__ = ("granted", "taken")

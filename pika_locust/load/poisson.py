@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_right
 from math import cos, log, log1p, pi, sqrt
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 
 BLOCK = 1024
 
@@ -51,17 +51,17 @@ class PoissonProcess:
         while len(self._starts) < block + 2:
             self._next_block()
         start, end = self._starts[block], self._starts[block + 1]
-        roll = Dice(*self._seed, block, 1).random
+        roll = SeededRandom(*self._seed, block, 1).random
         self._inside = array("d", sorted([start + (end - start) * roll() for _ in range(BLOCK - 1)]))
         self._inside.append(end)
         self._block = block
 
     def _next_block(self) -> None:
-        dice = Dice(*self._seed, len(self._starts) - 1, 0)
+        dice = SeededRandom(*self._seed, len(self._starts) - 1, 0)
         self._starts.append(self._starts[-1] + _gamma(BLOCK, dice))
 
 
-def _gamma(shape: int, dice: Dice) -> float:
+def _gamma(shape: int, dice: SeededRandom) -> float:
     """A gamma-distributed number (Marsaglia, Tsang: A Simple Method for Generating Gamma Variables, ACM TOMS 2000)."""
     d = shape - 1 / 3
     c = 1 / sqrt(9 * d)

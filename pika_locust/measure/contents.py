@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pika_locust.measure.buckets import bucket_edges, pack, unpack
 
 
-class Contents(NamedTuple):
+class HistogramData(NamedTuple):
     """Counts by bucket, and what is known exactly; see `Histogram` for the fields. No minimum: no samples."""
 
     buckets: Mapping[int, int]
@@ -18,7 +18,7 @@ class Contents(NamedTuple):
     underflow: int = 0
     overflow: int = 0
 
-    def minus(self, earlier: Contents) -> Contents:
+    def minus(self, earlier: HistogramData) -> HistogramData:
         """What came after `earlier`; see `Histogram.minus`."""
         buckets = {index: count - earlier.buckets.get(index, 0) for index, count in self.buckets.items()}
         if min(buckets.values(), default=0) < 0 or not earlier.buckets.keys() <= self.buckets.keys():
@@ -33,7 +33,7 @@ class Contents(NamedTuple):
                 minimum = min(max(_middle(min(buckets)), low), high)
             if earlier.maximum is not None and high <= earlier.maximum:
                 maximum = min(max(_middle(max(buckets)), low), high)
-        return Contents(
+        return HistogramData(
             buckets,
             self.total - earlier.total,
             minimum,
@@ -59,7 +59,7 @@ class Contents(NamedTuple):
         return wire
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Contents:
+    def from_wire(cls, wire: Mapping[str, Any]) -> HistogramData:
         """What `to_wire` made, as it was. Raises `ValueError` for anything else."""
         if not wire:
             return cls({}, 0, None, None)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pika_locust.measure.buckets import HIGHEST, LOWEST, bucket_index
-from pika_locust.measure.contents import Contents
-from pika_locust.measure.ranking import Ranking
+from pika_locust.measure.contents import HistogramData
+from pika_locust.measure.ranking import SortedBuckets
 
 if TYPE_CHECKING:
     from pika_locust.measure.values import Value
@@ -170,8 +170,8 @@ class Histogram:
         """
         return self._ranking().value(rank)
 
-    def _ranking(self) -> Ranking:
-        return Ranking(self._buckets, self.minimum, self.maximum)
+    def _ranking(self) -> SortedBuckets:
+        return SortedBuckets(self._buckets, self.minimum, self.maximum)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
@@ -182,8 +182,8 @@ class Histogram:
         extent = "" if self._minimum is None else f", minimum={self._minimum}, maximum={self._maximum}"
         return f"Histogram(count={self.count}, total={self.total}{extent})"
 
-    def _contents(self) -> Contents:
-        return Contents(self._buckets, self.total, self._minimum, self._maximum, self.underflow, self.overflow)
+    def _contents(self) -> HistogramData:
+        return HistogramData(self._buckets, self.total, self._minimum, self._maximum, self.underflow, self.overflow)
 
     # Combining
 
@@ -220,7 +220,7 @@ class Histogram:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Histogram:
         """What `to_wire` made, a histogram again. Raises `ValueError` for anything else."""
-        return cls.from_buckets(*Contents.from_wire(wire))
+        return cls.from_buckets(*HistogramData.from_wire(wire))
 
 
 def _histogram(value: Value) -> Histogram:

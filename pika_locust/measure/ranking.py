@@ -9,7 +9,7 @@ from itertools import accumulate
 from pika_locust.measure.buckets import bucket_edges
 
 
-class Ranking:
+class SortedBuckets:
     """Counts by bucket, sorted once: the value at each rank, and how many ranks there are.
 
     `minimum` and `maximum` are the exact extremes; `buckets` must hold at least one sample.

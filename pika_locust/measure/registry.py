@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from pika_locust.measure.metric import Metric
-from pika_locust.measure.series import HANDLES, Counter, Gauge, Rate, Series, SeriesGuard, Trend
+from pika_locust.measure.series import HANDLES, Counter, Gauge, Rate, Series, SeriesLimit, Trend
 from pika_locust.measure.snapshot import Snapshot, describe
 
 _Handle = TypeVar("_Handle", bound=Series)
@@ -21,7 +21,7 @@ class Registry:
     """
 
     def __init__(self, metrics: Iterable[Metric] = (), max_series: int = 2000) -> None:
-        self._guard = SeriesGuard(max_series)
+        self._guard = SeriesLimit(max_series)
         self._roots: dict[str, Series] = {}
         for metric in metrics:
             self.declare(metric)

@@ -20,7 +20,7 @@ from pika_locust.measure.names import OTHER, Tags, series_text, tags_of
 from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value, empty_value
 
 
-class SeriesGuard:
+class SeriesLimit:
     """Counts the tagged series of a registry and refuses those past the limit: a tag with a user's id in it, say.
 
     `before_reading` is called before samples are read: by it, who counts in batches counts what is left.
@@ -50,7 +50,7 @@ class Series:
 
     kind: Kind
 
-    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         if metric.kind is not self.kind:
             raise TypeError(f"{metric.name} is a {metric.kind}, not a {self.kind}")
         self.metric = metric
@@ -116,7 +116,7 @@ class Counter(Series):
 
     kind = Kind.COUNTER
 
-    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         super().__init__(metric, guard, tags, root)
         self._count: int | float = 0
 
@@ -140,7 +140,7 @@ class Gauge(Series):
 
     kind = Kind.GAUGE
 
-    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         super().__init__(metric, guard, tags, root)
         self._value = GaugeValue(mode=metric.merge)
 
@@ -164,7 +164,7 @@ class Rate(Series):
 
     kind = Kind.RATE
 
-    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         super().__init__(metric, guard, tags, root)
         self._passes = 0
         self._fails = 0
@@ -188,7 +188,7 @@ class Trend(Series):
 
     kind = Kind.TREND
 
-    def __init__(self, metric: Metric, guard: SeriesGuard, tags: Tags = (), root: Self | None = None) -> None:
+    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         super().__init__(metric, guard, tags, root)
         self._histogram = Histogram()
         self.add: Callable[[int], None] = self._histogram.add

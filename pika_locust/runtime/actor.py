@@ -10,7 +10,7 @@ from gevent.event import Event
 from locust import User, constant, task
 from locust.exception import StopUser
 
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 
 SHARE_WAIT_S = 10.0
 
@@ -28,7 +28,7 @@ class Actor(User):  # type: ignore[misc]
     role: ClassVar[Literal["primary", "supporter"]] = "primary"
     """The load plan sets how many primary actors there are; each supporter class comes on top, once in the test."""
 
-    share: Share
+    share: WorkerContext
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -53,7 +53,7 @@ class Actor(User):  # type: ignore[misc]
             share.fault(error)
             raise StopUser from error
 
-    def _wait_for_supporters(self, share: Share) -> None:
+    def _wait_for_supporters(self, share: WorkerContext) -> None:
         with gevent.Timeout(SHARE_WAIT_S, False):
             share.supporters_ready.wait()
 

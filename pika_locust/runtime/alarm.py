@@ -29,7 +29,7 @@ class _TimerSpec(ctypes.Structure):
     _fields_ = [("interval", _TimeSpec), ("value", _TimeSpec)]
 
 
-class Alarm:
+class PreciseTimer:
     """Calls `ring` in the event loop as soon as the monotonic clock passes what `set` said; once for each `set`."""
 
     def __init__(self, ring: Callable[[], None]) -> None:

@@ -15,8 +15,8 @@ from locust.exception import StopUser
 from pika_locust.load.arrivals import Schedule
 from pika_locust.load.stripes import stripe
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.alarm import Alarm
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.alarm import PreciseTimer
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.striping import schedule_of
 
 TOPIC = "more_users"
@@ -31,7 +31,7 @@ class Arrivals:
     An arrival that finds no free user is dropped and never made up, and one more user is asked for, as k6 does it.
     """
 
-    def __init__(self, share: Share, schedule: Schedule, start_ns: int, worker: str) -> None:
+    def __init__(self, share: WorkerContext, schedule: Schedule, start_ns: int, worker: str) -> None:
         self._share = share
         self._schedule = schedule
         self._start_ns = start_ns
@@ -45,7 +45,7 @@ class Arrivals:
         self._asked_ns = 0
         self._next: tuple[int, float] | None = None
         self._due_ns: int | None = None
-        self._alarm = Alarm(self._ring)
+        self._alarm = PreciseTimer(self._ring)
         share.listen(STRIPES, self._on_stripes)
         share.on_end(self._alarm.close)
         self._advance()
@@ -103,7 +103,7 @@ class Arrivals:
             self._share.tell_all(TOPIC, {"worker": self._share.worker_index, "users": self._short})
 
 
-def arrivals_of(share: Share, start_ns: int, worker: str) -> Arrivals:
+def arrivals_of(share: WorkerContext, start_ns: int, worker: str) -> Arrivals:
     """This process's part of the open model."""
     begin = share.begin
     assert begin.arrivals is not None

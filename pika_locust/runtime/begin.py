@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class RunStart:
     """What a process must know to take part in a test; sent by the master, so without secrets."""
 
     run_id: str
@@ -36,5 +36,5 @@ class Begin:
     """What must hold, as the command line would have it."""
 
     def to_wire(self) -> dict[str, Any]:
-        """As plain values; `Begin(**wire)` reads them."""
+        """As plain values; `RunStart(**wire)` reads them."""
         return {**asdict(self), "settings": dict(self.settings)}

@@ -10,23 +10,23 @@ from typing import Any
 from uuid import uuid4
 
 from pika_locust.errors import SetupError
-from pika_locust.judge import Panel
+from pika_locust.judge import ThresholdEvaluator
 from pika_locust.load.open_plan import LEAD_S
 from pika_locust.load.plan import CONSTANT, LoadPlan
 from pika_locust.outputs import redact
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.closing import RunFacts
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.options import RunOptions, all_metrics
-from pika_locust.runtime.target import TargetWatch
-from pika_locust.runtime.trial import Test
+from pika_locust.runtime.target import TargetMonitor
+from pika_locust.runtime.trial import Run
 from pika_locust.scenario import Scenario, SetupContext
 
 logger = logging.getLogger(__name__)
 
 
-def make_test(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Test:
+def make_run(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Run:
     """A test that is about to run; `command` is how it was started, without secrets."""
     plugin = environment.pika_locust
     target = options.target or "" if scenario.is_guest else scenario.normalise_target(environment.host)
@@ -40,19 +40,19 @@ def make_test(environment: Any, scenario: Scenario, options: RunOptions, command
         sandbox=is_sandbox,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Test(
+    return Run(
         options=options,
         facts=facts,
         collector=Collector(facts.run_id),
-        panel=Panel(options.thresholds, all_metrics(scenario), scenario.bands),
-        watch=TargetWatch(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
+        panel=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
+        watch=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=time.monotonic(),
         supporters=len(scenario.supporters(options.settings)),
     )
 
 
-def set_up(scenario: Scenario, test: Test) -> bool:
-    """Make what must exist before the first user, accounts say. False when there is no use in going on."""
+def set_up(scenario: Scenario, test: Run) -> bool:
+    """Make what must exist before the first user, accounts, say. False when there is no use in going on."""
     if scenario.set_up is None:
         return True
     try:
@@ -68,10 +68,12 @@ def set_up(scenario: Scenario, test: Test) -> bool:
     return False
 
 
-def begin_of(test: Test, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float) -> Begin:
+def run_start(
+    test: Run, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float
+) -> RunStart:
     """What everybody is told; `participants` are the workers, by id and index."""
     options, plan = test.options, test.options.plan
-    return Begin(
+    return RunStart(
         run_id=test.facts.run_id,
         seed=options.seed,
         target=test.facts.target,
@@ -97,7 +99,7 @@ def _arrivals(plan: LoadPlan) -> Mapping[str, Any] | None:
     return {"start_ns": start_ns, "boot": boot_id(), "duration_s": plan.arrivals_s}
 
 
-def say(scenario: Scenario, test: Test) -> None:
+def log_plan(scenario: Scenario, test: Run) -> None:
     """Log what is about to happen."""
     options, plan = test.options, test.options.plan
     seed = "" if scenario.is_guest else f"; seed {options.seed}"

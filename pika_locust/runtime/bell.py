@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gevent.event import Event
 
 
-class Bell:
+class Condition:
     """Wakes the one greenlet that waits for it; whoever may have changed what it waits for rings."""
 
     def __init__(self) -> None:

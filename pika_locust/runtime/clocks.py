@@ -89,7 +89,7 @@ class Estimate:
         return self._samples[-1].at_ns
 
 
-class Directory:
+class OffsetTable:
     """The master's list of how other machines' clocks stand to its own."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LocalTime:
     """Another machine's time told by the clock here; the truth is within `error_ns` of it."""
 
     ns: int
@@ -127,7 +127,7 @@ class Clocks:
         self._offsets: dict[str, Offset] = {}
 
     def learn(self, master: str, sample: Offset | None, others: Mapping[str, Sequence[Any]]) -> None:
-        """The master has answered: it runs on the machine `master`, and knows `others` as `Directory.to_wire` tells
+        """The master has answered: it runs on the machine `master`, and knows `others` as `OffsetTable.to_wire` tells
         them. Whatever it told before, of machines that are gone too, does not hold any more."""
         if master != self._master:
             self._master, self._own, self._offsets = master, Estimate(), {}
@@ -144,15 +144,15 @@ class Clocks:
         own = self._offsets.get(self.machine)
         return None if own is SAME else own
 
-    def here(self, machine: str, ns: int, now_ns: int) -> Reading | None:
+    def here(self, machine: str, ns: int, now_ns: int) -> LocalTime | None:
         """What the clock here said when that of `machine` said `ns`; None when the two cannot be compared.
 
         `now_ns` is the time here: an offset is the less certain the longer ago it was estimated.
         """
         if machine == self.machine:
-            return Reading(ns, 0)
+            return LocalTime(ns, 0)
         own, theirs = self._offsets.get(self.machine), self._offsets.get(machine)
         if own is None or theirs is None:
             return None
         now_ns += own.ns
-        return Reading(ns + theirs.ns - own.ns, own.error_at(now_ns) + theirs.error_at(now_ns))
+        return LocalTime(ns + theirs.ns - own.ns, own.error_at(now_ns) + theirs.error_at(now_ns))

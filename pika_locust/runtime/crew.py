@@ -17,7 +17,7 @@ MISSING = "missing"
 logger = logging.getLogger(__name__)
 
 
-class Crew:
+class Workers:
     """All workers of a master's runner, or the one process of a local run."""
 
     def __init__(self, runner: Any) -> None:

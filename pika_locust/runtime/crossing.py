@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pika_locust.judge import parse_option
 from pika_locust.measure import CounterValue, GaugeValue, Snapshot, counter, gauge
-from pika_locust.runtime.clocks import Reading
+from pika_locust.runtime.clocks import LocalTime
 
 if TYPE_CHECKING:
-    from pika_locust.runtime.share import Share
+    from pika_locust.runtime.share import WorkerContext
 
 CLOCK_METRICS = (
     counter("latencies_one_clock", "latencies between processes that read the same clock"),
@@ -28,7 +28,7 @@ ERROR_MOST_MS = 50.0
 """...and by so much beside a lax limit, or none."""
 
 
-class Crossing:
+class CrossHostLatency:
     """Measures one latency between processes, and keeps account of which clocks it was measured by.
 
     What two clocks cannot tell closely enough is left out, counted and noted in the report. Kept, such samples could
@@ -38,7 +38,7 @@ class Crossing:
     mostly far less.
     """
 
-    def __init__(self, share: Share, *metrics: str) -> None:
+    def __init__(self, share: WorkerContext, *metrics: str) -> None:
         """`metrics` are those that take the latency; the account goes by the first. Limits are those of all."""
         self._clocks = share.clocks
         self._error_most_ns = round(_error_most_ms(share.begin.thresholds, metrics) * 1e6)
@@ -64,7 +64,7 @@ class Crossing:
             self._negative.add()
         return max(1, (received_ns - sent.ns) // 1000)
 
-    def sent(self, machine: str, sent_ns: int, received_ns: int) -> Reading | None:
+    def sent(self, machine: str, sent_ns: int, received_ns: int) -> LocalTime | None:
         """When, by our clock, something was sent that we have received by now; None when nobody can say. An offset by
         which it would have come before it was sent is wrong, whatever its bound promises: that is nobody's knowledge.
         """

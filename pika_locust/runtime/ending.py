@@ -12,8 +12,8 @@ import gevent
 from gevent import get_hub
 
 from pika_locust.judge import Reason, Report
-from pika_locust.runtime.crew import Crew
-from pika_locust.runtime.trial import Test
+from pika_locust.runtime.crew import Workers
+from pika_locust.runtime.trial import Run
 from pika_locust.runtime.worker import ROLES, SUPPORTER_DRAIN_S
 from pika_locust.scenario import Scenario
 
@@ -29,7 +29,7 @@ class Ending:
     """Ends one test. `cause` says why, as far as anybody knows so far, and `signalled` by which signal, if one came."""
 
     def __init__(
-        self, environment: Any, crew: Crew, scenario: Scenario, test: Test, signalled: Callable[[], str | None]
+        self, environment: Any, crew: Workers, scenario: Scenario, test: Run, signalled: Callable[[], str | None]
     ) -> None:
         self._environment = environment
         self._crew = crew

@@ -15,22 +15,22 @@ import gevent
 
 from pika_locust.judge import Report, describe
 from pika_locust.runtime import arrivals, iterations, messages
-from pika_locust.runtime.beginning import begin_of, make_test, say, set_up
-from pika_locust.runtime.crew import Crew
+from pika_locust.runtime.beginning import log_plan, make_run, run_start, set_up
+from pika_locust.runtime.crew import Workers
 from pika_locust.runtime.ending import Cause, Ending
-from pika_locust.runtime.iterations import Granting
+from pika_locust.runtime.iterations import IterationGrants
 from pika_locust.runtime.options import RunOptions
-from pika_locust.runtime.pace import Pace
+from pika_locust.runtime.pace import PlanClock
 from pika_locust.runtime.progress import ProgressPrinter
-from pika_locust.runtime.striping import Striping, schedule_of
+from pika_locust.runtime.striping import ArrivalAssignment, schedule_of
 from pika_locust.runtime.timekeeping import ClockServer
-from pika_locust.runtime.trial import Test
+from pika_locust.runtime.trial import Run
 from pika_locust.scenario import Scenario
 
 logger = logging.getLogger(__name__)
 
 
-class Engine:
+class Coordinator:
     """Leads tests, one after another."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Engine:
         self._command = command
         self._on_report = on_report
         self._runner: Any = None
-        self._test: Test | None = None
+        self._test: Run | None = None
         self._ending: Ending | None = None
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
@@ -57,12 +57,12 @@ class Engine:
         """Listen to the workers. `chosen` gives the options of the next test where these are not settled before it, by
         a web page say; it raises ConfigurationError, and tells the user why, where they do not make one."""
         self._runner = runner
-        self._crew = Crew(runner)
-        self._pace = Pace(self._scenario, self._options, chosen)
+        self._crew = Workers(runner)
+        self._pace = PlanClock(self._scenario, self._options, chosen)
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report_message)
         runner.register_message(messages.DRAINED, self._on_drained)
-        runner.register_message(messages.TELL, self._on_tell)
+        runner.register_message(messages.PUBLISH, self._on_tell)
         ClockServer(runner)
 
     # The load
@@ -105,7 +105,7 @@ class Engine:
         if self._pace.refused:
             gevent.spawn(self._stop_test)
             return
-        self._test = test = make_test(self._environment, scenario, self._pace.options, self._command)
+        self._test = test = make_run(self._environment, scenario, self._pace.options, self._command)
         self._ending = Ending(self._environment, self._crew, scenario, test, lambda: self.signalled)
         try:
             self._set_going(test)
@@ -115,7 +115,7 @@ class Engine:
             test.faults.append(f"beginning: {type(error).__name__}: {error}")
             gevent.spawn(self._stop_test)
 
-    def _set_going(self, test: Test) -> None:
+    def _set_going(self, test: Run) -> None:
         scenario, options = self._scenario, test.options
         if not set_up(scenario, test):
             gevent.spawn(self._stop_test)
@@ -123,14 +123,14 @@ class Engine:
         # What the set-up took is not the load's time.
         self.prepare()
         participants = self._crew.participants()
-        begin = begin_of(test, scenario, participants, float(self._environment.stop_timeout))
+        begin = run_start(test, scenario, participants, float(self._environment.stop_timeout))
         self._begin_data = begin.to_wire()
         if begin.arrivals is not None:
             schedule = schedule_of(scenario, options.settings, options.seed, begin.arrivals["duration_s"])
-            test.striping = Striping(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
+            test.striping = ArrivalAssignment(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
         if options.plan.iterations is not None:
-            test.granting = Granting(options.plan.iterations, begin.users_peak, begin.workers)
-        say(scenario, test)
+            test.granting = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
+        log_plan(scenario, test)
         for worker, index in participants:
             test.collector.expect(worker, index)
         self._runner.send_message(messages.BEGIN, self._begin_data)
@@ -178,11 +178,11 @@ class Engine:
             self._hear(iterations.GRANTED, test.granting.grant(data["worker"], data["users"]))
 
     def _hear(self, topic: str, data: Mapping[str, Any]) -> None:
-        self._runner.send_message(messages.HEAR, {"topic": topic, "data": dict(data)})
+        self._runner.send_message(messages.NEWS, {"topic": topic, "data": dict(data)})
 
     # While it runs
 
-    def _judge_forever(self, test: Test) -> None:
+    def _judge_forever(self, test: Run) -> None:
         # Of users that are not of this package, Locust's own table tells.
         printer = None if self._scenario.is_guest else ProgressPrinter(test.options.plan, self._scenario.speeds)
         next_s = time.monotonic()
@@ -205,7 +205,7 @@ class Engine:
                 gevent.spawn(self._stop_test)
                 return
 
-    def _hand_on(self, test: Test) -> None:
+    def _hand_on(self, test: Run) -> None:
         """What lost workers leave undone is done by others."""
         if test.striping is not None and (news := test.striping.review()) is not None:
             self._hear(arrivals.STRIPES, news)

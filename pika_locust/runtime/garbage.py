@@ -10,7 +10,7 @@ THRESHOLDS = (50_000, 50, 50)
 each time, which every latency that is being measured contains."""
 
 
-def search_rarely() -> None:
+def tune_gc() -> None:
     """Call it when everything is loaded: what is there now is there to stay, and is not looked at any more."""
     gc.collect()
     gc.freeze()

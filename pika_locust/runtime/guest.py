@@ -17,7 +17,7 @@ from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.load.stages import Stage
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_judging_arguments
-from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.engine import Coordinator
 from pika_locust.runtime.options import RunOptions, all_metrics, threshold_overrides
 from pika_locust.runtime.production import production_hosts, refusal
 from pika_locust.scenario import Scenario
@@ -46,7 +46,7 @@ LOCUSTS_RULE = (
 ThresholdSpec = str | Mapping[str, Any]
 
 
-def guest_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]]) -> Scenario:
+def locustfile_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]]) -> Scenario:
     """A scenario that only watches.
 
     Arguments:
@@ -86,7 +86,7 @@ def guest_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSp
     )
 
 
-class GuestUsers:
+class LocustfileMode:
     """How a locustfile with users of its own is watched: it stays its own master, from the ramp-up to the end."""
 
     sandbox = None
@@ -127,7 +127,7 @@ class GuestUsers:
         )
 
     def lead(
-        self, environment: Any, runner: Any, engine: Engine, options: RunOptions, chosen: Callable[[], RunOptions]
+        self, environment: Any, runner: Any, engine: Coordinator, options: RunOptions, chosen: Callable[[], RunOptions]
     ) -> None:
         """Listen only. Raises ConfigurationError for a target that must not be loaded."""
         self._runner = runner
@@ -156,7 +156,7 @@ class GuestUsers:
             return [environment.host]
         return list(dict.fromkeys(user.host for user in environment.user_classes if user.host))
 
-    def end(self, engine: Engine) -> None:
+    def end(self, engine: Coordinator) -> None:
         """This process was told to end: stop the users first, as Locust does it, which ends the test."""
         if hasattr(self._runner, "clients"):
             # The drain stops those of the workers, and waits for no worker that is lost.

@@ -68,7 +68,7 @@ class LagProbe:
         self._wait()
 
 
-class Vitals:
+class ProcessUsage:
     """CPU and memory of this process: `sample()` every second or so, then read the highest."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from pika_locust.measure import Counter, Rate, Trend
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire.http import Response
 from pika_locust.wire.http_response import Stamps
 
@@ -18,7 +18,7 @@ class _Named:
 
     __slots__ = ("aside", "duration", "failed", "failed_duration", "limited", "method", "name", "reqs", "sizes_bytes")
 
-    def __init__(self, share: Share, name: str, method: str) -> None:
+    def __init__(self, share: WorkerContext, name: str, method: str) -> None:
         metrics = share.metrics
         self.name = name
         self.method = method
@@ -40,7 +40,7 @@ class HttpMeter:
     Locust's statistics wait with them; a listener of its `request` event hears of every request at once.
     """
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: WorkerContext) -> None:
         metrics = share.metrics
         self._share = share
         self._named: dict[tuple[str, str], _Named] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from pika_locust.load.iterations import Iterations, Pot, part
+from pika_locust.load.iterations import IterationPool, Iterations, part
 from pika_locust.runtime.collector import WorkerRecord
 
 WANTED = "iterations_wanted"
@@ -18,7 +18,7 @@ GRANTED = "iterations_granted"
 """News: who may begin how many more, by the worker's id."""
 
 
-class Granting:
+class IterationGrants:
     """The leading side: deals out what is left, and takes back what lost workers did not finish."""
 
     def __init__(self, iterations: Iterations, users: int, workers: int) -> None:
@@ -60,7 +60,7 @@ class Granting:
         return max(0, self._total - iterations_begun)
 
 
-class Quota:
+class IterationQuota:
     """One process's side: which of its users may begin another iteration."""
 
     def __init__(self, iterations: Iterations, ask: Callable[[int], None], when_idle: Callable[[], None]) -> None:
@@ -68,7 +68,7 @@ class Quota:
         self._most = iterations.number if iterations.per_user else None
         """For one user."""
         self._taken: dict[int, int] = {}
-        self._pot = Pot()
+        self._pot = IterationPool()
         self._ask = ask
         self._when_idle = when_idle
         self._asked = False

@@ -16,18 +16,18 @@ from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
 from pika_locust.outputs import delivery
 from pika_locust.runtime import signals
-from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.engine import Coordinator
 
 logger = logging.getLogger(__name__)
 
 
-class Leaving:
+class ExitHandler:
     """Sees one process out, the master or that of a local run."""
 
     def __init__(
         self,
         environment: Any,
-        engine: Engine,
+        engine: Coordinator,
         tell: Callable[[Sequence[Reason], ExitCode], None],
         *,
         others_judge: bool,

@@ -1,8 +1,8 @@
 """The messages between master and workers. In a local run the same ones are handed over within the process.
 
-To workers: BEGIN a test, DRAIN the users of a role, HEAR a piece of news, TELL_TIME (what the clocks say), REFUSE (go
+To workers: BEGIN a test, DRAIN the users of a role, NEWS a piece of news, CLOCK_REPLY (what the clocks say), REFUSE (go
 away, and why). To the master: HELLO (a worker is ready for tests, and of what kind), REPORT (cumulative: the newest of
-a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, TELL (news for all), ASK_TIME.
+a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, PUBLISH (news for all), CLOCK_REQUEST.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pika_locust import __version__
 
 BEGIN = "pika_locust_begin"
 DRAIN = "pika_locust_drain"
-HEAR = "pika_locust_hear"
-TELL_TIME = "pika_locust_tell_time"
+NEWS = "pika_locust_hear"
+CLOCK_REPLY = "pika_locust_tell_time"
 REFUSE = "pika_locust_refuse"
 HELLO = "pika_locust_hello"
 REPORT = "pika_locust_report"
 DRAINED = "pika_locust_drained"
-TELL = "pika_locust_tell"
-ASK_TIME = "pika_locust_ask_time"
+PUBLISH = "pika_locust_tell"
+CLOCK_REQUEST = "pika_locust_ask_time"
 
 REPORT_EVERY_S = 2.0
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pika_locust.judge import Threshold
 from pika_locust.measure.metric import counter, gauge, rate, trend
 
-GUEST_METRICS = (
+LOCUSTFILE_METRICS = (
     gauge("vus", "primary users that are active now"),
     trend("generator_lag_ms", "how late the load generator's own timers fired and readable sockets were read"),
 )
 """What can be told of users that are not of this package."""
 
 BASE_METRICS = (
-    *GUEST_METRICS,
+    *LOCUSTFILE_METRICS,
     gauge("vus_max", "primary users that were started and have not ended"),
     counter("iterations", "times that a user went through its whole task"),
     trend("iteration_duration", "from the start of an iteration to its end"),

@@ -18,7 +18,7 @@ TIMEOUT_S = 5.0
 """For all queries together, which are asked at once: no run waits longer for a Prometheus that hangs."""
 
 
-class Observer:
+class PrometheusMonitor:
     """What a Prometheus shows of the target in one test. Without `PROMETHEUS_URL` it does nothing."""
 
     def __init__(self, settings: Settings) -> None:

@@ -6,15 +6,15 @@ import math
 from typing import Any
 
 from pika_locust.measure import Counter, Rate, Trend
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 
 Handles = tuple[Counter, Rate, Trend, Trend]
 
 
-class Onlooker:
+class RequestEventMeter:
     """Watches one process's users during one test."""
 
-    def __init__(self, environment: Any, runner: Any, share: Share) -> None:
+    def __init__(self, environment: Any, runner: Any, share: WorkerContext) -> None:
         events = environment.events
         self._runner = runner
         self._share = share

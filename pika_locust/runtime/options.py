@@ -14,7 +14,7 @@ from pika_locust.load.iterations import Iterations
 from pika_locust.load.open_plan import open_plan
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.measure import Metric
-from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, GUEST_METRICS, TARGET_METRICS
+from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, LOCUSTFILE_METRICS, TARGET_METRICS
 from pika_locust.runtime.production import production_hosts, refusal
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
@@ -61,7 +61,7 @@ class RunOptions:
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
     """Every metric that a run of the scenario declares."""
     if scenario.is_guest:
-        return (*GUEST_METRICS, *scenario.metrics)
+        return (*LOCUSTFILE_METRICS, *scenario.metrics)
     return (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)
 
 

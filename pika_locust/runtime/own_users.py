@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from pika_locust.errors import ExitCode, SetupError
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 from pika_locust.runtime.arguments import add_arguments
 from pika_locust.runtime.dispatch import SteadyDispatcher
-from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.engine import Coordinator
 from pika_locust.runtime.options import STOP_TIMEOUT_S, RunOptions, from_web_form, read_options
 from pika_locust.runtime.production import refusal
 from pika_locust.runtime.shape import EngineShape
@@ -22,7 +22,7 @@ from pika_locust.scenario import Scenario, load_reference
 logger = logging.getLogger(__name__)
 
 
-class OwnUsers:
+class ScenarioMode:
     """How a scenario of this package takes its place in Locust."""
 
     def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
@@ -50,7 +50,7 @@ class OwnUsers:
         return options
 
     def lead(
-        self, environment: Any, runner: Any, engine: Engine, options: RunOptions, chosen: Callable[[], RunOptions]
+        self, environment: Any, runner: Any, engine: Coordinator, options: RunOptions, chosen: Callable[[], RunOptions]
     ) -> None:
         """Put the engine in charge of the load, and name or start the target."""
         actors = {load_reference(name) for name in self._scenario.actor_names(options.settings)}
@@ -95,10 +95,10 @@ class OwnUsers:
             raise ValueError("\n".join(problems))
         if tests_before > 0:
             # Another test of the same process: other choices, and as repeatable as the first.
-            chosen = replace(chosen, seed=Dice(chosen.seed, tests_before).below(1 << 31))
+            chosen = replace(chosen, seed=SeededRandom(chosen.seed, tests_before).below(1 << 31))
         return chosen
 
-    def end(self, engine: Engine) -> None:
+    def end(self, engine: Coordinator) -> None:
         """This process was told to end."""
         engine.finish(cause="signal")
 

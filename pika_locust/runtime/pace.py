@@ -10,7 +10,7 @@ from pika_locust.runtime.options import RunOptions
 from pika_locust.scenario import Scenario
 
 
-class Pace:
+class PlanClock:
     """Follows the load plan of one test after another, seconds after their beginning."""
 
     def __init__(self, scenario: Scenario, options: RunOptions, chosen: Callable[[], RunOptions] | None) -> None:

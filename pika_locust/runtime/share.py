@@ -13,9 +13,9 @@ import gevent
 from gevent.event import Event
 
 from pika_locust.judge import Ledger
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 from pika_locust.measure import Rate, Registry
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.locust_stats import LocustStats
 from pika_locust.runtime.machine import boot_id
@@ -25,7 +25,7 @@ from pika_locust.settings import Settings
 
 if TYPE_CHECKING:
     from pika_locust.runtime.actor import Actor
-    from pika_locust.runtime.iterations import Quota
+    from pika_locust.runtime.iterations import IterationQuota
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +38,12 @@ Listener = Callable[[Mapping[str, Any]], None]
 Shared = TypeVar("Shared")
 
 
-class Share:
+class WorkerContext:
     """What the actors of this process share: metrics, ledgers, facts, and news from the other processes."""
 
     def __init__(
         self,
-        begin: Begin,
+        begin: RunStart,
         scenario: Scenario,
         settings: Settings,
         worker_index: int,
@@ -65,7 +65,7 @@ class Share:
         """Roles whose users are to finish: they start nothing new."""
         self.arrivals: Any = None
         """The arrivals of this process, in the open model."""
-        self.quota: Quota | None = None
+        self.quota: IterationQuota | None = None
         """Which user may begin another iteration, where their number is fixed."""
         self.clocks = Clocks(boot_id())
         """Times of other machines."""
@@ -110,9 +110,9 @@ class Share:
         """The users of a role that are there now."""
         return list(self._actors[role])
 
-    def dice(self, number: int) -> Dice:
+    def dice(self, number: int) -> SeededRandom:
         """The random numbers of a user: the same for the same seed, worker and number."""
-        return Dice(self.begin.seed, self.worker_index, number)
+        return SeededRandom(self.begin.seed, self.worker_index, number)
 
     def global_number(self, number: int) -> int:
         """A user's number in the whole test, different from those of all other processes."""
@@ -206,7 +206,7 @@ class Share:
 
     # What actors share
 
-    def shared(self, make: Callable[[Share], Shared]) -> Shared:
+    def shared(self, make: Callable[[WorkerContext], Shared]) -> Shared:
         """The one object of this process that `make` makes; made when it is first asked for."""
         if make not in self._shared:
             self._shared[make] = make(self)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pika_locust.load.arrivals import Schedule
 from pika_locust.measure import Snapshot
-from pika_locust.runtime.crew import Crew
+from pika_locust.runtime.crew import Workers
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
@@ -27,10 +27,10 @@ def schedule_of(scenario: Scenario, settings: Settings, seed: int, duration_s: f
     return rate.schedule(seed if settings["ARRIVALS"] == "poisson" else None).cut(duration_s)
 
 
-class Striping:
+class ArrivalAssignment:
     """The leading side's view: every arrival is in the hands of a worker that is there and has users."""
 
-    def __init__(self, schedule: Schedule, start_ns: int, crew: Crew, holders: Iterable[str]) -> None:
+    def __init__(self, schedule: Schedule, start_ns: int, crew: Workers, holders: Iterable[str]) -> None:
         self._schedule = schedule
         self._start_ns = start_ns
         self._crew = crew

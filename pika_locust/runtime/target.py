@@ -16,7 +16,7 @@ from pika_locust.runtime.metrics import TARGET_METRICS
 PROBE_EVERY_S = 5.0
 
 
-class TargetWatch:
+class TargetMonitor:
     """Probes the health page and the memory of the target's process every 5 s, where they can be seen.
 
     Without a base URL (nobody knows the target's HTTP side) it watches nothing.

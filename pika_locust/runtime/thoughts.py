@@ -7,15 +7,15 @@ from typing import Any
 
 from gevent import get_hub
 
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 
 
-class Thoughts:
+class UserTimers:
     """The timers of one user, at most one of each name."""
 
     __slots__ = ("_share", "_timers")
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: WorkerContext) -> None:
         self._share = share
         self._timers: dict[str, Any] = {}
 

@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 
 from pika_locust.runtime import messages
-from pika_locust.runtime.clocks import Clocks, Directory, Offset
+from pika_locust.runtime.clocks import Clocks, Offset, OffsetTable
 from pika_locust.runtime.machine import boot_id
 
 BURST = 8
@@ -54,7 +54,9 @@ class ClockClient:
     def _ask(self) -> None:
         found = self.clocks.to_report()
         offset = found.to_wire() if found is not None else None
-        self._send(messages.ASK_TIME, {"machine": self.clocks.machine, "offset": offset, "sent_ns": monotonic_ns()})
+        self._send(
+            messages.CLOCK_REQUEST, {"machine": self.clocks.machine, "offset": offset, "sent_ns": monotonic_ns()}
+        )
 
     def on_answer(self, environment: Any, msg: Any) -> None:
         """The master's answer."""
@@ -72,8 +74,8 @@ class ClockServer:
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
-        self._directory = Directory()
-        runner.register_message(messages.ASK_TIME, self._on_question)
+        self._directory = OffsetTable()
+        runner.register_message(messages.CLOCK_REQUEST, self._on_question)
 
     def _on_question(self, environment: Any, msg: Any) -> None:
         heard_ns = monotonic_ns()
@@ -86,4 +88,6 @@ class ClockServer:
             "sent_ns": asked["sent_ns"],
             "heard_ns": heard_ns,
         }
-        self._runner.send_message(messages.TELL_TIME, {**answer, "answered_ns": monotonic_ns()}, client_id=msg.node_id)
+        self._runner.send_message(
+            messages.CLOCK_REPLY, {**answer, "answered_ns": monotonic_ns()}, client_id=msg.node_id
+        )

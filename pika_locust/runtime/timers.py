@@ -7,7 +7,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 
 
 class Timer:
@@ -16,7 +16,7 @@ class Timer:
     __slots__ = ("_act", "_arguments", "_repeats", "_share", "_watcher")
 
     def __init__(
-        self, share: Share, seconds: float, repeats: bool, act: Callable[..., None], arguments: tuple[Any, ...]
+        self, share: WorkerContext, seconds: float, repeats: bool, act: Callable[..., None], arguments: tuple[Any, ...]
     ) -> None:
         self._share = share
         self._repeats = repeats
@@ -40,11 +40,11 @@ class Timer:
             self._act(*self._arguments)
 
 
-def later(share: Share, after_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
+def later(share: WorkerContext, after_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
     """Call `act` once, `after_s` seconds from now; what it raises is a fault of the test."""
     return Timer(share, after_s, False, act, arguments)
 
 
-def every(share: Share, every_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
+def every(share: WorkerContext, every_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
     """Call `act` again and again, for the first time in `every_s` seconds; what it raises is a fault of the test."""
     return Timer(share, every_s, True, act, arguments)

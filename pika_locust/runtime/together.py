@@ -11,7 +11,7 @@ from gevent.pool import Pool
 T = TypeVar("T")
 
 
-def each(items: Iterable[T], action: Callable[[T], None], *, at_once: int, within_s: float) -> bool:
+def run_concurrently(items: Iterable[T], action: Callable[[T], None], *, at_once: int, within_s: float) -> bool:
     """Do `action` for all items, `at_once` at a time. False when the seconds were not enough.
 
     What is under way then is given up, and the rest is not begun. Raises what an action raised, when all are done.

@@ -9,18 +9,18 @@ from typing import Any
 
 from gevent.event import Event
 
-from pika_locust.judge import AuditResult, Panel, Reason, Report, without_lost_books
+from pika_locust.judge import AuditResult, Reason, Report, ThresholdEvaluator, without_lost_books
 from pika_locust.measure import Registry, Snapshot
 from pika_locust.measure.snapshot import fold
 from pika_locust.runtime.closing import RunFacts, make_report, users_peak
 from pika_locust.runtime.collector import Collector, WorkerRecord
-from pika_locust.runtime.iterations import Granting
+from pika_locust.runtime.iterations import IterationGrants
 from pika_locust.runtime.metrics import BASE_METRICS
-from pika_locust.runtime.observer import Observer
+from pika_locust.runtime.observer import PrometheusMonitor
 from pika_locust.runtime.options import RunOptions
-from pika_locust.runtime.striping import Striping
-from pika_locust.runtime.target import TargetWatch
-from pika_locust.scenario import AuditContext, Given, Scenario
+from pika_locust.runtime.striping import ArrivalAssignment
+from pika_locust.runtime.target import TargetMonitor
+from pika_locust.scenario import AuditContext, Scenario, SetupResult
 
 SETTLING = 3
 """Looks at the figures within which users that are asked for have come, and been reported."""
@@ -29,28 +29,28 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Test:
+class Run:
     """A test that runs, or is coming to its end."""
 
     options: RunOptions
     facts: RunFacts
     collector: Collector
-    panel: Panel
-    watch: TargetWatch
+    panel: ThresholdEvaluator
+    watch: TargetMonitor
     began_s: float
     supporters: int
     finished: Event = field(default_factory=Event)
     finishing: bool = False
     judge: Any = None
     notes: list[str] = field(default_factory=list)
-    given: Given = field(default_factory=Given)
+    given: SetupResult = field(default_factory=SetupResult)
     faults: list[str] = field(default_factory=list)
     """What went wrong on this side and is nobody else's doing."""
     failed_setup: str | None = None
     """Why the set-up failed, if it did."""
-    striping: Striping | None = None
+    striping: ArrivalAssignment | None = None
     """Who takes which arrivals, in the open model."""
-    granting: Granting | None = None
+    granting: IterationGrants | None = None
     """Who takes which iterations, where their number is fixed."""
     wanted: list[int] = field(default_factory=list)
     """The primary users that Locust was asked for, each time the figures were looked at."""
@@ -58,10 +58,10 @@ class Test:
     """The primary users that were there then."""
     workers_left: bool = False
     """Whether a worker said goodbye before the end."""
-    observer: Observer = field(init=False)
+    observer: PrometheusMonitor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.observer = Observer(self.options.settings)
+        self.observer = PrometheusMonitor(self.options.settings)
 
     def is_done(self) -> bool:
         """Whether nothing is left to do, long as the plan may go on: all iterations of a fixed number are done."""

@@ -16,11 +16,11 @@ from pika_locust.errors import ExitCode
 from pika_locust.load.iterations import Iterations
 from pika_locust.runtime import iterations, messages
 from pika_locust.runtime.arrivals import arrivals_of
-from pika_locust.runtime.begin import Begin
-from pika_locust.runtime.health import LagProbe, Vitals
-from pika_locust.runtime.iterations import Quota
-from pika_locust.runtime.onlooker import Onlooker
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.health import LagProbe, ProcessUsage
+from pika_locust.runtime.iterations import IterationQuota
+from pika_locust.runtime.onlooker import RequestEventMeter
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.timekeeping import ClockClient
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -47,11 +47,11 @@ class WorkerSide:
         self._begun = Event()
         self._reporter: Any = None
         self._probe: LagProbe | None = None
-        self._vitals = Vitals()
+        self._vitals = ProcessUsage()
         self._drained: set[str] = set()
-        self._onlooker: Onlooker | None = None
+        self._onlooker: RequestEventMeter | None = None
         self._clock = ClockClient(self._send)
-        self.share: Share | None = None
+        self.share: WorkerContext | None = None
 
     def attach(self, runner: Any) -> None:
         """Listen to the master. Draining runs beside the greenlet that answers heartbeats, or the worker would be
@@ -59,8 +59,8 @@ class WorkerSide:
         self._runner = runner
         runner.register_message(messages.BEGIN, self._on_begin)
         runner.register_message(messages.DRAIN, self._on_drain, concurrent=True)
-        runner.register_message(messages.HEAR, self._on_hear)
-        runner.register_message(messages.TELL_TIME, self._clock.on_answer)
+        runner.register_message(messages.NEWS, self._on_hear)
+        runner.register_message(messages.CLOCK_REPLY, self._clock.on_answer)
         runner.register_message(messages.REFUSE, self._on_refused)
         if not self._is_local:
             self._clock.start()
@@ -71,7 +71,7 @@ class WorkerSide:
         self._environment.process_exit_code = int(ExitCode.CONFIG)
         self._runner.quit()
 
-    def wait_for_share(self, timeout_s: float) -> Share | None:
+    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
         """This process's share of the running test, as soon as it has been told of one."""
         self._begun.wait(timeout_s)
         return self.share
@@ -95,7 +95,7 @@ class WorkerSide:
         except KeyboardInterrupt:
             self._drain_at_once()
 
-    def _drain_with_the_master(self, share: Share) -> None:
+    def _drain_with_the_master(self, share: WorkerContext) -> None:
         deadline_s = time.monotonic() + MASTER_WAIT_S
         while not share.draining and time.monotonic() < deadline_s:
             gevent.sleep(0.05)
@@ -107,7 +107,7 @@ class WorkerSide:
                 self._drain(role, share.begin.stop_timeout_s)
 
     def _on_begin(self, environment: Any, msg: Any) -> None:
-        begin = Begin(**msg.data)
+        begin = RunStart(**msg.data)
         if self.share is not None and self.share.begin.run_id == begin.run_id:
             return
         start_ns = self._first_arrival_ns(begin)
@@ -116,9 +116,9 @@ class WorkerSide:
             self._clock.when_answered(lambda: self._on_begin(environment, msg))
             return
         self._end()
-        self._vitals = Vitals()
+        self._vitals = ProcessUsage()
         self._drained = set()
-        self.share = Share(
+        self.share = WorkerContext(
             begin,
             self._scenario,
             self._settings.with_public(begin.settings),
@@ -131,25 +131,25 @@ class WorkerSide:
             self.share.arrivals = arrivals_of(self.share, start_ns, self._runner.client_id)
         self.share.quota = self._quota(self.share)
         if self._scenario.is_guest:
-            self._onlooker = Onlooker(self._environment, self._runner, self.share)
+            self._onlooker = RequestEventMeter(self._environment, self._runner, self.share)
         self._probe = LagProbe(self.share.metrics.trend("generator_lag_ms").add)
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
         self._reporter.link_exception(lambda reporter, share=self.share: share.fault(reporter.exception))
         self._begun.set()
 
-    def _first_arrival_ns(self, begin: Begin) -> int | None:
+    def _first_arrival_ns(self, begin: RunStart) -> int | None:
         """When the open model's arrivals begin, by our clock; None when there are none, or while nobody can say."""
         if begin.arrivals is None:
             return None
         planned = self._clock.clocks.here(begin.arrivals["boot"], begin.arrivals["start_ns"], time.monotonic_ns())
         return planned.ns if planned is not None else None
 
-    def _quota(self, share: Share) -> Quota | None:
+    def _quota(self, share: WorkerContext) -> IterationQuota | None:
         if share.begin.iterations is None:
             return None
         me = self._runner.client_id
-        quota = Quota(
+        quota = IterationQuota(
             Iterations.from_wire(share.begin.iterations),
             ask=lambda users: share.tell_all(iterations.WANTED, {"worker": me, "users": users}),
             when_idle=lambda: self._send_report(final=False),
@@ -233,7 +233,7 @@ class WorkerSide:
         )
 
     def _tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
-        self._send(messages.TELL, {"topic": topic, "data": dict(data)})
+        self._send(messages.PUBLISH, {"topic": topic, "data": dict(data)})
 
     def _send(self, kind: str, data: Mapping[str, Any]) -> None:
         try:

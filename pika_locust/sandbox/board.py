@@ -36,7 +36,7 @@ class _Tally:
         return picked
 
 
-class FaultBoard:
+class FaultSwitches:
     """The switches: which faults are on, and how often each was eligible and hit.
 
     `on` is the dictionary to ask on hot paths (`"drop" in board.on`). Replacing the faults keeps the tallies of those

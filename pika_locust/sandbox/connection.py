@@ -6,20 +6,20 @@ import asyncio
 import re
 from typing import Protocol, cast
 
-from pika_locust.sandbox.http import Exchange, HttpHalf
-from pika_locust.sandbox.websocket import Host, WebSocketHalf
+from pika_locust.sandbox.http import Exchange, HttpConnection
+from pika_locust.sandbox.websocket import SocketOwner, WebSocketConnection
 from pika_locust.sandbox.world import Request
 
 LARGEST_HEAD = 64 * 1024
 _ASKS_FOR_WEBSOCKET = re.compile(rb"\r\nupgrade:[^\r\n]*websocket", re.IGNORECASE)
 
 
-class Desk(Protocol):
+class ConnectionOwner(Protocol):
     """Where connections report."""
 
     def handle(self, exchange: Exchange, /) -> None: ...
 
-    def route(self, request: Request, /) -> tuple[Host | None, Request]: ...
+    def route(self, request: Request, /) -> tuple[SocketOwner | None, Request]: ...
 
     def next_socket_id(self) -> int: ...
 
@@ -31,10 +31,10 @@ class Desk(Protocol):
 class Connection(asyncio.Protocol):
     """Buffers up to the end of the first head, then leaves everything to the half that fits."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ConnectionOwner) -> None:
         self._desk = desk
         self._head = b""
-        self._half: WebSocketHalf | HttpHalf | None = None
+        self._half: WebSocketConnection | HttpConnection | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,8 +76,8 @@ class Connection(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         address = peer[0] if peer else ""
         if _ASKS_FOR_WEBSOCKET.search(self._head, 0, end):
-            self._half = WebSocketHalf(self._desk.next_socket_id(), self._transport, self._desk.route, address)
+            self._half = WebSocketConnection(self._desk.next_socket_id(), self._transport, self._desk.route, address)
         else:
-            self._half = HttpHalf(self._transport, self._desk.handle, address)
+            self._half = HttpConnection(self._transport, self._desk.handle, address)
         head, self._head = self._head, b""
         self._half.feed(head)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import psutil
 
 from pika_locust.sandbox.faults import COMMON, FaultKind
-from pika_locust.sandbox.site import Site
+from pika_locust.sandbox.site import WorldHost
 from pika_locust.sandbox.world import Platform
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,7 +29,7 @@ def process_figures() -> dict[str, float]:
     return {"rss_bytes": psutil.Process().memory_info().rss, "cpu_seconds": round(time.process_time(), 3)}
 
 
-def metrics_text(sites: Iterable[Site]) -> str:
+def metrics_text(sites: Iterable[WorldHost]) -> str:
     """The Prometheus text format, version 0.0.4."""
     states = [site.state() for site in sites]
     figures = process_figures()

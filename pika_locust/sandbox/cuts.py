@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 
 
 class Cuttable(Protocol):
@@ -17,10 +17,10 @@ class Cuttable(Protocol):
         """Ends the connection without a close frame."""
 
 
-class Cuts:
+class CloseAfter:
     """Keeps a timer for each open socket while the fault is on; switching it on reaches sockets already open."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, faults: FaultBoard) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, faults: FaultSwitches) -> None:
         self._loop = loop
         self._faults = faults
         self._opened_at: dict[Cuttable, float] = {}

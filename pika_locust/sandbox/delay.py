@@ -7,14 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Effects
 
 
-class DelayLine:
+class Latency:
     """Passes effects on to `perform`: at once while the fault is off and nothing waits, else when their time comes."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, faults: FaultBoard, perform: Callable[[Effects], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, faults: FaultSwitches, perform: Callable[[Effects], None]
+    ) -> None:
         self._loop = loop
         self._faults = faults
         self._perform = perform

@@ -6,17 +6,17 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 
 LEAK_EVERY_S = 0.25
 CRASH_EXIT_CODE = 70
 MEGABYTE = 1024 * 1024
 
 
-class Hazards:
+class ProcessFaults:
     """Watches the switches of all boards; what is leaked is given back when the fault is switched off."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, boards: Sequence[FaultBoard]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, boards: Sequence[FaultSwitches]) -> None:
         self._loop = loop
         self._boards = boards
         self._first_client_at: float | None = None

@@ -22,10 +22,10 @@ Handler = Callable[["Exchange"], None]
 class Exchange:
     """One request and its answer. After `answer` or `end` nothing more may be written."""
 
-    def __init__(self, half: HttpHalf, request: Request, keep_alive: bool) -> None:
+    def __init__(self, half: HttpConnection, request: Request, keep_alive: bool) -> None:
         self.request = request
         self.on_abandoned: Callable[[], None] | None = None
-        self._half: HttpHalf | None = half
+        self._half: HttpConnection | None = half
         self._keep_alive = keep_alive
 
     def answer(self, answer: Answer) -> None:
@@ -72,7 +72,7 @@ class Exchange:
             half.finished(self._keep_alive)
 
 
-class HttpHalf:
+class HttpConnection:
     """Parses requests one after the other and hands each to `handle`; pipelined ones wait for their turn."""
 
     def __init__(self, transport: asyncio.Transport, handle: Handler, peer: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 
 
-class Losses:
+class FanoutLoss:
     """The rate says how many recipients a broadcast loses; who they are goes round, so that everybody loses alike."""
 
-    def __init__(self, faults: FaultBoard) -> None:
+    def __init__(self, faults: FaultSwitches) -> None:
         self._faults = faults
         self._next: Counter[str] = Counter()
 

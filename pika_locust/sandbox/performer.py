@@ -6,28 +6,28 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.fanout import Fanout
 from pika_locust.sandbox.http import Exchange
-from pika_locust.sandbox.losses import Losses
-from pika_locust.sandbox.websocket import WebSocketHalf, binary_frame, text_frame
+from pika_locust.sandbox.losses import FanoutLoss
+from pika_locust.sandbox.websocket import WebSocketConnection, binary_frame, text_frame
 from pika_locust.sandbox.world import Answer, Begin, Chunk, Close, Effect, End, Ping, Publish, Reply, Send
 
 
-class Performer:
+class EffectExecutor:
     """The connections of one world by their numbers, and how each effect is carried out on them.
 
     `name` is the platform's, which its health page tells. The fault `lose-fanout` is applied here.
     """
 
-    def __init__(self, name: str, faults: FaultBoard, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, name: str, faults: FaultSwitches, loop: asyncio.AbstractEventLoop) -> None:
         self._name = name
         self._faults = faults
-        self._losses = Losses(faults)
+        self._losses = FanoutLoss(faults)
         self._fanout = Fanout(loop.call_soon)
         self._last_exchange = 0
         self._exchanges: dict[int, Exchange] = {}
-        self.sockets: dict[int, WebSocketHalf] = {}
+        self.sockets: dict[int, WebSocketConnection] = {}
         """Those that are open; `enter` and `leave` keep them."""
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
             Send: self._send,
@@ -42,23 +42,23 @@ class Performer:
 
     # who is there
 
-    def enter(self, socket: WebSocketHalf) -> None:
+    def enter(self, socket: WebSocketConnection) -> None:
         """From now on the socket can be reached."""
         self.sockets[socket.id] = socket
         self._fanout.join(socket)
         socket.joined_at = self._fanout.published
 
-    def leave(self, socket: WebSocketHalf) -> int:
+    def leave(self, socket: WebSocketConnection) -> int:
         """It cannot any more; how many frames it was sent."""
         self._fanout.leave(socket)
         self.sockets.pop(socket.id, None)
         return self.frames_to(socket)
 
-    def pause(self, socket: WebSocketHalf, paused: bool) -> None:
+    def pause(self, socket: WebSocketConnection, paused: bool) -> None:
         """The socket's transport cannot keep up, or can again."""
         self._fanout.pause(socket, paused)
 
-    def frames_to(self, socket: WebSocketHalf) -> int:
+    def frames_to(self, socket: WebSocketConnection) -> int:
         """How many frames the socket was sent so far."""
         return self._fanout.published - socket.joined_at - socket.missed + socket.direct
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.connection import Connection
 from pika_locust.sandbox.control import METRICS_TYPE, legal_faults, metrics_text, process_figures
 from pika_locust.sandbox.faults import Fault, FaultKind, faults_from_json
-from pika_locust.sandbox.hazards import Hazards
+from pika_locust.sandbox.hazards import ProcessFaults
 from pika_locust.sandbox.http import Exchange
-from pika_locust.sandbox.site import Site
-from pika_locust.sandbox.websocket import Host
+from pika_locust.sandbox.site import WorldHost
+from pika_locust.sandbox.websocket import SocketOwner
 from pika_locust.sandbox.world import Answer, Platform, Request
 
 BACKLOG = 8192
@@ -38,11 +38,11 @@ class Sandbox:
         self._platforms = tuple(platforms)
         self._faults = tuple(faults)
         self._settings = settings
-        self._sites: dict[str, Site] = {}
+        self._sites: dict[str, WorldHost] = {}
         self._socket_ids = itertools.count(1)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
-        self._hazards: Hazards | None = None
+        self._hazards: ProcessFaults | None = None
         self._internal_errors = 0
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
@@ -57,11 +57,11 @@ class Sandbox:
 
         alone = len(self._platforms) == 1
         for platform in self._platforms:
-            board = FaultBoard(legal_faults([platform]))
+            board = FaultSwitches(legal_faults([platform]))
             board.replace(fault for fault in self._faults if fault.name in platform.supports)
             world = platform.create(board, self._settings, clock())
-            self._sites["" if alone else f"/{platform.name}"] = Site(platform, world, board, clock, loop)
-        self._hazards = Hazards(loop, [site.faults for site in self._sites.values()])
+            self._sites["" if alone else f"/{platform.name}"] = WorldHost(platform, world, board, clock, loop)
+        self._hazards = ProcessFaults(loop, [site.faults for site in self._sites.values()])
         self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -86,7 +86,7 @@ class Sandbox:
     def disconnected(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
-    def route(self, request: Request) -> tuple[Host | None, Request]:
+    def route(self, request: Request) -> tuple[SocketOwner | None, Request]:
         site, request = self._find(request)
         if site is not None and self._hazards is not None:
             self._hazards.client_came()
@@ -106,7 +106,7 @@ class Sandbox:
 
     # its own endpoints
 
-    def _find(self, request: Request) -> tuple[Site | None, Request]:
+    def _find(self, request: Request) -> tuple[WorldHost | None, Request]:
         for prefix, site in self._sites.items():
             if not prefix:
                 return site, request
@@ -125,7 +125,7 @@ class Sandbox:
             return Answer.json({"platforms": {name: f"/{name}" for name in names}})
         return Answer.text("404 Not Found", 404)
 
-    def _control(self, site: Site | None, request: Request) -> Answer:
+    def _control(self, site: WorldHost | None, request: Request) -> Answer:
         sites = [site] if site is not None else list(self._sites.values())
         match request.method, request.path:
             case "GET", "/metrics" | "/__sandbox/metrics":
@@ -141,7 +141,7 @@ class Sandbox:
         known = f"below {CONTROL} there are GET state, GET/PUT/DELETE faults, POST reset, GET metrics"
         return Answer.json({"error": f"no {request.method} {request.path} here; {known}"}, 404)
 
-    def _state(self, site: Site | None, users: bool) -> dict[str, Any]:
+    def _state(self, site: WorldHost | None, users: bool) -> dict[str, Any]:
         if site is not None:
             return {**_told(site, users), **self._figures()}
         return {**{one.platform.name: _told(one, users) for one in self._sites.values()}, **self._figures()}
@@ -154,7 +154,7 @@ class Sandbox:
         self._internal_errors += 1
         loop.default_exception_handler(context)
 
-    def _switch(self, sites: list[Site], request: Request) -> Answer:
+    def _switch(self, sites: list[WorldHost], request: Request) -> Answer:
         legal = legal_faults(site.platform for site in sites)
         try:
             if request.method == "PUT":
@@ -170,7 +170,7 @@ class Sandbox:
         return Answer.json({"faults": on, "legal": _usages(legal)})
 
 
-def _told(site: Site, users: bool) -> dict[str, Any]:
+def _told(site: WorldHost, users: bool) -> dict[str, Any]:
     return {name: part for name, part in site.state().items() if users or name not in site.platform.per_user}
 
 

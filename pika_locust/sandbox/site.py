@@ -6,21 +6,21 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from pika_locust.sandbox.board import FaultBoard
-from pika_locust.sandbox.cuts import Cuts
-from pika_locust.sandbox.delay import DelayLine
+from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.cuts import CloseAfter
+from pika_locust.sandbox.delay import Latency
 from pika_locust.sandbox.http import Exchange
 from pika_locust.sandbox.kinds import RequestKinds
-from pika_locust.sandbox.performer import Performer
-from pika_locust.sandbox.ticks import Clock, Ticks
-from pika_locust.sandbox.websocket import WebSocketHalf
+from pika_locust.sandbox.performer import EffectExecutor
+from pika_locust.sandbox.ticks import Clock, WorldTimer
+from pika_locust.sandbox.websocket import WebSocketConnection
 from pika_locust.sandbox.world import Answer, Effects, Platform, Reply, Request, World
 
 _SERVER_ERROR = Answer.text("Internal Server Error", 500)
 _UNAVAILABLE = Answer.text("Service Unavailable", 503)
 
 
-class Site:
+class WorldHost:
     """One platform's world with its sockets and exchanges.
 
     Arguments:
@@ -30,16 +30,16 @@ class Site:
     """
 
     def __init__(
-        self, platform: Platform, world: World, faults: FaultBoard, clock: Clock, loop: asyncio.AbstractEventLoop
+        self, platform: Platform, world: World, faults: FaultSwitches, clock: Clock, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.platform = platform
         self.world = world
         self.faults = faults
         self._clock = clock
-        self._performer = Performer(platform.name, faults, loop)
-        self._delays = DelayLine(loop, faults, self._performer.perform)
-        self._close_after = Cuts(loop, faults)
-        self._ticks = Ticks(world, clock, loop, self._tick)
+        self._performer = EffectExecutor(platform.name, faults, loop)
+        self._delays = Latency(loop, faults, self._performer.perform)
+        self._close_after = CloseAfter(loop, faults)
+        self._ticks = WorldTimer(world, clock, loop, self._tick)
         self._kinds = RequestKinds()
         self.counts: Counter[str] = Counter()
         self._frames_of_closed: Counter[str] = Counter()
@@ -56,32 +56,32 @@ class Site:
         else:
             self._run(self.world.request(number, request, self._clock()))
 
-    def upgrade(self, socket: WebSocketHalf, request: Request) -> Answer | None:
+    def upgrade(self, socket: WebSocketConnection, request: Request) -> Answer | None:
         refusal = _UNAVAILABLE if self.faults.hits("refuse") else self.world.upgrade(request, self._clock())
         if refusal is not None:
             self.counts["connections_refused"] += 1
         return refusal
 
-    def opened(self, socket: WebSocketHalf, request: Request) -> None:
+    def opened(self, socket: WebSocketConnection, request: Request) -> None:
         self._performer.enter(socket)
         self.counts["connections_total"] += 1
         self._run(self.world.opened(socket.id, request, self._clock()))
         self._close_after.opened(socket)
 
-    def received(self, socket: WebSocketHalf, data: str | bytes) -> None:
+    def received(self, socket: WebSocketConnection, data: str | bytes) -> None:
         self.counts["frames_received"] += 1
         self._run(self.world.received(socket.id, data, self._clock(), socket.waiting_bytes()))
 
-    def ponged(self, socket: WebSocketHalf) -> None:
+    def ponged(self, socket: WebSocketConnection) -> None:
         self._run(self.world.ponged(socket.id, self._clock()))
 
-    def paused(self, socket: WebSocketHalf, paused: bool) -> None:
+    def paused(self, socket: WebSocketConnection, paused: bool) -> None:
         self._performer.pause(socket, paused)
 
-    def slow(self, socket: WebSocketHalf) -> None:
+    def slow(self, socket: WebSocketConnection) -> None:
         self.counts["dropped_slow_clients"] += 1
 
-    def gone(self, socket: WebSocketHalf) -> None:
+    def gone(self, socket: WebSocketConnection) -> None:
         frames = self._performer.leave(socket)
         self._frames_of_closed[self.world.group(socket.id)] += frames
         self._close_after.gone(socket)

@@ -12,7 +12,7 @@ SHORTEST_TIMER_S = 0.001
 Clock = Callable[[], float]
 
 
-class Ticks:
+class WorldTimer:
     """Calls `tick(now)` when `world.due` has come; a look at it is called for whenever it may have changed."""
 
     def __init__(

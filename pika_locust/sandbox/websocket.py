@@ -21,25 +21,25 @@ NO_CODE = 1005
 LARGEST_MESSAGE = 16 * 1024 * 1024
 
 
-class Host(Protocol):
+class SocketOwner(Protocol):
     """Whom a WebSocket belongs to."""
 
-    def upgrade(self, socket: WebSocketHalf, request: Request) -> Answer | None: ...
+    def upgrade(self, socket: WebSocketConnection, request: Request) -> Answer | None: ...
 
-    def opened(self, socket: WebSocketHalf, request: Request) -> None: ...
+    def opened(self, socket: WebSocketConnection, request: Request) -> None: ...
 
-    def received(self, socket: WebSocketHalf, data: str | bytes) -> None: ...
+    def received(self, socket: WebSocketConnection, data: str | bytes) -> None: ...
 
-    def ponged(self, socket: WebSocketHalf) -> None: ...
+    def ponged(self, socket: WebSocketConnection) -> None: ...
 
-    def gone(self, socket: WebSocketHalf) -> None: ...
+    def gone(self, socket: WebSocketConnection) -> None: ...
 
-    def paused(self, socket: WebSocketHalf, paused: bool) -> None: ...
+    def paused(self, socket: WebSocketConnection, paused: bool) -> None: ...
 
-    def slow(self, socket: WebSocketHalf) -> None: ...
+    def slow(self, socket: WebSocketConnection) -> None: ...
 
 
-Router = Callable[[Request], tuple[Host | None, Request]]
+Router = Callable[[Request], tuple[SocketOwner | None, Request]]
 """Finds the host for a path, and the request as that host knows it; None when nothing is mounted there."""
 
 
@@ -53,7 +53,7 @@ def binary_frame(data: bytes) -> bytes:
     return Frame(Opcode.BINARY, data).serialize(mask=False)
 
 
-class WebSocketHalf:
+class WebSocketConnection:
     """One WebSocket: handshake, messages out of frames, answers to control frames, the closing handshake.
 
     The host hears `gone` exactly once for each `opened`, as soon as the socket can no longer be used.
@@ -67,7 +67,7 @@ class WebSocketHalf:
         self._transport = transport
         self._route = route
         self._peer = peer
-        self._host: Host | None = None
+        self._host: SocketOwner | None = None
         self._open = False
         self._protocol = ServerProtocol(max_size=LARGEST_MESSAGE)
         self._parts: list[bytes] = []
@@ -159,7 +159,7 @@ class WebSocketHalf:
         elif frame.opcode in (Opcode.PING, Opcode.PONG):
             self._host.ponged(self)
 
-    def _message(self, host: Host, data: bytes) -> None:
+    def _message(self, host: SocketOwner, data: bytes) -> None:
         if not self._is_text:
             host.received(self, data)
             return

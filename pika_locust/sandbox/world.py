@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import Cover, FaultKind
 
 Headers = tuple[tuple[str, str], ...]
@@ -195,7 +195,7 @@ class Platform:
 
     name: str
     about: str
-    create: Callable[[FaultBoard, Mapping[str, str], float], World]
+    create: Callable[[FaultSwitches, Mapping[str, str], float], World]
     covers: tuple[Cover, ...]
     groups: tuple[str, ...] = ()
     named: tuple[FaultKind, ...] = ()

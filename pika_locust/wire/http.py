@@ -15,7 +15,7 @@ from pika_locust.wire.http_origin import Origin
 from pika_locust.wire.http_redirect import redirect
 from pika_locust.wire.http_request import Data, Params, RequestWriter
 from pika_locust.wire.http_response import Headers, Response, Timings
-from pika_locust.wire.http_session import ConcurrentUseError, Observer, Session
+from pika_locust.wire.http_session import ConcurrentUseError, RequestObserver, _Requests
 from pika_locust.wire.http_timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = [
     "ErrorKind",
     "Headers",
     "HttpClient",
-    "Observer",
+    "RequestObserver",
     "Origin",
     "Response",
     "SourceAddresses",
@@ -38,7 +38,7 @@ __all__ = [
 MAX_BODY_BYTES = 1 << 24
 
 
-class HttpClient(Session):
+class HttpClient(_Requests):
     """What a virtual user sends requests with.
 
     `base_url` is a URL or an `Origin`, which many clients can share. `headers` go with every request. `verify` is
@@ -69,7 +69,7 @@ class HttpClient(Session):
         headers: Mapping[str, str] | None = None,
         source_address: str | None = None,
         verify: Trust = True,
-        observer: Observer | None = None,
+        observer: RequestObserver | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         max_redirects: int = 0,
         raise_errors: bool = False,

@@ -34,7 +34,7 @@ def wait_for(hub: Any, watchers: Iterable[Any], seconds: float) -> Any:
     return None if fired is timer else fired
 
 
-class Channel:
+class SocketWaiter:
     """The raw, non-blocking socket, with one read watcher for its whole life, and a timer that is rarely set.
 
     gevent's own socket tries, waits and tries again, and makes objects for each wait; here the caller waits first and
@@ -64,7 +64,7 @@ class Channel:
         self._readable = hub.loop.io(raw.fileno(), _READ)
         self._timer: Any = None
         self._since_ns = 0
-        self._wake: Callable[[Channel], Any] | None = None
+        self._wake: Callable[[SocketWaiter], Any] | None = None
         self.patience_s = patience_s
         self.send = raw.send
         self.recv = raw.recv

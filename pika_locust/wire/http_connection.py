@@ -7,7 +7,7 @@ from socket import MSG_PEEK
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from pika_locust.wire.http_channel import Channel
+from pika_locust.wire.http_channel import SocketWaiter
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 from pika_locust.wire.http_parser import ResponseParser
 from pika_locust.wire.http_response import Response
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 READ_BYTES = 65536
 
 
-class Connection(Channel):
+class Connection(SocketWaiter):
     """A channel that speaks HTTP.
 
     After `exchange` the caller looks at `reusable`: when it is False, the connection must be closed.

@@ -30,7 +30,7 @@ kernel knows the whole pair, so that one address can have far more connections t
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
-class Dial:
+class Connector:
     """One attempt to get a connection; afterwards, whether it succeeded or not, how long its phases took."""
 
     __slots__ = ("_origin", "_source_address", "_trust", "bytes_received", "bytes_sent", "connecting_ns", "tls_ns")

@@ -6,7 +6,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
 from pika_locust.wire.http_connection import Connection
-from pika_locust.wire.http_dial import Dial
+from pika_locust.wire.http_dial import Connector
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 from pika_locust.wire.http_origin import Origin
 from pika_locust.wire.http_response import Response
@@ -21,7 +21,7 @@ RETRY_WITHIN_US = 1_000_000
 """An idle connection that the server has closed shows it at once. A later end is the server's answer to the request."""
 
 
-class Observer(Protocol):
+class RequestObserver(Protocol):
     """Who is told of every finished request, in the greenlet that made it, before the caller gets the response."""
 
     def __call__(self, name: str, method: str, response: Response, /) -> None: ...
@@ -31,7 +31,7 @@ class ConcurrentUseError(RuntimeError):
     """A second greenlet used a client whose request was not finished, or somebody used one that was closed."""
 
 
-class Session:
+class _Requests:
     """Takes requests as bytes, one at a time, to one origin.
 
     `connections` opened, `retries` (requests sent twice) and `abandoned` (requests whose greenlet was killed) are
@@ -59,7 +59,7 @@ class Session:
         timeouts: Timeouts,
         source_address: str | None,
         trust: Trust,
-        observer: Observer | None,
+        observer: RequestObserver | None,
         max_body_bytes: int,
     ) -> None:
         self.origin = origin
@@ -106,7 +106,7 @@ class Session:
     def _exchange_anew(self, payload: bytes, started: int, bodiless: bool, timeouts: Timeouts) -> Response:
         """An exchange on a new connection."""
         self._drop()
-        dial = Dial(self.origin, self._trust, self.source_address)
+        dial = Connector(self.origin, self._trust, self.source_address)
         left_s = timeouts.total_s - (monotonic_ns() - started) / 1e9
         try:
             connection = dial.connect(timeouts, left_s, self.max_body_bytes)

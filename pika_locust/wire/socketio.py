@@ -16,16 +16,16 @@ from gevent import get_hub
 
 from pika_locust.wire import frames, websocket
 from pika_locust.wire.socketio_handler import Counts, Handler
-from pika_locust.wire.socketio_session import Session
+from pika_locust.wire.socketio_session import SocketIoProtocol
 from pika_locust.wire.websocket import Close, Limits, WebSocket
 
 PATH = "/socket.io/"
 
 
-class SocketIo(Session):
+class SocketIo(SocketIoProtocol):
     """One connection with any number of namespaces, made by `connect`; ends with `Handler.on_close`.
 
-    What it can say is in `Session`; its own `on_…` methods are for the WebSocket below.
+    What it can say is in `SocketIoProtocol`; its own `on_…` methods are for the WebSocket below.
     """
 
     __slots__ = ("_dismissed_by_server", "_heard_ns", "_socket", "_timer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pika_locust.wire.socketio_handler import OnAck
 
 
-class Acks:
+class PendingAcks:
     """Acknowledgements that are due, by the ids that we gave out. An id is never used twice on a connection."""
 
     __slots__ = ("_next_id", "_waiting")

@@ -8,14 +8,14 @@ from time import monotonic_ns
 from typing import Any
 
 from pika_locust.wire import socketio_codec as codec
-from pika_locust.wire.socketio_acks import Acks
+from pika_locust.wire.socketio_acks import PendingAcks
 from pika_locust.wire.socketio_handler import Counts, Handler, OnAck
 
 # An event's name begins within so many bytes, unless its namespace is very long; then it takes the careful way.
 _HEAD_BYTES = 96
 
 
-class Session(ABC):
+class SocketIoProtocol(ABC):
     """The namespaces of one connection. A driver adds the WebSocket and the clock by four methods."""
 
     __slots__ = ("_acks", "_attachments", "_early", "_handler", "_pending", "_routes", "counts", "opening")
@@ -31,7 +31,7 @@ class Session(ABC):
         """The namespaces that were asked for and not answered yet."""
         self._early: tuple[bytes, ...] = ()
         """What waits for the open packet."""
-        self._acks: Acks | None = None
+        self._acks: PendingAcks | None = None
         self._attachments = 0
 
     @property
@@ -92,7 +92,7 @@ class Session(ABC):
         if on_ack is None:
             return self._send(head + array)
         if self._acks is None:
-            self._acks = Acks()
+            self._acks = PendingAcks()
         ack_id = self._acks.expect(namespace, on_ack)
         sent = self._send(b"%b%d%b" % (head, ack_id, array))
         if not sent:

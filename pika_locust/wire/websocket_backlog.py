@@ -13,7 +13,7 @@ NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _WRITE = 2
 
 
-class Backlog:
+class SendBuffer:
     """The unsent bytes of one connection; made when there are some, over when there are none.
 
     `on_room` is called in the event loop whenever the kernel takes more: call `send` then.

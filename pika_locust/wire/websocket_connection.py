@@ -16,9 +16,9 @@ from gevent.ssl import SSLSocket
 
 from pika_locust.wire import frames
 from pika_locust.wire.reader import MessageReader
-from pika_locust.wire.websocket_backlog import NOT_NOW, Backlog
+from pika_locust.wire.websocket_backlog import NOT_NOW, SendBuffer
 from pika_locust.wire.websocket_handler import Close, Handler
-from pika_locust.wire.websocket_limits import Deadlines, Limits
+from pika_locust.wire.websocket_limits import ConnectionTimers, Limits
 
 READ_BYTES = 65536
 _LAST_READS = 128
@@ -47,8 +47,8 @@ class WebSocket:
         self._handler = handler
         self._limits = limits
         self._reader = MessageReader(handler, self, limits.max_message_bytes)
-        self._deadlines = Deadlines(limits, self)
-        self._backlog: Backlog | None = None
+        self._deadlines = ConnectionTimers(limits, self)
+        self._backlog: SendBuffer | None = None
         self._close: Close | None = None
         self.received_ns = monotonic_ns()
         """The monotonic clock when bytes last came in."""
@@ -168,7 +168,7 @@ class WebSocket:
             self._end_soon(self._broken(error), self._end_after_reading)
             return False
         if sent != len(data):
-            self._backlog = Backlog(self._sock, data[sent:], self._limits.max_unsent_bytes, self._writable)
+            self._backlog = SendBuffer(self._sock, data[sent:], self._limits.max_unsent_bytes, self._writable)
         return True
 
     def _writable(self) -> None:

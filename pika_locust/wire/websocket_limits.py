@@ -41,7 +41,7 @@ class Watched(Protocol):
         """A limit is over; called in the event loop."""
 
 
-class Deadlines:
+class ConnectionTimers:
     """Tells a connection that a limit is over.
 
     The timer is not touched on every message: when it fires it looks what is over by then, and what will be next.

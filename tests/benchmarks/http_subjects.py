@@ -22,10 +22,10 @@ from locust.env import Environment
 
 from pika_locust.runtime import messages
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.http_metrics import HTTP_METRICS
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -89,12 +89,12 @@ class Bench:
             self.runner.register_message(kind, lambda environment, msg: None)
         self.worker = WorkerSide(self.environment, SCENARIO, SETTINGS)
         self.worker.attach(self.runner)
-        begin = Begin("0123456789ab", 7, f"http://127.0.0.1:{port}", {}, None, False, 0, 30.0)
+        begin = RunStart("0123456789ab", 7, f"http://127.0.0.1:{port}", {}, None, False, 0, 30.0)
         self.runner.send_message(messages.BEGIN, begin.to_wire())
         user.host = self.environment.host
         self.runner.spawn_users({user.__name__: USERS})
 
-    def wait_for_share(self, timeout_s: float) -> Share | None:
+    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
         return self.worker.wait_for_share(timeout_s)
 
 

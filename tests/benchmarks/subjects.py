@@ -27,10 +27,10 @@ from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.reactions import Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import messages
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.files import raise_open_file_limit
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import read_settings
 
@@ -108,14 +108,14 @@ class Night:
         self.runner.register_message(messages.REPORT, self._take_report)
         self.worker = WorkerSide(self.environment, DANCERS, settings)
         self.worker.attach(self.runner)
-        begin = Begin("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
+        begin = RunStart("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
         self.runner.send_message(messages.BEGIN, begin.to_wire())
         self.actor = actor
 
     def _take_report(self, environment: Any, msg: Any) -> None:
         """Reports go to the master over a socket in a real run; there, too, their making is the worker's cost."""
 
-    def wait_for_share(self, timeout_s: float) -> Share | None:
+    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
         return self.worker.wait_for_share(timeout_s)
 
     def join(self, dancers: int) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
-from pika_locust.judge.expectation import Expectation, checksum
+from pika_locust.judge.expectation import ExpectedState, checksum
 from pika_locust.judge.ledger import Ledger
 from pika_locust.judge.report import AuditResult
 
@@ -54,7 +54,7 @@ def test_negative_expectations_are_refused(acknowledged: int, unanswered: int) -
         balance("b", acknowledged, 0, unanswered)
 
 
-def expected(acknowledged: str, unanswered: str = "", *, keep_ids: bool = False) -> Expectation:
+def expected(acknowledged: str, unanswered: str = "", *, keep_ids: bool = False) -> ExpectedState:
     """What a ledger expects in which each letter is an item."""
     ledger = Ledger(keep_ids=keep_ids)
     for item in acknowledged + unanswered:
@@ -105,7 +105,7 @@ def expected(acknowledged: str, unanswered: str = "", *, keep_ids: bool = False)
         pytest.param(expected(""), "", "pass", "", id="nothing expected, nothing held"),
     ],
 )
-def test_exactly_once(expectation: Expectation, held: str, status: str, detail: str) -> None:
+def test_exactly_once(expectation: ExpectedState, held: str, status: str, detail: str) -> None:
     result = exactly_once("bookings", expectation, held)
 
     assert (result.name, result.status) == ("bookings", status)
@@ -116,7 +116,7 @@ def test_exactly_once(expectation: Expectation, held: str, status: str, detail: 
 
 
 def test_books_that_contradict_themselves_prove_nothing() -> None:
-    result = exactly_once("bookings", Expectation(1, 0, checksum("a"), consistent=False), ["a"], "on the master")
+    result = exactly_once("bookings", ExpectedState(1, 0, checksum("a"), consistent=False), ["a"], "on the master")
 
     assert result.status == "fail"
     assert result.detail == "the ledger contradicts itself: ids acknowledged twice, or never sent; on the master"

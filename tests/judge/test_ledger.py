@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.judge.expectation import Expectation, checksum, hash_id
+from pika_locust.judge.expectation import ExpectedState, checksum, hash_id
 from pika_locust.judge.ledger import MAX_REASON_LENGTH, MAX_REASONS, OUTCOMES, Ledger, fold
 
 
@@ -169,7 +169,7 @@ def test_merging_keeps_the_ids_of_all_processes() -> None:
     one = booked(("sent", "a"), ("acked", "a"), ("sent", "b"), keep_ids=True, max_ids=2)
     one.merge(booked(("sent", "c"), ("acked", "c"), keep_ids=True, max_ids=2))
 
-    assert one.expect() == Expectation(2, 1, checksum(["a", "c"]), True, frozenset("ac"), frozenset("b"))
+    assert one.expect() == ExpectedState(2, 1, checksum(["a", "c"]), True, frozenset("ac"), frozenset("b"))
 
 
 def test_merging_with_one_that_kept_no_ids_has_none() -> None:
@@ -203,7 +203,7 @@ def test_folding_leaves_the_given_ones_as_they_are_and_can_be_repeated() -> None
     for _ in range(2):
         folded = fold(ledgers)
         assert folded.keys() == {"bookings", "other"}
-        assert folded["bookings"].expect() == Expectation(1, 1, hash_id("a"), True, frozenset("a"), frozenset("b"))
+        assert folded["bookings"].expect() == ExpectedState(1, 1, hash_id("a"), True, frozenset("a"), frozenset("b"))
     assert ledgers[0].count("sent") == 1
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.judge.grades import Band
-from pika_locust.judge.panel import Panel
+from pika_locust.judge.panel import ThresholdEvaluator
 from pika_locust.judge.thresholds import Threshold, parse_option
 from pika_locust.measure.metric import counter, rate, trend
 from pika_locust.measure.registry import Registry
@@ -18,7 +18,7 @@ def test_every_threshold_is_judged_on_its_own_series() -> None:
         latency.tagged(name="join").add(microseconds)
     latency.tagged(name="leave").add(900_000)
     registry.rate("checks").add(True)
-    panel = Panel(
+    panel = ThresholdEvaluator(
         map(
             parse_option,
             ["latency{name:join}:max<50", "latency:max<50", "checks:rate>0.5", "errors:count==0", "no:avg<1"],
@@ -43,7 +43,9 @@ def test_worst_windows_are_followed_and_those_that_asked_are_judged_by_them() ->
     registry = Registry(METRICS)
     latency = registry.trend("latency")
     windowed = Threshold.of("latency", {"threshold": "p(95)<500", "window": "10s"})
-    panel = Panel([parse_option("latency:p(95)<500"), windowed, parse_option("no:avg<1")], METRICS, window_s=20.0)
+    panel = ThresholdEvaluator(
+        [parse_option("latency:p(95)<500"), windowed, parse_option("no:avg<1")], METRICS, window_s=20.0
+    )
     for second in range(10, 101, 10):
         for _ in range(25 if second == 40 else 1_000):
             latency.add(800_000 if second == 40 else 10_000)
@@ -64,7 +66,7 @@ def test_judging_changes_nothing_and_can_be_repeated() -> None:
     registry.trend("latency").add(7_000)
     snapshot = registry.snapshot()
     before = snapshot.to_wire()
-    panel = Panel([parse_option("latency:med<5")], METRICS)
+    panel = ThresholdEvaluator([parse_option("latency:med<5")], METRICS)
     panel.observe(1.0, snapshot)
 
     assert panel.results(snapshot, 1.0) == panel.results(snapshot, 1.0)
@@ -87,7 +89,7 @@ def test_a_part_of_a_counter_is_0_only_where_samples_say_what_belongs_to_it(thre
     registry = Registry(metrics)
     registry.counter("errors").tagged(name="join").add(3)
 
-    (result,) = Panel([parse_option(threshold)], metrics).results(registry.snapshot(), 10.0)
+    (result,) = ThresholdEvaluator([parse_option(threshold)], metrics).results(registry.snapshot(), 10.0)
 
     assert result.status == status
 
@@ -96,7 +98,7 @@ def test_a_part_whose_samples_lost_their_tags_does_not_pass() -> None:
     registry = Registry(METRICS, max_series=1)
     registry.trend("latency").tagged(name="/1", method="POST").add(10_000)
     registry.trend("latency").tagged(name="/2", method="POST").add(900_000)
-    panel = Panel(map(parse_option, ["latency{method:POST}:p(95)<500", "latency:p(95)<5000"]), METRICS)
+    panel = ThresholdEvaluator(map(parse_option, ["latency{method:POST}:p(95)<500", "latency:p(95)<5000"]), METRICS)
 
     part, whole = panel.results(registry.snapshot(), 10.0)
 

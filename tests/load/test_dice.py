@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from scipy.stats import chisquare
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 
 # The first numbers of SplitMix64 from the state 0, as its authors' own program prints them.
 FROM_ZERO = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC, 0x1B39896A51A8749B]
@@ -40,13 +40,13 @@ def _exclusive_or(a: int, b: int) -> int:
 
 
 def test_the_reference_numbers_are_those_of_the_authors() -> None:
-    dice = Dice()
+    dice = SeededRandom()
     assert [dice.bits() for _ in FROM_ZERO] == FROM_ZERO
 
 
 @pytest.mark.parametrize("state", [0, 1, 7, 1234567, 2**63, 2**64 - 1])
 def test_every_number_is_that_of_school_arithmetic(state: int) -> None:
-    dice = Dice()
+    dice = SeededRandom()
     dice._state = state
     for _ in range(20):
         state, number = split_mix(state)
@@ -54,7 +54,7 @@ def test_every_number_is_that_of_school_arithmetic(state: int) -> None:
 
 
 def test_the_same_seed_words_give_the_same_numbers_for_ever() -> None:
-    dice, again = Dice(7, 1, 42), Dice(7, 1, 42)
+    dice, again = SeededRandom(7, 1, 42), SeededRandom(7, 1, 42)
     assert [dice.bits() for _ in range(100)] == [again.bits() for _ in range(100)]
 
 
@@ -62,16 +62,16 @@ def test_seed_words_are_mixed_in_one_after_the_other() -> None:
     state = 0
     for word in (7, 1, 42):
         _, state = split_mix(state + word)
-    assert Dice(7, 1, 42).bits() == split_mix(state)[1]
+    assert SeededRandom(7, 1, 42).bits() == split_mix(state)[1]
 
 
 def test_every_seed_word_counts_and_so_does_their_order() -> None:
     seeds = [(), (0,), (0, 0), (7,), (7, 0), (0, 7), (7, 1), (1, 7), (7, 1, 0), (7, 0, 1), (-7,)]
-    assert len({Dice(*seed).bits() for seed in seeds}) == len(seeds)
+    assert len({SeededRandom(*seed).bits() for seed in seeds}) == len(seeds)
 
 
 def test_neighbouring_users_have_nothing_in_common() -> None:
-    firsts = [Dice(7, 0, number).random() for number in range(10_000)]
+    firsts = [SeededRandom(7, 0, number).random() for number in range(10_000)]
     assert chisquare(list(Counter(int(value * 100) for value in firsts).values())).pvalue > 1e-4
     pairs = Counter(
         (int(before * 10), int(after * 10)) for before, after in zip(firsts[::2], firsts[1::2], strict=True)
@@ -81,14 +81,14 @@ def test_neighbouring_users_have_nothing_in_common() -> None:
 
 
 def test_random_fills_its_interval_evenly() -> None:
-    dice = Dice(7)
+    dice = SeededRandom(7)
     values = [dice.random() for _ in range(100_000)]
     assert 0.0 <= min(values) < 0.001
     assert 0.999 < max(values) < 1.0
     assert chisquare(list(Counter(int(value * 1000) for value in values).values())).pvalue > 1e-4
 
 
-class Loaded(Dice):
+class Loaded(SeededRandom):
     """Dice that always throw the same bits."""
 
     def __init__(self, thrown: int) -> None:
@@ -107,15 +107,15 @@ def test_the_ends_of_random_are_0_and_just_below_1() -> None:
 
 
 def test_below_gives_every_whole_number_under_its_limit_equally_often() -> None:
-    dice = Dice(7)
+    dice = SeededRandom(7)
     counts = Counter(dice.below(6) for _ in range(60_000))
     assert sorted(counts) == [0, 1, 2, 3, 4, 5]
     assert chisquare(list(counts.values())).pvalue > 1e-4
-    assert {Dice(7, n).below(1) for n in range(100)} == {0}
+    assert {SeededRandom(7, n).below(1) for n in range(100)} == {0}
 
 
 def test_chance_is_met() -> None:
-    dice = Dice(7)
+    dice = SeededRandom(7)
     hits = sum(dice.chance(0.3) for _ in range(100_000))
     # Four standard deviations of a binomial: 4 * (100000 * 0.3 * 0.7) ** 0.5 = 580.
     assert abs(hits - 30_000) < 580
@@ -124,7 +124,7 @@ def test_chance_is_met() -> None:
 
 
 def test_uniform_and_choice_stay_where_they_belong() -> None:
-    dice = Dice(7)
+    dice = SeededRandom(7)
     values = [dice.uniform(-3.0, 5.0) for _ in range(10_000)]
     assert all(-3.0 <= value < 5.0 for value in values)
     assert sum(values) / len(values) == pytest.approx(1.0, abs=0.1)

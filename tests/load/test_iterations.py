@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.load.iterations import Iterations, Pot, part
+from pika_locust.load.iterations import IterationPool, Iterations, part
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_fewer_iterations_than_users_are_refused_as_k6_does_it() -> None:
 
 
 def test_a_pot_gives_what_it_was_granted_and_no_more() -> None:
-    pot = Pot(2)
+    pot = IterationPool(2)
     assert [pot.take() for _ in range(3)] == [True, True, False]
     pot.grant(1)
     assert [pot.take() for _ in range(2)] == [True, False]

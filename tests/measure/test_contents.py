@@ -7,45 +7,50 @@ import msgpack
 import pytest
 
 from pika_locust.measure.buckets import HIGHEST, bucket_index
-from pika_locust.measure.contents import Contents
+from pika_locust.measure.contents import HistogramData
 
-NOTHING = Contents({}, 0, None, None)
-EARLIER = Contents({5: 2, bucket_index(2050): 1}, 2060, 5, 2050)
+NOTHING = HistogramData({}, 0, None, None)
+EARLIER = HistogramData({5: 2, bucket_index(2050): 1}, 2060, 5, 2050)
 
 
-def later(minimum: int, maximum: int, *added: int) -> Contents:
+def later(minimum: int, maximum: int, *added: int) -> HistogramData:
     """EARLIER, and what was added since."""
     buckets = dict(EARLIER.buckets)
     for value in added:
         buckets[bucket_index(value)] = buckets.get(bucket_index(value), 0) + 1
-    return Contents(buckets, EARLIER.total + sum(added), minimum, maximum, underflow=sum(value < 1 for value in added))
+    return HistogramData(
+        buckets, EARLIER.total + sum(added), minimum, maximum, underflow=sum(value < 1 for value in added)
+    )
 
 
 WINDOWS = {
     "nothing came": (later(5, 2050), NOTHING),
     "between the extremes, the middles of buckets": (
         later(5, 2050, 9, 1029),
-        Contents({9: 1, bucket_index(1029): 1}, 1038, 9, 1028),
+        HistogramData({9: 1, bucket_index(1029): 1}, 1038, 9, 1028),
     ),
     "the same as the extremes, no further than them": (
         later(5, 2050, 5, 2050),
-        Contents({5: 1, bucket_index(2050): 1}, 2055, 5, 2049),
+        HistogramData({5: 1, bucket_index(2050): 1}, 2055, 5, 2049),
     ),
-    "beyond them, exactly": (later(-3, 4001, -3, 4001), Contents({-3: 1, bucket_index(4001): 1}, 3998, -3, 4001, 1)),
+    "beyond them, exactly": (
+        later(-3, 4001, -3, 4001),
+        HistogramData({-3: 1, bucket_index(4001): 1}, 3998, -3, 4001, 1),
+    ),
 }
 
 
 @pytest.mark.parametrize(("whole", "window"), WINDOWS.values(), ids=WINDOWS)
-def test_what_came_later(whole: Contents, window: Contents) -> None:
+def test_what_came_later(whole: HistogramData, window: HistogramData) -> None:
     assert whole.minus(EARLIER) == window
     assert whole.minus(NOTHING) == whole
 
 
 @pytest.mark.parametrize("buckets", [{5: 1}, {5: 3, bucket_index(2050): 1}], ids=["a bucket less", "fewer in one"])
 def test_what_is_no_earlier_copy_cannot_be_subtracted(buckets: dict[int, int]) -> None:
-    larger = Contents({5: 3, bucket_index(2050): 2}, 4115, 5, 2050)
+    larger = HistogramData({5: 3, bucket_index(2050): 2}, 4115, 5, 2050)
     with pytest.raises(ValueError, match="the earlier histogram holds samples that the later one lacks"):
-        Contents(buckets, 2060, 5, 2050).minus(larger)
+        HistogramData(buckets, 2060, 5, 2050).minus(larger)
 
 
 # The wire
@@ -54,11 +59,11 @@ def test_what_is_no_earlier_copy_cannot_be_subtracted(buckets: dict[int, int]) -
 WIRES = {
     "small numbers as they are": (EARLIER, {"b": [5, 2, 1531, 1], "t": 2060, "l": 5, "h": 2050}),
     "what is outside of the range, only where there is something": (
-        Contents({-3: 1}, -3, -3, -3, 1, 2),
+        HistogramData({-3: 1}, -3, -3, -3, 1, 2),
         {"b": [-3, 1], "t": -3, "l": -3, "h": -3, "u": 1, "o": 2},
     ),
     "a number beyond 64 bits as text": (
-        Contents({7: 1}, 10**30, 7, 7),
+        HistogramData({7: 1}, 10**30, 7, 7),
         {"b": [7, 1], "t": "1" + "0" * 30, "l": 7, "h": 7},
     ),
     "nothing as nothing": (NOTHING, {}),
@@ -66,16 +71,16 @@ WIRES = {
 
 
 @pytest.mark.parametrize(("contents", "wire"), WIRES.values(), ids=WIRES)
-def test_the_wire_form_and_back(contents: Contents, wire: dict[str, Any]) -> None:
+def test_the_wire_form_and_back(contents: HistogramData, wire: dict[str, Any]) -> None:
     assert contents.to_wire() == wire
-    assert Contents.from_wire(msgpack.unpackb(msgpack.packb(wire))) == contents
+    assert HistogramData.from_wire(msgpack.unpackb(msgpack.packb(wire))) == contents
 
 
 @pytest.mark.parametrize("count", [1, 1_000, 4_000_000_000], ids="{} samples each".format)
 def test_two_thousand_buckets_take_less_than_21_kilobytes(count: int) -> None:
     spread = dict.fromkeys(itertools.islice(range(1_100, 12_000, 5), 2_000), count)
     assert len(spread) == 2_000
-    assert len(msgpack.packb(Contents(spread, count * 10**10, 1_200, HIGHEST).to_wire())) < 21_000
+    assert len(msgpack.packb(HistogramData(spread, count * 10**10, 1_200, HIGHEST).to_wire())) < 21_000
 
 
 @pytest.mark.parametrize(
@@ -89,4 +94,4 @@ def test_two_thousand_buckets_take_less_than_21_kilobytes(count: int) -> None:
 )
 def test_anything_else_on_the_wire_is_refused(wire: Any) -> None:
     with pytest.raises(ValueError, match="not a histogram's wire form"):
-        Contents.from_wire(wire)
+        HistogramData.from_wire(wire)

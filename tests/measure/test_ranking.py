@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.measure.buckets import bucket_index
-from pika_locust.measure.ranking import Ranking
+from pika_locust.measure.ranking import SortedBuckets
 
 # Samples: 5, 5, 9, 2048 .. 2051 (one bucket, middle 2049.5), 4000
-RANKING = Ranking({5: 2, 9: 1, bucket_index(2048): 3, bucket_index(4000): 1}, minimum=5, maximum=4000)
+RANKING = SortedBuckets({5: 2, 9: 1, bucket_index(2048): 3, bucket_index(4000): 1}, minimum=5, maximum=4000)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_a_rank_has_its_value(rank: int, value: float) -> None:
 
 
 def test_a_middle_never_leaves_the_exact_extremes() -> None:
-    low = Ranking({bucket_index(2051): 3}, minimum=2050, maximum=2051)
-    high = Ranking({bucket_index(2048): 3}, minimum=2048, maximum=2049)
+    low = SortedBuckets({bucket_index(2051): 3}, minimum=2050, maximum=2051)
+    high = SortedBuckets({bucket_index(2048): 3}, minimum=2048, maximum=2049)
     assert [low.value(rank) for rank in range(3)] == [2050.0, 2050.0, 2051.0]
     assert [high.value(rank) for rank in range(3)] == [2048.0, 2049.0, 2049.0]
 

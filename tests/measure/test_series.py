@@ -6,12 +6,12 @@ import pytest
 
 from pika_locust.measure.histogram import Histogram
 from pika_locust.measure.metric import counter, gauge, rate, trend
-from pika_locust.measure.series import HANDLES, OTHER, Counter, Gauge, Rate, SeriesGuard, Trend
+from pika_locust.measure.series import HANDLES, OTHER, Counter, Gauge, Rate, SeriesLimit, Trend
 from pika_locust.measure.values import CounterValue, GaugeValue, RateValue
 
 
 def make_counter(limit: int = 100) -> Counter:
-    return Counter(counter("sent"), SeriesGuard(limit))
+    return Counter(counter("sent"), SeriesLimit(limit))
 
 
 def test_a_counter_adds_up() -> None:
@@ -30,7 +30,7 @@ def test_a_counter_only_grows(n: float) -> None:
 
 
 def test_a_gauge_keeps_its_level_and_extremes() -> None:
-    handle = Gauge(gauge("vus"), SeriesGuard(1))
+    handle = Gauge(gauge("vus"), SeriesLimit(1))
     handle.add(3)
     handle.add(-1)
     assert handle.read() == GaugeValue(2, 2, 3, 2)
@@ -39,21 +39,21 @@ def test_a_gauge_keeps_its_level_and_extremes() -> None:
 
 
 def test_a_rate_counts_both_outcomes() -> None:
-    handle = Rate(rate("checks"), SeriesGuard(1))
+    handle = Rate(rate("checks"), SeriesLimit(1))
     for ok in (True, True, False):
         handle.add(ok)
     assert handle.read() == RateValue(passes=2, fails=1)
 
 
 def test_a_trend_keeps_a_distribution() -> None:
-    handle = Trend(trend("latency"), SeriesGuard(1))
+    handle = Trend(trend("latency"), SeriesLimit(1))
     for value in (3, 1, 2):
         handle.add(value)
     assert handle.read() == Histogram([1, 2, 3])
 
 
 def test_what_was_read_does_not_change_later() -> None:
-    handle = Trend(trend("latency"), SeriesGuard(1))
+    handle = Trend(trend("latency"), SeriesLimit(1))
     handle.add(1)
     before, own = handle.read(), handle.own_value()
     handle.add(2)
@@ -97,7 +97,7 @@ def test_a_childs_samples_count_in_every_handle_whose_tags_it_has() -> None:
 
 
 def test_attempts_that_went_the_same_way_are_added_together() -> None:
-    handle = Rate(rate("checks"), SeriesGuard(9))
+    handle = Rate(rate("checks"), SeriesLimit(9))
     handle.add(True, 3)
     handle.add(False, 2)
     handle.add(True)
@@ -105,7 +105,7 @@ def test_attempts_that_went_the_same_way_are_added_together() -> None:
 
 
 def test_gauges_fold_their_children_as_declared() -> None:
-    root = Gauge(gauge("lag", merge="max"), SeriesGuard(9))
+    root = Gauge(gauge("lag", merge="max"), SeriesLimit(9))
     root.tagged(worker=1).set(5)
     root.tagged(worker=2).set(3)
     assert root.read() == GaugeValue(5, 3, 5, 2, "max")
@@ -137,7 +137,7 @@ def test_past_the_limit_samples_go_to_one_shared_child() -> None:
 
 
 def test_the_limit_is_shared_by_all_metrics_of_a_guard() -> None:
-    guard = SeriesGuard(1)
+    guard = SeriesLimit(1)
     sent, latency = Counter(counter("sent"), guard), Trend(trend("latency"), guard)
     sent.tagged(user=1)
     assert latency.tagged(user=1).tags == OTHER
@@ -157,13 +157,13 @@ def test_each_kind_has_its_handle() -> None:
 @pytest.mark.parametrize("handle", [Gauge, Rate, Trend])
 def test_a_handle_of_another_kind_is_refused(handle: Any) -> None:
     with pytest.raises(TypeError, match="sent is a counter, not a"):
-        handle(counter("sent"), SeriesGuard(1))
+        handle(counter("sent"), SeriesLimit(1))
 
 
 @pytest.mark.parametrize("handle", list(HANDLES.values()))
 def test_handles_carry_nothing_but_their_slots(handle: Any) -> None:
     metric = {"counter": counter, "gauge": gauge, "rate": rate, "trend": trend}[handle.kind]("m")
-    assert not hasattr(handle(metric, SeriesGuard(1)), "__dict__")
+    assert not hasattr(handle(metric, SeriesLimit(1)), "__dict__")
 
 
 def test_a_handle_shows_its_series() -> None:

@@ -15,9 +15,9 @@ from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_arguments, parse_all
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.options import RunOptions, read_options
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, text, url, whole
 
@@ -77,7 +77,7 @@ def settings(**values: Any) -> Settings:
 
 def make_share(scenario: Scenario = HOUSE, **changed: Any) -> Told:
     """One process's share of a test; what it tells the others is in `told`, what it fires in `fired`."""
-    begin = Begin(
+    begin = RunStart(
         **{
             "run_id": "r1",
             "seed": 7,
@@ -93,10 +93,10 @@ def make_share(scenario: Scenario = HOUSE, **changed: Any) -> Told:
     return Told(begin, scenario, settings(), 1)
 
 
-class Told(Share):
+class Told(WorkerContext):
     """A share that keeps what it would send to others."""
 
-    def __init__(self, begin: Begin, scenario: Scenario, values: Settings, worker_index: int) -> None:
+    def __init__(self, begin: RunStart, scenario: Scenario, values: Settings, worker_index: int) -> None:
         self.told: list[tuple[str, Any]] = []
         self.fired: list[dict[str, Any]] = []
         event = EventHook()

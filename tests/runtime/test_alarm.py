@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from pika_locust.runtime import alarm
-from pika_locust.runtime.alarm import Alarm
+from pika_locust.runtime.alarm import PreciseTimer
 
 MS = 1_000_000
 
@@ -19,7 +19,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.rang_ns: list[int] = []
-        self.alarm = Alarm(self.ring)
+        self.alarm = PreciseTimer(self.ring)
 
     def ring(self) -> None:
         self.rang_ns.append(monotonic_ns())

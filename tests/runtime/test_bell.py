@@ -5,17 +5,17 @@ import time
 import gevent
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.runtime.bell import Bell
+from pika_locust.runtime.bell import Condition
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
     began_s = time.monotonic()
-    assert Bell().wait_until(lambda: True, 5.0)
+    assert Condition().wait_until(lambda: True, 5.0)
     assert time.monotonic() - began_s < 0.1
 
 
 def test_a_ring_makes_whoever_waits_look_again_and_nothing_more() -> None:
-    bell = Bell()
+    bell = Condition()
     looks: list[int] = []
     rung: list[int] = []
 
@@ -34,7 +34,7 @@ def test_a_ring_makes_whoever_waits_look_again_and_nothing_more() -> None:
 
 
 def test_a_ring_from_before_is_no_news() -> None:
-    bell = Bell()
+    bell = Condition()
     bell.ring()
     began_s = time.monotonic()
     assert not bell.wait_until(lambda: False, 0.05)
@@ -44,4 +44,4 @@ def test_a_ring_from_before_is_no_news() -> None:
 def test_something_that_became_so_without_a_ring_is_seen_in_the_end() -> None:
     so: list[int] = []
     gevent.spawn(so.append, 1)
-    assert Bell().wait_until(lambda: so, 0.05)
+    assert Condition().wait_until(lambda: so, 0.05)

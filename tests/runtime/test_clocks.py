@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from pika_locust.runtime.clocks import FORGET_AFTER_NS, KEPT, SAME, Clocks, Directory, Estimate, Offset, Reading
+from pika_locust.runtime.clocks import FORGET_AFTER_NS, KEPT, SAME, Clocks, Estimate, LocalTime, Offset, OffsetTable
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -100,7 +100,7 @@ def test_what_a_newer_sample_contradicts_is_dropped() -> None:
 
 
 def test_the_master_tells_of_every_machine_the_best_that_its_workers_found() -> None:
-    directory = Directory()
+    directory = OffsetTable()
     directory.note("a", Offset(4_000, 2 * MS, 1 * S))
     directory.note("a", Offset(5_000, 1 * MS, 1 * S))
     directory.note("b", Offset(-7, 8, 1 * S))
@@ -108,7 +108,7 @@ def test_the_master_tells_of_every_machine_the_best_that_its_workers_found() -> 
 
 
 def test_a_machine_that_nobody_reports_from_is_forgotten() -> None:
-    directory = Directory()
+    directory = OffsetTable()
     directory.note("a", Offset(4_000, 10, 1 * S))
     directory.note("b", Offset(5_000, 10, 2 * S))
     assert set(directory.to_wire(1 * S + FORGET_AFTER_NS)) == {"a", "b"}
@@ -134,29 +134,29 @@ NOW = 10 * S - 1_000
 """When the master's clock says 10 s."""
 
 READINGS = {
-    "our own machine, asked or not": (Clocks("here"), "here", Reading(77, 0)),
+    "our own machine, asked or not": (Clocks("here"), "here", LocalTime(77, 0)),
     "nothing has been asked yet": (Clocks("here"), "there", None),
-    "what another worker of our machine has found": (learned(here=(1_000, 60, 10 * S)), "master", Reading(-923, 60)),
+    "what another worker of our machine has found": (learned(here=(1_000, 60, 10 * S)), "master", LocalTime(-923, 60)),
     "what we have found ourselves comes first": (
         learned(sample=OWN, here=(1_001, 60, 10 * S)),
         "master",
-        Reading(-923, 50),
+        LocalTime(-923, 50),
     ),
     "the first answer said nothing of us": (learned(there=(5_000, 7, 10 * S)), "there", None),
-    "the master's machine": (learned(sample=OWN), "master", Reading(77 - 1_000, 50)),
-    "a machine that both know": (learned(sample=OWN, there=(5_000, 7, 10 * S)), "there", Reading(77 + 4_000, 57)),
+    "the master's machine": (learned(sample=OWN), "master", LocalTime(77 - 1_000, 50)),
+    "a machine that both know": (learned(sample=OWN, there=(5_000, 7, 10 * S)), "there", LocalTime(77 + 4_000, 57)),
     "a machine that nobody reported from": (learned(sample=OWN, there=(5_000, 7, 10 * S)), "gone", None),
-    "from beside the master": (learned(master="here", there=(5_000, 7, 10 * S)), "there", Reading(77 + 5_000, 7)),
+    "from beside the master": (learned(master="here", there=(5_000, 7, 10 * S)), "there", LocalTime(77 + 5_000, 7)),
     "from beside the master, who was asked": (
         learned(master="here", sample=OWN, there=(5_000, 7, 10 * S)),
         "there",
-        Reading(77 + 5_000, 7),
+        LocalTime(77 + 5_000, 7),
     ),
 }
 
 
 @pytest.mark.parametrize(("clocks", "machine", "wanted"), READINGS.values(), ids=READINGS)
-def test_what_the_clock_here_said(clocks: Clocks, machine: str, wanted: Reading | None) -> None:
+def test_what_the_clock_here_said(clocks: Clocks, machine: str, wanted: LocalTime | None) -> None:
     assert clocks.here(machine, 77, NOW) == wanted
 
 
@@ -171,7 +171,7 @@ def test_what_the_master_does_not_tell_any_more_is_not_known_any_more() -> None:
     clocks = learned(sample=OWN, there=(5_000, 7, 10 * S))
     clocks.learn("master", None, {})
     assert clocks.here("there", 77, NOW) is None
-    assert clocks.here("master", 77, NOW) == Reading(77 - 1_000, 50)
+    assert clocks.here("master", 77, NOW) == LocalTime(77 - 1_000, 50)
 
 
 def test_another_master_has_another_clock() -> None:
@@ -179,7 +179,7 @@ def test_another_master_has_another_clock() -> None:
     clocks.learn("other", None, {"there": (3, 4, 10 * S)})
     assert [clocks.here(machine, 77, NOW) for machine in ("master", "there", "other")] == [None, None, None]
     clocks.learn("other", Offset(DAY, 10, DAY), {"there": (3, 4, DAY)})
-    assert clocks.here("there", 77, 0) == Reading(77 + 3 - DAY, 14)
+    assert clocks.here("there", 77, 0) == LocalTime(77 + 3 - DAY, 14)
 
 
 def test_only_a_machine_that_is_not_the_master_s_reports_its_offset() -> None:
@@ -198,7 +198,7 @@ def test_two_machines_that_drift_apart_are_compared_as_closely_as_is_promised(se
     def clock(name: str, true_ns: int) -> int:
         return starts[name] + round(true_ns * speeds[name])
 
-    directory, clocks = Directory(), {name: Clocks(name) for name in ("one", "two")}
+    directory, clocks = OffsetTable(), {name: Clocks(name) for name in ("one", "two")}
     errors = []
     for second in range(120):
         for name, own in clocks.items():

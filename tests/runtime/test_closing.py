@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from pika_locust.errors import ExitCode
-from pika_locust.judge import AuditResult, Grade, Observed, Panel, Reason, Report, Threshold, parse_option
+from pika_locust.judge import AuditResult, Grade, Observed, Reason, Report, Threshold, ThresholdEvaluator, parse_option
 from pika_locust.runtime.closing import RunFacts, empty_report, make_report, unwritten, users_peak, versions
 from pika_locust.runtime.collector import Collector
-from pika_locust.runtime.crossing import CLOCK_METRICS, Crossing
+from pika_locust.runtime.crossing import CLOCK_METRICS, CrossHostLatency
 from pika_locust.runtime.options import all_metrics
 from tests.runtime.house import HOUSE, Told, make_share, read
 
@@ -65,7 +65,7 @@ def close(
         scenario=HOUSE,
         facts=facts,
         plan=PLAN,
-        panel=Panel(judged, all_metrics(HOUSE)),
+        panel=ThresholdEvaluator(judged, all_metrics(HOUSE)),
         collector=collector,
         snapshot=snapshot,
         peak=users_peak(snapshot),
@@ -207,7 +207,7 @@ def test_the_report_says_which_clocks_latencies_between_machines_were_measured_b
     share = worked(*MANY)
     for metric in CLOCK_METRICS:
         share.metrics.declare(metric)
-    Crossing(share, "latency").latency_us("0badc10c", 0, 0)
+    CrossHostLatency(share, "latency").latency_us("0badc10c", 0, 0)
     (note,) = [note for note in close(collect(share)).notes if "clock" in note]
     assert note.startswith("latency: 0 samples by one clock, 1 across machines left out")
 

@@ -7,7 +7,7 @@ import pytest
 
 from pika_locust.measure.snapshot import fold
 from pika_locust.runtime.clocks import Offset
-from pika_locust.runtime.crossing import CLOCK_METRICS, Crossing, clock_notes
+from pika_locust.runtime.crossing import CLOCK_METRICS, CrossHostLatency, clock_notes
 from pika_locust.runtime.machine import boot_id
 from tests.runtime.house import HOUSE, Told, make_share
 
@@ -23,7 +23,7 @@ def process(error_ns: int = MS, thresholds: tuple[str, ...] = (), metrics: tuple
     """A process that knows another machine's clock as closely as `error_ns`; and its latency."""
     share = make_share(CROSSED, thresholds=thresholds)
     share.clocks.learn(AWAY, Offset(AHEAD_NS, error_ns, NOW + AHEAD_NS), {})
-    return share, Crossing(share, *metrics)
+    return share, CrossHostLatency(share, *metrics)
 
 
 def figures(share: Told) -> dict[str, int]:

@@ -17,12 +17,12 @@ from pika_locust.observe.queries import PROMETHEUS_SETTINGS
 from pika_locust.runtime import beginning, ending, messages, pace
 from pika_locust.runtime import engine as module
 from pika_locust.runtime.arrivals import STRIPES
-from pika_locust.runtime.engine import Engine
+from pika_locust.runtime.engine import Coordinator
 from pika_locust.runtime.iterations import GRANTED, WANTED
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.metrics import TARGET_METRICS
-from pika_locust.runtime.observer import Observer
-from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
+from pika_locust.runtime.observer import PrometheusMonitor
+from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
 from tests.runtime.house import HOUSE, Told, make_share, read, until
 
@@ -172,7 +172,7 @@ class Stage:
         )
         self.environment = environment
         self.options = read(line, {"PIKA_CODE": "sesame", **(environ or {})}, scenario)
-        self.engine = Engine(environment, scenario, self.options, "locust", self._tell)
+        self.engine = Coordinator(environment, scenario, self.options, "locust", self._tell)
         self.engine.attach(self.runner, form)
         self.made.append(self)
 
@@ -337,17 +337,17 @@ def test_a_worker_of_another_kind_is_sent_away_and_told_why(said: dict[str, str]
 
 def test_who_asks_for_the_time_is_told_it_by_the_master_s_clock() -> None:
     stage = Stage()
-    stage.runner.receive(messages.ASK_TIME, {"machine": "away", "offset": [5, 6, 7], "sent_ns": 70}, "w0")
+    stage.runner.receive(messages.CLOCK_REQUEST, {"machine": "away", "offset": [5, 6, 7], "sent_ns": 70}, "w0")
     ((kind, said, client),) = stage.runner.sent
-    assert (kind, client, said["machine"], said["sent_ns"]) == (messages.TELL_TIME, "w0", boot_id(), 70)
+    assert (kind, client, said["machine"], said["sent_ns"]) == (messages.CLOCK_REPLY, "w0", boot_id(), 70)
     assert said["heard_ns"] <= said["answered_ns"] <= monotonic_ns()
 
 
 def test_news_go_to_all() -> None:
     stage = Stage()
     stage.play()
-    stage.runner.receive(messages.TELL, {"topic": "track", "data": {}}, "w0")
-    assert stage.runner.sent[-1] == (messages.HEAR, {"topic": "track", "data": {}}, None)
+    stage.runner.receive(messages.PUBLISH, {"topic": "track", "data": {}}, "w0")
+    assert stage.runner.sent[-1] == (messages.NEWS, {"topic": "track", "data": {}}, None)
 
 
 # The end
@@ -710,7 +710,7 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     stage.play()
 
     def ask(worker: str) -> Any:
-        stage.runner.receive(messages.TELL, {"topic": WANTED, "data": {"worker": worker, "users": 2}}, worker)
+        stage.runner.receive(messages.PUBLISH, {"topic": WANTED, "data": {"worker": worker, "users": 2}}, worker)
         return stage.runner.sent[-1][1]
 
     granted = [ask("w0")["data"]["w0"], ask("w1")["data"]["w1"]]
@@ -718,7 +718,7 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     while ask("w0")["data"]["w0"]:
         pass
     stage.workers[1].state = "missing"
-    until(lambda: stage.runner.sent[-1] == (messages.HEAR, {"topic": GRANTED, "data": {"w0": 1}}, None))
+    until(lambda: stage.runner.sent[-1] == (messages.NEWS, {"topic": GRANTED, "data": {"w0": 1}}, None))
 
 
 def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
@@ -729,7 +729,7 @@ def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
     stage.play()
     assert stage.runner.sent[0][1]["stripes"] == {"w0": 0, "w1": 1}
     stage.workers[1].state = "missing"
-    until(lambda: stage.runner.sent[-1][0] == messages.HEAR)
+    until(lambda: stage.runner.sent[-1][0] == messages.NEWS)
     news = stage.runner.sent[-1][1]
     assert (news["topic"], news["data"]["workers"]) == (STRIPES, {"w0": 0})
     stage.workers[1].answers = False
@@ -739,9 +739,9 @@ def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
 
 
 def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(clock: Clock) -> None:
-    def set_up(context: SetupContext) -> Given:
+    def set_up(context: SetupContext) -> SetupResult:
         clock.now_s += 30
-        return Given(public={"accounts": 5, "seed": context.seed}, private={"token": "t0k3n"})
+        return SetupResult(public={"accounts": 5, "seed": context.seed}, private={"token": "t0k3n"})
 
     stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
     stage.play()
@@ -754,11 +754,11 @@ def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None
     # Another number of users would make Locust start anew, and the end of the plan would make it stop.
     asked = []
 
-    def set_up(context: SetupContext) -> Given:
+    def set_up(context: SetupContext) -> SetupResult:
         for _ in range(3):
             clock.now_s += 7
             asked.append(stage.engine.tick())
-        return Given()
+        return SetupResult()
 
     stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
     stage.play()
@@ -768,10 +768,10 @@ def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None
 
 
 def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None:
-    def set_up(context: SetupContext) -> Given:
+    def set_up(context: SetupContext) -> SetupResult:
         stage.runner.clients["w2"] = Worker("w2", 2)
         stage.runner.receive(messages.HELLO, HELLO, "w2")
-        return Given()
+        return SetupResult()
 
     stage = Stage(scenario=replace(HOUSE, set_up=set_up))
     stage.play()
@@ -783,7 +783,7 @@ def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None
 
 
 def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
-    def set_up(context: SetupContext) -> Given:
+    def set_up(context: SetupContext) -> SetupResult:
         raise SetupError("no accounts could be made")
 
     stage = Stage(scenario=replace(HOUSE, set_up=set_up))
@@ -795,7 +795,7 @@ def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
 
 
 def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
-    def set_up(context: SetupContext) -> Given:
+    def set_up(context: SetupContext) -> SetupResult:
         raise KeyError("accounts")
 
     stage = Stage(scenario=replace(HOUSE, set_up=set_up))
@@ -829,12 +829,12 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
 ) -> None:
     asked: list[list[str]] = []
 
-    def ask(observer: Observer, when: str) -> list[Reading]:
+    def ask(observer: PrometheusMonitor, when: str) -> list[Reading]:
         clock.now_s += 3
         asked.append(stage.runner.kinds())
         return [Reading("keys", {(("db", "0"),): 10.0 * len(asked)})]
 
-    monkeypatch.setattr(Observer, "_ask", ask)
+    monkeypatch.setattr(PrometheusMonitor, "_ask", ask)
     settings = (*HOUSE.settings, *PROMETHEUS_SETTINGS)
     environ = {"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_QUERIES": "keys"}
     stage = Stage(scenario=replace(HOUSE, settings=settings), environ=environ)

@@ -9,7 +9,7 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.runtime.arguments import parse_all
-from pika_locust.runtime.guest import GuestUsers, guest_scenario, locusts_plan
+from pika_locust.runtime.guest import LocustfileMode, locustfile_scenario, locusts_plan
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.scenario import Scenario
 
@@ -19,11 +19,11 @@ def texts(scenario: Scenario) -> list[str]:
 
 
 def test_without_a_word_locusts_own_rule_holds() -> None:
-    assert texts(guest_scenario({})) == ["http_req_failed:rate==0", "task_exceptions:count==0"]
+    assert texts(locustfile_scenario({})) == ["http_req_failed:rate==0", "task_exceptions:count==0"]
 
 
 def test_thresholds_in_k6_s_spellings() -> None:
-    scenario = guest_scenario(
+    scenario = locustfile_scenario(
         {
             "http_req_duration": [
                 "p(95)<500",
@@ -44,7 +44,7 @@ def test_thresholds_in_k6_s_spellings() -> None:
 
 
 def test_a_word_about_one_request_leaves_locusts_rule_for_the_others() -> None:
-    scenario = guest_scenario({"http_req_failed{name:/login}": "rate<0.01"})
+    scenario = locustfile_scenario({"http_req_failed{name:/login}": "rate<0.01"})
     assert texts(scenario) == [
         "http_req_failed:rate==0",
         "task_exceptions:count==0",
@@ -54,7 +54,7 @@ def test_a_word_about_one_request_leaves_locusts_rule_for_the_others() -> None:
 
 def test_every_mistake_is_told() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        guest_scenario({"http_req_duration": ["p95<500", "avg<200"], "http_req_failed": 0.01, "x{": "count>0"})  # type: ignore[dict-item]
+        locustfile_scenario({"http_req_duration": ["p95<500", "avg<200"], "http_req_failed": 0.01, "x{": "count>0"})  # type: ignore[dict-item]
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "the threshold 'p95<500' of http_req_duration",
         "the threshold 0.01 of http_req_failed",
@@ -63,15 +63,15 @@ def test_every_mistake_is_told() -> None:
 
 
 def test_only_what_can_be_seen_is_declared() -> None:
-    names = {metric.name for metric in all_metrics(guest_scenario({}))}
+    names = {metric.name for metric in all_metrics(locustfile_scenario({}))}
     assert {"http_reqs", "http_req_duration", "vus", "generator_lag_ms"} < names
     assert names.isdisjoint({"iterations", "dropped_iterations", "target_memory_mb", "health_success"})
 
 
 def settle(
     line: str, scenario: Scenario | None = None, environ: Mapping[str, str] | None = None
-) -> tuple[GuestUsers, RunOptions]:
-    users = GuestUsers(scenario or guest_scenario({}), environ or {})
+) -> tuple[LocustfileMode, RunOptions]:
+    users = LocustfileMode(scenario or locustfile_scenario({}), environ or {})
     parser = get_empty_argument_parser()
     setup_parser_arguments(parser)
     users.add_arguments(parser, None)

@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from pika_locust.runtime import health
-from pika_locust.runtime.health import PROBE_EVERY_S, LagProbe, Vitals
+from pika_locust.runtime.health import PROBE_EVERY_S, LagProbe, ProcessUsage
 
 
 def probed(run_s: float, block_s: float = 0.0) -> tuple[list[int], float]:
@@ -75,7 +75,7 @@ class Cpu:
 
 
 def test_cpu_is_the_share_of_a_core_over_the_busiest_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), Vitals()
+    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
     # Ten seconds at 20 %, ten at 90 %, ten at 10 %.
     for second in range(31):
         vitals.sample(1000.0 + second)
@@ -84,7 +84,7 @@ def test_cpu_is_the_share_of_a_core_over_the_busiest_ten_seconds(monkeypatch: py
 
 
 def test_a_short_peak_is_no_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), Vitals()
+    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
     for second in range(21):
         vitals.sample(float(second))
         cpu.used_s += 1.0 if second == 5 else 0.0
@@ -92,7 +92,7 @@ def test_a_short_peak_is_no_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_run_shorter_than_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), Vitals()
+    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
     for second in range(10):
         vitals.sample(float(second))
         cpu.used_s += 1.0
@@ -100,7 +100,7 @@ def test_a_run_shorter_than_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_samples_that_come_late_are_divided_by_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), Vitals()
+    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
     for second in (0.0, 25.0, 50.0):
         vitals.sample(second)
         cpu.used_s += 12.5
@@ -108,7 +108,7 @@ def test_samples_that_come_late_are_divided_by_the_time_that_passed(monkeypatch:
 
 
 def test_memory_is_the_highest_that_was_seen() -> None:
-    vitals = Vitals()
+    vitals = ProcessUsage()
     vitals.sample(0.0)
     assert 5 < vitals.rss_mb_max < 5_000
     before = vitals.rss_mb_max

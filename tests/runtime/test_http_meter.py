@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pika_locust.runtime import http_meter
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.http_metrics import HTTP_METRICS
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire.http import HttpClient, Response
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 from tests.runtime.house import HOUSE, Told, make_share, settings
@@ -119,7 +119,7 @@ def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> 
         heard.append(name)
 
     with locusts_of(1) as (locust,):
-        share = Share(make_share(SHOP).begin, SHOP, settings(), 0, lambda *news: None, locust.event)
+        share = WorkerContext(make_share(SHOP).begin, SHOP, settings(), 0, lambda *news: None, locust.event)
         meter = HttpMeter(share)
 
         def ask(name: str, count: int) -> None:

@@ -7,7 +7,7 @@ import gevent
 from gevent.event import Event
 
 from pika_locust.load.iterations import Iterations
-from pika_locust.runtime.iterations import Granting, Quota
+from pika_locust.runtime.iterations import IterationGrants, IterationQuota
 from tests.runtime.house import until
 
 
@@ -15,18 +15,18 @@ class World:
     """A leading side and its workers, in one process; messages arrive at once."""
 
     def __init__(self, iterations: Iterations, users: dict[str, int]) -> None:
-        self.granting = Granting(iterations, sum(users.values()), len(users))
+        self.granting = IterationGrants(iterations, sum(users.values()), len(users))
         self.idle: list[str] = []
         self.released = Event()
         self.asked: list[tuple[str, int]] = []
-        self.quotas: dict[str, Quota] = {}
+        self.quotas: dict[str, IterationQuota] = {}
         self.work: dict[str, list[Any]] = {}
         self.pauses_s: dict[str, float] = {}
         for name, number in users.items():
             self.add(name, iterations, number)
 
     def add(self, name: str, iterations: Iterations, users: int) -> None:
-        self.quotas[name] = Quota(
+        self.quotas[name] = IterationQuota(
             iterations, ask=lambda free: self._ask(name, free), when_idle=lambda: self.idle.append(name)
         )
         self.work[name] = [gevent.spawn(self._go_round, name, user) for user in range(users)]
@@ -174,7 +174,7 @@ def test_users_that_come_one_after_another_get_theirs_each() -> None:
 
 
 def test_what_never_began_is_known() -> None:
-    granting = Granting(Iterations(3, per_user=True), 4, 2)
+    granting = IterationGrants(Iterations(3, per_user=True), 4, 2)
     assert not granting.is_done(11)
     assert granting.is_done(12)
     assert granting.not_begun(9) == 3

@@ -14,7 +14,7 @@ from locust.event import EventHook
 from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
 from pika_locust.runtime import leaving as module
-from pika_locust.runtime.leaving import Leaving
+from pika_locust.runtime.leaving import ExitHandler
 
 FULL_DISK = """
 import logging, sys
@@ -64,8 +64,8 @@ class Place:
         )
         self.environment.events.quitting.add_listener(lambda **_: self.heard.append("quitting"))
 
-    def attach(self, *, others_judge: bool = False) -> Leaving:
-        leaving = Leaving(self.environment, self.engine, self._tell, others_judge=others_judge)
+    def attach(self, *, others_judge: bool = False) -> ExitHandler:
+        leaving = ExitHandler(self.environment, self.engine, self._tell, others_judge=others_judge)
         leaving.attach()
         return leaving
 

@@ -16,7 +16,7 @@ from locust.event import Events
 from locust.stats import RequestStats, StatsEntry
 
 from pika_locust.runtime import locust_stats
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from tests.runtime.house import HOUSE, make_share
 from tests.runtime.house import settings as house_settings
 
@@ -32,7 +32,7 @@ class Locust:
         self.environment.stats.use_response_times_cache = cache
         self.environment.stats.clear_all()
         self.event = self.environment.events.request
-        self.share = Share(make_share().begin, HOUSE, house_settings(), 0, lambda *news: None, self.event)
+        self.share = WorkerContext(make_share().begin, HOUSE, house_settings(), 0, lambda *news: None, self.event)
         self.fired: list[dict[str, Any]] = []
         fire = self.event.fire
         self.event.fire = lambda **fields: (self.fired.append(fields), fire(**fields))
@@ -195,7 +195,7 @@ def test_some_can_be_told_together(locust: Locust) -> None:
 def test_a_locust_without_handlers_to_look_at_is_told_by_its_event() -> None:
     fired: list[str] = []
     event = SimpleNamespace(fire=lambda name, **_: fired.append(name))
-    share = Share(make_share().begin, HOUSE, house_settings(), 0, lambda *news: None, event)
+    share = WorkerContext(make_share().begin, HOUSE, house_settings(), 0, lambda *news: None, event)
     assert not share.may_tell_later
     share.request("GET", "page", 12.5, 70)
     assert fired == ["page"]

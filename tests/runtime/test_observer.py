@@ -16,7 +16,7 @@ import pytest
 from pika_locust.judge import Reading
 from pika_locust.observe.queries import PROMETHEUS_SETTINGS
 from pika_locust.runtime import observer as module
-from pika_locust.runtime.observer import Observer
+from pika_locust.runtime.observer import PrometheusMonitor
 from pika_locust.settings import Settings, read_settings
 from tests.layers import ROOT
 
@@ -30,8 +30,8 @@ def settings(**environ: str) -> Settings:
     return found
 
 
-def observer(queries: str = "a; b") -> Observer:
-    return Observer(settings(PROMETHEUS_URL=URL, PROMETHEUS_BEARER_TOKEN=TOKEN, PROMETHEUS_QUERIES=queries))
+def observer(queries: str = "a; b") -> PrometheusMonitor:
+    return PrometheusMonitor(settings(PROMETHEUS_URL=URL, PROMETHEUS_BEARER_TOKEN=TOKEN, PROMETHEUS_QUERIES=queries))
 
 
 class Server:
@@ -75,7 +75,7 @@ def hanging(query: str) -> Reading:
     return Reading(query)
 
 
-def told(observer: Observer) -> list[tuple[str, float | None, float | None, float | None, str]]:
+def told(observer: PrometheusMonitor) -> list[tuple[str, float | None, float | None, float | None, str]]:
     return [(row.query, row.start, row.end, row.difference, row.note) for row in observer.found()]
 
 
@@ -83,7 +83,7 @@ def test_without_a_server_nobody_is_asked_and_nothing_is_told(
     server: type[Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    for idle in (Observer(settings()), Observer(Settings({}, {}))):
+    for idle in (PrometheusMonitor(settings()), PrometheusMonitor(Settings({}, {}))):
         idle.before()
         idle.after()
         assert (idle.found(), idle.notes()) == ((), ())
@@ -204,7 +204,7 @@ HANGS = """
     server = StreamServer(("127.0.0.1", 0), drip)
     server.start()
     url = f"http://127.0.0.1:{server.server_port}"
-    observer = module.Observer(Settings({"PROMETHEUS_URL": url, "PROMETHEUS_QUERIES": "a;b;c;d"}, {}))
+    observer = module.PrometheusMonitor(Settings({"PROMETHEUS_URL": url, "PROMETHEUS_QUERIES": "a;b;c;d"}, {}))
     began_s = time.monotonic()
     observer.before()
     print(time.monotonic() - began_s, {row.note for row in observer.found()})

@@ -8,8 +8,8 @@ import pytest
 from locust.event import Events
 
 from pika_locust.measure import Histogram, results
-from pika_locust.runtime.guest import guest_scenario
-from pika_locust.runtime.onlooker import Onlooker
+from pika_locust.runtime.guest import locustfile_scenario
+from pika_locust.runtime.onlooker import RequestEventMeter
 from tests.runtime.house import make_share
 
 
@@ -29,8 +29,8 @@ class Scene:
     def __init__(self) -> None:
         self.events = Events()
         self.runner = Runner()
-        self.share: Any = make_share(scenario=guest_scenario({}))
-        self.onlooker = Onlooker(SimpleNamespace(events=self.events), self.runner, self.share)
+        self.share: Any = make_share(scenario=locustfile_scenario({}))
+        self.onlooker = RequestEventMeter(SimpleNamespace(events=self.events), self.runner, self.share)
 
     def request(self, **changes: Any) -> None:
         request = {"request_type": "GET", "name": "/", "response_time": 1.5, "response_length": 10, "exception": None}

@@ -6,7 +6,7 @@ import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
 from pika_locust.runtime.arguments import parse_all
-from pika_locust.runtime.own_users import OwnUsers
+from pika_locust.runtime.own_users import ScenarioMode
 from tests.runtime.house import HOUSE
 
 
@@ -19,7 +19,7 @@ from tests.runtime.house import HOUSE
     ],
 )
 def test_users_have_time_to_finish(finish_s: float, line: str, stop_timeout: int) -> None:
-    users = OwnUsers(replace(HOUSE, finish_s=lambda settings: finish_s), {"PIKA_CODE": "sesame"})
+    users = ScenarioMode(replace(HOUSE, finish_s=lambda settings: finish_s), {"PIKA_CODE": "sesame"})
     words = ["-u", "4", *line.split()]
     # Locust parses the command line once more, and the web page makes a parser of its own.
     for _ in range(2):

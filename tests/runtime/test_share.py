@@ -9,14 +9,14 @@ import pytest
 
 from pika_locust.judge import Ledger
 from pika_locust.measure import CounterValue, GaugeValue, RateValue, Snapshot
-from pika_locust.runtime.share import MAX_ERRORS, MAX_FAULTS, Share
+from pika_locust.runtime.share import MAX_ERRORS, MAX_FAULTS, WorkerContext
 from tests.runtime.house import make_share
 
 
 class Guest:
     """An actor as far as a share knows it: it takes `stays_s` to finish once it was asked to."""
 
-    def __init__(self, share: Share, role: str = "primary", stays_s: float | None = 0.0) -> None:
+    def __init__(self, share: WorkerContext, role: str = "primary", stays_s: float | None = 0.0) -> None:
         self.share = share
         self.role = role
         self.stays_s = stays_s
@@ -34,13 +34,13 @@ class Guest:
         self.share.leave(self)  # type: ignore[arg-type]
 
 
-def gauge(share: Share, name: str) -> tuple[float | None, float | None]:
+def gauge(share: WorkerContext, name: str) -> tuple[float | None, float | None]:
     value = share.metrics.snapshot().select(name)
     assert isinstance(value, GaugeValue)
     return value.value, value.max
 
 
-def count(share: Share, name: str) -> float:
+def count(share: WorkerContext, name: str) -> float:
     value = share.metrics.snapshot().select(name)
     assert isinstance(value, CounterValue)
     return value.count
@@ -199,9 +199,9 @@ def test_locust_hears_of_requests() -> None:
 
 def test_what_actors_share_is_made_once_in_a_process() -> None:
     share = make_share()
-    made: list[Share] = []
+    made: list[WorkerContext] = []
 
-    def table(own: Share) -> list[int]:
+    def table(own: WorkerContext) -> list[int]:
         made.append(own)
         return []
 

@@ -7,7 +7,7 @@ import pytest
 from pika_locust.load.arrivals import ConstantArrivalRate, Schedule
 from pika_locust.measure import Registry, Snapshot
 from pika_locust.runtime.metrics import BASE_METRICS
-from pika_locust.runtime.striping import NOTICE_S, Striping, schedule_of
+from pika_locust.runtime.striping import NOTICE_S, ArrivalAssignment, schedule_of
 from pika_locust.settings import Settings
 from tests.runtime.house import HOUSE
 
@@ -29,8 +29,8 @@ class Crew:
         return self.busy
 
 
-def striping(crew: Crew, *holders: str, began_s_ago: float = 20.0) -> Striping:
-    return Striping(even(), time.monotonic_ns() - round(began_s_ago * 1e9), crew, holders)  # type: ignore[arg-type]
+def striping(crew: Crew, *holders: str, began_s_ago: float = 20.0) -> ArrivalAssignment:
+    return ArrivalAssignment(even(), time.monotonic_ns() - round(began_s_ago * 1e9), crew, holders)  # type: ignore[arg-type]
 
 
 def test_as_long_as_nothing_changes_there_is_no_news() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pika_locust.runtime import messages, timekeeping
-from pika_locust.runtime.clocks import Clocks, Reading
+from pika_locust.runtime.clocks import Clocks, LocalTime
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.timekeeping import ClockClient, ClockServer
 from tests.runtime.house import make_share, until
@@ -35,12 +35,12 @@ class Room:
         return 1000 * S + self.now_ns + self.ahead[self.place]
 
     def register_message(self, kind: str, listener: Callable[..., None]) -> None:
-        assert kind == messages.ASK_TIME
+        assert kind == messages.CLOCK_REQUEST
         self.listener = listener
 
     def send_message(self, kind: str, data: Mapping[str, Any], client_id: str) -> None:
         """The master answers."""
-        assert kind == messages.TELL_TIME
+        assert kind == messages.CLOCK_REPLY
         self.answers.append(data)
         self.now_ns += self.way_ns
         self.place = client_id
@@ -51,7 +51,7 @@ class Room:
         self.place, self.ahead[name] = name, ahead_ns
 
         def send(kind: str, data: Mapping[str, Any]) -> None:
-            assert kind == messages.ASK_TIME
+            assert kind == messages.CLOCK_REQUEST
             self.now_ns += self.way_ns
             self.place = "master"
             self.listener(environment=None, msg=SimpleNamespace(data=dict(data), node_id=name))
@@ -99,7 +99,7 @@ def test_a_worker_beside_the_master_reports_nothing_and_learns_of_others(room: R
     room.ask("master")
     room.ask("master")
     assert set(room.answers[-1]["offsets"]) == {"away"}
-    assert beside.clocks.here("master", 77, 1000 * S) == Reading(77, 0)
+    assert beside.clocks.here("master", 77, 1000 * S) == LocalTime(77, 0)
     there = beside.clocks.here("away", 1000 * S + DAY, 1000 * S)
     assert there is not None
     assert (there.ns, there.error_ns // MS) == (1000 * S, 1)
@@ -154,5 +154,5 @@ def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_share_of_its_own_knows_its_own_clock() -> None:
     clocks: Clocks = make_share().clocks
-    assert clocks.here(boot_id(), 77, 80) == Reading(77, 0)
+    assert clocks.here(boot_id(), 77, 80) == LocalTime(77, 0)
     assert clocks.here("elsewhere", 77, 80) is None

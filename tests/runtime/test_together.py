@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.runtime.together import each
+from pika_locust.runtime.together import run_concurrently
 
 
 def test_all_is_done_and_only_so_much_at_once() -> None:
@@ -22,7 +22,7 @@ def test_all_is_done_and_only_so_much_at_once() -> None:
         under_way.remove(item)
         done.append(item)
 
-    assert each(range(20), work, at_once=4, within_s=5.0)
+    assert run_concurrently(range(20), work, at_once=4, within_s=5.0)
     assert sorted(done) == list(range(20))
     assert most == 4
 
@@ -37,14 +37,14 @@ def test_what_is_not_done_in_time_is_given_up() -> None:
         done.append(item)
 
     began_s = time.monotonic()
-    assert not each(range(9), work, at_once=2, within_s=0.1)
+    assert not run_concurrently(range(9), work, at_once=2, within_s=0.1)
     assert time.monotonic() - began_s < 0.19
     gevent.sleep(0.3)
     assert (begun, done) == ([0, 1, 2], [0])
 
 
 def test_nothing_to_do_is_done() -> None:
-    assert each([], print, at_once=1, within_s=0.1)
+    assert run_concurrently([], print, at_once=1, within_s=0.1)
 
 
 def test_what_an_action_raises_is_not_lost() -> None:
@@ -56,5 +56,5 @@ def test_what_an_action_raises_is_not_lost() -> None:
         done.append(item)
 
     with pytest.raises(KeyError):
-        each(range(4), work, at_once=2, within_s=5.0)
+        run_concurrently(range(4), work, at_once=2, within_s=5.0)
     assert done == [0, 2, 3]

@@ -54,11 +54,11 @@ class Worker:
         self.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
 
     def answer(self) -> None:
-        asked = next(data for kind, data in reversed(self.sent) if kind == messages.ASK_TIME)
+        asked = next(data for kind, data in reversed(self.sent) if kind == messages.CLOCK_REQUEST)
         there_ns = time.monotonic_ns() + self.ahead_ns
         said = {"machine": "master", "offsets": {}, "sent_ns": asked["sent_ns"]}
         said |= {"heard_ns": there_ns, "answered_ns": there_ns}
-        self.listeners[messages.TELL_TIME](None, SimpleNamespace(data=said))
+        self.listeners[messages.CLOCK_REPLY](None, SimpleNamespace(data=said))
 
     @property
     def start_ns(self) -> int:
@@ -77,7 +77,7 @@ def worker() -> Iterator[Worker]:
 
 
 def test_a_worker_asks_for_the_time_before_it_says_that_it_is_there(worker: Worker) -> None:
-    assert [kind for kind, _ in worker.sent] == [messages.ASK_TIME, messages.HELLO]
+    assert [kind for kind, _ in worker.sent] == [messages.CLOCK_REQUEST, messages.HELLO]
 
 
 def test_arrivals_begin_when_the_master_s_clock_says_so(worker: Worker) -> None:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
 
 
@@ -12,7 +12,7 @@ from pika_locust.sandbox.faults import parse_faults
 @pytest.mark.parametrize("step", [1, 7, 300])
 def test_of_n_events_rate_times_n_are_hit_exact_to_one_half(rate: str, step: int) -> None:
     share = Fraction(rate)
-    board = FaultBoard(faults=parse_faults([f"drop={float(share):.12f}"]))
+    board = FaultSwitches(faults=parse_faults([f"drop={float(share):.12f}"]))
     exact = board.on["drop"].value
     hit: list[int] = []
     for start in range(0, 3000, step):
@@ -23,13 +23,13 @@ def test_of_n_events_rate_times_n_are_hit_exact_to_one_half(rate: str, step: int
 
 
 def test_asking_for_many_at_once_hits_the_same_events_as_asking_one_by_one() -> None:
-    one, many = (FaultBoard(faults=parse_faults(["drop=0.13"])) for _ in range(2))
+    one, many = (FaultSwitches(faults=parse_faults(["drop=0.13"])) for _ in range(2))
     singles = [n for n in range(1000) if one.hits("drop")]
     assert many.positions("drop", "", 1000) == singles
 
 
 def test_each_kind_of_event_is_counted_by_itself() -> None:
-    board = FaultBoard(faults=parse_faults(["lose-write=0.5"]))
+    board = FaultSwitches(faults=parse_faults(["lose-write=0.5"]))
     lost = {"like": 0, "vote": 0}
     for n in range(1100):
         kind = "vote" if n % 11 == 10 else "like"
@@ -43,7 +43,7 @@ def test_each_kind_of_event_is_counted_by_itself() -> None:
 
 
 def test_a_fault_that_is_off_hits_nothing_and_counts_nothing() -> None:
-    board = FaultBoard()
+    board = FaultSwitches()
     assert not board.hits("drop")
     assert board.positions("drop", "", 100) == []
     board.count("leak")
@@ -52,7 +52,7 @@ def test_a_fault_that_is_off_hits_nothing_and_counts_nothing() -> None:
 
 
 def test_replacing_keeps_the_tallies_of_faults_that_stay_and_tells_watchers() -> None:
-    board = FaultBoard(faults=parse_faults(["drop=0.5", "double=0.5"]))
+    board = FaultSwitches(faults=parse_faults(["drop=0.5", "double=0.5"]))
     told: list[set[str]] = []
     board.watch(lambda: told.append(set(board.on)))
     board.positions("drop", "", 10)
@@ -64,7 +64,7 @@ def test_replacing_keeps_the_tallies_of_faults_that_stay_and_tells_watchers() ->
 
 
 def test_forgetting_the_counts_leaves_the_switches() -> None:
-    board = FaultBoard(faults=parse_faults(["drop=0.5"]))
+    board = FaultSwitches(faults=parse_faults(["drop=0.5"]))
     board.positions("drop", "", 3)
     board.forget_counts()
     assert board.counts()["drop"]["eligible"] == 0

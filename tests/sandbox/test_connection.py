@@ -8,7 +8,7 @@ import pytest
 
 from pika_locust.sandbox.connection import LARGEST_HEAD, Connection
 from pika_locust.sandbox.http import Exchange
-from pika_locust.sandbox.websocket import Host
+from pika_locust.sandbox.websocket import SocketOwner
 from pika_locust.sandbox.world import Answer, Request
 from tests.sandbox.doubles import Transport
 
@@ -27,7 +27,7 @@ class Desk:
         self.log.append(f"http {exchange.request.path}")
         exchange.answer(Answer(204))
 
-    def route(self, request: Request) -> tuple[Host | None, Request]:
+    def route(self, request: Request) -> tuple[SocketOwner | None, Request]:
         self.log.append(f"websocket {request.path}")
         return None, request
 

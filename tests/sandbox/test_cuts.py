@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 
-from pika_locust.sandbox.board import FaultBoard
-from pika_locust.sandbox.cuts import Cuts
+from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.cuts import CloseAfter
 from pika_locust.sandbox.faults import parse_faults
 
 
 class Socket:
-    def __init__(self, number: int, room: Cuts) -> None:
+    def __init__(self, number: int, room: CloseAfter) -> None:
         self.id = number
         self.cuts = 0
         self._room = room
@@ -20,8 +20,8 @@ class Socket:
 
 def test_sockets_are_cut_when_their_time_comes_unless_they_are_gone_or_the_fault_is_off() -> None:
     async def run() -> list[int]:
-        board = FaultBoard(faults=parse_faults(["close-after=0.05"]))
-        cuts = Cuts(asyncio.get_running_loop(), board)
+        board = FaultSwitches(faults=parse_faults(["close-after=0.05"]))
+        cuts = CloseAfter(asyncio.get_running_loop(), board)
         stays, leaves = Socket(1, cuts), Socket(2, cuts)
         cuts.opened(stays)
         cuts.opened(leaves)

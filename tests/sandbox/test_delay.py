@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pika_locust.sandbox.board import FaultBoard
-from pika_locust.sandbox.delay import DelayLine
+from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.delay import Latency
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Effects, Ping
 
@@ -17,8 +17,8 @@ def test_effects_wait_and_never_overtake_each_other() -> None:
         def perform(effects: Effects) -> None:
             passed.extend((effect.socket, time.monotonic() - started) for effect in effects if isinstance(effect, Ping))
 
-        board = FaultBoard()
-        line = DelayLine(asyncio.get_running_loop(), board, perform)
+        board = FaultSwitches()
+        line = Latency(asyncio.get_running_loop(), board, perform)
         line.put([Ping(1)])
         board.replace(parse_faults(["latency=80"]))
         line.put([Ping(2), Ping(3)])
@@ -39,7 +39,7 @@ def test_effects_wait_and_never_overtake_each_other() -> None:
 def test_what_waits_can_be_forgotten() -> None:
     async def run() -> list[Effects]:
         passed: list[Effects] = []
-        line = DelayLine(asyncio.get_running_loop(), FaultBoard(faults=parse_faults(["latency=10"])), passed.append)
+        line = Latency(asyncio.get_running_loop(), FaultSwitches(faults=parse_faults(["latency=10"])), passed.append)
         line.put([Ping(1)])
         line.clear()
         await asyncio.sleep(0.03)

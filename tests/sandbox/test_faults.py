@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import COMMON, faults_from_json, parse_faults
 
 
@@ -72,9 +72,9 @@ def test_an_unknown_fault_is_answered_with_all_legal_ones() -> None:
     ],
 )
 def test_faults_come_from_json_and_go_back(value: object, on: dict[str, object]) -> None:
-    board = FaultBoard(faults=faults_from_json(value))
+    board = FaultSwitches(faults=faults_from_json(value))
     assert board.to_json() == on
-    assert FaultBoard(faults=faults_from_json(board.to_json())).on == board.on
+    assert FaultSwitches(faults=faults_from_json(board.to_json())).on == board.on
 
 
 @pytest.mark.parametrize("value", [None, [], "drop=0.1", {"drop": True}, {"drop": [1]}, {"x": 1}])

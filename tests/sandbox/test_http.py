@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from pika_locust.sandbox.fanout import SLOW_LIMIT_BYTES
-from pika_locust.sandbox.http import LARGEST_BODY, Exchange, HttpHalf
+from pika_locust.sandbox.http import LARGEST_BODY, Exchange, HttpConnection
 from pika_locust.sandbox.world import Answer
 from tests.sandbox.doubles import Transport
 
@@ -17,7 +17,7 @@ class Server:
     def __init__(self) -> None:
         self.transport = Transport()
         self.exchanges: list[Exchange] = []
-        self.half = HttpHalf(cast(asyncio.Transport, self.transport), self.exchanges.append, "10.0.0.1")
+        self.half = HttpConnection(cast(asyncio.Transport, self.transport), self.exchanges.append, "10.0.0.1")
 
     def said(self) -> list[str]:
         """Lines of the answer, without the date."""

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
-from pika_locust.sandbox.losses import Losses
+from pika_locust.sandbox.losses import FanoutLoss
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from pika_locust.sandbox.losses import Losses
     ],
 )
 def test_losses_are_exact_and_fall_on_everybody_alike(rate: str, recipients: int, broadcasts: int, each: int) -> None:
-    losses = Losses(FaultBoard(faults=parse_faults([f"lose-fanout={rate}"])))
+    losses = FanoutLoss(FaultSwitches(faults=parse_faults([f"lose-fanout={rate}"])))
     lost: Counter[int] = Counter()
     for _ in range(broadcasts):
         picked = losses.of("NOW_PLAYING", range(recipients))
@@ -29,5 +29,5 @@ def test_losses_are_exact_and_fall_on_everybody_alike(rate: str, recipients: int
 
 
 def test_a_broadcast_to_nobody_loses_nothing() -> None:
-    losses = Losses(FaultBoard(faults=parse_faults(["lose-fanout=1"])))
+    losses = FanoutLoss(FaultSwitches(faults=parse_faults(["lose-fanout=1"])))
     assert losses.of("NOW_PLAYING", []) == []

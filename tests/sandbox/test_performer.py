@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from pika_locust.sandbox.board import FaultBoard
-from pika_locust.sandbox.performer import Performer
+from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.performer import EffectExecutor
 from pika_locust.sandbox.world import Answer, Begin, Chunk, Close, End, Ping, Publish, Reply, Send
 from tests.sandbox.conftest import Served
 from tests.sandbox.doubles import toy
@@ -67,7 +67,7 @@ def test_lose_fanout_withholds_its_share_of_frames_spread_over_the_recipients(se
 
 def test_an_effect_on_a_connection_that_is_gone_has_no_effect() -> None:
     loop = SimpleNamespace(call_soon=lambda call: None)
-    performer = Performer("toy", FaultBoard(), loop)  # type: ignore[arg-type]
+    performer = EffectExecutor("toy", FaultSwitches(), loop)  # type: ignore[arg-type]
     performer.perform([Send(1, "hello"), Ping(1), Close(1, 1000), Publish("to nobody", 1, "all")])
     performer.perform([Begin(7, 200, ()), Chunk(7, b"x"), End(7), Reply(7, Answer.text("too late"))])
     assert performer.sockets == {}

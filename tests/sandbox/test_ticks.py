@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.sandbox.ticks import SHORTEST_TIMER_S, Ticks
+from pika_locust.sandbox.ticks import SHORTEST_TIMER_S, WorldTimer
 
 
 class Loop:
@@ -35,7 +35,7 @@ class Told:
         self.due = due
         self.loop = Loop()
         self.told: list[float] = []
-        self.ticks = Ticks(self, lambda: self.loop.now, self.loop, self._tick)  # type: ignore[arg-type]
+        self.ticks = WorldTimer(self, lambda: self.loop.now, self.loop, self._tick)  # type: ignore[arg-type]
 
     def _tick(self, now: float) -> None:
         self.told.append(now)

@@ -9,7 +9,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
-from pika_locust.sandbox.websocket import WebSocketHalf, text_frame
+from pika_locust.sandbox.websocket import WebSocketConnection, text_frame
 from pika_locust.sandbox.world import Answer, Request
 from tests.sandbox.doubles import Transport
 
@@ -19,30 +19,30 @@ class Host:
         self.refusal = refusal
         self.heard: list[Any] = []
 
-    def upgrade(self, socket: WebSocketHalf, request: Request) -> Answer | None:
+    def upgrade(self, socket: WebSocketConnection, request: Request) -> Answer | None:
         self.heard.append(("upgrade", request.path, request.query, request.headers["host"], request.peer))
         return self.refusal
 
-    def opened(self, socket: WebSocketHalf, request: Request) -> None:
+    def opened(self, socket: WebSocketConnection, request: Request) -> None:
         self.heard.append("opened")
 
-    def received(self, socket: WebSocketHalf, data: str | bytes) -> None:
+    def received(self, socket: WebSocketConnection, data: str | bytes) -> None:
         self.heard.append(data)
         if data == "close me":
             socket.close(1009, "Message too large")
         elif data == "cut me":
             socket.cut()
 
-    def ponged(self, socket: WebSocketHalf) -> None:
+    def ponged(self, socket: WebSocketConnection) -> None:
         self.heard.append("ponged")
 
-    def gone(self, socket: WebSocketHalf) -> None:
+    def gone(self, socket: WebSocketConnection) -> None:
         self.heard.append("gone")
 
-    def paused(self, socket: WebSocketHalf, paused: bool) -> None:
+    def paused(self, socket: WebSocketConnection, paused: bool) -> None:
         self.heard.append(("paused", paused))
 
-    def slow(self, socket: WebSocketHalf) -> None:
+    def slow(self, socket: WebSocketConnection) -> None:
         self.heard.append("slow")
 
 
@@ -53,7 +53,7 @@ class Pair:
         self.host = Host(refusal)
         self.transport = Transport()
         host = self.host if mounted else None
-        self.half = WebSocketHalf(7, cast(asyncio.Transport, self.transport), lambda r: (host, r), "10.0.0.1")
+        self.half = WebSocketConnection(7, cast(asyncio.Transport, self.transport), lambda r: (host, r), "10.0.0.1")
         self.client = ClientProtocol(parse_uri("ws://example.org/ws?a=1"))
         self.client.send_request(self.client.connect())
         self.response = cast(Response, self.exchange()[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pika_locust.wire.socketio_handler import Counts
-from pika_locust.wire.socketio_session import Session
+from pika_locust.wire.socketio_session import SocketIoProtocol
 from pika_locust.wire.websocket import Close
 
 
@@ -53,7 +53,7 @@ class Diary:
         return [call[0] for call in self.calls]
 
 
-class Scripted(Session):
+class Scripted(SocketIoProtocol):
     """What is said lies in `out`; nothing is sent once `closing` is set."""
 
     def __init__(self, diary: Diary, counts: Counts | None = None) -> None:

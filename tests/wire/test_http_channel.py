@@ -10,20 +10,20 @@ import gevent
 import pytest
 from gevent import get_hub
 
-from pika_locust.wire.http_channel import Channel, wait_for
+from pika_locust.wire.http_channel import SocketWaiter, wait_for
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[Channel, socket.socket]]:
+def pair() -> Iterator[tuple[SocketWaiter, socket.socket]]:
     ours, theirs = _socket.socketpair()
     ours.setblocking(False)
-    channel = Channel(ours, 0.05)
+    channel = SocketWaiter(ours, 0.05)
     yield channel, theirs
     channel.close()
     theirs.close()
 
 
-def test_it_waits_first_and_then_reads(pair: tuple[Channel, socket.socket]) -> None:
+def test_it_waits_first_and_then_reads(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     gevent.spawn_later(0.01, peer.send, b"hello")
     assert channel.wait_readable(monotonic_ns())
@@ -32,7 +32,7 @@ def test_it_waits_first_and_then_reads(pair: tuple[Channel, socket.socket]) -> N
         channel.recv(100)
 
 
-def test_its_patience_ends(pair: tuple[Channel, socket.socket]) -> None:
+def test_its_patience_ends(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, _ = pair
     for wait, least, most in (
         (lambda: channel.wait_readable(monotonic_ns()), 0.045, 0.5),
@@ -44,7 +44,7 @@ def test_its_patience_ends(pair: tuple[Channel, socket.socket]) -> None:
         assert least <= time.monotonic() - began <= most
 
 
-def test_its_patience_does_not_end_early_in_a_busy_process(pair: tuple[Channel, socket.socket]) -> None:
+def test_its_patience_does_not_end_early_in_a_busy_process(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     for wait in (lambda: channel.wait_readable_within(0.05), lambda: channel.wait_readable(monotonic_ns())):
         peer.send(b"x")
@@ -58,7 +58,7 @@ def test_its_patience_does_not_end_early_in_a_busy_process(pair: tuple[Channel, 
         assert time.monotonic() - began >= 0.049
 
 
-def test_short_waits_do_not_add_up_to_a_long_one(pair: tuple[Channel, socket.socket]) -> None:
+def test_short_waits_do_not_add_up_to_a_long_one(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     for _ in range(6):
         gevent.spawn_later(0.02, peer.send, b"x")
@@ -66,7 +66,7 @@ def test_short_waits_do_not_add_up_to_a_long_one(pair: tuple[Channel, socket.soc
         assert channel.recv(100) == b"x"
 
 
-def test_each_wait_has_the_whole_patience_whenever_it_begins(pair: tuple[Channel, socket.socket]) -> None:
+def test_each_wait_has_the_whole_patience_whenever_it_begins(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     for rest_s in (0.03, 0.06):
         peer.send(b"x")
@@ -78,7 +78,7 @@ def test_each_wait_has_the_whole_patience_whenever_it_begins(pair: tuple[Channel
         assert 0.05 <= time.monotonic() - began <= 0.5
 
 
-def test_a_timer_that_fires_while_nobody_waits_wakes_nobody(pair: tuple[Channel, socket.socket]) -> None:
+def test_a_timer_that_fires_while_nobody_waits_wakes_nobody(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     peer.send(b"x")
     assert channel.wait_readable(monotonic_ns())
@@ -87,14 +87,14 @@ def test_a_timer_that_fires_while_nobody_waits_wakes_nobody(pair: tuple[Channel,
     assert time.monotonic() - began >= 0.12
 
 
-def test_the_end_can_be_read(pair: tuple[Channel, socket.socket]) -> None:
+def test_the_end_can_be_read(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     peer.close()
     assert channel.wait_readable(monotonic_ns())
     assert channel.recv(100) == b""
 
 
-def fill(channel: Channel) -> None:
+def fill(channel: SocketWaiter) -> None:
     while True:
         try:
             channel.send(b"x" * 65536)
@@ -102,7 +102,7 @@ def fill(channel: Channel) -> None:
             return
 
 
-def test_it_waits_until_more_can_be_sent(pair: tuple[Channel, socket.socket]) -> None:
+def test_it_waits_until_more_can_be_sent(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     assert channel.wait_writable(1) == "write"
     fill(channel)
@@ -111,7 +111,7 @@ def test_it_waits_until_more_can_be_sent(pair: tuple[Channel, socket.socket]) ->
     assert channel.wait_writable(1) == "write"
 
 
-def test_something_to_read_may_come_first(pair: tuple[Channel, socket.socket]) -> None:
+def test_something_to_read_may_come_first(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     fill(channel)
     gevent.spawn_later(0.01, peer.send, b"stop")
@@ -119,7 +119,7 @@ def test_something_to_read_may_come_first(pair: tuple[Channel, socket.socket]) -
     assert channel.wait_writable(1, or_readable=True) == "read"
 
 
-def test_an_interrupted_wait_reads_the_end(pair: tuple[Channel, socket.socket]) -> None:
+def test_an_interrupted_wait_reads_the_end(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, _ = pair
     gevent.spawn_later(0.01, channel.interrupt)
     assert channel.wait_readable(monotonic_ns())
@@ -127,7 +127,7 @@ def test_an_interrupted_wait_reads_the_end(pair: tuple[Channel, socket.socket]) 
     channel.interrupt()
 
 
-def test_it_can_be_closed_twice_and_interrupted_afterwards(pair: tuple[Channel, socket.socket]) -> None:
+def test_it_can_be_closed_twice_and_interrupted_afterwards(pair: tuple[SocketWaiter, socket.socket]) -> None:
     channel, peer = pair
     channel.close()
     channel.close()
@@ -135,7 +135,7 @@ def test_it_can_be_closed_twice_and_interrupted_afterwards(pair: tuple[Channel, 
     assert peer.recv(100) == b""
 
 
-WAITS: dict[str, Callable[[Channel], bool]] = {
+WAITS: dict[str, Callable[[SocketWaiter], bool]] = {
     "the usual one": lambda channel: channel.wait_readable(monotonic_ns()),
     "one with its own patience": lambda channel: channel.wait_readable_within(1),
 }
@@ -143,7 +143,7 @@ WAITS: dict[str, Callable[[Channel], bool]] = {
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_a_wait_that_is_killed_leaves_nothing_behind(
-    pair: tuple[Channel, socket.socket], wait: Callable[[Channel], bool]
+    pair: tuple[SocketWaiter, socket.socket], wait: Callable[[SocketWaiter], bool]
 ) -> None:
     channel, peer = pair
     waiting = gevent.spawn(wait, channel)
@@ -157,7 +157,7 @@ def test_a_wait_that_is_killed_leaves_nothing_behind(
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_a_wait_that_somebody_else_ends_is_an_error(
-    pair: tuple[Channel, socket.socket], wait: Callable[[Channel], bool]
+    pair: tuple[SocketWaiter, socket.socket], wait: Callable[[SocketWaiter], bool]
 ) -> None:
     channel, _ = pair
     caught: list[BaseException] = []
@@ -175,7 +175,7 @@ def test_a_wait_that_somebody_else_ends_is_an_error(
     assert [type(error).__name__ for error in caught] == ["InvalidSwitchError"]
 
 
-def test_the_first_watcher_that_fires_is_returned(pair: tuple[Channel, socket.socket]) -> None:
+def test_the_first_watcher_that_fires_is_returned(pair: tuple[SocketWaiter, socket.socket]) -> None:
     loop = get_hub().loop
     soon, late = loop.timer(0.01), loop.timer(5)
     assert wait_for(get_hub(), (late, soon), 1) is soon

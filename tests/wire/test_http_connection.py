@@ -9,7 +9,7 @@ import pytest
 from gevent.event import Event
 
 from pika_locust.wire.http_connection import Connection
-from pika_locust.wire.http_dial import Dial
+from pika_locust.wire.http_dial import Connector
 from pika_locust.wire.http_errors import ErrorKind
 from pika_locust.wire.http_origin import Origin
 from pika_locust.wire.http_response import Response
@@ -38,7 +38,7 @@ def connected(
 ) -> Iterator[Connection]:
     tls = certificates and certificates.server_context()
     with serving(script, tls=tls) as server:
-        connection = Dial(Origin(server.url), False, None).connect(timeouts or Timeouts(), 5, LIMIT)
+        connection = Connector(Origin(server.url), False, None).connect(timeouts or Timeouts(), 5, LIMIT)
         try:
             yield connection
         finally:

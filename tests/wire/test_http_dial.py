@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from pika_locust.wire import http_dial, http_origin
-from pika_locust.wire.http_dial import Dial
+from pika_locust.wire.http_dial import Connector
 from pika_locust.wire.http_errors import ErrorKind, TransportError
 from pika_locust.wire.http_origin import Origin
 from pika_locust.wire.http_timeouts import Timeouts
@@ -33,7 +33,7 @@ def _no_longer_than_this() -> Iterator[None]:
         yield
 
 
-def ask(dial: Dial, timeouts: Timeouts = PATIENT) -> tuple[int, bytes]:
+def ask(dial: Connector, timeouts: Timeouts = PATIENT) -> tuple[int, bytes]:
     connection = dial.connect(timeouts, timeouts.total_s, 1000)
     try:
         now = time.monotonic_ns()
@@ -43,7 +43,7 @@ def ask(dial: Dial, timeouts: Timeouts = PATIENT) -> tuple[int, bytes]:
         connection.close()
 
 
-def fail(dial: Dial, timeouts: Timeouts = PATIENT) -> TransportError:
+def fail(dial: Connector, timeouts: Timeouts = PATIENT) -> TransportError:
     with pytest.raises(TransportError) as caught:
         dial.connect(timeouts, timeouts.total_s, 1000)
     return caught.value
@@ -65,7 +65,7 @@ def has_ipv6() -> bool:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"] if has_ipv6() else ["127.0.0.1"])
 def test_it_connects(host: str) -> None:
     with serving(hello, host=host) as server:
-        dial = Dial(Origin(server.url), True, None)
+        dial = Connector(Origin(server.url), True, None)
         assert ask(dial) == (200, host.encode())
         assert 0 < dial.connecting_ns < 5e9
         assert dial.tls_ns == dial.bytes_sent == dial.bytes_received == 0
@@ -74,13 +74,13 @@ def test_it_connects(host: str) -> None:
 @pytest.mark.parametrize("source", ["127.0.8.77", "127.0.31.4"])
 def test_it_sends_from_the_address_it_was_given(source: str) -> None:
     with serving(hello) as server:
-        dial = Dial(Origin(server.url), True, source)
+        dial = Connector(Origin(server.url), True, source)
         assert ask(dial) == ask(dial) == (200, source.encode())
 
 
 def test_the_port_of_a_source_address_is_chosen_when_the_target_is_known() -> None:
     with serving(hello) as server:
-        connection = Dial(Origin(server.url), True, "127.0.8.77").connect(PATIENT, 5, 1000)
+        connection = Connector(Origin(server.url), True, "127.0.8.77").connect(PATIENT, 5, 1000)
         assert connection._socket.getsockopt(socket.IPPROTO_IP, 24) == 1, "IP_BIND_ADDRESS_NO_PORT"
         assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         connection.close()
@@ -88,13 +88,13 @@ def test_the_port_of_a_source_address_is_chosen_when_the_target_is_known() -> No
 
 def test_a_source_address_that_is_not_ours_is_an_error() -> None:
     with serving(hello) as server:
-        error = fail(Dial(Origin(server.url), True, "192.0.2.1"))
+        error = fail(Connector(Origin(server.url), True, "192.0.2.1"))
     assert error.kind is ErrorKind.CONNECT_FAILED
     assert "source address" in error.text
 
 
 def test_a_source_address_needs_a_target_of_its_kind() -> None:
-    error = fail(Dial(Origin("http://127.0.0.1:1"), True, "::1"))
+    error = fail(Connector(Origin("http://127.0.0.1:1"), True, "::1"))
     assert (error.kind, error.text) == (
         ErrorKind.CONNECT_FAILED,
         "the target has no IPv6 address for the source address",
@@ -109,7 +109,7 @@ def closed_port() -> int:
 
 def test_a_refused_connection_is_an_error() -> None:
     port = closed_port()
-    error = fail(Dial(Origin(f"http://127.0.0.1:{port}"), True, None))
+    error = fail(Connector(Origin(f"http://127.0.0.1:{port}"), True, None))
     assert (error.kind, error.text) == (ErrorKind.CONNECT_REFUSED, f"127.0.0.1:{port} refused the connection")
 
 
@@ -135,7 +135,7 @@ def test_a_connection_that_nobody_accepts_is_an_error() -> None:
     with full_listener() as port:
         for timeouts in (Timeouts(connect_s=0.1), Timeouts(total_s=0.1)):
             began = time.monotonic()
-            dial = Dial(Origin(f"http://127.0.0.1:{port}"), True, None)
+            dial = Connector(Origin(f"http://127.0.0.1:{port}"), True, None)
             error = fail(dial, timeouts)
             assert (error.kind, error.text) == (
                 ErrorKind.CONNECT_TIMEOUT,
@@ -154,26 +154,26 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> No
 def test_the_next_address_is_tried_when_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(hello) as server:
         stand_in(monkeypatch, ("127.0.0.1", closed_port()), ("127.0.0.1", server.port))
-        assert ask(Dial(Origin("http://example.test"), True, None)) == (200, b"127.0.0.1")
+        assert ask(Connector(Origin("http://example.test"), True, None)) == (200, b"127.0.0.1")
 
 
 def test_an_address_that_is_silent_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(hello) as server, full_listener() as port:
         stand_in(monkeypatch, ("127.0.0.1", port), ("127.0.0.1", server.port))
         timeouts = Timeouts(connect_s=0.2)
-        assert ask(Dial(Origin("http://example.test"), True, None), timeouts) == (200, b"127.0.0.1")
+        assert ask(Connector(Origin("http://example.test"), True, None), timeouts) == (200, b"127.0.0.1")
 
 
 def test_the_last_address_says_why_none_was_good(monkeypatch: pytest.MonkeyPatch) -> None:
     with full_listener() as port:
         stand_in(monkeypatch, ("127.0.0.1", port), ("127.0.0.1", closed_port()))
-        error = fail(Dial(Origin("http://example.test"), True, None), Timeouts(connect_s=0.1))
+        error = fail(Connector(Origin("http://example.test"), True, None), Timeouts(connect_s=0.1))
     assert (error.kind, error.text) == (ErrorKind.CONNECT_REFUSED, "example.test refused the connection")
 
 
 def test_a_name_without_addresses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch)
-    error = fail(Dial(Origin("http://example.test"), True, None))
+    error = fail(Connector(Origin("http://example.test"), True, None))
     assert (error.kind, error.text) == (ErrorKind.DNS, "example.test has no address")
 
 
@@ -190,7 +190,7 @@ def test_a_limit_of_this_machine_says_so(monkeypatch: pytest.MonkeyPatch, code: 
         raise OSError(code, "Network is unreachable")
 
     monkeypatch.setattr(http_dial, "RawSocket", refuse)
-    error = fail(Dial(Origin("http://127.0.0.1:1"), True, None))
+    error = fail(Connector(Origin("http://127.0.0.1:1"), True, None))
     assert error.kind is ErrorKind.CONNECT_FAILED
     assert words in error.text
 
@@ -202,7 +202,7 @@ def test_tls_is_part_of_it(certificates: Certificates) -> None:
             (certificates.authority, f"https://localhost:{server.port}"),
             (False, server.url),
         ):
-            dial = Dial(Origin(url), verify, "127.0.0.1")
+            dial = Connector(Origin(url), verify, "127.0.0.1")
             assert ask(dial) == (200, b"127.0.0.1")
             assert dial.tls_ns > 0
             assert dial.bytes_sent > 200
@@ -211,7 +211,7 @@ def test_tls_is_part_of_it(certificates: Certificates) -> None:
 
 def test_a_certificate_is_verified_unless_one_says_otherwise(certificates: Certificates) -> None:
     with serving(hello, tls=certificates.server_context()) as server:
-        error = fail(Dial(Origin(server.url), True, None))
+        error = fail(Connector(Origin(server.url), True, None))
         assert (error.kind, error.text) == (
             ErrorKind.TLS,
             "the certificate is not trusted: unable to get local issuer certificate",
@@ -219,7 +219,7 @@ def test_a_certificate_is_verified_unless_one_says_otherwise(certificates: Certi
         gevent.sleep(0.01)
         assert server.requests == []
     with serving(hello, host="127.0.0.2", tls=certificates.server_context()) as server:
-        error = fail(Dial(Origin(server.url), certificates.authority, None))
+        error = fail(Connector(Origin(server.url), certificates.authority, None))
         assert error.kind is ErrorKind.TLS
         assert "127.0.0.2" in error.text
 
@@ -258,7 +258,7 @@ BROKEN = {
 @pytest.mark.parametrize(("script", "texts"), BROKEN.values(), ids=BROKEN)
 def test_a_handshake_that_fails_is_an_error(script: Any, texts: str) -> None:
     with serving(script) as server:
-        dial = Dial(Origin(server.url.replace("http:", "https:")), False, None)
+        dial = Connector(Origin(server.url.replace("http:", "https:")), False, None)
         error = fail(dial, Timeouts(tls_s=0.1))
         assert error.kind is ErrorKind.TLS
         assert error.text in texts.split("|")
@@ -267,7 +267,7 @@ def test_a_handshake_that_fails_is_an_error(script: Any, texts: str) -> None:
 
 def test_a_dial_that_is_killed_closes_its_socket() -> None:
     with serving(silent) as server:
-        dial = Dial(Origin(server.url.replace("http:", "https:")), False, None)
+        dial = Connector(Origin(server.url.replace("http:", "https:")), False, None)
         dialling = gevent.spawn(dial.connect, PATIENT, 5, 1000)
         gevent.sleep(0.05)
         dialling.kill()
@@ -278,7 +278,7 @@ def test_a_dial_that_is_killed_closes_its_socket() -> None:
 
 
 def test_a_failed_dial_is_a_response() -> None:
-    dial = Dial(Origin(f"http://127.0.0.1:{closed_port()}"), True, None)
+    dial = Connector(Origin(f"http://127.0.0.1:{closed_port()}"), True, None)
     began = time.monotonic_ns()
     error = fail(dial)
     response = dial.failed(error, began)

@@ -12,7 +12,7 @@ from pika_locust.wire import http_session
 from pika_locust.wire.http_errors import ErrorKind
 from pika_locust.wire.http_origin import Origin
 from pika_locust.wire.http_response import Response
-from pika_locust.wire.http_session import ConcurrentUseError, Session
+from pika_locust.wire.http_session import ConcurrentUseError, _Requests
 from pika_locust.wire.http_timeouts import Timeouts
 from tests.wire.http_servers import Peer, Server, content, echo, serving
 
@@ -27,14 +27,14 @@ def _no_longer_than_this() -> Iterator[None]:
 
 
 @contextmanager
-def session_to(server: Server, **rest: Any) -> Iterator[Session]:
+def session_to(server: Server, **rest: Any) -> Iterator[_Requests]:
     arguments = {"source_address": None, "trust": True, "observer": None, "max_body_bytes": 10_000, **rest}
-    session = Session(Origin(server.url), TIMEOUTS, **arguments)
+    session = _Requests(Origin(server.url), TIMEOUTS, **arguments)
     yield session
     session.close()
 
 
-def ask(session: Session, body: str = "", method: str = "POST") -> Response:
+def ask(session: _Requests, body: str = "", method: str = "POST") -> Response:
     payload = f"{method} / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
     return session._exchange(payload, "ask", method, TIMEOUTS)
 
@@ -275,7 +275,7 @@ def test_closing_while_it_connects_leaves_nothing_open() -> None:
 
 def test_the_observer_is_told_before_the_caller_and_may_ask_itself() -> None:
     told: list[tuple[str, str, int]] = []
-    sessions: list[Session] = []
+    sessions: list[_Requests] = []
 
     def observer(name: str, method: str, response: Response) -> None:
         told.append((name, method, response.status))

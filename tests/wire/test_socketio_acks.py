@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.wire.socketio_acks import Acks
+from pika_locust.wire.socketio_acks import PendingAcks
 
 
 def nobody(payload: bytes | None, at_ns: int) -> None:
@@ -12,7 +12,7 @@ def somebody(payload: bytes | None, at_ns: int) -> None:
 
 
 def test_an_acknowledgement_is_taken_once_and_only_in_its_namespace() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     assert not acks
     assert [acks.expect("/", nobody), acks.expect("/queue", somebody)] == [0, 1]
     assert len(acks) == 2
@@ -25,7 +25,7 @@ def test_an_acknowledgement_is_taken_once_and_only_in_its_namespace() -> None:
 
 
 def test_a_namespace_that_ends_takes_its_own_with_it() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     for namespace, on_ack in (("/", nobody), ("/queue", somebody), ("/", somebody)):
         acks.expect(namespace, on_ack)
     assert acks.lose("/") == [nobody, somebody]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pika_locust.wire import socketio_codec as codec
-from pika_locust.wire.socketio_acks import Acks
+from pika_locust.wire.socketio_acks import PendingAcks
 from tests.wire.socketio_doubles import Diary, Scripted
 
 OPENING = b'0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
@@ -339,7 +339,7 @@ def say(session: Scripted, text: str, answers: list[bytes | None]) -> None:
     elif packet.ack_id is None:
         session.emit_json(packet.namespace, packet.data)
     else:
-        session._acks = session._acks or Acks()
+        session._acks = session._acks or PendingAcks()
         session._acks._next_id = packet.ack_id
         session.emit_json(packet.namespace, packet.data, lambda payload, at_ns: answers.append(payload))
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pika_locust.judge import Ledger
 from pika_locust.platforms.pika.messages import ack_id, parse
 from pika_locust.platforms.pika.meters import Meters
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.timers import every
 
 ANSWER_TIMEOUT_S = 5.0
@@ -42,13 +42,13 @@ class Waiting:
     on_answer: OnAnswer | None
 
 
-class Answers:
+class PendingReplies:
     """The messages of all actors of a process that wait for an answer, in the order in which they were sent.
 
     One table and one timer serve everybody: a timer for each message would cost more than the message.
     """
 
-    def __init__(self, share: Share, meters: Meters) -> None:
+    def __init__(self, share: WorkerContext, meters: Meters) -> None:
         self._share = share
         self._meters = meters
         # The server takes a messageId that it has seen in the last five minutes for a repetition, and does not act on

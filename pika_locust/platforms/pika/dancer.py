@@ -14,13 +14,13 @@ from gevent.event import Event
 from pika_locust.load.backoff import Backoff
 from pika_locust.platforms.pika import habits, messages
 from pika_locust.platforms.pika.heartbeat import Heartbeat
-from pika_locust.platforms.pika.line import Line
+from pika_locust.platforms.pika.line import PikaConnection
 from pika_locust.platforms.pika.lobby import Lobby
 from pika_locust.platforms.pika.reactions import Reactions
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.platforms.pika.subscription import Subscription
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.thoughts import Thoughts
+from pika_locust.runtime.thoughts import UserTimers
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
 
@@ -35,12 +35,12 @@ class Dancer(Actor):
     """Whether this dancer has begun to leave: it decides once how."""
 
     def begin(self) -> None:
-        self.room = room = self.share.shared(Room)
+        self.room = room = self.share.shared(PikaContext)
         client_id = room.client_id(self.number, self.dice)
-        self.line = line = Line(room, room.meters.sent.add)
+        self.line = line = PikaConnection(room, room.meters.sent.add)
         self.subscription = Subscription(room, line, self.number, client_id, self._on_live)
         self._count_received = room.meters.received.add
-        self._thoughts = Thoughts(self.share)
+        self._thoughts = UserTimers(self.share)
         self._heartbeat = Heartbeat(line, self._thoughts, room.meters.ping_latency)
         self._reactions = Reactions(room, self.subscription, self._thoughts, self.dice)
         self._gone = Event()

@@ -12,8 +12,8 @@ from typing import Any
 
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.platforms.pika.meters import Meters
-from pika_locust.runtime.crossing import Crossing
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.crossing import CrossHostLatency
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.timers import later
 
 TOPIC = "broadcast"
@@ -28,13 +28,13 @@ than this."""
 Broadcast = tuple[str, int]
 
 
-class Delivery:
+class BroadcastDelivery:
     """Who of this process's dancers was there when, and what they got."""
 
-    def __init__(self, share: Share, meters: Meters) -> None:
+    def __init__(self, share: WorkerContext, meters: Meters) -> None:
         self._share = share
         self._meters = meters
-        self._crossing = Crossing(share, "fanout_latency", "ws_message_latency")
+        self._crossing = CrossHostLatency(share, "fanout_latency", "ws_message_latency")
         self._present: dict[int, int] = {}
         self._left: list[tuple[int, int, int]] = []
         self._received: dict[Broadcast, set[int]] = {}

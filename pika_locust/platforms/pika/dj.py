@@ -12,10 +12,10 @@ from gevent.event import Event
 from pika_locust.load.backoff import Backoff
 from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.delivery import TOPIC
-from pika_locust.platforms.pika.line import Line
+from pika_locust.platforms.pika.line import PikaConnection
 from pika_locust.platforms.pika.polls import Polls
-from pika_locust.platforms.pika.programme import Cue, cues, track_every_s
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.programme import ScheduledAction, cues, track_every_s
+from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.machine import boot_id
 from pika_locust.wire.handshake import ConnectError
@@ -36,8 +36,8 @@ class Dj(Actor):
     fixed_count = 1
 
     def begin(self) -> None:
-        self.room = room = self.share.shared(Room)
-        self.line = Line(room)
+        self.room = room = self.share.shared(PikaContext)
+        self.line = PikaConnection(room)
         self._every_s = track_every_s(self.share.settings["TRACK_EVERY"], self.share.begin.planned_s)
         self._gone = Event()
         self._woken = Event()
@@ -127,7 +127,7 @@ class Dj(Actor):
 
     # What is broadcast
 
-    def _do(self, cue: Cue) -> None:
+    def _do(self, cue: ScheduledAction) -> None:
         match cue.what:
             case "track":
                 self._broadcast("track", self._send_track)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic_ns
 
 from pika_locust.measure import Trend
-from pika_locust.platforms.pika.line import Line
-from pika_locust.runtime.thoughts import Thoughts
+from pika_locust.platforms.pika.line import PikaConnection
+from pika_locust.runtime.thoughts import UserTimers
 
 PING_EVERY_S = 10.0
 PONG_WITHIN_S = 30.0
@@ -17,7 +17,7 @@ class Heartbeat:
 
     __slots__ = ("_latency", "_line", "_sent_ns", "_thoughts")
 
-    def __init__(self, line: Line, thoughts: Thoughts, latency: Trend) -> None:
+    def __init__(self, line: PikaConnection, thoughts: UserTimers, latency: Trend) -> None:
         self._line = line
         self._thoughts = thoughts
         self._latency = latency

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pika_locust.judge import Ledger
 from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.answers import OnAnswer
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.wire.websocket import Handler, Limits, WebSocket, connect
 
 LIMITS = Limits(connect_s=5.0)
 
 
-class Line:
+class PikaConnection:
     """One actor's connection, which may be lost and opened again.
 
     `count_sent` is called for every message that goes out and wants an answer.
@@ -21,7 +21,7 @@ class Line:
 
     __slots__ = ("_count_sent", "_room", "_socket", "failures", "unanswered")
 
-    def __init__(self, room: Room, count_sent: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, room: PikaContext, count_sent: Callable[[], None] = lambda: None) -> None:
         self._room = room
         self._count_sent = count_sent
         self._socket: WebSocket | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.wire.http import HttpClient, Timeouts
 
 _TIMEOUTS = Timeouts(total_s=10.0)
@@ -13,7 +13,7 @@ _TIMEOUTS = Timeouts(total_s=10.0)
 class Lobby:
     """The two requests of one arrival, on one connection; close it afterwards, or it stays open for the night."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: PikaContext) -> None:
         self._room = room
         self._http = HttpClient(room.http_origin, timeouts=_TIMEOUTS, observer=room.http_meter)
 

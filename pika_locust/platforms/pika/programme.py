@@ -21,29 +21,29 @@ What = Literal["track", "poll", "end_poll", "announcement", "ping"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Cue:
+class ScheduledAction:
     """Something to do `at_s` seconds after the first track."""
 
     at_s: float
     what: What
 
 
-def cues(track_every_s: float) -> Iterator[Cue]:
+def cues(track_every_s: float) -> Iterator[ScheduledAction]:
     """The evening, in order and without an end: a poll by the third track and with every third after it, ended before
     the next one; one announcement; a PING every 30 s."""
-    due: list[Cue] = [Cue(PING_EVERY_S, "ping")]
+    due: list[ScheduledAction] = [ScheduledAction(PING_EVERY_S, "ping")]
     for track in itertools.count(1):
         at_s = (track - 1) * track_every_s
-        heapq.heappush(due, Cue(at_s, "track"))
+        heapq.heappush(due, ScheduledAction(at_s, "track"))
         if track == ANNOUNCEMENT_AT_TRACK:
-            heapq.heappush(due, Cue(at_s + track_every_s / 2, "announcement"))
+            heapq.heappush(due, ScheduledAction(at_s + track_every_s / 2, "announcement"))
         if track % POLL_EVERY_TRACKS == 0:
-            heapq.heappush(due, Cue(at_s + 0.5, "poll"))
-            heapq.heappush(due, Cue(at_s + 0.5 + POLL_ENDS_AFTER_S, "end_poll"))
+            heapq.heappush(due, ScheduledAction(at_s + 0.5, "poll"))
+            heapq.heappush(due, ScheduledAction(at_s + 0.5 + POLL_ENDS_AFTER_S, "end_poll"))
         while due and due[0].at_s < at_s + track_every_s:
             cue = heapq.heappop(due)
             if cue.what == "ping":
-                heapq.heappush(due, Cue(cue.at_s + PING_EVERY_S, "ping"))
+                heapq.heappush(due, ScheduledAction(cue.at_s + PING_EVERY_S, "ping"))
             yield cue
 
 

@@ -10,11 +10,11 @@ from functools import partial
 from time import monotonic_ns
 from typing import Any
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 from pika_locust.platforms.pika import habits, messages
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.platforms.pika.subscription import Subscription
-from pika_locust.runtime.thoughts import Thoughts
+from pika_locust.runtime.thoughts import UserTimers
 
 
 class Reactions:
@@ -33,7 +33,7 @@ class Reactions:
         "_thoughts",
     )
 
-    def __init__(self, room: Room, subscription: Subscription, thoughts: Thoughts, dice: Dice) -> None:
+    def __init__(self, room: PikaContext, subscription: Subscription, thoughts: UserTimers, dice: SeededRandom) -> None:
         self._room = room
         self._subscription = subscription
         self._line = subscription.line

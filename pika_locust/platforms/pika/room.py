@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from pika_locust.load.dice import Dice
-from pika_locust.platforms.pika.answers import Answers
-from pika_locust.platforms.pika.delivery import Delivery
+from pika_locust.load.dice import SeededRandom
+from pika_locust.platforms.pika.answers import PendingReplies
+from pika_locust.platforms.pika.delivery import BroadcastDelivery
 from pika_locust.platforms.pika.meters import Meters
 from pika_locust.platforms.pika.target import http_url
 from pika_locust.runtime.http_meter import HttpMeter
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire.http import Origin
 
 
-class Room:
-    """Get it with `share.shared(Room)`."""
+class PikaContext:
+    """Get it with `share.shared(PikaContext)`."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: WorkerContext) -> None:
         self.share = share
         self.session_id: str = share.settings["SESSION_ID"]
         self.url = share.begin.target
         self.http_origin = Origin(http_url(self.url))
         self.http_meter = share.shared(HttpMeter)
         self.meters = Meters(share)
-        self.answers = Answers(share, self.meters)
-        self.delivery = Delivery(share, self.meters)
+        self.answers = PendingReplies(share, self.meters)
+        self.delivery = BroadcastDelivery(share, self.meters)
 
-    def client_id(self, number: int, dice: Dice) -> str:
+    def client_id(self, number: int, dice: SeededRandom) -> str:
         """An identity as the app makes one: kept across reconnects, and of a form that the server's HTTP side takes."""
         return f"client_{self.share.begin.run_id}_{self.share.worker_index}_{number}_{dice.bits():016x}"

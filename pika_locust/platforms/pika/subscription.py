@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.line import Line
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.line import PikaConnection
+from pika_locust.platforms.pika.room import PikaContext
 
 State = Literal["asked", "live", "ended"]
 
@@ -21,7 +21,9 @@ class Subscription:
 
     __slots__ = ("_number", "_on_live", "_room", "answered", "client_id", "line", "state")
 
-    def __init__(self, room: Room, line: Line, number: int, client_id: str, on_live: Callable[[], None]) -> None:
+    def __init__(
+        self, room: PikaContext, line: PikaConnection, number: int, client_id: str, on_live: Callable[[], None]
+    ) -> None:
         self._room = room
         self._number = number
         self._on_live = on_live

@@ -18,8 +18,8 @@ from pika_locust.platforms.pika.world_http import NOT_FOUND, Pages
 from pika_locust.platforms.pika.world_memory import Session, Socket
 from pika_locust.platforms.pika.world_schema import accept, units
 from pika_locust.platforms.pika.world_state import state_of
-from pika_locust.platforms.pika.world_turn import Live, Turn, published
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.platforms.pika.world_turn import MessageContext, ServerState, published
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import Cover
 from pika_locust.sandbox.limits import FixedWindow
 from pika_locust.sandbox.world import Answer, Close, Effect, Effects, Ping, Platform, Reply, Request
@@ -45,7 +45,7 @@ class PikaWorld:
     no limit unless given, because behind one address a load test is one client).
     """
 
-    def __init__(self, faults: FaultBoard, settings: Mapping[str, str], now: float) -> None:
+    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
         self._faults = faults
         self._max_sessions = _whole(settings, "PIKA_SANDBOX_MAX_SESSIONS") or MAX_SESSIONS
         self._ws_rate_limit = _whole(settings, "PIKA_SANDBOX_WS_RATE_LIMIT")
@@ -54,7 +54,7 @@ class PikaWorld:
         self.reset(now)
 
     def reset(self, now: float) -> None:
-        self._live = Live(self._faults, self._max_sessions)
+        self._live = ServerState(self._faults, self._max_sessions)
         self._memory = self._live.memory
         self._pages = Pages(self._live)
         self._attempts = FixedWindow(self._ws_rate_limit, WS_WINDOW_S) if self._ws_rate_limit else None
@@ -98,7 +98,7 @@ class PikaWorld:
         message = accept(data)
         if message is None:
             return ()
-        turn = Turn(self._live, member, message, now, queued)
+        turn = MessageContext(self._live, member, message, now, queued)
         HANDLERS[message["type"]](turn)
         return turn.effects
 

@@ -101,7 +101,7 @@ class SessionRow:
         return next((p for p in reversed(self.plays) if (p.track["title"], p.track["artist"]) == wanted), None)
 
 
-class Archive:
+class Database:
     """The tables, with serial numbers as PostgreSQL gives them."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pika_locust.platforms.pika.world_archive import Account, Archive, new_token
+from pika_locust.platforms.pika.world_archive import Account, Database, new_token
 from pika_locust.platforms.pika.world_schema import units
 from pika_locust.sandbox.limits import FixedWindow
 from pika_locust.sandbox.world import Answer, Headers, Request
@@ -32,7 +32,7 @@ def client_key(request: Request) -> str:
 class AuthPages:
     """register, login, me and regenerate-token."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Database) -> None:
         self._archive = archive
         self._limit = FixedWindow(REQUESTS, WINDOW_S)
         self._routes: dict[tuple[str, str], Callable[[Request, Headers], Answer]] = {

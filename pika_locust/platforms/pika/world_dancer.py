@@ -7,7 +7,7 @@ from typing import Any
 
 from pika_locust.platforms.pika.world_archive import Track
 from pika_locust.platforms.pika.world_memory import Announcement, Session, TempoVote
-from pika_locust.platforms.pika.world_turn import QUEUE_LIMIT_BYTES, Handler, Turn, iso
+from pika_locust.platforms.pika.world_turn import QUEUE_LIMIT_BYTES, Handler, MessageContext, iso
 
 BULK_LIKES_TAKEN = 100
 
@@ -53,7 +53,7 @@ def announcement_body(announcement: Announcement, dj_name: str | None = None) ->
     return body
 
 
-def _subscribe(turn: Turn) -> None:
+def _subscribe(turn: MessageContext) -> None:
     memory, session_id = turn.memory, turn.message.get("sessionId")
     client_id = turn.identify()
     if session_id is not None and client_id is not None and turn.socket.listens_to is None:
@@ -75,7 +75,7 @@ def _subscribe(turn: Turn) -> None:
     turn.ack()
 
 
-def _replay(turn: Turn, session: Session) -> None:
+def _replay(turn: MessageContext, session: Session) -> None:
     if session.track is not None:
         turn.send(type="NOW_PLAYING", sessionId=session.id, djName=session.dj_name, track=session.track)
     poll = turn.live.archive.polls.get(turn.memory.shown_poll.get(session.id, 0))
@@ -93,7 +93,7 @@ def _replay(turn: Turn, session: Session) -> None:
         turn.send(type="ANNOUNCEMENT_RECEIVED", sessionId=session.id, **body)
 
 
-def _like(turn: Turn) -> None:
+def _like(turn: MessageContext) -> None:
     memory, track = turn.memory, turn.message["payload"]["track"]
     client_id = turn.identify()
     if client_id is None:
@@ -109,7 +109,7 @@ def _like(turn: Turn) -> None:
     return turn.ack()
 
 
-def _bulk_like(turn: Turn) -> None:
+def _bulk_like(turn: MessageContext) -> None:
     client_id, session_id = turn.identify(), turn.message.get("sessionId")
     if client_id is None or session_id is None:
         return turn.nack("Session or Client ID missing")
@@ -119,7 +119,7 @@ def _bulk_like(turn: Turn) -> None:
     return turn.ack()
 
 
-def _keep_like(turn: Turn, session_id: str, client_id: str, track: Track) -> None:
+def _keep_like(turn: MessageContext, session_id: str, client_id: str, track: Track) -> None:
     if turn.queued < QUEUE_LIMIT_BYTES:
         turn.publish(type="LIKE_RECEIVED", payload={"track": track})
     archive = turn.live.archive
@@ -128,7 +128,7 @@ def _keep_like(turn: Turn, session_id: str, client_id: str, track: Track) -> Non
         archive.add_likes(session_id, client_id, play, turn.now, turn.live.copies("like"))
 
 
-def _unlike(turn: Turn) -> None:
+def _unlike(turn: MessageContext) -> None:
     client_id, session_id = turn.identify(), turn.message.get("sessionId")
     if client_id is None or session_id is None:
         return turn.nack("Session or Client ID missing")
@@ -138,7 +138,7 @@ def _unlike(turn: Turn) -> None:
     return turn.ack()
 
 
-def _tempo(turn: Turn) -> None:
+def _tempo(turn: MessageContext) -> None:
     memory, session_id, preference = turn.memory, turn.message["sessionId"], turn.message["preference"]
     client_id = turn.identify()
     if client_id is None:
@@ -153,7 +153,7 @@ def _tempo(turn: Turn) -> None:
     return turn.ack()
 
 
-def _vote(turn: Turn) -> None:
+def _vote(turn: MessageContext) -> None:
     client_id, option = turn.identify(), turn.message["optionIndex"]
     if client_id is None:
         return turn.nack("Client ID required to vote")
@@ -176,23 +176,23 @@ def _vote(turn: Turn) -> None:
     return turn.ack()
 
 
-def _react(turn: Turn) -> None:
+def _react(turn: MessageContext) -> None:
     if turn.queued < QUEUE_LIMIT_BYTES:
         turn.publish(type="REACTION_RECEIVED", sessionId=turn.message["sessionId"], reaction=turn.message["reaction"])
     turn.ack()
 
 
-def _ping(turn: Turn) -> None:
+def _ping(turn: MessageContext) -> None:
     turn.send(type="PONG")
     turn.ack()
 
 
-def _list_sessions(turn: Turn) -> None:
+def _list_sessions(turn: MessageContext) -> None:
     sessions = turn.memory.sessions.values()
     turn.send(type="SESSIONS_LIST", sessions=[session_details(session, turn.now) for session in sessions])
 
 
-def _validate(turn: Turn) -> None:
+def _validate(turn: MessageContext) -> None:
     session_id = turn.message["sessionId"]
     turn.send(type="SESSION_VALID", sessionId=session_id, isValid=session_id in turn.memory.sessions)
     turn.ack()

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from pika_locust.platforms.pika.world_archive import Poll, Track
 from pika_locust.platforms.pika.world_dancer import announcement_body
 from pika_locust.platforms.pika.world_memory import Announcement, Session
-from pika_locust.platforms.pika.world_turn import Handler, Live, Turn, iso, published
+from pika_locust.platforms.pika.world_turn import Handler, MessageContext, ServerState, iso, published
 from pika_locust.sandbox.world import Close, Effect
 
 
-def end_session(live: Live, session: Session, now: float) -> None:
+def end_session(live: ServerState, session: Session, now: float) -> None:
     """What every end of a session does: tempo votes are banked, the row is closed, the memory is cleared."""
     _bank_tempo(live, session, now)
     live.archive.sessions[session.id].ended_at = now
     live.memory.end_session(session.id)
 
 
-def dj_left(live: Live, session: Session, now: float) -> None:
+def dj_left(live: ServerState, session: Session, now: float) -> None:
     """The owner's socket is gone: the session ends, and the poll on show is lost without an end."""
     end_session(live, session, now)
     poll = live.archive.polls.get(live.memory.shown_poll.pop(session.id, 0))
@@ -27,7 +27,7 @@ def dj_left(live: Live, session: Session, now: float) -> None:
         poll.open = False
 
 
-def end_due_polls(live: Live, now: float) -> list[Effect]:
+def end_due_polls(live: ServerState, now: float) -> list[Effect]:
     """Ends polls whose time is over. The end is published through the socket that started the poll, if still open."""
     effects: list[Effect] = []
     while live.poll_ends and live.poll_ends[0][0] <= now:
@@ -39,7 +39,7 @@ def end_due_polls(live: Live, now: float) -> list[Effect]:
     return effects
 
 
-def _bank_tempo(live: Live, session: Session, now: float) -> None:
+def _bank_tempo(live: ServerState, session: Session, now: float) -> None:
     totals = live.memory.tempo_totals(session.id, now)
     live.memory.tempo.pop(session.id, None)
     play = live.archive.sessions[session.id].play_of(session.track) if session.track is not None else None
@@ -49,7 +49,7 @@ def _bank_tempo(live: Live, session: Session, now: float) -> None:
         play.tempo = {"slower": totals["slower"], "perfect": totals["perfect"], "faster": totals["faster"]}
 
 
-def _register(turn: Turn) -> None:
+def _register(turn: MessageContext) -> None:
     live, memory, message = turn.live, turn.memory, turn.message
     session_id = message.get("sessionId") or f"session_{int(turn.now * 1000)}"
     if session_id not in memory.sessions and len(memory.sessions) >= live.max_sessions:
@@ -65,7 +65,7 @@ def _register(turn: Turn) -> None:
     turn.publish(type="SESSION_STARTED", sessionId=session_id, djName=dj_name, startTime=iso(turn.now))
 
 
-def _owned(turn: Turn, attempt: str) -> Session | None:
+def _owned(turn: MessageContext, attempt: str) -> Session | None:
     """The session a DJ's message is about; a refusal has been sent when there is none."""
     session = turn.memory.sessions.get(turn.message["sessionId"])
     if session is None:
@@ -80,7 +80,7 @@ def _same_song(one: Track, other: Track) -> bool:
     return (one["title"], one["artist"]) == (other["title"], other["artist"])
 
 
-def _track(turn: Turn) -> None:
+def _track(turn: MessageContext) -> None:
     memory, message, track = turn.memory, turn.message, turn.message["track"]
     session = memory.sessions.get(message["sessionId"])
     if session is None:
@@ -101,7 +101,7 @@ def _track(turn: Turn) -> None:
     return turn.ack()
 
 
-def _metadata(turn: Turn) -> None:
+def _metadata(turn: MessageContext) -> None:
     session, track = turn.memory.sessions.get(turn.message["sessionId"]), turn.message["track"]
     if session is None:
         return turn.nack("Session not found")
@@ -115,7 +115,7 @@ def _metadata(turn: Turn) -> None:
     return turn.ack()
 
 
-def _stop_track(turn: Turn) -> None:
+def _stop_track(turn: MessageContext) -> None:
     session = _owned(turn, "track stop")
     if session is not None:
         session.track, session.active_at = None, turn.now
@@ -124,7 +124,7 @@ def _stop_track(turn: Turn) -> None:
         turn.ack()
 
 
-def _end(turn: Turn) -> None:
+def _end(turn: MessageContext) -> None:
     session = _owned(turn, "end session")
     if session is not None:
         end_session(turn.live, session, turn.now)
@@ -133,7 +133,7 @@ def _end(turn: Turn) -> None:
         turn.ack()
 
 
-def _start_poll(turn: Turn) -> None:
+def _start_poll(turn: MessageContext) -> None:
     session, message, live = _owned(turn, "poll attempt"), turn.message, turn.live
     if session is None:
         return
@@ -149,7 +149,7 @@ def _start_poll(turn: Turn) -> None:
     turn.publish(type="POLL_STARTED", **started)
 
 
-def _owned_poll(turn: Turn, attempt: str) -> Poll | None:
+def _owned_poll(turn: MessageContext, attempt: str) -> Poll | None:
     poll = turn.live.archive.polls.get(turn.message["pollId"])
     if poll is None or not poll.open:
         turn.nack("Poll not found")
@@ -161,7 +161,7 @@ def _owned_poll(turn: Turn, attempt: str) -> Poll | None:
     return None
 
 
-def _end_poll(turn: Turn) -> None:
+def _end_poll(turn: MessageContext) -> None:
     poll = _owned_poll(turn, "end poll")
     if poll is not None:
         _close_poll(turn.live, poll, turn.now)
@@ -169,7 +169,7 @@ def _end_poll(turn: Turn) -> None:
         turn.ack()
 
 
-def _cancel_poll(turn: Turn) -> None:
+def _cancel_poll(turn: MessageContext) -> None:
     poll = _owned_poll(turn, "cancel poll")
     if poll is not None:
         _close_poll(turn.live, poll, turn.now, "cancelled")
@@ -178,7 +178,7 @@ def _cancel_poll(turn: Turn) -> None:
         turn.ack()
 
 
-def _close_poll(live: Live, poll: Poll, now: float, status: str = "ended") -> None:
+def _close_poll(live: ServerState, poll: Poll, now: float, status: str = "ended") -> None:
     # the real server forgets which poll is on show whenever any poll of the session ends, also a replaced one
     live.memory.shown_poll.pop(poll.session_id, None)
     poll.open, poll.status, poll.ended_at = False, status, now
@@ -194,7 +194,7 @@ def _poll_ended(poll: Poll) -> dict[str, object]:
     }
 
 
-def _announce(turn: Turn) -> None:
+def _announce(turn: MessageContext) -> None:
     session = _owned(turn, "announcement")
     if session is not None:
         lives_s = turn.message.get("durationSeconds")
@@ -205,7 +205,7 @@ def _announce(turn: Turn) -> None:
         turn.ack()
 
 
-def _cancel_announcement(turn: Turn) -> None:
+def _cancel_announcement(turn: MessageContext) -> None:
     session = _owned(turn, "cancel announcement")
     if session is not None:
         session.announcement = None

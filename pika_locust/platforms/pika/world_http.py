@@ -13,7 +13,7 @@ from pika_locust.platforms.pika import world_auth
 from pika_locust.platforms.pika.world_archive import SessionRow
 from pika_locust.platforms.pika.world_dancer import session_details
 from pika_locust.platforms.pika.world_schema import VERSION
-from pika_locust.platforms.pika.world_turn import Live, iso
+from pika_locust.platforms.pika.world_turn import ServerState, iso
 from pika_locust.sandbox.world import Answer, Request
 
 CACHE_S = 300.0
@@ -23,13 +23,13 @@ CLIENT_ID = re.compile(r"client_[A-Za-z0-9_-]+")
 TRACK_DETAILS = ("bpm", "key", "energy", "danceability", "brightness", "acousticness", "groove")
 NOT_FOUND = Answer.text("404 Not Found", 404)
 
-Page = Callable[[Live, Request, float, str], Answer]
+Page = Callable[[ServerState, Request, float, str], Answer]
 
 
 class Pages:
     """Finds the page for a request; some pages are cached for minutes, as on the real server."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: ServerState) -> None:
         self._live = live
         self._auth = world_auth.AuthPages(live.archive)
         self._cache: dict[str, tuple[float, Answer]] = {}
@@ -53,20 +53,20 @@ class Pages:
         return answer
 
 
-def _root(live: Live, request: Request, now: float, _: str) -> Answer:
+def _root(live: ServerState, request: Request, now: float, _: str) -> Answer:
     return Answer.json({"name": "Pika! Cloud", "version": VERSION, "message": "Welcome to Pika! Cloud API"})
 
 
-def _health(live: Live, request: Request, now: float, _: str) -> Answer:
+def _health(live: ServerState, request: Request, now: float, _: str) -> Answer:
     health = {"status": "ok", "version": VERSION, "timestamp": iso(now)}
     return Answer.json({**health, "activeSessions": len(live.memory.sessions), "database": "connected"})
 
 
-def _sessions(live: Live, request: Request, now: float, _: str) -> Answer:
+def _sessions(live: ServerState, request: Request, now: float, _: str) -> Answer:
     return Answer.json([session_details(session, now) for session in live.memory.sessions.values()])
 
 
-def _active(live: Live, request: Request, now: float, _: str) -> Answer:
+def _active(live: ServerState, request: Request, now: float, _: str) -> Answer:
     sessions = []
     for session in live.memory.sessions.values():
         listeners, track = live.memory.listener_count(session.id), session.track
@@ -85,7 +85,7 @@ def _active(live: Live, request: Request, now: float, _: str) -> Answer:
     return Answer.json({"live": True, "count": len(sessions), "sessions": sessions})
 
 
-def _recent(live: Live, request: Request, now: float, _: str) -> Answer:
+def _recent(live: ServerState, request: Request, now: float, _: str) -> Answer:
     ended = [(row.ended_at, row) for row in live.archive.sessions.values() if row.ended_at is not None]
     ended.sort(key=lambda pair: pair[0], reverse=True)
     return Answer.json(
@@ -96,7 +96,7 @@ def _recent(live: Live, request: Request, now: float, _: str) -> Answer:
     )
 
 
-def _history(live: Live, request: Request, now: float, session_id: str) -> Answer:
+def _history(live: ServerState, request: Request, now: float, session_id: str) -> Answer:
     row = live.archive.sessions.get(session_id)
     plays = row.plays[-HISTORY_LENGTH:] if row is not None else []
     return Answer.json(
@@ -107,7 +107,7 @@ def _history(live: Live, request: Request, now: float, session_id: str) -> Answe
     )
 
 
-def _recap(live: Live, request: Request, now: float, session_id: str) -> Answer:
+def _recap(live: ServerState, request: Request, now: float, session_id: str) -> Answer:
     row = live.archive.sessions.get(session_id)
     if row is None:
         return Answer.json({"error": "Session not found"}, 404)
@@ -157,7 +157,7 @@ def _recap_polls(row: SessionRow) -> dict[str, Any]:
     return {"polls": polls, "totalPolls": len(polls), "totalPollVotes": votes}
 
 
-def _client_likes(live: Live, request: Request, now: float, client_id: str) -> Answer:
+def _client_likes(live: ServerState, request: Request, now: float, client_id: str) -> Answer:
     if not CLIENT_ID.fullmatch(client_id):
         return Answer.json({"error": "Invalid client ID format"}, 400)
     likes = [
@@ -175,7 +175,7 @@ def _client_likes(live: Live, request: Request, now: float, client_id: str) -> A
     return Answer.json({"clientId": client_id, "totalLikes": len(likes), "likes": likes})
 
 
-def _top_tracks(live: Live, request: Request, now: float, _: str) -> Answer:
+def _top_tracks(live: ServerState, request: Request, now: float, _: str) -> Answer:
     likes: Counter[tuple[str, str]] = Counter()
     for row in live.archive.sessions.values():
         for play in row.plays:
@@ -183,13 +183,13 @@ def _top_tracks(live: Live, request: Request, now: float, _: str) -> Answer:
     return Answer.json([{"artist": a, "title": t, "likeCount": n} for (a, t), n in likes.most_common(10) if n])
 
 
-def _global(live: Live, request: Request, now: float, _: str) -> Answer:
+def _global(live: ServerState, request: Request, now: float, _: str) -> Answer:
     rows = live.archive.sessions.values()
     totals = {"totalTracks": sum(len(row.plays) for row in rows), "totalLikes": sum(row.likes for row in rows)}
     return Answer.json({"totalSessions": len(rows), **totals})
 
 
-def _dj(live: Live, request: Request, now: float, slug: str) -> Answer:
+def _dj(live: ServerState, request: Request, now: float, slug: str) -> Answer:
     account = next((a for a in live.archive.accounts if a.slug == slug), None)
     if account is None:
         return Answer.json({"error": "DJ not found"}, 404)
@@ -198,7 +198,7 @@ def _dj(live: Live, request: Request, now: float, slug: str) -> Answer:
     return Answer.json({"slug": account.slug, "displayName": account.display_name, **totals})
 
 
-def _sync_fingerprints(live: Live, request: Request, now: float, session_id: str) -> Answer:
+def _sync_fingerprints(live: ServerState, request: Request, now: float, session_id: str) -> Answer:
     tracks = request.json_object().get("tracks")
     row = live.archive.sessions.get(session_id)
     asked = tracks if isinstance(tracks, list) else []
@@ -207,7 +207,7 @@ def _sync_fingerprints(live: Live, request: Request, now: float, session_id: str
     return Answer.json({"synced": synced, "total": len(asked), "sessionId": session_id})
 
 
-def _push_subscribe(live: Live, request: Request, now: float, _: str) -> Answer:
+def _push_subscribe(live: ServerState, request: Request, now: float, _: str) -> Answer:
     body, issues = request.json_object(), []
     for key, wanted, kind in (("endpoint", "string", str), ("keys", "object", dict)):
         if not isinstance(body.get(key), kind):
@@ -219,11 +219,11 @@ def _push_subscribe(live: Live, request: Request, now: float, _: str) -> Answer:
     return Answer.json({"success": True})
 
 
-def _push_send(live: Live, request: Request, now: float, _: str) -> Answer:
+def _push_send(live: ServerState, request: Request, now: float, _: str) -> Answer:
     return Answer.json({"error": "Unauthorized"}, 401)
 
 
-def _debug(live: Live, request: Request, now: float, _: str) -> Answer:
+def _debug(live: ServerState, request: Request, now: float, _: str) -> Answer:
     return Answer.json({"error": "Not available in production"}, 403)
 
 

@@ -75,7 +75,7 @@ def like_key(session_id: str, client_id: str, track: Track) -> tuple[str, str, s
 
 
 @dataclass(slots=True)
-class Memory:
+class LiveState:
     """The live state as a whole. Polls are found by id in the archive; `shown_poll` is a session's current one."""
 
     sessions: dict[str, Session] = field(default_factory=dict)

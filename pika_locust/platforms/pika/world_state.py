@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pika_locust.platforms.pika.world_archive import SessionRow
-from pika_locust.platforms.pika.world_turn import Live, iso
+from pika_locust.platforms.pika.world_turn import ServerState, iso
 
 
-def state_of(live: Live, now: float) -> dict[str, Any]:
+def state_of(live: ServerState, now: float) -> dict[str, Any]:
     """Totals over all sessions, then all polls, then each session, live or ended.
 
     `likes_held` counts kept likes; `likes_orphaned` those of tracks that were never played, which the real server
@@ -31,7 +31,7 @@ def state_of(live: Live, now: float) -> dict[str, Any]:
     }
 
 
-def _session(live: Live, row: SessionRow, now: float) -> dict[str, Any]:
+def _session(live: ServerState, row: SessionRow, now: float) -> dict[str, Any]:
     session = live.memory.sessions.get(row.id)
     tempo = {"faster": 0, "slower": 0, "perfect": 0}
     if session is not None and session.track is not None:

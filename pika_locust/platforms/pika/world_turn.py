@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pika_locust.platforms.pika.world_archive import Archive
-from pika_locust.platforms.pika.world_memory import Memory, Socket
+from pika_locust.platforms.pika.world_archive import Database
+from pika_locust.platforms.pika.world_memory import LiveState, Socket
 from pika_locust.platforms.pika.world_schema import Message
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Effect, Publish, Send, to_json
 
 QUEUE_LIMIT_BYTES = 64 * 1024
@@ -45,13 +45,13 @@ class Activity:
 
 
 @dataclass(slots=True)
-class Live:
+class ServerState:
     """Everything the world is made of, handed from turn to turn."""
 
-    faults: FaultBoard
+    faults: FaultSwitches
     max_sessions: int
-    memory: Memory = field(default_factory=Memory)
-    archive: Archive = field(default_factory=Archive)
+    memory: LiveState = field(default_factory=LiveState)
+    archive: Database = field(default_factory=Database)
     activity: Activity = field(default_factory=Activity)
     poll_ends: list[tuple[float, int]] = field(default_factory=list)
     """Heap of (time, poll id)."""
@@ -63,12 +63,12 @@ class Live:
         return 2 if self.faults.hits("double", write) else 1
 
 
-class Turn:
+class MessageContext:
     """What a handler works with: the state, who speaks, what was said, and where its answers go."""
 
     __slots__ = ("effects", "live", "memory", "message", "now", "queued", "socket")
 
-    def __init__(self, live: Live, socket: Socket, message: Message, now: float, queued: int = 0) -> None:
+    def __init__(self, live: ServerState, socket: Socket, message: Message, now: float, queued: int = 0) -> None:
         self.live = live
         self.memory = live.memory
         self.socket = socket
@@ -105,10 +105,10 @@ class Turn:
             self.send(type=type_, messageId=message_id, **{key: value}, timestamp=iso(self.now))
 
 
-Handler = Callable[[Turn], None]
+Handler = Callable[[MessageContext], None]
 
 
-def published(live: Live, now: float, without: int | None, message: dict[str, Any]) -> Publish:
+def published(live: ServerState, now: float, without: int | None, message: dict[str, Any]) -> Publish:
     """A broadcast through the socket `without`, which is the only one that does not get it."""
     live.activity.published(now, without)
     return Publish(to_json(message), without, message["type"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from pika_locust.load.dice import Dice
-from pika_locust.platforms.verity.answers import DONE, Pass, balance_in, member_in
-from pika_locust.platforms.verity.books import Books, Tokens
-from pika_locust.platforms.verity.lobby import Lobby
+from pika_locust.load.dice import SeededRandom
+from pika_locust.platforms.verity.answers import DONE, Credentials, balance_in, member_in
+from pika_locust.platforms.verity.books import ExpectedBalance, TokenBounds
+from pika_locust.platforms.verity.lobby import VerityContext
 from pika_locust.wire.http import HttpClient
 
 REFRESH_AGAIN_S = 10.0
@@ -18,14 +18,14 @@ REFRESH_AGAIN_S = 10.0
 class Account:
     """Signs up, buys tokens by signed webhooks, and remembers what it is owed. Used by one user's greenlet."""
 
-    def __init__(self, number: int, dice: Dice, lobby: Lobby) -> None:
+    def __init__(self, number: int, dice: SeededRandom, lobby: VerityContext) -> None:
         self._number = number
         self._dice = dice
         self._lobby = lobby
         self.http: HttpClient = lobby.client(number)
-        self.tokens = Tokens()
+        self.tokens = TokenBounds()
         self.user_id = ""
-        self.entry = Pass()
+        self.entry = Credentials()
 
     @property
     def exists(self) -> bool:
@@ -56,7 +56,7 @@ class Account:
         else:
             self.entry = replace(self.entry, fresh_until_s=time.monotonic() + REFRESH_AGAIN_S)
 
-    def _use(self, entry: Pass) -> None:
+    def _use(self, entry: Credentials) -> None:
         self.entry = entry
         self.http.set_headers(entry.headers)
 
@@ -75,9 +75,9 @@ class Account:
         response = self.http.get("/tokens/balance", name="tokens_balance")
         return balance_in(response) if self._lobby.checked("tokens balance ok", response.status == 200) else None
 
-    def books(self) -> Books:
+    def books(self) -> ExpectedBalance:
         """How the account stands, for whoever looks its balance up later."""
-        return Books(self.user_id, self._number, self.entry, self.tokens.least, self.tokens.most)
+        return ExpectedBalance(self.user_id, self._number, self.entry, self.tokens.least, self.tokens.most)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -31,7 +31,7 @@ def balance_in(response: Response) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Credentials:
     """What lets a user in: an access token, good until `fresh_until_s` by the monotonic clock, and what renews it."""
 
     access_token: str = ""
@@ -48,7 +48,7 @@ class Pass:
         """What goes with every request of the user."""
         return {"authorization": f"Bearer {self.access_token}"}
 
-    def renewed(self, http: HttpClient, timeouts: Timeouts | None = None) -> Pass | None:
+    def renewed(self, http: HttpClient, timeouts: Timeouts | None = None) -> Credentials | None:
         """Another one, got as the app gets it; None when the target gives none."""
         headers = {"cookie": f"{COOKIE}={self.refresh_cookie}"}
         response = http.post("/auth/refresh", json={}, headers=headers, timeouts=timeouts, name="auth_refresh")
@@ -60,7 +60,7 @@ class Member(NamedTuple):
     """Somebody who has signed up."""
 
     user_id: str
-    entry: Pass
+    entry: Credentials
 
 
 def member_in(response: Response) -> Member | None:
@@ -73,9 +73,9 @@ def member_in(response: Response) -> Member | None:
     return Member(user_id, _pass(token, response))
 
 
-def _pass(token: str, response: Response, cookie: str = "") -> Pass:
+def _pass(token: str, response: Response, cookie: str = "") -> Credentials:
     for line in response.headers.get_all("set-cookie"):
         name, _, value = line.partition(";")[0].partition("=")
         if name == COOKIE:
             cookie = value
-    return Pass(token, cookie, time.monotonic() + REFRESH_AFTER_S)
+    return Credentials(token, cookie, time.monotonic() + REFRESH_AFTER_S)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pika_locust.platforms.verity.books import Books
-from pika_locust.platforms.verity.lobby import Lobby
+from pika_locust.platforms.verity.books import ExpectedBalance
+from pika_locust.platforms.verity.lobby import VerityContext
 from pika_locust.platforms.verity.lookups import look_up
-from pika_locust.platforms.verity.sample import Sample, part_of
-from pika_locust.runtime.share import Share
+from pika_locust.platforms.verity.sample import BottomKSample, part_of
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire.http import HttpClient
 
 AUDITED_USERS = 1000
@@ -17,26 +17,26 @@ AUDITED_USERS = 1000
 TOPIC = "users_ended"
 
 
-class Auditor:
-    """Get it with `share.shared(Auditor)`, when the first user begins.
+class SampledAudit:
+    """Get it with `share.shared(SampledAudit)`, when the first user begins.
 
     Users hand their books in when they end, whether a ramp-down or the end of the test has released them. A sample of
     all is looked up when the last has ended, in every process: what is asked then costs no latency that is measured,
     stays out of the HTTP metrics, and needs none of the time that users have to finish.
     """
 
-    def __init__(self, share: Share, wanted: int = AUDITED_USERS) -> None:
+    def __init__(self, share: WorkerContext, wanted: int = AUDITED_USERS) -> None:
         self._share = share
         self._wanted = wanted
-        self._lobby = share.shared(Lobby)
+        self._lobby = share.shared(VerityContext)
         # No user has this number, so nobody else draws these lots.
-        self._sample: Sample[Books] = Sample(wanted, share.dice(-1))
+        self._sample: BottomKSample[ExpectedBalance] = BottomKSample(wanted, share.dice(-1))
         self._others: dict[int, int] = {}
         share.facts["users_owed"] = 0
         share.listen(TOPIC, self._on_news)
         share.on_end(self._look_up)
 
-    def take(self, books: Books) -> None:
+    def take(self, books: ExpectedBalance) -> None:
         """A user has ended, and left these."""
         self._sample.add(books)
         self._share.facts["users_owed"] = users = self._sample.seen

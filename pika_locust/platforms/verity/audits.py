@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pika_locust.judge import AuditResult, balance, not_observed
-from pika_locust.platforms.verity.answers import Pass
-from pika_locust.platforms.verity.books import Books
+from pika_locust.platforms.verity.answers import Credentials
+from pika_locust.platforms.verity.books import ExpectedBalance
 from pika_locust.platforms.verity.lookups import look_up
 from pika_locust.scenario import AuditContext
 from pika_locust.wire.http import HttpClient
@@ -57,13 +57,13 @@ def _sessions(context: AuditContext) -> AuditResult:
 def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     """Every acknowledged webhook was credited, once: each seeded member's balance is what was paid for it."""
     facts = context.facts
-    members: Mapping[str, Pass] = context.given.get("members", {})
+    members: Mapping[str, Credentials] = context.given.get("members", {})
     if not members:
         # The target gave none before the load. Whom it gave later is looked up by the workers that hold their passes.
         return [_balances("webhooks", facts, "members")]
     owed = []
     for number, (user_id, entry) in enumerate(members.items()):
         least = facts.get(f"credited {number}", 0)
-        owed.append(Books(user_id, number, entry, least, least + facts.get(f"maybe {number}", 0)))
+        owed.append(ExpectedBalance(user_id, number, entry, least, least + facts.get(f"maybe {number}", 0)))
     found = look_up(owed, lambda number: HttpClient(context.target))
     return [_balances("webhooks", {**found, "users_owed": len(owed)}, "members")]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pika_locust.platforms.verity.answers import Pass
+from pika_locust.platforms.verity.answers import Credentials
 
 
 @dataclass(slots=True)
-class Tokens:
+class TokenBounds:
     """What the target must hold for one user: between `least` and `most`."""
 
     least: int = 0
@@ -33,12 +33,12 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class ExpectedBalance:
     """How a user was left: what the target must hold, and how to ask for it."""
 
     user_id: str
     number: int
     """The user's number in its process, from which its address follows."""
-    entry: Pass
+    entry: Credentials
     least: int
     most: int

@@ -8,8 +8,8 @@ from typing import Any
 import gevent
 
 from pika_locust.platforms.verity.account import Account
-from pika_locust.platforms.verity.lobby import Lobby, think_s
-from pika_locust.platforms.verity.members import Members, Payee
+from pika_locust.platforms.verity.lobby import VerityContext, think_s
+from pika_locust.platforms.verity.members import Payee, SeededMembers
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire import stripe
 from pika_locust.wire.http import HttpClient
@@ -21,8 +21,8 @@ class Buyer(OpenActor):
     """One iteration is one checkout of a random member; with REDELIVERY, some are delivered again, or forged."""
 
     def begin(self) -> None:
-        self.lobby = self.share.shared(Lobby)
-        self.members = self.share.shared(Members)
+        self.lobby = self.share.shared(VerityContext)
+        self.members = self.share.shared(SeededMembers)
         self.http = self.lobby.client(self.number)
         self._apart: HttpClient | None = None
         metrics = self.share.metrics

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pika_locust.platforms.verity.books import Tokens
+from pika_locust.platforms.verity.books import TokenBounds
 from pika_locust.platforms.verity.habits import START_WAIT_S
-from pika_locust.platforms.verity.lobby import Lobby
-from pika_locust.runtime.bell import Bell
+from pika_locust.platforms.verity.lobby import VerityContext
+from pika_locust.runtime.bell import Condition
 from pika_locust.wire import socketio
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.socketio import SocketIo
@@ -29,10 +29,10 @@ class Visit:
     session_id: str = ""
 
 
-class Ears:
+class SessionSockets:
     """Listens for one member. What comes is stamped, measured and noted in `visit`; then the bell rings."""
 
-    def __init__(self, lobby: Lobby, tokens: Tokens, bell: Bell) -> None:
+    def __init__(self, lobby: VerityContext, tokens: TokenBounds, bell: Condition) -> None:
         self._lobby = lobby
         self._share = lobby.share
         self._tokens = tokens

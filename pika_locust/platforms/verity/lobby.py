@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 from pika_locust.runtime.http_meter import HttpMeter
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire import stripe
 from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
 
@@ -17,10 +17,10 @@ SANDBOX_SECRET = "whsec_test_secret"
 TIMEOUTS = Timeouts(connect_s=10.0, read_s=30.0, total_s=60.0)
 
 
-class Lobby:
-    """Get it with `share.shared(Lobby)`."""
+class VerityContext:
+    """Get it with `share.shared(VerityContext)`."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: WorkerContext) -> None:
         settings = share.settings
         self.share = share
         self.origin = Origin(share.begin.target)
@@ -45,7 +45,7 @@ class Lobby:
         self.errors.add(not ok)
         return ok
 
-    def purchase(self, user_id: str, tokens: int, dice: Dice) -> tuple[bytes, str]:
+    def purchase(self, user_id: str, tokens: int, dice: SeededRandom) -> tuple[bytes, str]:
         """A paid checkout as Stripe reports it, and its signature."""
         payload = stripe.event(f"evt_{_word(dice)}", f"cs_{_word(dice)}", user_id, "starter", tokens)
         return payload, stripe.signature(self.secret, payload, time.time())
@@ -57,11 +57,11 @@ class Lobby:
         return http.post("/webhooks/stripe", data=payload, headers=headers, name="stripe_webhook")
 
 
-def _word(dice: Dice) -> str:
+def _word(dice: SeededRandom) -> str:
     return f"{dice.bits():016x}{dice.bits() & 0xFFFFFFFF:08x}"
 
 
-def think_s(settings: Mapping[str, Any], dice: Dice) -> float:
+def think_s(settings: Mapping[str, Any], dice: SeededRandom) -> float:
     """A think time of the suite: uniform between its bounds; the lower one when they are the wrong way round."""
     low, high = settings["THINK_TIME_MIN"], settings["THINK_TIME_MAX"]
     return dice.uniform(low, high) if high > low else float(low)

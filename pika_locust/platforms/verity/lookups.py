@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pika_locust.platforms.verity.answers import Pass, balance_in
-from pika_locust.platforms.verity.books import Books
-from pika_locust.runtime.together import each
+from pika_locust.platforms.verity.answers import Credentials, balance_in
+from pika_locust.platforms.verity.books import ExpectedBalance
+from pika_locust.runtime.together import run_concurrently
 from pika_locust.wire.http import HttpClient, Response, Timeouts
 
 AT_ONCE = 32
@@ -18,7 +18,7 @@ TRIES = 2
 
 
 def look_up(
-    owed: Sequence[Books],
+    owed: Sequence[ExpectedBalance],
     client: Callable[[int], HttpClient],
     *,
     keep: bool = True,
@@ -36,7 +36,7 @@ def look_up(
     `balances_wrong`, `balances_untold`) and one example each of what is wrong and untold.
     """
     desk = _Desk(client, keep)
-    each(owed, desk.serve, at_once=AT_ONCE, within_s=within_s)
+    run_concurrently(owed, desk.serve, at_once=AT_ONCE, within_s=within_s)
     return desk.close(owed, f"not within {within_s:g} s")
 
 
@@ -49,7 +49,7 @@ class _Desk:
         self._idle: list[HttpClient] = []
         self._told: dict[str, Response] = {}
 
-    def serve(self, books: Books) -> None:
+    def serve(self, books: ExpectedBalance) -> None:
         http = self._idle.pop() if self._idle else self._client(books.number)
         self._told[books.user_id] = _ask(http, books.entry)
         if self._keep:
@@ -57,7 +57,7 @@ class _Desk:
         else:
             http.close()
 
-    def close(self, owed: Sequence[Books], too_late: str) -> dict[str, Any]:
+    def close(self, owed: Sequence[ExpectedBalance], too_late: str) -> dict[str, Any]:
         for http in self._idle:
             http.close()
         facts: dict[str, Any] = dict.fromkeys(
@@ -74,7 +74,7 @@ class _Desk:
         return facts
 
 
-def _compare(facts: dict[str, Any], books: Books, held: int) -> None:
+def _compare(facts: dict[str, Any], books: ExpectedBalance, held: int) -> None:
     least, most = books.least, books.most
     facts["users_audited"] += 1
     facts["tokens_expected"] += least
@@ -92,7 +92,7 @@ def _why(response: Response | None) -> str:
     return str(response.error or f"{response.status} {response.reason}".strip())
 
 
-def _ask(http: HttpClient, entry: Pass) -> Response:
+def _ask(http: HttpClient, entry: Credentials) -> Response:
     if entry.is_old:
         entry = entry.renewed(http, TIMEOUTS) or entry
     for _ in range(TRIES):

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 from pika_locust.platforms.verity.account import Account
-from pika_locust.platforms.verity.auditor import Auditor
-from pika_locust.platforms.verity.books import Tokens
-from pika_locust.runtime.share import Share
+from pika_locust.platforms.verity.auditor import SampledAudit
+from pika_locust.platforms.verity.books import TokenBounds
+from pika_locust.runtime.share import WorkerContext
 
 
 class Payee(NamedTuple):
     """One member and the books of what was paid for it in this process."""
 
     user_id: str
-    tokens: Tokens
+    tokens: TokenBounds
 
 
-class Members:
-    """Get it with `share.shared(Members)`. What was paid for whom is told when all users have ended: for seeded members
+class SeededMembers:
+    """Get it with `share.shared(SeededMembers)`. What was paid for whom is told when all users have ended: for seeded members
     to the master, which holds their passes; for the others, whose passes only this process has, to the auditor."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: WorkerContext) -> None:
         self._facts = share.facts
-        self._auditor = share.shared(Auditor)
-        self._seeded = [Payee(user_id, Tokens()) for user_id in share.begin.given.get("users", ())]
+        self._auditor = share.shared(SampledAudit)
+        self._seeded = [Payee(user_id, TokenBounds()) for user_id in share.begin.given.get("users", ())]
         self._late: list[Account] = []
         # What is asked for later comes earlier at the end: before the auditor looks anything up.
         share.on_end(self._hand_in)
 
-    def pick(self, dice: Dice) -> Payee | None:
+    def pick(self, dice: SeededRandom) -> Payee | None:
         """A member at random; None when there are none."""
         if self._seeded:
             return dice.choice(self._seeded)

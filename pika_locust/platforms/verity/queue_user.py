@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.answers import DONE, body_of
-from pika_locust.platforms.verity.auditor import Auditor
+from pika_locust.platforms.verity.auditor import SampledAudit
 from pika_locust.platforms.verity.habits import PAUSE_S
-from pika_locust.platforms.verity.lobby import Lobby, think_s
+from pika_locust.platforms.verity.lobby import VerityContext, think_s
 from pika_locust.runtime.actor import Actor
 
 
@@ -18,8 +18,8 @@ class QueueUser(Actor):
 
     def begin(self) -> None:
         settings = self.share.settings
-        self.lobby = self.share.shared(Lobby)
-        self.auditor = self.share.shared(Auditor)
+        self.lobby = self.share.shared(VerityContext)
+        self.auditor = self.share.shared(SampledAudit)
         self.account = Account(self.number, self.dice, self.lobby)
         self._join_latency = self.share.metrics.trend("queue_join_latency")
         self._shared = settings["QUEUE_MODE"] == "shared"

@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from heapq import heappush, heappushpop
 from typing import Generic, TypeVar
 
-from pika_locust.load.dice import Dice
+from pika_locust.load.dice import SeededRandom
 
 T = TypeVar("T")
 
 
-class Sample(Generic[T]):
+class BottomKSample(Generic[T]):
     """Keeps at most `size` of the items that are added, however many come and in whatever order.
 
     Every item draws a lot, and those with the lowest stay (bottom-k sampling); so any number up to `size` can be
     picked at the end, and each pick is as good as drawn from all.
     """
 
-    def __init__(self, size: int, dice: Dice) -> None:
+    def __init__(self, size: int, dice: SeededRandom) -> None:
         self._size = size
         self._dice = dice
         self._kept: list[tuple[int, int, T]] = []

@@ -8,13 +8,13 @@ from typing import Any
 
 from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.answers import DONE, body_of
-from pika_locust.platforms.verity.auditor import Auditor
-from pika_locust.platforms.verity.ears import Ears, Visit
+from pika_locust.platforms.verity.auditor import SampledAudit
+from pika_locust.platforms.verity.ears import SessionSockets, Visit
 from pika_locust.platforms.verity.habits import END_GRACE_S, MATCH_CHANCE, MATCH_WAIT_S, PAUSE_S, START_WAIT_S
 from pika_locust.platforms.verity.keys import queue_keys
-from pika_locust.platforms.verity.lobby import Lobby, think_s
+from pika_locust.platforms.verity.lobby import VerityContext, think_s
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.bell import Bell
+from pika_locust.runtime.bell import Condition
 
 NOT_QUEUED, GONE = "not_queued", "gone"
 
@@ -22,12 +22,12 @@ NOT_QUEUED, GONE = "not_queued", "gone"
 class SessionUser(Actor):
     """One virtual member; an iteration is one visit to the queue, and the session that comes of it."""
 
-    _bell: Bell | None = None
+    _bell: Condition | None = None
 
     def begin(self) -> None:
         share = self.share
-        self.lobby = share.shared(Lobby)
-        self.auditor = share.shared(Auditor)
+        self.lobby = share.shared(VerityContext)
+        self.auditor = share.shared(SampledAudit)
         self.account = Account(self.number, self.dice, self.lobby)
         metrics = share.metrics
         self._join_latency = metrics.trend("queue_join_latency")
@@ -36,8 +36,8 @@ class SessionUser(Actor):
         self._in_session = metrics.gauge("users_in_session")
         self._queue_keys = queue_keys(share.settings, share.begin.users_peak)
         self._visits = 0
-        bell = Bell()
-        self.ears = Ears(self.lobby, self.account.tokens, bell)
+        bell = Condition()
+        self.ears = SessionSockets(self.lobby, self.account.tokens, bell)
         self._bell = bell
 
     def act(self) -> None:

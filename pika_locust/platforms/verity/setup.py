@@ -7,8 +7,8 @@ import time
 from contextlib import ExitStack
 
 from pika_locust.errors import SetupError
-from pika_locust.platforms.verity.answers import DONE, Pass, member_in
-from pika_locust.scenario import Given, SetupContext
+from pika_locust.platforms.verity.answers import DONE, Credentials, member_in
+from pika_locust.scenario import SetupContext, SetupResult
 from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ GIVE_UP_AFTER = 3
 """So many sign-ups in a row without any answer: the target is not there any more."""
 
 
-def seed_users(context: SetupContext) -> Given:
+def seed_users(context: SetupContext) -> SetupResult:
     """SEED_USER_COUNT anonymous accounts. Some may fail, as with a server that throttles.
 
     A target that is dead (no connection, no answer, nothing but 5xx) gives none, and a note: the load will show it.
@@ -36,13 +36,13 @@ def seed_users(context: SetupContext) -> Given:
         notes = (f"{len(members):,} of {wanted:,} members were made before the load: {why}",)
     if not members:
         notes = (f"no user could be made before the load: {why}; users try again whenever a webhook is due",)
-    return Given(public={"users": list(members)}, private={"members": members}, notes=notes)
+    return SetupResult(public={"users": list(members)}, private={"members": members}, notes=notes)
 
 
-def _sign_up(context: SetupContext) -> tuple[dict[str, Pass], bool, str]:
+def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
     """The members; whether the target showed no life at all; and the last reason for which it gave none, a refusal
     rather than a failure."""
-    members: dict[str, Pass] = {}
+    members: dict[str, Credentials] = {}
     dead, why, unanswered = True, "", 0
     pool = context.settings["SOURCE_ADDRESSES"]
     addresses = SourceAddresses(pool) if pool else None

@@ -12,24 +12,24 @@ from typing import Any
 
 from pika_locust.platforms.verity.world_accounts import Accounts
 from pika_locust.platforms.verity.world_bodies import not_found, reply
-from pika_locust.platforms.verity.world_calls import Call, Desk
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_calls import Call, ReplySender
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_ids import Ids, iso
 from pika_locust.platforms.verity.world_matches import Matches
 from pika_locust.platforms.verity.world_payments import Payments
-from pika_locust.platforms.verity.world_people import Purse, User
+from pika_locust.platforms.verity.world_people import TokenStore, User
 from pika_locust.platforms.verity.world_queue import Queue
 from pika_locust.platforms.verity.world_routes import Route, Routes
 from pika_locust.platforms.verity.world_rules import rules_from
 from pika_locust.platforms.verity.world_sessions import Sessions
 from pika_locust.platforms.verity.world_sockets import LARGEST_PACKET, NO_TRANSPORT, Sockets
-from pika_locust.platforms.verity.world_status import Announcer
+from pika_locust.platforms.verity.world_status import QueueStatus
 from pika_locust.platforms.verity.world_throttle import Throttle
 from pika_locust.platforms.verity.world_timers import Timers
 from pika_locust.platforms.verity.world_tokens import AccessTokens
-from pika_locust.platforms.verity.world_visits import Visits
-from pika_locust.platforms.verity.world_worker import Worker
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.platforms.verity.world_visits import QueueRoutes
+from pika_locust.platforms.verity.world_worker import MatchWorker
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import Cover, FaultKind, Form
 from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Request
 
@@ -43,7 +43,7 @@ class VerityWorld:
     Raises `ConfigurationError` for settings that cannot be read.
     """
 
-    def __init__(self, faults: FaultBoard, settings: Mapping[str, str], now: float) -> None:
+    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
         self._faults = faults
         self._rules = rules_from(settings)
         self._throttle = Throttle(faults)
@@ -52,17 +52,17 @@ class VerityWorld:
     def reset(self, now: float) -> None:
         faults, rules = self._faults, self._rules
         self._started_at = now
-        self._hub, self._timers, ids = Hub(faults), Timers(), Ids()
-        self._purse, self._access = Purse(), AccessTokens(rules.jwt_secret)
+        self._hub, self._timers, ids = Outbox(faults), Timers(), Ids()
+        self._purse, self._access = TokenStore(), AccessTokens(rules.jwt_secret)
         self._accounts = Accounts(self._purse, ids, self._access)
         self._payments = Payments(faults, self._purse, rules.webhook_secret)
         self._matches = Matches(self._hub, ids)
         self._sessions = Sessions(self._hub, self._timers, self._matches, self._purse, ids, faults, rules)
         self._queue = Queue()
-        announcer = Announcer(self._hub, self._queue, self._timers, rules.status_fanout)
-        worker = Worker(self._queue, self._timers, faults, now, self._sessions.pair_up, announcer.tell)
-        desk = Desk(self._hub, faults)
-        self._visits = Visits(desk, self._queue, worker, announcer, self._purse, self._timers, faults)
+        announcer = QueueStatus(self._hub, self._queue, self._timers, rules.status_fanout)
+        worker = MatchWorker(self._queue, self._timers, faults, now, self._sessions.pair_up, announcer.tell)
+        desk = ReplySender(self._hub, faults)
+        self._visits = QueueRoutes(desk, self._queue, worker, announcer, self._purse, self._timers, faults)
         self._sockets = Sockets(self._hub, self._timers, ids, self._whose, self._visits.disconnected)
         self._throttle.reset()
         self._routes = Routes(self._table(), self._hub, desk, self._throttle, self._access, self._accounts.users)

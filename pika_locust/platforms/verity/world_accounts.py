@@ -18,7 +18,7 @@ from pika_locust.platforms.verity.world_bodies import (
 )
 from pika_locust.platforms.verity.world_calls import Call
 from pika_locust.platforms.verity.world_ids import Ids, iso
-from pika_locust.platforms.verity.world_people import NOTHING, Purse, User
+from pika_locust.platforms.verity.world_people import NOTHING, TokenStore, User
 from pika_locust.platforms.verity.world_tokens import (
     COOKIE,
     REFRESH_LIVES_S,
@@ -56,7 +56,7 @@ BLOCK_CHECKS = {"blockedUserId": text}
 class Accounts:
     """The routes that need no more than users, tokens and the purse."""
 
-    def __init__(self, purse: Purse, ids: Ids, access: AccessTokens) -> None:
+    def __init__(self, purse: TokenStore, ids: Ids, access: AccessTokens) -> None:
         self._purse = purse
         self._ids = ids
         self._access = access

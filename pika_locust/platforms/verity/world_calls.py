@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Answer, Headers, Request
 
 
@@ -34,10 +34,10 @@ class Call:
         return self.someone
 
 
-class Desk:
+class ReplySender:
     """Hands answers out, at once or later; the fault `drop` makes it forget some."""
 
-    def __init__(self, hub: Hub, faults: FaultBoard) -> None:
+    def __init__(self, hub: Outbox, faults: FaultSwitches) -> None:
         self._hub = hub
         self._faults = faults
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Answer, Close, Effect, Reply, Send, to_json
 
 
-class Hub:
+class Outbox:
     """Collects effects, and knows which sockets a user has in which namespace. The fault `lose-fanout` is here."""
 
-    def __init__(self, faults: FaultBoard) -> None:
+    def __init__(self, faults: FaultSwitches) -> None:
         self._faults = faults
         self._effects: list[Effect] = []
         self._rooms: dict[tuple[str, str], list[int]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pika_locust.platforms.verity.world_bodies import bad_request, not_found, problems, refusal, reply
 from pika_locust.platforms.verity.world_calls import Call
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_ids import Ids, iso
 from pika_locust.platforms.verity.world_people import User
 from pika_locust.sandbox.world import Answer
@@ -52,7 +52,7 @@ CHECKS = {"text": _sendable}
 class Matches:
     """The routes below /matches."""
 
-    def __init__(self, hub: Hub, ids: Ids) -> None:
+    def __init__(self, hub: Outbox, ids: Ids) -> None:
         self._hub = hub
         self._ids = ids
         self._matches: dict[str, Match] = {}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pika_locust.platforms.verity.world_bodies import BROKEN, bad_request, reply
-from pika_locust.platforms.verity.world_people import Purse
+from pika_locust.platforms.verity.world_people import TokenStore
 from pika_locust.platforms.verity.world_signature import javascript_int, verify
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Answer, Request
 
 LARGEST_INT = 2**31 - 1
@@ -35,7 +35,7 @@ class Payments:
     signature, `ignored` because there was nothing to do, `failed` with 500 (unknown users, impossible amounts).
     """
 
-    def __init__(self, faults: FaultBoard, purse: Purse, secret: bytes) -> None:
+    def __init__(self, faults: FaultSwitches, purse: TokenStore, secret: bytes) -> None:
         self._faults = faults
         self._purse = purse
         self._secret = secret

@@ -49,7 +49,7 @@ class User:
         return {"id": self.id, "displayName": None, "primaryPhotoUrl": None, "age": None, "bio": None}
 
 
-class Purse:
+class TokenStore:
     """Everybody's tokens, by user id: `balances` now, `credits` ever bought, `matches` ever paid for.
 
     For every user: balance + tokens in the queue + matches = credits, unless a fault is on.

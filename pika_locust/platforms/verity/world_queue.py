@@ -9,7 +9,7 @@ from pika_locust.platforms.verity.world_people import User
 
 
 @dataclass(slots=True, eq=False)
-class Line:
+class WaitingLine:
     """One queue key. `waiting` is in order: (score, user id), scores in milliseconds, as in a sorted set of Redis.
 
     `worked_on` says that the matching worker has somebody of it in hand, who is then not in `waiting`; `telling` that
@@ -28,7 +28,7 @@ class Visit:
     """One user's stay in a line, which lasts while the worker has them in hand."""
 
     user: User
-    line: Line
+    line: WaitingLine
     joined_at: float
     score: int
     in_hand: bool = False
@@ -38,24 +38,24 @@ class Queue:
     """All lines. Only those in `crowded`, with two or more waiting, give the matching worker something to do."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, Line] = {}
-        self.crowded: dict[str, Line] = {}
+        self.lines: dict[str, WaitingLine] = {}
+        self.crowded: dict[str, WaitingLine] = {}
         self.visits: dict[str, Visit] = {}
 
-    def line(self, key: str) -> Line:
+    def line(self, key: str) -> WaitingLine:
         """The line of a key, made when there is none; one that stays empty is forgotten by `tidy`."""
         line = self.lines.get(key)
         if line is None:
-            line = self.lines[key] = Line(key)
+            line = self.lines[key] = WaitingLine(key)
         return line
 
-    def enter(self, user: User, line: Line, now: float) -> Visit:
+    def enter(self, user: User, line: WaitingLine, now: float) -> Visit:
         """Puts a user at the end of a line."""
         visit = self.visits[user.id] = Visit(user, line, now, int(now * 1000))
         self._insert(visit)
         return visit
 
-    def first(self, line: Line, number: int) -> list[Visit]:
+    def first(self, line: WaitingLine, number: int) -> list[Visit]:
         """Whose turn it is; fewer when fewer wait."""
         return [self.visits[user_id] for _, user_id in line.waiting[:number]]
 
@@ -83,7 +83,7 @@ class Queue:
             return None
         return bisect_left(visit.line.waiting, (visit.score, visit.user.id))
 
-    def tidy(self, line: Line) -> None:
+    def tidy(self, line: WaitingLine) -> None:
         """Forgets an empty line: a client may use a key of its own for every join."""
         if not line.waiting and not line.worked_on:
             self.lines.pop(line.key, None)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pika_locust.platforms.verity.world_accounts import NO_USER
 from pika_locust.platforms.verity.world_bodies import UNAUTHORIZED, BadBody, not_found, read_body, reply
-from pika_locust.platforms.verity.world_calls import Call, Desk
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_calls import Call, ReplySender
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_people import User
 from pika_locust.platforms.verity.world_throttle import Refused, Throttle
 from pika_locust.platforms.verity.world_tokens import AccessTokens
@@ -42,8 +42,8 @@ class Routes:
     def __init__(
         self,
         table: tuple[Route, ...],
-        hub: Hub,
-        desk: Desk,
+        hub: Outbox,
+        desk: ReplySender,
         throttle: Throttle,
         access: AccessTokens,
         users: dict[str, User],

@@ -9,13 +9,13 @@ from typing import Any
 
 from pika_locust.platforms.verity.world_bodies import bad_request, not_found, one_of, problems, refusal, reply
 from pika_locust.platforms.verity.world_calls import Call
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_ids import Ids, anonymous, iso
 from pika_locust.platforms.verity.world_matches import Matches
-from pika_locust.platforms.verity.world_people import Purse, User
+from pika_locust.platforms.verity.world_people import TokenStore, User
 from pika_locust.platforms.verity.world_rules import Rules
 from pika_locust.platforms.verity.world_timers import Timers
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Answer
 
 SETUP_S = 0.004
@@ -53,7 +53,14 @@ class Sessions:
     """
 
     def __init__(
-        self, hub: Hub, timers: Timers, matches: Matches, purse: Purse, ids: Ids, faults: FaultBoard, rules: Rules
+        self,
+        hub: Outbox,
+        timers: Timers,
+        matches: Matches,
+        purse: TokenStore,
+        ids: Ids,
+        faults: FaultSwitches,
+        rules: Rules,
     ) -> None:
         self._hub = hub
         self._timers = timers

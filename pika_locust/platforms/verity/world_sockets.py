@@ -9,7 +9,7 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from pika_locust.platforms.verity.world_bodies import reply
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_ids import Ids
 from pika_locust.platforms.verity.world_people import User
 from pika_locust.platforms.verity.world_timers import Timers
@@ -44,7 +44,7 @@ class _Connection:
 class Sockets:
     """Takes packets in; `gone(user, now)` is called when a connection of a user leaves /queue, in whatever way."""
 
-    def __init__(self, hub: Hub, timers: Timers, ids: Ids, whose: Whose, gone: Gone) -> None:
+    def __init__(self, hub: Outbox, timers: Timers, ids: Ids, whose: Whose, gone: Gone) -> None:
         self._hub = hub
         self._timers = timers
         self._ids = ids

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from pika_locust.platforms.verity.world_hub import Hub
-from pika_locust.platforms.verity.world_queue import Line, Queue
+from pika_locust.platforms.verity.world_hub import Outbox
+from pika_locust.platforms.verity.world_queue import Queue, WaitingLine
 from pika_locust.platforms.verity.world_timers import Timers
 
 DELAY_S = 0.005
@@ -15,7 +15,7 @@ SLICE = 100
 SLICE_S = 0.01
 
 
-class Announcer:
+class QueueStatus:
     """Tells lines their size.
 
     With N in a line each change costs N messages: the real server needs seconds for 200 joins (21,909 messages). Here
@@ -23,13 +23,13 @@ class Announcer:
     next round: 10,000 messages a second at worst, and the last of several changes is always told.
     """
 
-    def __init__(self, hub: Hub, queue: Queue, timers: Timers, enabled: bool) -> None:
+    def __init__(self, hub: Outbox, queue: Queue, timers: Timers, enabled: bool) -> None:
         self._hub = hub
         self._queue = queue
         self._timers = timers
         self._enabled = enabled
 
-    def tell(self, line: Line, now: float) -> None:
+    def tell(self, line: WaitingLine, now: float) -> None:
         """The size of a line has changed."""
         if not self._enabled or not self._hub.listeners("/queue"):
             return
@@ -39,7 +39,7 @@ class Announcer:
         line.telling = len(line.waiting) > MANY
         self._timers.at(now + DELAY_S, partial(self._begin, line))
 
-    def _begin(self, line: Line, now: float) -> None:
+    def _begin(self, line: WaitingLine, now: float) -> None:
         waiting = [user_id for _, user_id in line.waiting]
         line.changed = False
         if line.telling:
@@ -47,7 +47,7 @@ class Announcer:
         elif waiting:
             self._emit(waiting, len(waiting))
 
-    def _slice(self, line: Line, left: list[str], size: int, now: float) -> None:
+    def _slice(self, line: WaitingLine, left: list[str], size: int, now: float) -> None:
         visits = self._queue.visits
         self._emit([user_id for user_id in left[:SLICE] if user_id in visits and visits[user_id].line is line], size)
         if len(left) > SLICE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Headers
 
 
@@ -30,7 +30,7 @@ class Throttle:
     no answer carries a header of it.
     """
 
-    def __init__(self, faults: FaultBoard) -> None:
+    def __init__(self, faults: FaultSwitches) -> None:
         self._faults = faults
         self._limit: int | None = None
         self._window_s = 0.0

@@ -13,14 +13,14 @@ from pika_locust.platforms.verity.world_bodies import (
     refusal,
     text,
 )
-from pika_locust.platforms.verity.world_calls import Call, Desk
+from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_keys import queue_key
-from pika_locust.platforms.verity.world_people import Purse, User
+from pika_locust.platforms.verity.world_people import TokenStore, User
 from pika_locust.platforms.verity.world_queue import Queue, Visit
-from pika_locust.platforms.verity.world_status import Announcer
+from pika_locust.platforms.verity.world_status import QueueStatus
 from pika_locust.platforms.verity.world_timers import Timers
-from pika_locust.platforms.verity.world_worker import Worker
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.platforms.verity.world_worker import MatchWorker
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Answer
 
 JOIN_S = 0.002
@@ -33,18 +33,18 @@ LOCKED = refusal(409, "Queue operation in progress", "Conflict")
 NOT_QUEUED = Answer(200, b'{"status":"not_queued","refunded":false}', JSON_TYPE)
 
 
-class Visits:
+class QueueRoutes:
     """The two routes of the queue, and what a closed socket does to it."""
 
     def __init__(
         self,
-        desk: Desk,
+        desk: ReplySender,
         queue: Queue,
-        worker: Worker,
-        announcer: Announcer,
-        purse: Purse,
+        worker: MatchWorker,
+        announcer: QueueStatus,
+        purse: TokenStore,
         timers: Timers,
-        faults: FaultBoard,
+        faults: FaultSwitches,
     ) -> None:
         self._desk = desk
         self._queue = queue

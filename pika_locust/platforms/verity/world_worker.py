@@ -15,9 +15,9 @@ from functools import partial
 from math import floor
 
 from pika_locust.platforms.verity.world_people import User
-from pika_locust.platforms.verity.world_queue import Line, Queue, Visit
+from pika_locust.platforms.verity.world_queue import Queue, Visit, WaitingLine
 from pika_locust.platforms.verity.world_timers import Action, Timers
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 
 TICK_S = 0.5
 ATTEMPT_S = 0.004
@@ -25,28 +25,28 @@ PAIRS_PER_TICK = 10
 BLOCKED_FOR_S = 5.0
 
 PairUp = Callable[[User, User, str, float], None]
-Tell = Callable[[Line, float], None]
+Tell = Callable[[WaitingLine, float], None]
 
 
 @dataclass(slots=True, eq=False)
 class _Pass:
     """One tick's work on one line: whom the worker has in hand, and what it does once it has decided on them."""
 
-    line: Line
+    line: WaitingLine
     size_before: int
     attempts_left: int
     held: list[Visit] = field(default_factory=list)
     afterwards: list[Action] = field(default_factory=list)
 
 
-class Worker:
+class MatchWorker:
     """Calls `pair_up(first, second, key, now)` for each pair and `tell(line, now)` when a tick changed a line's size.
 
     Ticks fall on `started_at` plus whole multiples of half a second.
     """
 
     def __init__(
-        self, queue: Queue, timers: Timers, faults: FaultBoard, started_at: float, pair_up: PairUp, tell: Tell
+        self, queue: Queue, timers: Timers, faults: FaultSwitches, started_at: float, pair_up: PairUp, tell: Tell
     ) -> None:
         self._queue = queue
         self._timers = timers
@@ -54,7 +54,7 @@ class Worker:
         self._started_at = started_at
         self._pair_up = pair_up
         self._tell = tell
-        self._passes: dict[Line, _Pass] = {}
+        self._passes: dict[WaitingLine, _Pass] = {}
         self._awake = False
 
     def wake(self, now: float) -> None:
@@ -63,14 +63,14 @@ class Worker:
             self._awake = True
             self._timers.at(self._last_tick(now) + TICK_S, self._tick)
 
-    def has_popped_alone(self, line: Line, now: float) -> bool:
+    def has_popped_alone(self, line: WaitingLine, now: float) -> bool:
         """Whether a line's only user is out of it just now, to be put back at once."""
         tick = self._last_tick(now)
         if now >= tick + ATTEMPT_S or len(line.waiting) != 1 or line.worked_on or "no-match" in self._faults.on:
             return False
         return self._queue.first(line, 1)[0].joined_at < tick
 
-    def hold_alone(self, line: Line, now: float) -> None:
+    def hold_alone(self, line: WaitingLine, now: float) -> None:
         """Plays the popping of a line's only user out, because somebody else is about to join the line."""
         work = self._open(line, attempts=0)
         self._hold(work, self._queue.first(line, 1), self._last_tick(now) + ATTEMPT_S)
@@ -92,7 +92,7 @@ class Worker:
                     self._next_attempt(self._open(line, PAIRS_PER_TICK), now)
         self.wake(now)
 
-    def _open(self, line: Line, attempts: int) -> _Pass:
+    def _open(self, line: WaitingLine, attempts: int) -> _Pass:
         line.worked_on = True
         work = self._passes[line] = _Pass(line, len(line.waiting), attempts)
         return work

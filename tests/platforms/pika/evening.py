@@ -15,12 +15,12 @@ from pika_locust.judge import Ledger
 from pika_locust.platforms.pika import answers, dancer, delivery, dj, heartbeat, line, reactions
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
-from pika_locust.platforms.pika.room import Room
+from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import actor, share, thoughts, timers
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.settings import read_settings
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
@@ -125,14 +125,16 @@ class Evening:
         self.told: list[tuple[str, Mapping[str, Any]]] = []
         self.share = self.make_share()
 
-    def make_share(self, seed: int = 7, worker: int = 0, planned_s: float | None = None, **environ: str) -> Share:
+    def make_share(
+        self, seed: int = 7, worker: int = 0, planned_s: float | None = None, **environ: str
+    ) -> WorkerContext:
         """A share of its own, as in the process of one worker; it becomes the evening's."""
         settings, problems = read_settings((*LOAD_SETTINGS, *DANCERS.settings), environ, "pika")
         assert problems == []
         supporters = len(DANCERS.supporters(settings))
-        begin = Begin(RUN_ID, seed, "ws://127.0.0.1:1/ws", settings.public(), planned_s, False, supporters, 30.0)
+        begin = RunStart(RUN_ID, seed, "ws://127.0.0.1:1/ws", settings.public(), planned_s, False, supporters, 30.0)
         request = SimpleNamespace(fire=lambda **event: self.requests.append((event["name"], event["exception"])))
-        self.share = Share(begin, DANCERS, settings, worker, self._tell_all, request)
+        self.share = WorkerContext(begin, DANCERS, settings, worker, self._tell_all, request)
         return self.share
 
     def _tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
@@ -145,7 +147,7 @@ class Evening:
         self.wires.append(wire)
         return wire
 
-    def _lobby(self, room: Room) -> Any:
+    def _lobby(self, room: PikaContext) -> Any:
         visit = self.lobby_visits.update
         return SimpleNamespace(
             look_in=lambda: visit(["look_in"]), read_history=lambda: visit(["history"]), close=lambda: visit(["close"])
@@ -197,8 +199,8 @@ class Evening:
     # What was measured
 
     @property
-    def room(self) -> Room:
-        return self.share.shared(Room)
+    def room(self) -> PikaContext:
+        return self.share.shared(PikaContext)
 
     def count(self, name: str, **tags: str) -> int:
         """A counter."""

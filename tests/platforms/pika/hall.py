@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pika_locust.platforms.pika.world import PikaWorld
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Close as WorldClose
 from pika_locust.sandbox.world import Effects, Publish, Request, Send
@@ -23,7 +23,7 @@ class Hall:
         self._clock = evening.clock
         self._evening = evening
         self._way_s = way_s
-        self.world = PikaWorld(FaultBoard(faults=parse_faults(faults)), {}, START_S)
+        self.world = PikaWorld(FaultSwitches(faults=parse_faults(faults)), {}, START_S)
         self.wires: dict[int, Wire] = {}
         self._numbers = 0
         self._beat: Any = None

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pika_locust.platforms.pika.answers import ANSWER_TIMEOUT_S, Answers
+from pika_locust.platforms.pika.answers import ANSWER_TIMEOUT_S, PendingReplies
 from tests.platforms.pika.evening import Evening
 
 
@@ -22,7 +22,7 @@ class Owner:
 
 
 @pytest.fixture
-def answers(evening: Evening) -> Answers:
+def answers(evening: Evening) -> PendingReplies:
     return evening.room.answers
 
 
@@ -41,7 +41,7 @@ def send(evening: Evening, owner: Owner, kind: str = "like", items: int = 1) -> 
     return message_id
 
 
-def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: Answers) -> None:
+def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
     assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 1})
@@ -57,7 +57,7 @@ def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: Answ
     assert evening.requests == [("like", None)]
 
 
-def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Evening, answers: Answers) -> None:
+def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner, "vote")
     answers.on_nack(nack(message_id), evening.clock.now_ns)
@@ -72,7 +72,7 @@ def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Even
     assert str(evening.requests[0][1]) == "Poll not found or already ended"
 
 
-def test_silence_for_five_seconds_is_a_failure(evening: Evening, answers: Answers) -> None:
+def test_silence_for_five_seconds_is_a_failure(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     send(evening, owner)
     evening.clock.run(ANSWER_TIMEOUT_S - 0.1)
@@ -85,7 +85,7 @@ def test_silence_for_five_seconds_is_a_failure(evening: Evening, answers: Answer
     assert evening.samples("ack_latency") == 0
 
 
-def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Evening, answers: Answers) -> None:
+def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
     evening.clock.run(6.0)
@@ -100,7 +100,7 @@ def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Ev
     assert expected.consistent
 
 
-def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evening, answers: Answers) -> None:
+def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evening, answers: PendingReplies) -> None:
     for number in range(60):
         answers.on_nack(nack(f"id {number}", f"no item {number}"), evening.clock.now_ns)
     answers.on_nack(nack("id", "no item 7"), evening.clock.now_ns)
@@ -109,7 +109,7 @@ def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evenin
     assert evening.count("nacks", error="other reasons") == 10
 
 
-def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: Answers) -> None:
+def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: PendingReplies) -> None:
     message_id = send(evening, Owner())
     evening.clock.run(6.0)
     answers.on_nack(nack(message_id, "Internal server error"), evening.clock.now_ns)
@@ -118,7 +118,7 @@ def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: Answers) ->
     assert evening.count("late_answers") == 1
 
 
-def test_a_second_answer_changes_nothing(evening: Evening, answers: Answers) -> None:
+def test_a_second_answer_changes_nothing(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
     answers.on_ack(ack(message_id), evening.clock.now_ns)
@@ -130,7 +130,7 @@ def test_a_second_answer_changes_nothing(evening: Evening, answers: Answers) -> 
     assert evening.count("late_answers") == 2
 
 
-def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, answers: Answers) -> None:
+def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, answers: PendingReplies) -> None:
     gone, other = Owner(), Owner()
     first, _, kept = send(evening, gone), send(evening, gone), send(evening, other)
     answers.on_ack(ack(first), evening.clock.now_ns)
@@ -145,7 +145,7 @@ def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, a
     assert evening.rate("ack_success") == (2, 1)
 
 
-def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, answers: Answers) -> None:
+def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, answers: PendingReplies) -> None:
     one, two = Owner(), Owner()
     send(evening, one), send(evening, two)
     answers.connection_lost(one)
@@ -157,7 +157,7 @@ def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, answers: 
 
 
 def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_once(
-    evening: Evening, answers: Answers
+    evening: Evening, answers: PendingReplies
 ) -> None:
     owner = Owner()
     first = answers.next_id()
@@ -175,7 +175,7 @@ def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_on
     assert evening.rate("ack_success") == (0, 4)
 
 
-def test_a_bulk_is_one_message_and_many_items(evening: Evening, answers: Answers) -> None:
+def test_a_bulk_is_one_message_and_many_items(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner, "bulk_like", items=3)
     assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 3})
@@ -194,7 +194,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, answers: Answers) -> None:
+def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner, "bulk_like", items=2)
     if end == "refused":
@@ -208,7 +208,7 @@ def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, answers: An
     assert evening.share.ledgers["likes"].unanswered == unanswered
 
 
-def test_messages_without_a_ledger_are_only_measured(evening: Evening, answers: Answers) -> None:
+def test_messages_without_a_ledger_are_only_measured(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = answers.next_id()
     answers.expect(message_id, "subscribe", owner)
@@ -226,7 +226,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("payload", FOREIGN.values(), ids=FOREIGN.keys())
-def test_answers_to_nobody_are_counted(payload: bytes, evening: Evening, answers: Answers) -> None:
+def test_answers_to_nobody_are_counted(payload: bytes, evening: Evening, answers: PendingReplies) -> None:
     answers.on_ack(payload, evening.clock.now_ns)
     assert evening.count("late_answers") == 1
     assert evening.rate("ack_success") == (0, 0)
@@ -242,13 +242,15 @@ ODD_NACKS = {
 
 
 @pytest.mark.parametrize(("payload", "why"), ODD_NACKS.values(), ids=ODD_NACKS.keys())
-def test_odd_refusals_are_counted_by_their_text(payload: bytes, why: str, evening: Evening, answers: Answers) -> None:
+def test_odd_refusals_are_counted_by_their_text(
+    payload: bytes, why: str, evening: Evening, answers: PendingReplies
+) -> None:
     answers.on_nack(payload, evening.clock.now_ns)
     assert evening.count("nacks", error=why) == 1
     assert evening.count("late_answers") == 1
 
 
-def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, answers: Answers) -> None:
+def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, answers: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
     answers.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), evening.clock.now_ns)

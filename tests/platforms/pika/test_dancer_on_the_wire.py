@@ -18,8 +18,8 @@ from websockets.sync.server import Server, ServerConnection, serve
 from pika_locust.platforms.pika import habits
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.runtime.begin import Begin
-from pika_locust.runtime.share import Share
+from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.share import WorkerContext
 from pika_locust.settings import read_settings
 from tests.platforms.pika.evening import SESSION, now_playing, outcomes
 
@@ -75,9 +75,9 @@ class Floor:
 
     def __init__(self, port: int) -> None:
         settings, _ = read_settings(DANCERS.settings, {}, "pika")
-        begin = Begin("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
+        begin = RunStart("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
         events = Events()
-        self.share = Share(begin, DANCERS, settings, 0, lambda topic, data: None, events.request)
+        self.share = WorkerContext(begin, DANCERS, settings, 0, lambda topic, data: None, events.request)
         self.environment = SimpleNamespace(
             events=events, pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: self.share)
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.pika.delivery import DEADLINE_S, TOPIC, Delivery
+from pika_locust.platforms.pika.delivery import DEADLINE_S, TOPIC, BroadcastDelivery
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.runtime.clocks import Offset
 from pika_locust.runtime.machine import boot_id
@@ -19,7 +19,7 @@ class Floor:
 
     def __init__(self, evening: Evening, boot: str = "") -> None:
         self.evening = evening
-        self.delivery: Delivery = evening.room.delivery
+        self.delivery: BroadcastDelivery = evening.room.delivery
         self.boot = boot or boot_id()
         self.ahead_ns: int | None = None if boot else 0
         """How far the DJ's clock is ahead of ours; None: its times say nothing here."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.line import Line
+from pika_locust.platforms.pika.line import PikaConnection
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
 from tests.platforms.pika.evening import RUN_ID, Evening, refused_dial
@@ -14,7 +14,7 @@ class Talker:
 
     def __init__(self, evening: Evening) -> None:
         self.sent = 0
-        self.line = Line(evening.room, self._count)
+        self.line = PikaConnection(evening.room, self._count)
         self.closes: list[Close] = []
 
     def _count(self) -> None:

@@ -4,16 +4,16 @@ import itertools
 
 import pytest
 
-from pika_locust.platforms.pika.programme import Cue, cues, track_every_s
+from pika_locust.platforms.pika.programme import ScheduledAction, cues, track_every_s
 
 PACES_S = [5.1, 5.2, 6.7, 10.0, 13.3, 20.0, 29.9, 30.0, 60.0, 240.0]
 
 
-def first(seconds: float, every_s: float) -> list[Cue]:
+def first(seconds: float, every_s: float) -> list[ScheduledAction]:
     return list(itertools.takewhile(lambda cue: cue.at_s < seconds, cues(every_s)))
 
 
-def times(evening: list[Cue], what: str) -> list[float]:
+def times(evening: list[ScheduledAction], what: str) -> list[float]:
     return [cue.at_s for cue in evening if cue.what == what]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.pika.world_memory import NONCES_KEPT, Memory, TempoVote, like_key
+from pika_locust.platforms.pika.world_memory import NONCES_KEPT, LiveState, TempoVote, like_key
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_case_and_spacing_do_not_make_another_like(one: tuple[str, str], other: 
 
 
 def test_the_same_like_in_another_session_or_by_another_client_is_another() -> None:
-    memory, track = Memory(), {"title": "T", "artist": "A"}
+    memory, track = LiveState(), {"title": "T", "artist": "A"}
     assert [memory.first_like(s, c, track) for s, c in (("s", "c"), ("s", "d"), ("t", "c"), ("s", "c"))] == [
         True,
         True,
@@ -29,7 +29,7 @@ def test_the_same_like_in_another_session_or_by_another_client_is_another() -> N
 
 
 def test_a_listener_counts_once_however_many_sockets() -> None:
-    memory = Memory()
+    memory = LiveState()
     assert [memory.join("s", "c"), memory.join("s", "c"), memory.join("s", "d")] == [True, False, True]
     assert memory.listener_count("s") == 2
     memory.leave("s", "c", 10.0)
@@ -43,7 +43,7 @@ def test_a_listener_counts_once_however_many_sockets() -> None:
 
 
 def test_leaving_a_session_that_is_forgotten_is_no_error() -> None:
-    memory = Memory()
+    memory = LiveState()
     memory.join("s", "c")
     memory.end_session("s")
     memory.leave("s", "c", 1.0)
@@ -51,7 +51,7 @@ def test_leaving_a_session_that_is_forgotten_is_no_error() -> None:
 
 
 def test_old_nonces_make_room_for_new_ones() -> None:
-    memory = Memory()
+    memory = LiveState()
     for n in range(NONCES_KEPT + 1):
         assert memory.fresh_nonce(str(n), 0.0)
     assert not memory.fresh_nonce(str(NONCES_KEPT), 1.0)
@@ -60,7 +60,7 @@ def test_old_nonces_make_room_for_new_ones() -> None:
 
 
 def test_quotas_of_the_silent_are_forgotten() -> None:
-    memory = Memory()
+    memory = LiveState()
     memory.may_like("old", 0.0)
     memory.may_like("new", 50.0)
     memory.forget_quotas(60.0)
@@ -68,7 +68,7 @@ def test_quotas_of_the_silent_are_forgotten() -> None:
 
 
 def test_a_vote_weighs_what_was_made_of_it() -> None:
-    memory = Memory()
+    memory = LiveState()
     memory.tempo["s"] = {"a": TempoVote("faster", 0.0, 2), "b": TempoVote("faster", 0.0), "c": TempoVote("slower", 0.0)}
     assert memory.tempo_totals("s", 299.9) == {"faster": 3, "slower": 1, "perfect": 0}
     assert memory.tempo_totals("s", 300.0) == {"faster": 0, "slower": 0, "perfect": 0}

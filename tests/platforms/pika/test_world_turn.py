@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.pika.world_memory import Socket
-from pika_locust.platforms.pika.world_turn import Activity, Live, Turn, iso
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.platforms.pika.world_turn import Activity, MessageContext, ServerState, iso
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Publish, Send
 
 
-def live(*faults: str) -> Live:
-    return Live(FaultBoard(faults=parse_faults(faults)), 10)
+def live(*faults: str) -> ServerState:
+    return ServerState(FaultSwitches(faults=parse_faults(faults)), 10)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_times_are_written_as_javascript_does() -> None:
 
 
 def test_answers_go_to_the_speaker_and_broadcasts_to_the_rest() -> None:
-    turn = Turn(live(), Socket(7, 0.0, 0.0), {"type": "PING", "messageId": "m"}, 0.0)
+    turn = MessageContext(live(), Socket(7, 0.0, 0.0), {"type": "PING", "messageId": "m"}, 0.0)
     turn.publish(type="A", x=1)
     turn.ack()
     turn.nack("no")
@@ -54,7 +54,7 @@ def test_drop_takes_answers_away_by_kind_of_message() -> None:
     answered = dict.fromkeys(kinds, 0)
     for n in range(30):
         kind = kinds[n % 3 == 2]
-        turn = Turn(state, Socket(7, 0.0, 0.0), {"type": kind, "messageId": "m"}, 0.0)
+        turn = MessageContext(state, Socket(7, 0.0, 0.0), {"type": kind, "messageId": "m"}, 0.0)
         turn.ack()
         answered[kind] += len(turn.effects)
     assert answered == {"SEND_LIKE": 10, "PING": 5}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pika_locust.platforms.pika.world import PLATFORM
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.world import Close, Effects, Ping, Publish, Reply, Request, Send
 
 TRANSCRIPTS = Path(__file__).parents[2] / "transcripts" / "pika"
@@ -57,7 +57,7 @@ class Replay:
     def __init__(self, events: list[dict[str, Any]], beat_ms: float, settings: Mapping[str, str]) -> None:
         self.events = events
         self.seen: Seen = defaultdict(list)
-        self._world = PLATFORM.create(FaultBoard(), settings, START_S + (beat_ms % 2000 - 2000) / 1000)
+        self._world = PLATFORM.create(FaultSwitches(), settings, START_S + (beat_ms % 2000 - 2000) / 1000)
         self._names: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._to_world = {recorded: str(n) for n, recorded in enumerate(poll_ids(events), 1)}

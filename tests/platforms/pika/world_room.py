@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pika_locust.platforms.pika.world import PikaWorld
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Ping, Publish, Reply, Request, Send
 
@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self, *faults: str, settings: Mapping[str, str] | None = None, answers_pings: bool = False) -> None:
         self.answers_pings = answers_pings
-        self.faults = FaultBoard(faults=parse_faults(faults))
+        self.faults = FaultSwitches(faults=parse_faults(faults))
         self.now = START_S
         self.world = PikaWorld(self.faults, settings or {}, self.now)
         self.heard: dict[int, list[Any]] = {}

@@ -12,9 +12,9 @@ from locust.exception import StopUser
 
 from pika_locust.measure import Histogram
 from pika_locust.platforms.verity.account import Account
-from pika_locust.platforms.verity.lobby import Lobby
+from pika_locust.platforms.verity.lobby import VerityContext
 from pika_locust.platforms.verity.scenarios import QUEUE
-from pika_locust.runtime.begin import Begin
+from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.sandbox import SandboxProcess
 from pika_locust.scenario import Scenario
@@ -57,7 +57,7 @@ class Night:
             "stop_timeout_s": 5.0,
             **(begin or {}),
         }
-        self.share = Told(Begin(**fields), scenario, settings, 0)
+        self.share = Told(RunStart(**fields), scenario, settings, 0)
         return self.share
 
     def start(self, kind: type[Any]) -> Any:
@@ -99,8 +99,8 @@ class Night:
     # What was measured
 
     @property
-    def lobby(self) -> Lobby:
-        return self.share.shared(Lobby)
+    def lobby(self) -> VerityContext:
+        return self.share.shared(VerityContext)
 
     def count(self, name: str, /, **tags: str) -> int:
         """A counter."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.answers import REFRESH_AFTER_S, Pass, balance_in, body_of, member_in
+from pika_locust.platforms.verity.answers import REFRESH_AFTER_S, Credentials, balance_in, body_of, member_in
 from pika_locust.wire.http import HttpClient, Response
 from tests.platforms.verity.night import SIGNED_UP, answer, saying
 from tests.wire.http_servers import serving
@@ -55,14 +55,14 @@ def test_who_has_signed_up_and_with_what_pass() -> None:
 
 
 AGES = {
-    "fresh": (Pass("t", "c", time.monotonic() + 1000), False),
-    "old": (Pass("t", "c", 0.0), True),
-    "old, and nothing renews it": (Pass("t", "", 0.0), False),
+    "fresh": (Credentials("t", "c", time.monotonic() + 1000), False),
+    "old": (Credentials("t", "c", 0.0), True),
+    "old, and nothing renews it": (Credentials("t", "", 0.0), False),
 }
 
 
 @pytest.mark.parametrize(("entry", "old"), AGES.values(), ids=AGES)
-def test_a_pass_is_old_when_it_should_and_can_be_renewed(entry: Pass, old: bool) -> None:
+def test_a_pass_is_old_when_it_should_and_can_be_renewed(entry: Credentials, old: bool) -> None:
     assert entry.is_old is old
 
 
@@ -81,6 +81,6 @@ RENEWALS: dict[str, tuple[bytes | None, tuple[str, str] | None]] = {
 @pytest.mark.parametrize(("reply", "renewed"), RENEWALS.values(), ids=RENEWALS)
 def test_what_renews_a_pass(reply: bytes | None, renewed: tuple[str, str] | None) -> None:
     with serving(saying({"/auth/refresh": reply})) as server, HttpClient(server.url) as http:
-        entry = Pass("t1", "c1").renewed(http)
+        entry = Credentials("t1", "c1").renewed(http)
     assert b"cookie: refresh_token=c1" in server.requests[0].lower()
     assert (entry and (entry.access_token, entry.refresh_cookie)) == renewed

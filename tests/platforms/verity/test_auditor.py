@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.answers import Pass
-from pika_locust.platforms.verity.auditor import TOPIC, Auditor
-from pika_locust.platforms.verity.books import Books
+from pika_locust.platforms.verity.answers import Credentials
+from pika_locust.platforms.verity.auditor import TOPIC, SampledAudit
+from pika_locust.platforms.verity.books import ExpectedBalance
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.night import Night, answer, until
@@ -11,10 +11,10 @@ from tests.wire.http_servers import Peer, serving
 
 def test_all_actors_of_a_process_share_one(night: Night) -> None:
     share = night.open(QUEUE)
-    assert share.shared(Auditor) is share.shared(Auditor)
+    assert share.shared(SampledAudit) is share.shared(SampledAudit)
 
 
-def leave(night: Night, auditor: Auditor, users: int) -> None:
+def leave(night: Night, auditor: SampledAudit, users: int) -> None:
     """So many users come, buy two tokens, and end."""
     for number in range(users):
         account = night.begun_account(number)
@@ -25,7 +25,7 @@ def leave(night: Night, auditor: Auditor, users: int) -> None:
 
 def test_a_sample_of_those_who_have_ended_is_looked_up_when_all_have(night: Night) -> None:
     facts = night.open(QUEUE).facts
-    auditor = Auditor(night.share, wanted=5)
+    auditor = SampledAudit(night.share, wanted=5)
     leave(night, auditor, 12)
     assert facts == {"users_owed": 12}
     before = night.count("http_reqs")
@@ -55,14 +55,14 @@ def test_nobody_is_looked_up_while_users_are_there(night: Night) -> None:
 
 def test_the_other_processes_are_told_at_every_power_of_two(night: Night) -> None:
     night.open(QUEUE)
-    auditor = Auditor(night.share)
+    auditor = SampledAudit(night.share)
     leave(night, auditor, 9)
     assert night.share.told == [(TOPIC, {"worker": 0, "users": users}) for users in (1, 2, 4, 8)]
 
 
 def test_each_process_takes_a_part_that_fits_what_it_has(night: Night) -> None:
     night.open(QUEUE)
-    auditor = Auditor(night.share, wanted=6)
+    auditor = SampledAudit(night.share, wanted=6)
     leave(night, auditor, 4)
     for news in ({"worker": 1, "users": 2}, {"worker": 1, "users": 8}, {"worker": 0, "users": 999}):
         night.share.hear(TOPIC, news)
@@ -81,8 +81,8 @@ def test_each_is_asked_for_from_the_address_it_came_from(night: Night) -> None:
 
     with serving(script) as server:
         night.open(QUEUE, server.url, SOURCE_ADDRESSES="127.0.9.1-127.0.9.3")
-        auditor = Auditor(night.share)
+        auditor = SampledAudit(night.share)
         for number in range(4):
-            auditor.take(Books(f"u{number}", number, Pass(f"t{number}"), 0, 0))
+            auditor.take(ExpectedBalance(f"u{number}", number, Credentials(f"t{number}"), 0, 0))
         night.share.end()
     assert seen == {f"t{number}": f"127.0.9.{number % 3 + 1}" for number in range(4)}

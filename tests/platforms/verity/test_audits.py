@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pika_locust.judge import AuditResult
-from pika_locust.platforms.verity.answers import Pass
+from pika_locust.platforms.verity.answers import Credentials
 from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
 from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
 from pika_locust.platforms.verity.setup import seed_users
@@ -119,7 +119,7 @@ def test_without_sockets_nobody_sees_a_session() -> None:
 
 def paid(*balances: bytes | None, facts: dict[str, Any]) -> AuditResult:
     """What the audit says of members u0, u1, … whose balance is asked for and answered so."""
-    users = {f"u{number}": Pass(f"token{number}") for number in range(len(balances))}
+    users = {f"u{number}": Credentials(f"token{number}") for number in range(len(balances))}
 
     def script(peer: Peer) -> None:
         while request := peer.request():

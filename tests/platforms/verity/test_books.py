@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.books import Tokens
+from pika_locust.platforms.verity.books import TokenBounds
 
 
 def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> None:
-    tokens = Tokens()
+    tokens = TokenBounds()
     tokens.credited(5)
     tokens.maybe(2)
     assert (tokens.least, tokens.most) == (5, 7)

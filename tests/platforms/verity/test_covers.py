@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.judge import Panel
+from pika_locust.judge import ThresholdEvaluator
 from pika_locust.load.plan import CONSTANT
 from pika_locust.platforms.verity import lobby, session_user
 from pika_locust.platforms.verity.buyer import Buyer
@@ -18,16 +18,16 @@ from pika_locust.platforms.verity.session_user import SessionUser
 from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.runtime.options import all_metrics
-from pika_locust.scenario import AuditContext, Given, Scenario, SetupContext
+from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.wire.http import Timeouts
 from tests.e2e.test_verity import FAULTY_QUEUE, FAULTY_SESSIONS, FAULTY_TOKENS, LEAK
 from tests.platforms.verity.night import Night, settings_of, until
 
 
-def seen(night: Night, given: Given) -> set[str]:
+def seen(night: Night, given: SetupResult) -> set[str]:
     """What fails: thresholds and audits, by metric and name."""
     share, scenario = night.share, night.share.scenario
-    panel = Panel(scenario.thresholds_for(CONSTANT, share.settings), all_metrics(scenario))
+    panel = ThresholdEvaluator(scenario.thresholds_for(CONSTANT, share.settings), all_metrics(scenario))
     found = {result.metric for result in panel.results(share.metrics.snapshot(), 5.0) if result.status != "pass"}
     context = AuditContext(
         share.begin.target,
@@ -41,7 +41,7 @@ def seen(night: Night, given: Given) -> set[str]:
     return found | {audit.name for audit in scenario.audit(context) if audit.status == "fail"}
 
 
-def members(night: Night) -> Given:
+def members(night: Night) -> SetupResult:
     return seed_users(SetupContext(night.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="3"), 7))
 
 
@@ -60,7 +60,7 @@ RUNS: dict[str, tuple[Scenario, type[Any], Enough]] = {
 def run(night: Night, name: str, faults: dict[str, Any]) -> set[str]:
     """A short run of a scenario against a sandbox with these faults."""
     scenario, user, enough = RUNS[name]
-    given = members(night) if scenario is TOKENS else Given()
+    given = members(night) if scenario is TOKENS else SetupResult()
     night.sandbox.set_faults(faults)
     night.open(scenario, begin={"given": given.public}, **({"REDELIVERY": "1"} if scenario is TOKENS else {}))
     for _ in range(6):

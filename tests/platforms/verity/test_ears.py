@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pika_locust.platforms.verity import ears
-from pika_locust.platforms.verity.books import Tokens
-from pika_locust.platforms.verity.ears import Ears, Visit
+from pika_locust.platforms.verity.books import TokenBounds
+from pika_locust.platforms.verity.ears import SessionSockets, Visit
 from pika_locust.platforms.verity.scenarios import SESSIONS
-from pika_locust.runtime.bell import Bell
+from pika_locust.runtime.bell import Condition
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
 from tests.platforms.verity.night import Night, until
@@ -18,7 +18,7 @@ from tests.platforms.verity.night import Night, until
 MS = 1_000_000
 
 
-class Rung(Bell):
+class Rung(Condition):
     """A bell that counts."""
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ def bell() -> Rung:
 
 
 @pytest.fixture
-def tokens() -> Tokens:
-    return Tokens()
+def tokens() -> TokenBounds:
+    return TokenBounds()
 
 
 @pytest.fixture
-def member(night: Night, bell: Rung, tokens: Tokens) -> Ears:
+def member(night: Night, bell: Rung, tokens: TokenBounds) -> SessionSockets:
     night.open(SESSIONS)
-    member = Ears(night.lobby, tokens, bell)
+    member = SessionSockets(night.lobby, tokens, bell)
     member.visit = Visit(joined_ns=10 * MS)
     return member
 
@@ -56,7 +56,9 @@ def about(session: str) -> bytes:
     return event({"sessionId": session})
 
 
-def test_times_are_taken_from_when_events_came(night: Night, member: Ears, bell: Rung, tokens: Tokens) -> None:
+def test_times_are_taken_from_when_events_came(
+    night: Night, member: SessionSockets, bell: Rung, tokens: TokenBounds
+) -> None:
     member.on_event("/queue", b"match", about("s1"), 260 * MS)
     member.on_event("/video", b"session:start", about("s1"), 280 * MS)
     member.on_call("/video", b"session:end", about("s1"), 7, 2280 * MS)
@@ -67,13 +69,13 @@ def test_times_are_taken_from_when_events_came(night: Night, member: Ears, bell:
     assert bell.times == 3
 
 
-def test_a_session_that_starts_in_the_same_moment_has_a_sample(night: Night, member: Ears) -> None:
+def test_a_session_that_starts_in_the_same_moment_has_a_sample(night: Night, member: SessionSockets) -> None:
     member.on_event("/queue", b"match", about("s1"), 260 * MS)
     member.on_event("/video", b"session:start", about("s1"), 260 * MS)
     assert night.trend("session_start_lag").minimum == 1
 
 
-def test_events_of_other_sessions_and_repeated_ones_change_nothing(night: Night, member: Ears) -> None:
+def test_events_of_other_sessions_and_repeated_ones_change_nothing(night: Night, member: SessionSockets) -> None:
     member.on_event("/queue", b"match", about("s1"), 260 * MS)
     for _ in range(2):
         member.on_event("/video", b"session:start", about("other"), 270 * MS)
@@ -86,7 +88,7 @@ def test_events_of_other_sessions_and_repeated_ones_change_nothing(night: Night,
     assert member.visit.ended_ns == 300 * MS
 
 
-def test_a_second_match_in_a_session_is_told_to_the_audit(night: Night, member: Ears) -> None:
+def test_a_second_match_in_a_session_is_told_to_the_audit(night: Night, member: SessionSockets) -> None:
     member.on_event("/queue", b"match", about("s1"), 260 * MS)
     member.on_event("/queue", b"match", about("s2"), 270 * MS)
     assert night.share.facts["in_two_sessions"] == 1
@@ -107,7 +109,9 @@ RUBBISH = {
 
 
 @pytest.mark.parametrize("payload", RUBBISH.values(), ids=RUBBISH)
-def test_an_event_that_names_no_session_is_the_targets_mistake(payload: bytes, night: Night, member: Ears) -> None:
+def test_an_event_that_names_no_session_is_the_targets_mistake(
+    payload: bytes, night: Night, member: SessionSockets
+) -> None:
     for name in (b"match", b"session:start", b"session:end"):
         member.on_event("/queue", name, payload, 260 * MS)
     assert night.errors("receive") == [
@@ -118,7 +122,7 @@ def test_an_event_that_names_no_session_is_the_targets_mistake(payload: bytes, n
     assert night.trend("match_time").count == 0
 
 
-def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(night: Night, member: Ears) -> None:
+def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(night: Night, member: SessionSockets) -> None:
     member.on_trouble("a packet of an unknown type")
     member.on_connect_error("/queue", b'{"message":"no"}')
     member.on_close(Close(1000, by_us=True))
@@ -131,13 +135,13 @@ def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(night: Ni
     assert night.errors("connection") == ["closed by the server: 1001 going away", "no ping came in time"]
 
 
-def test_a_fault_in_a_listener_is_ours(night: Night, member: Ears) -> None:
+def test_a_fault_in_a_listener_is_ours(night: Night, member: SessionSockets) -> None:
     member.on_fault(KeyError("x"))
     assert night.share.faults == ["KeyError: 'x'"]
     night.share.faults.clear()
 
 
-def test_a_dial_that_fails_is_an_error(night: Night, member: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dial_that_fails_is_an_error(night: Night, member: SessionSockets, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(target: str, handler: Any) -> Any:
         raise ConnectError("refused", "connection refused")
 
@@ -150,7 +154,7 @@ def test_a_dial_that_fails_is_an_error(night: Night, member: Ears, monkeypatch: 
 # On real sockets
 
 
-def test_both_namespaces_are_open_before_anything_is_asked_for(night: Night, member: Ears) -> None:
+def test_both_namespaces_are_open_before_anything_is_asked_for(night: Night, member: SessionSockets) -> None:
     account = night.begun_account()
     assert not member.are_open
     assert member.listen(account.entry.access_token)
@@ -162,13 +166,15 @@ def test_both_namespaces_are_open_before_anything_is_asked_for(night: Night, mem
     assert night.rate("error_rate")[0] == 0
 
 
-def test_a_bad_token_is_kicked_and_that_is_no_connection(night: Night, member: Ears) -> None:
+def test_a_bad_token_is_kicked_and_that_is_no_connection(night: Night, member: SessionSockets) -> None:
     assert not member.listen("bad") or not member.listen("bad")
     until(lambda: len(night.errors("connect")) >= 1)
     assert night.errors("connect")[0].startswith("kicked out of /")
 
 
-def test_namespaces_that_never_open_are_given_up(night: Night, member: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_namespaces_that_never_open_are_given_up(
+    night: Night, member: SessionSockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ears, "START_WAIT_S", 0.1)
     monkeypatch.setattr(ears, "NAMESPACES", ("/queue", "/nowhere"))
     account = night.begun_account()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.judge import Panel
+from pika_locust.judge import ThresholdEvaluator
 from pika_locust.measure import Registry, trend
 from pika_locust.platforms.verity.limits import MEMORY, session_length
 from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS
@@ -39,7 +39,7 @@ def test_which_sessions_pass(hold_s: float, lengths_s: list[float], verdicts: li
     registry = Registry([METRIC])
     for length_s in lengths_s:
         registry.trend("session_length").add(round(length_s * 1e6))
-    panel = Panel(session_length(settings_of(SESSIONS, SESSION_HOLD_SECONDS=str(hold_s))), [METRIC])
+    panel = ThresholdEvaluator(session_length(settings_of(SESSIONS, SESSION_HOLD_SECONDS=str(hold_s))), [METRIC])
     assert [result.status for result in panel.results(registry.snapshot(), 60.0)] == verdicts
 
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pika_locust.load.dice import Dice
-from pika_locust.platforms.verity.lobby import SANDBOX_SECRET, Lobby, think_s
+from pika_locust.load.dice import SeededRandom
+from pika_locust.platforms.verity.lobby import SANDBOX_SECRET, VerityContext, think_s
 from pika_locust.platforms.verity.scenarios import QUEUE
 from pika_locust.wire import stripe
 from tests.platforms.verity.night import Night, settings_of
@@ -14,12 +14,12 @@ from tests.platforms.verity.night import Night, settings_of
 
 def test_all_actors_of_a_process_share_one(night: Night) -> None:
     share = night.open(QUEUE)
-    assert share.shared(Lobby) is share.shared(Lobby)
+    assert share.shared(VerityContext) is share.shared(VerityContext)
 
 
 def test_a_purchase_is_signed_for_now_and_is_no_other(night: Night) -> None:
     night.open(QUEUE)
-    dice = Dice(1, 2)
+    dice = SeededRandom(1, 2)
     payload, signature = night.lobby.purchase("u1", 5, dice)
     event = json.loads(payload)
     assert event["data"]["object"]["metadata"] == {"userId": "u1", "packId": "starter", "tokens": "5"}
@@ -69,7 +69,7 @@ THINKS = {
 @pytest.mark.parametrize(("least", "most", "low", "high"), THINKS.values(), ids=THINKS)
 def test_thoughts_are_uniform_between_their_bounds(least: str, most: str, low: float, high: float) -> None:
     settings = settings_of(QUEUE, THINK_TIME_MIN=least, THINK_TIME_MAX=most)
-    thoughts = [think_s(settings, dice) for dice in [Dice(1, 2)] for _ in range(500)]
+    thoughts = [think_s(settings, dice) for dice in [SeededRandom(1, 2)] for _ in range(500)]
     assert low <= min(thoughts)
     assert max(thoughts) <= high
     assert sum(thoughts) / 500 == pytest.approx((low + high) / 2, abs=0.1)

@@ -7,8 +7,8 @@ import gevent
 import pytest
 
 from pika_locust.platforms.verity import lookups
-from pika_locust.platforms.verity.answers import Pass
-from pika_locust.platforms.verity.books import Books
+from pika_locust.platforms.verity.answers import Credentials
+from pika_locust.platforms.verity.books import ExpectedBalance
 from pika_locust.platforms.verity.lookups import look_up
 from pika_locust.wire.http import HttpClient, Timeouts
 from tests.platforms.verity.night import answer, saying
@@ -17,9 +17,9 @@ from tests.wire.http_servers import Peer, Server, serving
 FOR_EVER = time.monotonic() + 1e6
 
 
-def books(number: int, least: int, most: int | None = None, fresh_until_s: float = FOR_EVER) -> Books:
-    entry = Pass(f"token{number}", f"cookie{number}", fresh_until_s)
-    return Books(f"u{number}", number, entry, least, least if most is None else most)
+def books(number: int, least: int, most: int | None = None, fresh_until_s: float = FOR_EVER) -> ExpectedBalance:
+    entry = Credentials(f"token{number}", f"cookie{number}", fresh_until_s)
+    return ExpectedBalance(f"u{number}", number, entry, least, least if most is None else most)
 
 
 def holding(*balances: bytes | None) -> Any:
@@ -39,12 +39,12 @@ def holds(tokens: Any) -> bytes:
     return answer(200, {"tokenBalance": tokens})
 
 
-def looked_up(script: Any, *owed: Books, **how: Any) -> tuple[dict[str, Any], Server]:
+def looked_up(script: Any, *owed: ExpectedBalance, **how: Any) -> tuple[dict[str, Any], Server]:
     with serving(script) as server:
         return look_up(owed, lambda number: HttpClient(server.url), **how), server
 
 
-FOUND: dict[str, tuple[list[bytes | None], list[Books], dict[str, Any]]] = {
+FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]]] = {
     "all as owed": ([holds(2), holds(3)], [books(0, 2), books(1, 3)], {"tokens_expected": 5, "tokens_held": 5}),
     "within what is open": (
         [holds(2)],
@@ -94,7 +94,7 @@ FOUND: dict[str, tuple[list[bytes | None], list[Books], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("said", "owed", "found"), FOUND.values(), ids=FOUND)
 def test_what_is_held_is_compared_with_what_was_owed(
-    said: list[bytes | None], owed: list[Books], found: dict[str, Any]
+    said: list[bytes | None], owed: list[ExpectedBalance], found: dict[str, Any]
 ) -> None:
     sums = {"users_audited": len(owed), "tokens_expected": 0, "tokens_unanswered": 0, "tokens_held": 0}
     assert looked_up(holding(*said), *owed)[0] == {**sums, **found}

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pika_locust.load.dice import Dice
-from pika_locust.platforms.verity.members import Members
+from pika_locust.load.dice import SeededRandom
+from pika_locust.platforms.verity.members import SeededMembers
 from pika_locust.platforms.verity.scenarios import TOKENS
 from tests.platforms.verity.night import Night
 
 
 def test_seeded_members_are_picked_at_random_each_as_often(night: Night) -> None:
-    members = Members(night.open(TOKENS, begin={"given": {"users": ["u1", "u2", "u3"]}}))
-    dice = Dice(1, 2)
+    members = SeededMembers(night.open(TOKENS, begin={"given": {"users": ["u1", "u2", "u3"]}}))
+    dice = SeededRandom(1, 2)
     picked = Counter(payee.user_id for _ in range(300) if (payee := members.pick(dice)) is not None)
     assert set(picked) == {"u1", "u2", "u3"}
     # 100 each on average; four standard deviations are 33.
@@ -19,9 +19,9 @@ def test_seeded_members_are_picked_at_random_each_as_often(night: Night) -> None
 
 def test_the_books_of_seeded_members_are_told_when_all_users_have_ended(night: Night) -> None:
     share = night.open(TOKENS, begin={"given": {"users": ["u1", "u2"]}})
-    members = Members(share)
+    members = SeededMembers(share)
     for _ in range(20):
-        payee = members.pick(Dice(1))
+        payee = members.pick(SeededRandom(1))
         assert payee is not None
         payee.tokens.credited(5)
     payee.tokens.maybe(7)
@@ -34,11 +34,11 @@ def test_the_books_of_seeded_members_are_told_when_all_users_have_ended(night: N
 
 def test_without_any_there_is_nobody_to_pay_for_until_somebody_comes(night: Night) -> None:
     share = night.open(TOKENS, begin={"given": {}})
-    members = share.shared(Members)
-    assert members.pick(Dice(1)) is None
+    members = share.shared(SeededMembers)
+    assert members.pick(SeededRandom(1)) is None
     account = night.begun_account()
     members.welcome(account)
-    payee = members.pick(Dice(1))
+    payee = members.pick(SeededRandom(1))
     assert payee is not None
     assert payee.user_id == account.user_id
     account.buy(4)

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from pika_locust.load.dice import Dice
-from pika_locust.platforms.verity.sample import Sample, part_of
+from pika_locust.load.dice import SeededRandom
+from pika_locust.platforms.verity.sample import BottomKSample, part_of
 
 
-def sample_of(items: int, size: int, seed: int = 1) -> Sample[int]:
-    sample: Sample[int] = Sample(size, Dice(seed))
+def sample_of(items: int, size: int, seed: int = 1) -> BottomKSample[int]:
+    sample: BottomKSample[int] = BottomKSample(size, SeededRandom(seed))
     for item in range(items):
         sample.add(item)
     return sample

@@ -7,12 +7,12 @@ import pytest
 from pika_locust.errors import SetupError
 from pika_locust.platforms.verity.scenarios import TOKENS
 from pika_locust.platforms.verity.setup import seed_users
-from pika_locust.scenario import Given, SetupContext
+from pika_locust.scenario import SetupContext, SetupResult
 from tests.platforms.verity.night import SIGNED_UP, Night, answer, saying, settings_of
 from tests.wire.http_servers import Peer, serving
 
 
-def seed(target: str, number: int = 3, **environ: str) -> Given:
+def seed(target: str, number: int = 3, **environ: str) -> SetupResult:
     return seed_users(SetupContext(target, settings_of(TOKENS, SEED_USER_COUNT=str(number), **environ), 7))
 
 

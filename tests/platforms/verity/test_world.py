@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.verity.world import PLATFORM, VerityWorld
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from tests.platforms.verity.world_club import Club, couple
 
 SCENARIOS = {"queue", "sessions", "tokens"}
@@ -36,7 +36,7 @@ def test_every_fault_names_the_measurement_that_must_see_it() -> None:
 
 def test_settings_that_cannot_be_read_are_refused() -> None:
     with pytest.raises(ConfigurationError):
-        PLATFORM.create(FaultBoard(), {"SESSION_HOLD_SECONDS": "soon"}, 0.0)
+        PLATFORM.create(FaultSwitches(), {"SESSION_HOLD_SECONDS": "soon"}, 0.0)
 
 
 def test_the_state_of_a_fresh_world() -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.verity.world_calls import Call, Desk
-from pika_locust.platforms.verity.world_hub import Hub
+from pika_locust.platforms.verity.world_calls import Call, ReplySender
+from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Answer, Reply, Request
 
@@ -17,14 +17,14 @@ def call(route: str = "GET /a", **changes: object) -> Call:
 
 
 def test_an_answer_gets_the_headers_of_its_call_before_its_own() -> None:
-    hub = Hub(FaultBoard())
-    Desk(hub, FaultBoard()).reply(call(headers=(("x", "1"),)), Answer(200, b"{}", (("y", "2"),)))
+    hub = Outbox(FaultSwitches())
+    ReplySender(hub, FaultSwitches()).reply(call(headers=(("x", "1"),)), Answer(200, b"{}", (("y", "2"),)))
     assert hub.take() == [Reply(1, Answer(200, b"{}", (("x", "1"), ("y", "2"))))]
 
 
 def test_dropped_answers_are_a_share_of_each_route() -> None:
-    hub = Hub(FaultBoard())
-    desk = Desk(hub, FaultBoard(faults=parse_faults(["drop=0.5"])))
+    hub = Outbox(FaultSwitches())
+    desk = ReplySender(hub, FaultSwitches(faults=parse_faults(["drop=0.5"])))
     for route in ("GET /a", "GET /b") * 4:
         desk.reply(call(route), Answer(200))
     assert len(hub.take()) == 4

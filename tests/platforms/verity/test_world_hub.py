@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.world_hub import Hub, packet_of
+from pika_locust.platforms.verity.world_hub import Outbox, packet_of
 from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Answer, Close, Reply, Send
 
 
 def test_effects_are_handed_out_once_and_in_order() -> None:
-    hub, answer = Hub(FaultBoard()), Answer(200)
+    hub, answer = Outbox(FaultSwitches()), Answer(200)
     hub.send(1, "2")
     hub.reply(7, answer)
     hub.close(1)
@@ -17,7 +17,7 @@ def test_effects_are_handed_out_once_and_in_order() -> None:
 
 
 def test_events_go_to_the_sockets_that_a_user_has_in_a_namespace() -> None:
-    hub, user, other = Hub(FaultBoard()), User("u", 0.0), User("o", 0.0)
+    hub, user, other = Outbox(FaultSwitches()), User("u", 0.0), User("o", 0.0)
     hub.join("/queue", user, 1)
     hub.join("/queue", user, 2)
     hub.join("/video", user, 1)
@@ -33,7 +33,7 @@ def test_events_go_to_the_sockets_that_a_user_has_in_a_namespace() -> None:
 
 
 def test_events_that_are_lost_are_a_share_of_each_kind() -> None:
-    hub, user = Hub(FaultBoard(faults=parse_faults(["lose-fanout=0.5"]))), User("u", 0.0)
+    hub, user = Outbox(FaultSwitches(faults=parse_faults(["lose-fanout=0.5"]))), User("u", 0.0)
     hub.join("/queue", user, 1)
     for event in ("match", "match", "end", "match", "match"):
         hub.emit("/queue", user, event, {})

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.world_people import Purse, User
+from pika_locust.platforms.verity.world_people import TokenStore, User
 
 
 def test_tokens_are_bought_taken_given_back_and_spent() -> None:
-    purse = Purse()
+    purse = TokenStore()
     purse.open("u")
     assert not purse.take("u")
     purse.buy("u", 2)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.verity.world_people import User
-from pika_locust.platforms.verity.world_queue import Line, Queue, Visit
+from pika_locust.platforms.verity.world_queue import Queue, Visit, WaitingLine
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def queue() -> Queue:
     return Queue()
 
 
-def entered(queue: Queue, line: Line, *names: str, at: float = 1.0) -> list[Visit]:
+def entered(queue: Queue, line: WaitingLine, *names: str, at: float = 1.0) -> list[Visit]:
     return [queue.enter(User(name, 0.0), line, at + n / 64) for n, name in enumerate(names)]
 
 

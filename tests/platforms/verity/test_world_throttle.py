@@ -4,14 +4,14 @@ import pytest
 
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.platforms.verity.world_throttle import Refused, Throttle
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.control import legal_faults
 from pika_locust.sandbox.faults import parse_faults
 from tests.platforms.verity.world_club import START_S, Club
 
 
-def throttle(text: str) -> tuple[Throttle, FaultBoard]:
-    board = FaultBoard(faults=parse_faults([text] if text else [], legal_faults([PLATFORM])))
+def throttle(text: str) -> tuple[Throttle, FaultSwitches]:
+    board = FaultSwitches(faults=parse_faults([text] if text else [], legal_faults([PLATFORM])))
     return Throttle(board), board
 
 

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from pika_locust.platforms.verity.world import PLATFORM, VerityWorld
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.control import legal_faults
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Reply, Request, Send
@@ -81,7 +81,7 @@ class Club:
 
     def __init__(self, *faults: str, settings: Mapping[str, str] | None = None, answers_pings: bool = True) -> None:
         self.answers_pings = answers_pings
-        self.faults = FaultBoard(faults=parse_faults(faults, legal_faults([PLATFORM])))
+        self.faults = FaultSwitches(faults=parse_faults(faults, legal_faults([PLATFORM])))
         self.now = START_S
         self.world = VerityWorld(self.faults, settings or {}, self.now)
         self.answers: dict[int, Answer] = {}

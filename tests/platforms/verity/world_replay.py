@@ -20,7 +20,7 @@ from typing import Any
 
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.platforms.verity.world_tokens import AccessTokens
-from pika_locust.sandbox.board import FaultBoard
+from pika_locust.sandbox.board import FaultSwitches
 from pika_locust.sandbox.control import legal_faults
 from pika_locust.sandbox.faults import parse_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Reply, Request, Send
@@ -142,7 +142,7 @@ class Replay:
         for event in events:
             if event["dir"] == "<":
                 self._raw[event["who"]].append(event)
-        board = FaultBoard(faults=parse_faults(["throttle=120/60s", *faults], legal_faults([PLATFORM])))
+        board = FaultSwitches(faults=parse_faults(["throttle=120/60s", *faults], legal_faults([PLATFORM])))
         started_at = self._start_s + (tick_ms % 500 - 500) / 1000
         self._world = PLATFORM.create(board, SECRETS, started_at)
         self._names = Names(SECRETS["JWT_ACCESS_SECRET"])

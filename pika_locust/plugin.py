@@ -26,6 +26,7 @@ from pika_locust.outputs import delivery, redact
 from pika_locust.runtime import signals
 from pika_locust.runtime.arguments import parse_all, summary_path
 from pika_locust.runtime.closing import empty_report, unwritten
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.engine import Coordinator
 from pika_locust.runtime.files import raise_open_file_limit
 from pika_locust.runtime.garbage import tune_gc
@@ -33,7 +34,6 @@ from pika_locust.runtime.guest import LocustfileMode, ThresholdSpec, locustfile_
 from pika_locust.runtime.leaving import ExitHandler
 from pika_locust.runtime.options import RunOptions, form_profile
 from pika_locust.runtime.own_users import ScenarioMode
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.web_form import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
@@ -111,7 +111,7 @@ class Plugin:
         self._leaving: ExitHandler | None = None
         self._worker: WorkerSide | None = None
         self._environ = environment_of(os.environ, Path.cwd())
-        users = LocustfileMode if scenario.is_guest else ScenarioMode
+        users = LocustfileMode if scenario.is_locustfile else ScenarioMode
         self._users: LocustfileMode | ScenarioMode = users(scenario, self._environ)
 
     # Before the run
@@ -169,13 +169,13 @@ class Plugin:
         assert self._options is not None
         self._worker = WorkerSide(environment, self.scenario, self._options.settings)
         self._worker.attach(runner)
-        if not self.scenario.is_guest:
+        if not self.scenario.is_locustfile:
             tune_gc()
 
     def _lead(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._engine = engine = Coordinator(environment, self.scenario, self._options, self._command, self._on_report)
-        self._leaving = ExitHandler(environment, engine, self._tell_of_none, others_judge=self.scenario.is_guest)
+        self._leaving = ExitHandler(environment, engine, self._tell_of_none, others_judge=self.scenario.is_locustfile)
         self._leaving.keep_listening()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: engine.begin())
@@ -203,9 +203,9 @@ class Plugin:
         """The embedded sandbox's process, if there is one."""
         return self._users.sandbox.pid if self._users.sandbox is not None else None
 
-    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
+    def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
         """What the actors of this process share in the running test."""
-        return self._worker.wait_for_share(timeout_s) if self._worker is not None else None
+        return self._worker.wait_for_context(timeout_s) if self._worker is not None else None
 
     def _choose(self) -> RunOptions:
         assert self._options is not None

@@ -97,7 +97,7 @@ class Scenario:
     check_settings: Callable[[Settings, float | None], Iterable[str]] = field(default=lambda settings, planned_s: ())
     """Mistakes between settings, or between a setting and the planned seconds, a sentence each."""
     set_up: Setup | None = None
-    """What must exist before the load; raises SetupError. Its public part reaches all users as `share.begin.given`."""
+    """What must exist before the load; raises SetupError. Its public part reaches all users as `worker.begin.given`."""
     audit: Audit | None = None
     audits: tuple[str, ...] = ()
     """What the audit's results are called, where there is no ledger of the same name."""
@@ -126,7 +126,7 @@ class Scenario:
         )
 
     @property
-    def is_guest(self) -> bool:
+    def is_locustfile(self) -> bool:
         """Whether this only watches a locustfile with users of its own, and judges what they measured."""
         return not self.primary
 

@@ -57,7 +57,7 @@ def test_the_rules_lead_downwards() -> None:
 PLANTED: dict[str, tuple[str, str, str]] = {
     "a room that no rule names": ("pika_locust/attic/box.py", "", "no rule names the room attic"),
     "a file at the top that no rule names": ("pika_locust/helpers.py", "", "no rule names the room helpers"),
-    "upwards": ("pika_locust/wire/http.py", "from pika_locust.runtime.share import Share", "wire may not import"),
+    "upwards": ("pika_locust/wire/http.py", "from pika_locust.runtime.context import Share", "wire may not import"),
     "upwards inside of a function": (
         "pika_locust/settings.py",
         "def read():\n    import pika_locust.sandbox",
@@ -121,7 +121,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     ),
     "messages that measure": (
         "pika_locust/platforms/pika/messages.py",
-        "from pika_locust.runtime.share import Share",
+        "from pika_locust.runtime.context import Share",
         "messages are pure",
     ),
     "one platform in another": (

@@ -22,13 +22,13 @@ def evaluate(
     *,
     metric: Metric | None = None,
     bands: Iterable[Band] = (),
-    unplaced: int = 0,
+    overflowed: int = 0,
 ) -> ThresholdResult:
     """Judge one threshold.
 
     `value` is what `Snapshot.select` gave for the threshold's series: None when nobody declared the metric, an empty
     value when there were no samples. `duration_s` is what rates per second divide by. `metric` is the declaration,
-    which knows the unit; without it a trend counts as one in milliseconds. `unplaced` is what `Snapshot.unplaced` gave:
+    which knows the unit; without it a trend counts as one in milliseconds. `overflowed` is what `Snapshot.overflowed` gave:
     samples that may belong here keep the threshold from passing (`no_data`).
 
     Without samples the status is `no_data`, which fails, unless the threshold is `allow_empty` (pass) or `optional`
@@ -56,7 +56,7 @@ def evaluate(
     elif value is not None and speaks:
         found = statistic(expression, value, duration_s, scale)
         interval, conclusive = certainty(expression, value, scale)
-    status = _status(threshold, found, samples, unplaced)
+    status = _status(threshold, found, samples, overflowed)
     touched = value is not None and value.samples > 0
     return ThresholdResult(
         metric=threshold.metric,
@@ -73,7 +73,7 @@ def evaluate(
         unit=unit,
         window_s=threshold.window_s if window is not None else None,
         abort=threshold.abort_on_fail and status == "fail" and touched and duration_s >= threshold.delay_abort_eval_s,
-        unplaced=unplaced,
+        overflowed=overflowed,
     )
 
 
@@ -134,10 +134,10 @@ def _speaks(threshold: Threshold, value: Value) -> bool:
     return value.samples > 0 or (isinstance(value, CounterValue) and not threshold.optional)
 
 
-def _status(threshold: Threshold, found: float | None, samples: int, unplaced: int) -> Status:
+def _status(threshold: Threshold, found: float | None, samples: int, overflowed: int) -> Status:
     if found is not None and not threshold.expression.holds(found):
         return "fail"
-    if unplaced:
+    if overflowed:
         return "no_data"
     if found is not None:
         return "pass"

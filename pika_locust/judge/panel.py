@@ -58,7 +58,7 @@ class ThresholdEvaluator:
                 None if tracker is None else tracker.worst,
                 metric=self._metrics.get(threshold.name),
                 bands=self._bands,
-                unplaced=snapshot.unplaced(threshold.metric),
+                overflowed=snapshot.overflowed(threshold.metric),
             )
             for threshold, tracker in zip(self._thresholds, self._trackers, strict=True)
         )
@@ -67,6 +67,6 @@ class ThresholdEvaluator:
         # Thresholds share series, and folding one is the costly part. Where no sample says whether it belongs to a
         # series, that one has no value: a counter that stayed 0 because nobody looked would hold every `count==0`.
         return {
-            series: snapshot.select(series) if snapshot.tells(series) else None
+            series: snapshot.select(series) if snapshot.has_tags_of(series) else None
             for series in {threshold.metric for threshold in self._thresholds}
         }

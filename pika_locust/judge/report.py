@@ -46,7 +46,7 @@ class ThresholdResult:
 
     `kind` and `unit` are the metric's, so that a reader needs no second table. `window_s` is set when the worst window
     was judged instead of the whole run; `value` is then that window's. `abort` says that the test should end now.
-    `unplaced` samples of the metric may belong to this part of it: their tags were given up (`Snapshot.unplaced`).
+    `overflowed` samples of the metric may belong to this part of it: their tags were given up (`Snapshot.overflowed`).
     """
 
     metric: str
@@ -63,7 +63,7 @@ class ThresholdResult:
     unit: str = ""
     window_s: float | None = None
     abort: bool = False
-    unplaced: int = 0
+    overflowed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,18 +63,18 @@ def decide(
     load: LoadReport | None = None,
     workers: Sequence[WorkerReport] = (),
     generator: GeneratorReport | None = None,
-    happened: Iterable[Reason] = (),
+    run_reasons: Iterable[Reason] = (),
     strict: bool = False,
     fail_on: Grade | None = None,
     paced: bool = True,
 ) -> Decision:
     """Weigh everything a run found.
 
-    `happened` are the reasons that no figure shows: configuration, set-up, a signal, a fault of our own. `strict` also
+    `run_reasons` are the reasons that no figure shows: configuration, set-up, a signal, a fault of our own. `strict` also
     fails what is not conclusive and what was not observed; `fail_on` also fails a threshold whose grade is that bad or
     worse. `paced` says that users think or that the model is open (see `generator.assess`).
     """
-    reasons = list(happened)
+    reasons = list(run_reasons)
     for audit in audits:
         reasons += _of_audit(audit, strict)
     reasons += _of_missing(load if load is not None else LoadReport(), workers)
@@ -99,15 +99,15 @@ def describe(result: ThresholdResult) -> str:
     limit = with_unit(f"{expression.operator}{plain(expression.limit)}", unit)
     if result.status == "not_observed":
         return f"{subject} was not observed (limit {limit}): nothing in this run could show it"
-    unplaced = f"{result.unplaced:,} {{}}may belong to it: there were too many series to keep their tags"
+    overflowed = f"{result.overflowed:,} {{}}may belong to it: there were too many series to keep their tags"
     if result.value is None:
         part = " with these tags" if "{" in result.metric else ""
-        others = f", but {unplaced.format('samples ')}" if result.unplaced else ""
+        others = f", but {overflowed.format('samples ')}" if result.overflowed else ""
         return f"{subject} had no samples (limit {limit}): nothing was measured{part}{others}"
     value = with_unit(number(result.value, expression.limit), unit)
     worst = result.worst_window
     basis = [f"{result.samples:,} samples"] if result.kind not in (Kind.COUNTER, Kind.GAUGE) else []
-    basis += [unplaced.format("more ")] if result.unplaced else []
+    basis += [overflowed.format("more ")] if result.overflowed else []
     if worst is not None and result.window_s is not None:
         when = f" in the worst {number(worst.seconds)} s, from {clock(worst.from_s)},"
         return f"{subject} was {value}{when} limit {limit}" + _in_brackets(basis)

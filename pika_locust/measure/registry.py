@@ -79,9 +79,9 @@ class Registry:
         names = sorted(name for name, root in self._roots.items() if isinstance(root, handle))
         return f"Declared as {handle.kind}: {', '.join(names) or 'none'}."
 
-    def before_reading(self, settle: Callable[[], None]) -> None:
+    def on_collect(self, settle: Callable[[], None]) -> None:
         """Call `settle` whenever samples are about to be read, for it to add those that wait to be counted."""
-        self._guard.before_reading.append(settle)
+        self._guard.on_collect.append(settle)
 
     def snapshot(self) -> Snapshot:
         """A copy of everything measured so far: later samples do not change it."""

@@ -23,13 +23,13 @@ from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Valu
 class SeriesLimit:
     """Counts the tagged series of a registry and refuses those past the limit: a tag with a user's id in it, say.
 
-    `before_reading` is called before samples are read: by it, who counts in batches counts what is left.
+    `on_collect` is called before samples are read: by it, who counts in batches counts what is left.
     """
 
-    __slots__ = ("admitted", "before_reading", "limit", "refused")
+    __slots__ = ("admitted", "limit", "on_collect", "refused")
 
     def __init__(self, limit: int) -> None:
-        self.before_reading: list[Callable[[], None]] = []
+        self.on_collect: list[Callable[[], None]] = []
         self.limit = limit
         self.admitted = 0
         self.refused = 0
@@ -94,7 +94,7 @@ class Series:
         raise NotImplementedError
 
     def _settle(self) -> None:
-        for settle in self._guard.before_reading:
+        for settle in self._guard.on_collect:
             settle()
 
     def read(self) -> Value:

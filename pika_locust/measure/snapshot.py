@@ -52,14 +52,14 @@ class Snapshot:
         value = self.select(name)
         return int(value.count) if isinstance(value, CounterValue) else 0
 
-    def tells(self, name: str) -> bool:
+    def has_tags_of(self, name: str) -> bool:
         """Whether the samples of a metric say which of them belong to a part of it, such as `errors{status:500}`: some
         carry its tags, with whatever values, or there are no samples at all."""
         metric_name, wanted = parse_series(name)
         series = list(self.of_metric(metric_name))
         return any(wanted.keys() <= dict(tags).keys() for tags, _ in series) or not any(v.samples for _, v in series)
 
-    def unplaced(self, name: str) -> int:
+    def overflowed(self, name: str) -> int:
         """How many samples may belong to a part of a metric and are not in what `select` gives of it: those that went
         to `series:other`, as there were too many series to keep their tags."""
         metric_name, wanted = parse_series(name)

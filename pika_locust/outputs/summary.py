@@ -141,7 +141,7 @@ def _threshold(result: ThresholdResult) -> dict[str, Any]:
         "unit": result.unit,
         "window_s": result.window_s,
         "abort": result.abort,
-        "unplaced": result.unplaced,
+        "unplaced": result.overflowed,
     }
 
 

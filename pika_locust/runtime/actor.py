@@ -10,13 +10,13 @@ from gevent.event import Event
 from locust import User, constant, task
 from locust.exception import StopUser
 
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 
-SHARE_WAIT_S = 10.0
+CONTEXT_WAIT_S = 10.0
 
 
 class Actor(User):  # type: ignore[misc]
-    """A Locust user that measures with `self.share` and ends when it is asked to.
+    """A Locust user that measures with `self.worker` and ends when it is asked to.
 
     Subclasses implement `act`, one iteration. An iteration that waits for something open-ended waits on
     `self.released` and then finishes in its own way; all others are simply not started again.
@@ -28,7 +28,7 @@ class Actor(User):  # type: ignore[misc]
     role: ClassVar[Literal["primary", "supporter"]] = "primary"
     """The load plan sets how many primary actors there are; each supporter class comes on top, once in the test."""
 
-    share: WorkerContext
+    worker: WorkerContext
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -36,26 +36,26 @@ class Actor(User):  # type: ignore[misc]
         """Set when the user is to finish: the load goes down, or the test ends."""
 
     def on_start(self) -> None:
-        share = self.environment.pika_locust.wait_for_share(SHARE_WAIT_S)
-        if share is None or self.role in share.draining:
+        worker = self.environment.pika_locust.wait_for_context(CONTEXT_WAIT_S)
+        if worker is None or self.role in worker.draining:
             # Raised here, it would be logged as an error.
             self.released.set()
             return
-        self.share = share
-        self.number = share.enter(self)
-        self.dice = share.dice(self.number)
+        self.worker = worker
+        self.number = worker.enter(self)
+        self.dice = worker.dice(self.number)
         if self.role == "primary":
-            self.released.wait(share.start_delay_s(self.number))
-            self._wait_for_supporters(share)
+            self.released.wait(worker.start_delay_s(self.number))
+            self._wait_for_supporters(worker)
         try:
             self.begin()
         except Exception as error:
-            share.fault(error)
+            worker.internal_error(error)
             raise StopUser from error
 
-    def _wait_for_supporters(self, share: WorkerContext) -> None:
-        with gevent.Timeout(SHARE_WAIT_S, False):
-            share.supporters_ready.wait()
+    def _wait_for_supporters(self, worker: WorkerContext) -> None:
+        with gevent.Timeout(CONTEXT_WAIT_S, False):
+            worker.supporters_ready.wait()
 
     def begin(self) -> None:
         """Called once, before the first iteration: bind metrics here."""
@@ -70,19 +70,19 @@ class Actor(User):  # type: ignore[misc]
 
         The loop is here and not in Locust's, which goes through its task queue and the hub between two tasks.
         """
-        if not hasattr(self, "share"):
+        if not hasattr(self, "worker"):
             raise StopUser
-        share = self.share
-        if share.arrivals is not None and self.role == "primary":
-            self.iterate_in(share.arrivals)
-        quota = share.quota if self.role == "primary" else None
-        while not self.released.is_set() and self.role not in share.draining:
+        worker = self.worker
+        if worker.arrivals is not None and self.role == "primary":
+            self.iterate_in(worker.arrivals)
+        quota = worker.quota if self.role == "primary" else None
+        while not self.released.is_set() and self.role not in worker.draining:
             if quota is not None and not quota.take(self.number, self.released):
                 break
             began_ns = time.monotonic_ns()
             if self._attempt() and self.role == "primary":
-                share.iterations.add()
-                share.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
+                worker.iterations.add()
+                worker.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
             if quota is not None:
                 quota.finish()
         raise StopUser
@@ -98,16 +98,16 @@ class Actor(User):  # type: ignore[misc]
         except StopUser:
             raise
         except Exception as error:
-            self.share.fault(error)
+            self.worker.internal_error(error)
             # A fault in every iteration must not become a hot loop.
             self.released.wait(1.0)
             return False
         return True
 
     def on_stop(self) -> None:
-        share = getattr(self, "share", None)
-        if share is not None:
-            share.leave(self)
+        worker = getattr(self, "worker", None)
+        if worker is not None:
+            worker.leave(self)
 
     def release(self) -> None:
         """Ask the user to finish; it may take its time."""

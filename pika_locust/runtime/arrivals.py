@@ -16,7 +16,7 @@ from pika_locust.load.arrivals import Schedule
 from pika_locust.load.stripes import stripe
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.alarm import PreciseTimer
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.striping import schedule_of
 
 TOPIC = "more_users"
@@ -31,30 +31,30 @@ class Arrivals:
     An arrival that finds no free user is dropped and never made up, and one more user is asked for, as k6 does it.
     """
 
-    def __init__(self, share: WorkerContext, schedule: Schedule, start_ns: int, worker: str) -> None:
-        self._share = share
+    def __init__(self, worker: WorkerContext, schedule: Schedule, start_ns: int, worker_id: str) -> None:
+        self._worker = worker
         self._schedule = schedule
         self._start_ns = start_ns
-        self._worker = worker
-        self._walk: Iterator[tuple[int, float]] = schedule.walk(self._part(share.begin.stripes, 0))
+        self._worker_id = worker_id
+        self._walk: Iterator[tuple[int, float]] = schedule.walk(self._part(worker.begin.stripes, 0))
         self._free: deque[OpenActor] = deque()
-        self._dropped = share.metrics.counter("dropped_iterations")
-        self._started = share.metrics.counter("iterations_started")
-        self._lateness = share.metrics.trend("arrival_lateness")
+        self._dropped = worker.metrics.counter("dropped_iterations")
+        self._started = worker.metrics.counter("iterations_started")
+        self._lateness = worker.metrics.trend("arrival_lateness")
         self._short = 0
         self._asked_ns = 0
         self._next: tuple[int, float] | None = None
         self._due_ns: int | None = None
         self._alarm = PreciseTimer(self._ring)
-        share.listen(STRIPES, self._on_stripes)
-        share.on_end(self._alarm.close)
+        worker.listen(STRIPES, self._on_stripes)
+        worker.on_end(self._alarm.close)
         self._advance()
 
     def _part(self, holders: Mapping[str, int], first: int) -> range:
         """This process's numbers from `first` on; none when it is not among the holders."""
-        if self._worker not in holders:
+        if self._worker_id not in holders:
             return range(0)
-        return stripe(self._schedule.total, holders[self._worker], len(holders), first)
+        return stripe(self._schedule.total, holders[self._worker_id], len(holders), first)
 
     def _on_stripes(self, news: Mapping[str, Any]) -> None:
         """Other workers than before take what comes: keep what is due before, and take the new part."""
@@ -80,9 +80,9 @@ class Arrivals:
             self._alarm.set(self._due_ns)
 
     def _ring(self) -> None:
-        with self._share.guarded():
+        with self._worker.guarded():
             while self._due_ns is not None and self._due_ns <= (now_ns := time.monotonic_ns()):
-                if self._share.draining:
+                if self._worker.draining:
                     return
                 self._arrive(self._due_ns, now_ns)
                 self._advance()
@@ -100,15 +100,15 @@ class Arrivals:
         self._short += 1
         if now_ns - self._asked_ns > _ASK_EVERY_NS:
             self._asked_ns = now_ns
-            self._share.tell_all(TOPIC, {"worker": self._share.worker_index, "users": self._short})
+            self._worker.tell_all(TOPIC, {"worker": self._worker.worker_index, "users": self._short})
 
 
-def arrivals_of(share: WorkerContext, start_ns: int, worker: str) -> Arrivals:
+def arrivals_of(worker: WorkerContext, start_ns: int, worker_id: str) -> Arrivals:
     """This process's part of the open model."""
-    begin = share.begin
+    begin = worker.begin
     assert begin.arrivals is not None
-    schedule = schedule_of(share.scenario, share.settings, begin.seed, begin.arrivals["duration_s"])
-    return Arrivals(share, schedule, start_ns, worker)
+    schedule = schedule_of(worker.scenario, worker.settings, begin.seed, begin.arrivals["duration_s"])
+    return Arrivals(worker, schedule, start_ns, worker_id)
 
 
 class OpenActor(Actor):
@@ -125,9 +125,9 @@ class OpenActor(Actor):
 
     def iterate_in(self, arrivals: Arrivals) -> None:
         """Serve arrivals until the user is to finish."""
-        share = self.share
-        service = share.metrics.trend("iteration_service_time")
-        while not self.released.is_set() and self.role not in share.draining:
+        worker = self.worker
+        service = worker.metrics.trend("iteration_service_time")
+        while not self.released.is_set() and self.role not in worker.draining:
             self._waiter = Waiter()
             arrivals.offer(self)
             try:
@@ -138,8 +138,8 @@ class OpenActor(Actor):
             began_ns = time.monotonic_ns()
             if self._attempt():
                 ended_ns = time.monotonic_ns()
-                share.iterations.add()
-                share.iteration_duration.add((ended_ns - self.due_ns) // 1000)
+                worker.iterations.add()
+                worker.iteration_duration.add((ended_ns - self.due_ns) // 1000)
                 service.add((ended_ns - began_ns) // 1000)
 
     def wake(self, due_ns: int) -> None:
@@ -150,5 +150,5 @@ class OpenActor(Actor):
         super().release()
         waiter = self._waiter
         if waiter is not None:
-            self.share.arrivals.withdraw(self)
+            self.worker.arrivals.withdraw(self)
             get_hub().loop.run_callback(waiter.throw, StopUser())

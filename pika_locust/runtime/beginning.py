@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 def make_run(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Run:
     """A test that is about to run; `command` is how it was started, without secrets."""
     plugin = environment.pika_locust
-    target = options.target or "" if scenario.is_guest else scenario.normalise_target(environment.host)
+    target = options.target or "" if scenario.is_locustfile else scenario.normalise_target(environment.host)
     is_sandbox = plugin.sandbox_url is not None and target == scenario.normalise_target(plugin.sandbox_url)
     facts = RunFacts(
         run_id=uuid4().hex[:12],
-        seed=None if scenario.is_guest else options.seed,
+        seed=None if scenario.is_locustfile else options.seed,
         command=command,
         settings=options.settings.given,
         target=target,
@@ -51,43 +51,41 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
     )
 
 
-def set_up(scenario: Scenario, test: Run) -> bool:
+def set_up(scenario: Scenario, run: Run) -> bool:
     """Make what must exist before the first user, accounts, say. False when there is no use in going on."""
     if scenario.set_up is None:
         return True
     try:
-        options = test.options
-        test.given = scenario.set_up(SetupContext(test.facts.target, options.settings, options.seed))
+        options = run.options
+        run.given = scenario.set_up(SetupContext(run.facts.target, options.settings, options.seed))
         return True
     except SetupError as error:
         logger.error("The set-up failed: %s", error)
-        test.failed_setup = str(error)
+        run.failed_setup = str(error)
     except Exception as error:
         logger.exception("The set-up has a fault of its own")
-        test.faults.append(f"set-up: {type(error).__name__}: {error}")
+        run.internal_errors.append(f"set-up: {type(error).__name__}: {error}")
     return False
 
 
-def run_start(
-    test: Run, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float
-) -> RunStart:
+def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float) -> RunStart:
     """What everybody is told; `participants` are the workers, by id and index."""
-    options, plan = test.options, test.options.plan
+    options, plan = run.options, run.options.plan
     return RunStart(
-        run_id=test.facts.run_id,
+        run_id=run.facts.run_id,
         seed=options.seed,
-        target=test.facts.target,
+        target=run.facts.target,
         settings=options.settings.public(),
         planned_s=plan.duration_s,
         spread=plan.name != CONSTANT or plan.spawn_rate is not None,
-        supporters=test.supporters,
+        supporters=run.supporters,
         stop_timeout_s=stop_timeout_s,
         users_peak=plan.users_peak,
         workers=len(participants),
         stripes={worker: stripe for stripe, (worker, _) in enumerate(participants)},
         arrivals=_arrivals(plan),
         iterations=plan.iterations.to_wire() if plan.iterations is not None else None,
-        given=test.given.public,
+        given=run.given.public,
         thresholds=tuple(map(str, options.thresholds)),
     )
 
@@ -99,10 +97,10 @@ def _arrivals(plan: LoadPlan) -> Mapping[str, Any] | None:
     return {"start_ns": start_ns, "boot": boot_id(), "duration_s": plan.arrivals_s}
 
 
-def log_plan(scenario: Scenario, test: Run) -> None:
+def log_plan(scenario: Scenario, run: Run) -> None:
     """Log what is about to happen."""
-    options, plan = test.options, test.options.plan
-    seed = "" if scenario.is_guest else f"; seed {options.seed}"
-    logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(test.facts.target))
+    options, plan = run.options, run.options.plan
+    seed = "" if scenario.is_locustfile else f"; seed {options.seed}"
+    logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(run.facts.target))
     for said in (*plan.overrides, *scenario.notes(options.settings, plan)):
         logger.info("Load plan: %s", said)

@@ -66,7 +66,7 @@ def make_report(
     snapshot: Snapshot,
     peak: int,
     audits: Sequence[AuditResult],
-    happened: Sequence[Reason],
+    run_reasons: Sequence[Reason],
     notes: Sequence[str],
     observed: Sequence[Observed],
     duration_s: float,
@@ -89,7 +89,7 @@ def make_report(
     missing = collector.missing
     load = LoadReport(
         users_peak=peak,
-        iterations=None if scenario.is_guest else snapshot.counted("iterations"),
+        iterations=None if scenario.is_locustfile else snapshot.counted("iterations"),
         dropped_iterations=snapshot.counted("dropped_iterations"),
         workers=len(workers),
         workers_lost=len(missing),
@@ -110,7 +110,10 @@ def make_report(
         load=load,
         workers=workers,
         generator=generator,
-        happened=[*happened, *(Reason("internal", "exception", fault) for fault in dict.fromkeys(collector.faults()))],
+        run_reasons=[
+            *run_reasons,
+            *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
+        ],
         strict=strict,
         fail_on=fail_on,
         paced=scenario.thinks,

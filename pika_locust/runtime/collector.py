@@ -31,7 +31,7 @@ class WorkerRecord:
     ledgers: tuple[Ledger, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[tuple[str, str, int], ...] = ()
-    faults: tuple[str, ...] = ()
+    internal_errors: tuple[str, ...] = ()
     iterations_begun: int = 0
     iterations_done: int = 0
     """Of a fixed number of iterations: how many have begun here, and how many of those have come to their end."""
@@ -70,7 +70,7 @@ class Collector:
         record.snapshot, record.ledgers = snapshot, ledgers
         record.facts = report["facts"]
         record.errors = tuple((name, error, count) for name, error, count in report["errors"])
-        record.faults = tuple(report["faults"])
+        record.internal_errors = tuple(report["internal_errors"])
         record.iterations_begun, record.iterations_done = report["iterations"]
         return record
 
@@ -133,6 +133,6 @@ class Collector:
                 total[name, error] += count
         return [(name, error, count) for (name, error), count in total.most_common()]
 
-    def faults(self) -> list[str]:
-        """This project's own faults, of all workers."""
-        return [fault for record in self._by_index() for fault in record.faults]
+    def internal_errors(self) -> list[str]:
+        """This project's own errors, of all workers."""
+        return [error for record in self._by_index() for error in record.internal_errors]

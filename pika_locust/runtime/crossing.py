@@ -11,7 +11,7 @@ from pika_locust.measure import CounterValue, GaugeValue, Snapshot, counter, gau
 from pika_locust.runtime.clocks import LocalTime
 
 if TYPE_CHECKING:
-    from pika_locust.runtime.share import WorkerContext
+    from pika_locust.runtime.context import WorkerContext
 
 CLOCK_METRICS = (
     counter("latencies_one_clock", "latencies between processes that read the same clock"),
@@ -38,11 +38,11 @@ class CrossHostLatency:
     mostly far less.
     """
 
-    def __init__(self, share: WorkerContext, *metrics: str) -> None:
+    def __init__(self, worker: WorkerContext, *metrics: str) -> None:
         """`metrics` are those that take the latency; the account goes by the first. Limits are those of all."""
-        self._clocks = share.clocks
-        self._error_most_ns = round(_error_most_ms(share.begin.thresholds, metrics) * 1e6)
-        books, of = share.metrics, metrics[0]
+        self._clocks = worker.clocks
+        self._error_most_ns = round(_error_most_ms(worker.begin.thresholds, metrics) * 1e6)
+        books, of = worker.metrics, metrics[0]
         self._one_clock = books.counter("latencies_one_clock").tagged(of=of)
         self._two_clocks = books.counter("latencies_two_clocks").tagged(of=of)
         self._negative = books.counter("latencies_negative").tagged(of=of)

@@ -29,12 +29,12 @@ class Ending:
     """Ends one test. `cause` says why, as far as anybody knows so far, and `signalled` by which signal, if one came."""
 
     def __init__(
-        self, environment: Any, crew: Workers, scenario: Scenario, test: Run, signalled: Callable[[], str | None]
+        self, environment: Any, crew: Workers, scenario: Scenario, run: Run, signalled: Callable[[], str | None]
     ) -> None:
         self._environment = environment
         self._crew = crew
         self._scenario = scenario
-        self._test = test
+        self._run = run
         self._signalled = signalled
         self._judging: Any = None
         self.cause: Cause | None = None
@@ -46,13 +46,13 @@ class Ending:
             timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
             try:
                 self._crew.send_drain(role, timeout_s)
-                self._crew.wait_until_drained(self._test.collector, role, timeout_s + DRAIN_GRACE_S)
+                self._crew.wait_until_drained(self._run.collector, role, timeout_s + DRAIN_GRACE_S)
             except KeyboardInterrupt:
                 with suppress(KeyboardInterrupt):
-                    self.hurry()
-                    self._crew.wait_until_drained(self._test.collector, role, DRAIN_GRACE_S)
+                    self.cut_short()
+                    self._crew.wait_until_drained(self._run.collector, role, DRAIN_GRACE_S)
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """The user does not want to wait: cut the users off now, or the audits, and still tell what was measured."""
         if self._judging is not None:
             # Not from here: it might be through with them by the time it is its turn.
@@ -77,34 +77,34 @@ class Ending:
             self._judging = None
 
     def _judge(self, ended_s: float, ended_ns: int) -> Report:
-        test = self._test
-        duration_s = time.monotonic() - test.began_s
-        self._crew.note_lost(test.collector, duration_s)
-        snapshot = test.settled(test.collector.fold(test.watch.snapshot()), ended_ns)
-        test.panel.observe(duration_s, snapshot)
-        test.observer.after()
-        happened = self._why(ended_s)
-        if self.cause == "end" and not self._scenario.is_guest and (short := test.users_short(snapshot)):
-            happened.append(short)
-        faults = [*test.faults, *test.watch.faults]
-        if not self._scenario.is_guest:
+        run = self._run
+        duration_s = time.monotonic() - run.began_s
+        self._crew.note_lost(run.collector, duration_s)
+        snapshot = run.settled(run.collector.fold(run.watch.snapshot()), ended_ns)
+        run.panel.observe(duration_s, snapshot)
+        run.observer.after()
+        run_reasons = self._why(ended_s)
+        if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
+            run_reasons.append(short)
+        internal_errors = [*run.internal_errors, *run.watch.internal_errors]
+        if not self._scenario.is_locustfile:
             # Of users that are the locustfile's own, a metric tells; here they are ours, and so is the fault.
-            faults += [known["msg"] for known in self._environment.runner.exceptions.values()]
-        happened += [Reason("internal", "exception", fault) for fault in faults]
-        return test.judged(self._scenario, snapshot, happened, duration_s)
+            internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]
+        run_reasons += [Reason("internal", "exception", error) for error in internal_errors]
+        return run.judged(self._scenario, snapshot, run_reasons, duration_s)
 
     def _why(self, ended_s: float) -> list[Reason]:
-        test = self._test
-        planned_s = test.options.plan.duration_s
+        run = self._run
+        planned_s = run.options.plan.duration_s
         when = f"after {ended_s:.0f} s" + (f" of {planned_s:.0f} s" if planned_s is not None else "")
-        if test.failed_setup is not None:
-            return [Reason("setup", "set-up", test.failed_setup)]
+        if run.failed_setup is not None:
+            return [Reason("setup", "set-up", run.failed_setup)]
         if self.cause == "signal":
             name = self._signalled() or "SIGINT"
             return [Reason("stopped", name, f"stopped by {name} {when}")]
         if self.cause == "user" and self._environment.web_ui is not None:
-            test.notes.append(f"stopped in the web page {when}")
-        elif self.cause == "user" and not self._scenario.is_guest:
+            run.notes.append(f"stopped in the web page {when}")
+        elif self.cause == "user" and not self._scenario.is_locustfile:
             # A locustfile with users of its own may end when it likes.
             if not self._crew.participants():
                 return [Reason("incomplete", "workers", f"Locust ended the test {when}, as no worker was left")]

@@ -47,7 +47,7 @@ class Coordinator:
         self._command = command
         self._on_report = on_report
         self._runner: Any = None
-        self._test: Run | None = None
+        self._run: Run | None = None
         self._ending: Ending | None = None
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
@@ -69,21 +69,21 @@ class Coordinator:
 
     def prepare(self) -> None:
         """A test is about to start; Locust calls this once or twice before its first user."""
-        if self._test is None:
+        if self._run is None:
             self._pace.prepare()
         else:
             self._pace.restart()
-            self._test.began_s = self._pace.began_s
+            self._run.began_s = self._pace.began_s
 
     def tick(self) -> tuple[int, float] | None:
         """Total users wanted now, supporters included; None at the end of the plan."""
-        test = self._test
+        run = self._run
         if self._pace.refused:
             return None
         # What comes before the first user is not the load's time, and another number of users would cut it off.
-        if test is not None and (test.finishing or test.judge is None):
+        if run is not None and (run.finishing or run.judge is None):
             return self._pace.hold()
-        wanted = None if test is not None and test.is_done() else self._pace.tick()
+        wanted = None if run is not None and run.is_done() else self._pace.tick()
         if wanted is None:
             self._note("end")
         return wanted
@@ -97,120 +97,120 @@ class Coordinator:
     def begin(self) -> None:
         """Locust's `test_start`: tell everybody, before the first user is spawned."""
         scenario = self._scenario
-        if self._test is not None:
+        if self._run is not None:
             raise RuntimeError("a test began while another was running")
-        if scenario.is_guest:
+        if scenario.is_locustfile:
             # No shape of ours has asked before.
             self.prepare()
         if self._pace.refused:
             gevent.spawn(self._stop_test)
             return
-        self._test = test = make_run(self._environment, scenario, self._pace.options, self._command)
-        self._ending = Ending(self._environment, self._crew, scenario, test, lambda: self.signalled)
+        self._run = run = make_run(self._environment, scenario, self._pace.options, self._command)
+        self._ending = Ending(self._environment, self._crew, scenario, run, lambda: self.signalled)
         try:
-            self._set_going(test)
+            self._set_going(run)
         except Exception as error:
             # Locust logs what a listener raises, and would wait for this test for ever.
             logger.exception("The test could not begin")
-            test.faults.append(f"beginning: {type(error).__name__}: {error}")
+            run.internal_errors.append(f"beginning: {type(error).__name__}: {error}")
             gevent.spawn(self._stop_test)
 
-    def _set_going(self, test: Run) -> None:
-        scenario, options = self._scenario, test.options
-        if not set_up(scenario, test):
+    def _set_going(self, run: Run) -> None:
+        scenario, options = self._scenario, run.options
+        if not set_up(scenario, run):
             gevent.spawn(self._stop_test)
-        test.observer.before()
+        run.observer.before()
         # What the set-up took is not the load's time.
         self.prepare()
         participants = self._crew.participants()
-        begin = run_start(test, scenario, participants, float(self._environment.stop_timeout))
+        begin = run_start(run, scenario, participants, float(self._environment.stop_timeout))
         self._begin_data = begin.to_wire()
         if begin.arrivals is not None:
             schedule = schedule_of(scenario, options.settings, options.seed, begin.arrivals["duration_s"])
-            test.striping = ArrivalAssignment(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
+            run.striping = ArrivalAssignment(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
         if options.plan.iterations is not None:
-            test.granting = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
-        log_plan(scenario, test)
+            run.granting = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
+        log_plan(scenario, run)
         for worker, index in participants:
-            test.collector.expect(worker, index)
+            run.collector.expect(worker, index)
         self._runner.send_message(messages.BEGIN, self._begin_data)
-        test.watch.start()
-        test.judge = gevent.spawn(self._judge_forever, test)
-        test.judge.link_exception(lambda judge: test.faults.append(f"judging: {judge.exception!r}"))
+        run.watch.start()
+        run.judge = gevent.spawn(self._judge_forever, run)
+        run.judge.link_exception(lambda judge: run.internal_errors.append(f"judging: {judge.exception!r}"))
 
     # Messages
 
     def _on_hello(self, environment: Any, msg: Any) -> None:
         """A worker can take messages now; one that came late is told of the test that is running. One that comes while
         the test is still being set up is told with all others."""
-        test = self._test
+        run = self._run
         if why := messages.refusal(msg.data, self._scenario.name):
             logger.error("Worker %s is sent away: %s", msg.node_id, why)
             self._runner.send_message(messages.REFUSE, {"why": why}, client_id=msg.node_id)
-            if test is not None:
-                test.notes.append(f"worker {msg.node_id} was sent away: {why}")
-        elif test is not None and test.judge is not None and not test.finishing:
-            test.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
+            if run is not None:
+                run.notes.append(f"worker {msg.node_id} was sent away: {why}")
+        elif run is not None and run.judge is not None and not run.finishing:
+            run.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
             self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
 
     def _on_report_message(self, environment: Any, msg: Any) -> None:
-        test = self._test
-        if test is None:
+        run = self._run
+        if run is None:
             return
-        record = test.collector.take(msg.data, time.monotonic() - test.began_s)
-        if record is not None and record.final and not test.finishing:
-            test.take_leave(record)
+        record = run.collector.take(msg.data, time.monotonic() - run.began_s)
+        if record is not None and record.final and not run.finishing:
+            run.take_leave(record)
 
     def _on_drained(self, environment: Any, msg: Any) -> None:
-        test = self._test
-        if test is not None and msg.data["run_id"] == test.facts.run_id:
+        run = self._run
+        if run is not None and msg.data["run_id"] == run.facts.run_id:
             worker = self._runner.client_id if msg.node_id == "local" else msg.node_id
-            test.collector.expect(worker, 0).drained.add(msg.data["role"])
+            run.collector.expect(worker, 0).drained.add(msg.data["role"])
 
     def _on_tell(self, environment: Any, msg: Any) -> None:
         topic, data = msg.data["topic"], msg.data["data"]
-        test = self._test
+        run = self._run
         if topic == arrivals.TOPIC:
             self._pace.more_users(data["worker"], data["users"])
         elif topic != iterations.WANTED:
             self._hear(topic, data)
-        elif test is not None and test.granting is not None:
-            self._hear(iterations.GRANTED, test.granting.grant(data["worker"], data["users"]))
+        elif run is not None and run.granting is not None:
+            self._hear(iterations.GRANTED, run.granting.grant(data["worker"], data["users"]))
 
     def _hear(self, topic: str, data: Mapping[str, Any]) -> None:
         self._runner.send_message(messages.NEWS, {"topic": topic, "data": dict(data)})
 
     # While it runs
 
-    def _judge_forever(self, test: Run) -> None:
+    def _judge_forever(self, run: Run) -> None:
         # Of users that are not of this package, Locust's own table tells.
-        printer = None if self._scenario.is_guest else ProgressPrinter(test.options.plan, self._scenario.speeds)
+        printer = None if self._scenario.is_locustfile else ProgressPrinter(run.options.plan, self._scenario.speeds)
         next_s = time.monotonic()
         while True:
             next_s += messages.REPORT_EVERY_S
             gevent.sleep(max(0.0, next_s - time.monotonic()))
-            at_s = time.monotonic() - test.began_s
-            self._crew.note_lost(test.collector, at_s)
-            self._hand_on(test)
-            test.look(self._pace.primaries)
-            snapshot = test.collector.fold(test.watch.snapshot())
-            test.panel.observe(at_s, snapshot)
-            results = test.panel.results(snapshot, at_s)
+            at_s = time.monotonic() - run.began_s
+            self._crew.note_lost(run.collector, at_s)
+            self._hand_on(run)
+            run.look(self._pace.primaries)
+            snapshot = run.collector.fold(run.watch.snapshot())
+            run.panel.observe(at_s, snapshot)
+            results = run.panel.results(snapshot, at_s)
             aborting = [result for result in results if result.abort]
             if printer is not None:
                 printer.show(at_s, snapshot, results)
             if aborting and self._ending is not None and self._ending.cause is None:
                 self._note("abort")
-                test.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")
+                run.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")
                 gevent.spawn(self._stop_test)
                 return
 
-    def _hand_on(self, test: Run) -> None:
+    def _hand_on(self, run: Run) -> None:
         """What lost workers leave undone is done by others."""
-        if test.striping is not None and (news := test.striping.review()) is not None:
+        if run.striping is not None and (news := run.striping.review()) is not None:
             self._hear(arrivals.STRIPES, news)
-        if test.granting is not None:
-            for granted in test.granting.take_back(test.collector.lost()):
+        if run.granting is not None:
+            for granted in run.granting.take_back(run.collector.lost()):
                 self._hear(iterations.GRANTED, granted)
 
     def _stop_test(self) -> None:
@@ -221,27 +221,27 @@ class Coordinator:
 
     def finish(self, cause: Cause | None = None) -> None:
         """Drain, audit and judge the running test, if any; a second call waits for the first."""
-        test, ending = self._test, self._ending
-        if test is None or ending is None:
+        run, ending = self._run, self._ending
+        if run is None or ending is None:
             return
-        if test.finishing:
-            while not test.finished.is_set():
+        if run.finishing:
+            while not run.finished.is_set():
                 try:
-                    test.finished.wait()
+                    run.finished.wait()
                 except KeyboardInterrupt:
-                    ending.hurry()
+                    ending.cut_short()
             return
-        test.finishing = True
+        run.finishing = True
         ending.cause = ending.cause or ("signal" if self.signalled else cause) or "user"
         try:
-            if test.judge is not None:
-                test.judge.kill(block=False)
-            ended_s, ended_ns = time.monotonic() - test.began_s, time.monotonic_ns()
+            if run.judge is not None:
+                run.judge.kill(block=False)
+            ended_s, ended_ns = time.monotonic() - run.began_s, time.monotonic_ns()
             ending.drain()
             report = ending.judge(ended_s, ended_ns)
             self.reports.append(report)
             self.reports[-1] = self._on_report(report)
         finally:
-            self._test = self._ending = None
-            test.watch.stop()
-            test.finished.set()
+            self._run = self._ending = None
+            run.watch.stop()
+            run.finished.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from pika_locust.measure import Counter, Rate, Trend
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import Response
 from pika_locust.wire.http_response import Stamps
 
@@ -18,8 +18,8 @@ class _Named:
 
     __slots__ = ("aside", "duration", "failed", "failed_duration", "limited", "method", "name", "reqs", "sizes_bytes")
 
-    def __init__(self, share: WorkerContext, name: str, method: str) -> None:
-        metrics = share.metrics
+    def __init__(self, worker: WorkerContext, name: str, method: str) -> None:
+        metrics = worker.metrics
         self.name = name
         self.method = method
         self.aside: list[Stamps] = []
@@ -32,7 +32,7 @@ class _Named:
 
 
 class HttpMeter:
-    """Counts every finished request under its name; get it with `share.shared(HttpMeter)`.
+    """Counts every finished request under its name; get it with `worker.shared(HttpMeter)`.
 
     Successes on a kept connection, which nearly all requests are, wait to be counted together: a hundred at a time, or
     when somebody reads the metrics, as the report of every two seconds does. One by one, each would find the
@@ -40,9 +40,9 @@ class HttpMeter:
     Locust's statistics wait with them; a listener of its `request` event hears of every request at once.
     """
 
-    def __init__(self, share: WorkerContext) -> None:
-        metrics = share.metrics
-        self._share = share
+    def __init__(self, worker: WorkerContext) -> None:
+        metrics = worker.metrics
+        self._worker = worker
         self._named: dict[tuple[str, str], _Named] = {}
         self._is_settled = True
         self._tells_later = False
@@ -53,14 +53,14 @@ class HttpMeter:
         self._waiting = metrics.trend("http_req_waiting")
         self._receiving = metrics.trend("http_req_receiving")
         self._retries = metrics.counter("http_retries")
-        metrics.before_reading(self._settle)
+        metrics.on_collect(self._settle)
 
     def __call__(self, name: str, method: str, response: Response) -> None:
         named = self._named.get((name, method))
         if named is None:
-            named = self._named[name, method] = _Named(self._share, name, method)
-        share = self._share
-        tells_later = share.may_tell_later
+            named = self._named[name, method] = _Named(self._worker, name, method)
+        worker = self._worker
+        tells_later = worker.may_tell_later
         if tells_later is not self._tells_later:
             # Whoever begins to listen hears of what comes, and not of what was.
             self._settle()
@@ -81,7 +81,7 @@ class HttpMeter:
                 return
         else:
             error = self._count_one(named, name, response)
-        share.request(method, name, (done - ready) / 1e6, len(response.content), error)
+        worker.request(method, name, (done - ready) / 1e6, len(response.content), error)
 
     def _settle(self) -> None:
         if not self._is_settled:
@@ -105,7 +105,7 @@ class HttpMeter:
         self._receiving.add_all([done - first or 1 for first, done in zip(first_us, done_us, strict=True)])
         if sizes_bytes:
             times_ms = [(done - ready) / 1e6 for _, ready, _, _, done, _, _ in aside]
-            self._share.requests(named.method, named.name, times_ms, sum(sizes_bytes))
+            self._worker.requests(named.method, named.name, times_ms, sum(sizes_bytes))
             sizes_bytes.clear()
         aside.clear()
 
@@ -133,5 +133,5 @@ class HttpMeter:
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             named.limited.add()
         why = str(response.error) if response.error is not None else f"{response.status} {response.reason}"
-        self._share.error(name, why)
+        self._worker.error(name, why)
         return RuntimeError(why)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from pika_locust.measure import Counter, Rate, Trend
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 
 Handles = tuple[Counter, Rate, Trend, Trend]
 
@@ -14,13 +14,13 @@ Handles = tuple[Counter, Rate, Trend, Trend]
 class RequestEventMeter:
     """Watches one process's users during one test."""
 
-    def __init__(self, environment: Any, runner: Any, share: WorkerContext) -> None:
+    def __init__(self, environment: Any, runner: Any, worker: WorkerContext) -> None:
         events = environment.events
         self._runner = runner
-        self._share = share
-        self._vus = share.metrics.gauge("vus")
-        self._bytes = share.metrics.counter("data_received")
-        self._exceptions = share.metrics.counter("task_exceptions")
+        self._worker = worker
+        self._vus = worker.metrics.gauge("vus")
+        self._bytes = worker.metrics.counter("data_received")
+        self._exceptions = worker.metrics.counter("task_exceptions")
         self._handles: dict[tuple[str, str], Handles] = {}
         self._listeners = (
             (events.request, self._on_request),
@@ -55,7 +55,7 @@ class RequestEventMeter:
 
     def _on_user_error(self, user_instance: Any, exception: BaseException, **_: Any) -> None:
         self._exceptions.add()
-        self._share.error(type(user_instance).__name__, f"{type(exception).__name__}: {exception}")
+        self._worker.error(type(user_instance).__name__, f"{type(exception).__name__}: {exception}")
 
     def _on_request(
         self,
@@ -72,14 +72,14 @@ class RequestEventMeter:
         if response_length:
             self._bytes.add(response_length)
         if exception:
-            self._share.error(name, str(exception) or type(exception).__name__)
+            self._worker.error(name, str(exception) or type(exception).__name__)
         if response_time is not None:
             (failed_duration if exception else duration).add(round(response_time * 1000))
 
     def _bound(self, request_type: str, name: str) -> Handles:
         handles = self._handles.get((request_type, name))
         if handles is None:
-            metrics, tags = self._share.metrics, {"name": name, "method": request_type}
+            metrics, tags = self._worker.metrics, {"name": name, "method": request_type}
             handles = self._handles[request_type, name] = (
                 metrics.counter("http_reqs").tagged(**tags),
                 metrics.rate("http_req_failed").tagged(**tags),

@@ -60,7 +60,7 @@ class RunOptions:
 
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
     """Every metric that a run of the scenario declares."""
-    if scenario.is_guest:
+    if scenario.is_locustfile:
         return (*LOCUSTFILE_METRICS, *scenario.metrics)
     return (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)
 

@@ -33,7 +33,7 @@ class TargetMonitor:
         self._peak_mb = 0.0
         self._is_sandbox = sandbox_pid is not None
         self._greenlet: Any = None
-        self.faults: list[str] = []
+        self.internal_errors: list[str] = []
         """What went wrong with the watching itself: our own fault."""
 
     def start(self) -> None:
@@ -41,7 +41,9 @@ class TargetMonitor:
         if not self._base_url:
             return
         self._greenlet = gevent.spawn(self._watch)
-        self._greenlet.link_exception(lambda watch: self.faults.append(f"watching the target: {watch.exception!r}"))
+        self._greenlet.link_exception(
+            lambda watch: self.internal_errors.append(f"watching the target: {watch.exception!r}")
+        )
 
     def stop(self) -> None:
         """Watch no longer."""

@@ -7,16 +7,16 @@ from typing import Any
 
 from gevent import get_hub
 
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 
 
 class UserTimers:
     """The timers of one user, at most one of each name."""
 
-    __slots__ = ("_share", "_timers")
+    __slots__ = ("_timers", "_worker")
 
-    def __init__(self, share: WorkerContext) -> None:
-        self._share = share
+    def __init__(self, worker: WorkerContext) -> None:
+        self._worker = worker
         self._timers: dict[str, Any] = {}
 
     def think(self, name: str, after_s: float, act: Callable[..., None], *arguments: Any) -> None:
@@ -40,8 +40,8 @@ class UserTimers:
 
     def _due(self, name: str, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self.forget(name)
-        # The same as share.guarded(), without its generator: this runs for every like and vote.
+        # The same as worker.guarded(), without its generator: this runs for every like and vote.
         try:
             act(*arguments)
         except Exception as error:
-            self._share.fault(error)
+            self._worker.internal_error(error)

@@ -7,18 +7,18 @@ from typing import Any
 
 from gevent import get_hub
 
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 
 
 class Timer:
     """A call that is due; `stop` gives it up, now or for good."""
 
-    __slots__ = ("_act", "_arguments", "_repeats", "_share", "_watcher")
+    __slots__ = ("_act", "_arguments", "_repeats", "_watcher", "_worker")
 
     def __init__(
-        self, share: WorkerContext, seconds: float, repeats: bool, act: Callable[..., None], arguments: tuple[Any, ...]
+        self, worker: WorkerContext, seconds: float, repeats: bool, act: Callable[..., None], arguments: tuple[Any, ...]
     ) -> None:
-        self._share = share
+        self._worker = worker
         self._repeats = repeats
         self._act = act
         self._arguments = arguments
@@ -36,15 +36,15 @@ class Timer:
     def _due(self) -> None:
         if not self._repeats:
             self.stop()
-        with self._share.guarded():
+        with self._worker.guarded():
             self._act(*self._arguments)
 
 
-def later(share: WorkerContext, after_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
+def later(worker: WorkerContext, after_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
     """Call `act` once, `after_s` seconds from now; what it raises is a fault of the test."""
-    return Timer(share, after_s, False, act, arguments)
+    return Timer(worker, after_s, False, act, arguments)
 
 
-def every(share: WorkerContext, every_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
+def every(worker: WorkerContext, every_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
     """Call `act` again and again, for the first time in `every_s` seconds; what it raises is a fault of the test."""
-    return Timer(share, every_s, True, act, arguments)
+    return Timer(worker, every_s, True, act, arguments)

@@ -44,7 +44,7 @@ class Run:
     judge: Any = None
     notes: list[str] = field(default_factory=list)
     given: SetupResult = field(default_factory=SetupResult)
-    faults: list[str] = field(default_factory=list)
+    internal_errors: list[str] = field(default_factory=list)
     """What went wrong on this side and is nobody else's doing."""
     failed_setup: str | None = None
     """Why the set-up failed, if it did."""
@@ -113,7 +113,7 @@ class Run:
         text = f"{came:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
         return Reason("incomplete", "load", text)
 
-    def judged(self, scenario: Scenario, snapshot: Snapshot, happened: list[Reason], duration_s: float) -> Report:
+    def judged(self, scenario: Scenario, snapshot: Snapshot, run_reasons: list[Reason], duration_s: float) -> Report:
         """Audit the target and judge everything. An audit that falls over is a fault of ours, among the reasons."""
         audits: Sequence[AuditResult] = ()
         try:
@@ -122,11 +122,11 @@ class Run:
                 audits = [without_lost_books(audit) for audit in audits]
         except KeyboardInterrupt:
             why = "interrupted during the audits: nobody knows what the target holds"
-            happened = [*happened, Reason("stopped", "SIGINT", why)]
+            run_reasons = [*run_reasons, Reason("stopped", "SIGINT", why)]
         except Exception as error:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"
-            happened = [*happened, Reason("internal", "audit", why)]
+            run_reasons = [*run_reasons, Reason("internal", "audit", why)]
         return make_report(
             scenario=scenario,
             facts=self.facts,
@@ -136,7 +136,7 @@ class Run:
             snapshot=snapshot,
             peak=self.users_peak(snapshot),
             audits=audits,
-            happened=happened,
+            run_reasons=run_reasons,
             notes=[*self.notes, *self.given.notes, *self.observer.notes()],
             observed=self.observer.found(),
             duration_s=duration_s,

@@ -17,10 +17,10 @@ from pika_locust.load.iterations import Iterations
 from pika_locust.runtime import iterations, messages
 from pika_locust.runtime.arrivals import arrivals_of
 from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.health import LagProbe, ProcessUsage
 from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.onlooker import RequestEventMeter
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.timekeeping import ClockClient
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -51,7 +51,7 @@ class WorkerSide:
         self._drained: set[str] = set()
         self._onlooker: RequestEventMeter | None = None
         self._clock = ClockClient(self._send)
-        self.share: WorkerContext | None = None
+        self.context: WorkerContext | None = None
 
     def attach(self, runner: Any) -> None:
         """Listen to the master. Draining runs beside the greenlet that answers heartbeats, or the worker would be
@@ -71,19 +71,19 @@ class WorkerSide:
         self._environment.process_exit_code = int(ExitCode.CONFIG)
         self._runner.quit()
 
-    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
+    def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
         """This process's share of the running test, as soon as it has been told of one."""
         self._begun.wait(timeout_s)
-        return self.share
+        return self.context
 
     def drain_before_quitting(self) -> None:
         """This process was told to end. If all were (Ctrl-C in a terminal), the master drains everybody in the right
         order, dancers before the DJ, wherever they are; if only this one was, it finishes by itself."""
-        share = self.share
-        if share is None:
+        context = self.context
+        if context is None:
             return
         try:
-            self._drain_with_the_master(share)
+            self._drain_with_the_master(context)
         except KeyboardInterrupt:
             # Again: nobody wants to wait for the users, but what was measured is sent all the same.
             self._drain_at_once()
@@ -95,20 +95,20 @@ class WorkerSide:
         except KeyboardInterrupt:
             self._drain_at_once()
 
-    def _drain_with_the_master(self, share: WorkerContext) -> None:
+    def _drain_with_the_master(self, context: WorkerContext) -> None:
         deadline_s = time.monotonic() + MASTER_WAIT_S
-        while not share.draining and time.monotonic() < deadline_s:
+        while not context.draining and time.monotonic() < deadline_s:
             gevent.sleep(0.05)
-        deadline_s = time.monotonic() + share.begin.stop_timeout_s + SUPPORTER_DRAIN_S
-        while share.draining and not self._drained.issuperset(ROLES) and time.monotonic() < deadline_s:
+        deadline_s = time.monotonic() + context.begin.stop_timeout_s + SUPPORTER_DRAIN_S
+        while context.draining and not self._drained.issuperset(ROLES) and time.monotonic() < deadline_s:
             gevent.sleep(0.05)
         for role in ROLES:
             if role not in self._drained:
-                self._drain(role, share.begin.stop_timeout_s)
+                self._drain(role, context.begin.stop_timeout_s)
 
     def _on_begin(self, environment: Any, msg: Any) -> None:
         begin = RunStart(**msg.data)
-        if self.share is not None and self.share.begin.run_id == begin.run_id:
+        if self.context is not None and self.context.begin.run_id == begin.run_id:
             return
         start_ns = self._first_arrival_ns(begin)
         if begin.arrivals is not None and start_ns is None:
@@ -118,7 +118,7 @@ class WorkerSide:
         self._end()
         self._vitals = ProcessUsage()
         self._drained = set()
-        self.share = WorkerContext(
+        self.context = WorkerContext(
             begin,
             self._scenario,
             self._settings.with_public(begin.settings),
@@ -126,16 +126,16 @@ class WorkerSide:
             self._tell_all,
             self._environment.events.request,
         )
-        self.share.clocks = self._clock.clocks
+        self.context.clocks = self._clock.clocks
         if start_ns is not None:
-            self.share.arrivals = arrivals_of(self.share, start_ns, self._runner.client_id)
-        self.share.quota = self._quota(self.share)
-        if self._scenario.is_guest:
-            self._onlooker = RequestEventMeter(self._environment, self._runner, self.share)
-        self._probe = LagProbe(self.share.metrics.trend("generator_lag_ms").add)
+            self.context.arrivals = arrivals_of(self.context, start_ns, self._runner.client_id)
+        self.context.quota = self._quota(self.context)
+        if self._scenario.is_locustfile:
+            self._onlooker = RequestEventMeter(self._environment, self._runner, self.context)
+        self._probe = LagProbe(self.context.metrics.trend("generator_lag_ms").add)
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
-        self._reporter.link_exception(lambda reporter, share=self.share: share.fault(reporter.exception))
+        self._reporter.link_exception(lambda reporter, context=self.context: context.internal_error(reporter.exception))
         self._begun.set()
 
     def _first_arrival_ns(self, begin: RunStart) -> int | None:
@@ -145,42 +145,42 @@ class WorkerSide:
         planned = self._clock.clocks.here(begin.arrivals["boot"], begin.arrivals["start_ns"], time.monotonic_ns())
         return planned.ns if planned is not None else None
 
-    def _quota(self, share: WorkerContext) -> IterationQuota | None:
-        if share.begin.iterations is None:
+    def _quota(self, context: WorkerContext) -> IterationQuota | None:
+        if context.begin.iterations is None:
             return None
         me = self._runner.client_id
         quota = IterationQuota(
-            Iterations.from_wire(share.begin.iterations),
-            ask=lambda users: share.tell_all(iterations.WANTED, {"worker": me, "users": users}),
+            Iterations.from_wire(context.begin.iterations),
+            ask=lambda users: context.tell_all(iterations.WANTED, {"worker": me, "users": users}),
             when_idle=lambda: self._send_report(final=False),
         )
-        share.listen(iterations.GRANTED, lambda granted: quota.on_granted(granted, me))
+        context.listen(iterations.GRANTED, lambda granted: quota.on_granted(granted, me))
         return quota
 
     def _on_hear(self, environment: Any, msg: Any) -> None:
-        if self.share is not None:
-            self.share.hear(msg.data["topic"], msg.data["data"])
+        if self.context is not None:
+            self.context.hear(msg.data["topic"], msg.data["data"])
 
     def _on_drain(self, environment: Any, msg: Any) -> None:
         self._drain(msg.data["role"], msg.data["timeout_s"])
 
     def _drain(self, role: str, timeout_s: float) -> None:
-        share = self.share
-        if share is None:
+        context = self.context
+        if context is None:
             return
         if role not in self._drained:
-            share.drain(role, timeout_s)
+            context.drain(role, timeout_s)
             if self._onlooker is not None:
                 self._onlooker.stop_users()
             self._drained.add(role)
         if role == ROLES[-1]:
-            share.end()
+            context.end()
             self._end()
             self._send_report(final=True)
             # Locust's worker sleeps for the stop time-out after a stop, though nobody is left to wait for.
             if not self._is_local:
                 self._environment.stop_timeout = 0.0
-        self._send(messages.DRAINED, {"run_id": share.begin.run_id, "role": role})
+        self._send(messages.DRAINED, {"run_id": context.begin.run_id, "role": role})
 
     @property
     def _is_local(self) -> bool:
@@ -216,7 +216,7 @@ class WorkerSide:
             self._onlooker.sample()
 
     def _send_report(self, *, final: bool) -> None:
-        assert self.share is not None
+        assert self.context is not None
         self._sequence += 1
         self._send(
             messages.REPORT,
@@ -225,10 +225,10 @@ class WorkerSide:
                 "worker": self._runner.client_id,
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "index": self.share.worker_index,
+                "index": self.context.worker_index,
                 "cpu_percent_max": self._vitals.cpu_percent_max,
                 "rss_mb_max": self._vitals.rss_mb_max,
-                **self.share.report(final=final),
+                **self.context.report(final=final),
             },
         )
 

@@ -75,9 +75,9 @@ class SocketIo(SocketIoProtocol):
             self._disarm()
             self._socket.close()
 
-    def on_fault(self, error: BaseException) -> None:
+    def on_internal_error(self, error: BaseException) -> None:
         """The handler raised."""
-        self._handler.on_fault(error)
+        self._handler.on_internal_error(error)
 
     def on_close(self, close: Close) -> None:
         """The WebSocket is over."""

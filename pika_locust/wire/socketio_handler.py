@@ -42,7 +42,7 @@ class Handler(Protocol):
     def on_close(self, close: Close) -> None:
         """The connection is over; called once, last. Its namespaces are gone without an `on_kicked`."""
 
-    def on_fault(self, error: BaseException) -> None:
+    def on_internal_error(self, error: BaseException) -> None:
         """One of the methods above, or an `OnAck`, raised: a mistake in the handler, never in the target."""
 
 

@@ -237,7 +237,7 @@ class SocketIoProtocol(ABC):
             try:
                 on_ack(None, at_ns)
             except Exception as error:
-                self._handler.on_fault(error)
+                self._handler.on_internal_error(error)
 
     def _over(self) -> None:
         """The connection has ended."""

@@ -119,7 +119,7 @@ class WebSocket:
             except frames.ProtocolViolation as violation:
                 self._fail(violation)
             except Exception as error:
-                self._handler.on_fault(error)
+                self._handler.on_internal_error(error)
                 data = b""
                 continue
             break
@@ -235,4 +235,4 @@ class WebSocket:
         try:
             self._handler.on_close(close)
         except Exception as error:
-            self._handler.on_fault(error)
+            self._handler.on_internal_error(error)

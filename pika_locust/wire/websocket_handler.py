@@ -32,5 +32,5 @@ class Handler(Protocol):
     def on_close(self, close: Close) -> None:
         """The connection is over; called once, last: nothing that was read and not yet handed over follows."""
 
-    def on_fault(self, error: BaseException) -> None:
+    def on_internal_error(self, error: BaseException) -> None:
         """One of the methods above raised: a mistake in the handler, never in the target."""

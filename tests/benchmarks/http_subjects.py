@@ -23,9 +23,9 @@ from locust.env import Environment
 from pika_locust.runtime import messages
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.http_metrics import HTTP_METRICS
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -58,7 +58,7 @@ class PostingActor(Actor):
     """What a scenario's actor does with its client."""
 
     def begin(self) -> None:
-        self.http = HttpClient(self.share.begin.target, observer=self.share.shared(HttpMeter))
+        self.http = HttpClient(self.context.begin.target, observer=self.context.shared(HttpMeter))
 
     def act(self) -> None:
         global done
@@ -94,8 +94,8 @@ class Bench:
         user.host = self.environment.host
         self.runner.spawn_users({user.__name__: USERS})
 
-    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
-        return self.worker.wait_for_share(timeout_s)
+    def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
+        return self.worker.wait_for_context(timeout_s)
 
 
 def actor(port: int) -> float:
@@ -105,8 +105,8 @@ def actor(port: int) -> float:
 
 def fast_http_user(port: int) -> float:
     bench = Bench(port, PostingFastHttpUser)
-    assert bench.worker.share is not None
-    metrics = bench.worker.share.metrics
+    assert bench.worker.context is not None
+    metrics = bench.worker.context.metrics
     requests = metrics.counter("http_reqs").tagged(name="queue_join")
     failed = metrics.rate("http_req_failed").tagged(name="queue_join")
     duration = metrics.trend("http_req_duration").tagged(name="queue_join")

@@ -28,9 +28,9 @@ from pika_locust.platforms.pika.reactions import Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import messages
 from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.files import raise_open_file_limit
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import read_settings
 
@@ -115,17 +115,17 @@ class Night:
     def _take_report(self, environment: Any, msg: Any) -> None:
         """Reports go to the master over a socket in a real run; there, too, their making is the worker's cost."""
 
-    def wait_for_share(self, timeout_s: float) -> WorkerContext | None:
-        return self.worker.wait_for_share(timeout_s)
+    def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
+        return self.worker.wait_for_context(timeout_s)
 
     def join(self, dancers: int) -> None:
         """Bring the number of connected dancers up to `dancers`."""
-        share = self.worker.share
-        assert share is not None
-        while len(share.actors("primary")) < dancers:
-            self.runner.spawn_users({self.actor.__name__: min(100, dancers - len(share.actors("primary")))})
+        context = self.worker.context
+        assert context is not None
+        while len(context.actors("primary")) < dancers:
+            self.runner.spawn_users({self.actor.__name__: min(100, dancers - len(context.actors("primary")))})
             gevent.sleep(0.2)
-        while sum(self._is_live(dancer) for dancer in share.actors("primary")) < dancers:
+        while sum(self._is_live(dancer) for dancer in context.actors("primary")) < dancers:
             gevent.sleep(0.1)
 
     @staticmethod
@@ -160,8 +160,8 @@ class Counted:
     """Reads how many frames the dancers have received."""
 
     def __init__(self, night: Night) -> None:
-        assert night.worker.share is not None
-        self._handle = night.worker.share.metrics.counter("ws_messages_received")
+        assert night.worker.context is not None
+        self._handle = night.worker.context.metrics.counter("ws_messages_received")
 
     @property
     def count(self) -> int:

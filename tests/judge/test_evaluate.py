@@ -269,9 +269,9 @@ def test_samples_that_may_belong_here_keep_a_threshold_from_passing(
     option: dict[str, object], samples: list[int], status: str
 ) -> None:
     threshold = Threshold.of("latency{kind:like}", {"threshold": "p(95)<500", **option})
-    result = evaluate(threshold, Histogram(samples), 60.0, metric=LATENCY, unplaced=7)
+    result = evaluate(threshold, Histogram(samples), 60.0, metric=LATENCY, overflowed=7)
 
-    assert (result.status, result.unplaced) == (status, 7)
+    assert (result.status, result.overflowed) == (status, 7)
 
 
 def test_the_grade_stands_beside_the_status() -> None:

@@ -102,4 +102,4 @@ def test_a_part_whose_samples_lost_their_tags_does_not_pass() -> None:
 
     part, whole = panel.results(registry.snapshot(), 10.0)
 
-    assert (part.status, part.unplaced, whole.status, whole.unplaced) == ("no_data", 1, "pass", 0)
+    assert (part.status, part.overflowed, whole.status, whole.overflowed) == ("no_data", 1, "pass", 0)

@@ -40,10 +40,10 @@ NO_DATA = latency(value=None, samples=0, status="no_data", interval=None)
 
 # what each reason code takes to arise, and what it ends with alone; the most decisive first
 TROUBLE: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
-    "config": ({"happened": [Reason("config", "API_URL", "not a URL")]}, ExitCode.CONFIG, "invalid"),
-    "internal": ({"happened": [Reason("internal", "judge", "KeyError")]}, ExitCode.INTERNAL, "invalid"),
-    "stopped": ({"happened": [Reason("stopped", "SIGINT", "stopped by SIGINT")]}, ExitCode.STOPPED, "fail"),
-    "setup": ({"happened": [Reason("setup", "seed", "seeding failed")]}, ExitCode.SETUP, "fail"),
+    "config": ({"run_reasons": [Reason("config", "API_URL", "not a URL")]}, ExitCode.CONFIG, "invalid"),
+    "internal": ({"run_reasons": [Reason("internal", "judge", "KeyError")]}, ExitCode.INTERNAL, "invalid"),
+    "stopped": ({"run_reasons": [Reason("stopped", "SIGINT", "stopped by SIGINT")]}, ExitCode.STOPPED, "fail"),
+    "setup": ({"run_reasons": [Reason("setup", "seed", "seeding failed")]}, ExitCode.SETUP, "fail"),
     "audit": ({"audits": [balance("tokens", 10, 9, 0)]}, ExitCode.FAILED, "fail"),
     "incomplete": ({"load": LoadReport(complete=False)}, ExitCode.FAILED, "fail"),
     "generator": ({"generator": GeneratorReport({"p(95)": 80.0, "p(99)": 90.0})}, ExitCode.GENERATOR, "invalid"),
@@ -176,13 +176,13 @@ WORST = WorstWindow(30.0, 30.0, 950.2)
             id="no samples with these tags",
         ),
         pytest.param(
-            latency(metric="latency{name:/x}", status="no_data", unplaced=1_200),
+            latency(metric="latency{name:/x}", status="no_data", overflowed=1_200),
             "latency{name:/x} p(95) was 120 ms, limit <500 ms (12,345 samples; 1,200 more may belong to it: there were "
             "too many series to keep their tags)",
             id="samples that may belong to it",
         ),
         pytest.param(
-            latency(metric="latency{name:/x}", value=None, samples=0, status="no_data", unplaced=1_200),
+            latency(metric="latency{name:/x}", value=None, samples=0, status="no_data", overflowed=1_200),
             "latency{name:/x} p(95) had no samples (limit <500 ms): nothing was measured with these tags, but 1,200 "
             "samples may belong to it: there were too many series to keep their tags",
             id="none but samples that may belong to it",

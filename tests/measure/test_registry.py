@@ -26,7 +26,7 @@ READS: dict[str, Callable[[Registry], object]] = {
 def test_what_waits_to_be_counted_is_counted_before_anything_is_read(read: Callable[[Registry], object]) -> None:
     registry = Registry(METRICS)
     waiting = [5]
-    registry.before_reading(lambda: registry.counter("likes_sent").add(waiting.pop() if waiting else 0))
+    registry.on_collect(lambda: registry.counter("likes_sent").add(waiting.pop() if waiting else 0))
     read(registry)
     assert waiting == []
     assert registry.counter("likes_sent").own_value() == CounterValue(5)

@@ -209,14 +209,14 @@ def test_anything_else_on_the_wire_is_refused(wire: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "unplaced"),
+    ("name", "overflowed"),
     [("sent", 0), ("sent{user:a}", 2), ("sent{series:other}", 0), ("latency{user:a}", 0), ("nothing{user:a}", 0)],
 )
-def test_samples_that_lost_their_tags_may_belong_to_any_part(name: str, unplaced: int) -> None:
+def test_samples_that_lost_their_tags_may_belong_to_any_part(name: str, overflowed: int) -> None:
     registry = Registry(METRICS, max_series=1)
     for user in "abc":
         registry.counter("sent").tagged(user=user).add()
-    assert registry.snapshot().unplaced(name) == unplaced
+    assert registry.snapshot().overflowed(name) == overflowed
 
 
 @pytest.mark.parametrize(
@@ -233,4 +233,4 @@ def test_whether_samples_tell_what_belongs_to_a_part(name: str, tells: bool) -> 
     registry = Registry(METRICS)
     registry.counter("sent").tagged(region="eu").add()
     registry.counter("sent").add()
-    assert registry.snapshot().tells(name) is tells
+    assert registry.snapshot().has_tags_of(name) is tells

@@ -196,7 +196,7 @@ def test_every_reason_keeps_its_place_and_names_its_subject_once() -> None:
         thresholds=RED.thresholds,
         audits=RED.audits,
         load=RED.load,
-        happened=[Reason("stopped", "SIGTERM", "stopped by SIGTERM"), Reason("setup", "seed", "no answer")],
+        run_reasons=[Reason("stopped", "SIGTERM", "stopped by SIGTERM"), Reason("setup", "seed", "no answer")],
     )
     lines = plain(replace(RED, reasons=decision.reasons)).splitlines()
     at = lines.index("Reasons") + 1

@@ -16,8 +16,8 @@ from pika_locust.load.stages import parse_stages
 from pika_locust.measure import counter, rate, trend
 from pika_locust.runtime.arguments import add_arguments, parse_all
 from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.options import RunOptions, read_options
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, text, url, whole
 
@@ -75,7 +75,7 @@ def settings(**values: Any) -> Settings:
     return Settings({"ROOMS": 1, "PIKA_CODE": "sesame", **values}, {}, frozenset({"PIKA_CODE"}))
 
 
-def make_share(scenario: Scenario = HOUSE, **changed: Any) -> Told:
+def make_context(scenario: Scenario = HOUSE, **changed: Any) -> Told:
     """One process's share of a test; what it tells the others is in `told`, what it fires in `fired`."""
     begin = RunStart(
         **{
@@ -94,7 +94,7 @@ def make_share(scenario: Scenario = HOUSE, **changed: Any) -> Told:
 
 
 class Told(WorkerContext):
-    """A share that keeps what it would send to others."""
+    """A context that keeps what it would send to others."""
 
     def __init__(self, begin: RunStart, scenario: Scenario, values: Settings, worker_index: int) -> None:
         self.told: list[tuple[str, Any]] = []

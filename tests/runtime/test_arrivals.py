@@ -11,7 +11,7 @@ from locust.exception import StopUser
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate, Schedule
 from pika_locust.runtime.arrivals import STRIPES, TOPIC, Arrivals, OpenActor
-from tests.runtime.house import Told, make_share, until
+from tests.runtime.house import Told, make_context, until
 
 MS = 1_000_000
 
@@ -44,19 +44,21 @@ class Desk:
     """One process of an open model, and its users."""
 
     def __init__(self, **begin: Any) -> None:
-        self.share: Told = make_share(spread=False, **{"arrivals": {"duration_s": 1.0}, "stripes": {"w0": 0}, **begin})
+        self.worker: Told = make_context(
+            spread=False, **{"arrivals": {"duration_s": 1.0}, "stripes": {"w0": 0}, **begin}
+        )
         self.start_ns = 0
         self.callers: list[Any] = []
         self.lives: list[Any] = []
 
     def take(self, schedule: Schedule, in_s: float = 0.05, name: str = "w0") -> Arrivals:
         self.start_ns = time.monotonic_ns() + round(in_s * 1e9)
-        self.share.arrivals = Arrivals(self.share, schedule, self.start_ns, name)
-        return self.share.arrivals
+        self.worker.arrivals = Arrivals(self.worker, schedule, self.start_ns, name)
+        return self.worker.arrivals
 
     def call(self, kind: type[Caller] = Caller, number: int = 1) -> None:
         for _ in range(number):
-            caller = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: self.share)))
+            caller = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: self.worker)))
             self.callers.append(caller)
             self.lives.append(gevent.spawn(self._live, caller))
         gevent.sleep(0)
@@ -70,19 +72,19 @@ class Desk:
             caller.on_stop()
 
     def end(self) -> None:
-        self.share.drain("primary", 5.0)
+        self.worker.drain("primary", 5.0)
         assert gevent.wait(self.lives, timeout=5.0)
-        self.share.end()
+        self.worker.end()
 
     @property
     def calls(self) -> list[tuple[int, int]]:
         return sorted(call for caller in self.callers for call in caller.calls)
 
     def count(self, name: str) -> int:
-        return int(self.share.metrics.counter(name).read().count)  # type: ignore[union-attr]
+        return int(self.worker.metrics.counter(name).read().count)  # type: ignore[union-attr]
 
     def trend(self, name: str) -> Any:
-        return self.share.metrics.trend(name).read()
+        return self.worker.metrics.trend(name).read()
 
     @property
     def total(self) -> int:
@@ -94,7 +96,7 @@ def desk() -> Iterator[Desk]:
     desk = Desk()
     yield desk
     gevent.killall(desk.lives)
-    desk.share.end()
+    desk.worker.end()
 
 
 RAMP = RampingArrivalRate(
@@ -115,7 +117,7 @@ def test_every_arrival_is_started_or_dropped(schedule: Schedule, arrivals: int, 
     assert desk.count("iterations") == desk.count("iterations_started") == len(desk.calls)
     assert (desk.count("dropped_iterations") > 0) is slow
     assert desk.trend("arrival_lateness").count == desk.count("iterations_started")
-    assert desk.share.faults == []
+    assert desk.worker.internal_errors == []
 
 
 def test_iterations_begin_when_they_are_due(desk: Desk) -> None:
@@ -174,14 +176,14 @@ def test_an_arrival_that_finds_nobody_is_dropped_and_one_more_user_asked_for(des
     until(lambda: desk.total == 20)
     assert desk.count("dropped_iterations") == 20
     # It asks once a second at most, for as many as were short by then.
-    assert desk.share.told == [(TOPIC, {"worker": 1, "users": 1})]
+    assert desk.worker.told == [(TOPIC, {"worker": 1, "users": 1})]
 
 
 def test_it_asks_again_for_all_that_were_short_so_far(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pika_locust.runtime.arrivals._ASK_EVERY_NS", 100 * MS)
     desk.take(even(50, 1.0).cut(0.4))
     until(lambda: desk.total == 20)
-    asked = [told["users"] for _, told in desk.share.told]
+    asked = [told["users"] for _, told in desk.worker.told]
     assert 3 <= len(asked) <= 4
     assert asked == sorted(set(asked))
     assert asked[0] == 1
@@ -265,7 +267,7 @@ def test_an_iteration_that_has_a_fault_of_ours_is_no_iteration_and_the_rest_goes
     until(lambda: desk.total == 10)
     gevent.sleep(0.02)
     desk.end()
-    assert desk.share.faults == ["RuntimeError: a fault of ours"]
+    assert desk.worker.internal_errors == ["RuntimeError: a fault of ours"]
     assert (desk.count("iterations_started"), desk.count("iterations")) == (10, 9)
 
 
@@ -297,7 +299,7 @@ def test_what_comes_later_is_divided_anew_and_nothing_is_lost_or_done_twice() ->
         desk.call(Caller, 2)
     until(lambda: sum(desk.total for desk in desks.values()) >= 10)
     for desk in desks.values():
-        desk.share.hear(STRIPES, {"first": 20, "workers": {"w0": 0, "w2": 1}})
+        desk.worker.hear(STRIPES, {"first": 20, "workers": {"w0": 0, "w2": 1}})
     until(lambda: sum(desk.total for desk in desks.values()) >= 50)
     gevent.sleep(0.03)
     numbers = {}
@@ -315,7 +317,7 @@ def test_a_process_that_has_done_its_part_takes_what_another_leaves(desk: Desk) 
     desk.take(even(100, 1.0).cut(0.5), name="late")
     desk.call(Caller, 2)
     gevent.sleep(0.1)
-    desk.share.hear(STRIPES, {"first": 40, "workers": {"late": 0}})
+    desk.worker.hear(STRIPES, {"first": 40, "workers": {"late": 0}})
     until(lambda: desk.total == 10)
     desk.end()
     assert desk.count("iterations") == 10

@@ -10,7 +10,7 @@ from pika_locust.runtime.closing import RunFacts, empty_report, make_report, unw
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.crossing import CLOCK_METRICS, CrossHostLatency
 from pika_locust.runtime.options import all_metrics
-from tests.runtime.house import HOUSE, Told, make_share, read
+from tests.runtime.house import HOUSE, Told, make_context, read
 
 FACTS = RunFacts("r1", 7, "locust -f house.py", {"ROOMS": "3"}, "http://house/", False, "2026-05-01T20:00:00+00:00")
 PLAN = read("-u 4 -t 60").plan
@@ -19,20 +19,20 @@ THRESHOLDS = ("latency:p(95)<500", "errors:count<10")
 
 def worked(*latencies_us: int, users: int = 2, lag_us: int = 1_000, errors: int = 0) -> Told:
     """A process that has measured something."""
-    share = make_share()
+    worker = make_context()
     for latency_us in latencies_us:
-        share.metrics.trend("latency").add(latency_us)
-        share.iterations.add()
-    share.metrics.counter("errors").add(errors)
-    share.metrics.gauge("vus").set(users)
+        worker.metrics.trend("latency").add(latency_us)
+        worker.iterations.add()
+    worker.metrics.counter("errors").add(errors)
+    worker.metrics.gauge("vus").set(users)
     for _ in range(100):
-        share.metrics.trend("generator_lag_ms").add(lag_us)
-    return share
+        worker.metrics.trend("generator_lag_ms").add(lag_us)
+    return worker
 
 
 def collect(*shares: Told, final: bool = True, cpu_percent: float | None = 20.0) -> Collector:
     collector = Collector("r1")
-    for index, share in enumerate(shares):
+    for index, worker in enumerate(shares):
         whole = {
             "worker": f"w{index}",
             "index": index,
@@ -41,7 +41,7 @@ def collect(*shares: Told, final: bool = True, cpu_percent: float | None = 20.0)
             "pid": 100 + index,
             "cpu_percent_max": cpu_percent,
             "rss_mb_max": 50.0 + index,
-            **share.report(final=final or index > 0),
+            **worker.report(final=final or index > 0),
         }
         collector.take(whole, 58.0)
     return collector
@@ -52,7 +52,7 @@ def close(
     *,
     thresholds: tuple[str, ...] = THRESHOLDS,
     audits: tuple[AuditResult, ...] = (),
-    happened: tuple[Reason, ...] = (),
+    run_reasons: tuple[Reason, ...] = (),
     notes: tuple[str, ...] = (),
     observed: tuple[Observed, ...] = (),
     strict: bool = False,
@@ -70,7 +70,7 @@ def close(
         snapshot=snapshot,
         peak=users_peak(snapshot),
         audits=audits,
-        happened=happened,
+        run_reasons=run_reasons,
         notes=notes,
         observed=observed,
         duration_s=60.0,
@@ -150,8 +150,8 @@ def test_nobody_measured_anything() -> None:
 
 def test_faults_of_ours_are_told_once_each_and_are_nobody_else_s_failure() -> None:
     first, second = worked(*MANY), worked(10_000)
-    for share, fault in ((first, KeyError("x")), (first, KeyError("x")), (second, KeyError("x")), (second, OSError())):
-        share.fault(fault)
+    for worker, fault in ((first, KeyError("x")), (first, KeyError("x")), (second, KeyError("x")), (second, OSError())):
+        worker.internal_error(fault)
     report = close(collect(first, second))
     assert codes(report) == [("internal", "exception")] * 2
     assert (report.verdict, report.exit_code) == ("invalid", 107)
@@ -167,8 +167,8 @@ ENDINGS: dict[str, tuple[dict[str, Any], str, int]] = {
         "fail",
         99,
     ),
-    "stopped from outside": ({"happened": (Reason("stopped", "SIGINT", "stopped"),)}, "fail", 105),
-    "a set-up step failed": ({"happened": (Reason("setup", "seeding", "no"),)}, "fail", 100),
+    "stopped from outside": ({"run_reasons": (Reason("stopped", "SIGINT", "stopped"),)}, "fail", 105),
+    "a set-up step failed": ({"run_reasons": (Reason("setup", "seeding", "no"),)}, "fail", 100),
 }
 
 
@@ -185,14 +185,14 @@ def test_a_generator_that_could_not_keep_up_makes_no_pass() -> None:
 
 
 def test_checks_errors_audits_notes_and_what_was_observed_are_in_it() -> None:
-    share = worked(*MANY)
-    share.check("polite", True)
-    share.check("answered", False)
-    share.error("join", "429")
-    share.error("join", "429")
+    worker = worked(*MANY)
+    worker.check("polite", True)
+    worker.check("answered", False)
+    worker.error("join", "429")
+    worker.error("join", "429")
     audit = AuditResult("visits", "pass", 5, 5)
     keys = Observed("keys", {"db": "0"}, 1.0, 3.0, 2.0)
-    report = close(collect(share), audits=(audit,), notes=("stopped in the web page",), observed=(keys,))
+    report = close(collect(worker), audits=(audit,), notes=("stopped in the web page",), observed=(keys,))
     assert [(check.name, check.passes, check.fails) for check in report.checks] == [
         ("answered", 0, 1),
         ("polite", 1, 0),
@@ -204,19 +204,19 @@ def test_checks_errors_audits_notes_and_what_was_observed_are_in_it() -> None:
 
 
 def test_the_report_says_which_clocks_latencies_between_machines_were_measured_by() -> None:
-    share = worked(*MANY)
+    worker = worked(*MANY)
     for metric in CLOCK_METRICS:
-        share.metrics.declare(metric)
-    CrossHostLatency(share, "latency").latency_us("0badc10c", 0, 0)
-    (note,) = [note for note in close(collect(share)).notes if "clock" in note]
+        worker.metrics.declare(metric)
+    CrossHostLatency(worker, "latency").latency_us("0badc10c", 0, 0)
+    (note,) = [note for note in close(collect(worker)).notes if "clock" in note]
     assert note.startswith("latency: 0 samples by one clock, 1 across machines left out")
 
 
 def test_series_that_were_refused_are_told() -> None:
-    share = worked(*MANY)
+    worker = worked(*MANY)
     for number in range(2100):
-        share.metrics.counter("errors").tagged(user=str(number)).add(0)
-    (note,) = [note for note in close(collect(share)).notes if "series" in note]
+        worker.metrics.counter("errors").tagged(user=str(number)).add(0)
+    (note,) = [note for note in close(collect(worker)).notes if "series" in note]
     assert note.endswith("tagged series were refused beyond the limit and counted as series:other")
 
 

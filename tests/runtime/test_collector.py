@@ -50,7 +50,7 @@ class Worker:
             "ledgers": [self.ledger.to_wire()],
             "facts": {},
             "errors": [],
-            "faults": [],
+            "internal_errors": [],
             "iterations": [self.index + 2, self.index + 1],
             **changed,
         }
@@ -171,9 +171,9 @@ def test_errors_of_all_workers_are_added_the_most_frequent_first() -> None:
 
 def test_faults_and_facts_of_all_workers() -> None:
     collector = Collector("r1")
-    collector.take(Worker("b", 1).report(faults=["KeyError: 'x'"], facts={"session": "later", "seen": 3}), 2.0)
-    collector.take(Worker("a", 0).report(faults=["ValueError"], facts={"session": "earlier", "seen": 4}), 2.0)
-    assert collector.faults() == ["ValueError", "KeyError: 'x'"]
+    collector.take(Worker("b", 1).report(internal_errors=["KeyError: 'x'"], facts={"session": "later", "seen": 3}), 2.0)
+    collector.take(Worker("a", 0).report(internal_errors=["ValueError"], facts={"session": "earlier", "seen": 4}), 2.0)
+    assert collector.internal_errors() == ["ValueError", "KeyError: 'x'"]
     assert collector.facts() == {"session": "later", "seen": 7}
 
 

@@ -9,7 +9,7 @@ from pika_locust.measure.snapshot import fold
 from pika_locust.runtime.clocks import Offset
 from pika_locust.runtime.crossing import CLOCK_METRICS, CrossHostLatency, clock_notes
 from pika_locust.runtime.machine import boot_id
-from tests.runtime.house import HOUSE, Told, make_share
+from tests.runtime.house import HOUSE, Told, make_context
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -21,15 +21,15 @@ NOW = 100 * S
 
 def process(error_ns: int = MS, thresholds: tuple[str, ...] = (), metrics: tuple[str, ...] = ("latency",)) -> Any:
     """A process that knows another machine's clock as closely as `error_ns`; and its latency."""
-    share = make_share(CROSSED, thresholds=thresholds)
-    share.clocks.learn(AWAY, Offset(AHEAD_NS, error_ns, NOW + AHEAD_NS), {})
-    return share, CrossHostLatency(share, *metrics)
+    worker = make_context(CROSSED, thresholds=thresholds)
+    worker.clocks.learn(AWAY, Offset(AHEAD_NS, error_ns, NOW + AHEAD_NS), {})
+    return worker, CrossHostLatency(worker, *metrics)
 
 
-def figures(share: Told) -> dict[str, int]:
+def figures(worker: Told) -> dict[str, int]:
     """What was counted, without what was not."""
     names = [metric.name for metric in CLOCK_METRICS if metric.name.startswith("latencies_")]
-    counts = {name.removeprefix("latencies_"): share.metrics.counter(name).read().count for name in names}  # type: ignore[union-attr]
+    counts = {name.removeprefix("latencies_"): worker.metrics.counter(name).read().count for name in names}  # type: ignore[union-attr]
     return {name: int(count) for name, count in counts.items() if count}
 
 
@@ -50,9 +50,9 @@ CASES: dict[str, tuple[str, int, int | None, dict[str, int]]] = {
 
 @pytest.mark.parametrize(("machine", "sent_ns", "wanted_us", "counted"), CASES.values(), ids=CASES)
 def test_how_long_something_took(machine: str, sent_ns: int, wanted_us: int | None, counted: dict[str, int]) -> None:
-    share, crossing = process()
+    worker, crossing = process()
     assert crossing.latency_us(machine, sent_ns, NOW) == wanted_us
-    assert figures(share) == counted
+    assert figures(worker) == counted
 
 
 RULES: dict[str, tuple[tuple[str, ...], float]] = {
@@ -93,15 +93,15 @@ def test_when_something_was_sent_is_known_as_well_as_the_clocks_are() -> None:
 
 
 def notes(*shares: Told) -> tuple[str, ...]:
-    return clock_notes(fold(share.metrics.snapshot() for share in shares))
+    return clock_notes(fold(worker.metrics.snapshot() for worker in shares))
 
 
 def test_one_clock_is_nothing_to_speak_of() -> None:
-    share, crossing = process()
-    assert notes(share) == ()
+    worker, crossing = process()
+    assert notes(worker) == ()
     crossing.latency_us(boot_id(), NOW, NOW)
-    assert notes(share) == ()
-    assert notes(make_share()) == ()
+    assert notes(worker) == ()
+    assert notes(make_context()) == ()
 
 
 def test_the_report_says_which_clocks_latencies_were_measured_by() -> None:
@@ -118,26 +118,26 @@ def test_the_report_says_which_clocks_latencies_were_measured_by() -> None:
 def test_the_largest_error_of_all_processes_is_told() -> None:
     shares = []
     for error_ns in (2 * MS, 30 * MS, 1 * MS):
-        share, crossing = process(error_ns)
+        worker, crossing = process(error_ns)
         crossing.latency_us(AWAY, NOW + AHEAD_NS, NOW)
-        shares.append(share)
+        shares.append(worker)
     (note,) = notes(*shares)
     assert note.endswith("3 across machines after an estimated offset (error at most 30 ms)")
 
 
 def test_what_came_out_below_zero_and_what_was_left_out_is_told() -> None:
-    share, crossing = process()
+    worker, crossing = process()
     for sent_ns in (NOW + AHEAD_NS, NOW + AHEAD_NS + MS // 2, NOW + AHEAD_NS + 2 * MS, NOW + AHEAD_NS + 3 * MS):
         crossing.latency_us(AWAY, sent_ns, NOW)
-    (note,) = notes(share)
+    (note,) = notes(worker)
     assert note.startswith("latency: 0 samples by one clock, 2 across machines after an estimated offset")
     assert ", 1 of these below zero and counted as 0.001 ms, 2 across machines left out: their clocks" in note
 
 
 def test_where_nothing_could_be_compared_no_offset_is_spoken_of() -> None:
-    share, crossing = process(error_ns=S)
+    worker, crossing = process(error_ns=S)
     crossing.latency_us(AWAY, NOW + AHEAD_NS - MS, NOW)
-    (note,) = notes(share)
+    (note,) = notes(worker)
     assert note == (
         "latency: 0 samples by one clock, 1 across machines left out: their clocks could not be compared closely "
         "enough (to a tenth of the tightest limit, and 50 ms)"

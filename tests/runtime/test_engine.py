@@ -24,7 +24,7 @@ from pika_locust.runtime.metrics import TARGET_METRICS
 from pika_locust.runtime.observer import PrometheusMonitor
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
-from tests.runtime.house import HOUSE, Told, make_share, read, until
+from tests.runtime.house import HOUSE, Told, make_context, read, until
 
 HELLO = messages.hello(HOUSE.name)
 
@@ -45,7 +45,7 @@ class Watch:
     def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
         self.about = (base_url, sandbox_pid)
         self.running = False
-        self.faults: list[str] = []
+        self.internal_errors: list[str] = []
 
     def start(self) -> None:
         self.running = True
@@ -66,8 +66,8 @@ class Worker:
     def __init__(self, name: str, index: int) -> None:
         self.name = name
         self.index = index
-        self.share: Told = make_share()
-        self.share.metrics.gauge("vus").set(2)
+        self.worker: Told = make_context()
+        self.worker.metrics.gauge("vus").set(2)
         self.state = "running"
         self.answers = True
         self.sequence = 0
@@ -77,9 +77,9 @@ class Worker:
 
     def work(self, *latencies_us: int) -> None:
         for latency_us in latencies_us:
-            self.share.metrics.trend("latency").add(latency_us)
-            self.share.ledgers["visits"].sent(f"{self.name}/{latency_us}")
-            self.share.ledgers["visits"].acked(f"{self.name}/{latency_us}")
+            self.worker.metrics.trend("latency").add(latency_us)
+            self.worker.ledgers["visits"].sent(f"{self.name}/{latency_us}")
+            self.worker.ledgers["visits"].acked(f"{self.name}/{latency_us}")
 
     def report(self, run_id: str, *, final: bool) -> dict[str, Any]:
         self.sequence += 1
@@ -91,7 +91,7 @@ class Worker:
             "pid": 1,
             "cpu_percent_max": 1.0,
             "rss_mb_max": 1.0,
-            **self.share.report(final=final),
+            **self.worker.report(final=final),
             "run_id": run_id,
         }
 
@@ -201,7 +201,7 @@ class Stage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     real = module.time
-    monkeypatch.setattr(beginning, "TargetWatch", Watch)
+    monkeypatch.setattr(beginning, "TargetMonitor", Watch)
     monkeypatch.setattr(ending, "DRAIN_GRACE_S", 0.2)
     monkeypatch.setattr(ending, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
@@ -223,8 +223,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         monkeypatch.setattr(room, "time", time)
     yield clock
     for stage in Stage.made:
-        if stage.engine._test is not None:
-            stage.engine._test.judge.kill()
+        if stage.engine._run is not None:
+            stage.engine._run.judge.kill()
     Stage.made.clear()
 
 
@@ -545,7 +545,7 @@ def test_a_judge_that_falls_over_is_our_own_fault(clock: Clock, monkeypatch: pyt
     monkeypatch.setattr(gevent.get_hub(), "print_exception", lambda *_: None)
     stage = Stage()
     stage.play()
-    until(lambda: stage.engine._test is not None and stage.engine._test.faults)
+    until(lambda: stage.engine._run is not None and stage.engine._run.internal_errors)
     end(stage, clock)
     assert stage.reasons() == [("internal", "exception")]
     assert "judging: ZeroDivisionError('progress')" in stage.report.reasons[0].text
@@ -565,7 +565,7 @@ def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
     stage.play()
     stage.engine.tick()
     # Each of the two workers runs two.
-    until(lambda: stage.engine._test is not None and len(stage.engine._test.wanted) > 4)
+    until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
     end(stage, clock)
     assert stage.reasons() == [("incomplete", "load")]
     assert stage.report.reasons[0].text.startswith("4 users at most, where the plan wanted 6")
@@ -576,7 +576,7 @@ def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
 def test_who_ends_a_test_early_wanted_fewer_users(cause: Any, clock: Clock) -> None:
     stage = Stage("-u 6 -t 60", web=True)
     stage.play()
-    until(lambda: stage.engine._test is not None and len(stage.engine._test.wanted) > 4)
+    until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
     stage.engine.finish(cause)
     assert stage.reasons() == []
 
@@ -600,7 +600,7 @@ def test_users_that_were_started_anew_elsewhere_do_not_count_twice(clock: Clock)
     stays, goes = stage.workers
 
     def look(times: int) -> None:
-        test = stage.engine._test
+        test = stage.engine._run
         assert test is not None
         before = len(test.came)
         until(lambda: len(test.came) >= before + times)
@@ -610,7 +610,7 @@ def test_users_that_were_started_anew_elsewhere_do_not_count_twice(clock: Clock)
     look(2)
     stage.runner.receive(messages.REPORT, goes.report(stage.runner.run_id, final=True), goes.name)
     look(2)
-    stays.share.metrics.gauge("vus").set(4)
+    stays.worker.metrics.gauge("vus").set(4)
     stage.runner.receive(messages.REPORT, stays.report(stage.runner.run_id, final=False), stays.name)
     look(2)
     end(stage, clock)
@@ -630,7 +630,7 @@ def test_an_audit_sees_the_ledgers_the_facts_and_the_sandbox(clock: Clock) -> No
 
     stage = Stage(scenario=replace(HOUSE, audit=audit))
     stage.play()
-    stage.workers[0].share.facts["session"] = "s"
+    stage.workers[0].worker.facts["session"] = "s"
     end(stage, clock)
     (context,) = seen
     assert (context.target, context.settings["PIKA_CODE"]) == ("http://house/", "sesame")
@@ -810,7 +810,7 @@ def test_a_beginning_that_falls_over_ends_the_test_and_is_our_own_fault(monkeypa
     def broken(*_: Any) -> Any:
         raise KeyError("stripes")
 
-    monkeypatch.setattr(module, "begin_of", broken)
+    monkeypatch.setattr(module, "run_start", broken)
     stage = Stage()
     for worker in stage.workers:
         worker.answers = False

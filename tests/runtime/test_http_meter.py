@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pika_locust.runtime import http_meter
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.http_metrics import HTTP_METRICS
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire.http import HttpClient, Response
 from pika_locust.wire.http_errors import ErrorKind, TransportError
-from tests.runtime.house import HOUSE, Told, make_share, settings
+from tests.runtime.house import HOUSE, Told, make_context, settings
 from tests.runtime.test_locust_stats import locusts_of
 from tests.wire.http_servers import serving
 
@@ -27,8 +27,8 @@ LATE = TransportError(ErrorKind.READ_TIMEOUT, "no answer in time")
 
 
 @pytest.fixture
-def share() -> Told:
-    return make_share(SHOP)
+def worker() -> Told:
+    return make_context(SHOP)
 
 
 def response(
@@ -48,35 +48,35 @@ def response(
     return Response(status, b"HTTP/1.1 %d Words\r\n\r\n" % status, b"body", stamps, 100, 200, error)
 
 
-def trend(share: Told, name: str, /, **tags: str) -> Any:
-    handle = share.metrics.trend(name)
+def trend(worker: Told, name: str, /, **tags: str) -> Any:
+    handle = worker.metrics.trend(name)
     return (handle.tagged(**tags) if tags else handle).read()
 
 
-def counted(share: Told, name: str) -> tuple[int, int]:
+def counted(worker: Told, name: str) -> tuple[int, int]:
     """Requests of a name in all, and those that failed."""
-    failed = share.metrics.rate("http_req_failed").tagged(name=name).read()
-    reqs = share.metrics.counter("http_reqs").tagged(name=name).read()
+    failed = worker.metrics.rate("http_req_failed").tagged(name=name).read()
+    reqs = worker.metrics.counter("http_reqs").tagged(name=name).read()
     assert failed.passes + failed.fails == reqs.count  # type: ignore[union-attr]
     return reqs.count, failed.passes  # type: ignore[union-attr, return-value]
 
 
-def test_an_answer_is_counted_under_its_name_and_timed_in_phases(share: Told) -> None:
-    meter = HttpMeter(share)
+def test_an_answer_is_counted_under_its_name_and_timed_in_phases(worker: Told) -> None:
+    meter = HttpMeter(worker)
     meter("join", "POST", response())
     meter("join", "POST", response(waiting=500))
     meter("leave", "DELETE", response())
-    assert (counted(share, "join"), counted(share, "leave")) == ((2, 0), (1, 0))
-    duration = trend(share, "http_req_duration", name="join")
+    assert (counted(worker, "join"), counted(worker, "leave")) == ((2, 0), (1, 0))
+    duration = trend(worker, "http_req_duration", name="join")
     assert (duration.count, duration.minimum, duration.maximum) == (2, 360, 560)
-    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [0, 0, 0, 3, 3, 3]
-    assert trend(share, "http_req_failed_duration").count == 0
-    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in share.fired] == [
+    assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [0, 0, 0, 3, 3, 3]
+    assert trend(worker, "http_req_failed_duration").count == 0
+    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in worker.fired] == [
         ("POST", "join", 0.36),
         ("POST", "join", 0.56),
         ("DELETE", "leave", 0.36),
     ]
-    assert all(fired["exception"] is None and fired["response_length"] == 4 for fired in share.fired)
+    assert all(fired["exception"] is None and fired["response_length"] == 4 for fired in worker.fired)
 
 
 KINDS: dict[str, Callable[[int], Response]] = {
@@ -93,23 +93,23 @@ def test_what_is_counted_in_batches_is_what_would_be_counted_one_by_one(told: li
     shares = []
     for batch in (1, 3, 10**9):
         with mock.patch.object(http_meter, "BATCH", batch):
-            share = make_share(SHOP)
-            meter = HttpMeter(share)
+            worker = make_context(SHOP)
+            meter = HttpMeter(worker)
             for kind, name, us in told:
                 meter(name, "POST", KINDS[kind](us))
-            shares.append(share)
-    reports = [share.metrics.snapshot().to_wire() for share in shares]
+            shares.append(worker)
+    reports = [worker.metrics.snapshot().to_wire() for worker in shares]
     assert reports[0] == reports[1] == reports[2]
     assert shares[2].metrics.counter("http_reqs").read().samples == len(told)
 
 
-def test_not_more_than_a_batch_waits_to_be_counted(share: Told) -> None:
-    meter = HttpMeter(share)
+def test_not_more_than_a_batch_waits_to_be_counted(worker: Told) -> None:
+    meter = HttpMeter(worker)
     for count in range(1, 3 * http_meter.BATCH):
         meter("join", "POST", response())
         assert len(meter._named["join", "POST"].aside) == count % http_meter.BATCH
-        assert len(share.fired) == count, "who listens to Locust's event hears of each at once"
-    assert counted(share, "join") == (3 * http_meter.BATCH - 1, 0)
+        assert len(worker.fired) == count, "who listens to Locust's event hears of each at once"
+    assert counted(worker, "join") == (3 * http_meter.BATCH - 1, 0)
 
 
 def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> None:
@@ -119,8 +119,8 @@ def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> 
         heard.append(name)
 
     with locusts_of(1) as (locust,):
-        share = WorkerContext(make_share(SHOP).begin, SHOP, settings(), 0, lambda *news: None, locust.event)
-        meter = HttpMeter(share)
+        worker = WorkerContext(make_context(SHOP).begin, SHOP, settings(), 0, lambda *news: None, locust.event)
+        meter = HttpMeter(worker)
 
         def ask(name: str, count: int) -> None:
             for _ in range(count):
@@ -136,12 +136,12 @@ def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> 
         ask("after", 3)
         meter("after", "POST", response(500))
         assert (len(heard), locust.stats.num_requests, locust.stats.num_failures) == (5, 13, 1)
-        share.metrics.snapshot()
+        worker.metrics.snapshot()
         assert locust.stats.num_requests == 16
         ask("many", 2 * http_meter.BATCH + 1)
         assert locust.stats.num_requests == 16 + 2 * http_meter.BATCH
         meter("before", "DELETE", response(sending=100))
-        share.metrics.snapshot()
+        worker.metrics.snapshot()
         ask("while", 2)
         locust.event._handlers[:] = [listener]
         ask("while", 3)
@@ -156,84 +156,84 @@ def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> 
     }
     assert rows["DELETE", "before"].total_response_time == 0.44
     assert rows["POST", "before"].total_content_length == 7 * len(b"body")
-    assert counted(share, "before") == (8, 0)
+    assert counted(worker, "before") == (8, 0)
 
 
-def test_only_connections_that_were_made_have_a_time_of_making(share: Told) -> None:
-    meter = HttpMeter(share)
+def test_only_connections_that_were_made_have_a_time_of_making(worker: Told) -> None:
+    meter = HttpMeter(worker)
     meter("join", "POST", response(connecting=100))
     meter("join", "POST", response())
     meter("join", "POST", response(connecting=200, tls=900))
-    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [2, 2, 1, 3, 3, 3]
-    assert trend(share, "http_req_connecting").maximum == 200
-    assert trend(share, "http_req_tls_handshaking").maximum == 900
-    assert trend(share, "http_req_blocked").minimum == 7
-    assert trend(share, "http_req_duration").maximum == 360
+    assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [2, 2, 1, 3, 3, 3]
+    assert trend(worker, "http_req_connecting").maximum == 200
+    assert trend(worker, "http_req_tls_handshaking").maximum == 900
+    assert trend(worker, "http_req_blocked").minimum == 7
+    assert trend(worker, "http_req_duration").maximum == 360
 
 
-def test_what_took_less_than_a_microsecond_did_not_take_nothing(share: Told) -> None:
-    HttpMeter(share)("join", "POST", response(sending=0, waiting=0, receiving=0))
+def test_what_took_less_than_a_microsecond_did_not_take_nothing(worker: Told) -> None:
+    HttpMeter(worker)("join", "POST", response(sending=0, waiting=0, receiving=0))
     for phase in ("sending", "waiting", "receiving"):
-        assert (trend(share, f"http_req_{phase}").minimum, trend(share, f"http_req_{phase}").underflow) == (1, 0)
+        assert (trend(worker, f"http_req_{phase}").minimum, trend(worker, f"http_req_{phase}").underflow) == (1, 0)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
-def test_a_refusal_is_a_failure_with_a_time_of_its_own(status: int, share: Told) -> None:
-    HttpMeter(share)("join", "POST", response(status))
-    assert counted(share, "join") == (1, 1)
-    assert trend(share, "http_req_duration").count == 0
-    assert trend(share, "http_req_failed_duration", name="join").maximum == 360
-    assert share.errors == {("join", f"{status} Words"): 1}
-    assert str(share.fired[0]["exception"]) == f"{status} Words"
-    assert share.metrics.counter("http_rate_limited").read().count == 0  # type: ignore[union-attr]
+def test_a_refusal_is_a_failure_with_a_time_of_its_own(status: int, worker: Told) -> None:
+    HttpMeter(worker)("join", "POST", response(status))
+    assert counted(worker, "join") == (1, 1)
+    assert trend(worker, "http_req_duration").count == 0
+    assert trend(worker, "http_req_failed_duration", name="join").maximum == 360
+    assert worker.errors == {("join", f"{status} Words"): 1}
+    assert str(worker.fired[0]["exception"]) == f"{status} Words"
+    assert worker.metrics.counter("http_rate_limited").read().count == 0  # type: ignore[union-attr]
 
 
-def test_429_is_a_failure_and_counted_apart(share: Told) -> None:
-    meter = HttpMeter(share)
+def test_429_is_a_failure_and_counted_apart(worker: Told) -> None:
+    meter = HttpMeter(worker)
     meter("join", "POST", response(429))
     meter("leave", "DELETE", response())
-    assert counted(share, "join") == (1, 1)
-    limited = share.metrics.counter("http_rate_limited")
+    assert counted(worker, "join") == (1, 1)
+    limited = worker.metrics.counter("http_rate_limited")
     assert (limited.read().count, limited.tagged(name="join").read().count) == (1, 1)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 399])
-def test_what_k6_calls_a_success(status: int, share: Told) -> None:
-    HttpMeter(share)("join", "POST", response(status))
-    assert counted(share, "join") == (1, 0)
+def test_what_k6_calls_a_success(status: int, worker: Told) -> None:
+    HttpMeter(worker)("join", "POST", response(status))
+    assert counted(worker, "join") == (1, 0)
 
 
-def test_a_request_that_was_never_sent_has_no_times(share: Told) -> None:
-    HttpMeter(share)("join", "POST", response(0, 90, sending=0, waiting=0, receiving=0, error=REFUSED))
-    assert counted(share, "join") == (1, 1)
-    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
-    assert trend(share, "http_req_failed_duration").count == 0
-    assert share.errors == {("join", str(REFUSED)): 1}
+def test_a_request_that_was_never_sent_has_no_times(worker: Told) -> None:
+    HttpMeter(worker)("join", "POST", response(0, 90, sending=0, waiting=0, receiving=0, error=REFUSED))
+    assert counted(worker, "join") == (1, 1)
+    assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
+    assert trend(worker, "http_req_failed_duration").count == 0
+    assert worker.errors == {("join", str(REFUSED)): 1}
 
 
-def test_an_answer_that_never_came_has_the_time_it_was_waited_for_and_no_phases(share: Told) -> None:
-    HttpMeter(share)("join", "POST", response(0, waiting=30_000, receiving=0, error=LATE))
-    assert trend(share, "http_req_failed_duration").maximum == 30_020
-    assert [trend(share, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
+def test_an_answer_that_never_came_has_the_time_it_was_waited_for_and_no_phases(worker: Told) -> None:
+    HttpMeter(worker)("join", "POST", response(0, waiting=30_000, receiving=0, error=LATE))
+    assert trend(worker, "http_req_failed_duration").maximum == 30_020
+    assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, share: Told) -> None:
+def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, worker: Told) -> None:
     again = response(status)
     again.retried = True
-    HttpMeter(share)("join", "POST", again)
-    assert share.metrics.counter("http_retries").read().count == 1  # type: ignore[union-attr]
-    assert counted(share, "join")[0] == 1
+    HttpMeter(worker)("join", "POST", again)
+    assert worker.metrics.counter("http_retries").read().count == 1  # type: ignore[union-attr]
+    assert counted(worker, "join")[0] == 1
 
 
-def test_a_client_feeds_it_every_request(share: Told) -> None:
+def test_a_client_feeds_it_every_request(worker: Told) -> None:
     def answers(peer: Any) -> None:
         peer.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         peer.answer(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")
         peer.close()
 
-    with serving(answers) as server, HttpClient(server.url, observer=share.shared(HttpMeter)) as client:
+    with serving(answers) as server, HttpClient(server.url, observer=worker.shared(HttpMeter)) as client:
         client.get("/", name="page")
         client.get("/", name="page")
-    assert counted(share, "page") == (2, 1)
-    assert trend(share, "http_req_connecting").count == 1
+    assert counted(worker, "page") == (2, 1)
+    assert trend(worker, "http_req_connecting").count == 1

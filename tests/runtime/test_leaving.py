@@ -27,7 +27,7 @@ def show(report, stream):
 leaving.delivery.show = show
 environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=SimpleNamespace(json=False))
 engine = SimpleNamespace(reports=[None])
-leaving.Leaving(environment, engine, None, others_judge=False)._on_quit(99)
+leaving.ExitHandler(environment, engine, None, others_judge=False)._on_quit(99)
 sys.exit(99)
 """
 

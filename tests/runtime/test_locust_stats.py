@@ -16,8 +16,8 @@ from locust.event import Events
 from locust.stats import RequestStats, StatsEntry
 
 from pika_locust.runtime import locust_stats
-from pika_locust.runtime.share import WorkerContext
-from tests.runtime.house import HOUSE, make_share
+from pika_locust.runtime.context import WorkerContext
+from tests.runtime.house import HOUSE, make_context
 from tests.runtime.house import settings as house_settings
 
 Request = tuple[str, str, float | None, int, Any]
@@ -32,7 +32,7 @@ class Locust:
         self.environment.stats.use_response_times_cache = cache
         self.environment.stats.clear_all()
         self.event = self.environment.events.request
-        self.share = WorkerContext(make_share().begin, HOUSE, house_settings(), 0, lambda *news: None, self.event)
+        self.worker = WorkerContext(make_context().begin, HOUSE, house_settings(), 0, lambda *news: None, self.event)
         self.fired: list[dict[str, Any]] = []
         fire = self.event.fire
         self.event.fire = lambda **fields: (self.fired.append(fields), fire(**fields))
@@ -138,22 +138,24 @@ def test_the_statistics_are_those_that_locust_would_have_written(cache: bool, ac
                 getattr(theirs.stats, action)()
             elif len(action) == 3:
                 kind, name, requests = action
-                assert ours.share.may_tell_later
-                ours.share.requests(kind, name, [each_ms for each_ms, _ in requests], sum(size for _, size in requests))
+                assert ours.worker.may_tell_later
+                ours.worker.requests(
+                    kind, name, [each_ms for each_ms, _ in requests], sum(size for _, size in requests)
+                )
                 for each_ms, size in requests:
                     theirs.fire((kind, name, each_ms, size, None))
             else:
-                ours.share.request(*action)
+                ours.worker.request(*action)
                 theirs.fire(action)
             assert ours.recorded() == theirs.recorded()
 
 
 def test_the_event_is_fired_for_what_is_not_a_success(locust: Locust) -> None:
     for _ in range(3):
-        locust.share.request("GET", "page", 12.5, 70)
+        locust.worker.request("GET", "page", 12.5, 70)
     assert len(locust.fired) == 0
-    locust.share.request("GET", "page", 12.5, 70, RuntimeError("no"))
-    locust.share.request("GET", "page", None, 70)
+    locust.worker.request("GET", "page", 12.5, 70, RuntimeError("no"))
+    locust.worker.request("GET", "page", None, 70)
     assert len(locust.fired) == 2
     assert (locust.stats.total.num_requests, locust.stats.total.num_failures) == (5, 1)
 
@@ -166,7 +168,7 @@ def test_another_listener_hears_every_request_from_when_it_came_to_when_it_went(
 
     def ask(count: int) -> None:
         for _ in range(count):
-            locust.share.request("GET", "page", 12.5, 70)
+            locust.worker.request("GET", "page", 12.5, 70)
 
     ask(5)
     locust.event.add_listener(listener)
@@ -180,11 +182,11 @@ def test_another_listener_hears_every_request_from_when_it_came_to_when_it_went(
 
 def test_some_can_be_told_together(locust: Locust) -> None:
     with clock() as hand:
-        assert locust.share.may_tell_later
-        locust.share.requests("GET", "page", [1.0, 12.5, 800.0], 60)
+        assert locust.worker.may_tell_later
+        locust.worker.requests("GET", "page", [1.0, 12.5, 800.0], 60)
         hand.now += 1.0
-        locust.share.requests("GET", "page", [3.0, 4.0], 3)
-        locust.share.requests("GET", "page", [0.5], 1)
+        locust.worker.requests("GET", "page", [3.0, 4.0], 3)
+        locust.worker.requests("GET", "page", [0.5], 1)
     total = locust.stats.total
     assert (total.num_requests, total.total_content_length) == (6, 64)
     assert (total.min_response_time, total.max_response_time) == (0.5, 800.0)
@@ -195,18 +197,18 @@ def test_some_can_be_told_together(locust: Locust) -> None:
 def test_a_locust_without_handlers_to_look_at_is_told_by_its_event() -> None:
     fired: list[str] = []
     event = SimpleNamespace(fire=lambda name, **_: fired.append(name))
-    share = WorkerContext(make_share().begin, HOUSE, house_settings(), 0, lambda *news: None, event)
-    assert not share.may_tell_later
-    share.request("GET", "page", 12.5, 70)
+    worker = WorkerContext(make_context().begin, HOUSE, house_settings(), 0, lambda *news: None, event)
+    assert not worker.may_tell_later
+    worker.request("GET", "page", 12.5, 70)
     assert fired == ["page"]
 
 
 def test_a_single_listener_that_is_not_locusts_hears_every_request(locust: Locust) -> None:
     heard: list[str] = []
-    locust.share.request("GET", "page", 12.5, 70)
+    locust.worker.request("GET", "page", 12.5, 70)
     locust.event._handlers[:] = [lambda name, **fields: heard.append(name)]
     for name in ("page", "page", "join"):
-        locust.share.request("GET", name, 12.5, 70)
+        locust.worker.request("GET", name, 12.5, 70)
     assert heard == ["page", "page", "join"]
     assert locust.stats.total.num_requests == 1
 
@@ -223,10 +225,10 @@ def test_a_listener_that_has_an_environment_as_locusts_has_is_still_not_locusts(
 
             return on_request
 
-    locust.share.request("GET", "page", 12.5, 70)
+    locust.worker.request("GET", "page", 12.5, 70)
     locust.event._handlers[:] = [Collector().listener()]
     for _ in range(3):
-        locust.share.request("GET", "page", 12.5, 70)
+        locust.worker.request("GET", "page", 12.5, 70)
     assert heard == ["page at None"] * 3
     assert locust.stats.total.num_requests == 1
 
@@ -236,15 +238,15 @@ def test_an_error_in_a_listener_is_locusts_affair(locust: Locust, caplog: pytest
         raise ValueError("a listener's own")
 
     locust.event.add_listener(broken)
-    locust.share.request("GET", "page", 12.5, 70)
+    locust.worker.request("GET", "page", 12.5, 70)
     assert "a listener's own" in caplog.text
     assert locust.stats.total.num_requests == 1
 
 
 def test_buckets_of_ones_own_are_used(locust: Locust, monkeypatch: pytest.MonkeyPatch) -> None:
-    locust.share.request("GET", "page", 12.5, 70)
+    locust.worker.request("GET", "page", 12.5, 70)
     monkeypatch.setattr(locusts, "bucket_response_time", lambda response_time: 1000)
-    locust.share.request("GET", "page", 12.5, 70)
+    locust.worker.request("GET", "page", 12.5, 70)
     assert locust.stats.total.response_times == {12: 1, 1000: 1}
 
 
@@ -252,10 +254,10 @@ def test_an_error_in_buckets_of_ones_own_is_a_fault_of_the_run(locust: Locust, m
     def broken(response_time: float) -> int:
         raise ValueError("a bucket's own")
 
-    locust.share.request("GET", "page", 12.5, 70)
+    locust.worker.request("GET", "page", 12.5, 70)
     monkeypatch.setattr(locusts, "bucket_response_time", broken)
-    locust.share.request("GET", "page", 12.5, 70)
-    assert locust.share.faults == ["ValueError: a bucket's own"]
+    locust.worker.request("GET", "page", 12.5, 70)
+    assert locust.worker.internal_errors == ["ValueError: a bucket's own"]
 
 
 def test_a_locust_that_counts_otherwise_counts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +268,7 @@ def test_a_locust_that_counts_otherwise_counts_itself(monkeypatch: pytest.Monkey
     monkeypatch.setattr(StatsEntry, "_log_time_of_request", counts_double)
     with clock() as hand, locusts_of(1) as (locust,):
         for _ in range(3):
-            locust.share.request("GET", "page", 12.5, 70)
+            locust.worker.request("GET", "page", 12.5, 70)
         assert locust.stats.total.num_reqs_per_sec == {int(hand.now): 6}
         assert len(locust.fired) == 3
 
@@ -282,7 +284,7 @@ def test_a_locust_that_somebody_has_changed_is_left_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(RequestStats, "log_request", log_request)
     with clock(), locusts_of(1) as (locust,):
         for name in ("join", "join", "leave"):
-            locust.share.request("POST", name, 12.5, 70)
+            locust.worker.request("POST", name, 12.5, 70)
         assert logged == ["join", "join", "leave"]
         assert locust.stats.total.num_requests == 3
 
@@ -293,5 +295,5 @@ def test_statistics_of_another_class_are_left_to_locust(locust: Locust) -> None:
 
     locust.environment.stats = Own()
     for _ in range(3):
-        locust.share.request("GET", "page", 12.5, 70)
+        locust.worker.request("GET", "page", 12.5, 70)
     assert len(locust.fired) == 3

@@ -10,7 +10,7 @@ from locust.event import Events
 from pika_locust.measure import Histogram, results
 from pika_locust.runtime.guest import locustfile_scenario
 from pika_locust.runtime.onlooker import RequestEventMeter
-from tests.runtime.house import make_share
+from tests.runtime.house import make_context
 
 
 class Runner:
@@ -29,15 +29,15 @@ class Scene:
     def __init__(self) -> None:
         self.events = Events()
         self.runner = Runner()
-        self.share: Any = make_share(scenario=locustfile_scenario({}))
-        self.onlooker = RequestEventMeter(SimpleNamespace(events=self.events), self.runner, self.share)
+        self.worker: Any = make_context(scenario=locustfile_scenario({}))
+        self.onlooker = RequestEventMeter(SimpleNamespace(events=self.events), self.runner, self.worker)
 
     def request(self, **changes: Any) -> None:
         request = {"request_type": "GET", "name": "/", "response_time": 1.5, "response_length": 10, "exception": None}
         self.events.request.fire(**{**request, "context": {}, "url": "http://a/", **changes})
 
     def metric(self, name: str) -> dict[str, Any]:
-        return results(self.share.metrics.snapshot(), 1.0)[name]
+        return results(self.worker.metrics.snapshot(), 1.0)[name]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_failure_is_never_a_fast_success(scene: Scene) -> None:
     assert scene.metric("http_req_failed")["passes"] == 2
     assert scene.metric("http_req_duration")["count"] == 0
     assert scene.metric("http_req_failed_duration")["count"] == 2
-    assert scene.share.errors == {("/", "refused"): 1, ("/", "said so"): 1}
+    assert scene.worker.errors == {("/", "refused"): 1, ("/", "said so"): 1}
 
 
 def test_one_way_messages_have_no_latency(scene: Scene) -> None:
@@ -73,7 +73,7 @@ def test_one_way_messages_have_no_latency(scene: Scene) -> None:
 def test_what_tasks_raise_is_counted(scene: Scene) -> None:
     scene.events.user_error.fire(user_instance=scene.runner, exception=ValueError("no shoe"), tb=None)
     assert scene.metric("task_exceptions")["count"] == 1
-    assert scene.share.errors == {("Runner", "ValueError: no shoe"): 1}
+    assert scene.worker.errors == {("Runner", "ValueError: no shoe"): 1}
 
 
 def test_users_are_counted_now_and_when_they_have_been_started(scene: Scene) -> None:
@@ -97,4 +97,4 @@ def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:
     scene.request()
     scene.events.spawning_complete.fire(user_count=5)
     assert scene.metric("http_reqs")["count"] == 1
-    assert isinstance(scene.share.metrics.trend("http_req_duration").read(), Histogram)
+    assert isinstance(scene.worker.metrics.trend("http_req_duration").read(), Histogram)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import gevent
 
 from pika_locust.runtime.thoughts import UserTimers
-from tests.runtime.house import make_share, until
+from tests.runtime.house import make_context, until
 
 
 def test_a_thought_is_acted_upon_when_its_time_has_come() -> None:
-    thoughts, done = UserTimers(make_share()), list[str]()
+    thoughts, done = UserTimers(make_context()), list[str]()
     thoughts.think("like", 0.02, done.append, "like")
     thoughts.think("vote", 0.01, done.append, "vote")
     assert done == []
@@ -16,7 +16,7 @@ def test_a_thought_is_acted_upon_when_its_time_has_come() -> None:
 
 
 def test_of_each_name_there_is_one_and_the_newer_wins() -> None:
-    thoughts, done = UserTimers(make_share()), list[str]()
+    thoughts, done = UserTimers(make_context()), list[str]()
     thoughts.think("like", 0.01, done.append, "old")
     thoughts.think("like", 0.02, done.append, "new")
     gevent.sleep(0.05)
@@ -24,7 +24,7 @@ def test_of_each_name_there_is_one_and_the_newer_wins() -> None:
 
 
 def test_a_thought_may_think_its_own_next_one() -> None:
-    thoughts, done = UserTimers(make_share()), list[int]()
+    thoughts, done = UserTimers(make_context()), list[int]()
 
     def again(left: int) -> None:
         done.append(left)
@@ -38,7 +38,7 @@ def test_a_thought_may_think_its_own_next_one() -> None:
 
 
 def test_what_is_forgotten_is_not_done() -> None:
-    thoughts, done = UserTimers(make_share()), list[str]()
+    thoughts, done = UserTimers(make_context()), list[str]()
     for name in ("like", "vote", "ping"):
         thoughts.think(name, 0.01, done.append, name)
     thoughts.forget("vote")
@@ -48,7 +48,7 @@ def test_what_is_forgotten_is_not_done() -> None:
 
 
 def test_all_but_one_can_be_forgotten() -> None:
-    thoughts, done = UserTimers(make_share()), list[str]()
+    thoughts, done = UserTimers(make_context()), list[str]()
     for name in ("like", "vote", "ping"):
         thoughts.think(name, 0.01, done.append, name)
     thoughts.forget_all(but="ping")
@@ -61,8 +61,8 @@ def test_all_but_one_can_be_forgotten() -> None:
 
 
 def test_a_thought_that_fails_is_a_fault_of_ours_and_others_go_on() -> None:
-    share = make_share()
-    thoughts, done = UserTimers(share), list[str]()
+    worker = make_context()
+    thoughts, done = UserTimers(worker), list[str]()
 
     def broken() -> None:
         raise ValueError("no idea")
@@ -71,4 +71,4 @@ def test_a_thought_that_fails_is_a_fault_of_ours_and_others_go_on() -> None:
     thoughts.think("vote", 0.01, done.append, "vote")
     gevent.sleep(0.03)
     assert done == ["vote"]
-    assert share.faults == ["ValueError: no idea"]
+    assert worker.internal_errors == ["ValueError: no idea"]

@@ -10,7 +10,7 @@ from pika_locust.runtime import messages, timekeeping
 from pika_locust.runtime.clocks import Clocks, LocalTime
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.timekeeping import ClockClient, ClockServer
-from tests.runtime.house import make_share, until
+from tests.runtime.house import make_context, until
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -153,6 +153,6 @@ def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_share_of_its_own_knows_its_own_clock() -> None:
-    clocks: Clocks = make_share().clocks
+    clocks: Clocks = make_context().clocks
     assert clocks.here(boot_id(), 77, 80) == LocalTime(77, 0)
     assert clocks.here("elsewhere", 77, 80) is None

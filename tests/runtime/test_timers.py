@@ -5,16 +5,16 @@ import time
 import gevent
 
 from pika_locust.runtime.timers import every, later
-from tests.runtime.house import make_share, until
+from tests.runtime.house import make_context, until
 
 
 def test_a_call_comes_once_when_it_is_due_and_not_before() -> None:
-    share = make_share()
+    worker = make_context()
     called: list[tuple[float, str]] = []
     # The loop's own clock is as old as its last wake-up.
     time.sleep(0.05)
     began_s = time.monotonic()
-    later(share, 0.03, lambda word: called.append((time.monotonic() - began_s, word)), "hello")
+    later(worker, 0.03, lambda word: called.append((time.monotonic() - began_s, word)), "hello")
     until(lambda: called)
     ((at_s, word),) = called
     assert word == "hello"
@@ -22,9 +22,9 @@ def test_a_call_comes_once_when_it_is_due_and_not_before() -> None:
 
 
 def test_a_call_that_was_given_up_never_comes() -> None:
-    share = make_share()
+    worker = make_context()
     called: list[int] = []
-    timer = later(share, 0.01, called.append, 1)
+    timer = later(worker, 0.01, called.append, 1)
     timer.stop()
     timer.stop()
     gevent.sleep(0.03)
@@ -32,9 +32,9 @@ def test_a_call_that_was_given_up_never_comes() -> None:
 
 
 def test_a_repeated_call_comes_until_it_is_stopped() -> None:
-    share = make_share()
+    worker = make_context()
     called: list[int] = []
-    timer = every(share, 0.01, called.append, 1)
+    timer = every(worker, 0.01, called.append, 1)
     until(lambda: len(called) >= 3)
     timer.stop()
     count = len(called)
@@ -43,25 +43,25 @@ def test_a_repeated_call_comes_until_it_is_stopped() -> None:
 
 
 def test_a_repeated_call_may_stop_itself() -> None:
-    share = make_share()
+    worker = make_context()
     called: list[int] = []
 
     def once() -> None:
         called.append(1)
         timer.stop()
 
-    timer = every(share, 0.01, once)
+    timer = every(worker, 0.01, once)
     gevent.sleep(0.05)
     assert called == [1]
 
 
 def test_what_a_call_raises_is_a_fault_of_the_test_and_stops_nothing() -> None:
-    share = make_share()
+    worker = make_context()
 
     def broken() -> None:
         raise KeyError("x")
 
-    timer = every(share, 0.01, broken)
-    until(lambda: len(share.faults) >= 2)
+    timer = every(worker, 0.01, broken)
+    until(lambda: len(worker.internal_errors) >= 2)
     timer.stop()
-    assert set(share.faults) == {"KeyError: 'x'"}
+    assert set(worker.internal_errors) == {"KeyError: 'x'"}

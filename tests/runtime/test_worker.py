@@ -14,7 +14,7 @@ from pika_locust.runtime import messages
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import Settings
-from tests.runtime.house import HOUSE, make_share
+from tests.runtime.house import HOUSE, make_context
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -50,7 +50,7 @@ class Worker:
 
     def begin(self, boot: str, start_ns: int, run_id: str = "r1") -> None:
         arrivals = {"boot": boot, "start_ns": start_ns, "duration_s": 60.0}
-        begin = make_share(RUSH, arrivals=arrivals, stripes={"w0": 0}, run_id=run_id).begin
+        begin = make_context(RUSH, arrivals=arrivals, stripes={"w0": 0}, run_id=run_id).begin
         self.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
 
     def answer(self) -> None:
@@ -62,16 +62,16 @@ class Worker:
 
     @property
     def start_ns(self) -> int:
-        assert self.side.share is not None
-        return self.side.share.arrivals._start_ns  # type: ignore[no-any-return]
+        assert self.side.context is not None
+        return self.side.context.arrivals._start_ns  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     worker = Worker(DAY)
     yield worker
-    if worker.side.share is not None:
-        worker.side.share.end()
+    if worker.side.context is not None:
+        worker.side.context.end()
     worker.side._end()
     worker.side._clock._asking.kill()
 
@@ -85,8 +85,8 @@ def test_arrivals_begin_when_the_master_s_clock_says_so(worker: Worker) -> None:
     worker.answer()
     worker.begin("master", start_ns + DAY)
     assert abs(worker.start_ns - start_ns) < 100 * MS
-    assert worker.side.share is not None
-    assert worker.side.share.clocks.here("master", 0, 0) is not None
+    assert worker.side.context is not None
+    assert worker.side.context.clocks.here("master", 0, 0) is not None
 
 
 def test_beside_the_master_arrivals_begin_exactly_then(worker: Worker) -> None:
@@ -99,21 +99,21 @@ def test_a_test_that_begins_before_the_first_answer_begins_with_it(worker: Worke
     start_ns = time.monotonic_ns() + START_NS
     worker.begin("master", start_ns + DAY, "r0")
     worker.begin("master", start_ns + DAY)
-    assert worker.side.share is None
+    assert worker.side.context is None
     worker.answer()
-    assert worker.side.share is not None
-    assert worker.side.share.begin.run_id == "r1"
+    assert worker.side.context is not None
+    assert worker.side.context.begin.run_id == "r1"
     assert abs(worker.start_ns - start_ns) < 100 * MS
-    arrivals = worker.side.share.arrivals
+    arrivals = worker.side.context.arrivals
     worker.begin("master", start_ns + DAY)
     worker.answer()
-    assert worker.side.share.arrivals is arrivals
+    assert worker.side.context.arrivals is arrivals
 
 
 def test_a_test_without_arrivals_waits_for_nobody_s_clock(worker: Worker) -> None:
-    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=make_share().begin.to_wire()))
-    assert worker.side.share is not None
-    assert worker.side.share.arrivals is None
+    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=make_context().begin.to_wire()))
+    assert worker.side.context is not None
+    assert worker.side.context.arrivals is None
 
 
 def test_a_worker_that_is_sent_away_says_why_and_ends(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:

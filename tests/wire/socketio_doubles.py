@@ -45,7 +45,7 @@ class Diary:
         self.closes.append(close)
         self._note("close")
 
-    def on_fault(self, error: BaseException) -> None:
+    def on_internal_error(self, error: BaseException) -> None:
         self.faults.append(error)
 
     def names(self) -> list[str]:

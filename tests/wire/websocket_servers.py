@@ -174,7 +174,7 @@ class Seen:
         self.order.append("close")
         self.closes.append(close)
 
-    def on_fault(self, error: BaseException) -> None:
+    def on_internal_error(self, error: BaseException) -> None:
         self.order.append("fault")
         self.faults.append(error)
 

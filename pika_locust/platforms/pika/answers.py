@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pika_locust.judge import Ledger
 from pika_locust.platforms.pika.messages import ack_id, parse
 from pika_locust.platforms.pika.meters import Meters
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import every
 
 ANSWER_TIMEOUT_S = 5.0
@@ -48,18 +48,18 @@ class PendingReplies:
     One table and one timer serve everybody: a timer for each message would cost more than the message.
     """
 
-    def __init__(self, share: WorkerContext, meters: Meters) -> None:
-        self._share = share
+    def __init__(self, worker: WorkerContext, meters: Meters) -> None:
+        self._worker = worker
         self._meters = meters
         # The server takes a messageId that it has seen in the last five minutes for a repetition, and does not act on
         # it: so ids differ between runs, too.
-        self._prefix = f"{share.begin.run_id}.{share.worker_index:x}."
+        self._prefix = f"{worker.begin.run_id}.{worker.worker_index:x}."
         self._count = 0
         self._waiting: dict[str, Waiting] = {}
         self._by_owner: dict[Owner, list[str]] | None = None
         self._late: dict[str, Waiting] = {}
         self._reasons: set[str] = set()
-        share.on_end(every(share, _SWEEP_EVERY_S, self._sweep).stop)
+        worker.on_end(every(worker, _SWEEP_EVERY_S, self._sweep).stop)
 
     def next_id(self) -> str:
         """A messageId that no other message has, of this test or of the one before."""
@@ -107,7 +107,7 @@ class PendingReplies:
                 ledger.acked(item)
         if waiting.on_answer is not None:
             waiting.on_answer(True, "")
-        self._share.request("WS", kind, latency_us / 1000, len(payload))
+        self._worker.request("WS", kind, latency_us / 1000, len(payload))
 
     def on_nack(self, payload: bytes, at_ns: int) -> None:
         """A NACK was read."""
@@ -157,11 +157,11 @@ class PendingReplies:
     def _fail(self, waiting: Waiting, why: str) -> None:
         waiting.owner.unanswered -= 1
         self._meters.ack_success[waiting.kind].add(False)
-        self._share.error(waiting.kind, why)
+        self._worker.error(waiting.kind, why)
         if waiting.on_answer is not None:
             waiting.on_answer(False, why)
         waited_ms = (monotonic_ns() - waiting.sent_ns) / 1e6
-        self._share.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
+        self._worker.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
 
     def _sweep(self) -> None:
         oldest_ns = monotonic_ns() - int(ANSWER_TIMEOUT_S * 1e9)

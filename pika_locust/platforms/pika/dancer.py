@@ -35,12 +35,12 @@ class Dancer(Actor):
     """Whether this dancer has begun to leave: it decides once how."""
 
     def begin(self) -> None:
-        self.room = room = self.share.shared(PikaContext)
+        self.room = room = self.worker.shared(PikaContext)
         client_id = room.client_id(self.number, self.dice)
         self.line = line = PikaConnection(room, room.meters.sent.add)
         self.subscription = Subscription(room, line, self.number, client_id, self._on_live)
         self._count_received = room.meters.received.add
-        self._thoughts = UserTimers(self.share)
+        self._thoughts = UserTimers(self.worker)
         self._heartbeat = Heartbeat(line, self._thoughts, room.meters.ping_latency)
         self._reactions = Reactions(room, self.subscription, self._thoughts, self.dice)
         self._gone = Event()
@@ -72,7 +72,7 @@ class Dancer(Actor):
         return True
 
     def _connect(self) -> bool:
-        meters, share = self.room.meters, self.share
+        meters, worker = self.room.meters, self.worker
         self._gone.clear()
         began_ns = monotonic_ns()
         try:
@@ -80,16 +80,16 @@ class Dancer(Actor):
         except ConnectError as error:
             meters.connection_success.add(False)
             meters.connection_errors.add()
-            share.check("WebSocket connected", False)
-            share.error("connect", str(error))
-            share.request("WS", "connect", (monotonic_ns() - began_ns) / 1e6, 0, error)
+            worker.check("WebSocket connected", False)
+            worker.error("connect", str(error))
+            worker.request("WS", "connect", (monotonic_ns() - began_ns) / 1e6, 0, error)
             return False
         if self._opened_ns:
             meters.reconnects.add()
         self._opened_ns = opened_ns = monotonic_ns()
         meters.connecting.add((opened_ns - began_ns) // 1000)
-        share.check("WebSocket connected", True)
-        share.request("WS", "connect", (opened_ns - began_ns) / 1e6, 0)
+        worker.check("WebSocket connected", True)
+        worker.request("WS", "connect", (opened_ns - began_ns) / 1e6, 0)
         self._heartbeat.start()
         self.subscription.ask()
         return True
@@ -152,20 +152,20 @@ class Dancer(Actor):
         message = messages.parse(payload)
         kind = message.get("type") if message is not None else None
         if message is None:
-            self.share.error("receive", "a message that is not a JSON object")
+            self.worker.error("receive", "a message that is not a JSON object")
             return
         known = str(kind).encode(errors="replace")
         if known not in _HANDLERS:
-            self.share.error("receive", f"a message of the unknown type {str(kind)[:40]}")
+            self.worker.error("receive", f"a message of the unknown type {str(kind)[:40]}")
         elif (handle := _HANDLERS[known]) is not None:
             # Spelt in another way than the server's own: read it as if it were not.
             handle(self, messages.respelt(message), at_ns)
 
     def on_binary(self, payload: bytes, at_ns: int) -> None:
-        self.share.error("receive", "a binary message, which the protocol does not have")
+        self.worker.error("receive", "a binary message, which the protocol does not have")
 
-    def on_fault(self, error: BaseException) -> None:
-        self.share.fault(error)
+    def on_internal_error(self, error: BaseException) -> None:
+        self.worker.internal_error(error)
 
     def on_close(self, close: Close) -> None:
         meters = self.room.meters
@@ -177,7 +177,7 @@ class Dancer(Actor):
         if not kept:
             meters.connection_errors.add()
             self.line.failures += 1
-            self.share.error("connection", close.error or f"closed by the server: {close.code} {close.reason}".strip())
+            self.worker.error("connection", close.error or f"closed by the server: {close.code} {close.reason}".strip())
         self.subscription.on_close(kept)
         self._gone.set()
 
@@ -190,7 +190,7 @@ class Dancer(Actor):
             return
         self._leaving = True
         self._thoughts.forget_all()
-        at_the_end = self.role in self.share.draining
+        at_the_end = self.role in self.worker.draining
         if at_the_end and self.subscription.is_live and self.dice.chance(habits.THANKS_CHANCE):
             self._thoughts.think("leave", self.dice.uniform(0, habits.THANKS_WITHIN_S), self._thank)
         else:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.platforms.pika.meters import Meters
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.crossing import CrossHostLatency
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.runtime.timers import later
 
 TOPIC = "broadcast"
@@ -31,17 +31,17 @@ Broadcast = tuple[str, int]
 class BroadcastDelivery:
     """Who of this process's dancers was there when, and what they got."""
 
-    def __init__(self, share: WorkerContext, meters: Meters) -> None:
-        self._share = share
+    def __init__(self, worker: WorkerContext, meters: Meters) -> None:
+        self._worker = worker
         self._meters = meters
-        self._crossing = CrossHostLatency(share, "fanout_latency", "ws_message_latency")
+        self._crossing = CrossHostLatency(worker, "fanout_latency", "ws_message_latency")
         self._present: dict[int, int] = {}
         self._left: list[tuple[int, int, int]] = []
         self._received: dict[Broadcast, set[int]] = {}
         self._open: dict[Broadcast, tuple[int, int]] = {}
         self._settled: set[Broadcast] = set()
-        share.listen(TOPIC, self._on_broadcast)
-        share.on_end(self._settle_all)
+        worker.listen(TOPIC, self._on_broadcast)
+        worker.on_end(self._settle_all)
 
     def joined(self, dancer: int) -> None:
         """A dancer is subscribed from now on."""
@@ -75,7 +75,7 @@ class BroadcastDelivery:
             self._open[broadcast] = (heard_ns - HEARING_MARGIN_NS, heard_ns)
         else:
             self._open[broadcast] = (sent.ns - sent.error_ns, min(heard_ns, sent.ns + sent.error_ns))
-        later(self._share, DEADLINE_S, self._settle, broadcast)
+        later(self._worker, DEADLINE_S, self._settle, broadcast)
 
     def _settle_all(self) -> None:
         for broadcast in list(self._open):

@@ -36,9 +36,9 @@ class Dj(Actor):
     fixed_count = 1
 
     def begin(self) -> None:
-        self.room = room = self.share.shared(PikaContext)
+        self.room = room = self.worker.shared(PikaContext)
         self.line = PikaConnection(room)
-        self._every_s = track_every_s(self.share.settings["TRACK_EVERY"], self.share.begin.planned_s)
+        self._every_s = track_every_s(self.worker.settings["TRACK_EVERY"], self.worker.begin.planned_s)
         self._gone = Event()
         self._woken = Event()
         """Set when there is nothing left to play for: the night is over, or the connection."""
@@ -57,7 +57,7 @@ class Dj(Actor):
         ready = self._connect() and self._register()
         self.room.meters.connection_success.tagged(actor="dj").add(ready)
         # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
-        self.share.tell_all("supporters_ready", {"ok": ready})
+        self.worker.tell_all("supporters_ready", {"ok": ready})
         if not ready:
             failures = line.failures + 1
             # At once: the end of a closing handshake could be taken for that of the next connection.
@@ -65,7 +65,7 @@ class Dj(Actor):
             line.failures = failures
             return
         line.failures = 0
-        self.share.facts["session_id"] = self.room.session_id
+        self.worker.facts["session_id"] = self.room.session_id
         if self._wait_for_listeners():
             self._woken.wait(FIRST_DANCERS_S)
             self._play_on()
@@ -77,18 +77,18 @@ class Dj(Actor):
         self._gone.clear()
         self._woken.clear()
         self._listeners.clear()
-        meters, share = self.room.meters, self.share
+        meters, worker = self.room.meters, self.worker
         try:
             self.line.open(self)
         except ConnectError as error:
             meters.connection_errors.add()
-            share.error("connect", str(error))
-            share.request("WS", "connect", None, 0, error)
+            worker.error("connect", str(error))
+            worker.request("WS", "connect", None, 0, error)
             return False
         return True
 
     def _register(self) -> bool:
-        token = self.share.settings["PIKA_DJ_TOKEN"]
+        token = self.worker.settings["PIKA_DJ_TOKEN"]
         return self._ask("register", lambda id: messages.register(self.room.session_id, "DJ Locust", token, id))
 
     def _wait_for_listeners(self) -> bool:
@@ -143,17 +143,17 @@ class Dj(Actor):
     def _broadcast(self, kind: str, send: Callable[[messages.Stamp, str], None]) -> None:
         """Broadcast something stamped; once it is acknowledged, tell everybody that it is under way."""
         self._sent[kind] += 1
-        stamp = messages.Stamp(self._sent[kind], self.share.begin.run_id, boot_id(), monotonic_ns())
+        stamp = messages.Stamp(self._sent[kind], self.worker.begin.run_id, boot_id(), monotonic_ns())
         data = {"kind": kind, "number": stamp.number, "sent_ns": stamp.sent_ns, "boot": stamp.boot}
 
         def acknowledged(ok: bool, why: str) -> None:
             if ok:
-                self.share.tell_all(TOPIC, data)
+                self.worker.tell_all(TOPIC, data)
 
         send(stamp, self.line.expect(kind, on_answer=acknowledged))
 
     def _send_track(self, stamp: messages.Stamp, message_id: str) -> None:
-        self.share.facts["tracks"] = self._sent["track"]
+        self.worker.facts["tracks"] = self._sent["track"]
         track = {"title": str(stamp), "artist": "pika-locust", "bpm": 120}
         self.line.say(messages.play(self.room.session_id, track, message_id))
 
@@ -189,13 +189,13 @@ class Dj(Actor):
 
     def _on_poll_update(self, message: Mapping[str, Any]) -> None:
         if message.get("sessionId") == self.room.session_id and self._polls.on_update(message):
-            self.share.facts["poll_votes_seen"] = self._polls.votes
+            self.worker.facts["poll_votes_seen"] = self._polls.votes
 
     def on_binary(self, payload: bytes, at_ns: int) -> None:
-        self.share.error("receive", "a binary message, which the protocol does not have")
+        self.worker.error("receive", "a binary message, which the protocol does not have")
 
-    def on_fault(self, error: BaseException) -> None:
-        self.share.fault(error)
+    def on_internal_error(self, error: BaseException) -> None:
+        self.worker.internal_error(error)
 
     def on_close(self, close: Close) -> None:
         self._polls.forget_open()
@@ -203,7 +203,7 @@ class Dj(Actor):
         if not close.by_us or close.error:
             self.line.failures += 1
             self.room.meters.connection_errors.add()
-            self.share.error("dj connection", close.error or f"closed by the server: {close.code} {close.reason}")
+            self.worker.error("dj connection", close.error or f"closed by the server: {close.code} {close.reason}")
         self._gone.set()
         self._woken.set()
 

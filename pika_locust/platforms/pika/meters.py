@@ -9,7 +9,7 @@ from pika_locust.runtime.crossing import CLOCK_METRICS
 from pika_locust.runtime.http_metrics import HTTP_METRICS
 
 if TYPE_CHECKING:
-    from pika_locust.runtime.share import WorkerContext
+    from pika_locust.runtime.context import WorkerContext
 
 LEDGERS = ("likes", "tempo votes", "poll votes")
 
@@ -59,8 +59,8 @@ METRICS = (
 class Meters:
     """Bound handles, shared by all actors of a process: binding is dear, and a dancer has no memory to spare."""
 
-    def __init__(self, share: WorkerContext) -> None:
-        metrics = share.metrics
+    def __init__(self, worker: WorkerContext) -> None:
+        metrics = worker.metrics
         self.message_latency = metrics.trend("ws_message_latency")
         self.received = metrics.counter("ws_messages_received")
         self.sent = metrics.counter("ws_messages_sent")

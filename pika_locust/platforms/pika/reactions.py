@@ -94,7 +94,7 @@ class Reactions:
         if not subscription.is_live:
             self._likes_offline.append(track)
             return
-        message_id = self._line.expect("like", ledger=self._room.share.ledgers["likes"])
+        message_id = self._line.expect("like", ledger=self._room.worker.ledgers["likes"])
         self._line.say(messages.like(self._room.session_id, subscription.client_id, track, message_id))
 
     def send_offline_likes(self) -> None:
@@ -102,7 +102,7 @@ class Reactions:
         if not self._likes_offline:
             return
         tracks, self._likes_offline = self._likes_offline, []
-        message_id = self._line.expect("bulk_like", ledger=self._room.share.ledgers["likes"], items=len(tracks))
+        message_id = self._line.expect("bulk_like", ledger=self._room.worker.ledgers["likes"], items=len(tracks))
         client_id = self._subscription.client_id
         self._line.say(messages.bulk_like(self._room.session_id, client_id, tracks, message_id))
 
@@ -116,7 +116,7 @@ class Reactions:
         # Announced by hand: what becomes of it is booked below, and not by the table of answers.
         answers = self._room.answers
         message_id = answers.next_id()
-        self._room.share.ledgers["tempo votes"].sent(message_id)
+        self._room.worker.ledgers["tempo votes"].sent(message_id)
         on_answer = partial(self._on_tempo_answer, message_id, self._song)
         answers.expect(message_id, "tempo", self._line, on_answer=on_answer)
         self._line.say(messages.tempo(self._room.session_id, subscription.client_id, preference, message_id))
@@ -125,7 +125,7 @@ class Reactions:
         """Book a tempo vote. The server keeps one for each dancer and song, the last one. A vote that was on its way
         when the song changed may count for the old song or for the new one, or be replaced by the dancer's next vote:
         nobody outside can tell."""
-        ledger = self._room.share.ledgers["tempo votes"]
+        ledger = self._room.worker.ledgers["tempo votes"]
         if ok and song == self._song:
             ledger.acked(message_id)
         else:
@@ -136,7 +136,7 @@ class Reactions:
     def _vote(self, poll_id: int, option: int) -> None:
         if self._subscription.is_live and poll_id not in self._polls_done:
             self._polls_done.add(poll_id)
-            message_id = self._line.expect("vote", ledger=self._room.share.ledgers["poll votes"])
+            message_id = self._line.expect("vote", ledger=self._room.worker.ledgers["poll votes"])
             self._line.say(messages.vote(poll_id, self._subscription.client_id, option, message_id))
 
 

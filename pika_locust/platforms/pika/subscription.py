@@ -70,7 +70,7 @@ class Subscription:
             return False
         self.state = "ended"
         self._room.meters.session_live.add(False)
-        self._room.share.error("session", "the session is not live")
+        self._room.worker.error("session", "the session is not live")
         self.leave()
         return True
 
@@ -84,7 +84,7 @@ class Subscription:
         """Count one of our DJ's broadcasts, unless it is a replay: those come before SUBSCRIBE is acknowledged."""
         if self.state == "live":
             stamp = messages.find_stamp(payload)
-            if stamp is not None and stamp.run_id == self._room.share.begin.run_id:
+            if stamp is not None and stamp.run_id == self._room.worker.begin.run_id:
                 self._room.delivery.received(kind, stamp, self._number, at_ns)
 
     def leave(self) -> None:

@@ -39,7 +39,7 @@ class Account:
         member = member_in(response)
         if member is None:
             if ok:
-                self._lobby.share.error("auth_signup", "answered without accessToken and user.id")
+                self._lobby.worker.error("auth_signup", "answered without accessToken and user.id")
             return False
         self.user_id = member.user_id
         self._use(member.entry)

@@ -21,11 +21,11 @@ class Buyer(OpenActor):
     """One iteration is one checkout of a random member; with REDELIVERY, some are delivered again, or forged."""
 
     def begin(self) -> None:
-        self.lobby = self.share.shared(VerityContext)
-        self.members = self.share.shared(SeededMembers)
+        self.lobby = self.worker.shared(VerityContext)
+        self.members = self.worker.shared(SeededMembers)
         self.http = self.lobby.client(self.number)
         self._apart: HttpClient | None = None
-        metrics = self.share.metrics
+        metrics = self.worker.metrics
         self._latency = metrics.trend("stripe_webhook_latency")
         self._ignored = metrics.rate("redelivery_ignored")
         self._refused = metrics.rate("forged_refused")
@@ -34,7 +34,7 @@ class Buyer(OpenActor):
         payee = self.members.pick(self.dice) or self._newcomer()
         if payee is not None:
             self._check_out(payee)
-        gevent.sleep(think_s(self.share.settings, self.dice))
+        gevent.sleep(think_s(self.worker.settings, self.dice))
 
     def _newcomer(self) -> Payee | None:
         """Where the set-up made no member, the target was dead: this iteration's attempt is to find out whether it is
@@ -48,7 +48,7 @@ class Buyer(OpenActor):
         return self.members.pick(self.dice)
 
     def _check_out(self, payee: Payee) -> None:
-        settings = self.share.settings
+        settings = self.worker.settings
         tokens = settings["TOKENS_PER_EVENT"]
         payload, signature = self.lobby.purchase(payee.user_id, tokens, self.dice)
         # Until it is answered it may be credited or not; that stays so when it never is, or when we are cut off.

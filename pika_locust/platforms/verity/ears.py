@@ -34,10 +34,10 @@ class SessionSockets:
 
     def __init__(self, lobby: VerityContext, tokens: TokenBounds, bell: Condition) -> None:
         self._lobby = lobby
-        self._share = lobby.share
+        self._worker = lobby.worker
         self._tokens = tokens
         self._bell = bell
-        metrics = self._share.metrics
+        metrics = self._worker.metrics
         self._match_time = metrics.trend("match_time")
         self._start_lag = metrics.trend("session_start_lag")
         self._length = metrics.trend("session_length")
@@ -57,10 +57,10 @@ class SessionSockets:
             return True
         self._kicked = False
         try:
-            self._socket = socket = socketio.connect(self._share.begin.target, self)
+            self._socket = socket = socketio.connect(self._worker.begin.target, self)
         except ConnectError as error:
             self._lobby.checked("sockets connected", False)
-            self._share.error("connect", str(error))
+            self._worker.error("connect", str(error))
             return False
         for namespace in NAMESPACES:
             socket.open(namespace, {"token": access_token})
@@ -84,7 +84,7 @@ class SessionSockets:
             return
         visit, session_id = self.visit, _session_id(payload)
         if session_id is None:
-            self._share.error("receive", f"{name.decode()} without a sessionId")
+            self._worker.error("receive", f"{name.decode()} without a sessionId")
         elif name == b"match":
             self._on_match(visit, session_id, at_ns)
         elif session_id != visit.session_id:
@@ -100,7 +100,7 @@ class SessionSockets:
             self._bell.ring()
 
     def _on_match(self, visit: Visit, session_id: str, at_ns: int) -> None:
-        facts = self._share.facts
+        facts = self._worker.facts
         if visit.matched_ns and not visit.ended_ns:
             facts["in_two_sessions"] = facts.get("in_two_sessions", 0) + 1
             return
@@ -120,25 +120,25 @@ class SessionSockets:
         self._bell.ring()
 
     def on_connect_error(self, namespace: str, data: bytes) -> None:
-        self._share.error("connect", f"{namespace} was refused: {data[:80].decode(errors='replace')}")
+        self._worker.error("connect", f"{namespace} was refused: {data[:80].decode(errors='replace')}")
 
     def on_kicked(self, namespace: str) -> None:
         self._kicked = True
-        self._share.error("connect", f"kicked out of {namespace}")
+        self._worker.error("connect", f"kicked out of {namespace}")
         self._bell.ring()
 
     def on_trouble(self, words: str) -> None:
-        self._share.error("receive", words)
+        self._worker.error("receive", words)
 
-    def on_fault(self, error: BaseException) -> None:
-        self._share.fault(error)
+    def on_internal_error(self, error: BaseException) -> None:
+        self._worker.internal_error(error)
 
     def on_close(self, close: Close) -> None:
         self._socket = None
         if close.error or not close.by_us:
             self._lobby.errors.add(True)
             reason = f"closed by the server: {close.code} {close.reason}".strip()
-            self._share.error("connection", close.error or reason)
+            self._worker.error("connection", close.error or reason)
         self._bell.ring()
 
 

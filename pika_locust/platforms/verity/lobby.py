@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pika_locust.load.dice import SeededRandom
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.wire import stripe
 from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
 
@@ -18,14 +18,14 @@ TIMEOUTS = Timeouts(connect_s=10.0, read_s=30.0, total_s=60.0)
 
 
 class VerityContext:
-    """Get it with `share.shared(VerityContext)`."""
+    """Get it with `worker.shared(VerityContext)`."""
 
-    def __init__(self, share: WorkerContext) -> None:
-        settings = share.settings
-        self.share = share
-        self.origin = Origin(share.begin.target)
-        self.meter = share.shared(HttpMeter)
-        self.errors = share.metrics.rate("error_rate")
+    def __init__(self, worker: WorkerContext) -> None:
+        settings = worker.settings
+        self.worker = worker
+        self.origin = Origin(worker.begin.target)
+        self.meter = worker.shared(HttpMeter)
+        self.errors = worker.metrics.rate("error_rate")
         self.secret: str = settings["STRIPE_WEBHOOK_SECRET"] or SANDBOX_SECRET
         addresses = settings["SOURCE_ADDRESSES"]
         self.addresses = SourceAddresses(addresses) if addresses else None
@@ -35,13 +35,13 @@ class VerityContext:
         that is not metered stays out of the HTTP metrics."""
         address = None
         if self.addresses is not None:
-            address = self.addresses[self.share.global_number(number)]
+            address = self.addresses[self.worker.global_number(number)]
         observer = self.meter if metered else None
         return HttpClient(self.origin, timeouts=TIMEOUTS, observer=observer, source_address=address)
 
     def checked(self, name: str, ok: bool) -> bool:
         """A check of the suite: counted by name, and in `error_rate`."""
-        self.share.check(name, ok)
+        self.worker.check(name, ok)
         self.errors.add(not ok)
         return ok
 

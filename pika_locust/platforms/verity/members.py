@@ -8,7 +8,7 @@ from pika_locust.load.dice import SeededRandom
 from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.auditor import SampledAudit
 from pika_locust.platforms.verity.books import TokenBounds
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 
 
 class Payee(NamedTuple):
@@ -19,16 +19,16 @@ class Payee(NamedTuple):
 
 
 class SeededMembers:
-    """Get it with `share.shared(SeededMembers)`. What was paid for whom is told when all users have ended: for seeded members
+    """Get it with `worker.shared(SeededMembers)`. What was paid for whom is told when all users have ended: for seeded members
     to the master, which holds their passes; for the others, whose passes only this process has, to the auditor."""
 
-    def __init__(self, share: WorkerContext) -> None:
-        self._facts = share.facts
-        self._auditor = share.shared(SampledAudit)
-        self._seeded = [Payee(user_id, TokenBounds()) for user_id in share.begin.given.get("users", ())]
+    def __init__(self, worker: WorkerContext) -> None:
+        self._facts = worker.facts
+        self._auditor = worker.shared(SampledAudit)
+        self._seeded = [Payee(user_id, TokenBounds()) for user_id in worker.begin.given.get("users", ())]
         self._late: list[Account] = []
         # What is asked for later comes earlier at the end: before the auditor looks anything up.
-        share.on_end(self._hand_in)
+        worker.on_end(self._hand_in)
 
     def pick(self, dice: SeededRandom) -> Payee | None:
         """A member at random; None when there are none."""

@@ -17,11 +17,11 @@ class QueueUser(Actor):
     """Whether there is no time left for another request."""
 
     def begin(self) -> None:
-        settings = self.share.settings
-        self.lobby = self.share.shared(VerityContext)
-        self.auditor = self.share.shared(SampledAudit)
+        settings = self.worker.settings
+        self.lobby = self.worker.shared(VerityContext)
+        self.auditor = self.worker.shared(SampledAudit)
         self.account = Account(self.number, self.dice, self.lobby)
-        self._join_latency = self.share.metrics.trend("queue_join_latency")
+        self._join_latency = self.worker.metrics.trend("queue_join_latency")
         self._shared = settings["QUEUE_MODE"] == "shared"
         # Where users meet, each match costs a token, and the suite's users have no way to get another.
         self._buys_again = self._shared and settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
@@ -36,14 +36,14 @@ class QueueUser(Actor):
         if self.released.is_set():
             return
         joined = self._join()
-        self.released.wait(think_s(self.share.settings, self.dice))
+        self.released.wait(think_s(self.worker.settings, self.dice))
         if joined:
             self._leave()
-        self.released.wait(think_s(self.share.settings, self.dice))
+        self.released.wait(think_s(self.worker.settings, self.dice))
 
     def _ready(self) -> bool:
         """An account with tokens; made by the first visit, and by a later one if that failed."""
-        settings = self.share.settings
+        settings = self.worker.settings
         if not self.account.exists:
             if not self.account.sign_up():
                 return False
@@ -59,12 +59,12 @@ class QueueUser(Actor):
     def _preferences(self) -> dict[str, str]:
         if self._shared:
             return {"mode": "shared"}
-        number = self.share.global_number(self.number)
+        number = self.worker.global_number(self.number)
         return {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
 
     def _join(self) -> bool:
         self._visits += 1
-        body = {"region": self.share.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
+        body = {"region": self.worker.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
         visited, self._queued, self._certain = self._queued, True, False
         response = self.account.http.post("/queue/join", json=body, name="queue_join")
         ok = self.lobby.checked("queue join ok", response.status in DONE)

@@ -25,23 +25,23 @@ class SessionUser(Actor):
     _bell: Condition | None = None
 
     def begin(self) -> None:
-        share = self.share
-        self.lobby = share.shared(VerityContext)
-        self.auditor = share.shared(SampledAudit)
+        worker = self.worker
+        self.lobby = worker.shared(VerityContext)
+        self.auditor = worker.shared(SampledAudit)
         self.account = Account(self.number, self.dice, self.lobby)
-        metrics = share.metrics
+        metrics = worker.metrics
         self._join_latency = metrics.trend("queue_join_latency")
         self._match_rate = metrics.rate("match_rate")
         self._choice_latency = metrics.trend("choice_latency")
         self._in_session = metrics.gauge("users_in_session")
-        self._queue_keys = queue_keys(share.settings, share.begin.users_peak)
+        self._queue_keys = queue_keys(worker.settings, worker.begin.users_peak)
         self._visits = 0
         bell = Condition()
         self.ears = SessionSockets(self.lobby, self.account.tokens, bell)
         self._bell = bell
 
     def act(self) -> None:
-        settings = self.share.settings
+        settings = self.worker.settings
         if not self._ready():
             self.released.wait(PAUSE_S)
             return
@@ -57,7 +57,7 @@ class SessionUser(Actor):
         self.released.wait(think_s(settings, self.dice))
 
     def _ready(self) -> bool:
-        settings = self.share.settings
+        settings = self.worker.settings
         if not self.account.exists:
             if not self.account.sign_up():
                 return False
@@ -73,10 +73,10 @@ class SessionUser(Actor):
         return True
 
     def _join(self) -> bool:
-        settings = self.share.settings
+        settings = self.worker.settings
         self._visits += 1
         preferences: dict[str, Any] = {"mode": "video-session-sustain"}
-        number = self.share.global_number(self.number)
+        number = self.worker.global_number(self.number)
         if settings["QUEUE_MODE"] == "isolated":
             preferences = {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
         elif self._queue_keys > 1:
@@ -108,7 +108,7 @@ class SessionUser(Actor):
         """The suite's approximation: nobody listens, and whoever is gone from the queue was matched."""
         if not self._join():
             return
-        self.released.wait(self.share.settings["SESSION_HOLD_SECONDS"])
+        self.released.wait(self.worker.settings["SESSION_HOLD_SECONDS"])
         status = self._leave()
         if status == NOT_QUEUED:
             self.account.tokens.credited(-1)
@@ -139,7 +139,7 @@ class SessionUser(Actor):
             return
         self._in_session.add(1)
         try:
-            self._wait_until(lambda: visit.ended_ns, self.share.settings["SESSION_HOLD_SECONDS"] + END_GRACE_S)
+            self._wait_until(lambda: visit.ended_ns, self.worker.settings["SESSION_HOLD_SECONDS"] + END_GRACE_S)
         finally:
             self._in_session.add(-1)
         if not self.lobby.checked("session ended", visit.ended_ns != 0):
@@ -150,7 +150,7 @@ class SessionUser(Actor):
     def _missed(self, what: str) -> None:
         # A connection that was lost is an error already, and then nothing could be heard.
         if self.ears.are_open:
-            self.share.error("session", what)
+            self.worker.error("session", what)
 
     def _choose(self, visit: Visit) -> None:
         choice = "MATCH" if self.dice.chance(MATCH_CHANCE) else "PASS"

@@ -15,7 +15,7 @@ def evening(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evening]:
     with monkeypatch.context() as patches:
         night = Evening(patches)
         yield night
-        assert night.share.faults == []
+        assert night.worker.internal_errors == []
         assert all(actor.line.unanswered >= 0 for actor in night.actors)
 
 

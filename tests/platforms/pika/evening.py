@@ -1,4 +1,4 @@
-"""Real dancers and DJs for a test: in virtual time, on sockets that are none, with a share as in a run."""
+"""Real dancers and DJs for a test: in virtual time, on sockets that are none, with a worker context as in a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.runtime import actor, share, thoughts, timers
+from pika_locust.runtime import actor, context, thoughts, timers
 from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.runtime.share import WorkerContext
 from pika_locust.settings import read_settings
 from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
@@ -72,7 +72,7 @@ class Wire:
             try:
                 self.handler.on_text(payload, self._evening.clock.now_ns)
             except Exception as error:
-                self.handler.on_fault(error)
+                self.handler.on_internal_error(error)
 
     def answer_all(self) -> None:
         """From now on acknowledge whatever has a messageId, and answer PINGs."""
@@ -112,7 +112,7 @@ class Evening:
         for module in (dancer, dj, heartbeat, reactions, answers, delivery):
             patches.setattr(module, "monotonic_ns", clock.monotonic_ns)
         patches.setattr(dj, "monotonic", clock.monotonic)
-        for module in (actor, dancer, dj, share):
+        for module in (actor, dancer, dj, context):
             patches.setattr(module, "Event", lambda: VirtualEvent(clock))
         patches.setattr(line, "connect", self._connect)
         patches.setattr(dancer, "Lobby", self._lobby)
@@ -123,9 +123,9 @@ class Evening:
         self.lobby_visits: Counter[str] = Counter()
         self.requests: list[tuple[str, Any]] = []
         self.told: list[tuple[str, Mapping[str, Any]]] = []
-        self.share = self.make_share()
+        self.worker = self.make_context()
 
-    def make_share(
+    def make_context(
         self, seed: int = 7, worker: int = 0, planned_s: float | None = None, **environ: str
     ) -> WorkerContext:
         """A share of its own, as in the process of one worker; it becomes the evening's."""
@@ -134,12 +134,12 @@ class Evening:
         supporters = len(DANCERS.supporters(settings))
         begin = RunStart(RUN_ID, seed, "ws://127.0.0.1:1/ws", settings.public(), planned_s, False, supporters, 30.0)
         request = SimpleNamespace(fire=lambda **event: self.requests.append((event["name"], event["exception"])))
-        self.share = WorkerContext(begin, DANCERS, settings, worker, self._tell_all, request)
-        return self.share
+        self.worker = WorkerContext(begin, DANCERS, settings, worker, self._tell_all, request)
+        return self.worker
 
     def _tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
         self.told.append((topic, data))
-        self.share.hear(topic, data)
+        self.worker.hear(topic, data)
 
     def _connect(self, url: str, handler: Any, **options: Any) -> Wire:
         self.dials_s.append(self.clock.now_s)
@@ -157,8 +157,8 @@ class Evening:
 
     def start(self, kind: type[Dancer] | type[Dj]) -> Any:
         """Start a user as Locust does; it acts as the clock runs."""
-        share = self.share
-        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: share)))
+        worker = self.worker
+        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
         self.actors.append(user)
         self.clock.spawn(lambda: self._live(user))
         return user
@@ -174,7 +174,7 @@ class Evening:
 
     def dancer(self) -> tuple[Any, Wire]:
         """A dancer whose connection has just been opened and who waits for an answer to SUBSCRIBE."""
-        self.share.supporters_ready.set()
+        self.worker.supporters_ready.set()
         user = self.start(Dancer)
         self.clock.run(0.001)
         return user, self.wires[-1]
@@ -192,36 +192,36 @@ class Evening:
 
     def drain(self, role: str) -> None:
         """What the end of a test does to the users of a role."""
-        self.share.draining.add(role)
-        for user in self.share.actors(role):
+        self.worker.draining.add(role)
+        for user in self.worker.actors(role):
             user.release()
 
     # What was measured
 
     @property
     def room(self) -> PikaContext:
-        return self.share.shared(PikaContext)
+        return self.worker.shared(PikaContext)
 
     def count(self, name: str, **tags: str) -> int:
         """A counter."""
-        return int(self.share.metrics.counter(name).tagged(**tags).read().count)  # type: ignore[union-attr]
+        return int(self.worker.metrics.counter(name).tagged(**tags).read().count)  # type: ignore[union-attr]
 
     def rate(self, name: str, **tags: str) -> tuple[int, int]:
         """A rate's passes and fails."""
-        value = self.share.metrics.rate(name).tagged(**tags).read()
+        value = self.worker.metrics.rate(name).tagged(**tags).read()
         return value.passes, value.fails  # type: ignore[union-attr]
 
     def samples(self, name: str, **tags: str) -> int:
         """How many samples a trend has."""
-        return int(self.share.metrics.trend(name).tagged(**tags).read().count)  # type: ignore[union-attr]
+        return int(self.worker.metrics.trend(name).tagged(**tags).read().count)  # type: ignore[union-attr]
 
     def booked(self, ledger: str) -> dict[str, int]:
         """A ledger's outcomes that occurred."""
-        return outcomes(self.share.ledgers[ledger])
+        return outcomes(self.worker.ledgers[ledger])
 
     def errors(self, name: str) -> list[str]:
         """The texts of the errors of one name."""
-        return [text for (where, text) in self.share.errors if where == name]
+        return [text for (where, text) in self.worker.errors if where == name]
 
 
 def outcomes(ledger: Ledger) -> dict[str, int]:

@@ -37,7 +37,7 @@ def nack(message_id: str, error: str = "Poll not found or already ended") -> byt
 def send(evening: Evening, owner: Owner, kind: str = "like", items: int = 1) -> str:
     answers = evening.room.answers
     message_id = answers.next_id()
-    answers.expect(message_id, kind, owner, evening.share.ledgers["likes"], items, owner.hear)
+    answers.expect(message_id, kind, owner, evening.worker.ledgers["likes"], items, owner.hear)
     return message_id
 
 
@@ -52,7 +52,7 @@ def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: Pend
     assert evening.booked("likes") == {"sent": 1, "acked": 1}
     assert evening.rate("ack_success", kind="like") == (1, 0)
     for name in ("ack_latency", "ws_message_latency"):
-        latency = evening.share.metrics.trend(name).read()
+        latency = evening.worker.metrics.trend(name).read()
         assert (latency.count, latency.minimum, latency.maximum) == (1, 250_000, 250_000)  # type: ignore[union-attr]
     assert evening.requests == [("like", None)]
 
@@ -64,7 +64,7 @@ def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Even
     assert owner.unanswered == 0
     assert owner.heard == [(False, "Poll not found or already ended")]
     assert evening.booked("likes") == {"sent": 1, "refused": 1}
-    assert evening.share.ledgers["likes"].refused_by == {"Poll not found or already ended": 1}
+    assert evening.worker.ledgers["likes"].refused_by == {"Poll not found or already ended": 1}
     assert evening.rate("ack_success", kind="vote") == (0, 1)
     assert evening.samples("ack_latency") == 0
     assert evening.count("nacks", error="Poll not found or already ended") == 1
@@ -95,7 +95,7 @@ def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Ev
     assert owner.unanswered == 0
     assert evening.rate("ack_success") == (0, 1)
     assert evening.count("late_answers") == 2
-    expected = evening.share.ledgers["likes"].expect()
+    expected = evening.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (1, 0)
     assert expected.consistent
 
@@ -113,7 +113,7 @@ def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: PendingRepl
     message_id = send(evening, Owner())
     evening.clock.run(6.0)
     answers.on_nack(nack(message_id, "Internal server error"), evening.clock.now_ns)
-    expected = evening.share.ledgers["likes"].expect()
+    expected = evening.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (0, 0)
     assert evening.count("late_answers") == 1
 
@@ -138,7 +138,7 @@ def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, a
     assert gone.heard == [(True, ""), (False, "the connection was lost before the answer")]
     assert (gone.unanswered, other.unanswered) == (0, 1)
     assert evening.booked("likes") == {"sent": 3, "acked": 1, "uncertain": 1}
-    assert evening.share.ledgers["likes"].unanswered == 2
+    assert evening.worker.ledgers["likes"].unanswered == 2
     answers.connection_lost(gone)
     answers.on_ack(ack(kept), evening.clock.now_ns)
     assert other.heard == [(True, "")]
@@ -182,7 +182,7 @@ def test_a_bulk_is_one_message_and_many_items(evening: Evening, answers: Pending
     answers.on_ack(ack(message_id), evening.clock.now_ns)
     assert owner.unanswered == 0
     assert evening.booked("likes") == {"sent": 3, "acked": 3}
-    assert evening.share.ledgers["likes"].consistent
+    assert evening.worker.ledgers["likes"].consistent
     assert evening.rate("ack_success", kind="bulk_like") == (1, 0)
 
 
@@ -205,7 +205,7 @@ def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, answers: Pe
         answers.connection_lost(owner)
     booked, unanswered = ENDS[end]
     assert evening.booked("likes") == booked
-    assert evening.share.ledgers["likes"].unanswered == unanswered
+    assert evening.worker.ledgers["likes"].unanswered == unanswered
 
 
 def test_messages_without_a_ledger_are_only_measured(evening: Evening, answers: PendingReplies) -> None:
@@ -260,7 +260,7 @@ def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, a
 def test_ids_differ_between_messages_workers_and_runs(evening: Evening) -> None:
     ids = []
     for worker in (0, 1, 17):
-        evening.make_share(worker=worker)
+        evening.make_context(worker=worker)
         ids += [evening.room.answers.next_id() for _ in range(100)]
     assert len(set(ids)) == 300
     assert all(message_id.startswith("0123456789ab.") for message_id in ids)
@@ -269,10 +269,10 @@ def test_ids_differ_between_messages_workers_and_runs(evening: Evening) -> None:
 def test_nothing_is_timed_after_the_end(evening: Evening) -> None:
     owner = Owner()
     send(evening, owner)
-    evening.share.end()
+    evening.worker.end()
     evening.clock.run(60.0)
     assert owner.heard == []
-    assert evening.share.ledgers["likes"].open == 1
+    assert evening.worker.ledgers["likes"].open == 1
 
 
 def test_a_server_that_dies_with_ten_thousand_open_messages_costs_no_standstill(evening: Evening) -> None:

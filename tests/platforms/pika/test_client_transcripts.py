@@ -76,8 +76,8 @@ class Replay:
         self.evening = evening
         self.events = [event for event in recordings.events(flow) if event["who"] == who]
         self.session = session_of(self.events, who) or "no-session-at-all"
-        evening.make_share(SESSION_ID=self.session)
-        evening.share.supporters_ready.set()
+        evening.make_context(SESSION_ID=self.session)
+        evening.worker.supporters_ready.set()
         self.user = evening.start(kind)
         evening.clock.run(0.001)
         self.wire: Wire = evening.wires[-1]
@@ -134,7 +134,7 @@ def test_the_recordings_are_there() -> None:
 def test_a_dancer_understands_every_frame(flow: str, who: str, evening: Evening) -> None:
     replay = Replay(evening, flow, who, Dancer).run()
     assert evening.count("ws_messages_received") == replay.received
-    assert evening.share.faults == []
+    assert evening.worker.internal_errors == []
     assert evening.errors("receive") == []
     assert replay.answers == replay.expected
     assert evening.count("late_answers") == 0
@@ -148,7 +148,7 @@ def test_a_dancer_understands_every_frame(flow: str, who: str, evening: Evening)
 def test_a_dj_understands_every_frame(flow: str, who: str, evening: Evening) -> None:
     replay = Replay(evening, flow, who, Dj).run()
     assert evening.count("dj_messages_received") == replay.received
-    assert evening.share.faults == []
+    assert evening.worker.internal_errors == []
     assert replay.answers == replay.expected
     assert evening.count("late_answers") == 0
 
@@ -219,4 +219,4 @@ def test_the_answers_of_a_real_server_are_told_apart(evening: Evening) -> None:
             evening.room.answers.on_nack(frame.encode(), evening.clock.now_ns)
     assert len(texts) >= 12
     assert all(evening.count("nacks", error=text) > 0 for text in texts)
-    assert evening.share.metrics.series_refused == 0
+    assert evening.worker.metrics.series_refused == 0

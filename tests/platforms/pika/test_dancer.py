@@ -42,7 +42,7 @@ def test_dancers_wait_for_the_dj_before_they_connect(evening: Evening) -> None:
     evening.start(Dancer)
     evening.clock.run(3.0)
     assert evening.wires == []
-    evening.share.supporters_ready.set()
+    evening.worker.supporters_ready.set()
     evening.clock.run(0.1)
     assert len(evening.wires) == 1
 
@@ -93,7 +93,7 @@ def test_garbage_is_counted_and_harms_nobody(payload: bytes, evening: Evening) -
     wire.hear(payload)
     evening.clock.run(11.0)
     assert evening.count("ws_messages_received") == before + 1
-    assert evening.share.faults == []
+    assert evening.worker.internal_errors == []
     assert wire.is_open
     wire.answer_all()
     wire.hear(now_playing("Fever"))
@@ -132,4 +132,4 @@ def test_a_message_in_another_spelling_is_understood_and_counted_once(evening: E
     assert evening.rate("ack_success", kind="subscribe") == (1, 0)
     evening.clock.run(2.0)
     assert len(wire.of("SEND_LIKE")) == 1
-    assert evening.share.errors == {}
+    assert evening.worker.errors == {}

@@ -24,7 +24,7 @@ def test_who_leaves_before_the_end_says_no_thanks(evening: Evening, monkeypatch:
     assert wire.closed == Close(1000, by_us=True)
     assert evening.rate("ws_connection_kept") == (1, 0)
     assert evening.rate("ws_session_live") == (1, 0)
-    assert not evening.share.actors("primary")
+    assert not evening.worker.actors("primary")
 
 
 def test_at_the_end_four_fifths_thank_within_two_seconds_and_all_leave(evening: Evening) -> None:
@@ -38,7 +38,7 @@ def test_at_the_end_four_fifths_thank_within_two_seconds_and_all_leave(evening: 
     assert 0.74 < len(thanks) / 400 < 0.86
     assert max(len(wire.of("SEND_REACTION")) for wire in wires) == 1
     assert max(thanks) < 2.0
-    assert not evening.share.actors("primary")
+    assert not evening.worker.actors("primary")
     assert evening.rate("ack_success", kind="thank_you") == (len(thanks), 0)
     assert evening.rate("ws_connection_kept") == (400, 0)
     assert evening.rate("ws_session_live") == (400, 0)
@@ -53,7 +53,7 @@ def test_whoever_is_asked_to_leave_again_and_again_says_thanks_once(evening: Eve
         user.release()
     evening.clock.run(6.0)
     assert len(wire.of("SEND_REACTION")) == 1
-    assert not evening.share.actors("primary")
+    assert not evening.worker.actors("primary")
 
 
 @pytest.mark.usefixtures("eager")
@@ -80,7 +80,7 @@ def test_a_session_that_ends_while_its_dancers_leave_keeps_nobody(evening: Eveni
     for wire in wires:
         wire.hear({"type": "SESSION_ENDED", "sessionId": SESSION})
     evening.clock.run(6.0)
-    assert not evening.share.actors("primary")
+    assert not evening.worker.actors("primary")
     assert all(wire.closed == Close(1000, by_us=True) for wire in wires)
 
 
@@ -108,7 +108,7 @@ def test_who_is_killed_drops_its_connection(evening: Evening) -> None:
 
 def test_attempts_are_a_second_apart_at_least_and_grow_to_ten(evening: Evening) -> None:
     evening.connect = refused_dial
-    evening.share.supporters_ready.set()
+    evening.worker.supporters_ready.set()
     for _ in range(50):
         evening.start(Dancer)
     evening.clock.run(0.1)
@@ -124,7 +124,7 @@ def test_attempts_are_a_second_apart_at_least_and_grow_to_ten(evening: Evening) 
 
 def test_one_dancers_pauses(evening: Evening) -> None:
     evening.connect = refused_dial
-    evening.share.supporters_ready.set()
+    evening.worker.supporters_ready.set()
     evening.start(Dancer)
     evening.clock.run(200.0)
     pauses_s = [later - earlier for earlier, later in itertools.pairwise(evening.dials_s)]
@@ -137,14 +137,14 @@ def test_one_dancers_pauses(evening: Evening) -> None:
 
 def test_a_dancer_who_is_released_while_it_waits_to_try_again_goes_home(evening: Evening) -> None:
     evening.connect = refused_dial
-    evening.share.supporters_ready.set()
+    evening.worker.supporters_ready.set()
     evening.start(Dancer)
     evening.clock.run(20.0)
     dials = len(evening.dials_s)
     evening.drain("primary")
     evening.clock.run(20.0)
     assert len(evening.dials_s) == dials
-    assert not evening.share.actors("primary")
+    assert not evening.worker.actors("primary")
 
 
 def test_pauses_begin_anew_after_an_answer(evening: Evening) -> None:

@@ -14,7 +14,7 @@ from tests.platforms.pika.hall import Hall
 
 def night(evening: Evening, seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
     """What each of eight dancers sends in forty seconds, ids and times aside."""
-    evening.make_share(seed=seed, TRACK_EVERY="6s")
+    evening.make_context(seed=seed, TRACK_EVERY="6s")
     hall = Hall(evening)
     evening.start(Dj)
     dancers = [evening.start(Dancer) for _ in range(8)]
@@ -78,7 +78,7 @@ WAYS_S = {"a fast server": 0.001, "a slow server": 0.4}
 @pytest.mark.parametrize("way_s", WAYS_S.values(), ids=WAYS_S.keys())
 def test_connections_that_break_cost_no_like_and_no_vote(way_s: float, evening: Evening) -> None:
     """What was acknowledged is held once, what was not may be: the audit's inequality, over two hundred breaks."""
-    evening.make_share(TRACK_EVERY="6s")
+    evening.make_context(TRACK_EVERY="6s")
     hall = Hall(evening, way_s=way_s)
     evening.start(Dj)
     dancers = [evening.start(Dancer) for _ in range(20)]
@@ -95,14 +95,14 @@ def test_connections_that_break_cost_no_like_and_no_vote(way_s: float, evening: 
     evening.clock.run(12.0)
     state = hall.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
-        expected = evening.share.ledgers[ledger].expect()
+        expected = evening.worker.ledgers[ledger].expect()
         assert expected.acknowledged > 0
         assert expected.consistent
         assert expected.acknowledged <= state[held] <= expected.acknowledged + expected.unanswered, ledger
     assert evening.count("ws_reconnects") > 100
     assert evening.rate("fanout_delivery")[1] == 0
     assert evening.count("fanout_duplicates") == 0
-    assert {text for _, text in evening.share.errors} <= {
+    assert {text for _, text in evening.worker.errors} <= {
         "the server ended the connection without a close frame",
         "the connection was lost before the answer",
         "Poll not found or already ended",

@@ -19,7 +19,7 @@ from pika_locust.platforms.pika import habits
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime.begin import RunStart
-from pika_locust.runtime.share import WorkerContext
+from pika_locust.runtime.context import WorkerContext
 from pika_locust.settings import read_settings
 from tests.platforms.pika.evening import SESSION, now_playing, outcomes
 
@@ -77,9 +77,9 @@ class Floor:
         settings, _ = read_settings(DANCERS.settings, {}, "pika")
         begin = RunStart("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
         events = Events()
-        self.share = WorkerContext(begin, DANCERS, settings, 0, lambda topic, data: None, events.request)
+        self.worker = WorkerContext(begin, DANCERS, settings, 0, lambda topic, data: None, events.request)
         self.environment = SimpleNamespace(
-            events=events, pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: self.share)
+            events=events, pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: self.worker)
         )
         self.greenlets: list[Any] = []
 
@@ -91,13 +91,13 @@ class Floor:
     def wait_for(self, condition: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + 15.0
         while not condition():
-            assert time.monotonic() < deadline_s, self.share.errors
+            assert time.monotonic() < deadline_s, self.worker.errors
             gevent.sleep(0.01)
 
     def drain(self) -> None:
-        self.share.drain("primary", 10.0)
+        self.worker.drain("primary", 10.0)
         gevent.joinall(self.greenlets, timeout=5.0, raise_error=True)
-        self.share.end()
+        self.worker.end()
 
 
 @pytest.fixture
@@ -147,13 +147,13 @@ def test_who_is_cut_off_comes_back_as_the_same_and_brings_its_likes(
     assert second[1]["payload"]["tracks"] == [{"title": "Sway", "artist": "Kenny Dorham"}]
     assert server.asked.count("/api/sessions/active") == 2
     assert server.asked.count(HISTORY) >= 1
-    assert outcomes(floor.share.ledgers["likes"]) == {"sent": 1, "acked": 1}
+    assert outcomes(floor.worker.ledgers["likes"]) == {"sent": 1, "acked": 1}
     for name, requests in (("sessions_active", 2), ("session_history", server.asked.count(HISTORY))):
-        assert floor.share.metrics.counter("http_reqs").tagged(name=name).own_value().count == requests
-    assert floor.share.metrics.rate("http_req_failed").read().passes == 0  # type: ignore[union-attr]
-    assert floor.share.metrics.trend("http_req_duration").read().count == len(server.asked)  # type: ignore[union-attr]
-    assert [text for name, text in floor.share.errors if name == "connection"] != []
-    assert floor.share.faults == []
+        assert floor.worker.metrics.counter("http_reqs").tagged(name=name).own_value().count == requests
+    assert floor.worker.metrics.rate("http_req_failed").read().passes == 0  # type: ignore[union-attr]
+    assert floor.worker.metrics.trend("http_req_duration").read().count == len(server.asked)  # type: ignore[union-attr]
+    assert [text for name, text in floor.worker.errors if name == "connection"] != []
+    assert floor.worker.internal_errors == []
 
 
 def test_frames_that_come_with_the_upgrade_or_all_at_once_are_all_taken(
@@ -179,10 +179,10 @@ def test_frames_that_come_with_the_upgrade_or_all_at_once_are_all_taken(
     dancer = floor.enter()
     floor.wait_for(lambda: hasattr(dancer, "line") and dancer.subscription.is_live)
     floor.drain()
-    assert floor.share.metrics.counter("ws_messages_received").own_value().count >= frames + 4
-    assert {text for name, text in floor.share.errors if name == "receive"} == {
+    assert floor.worker.metrics.counter("ws_messages_received").own_value().count >= frames + 4
+    assert {text for name, text in floor.worker.errors if name == "receive"} == {
         "a message that is not a JSON object",
         "a binary message, which the protocol does not have",
     }
-    assert floor.share.faults == []
-    assert floor.share.metrics.rate("ws_connection_kept").own_value().fails == 0
+    assert floor.worker.internal_errors == []
+    assert floor.worker.metrics.rate("ws_connection_kept").own_value().fails == 0

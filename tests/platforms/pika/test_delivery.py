@@ -56,7 +56,7 @@ class Floor:
             "sent_ns": stamp.sent_ns,
             "boot": stamp.boot,
         }
-        self.evening.share.hear(TOPIC, data)
+        self.evening.worker.hear(TOPIC, data)
 
     def delivered(self, kind: str = "track") -> tuple[int, int]:
         """Received and missed, after the deadline."""
@@ -74,7 +74,7 @@ def test_everybody_who_is_there_is_owed_a_broadcast_and_got_it(floor: Floor) -> 
     floor.broadcast(1, 1, 2, 3)
     assert floor.evening.rate("fanout_delivery") == (0, 0)
     assert floor.delivered() == (3, 0)
-    latency = floor.evening.share.metrics.trend("fanout_latency").read()
+    latency = floor.evening.worker.metrics.trend("fanout_latency").read()
     assert (latency.count, latency.minimum, latency.maximum) == (3, 20_000, 20_000)  # type: ignore[union-attr]
     assert floor.evening.samples("ws_message_latency") == 3
 
@@ -171,7 +171,7 @@ def test_at_the_end_what_is_still_open_is_settled_at_once(floor: Floor) -> None:
     floor.wait(3.0)
     floor.broadcast(2, 1)
     floor.leave(1, 2)
-    floor.evening.share.end()
+    floor.evening.worker.end()
     assert floor.evening.rate("fanout_delivery") == (2, 0)
     assert floor.delivered() == (2, 0)
 
@@ -181,7 +181,7 @@ def test_at_the_end_who_stayed_long_enough_and_got_nothing_missed_it(floor: Floo
     floor.broadcast(1, 1)
     floor.wait(3.0)
     floor.leave(1, 2)
-    floor.evening.share.end()
+    floor.evening.worker.end()
     assert floor.evening.rate("fanout_delivery") == (1, 1)
 
 
@@ -228,7 +228,7 @@ AHEAD_NS = 86_400 * 10**9
 
 def far_floor(evening: Evening, error_ns: int) -> Floor:
     """The DJ is on the master's machine, whose clock is a day ahead, and by how much is known to `error_ns`."""
-    evening.share.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, evening.clock.now_ns + AHEAD_NS), {})
+    evening.worker.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, evening.clock.now_ns + AHEAD_NS), {})
     floor = Floor(evening, boot="00ff00ff")
     floor.ahead_ns = AHEAD_NS
     return floor
@@ -240,7 +240,7 @@ def test_another_machines_broadcast_is_timed_where_the_clocks_can_be_compared(ev
     floor.broadcast(1, 1, 2)
     assert floor.delivered() == (2, 0)
     for name in ("fanout_latency", "ws_message_latency"):
-        latency = evening.share.metrics.trend(name).read()
+        latency = evening.worker.metrics.trend(name).read()
         assert (latency.count, latency.minimum, latency.maximum) == (2, 20_000, 20_000)  # type: ignore[union-attr]
     assert (evening.count("latencies_two_clocks"), evening.count("latencies_one_clock")) == (2, 0)
 

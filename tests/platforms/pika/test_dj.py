@@ -23,7 +23,7 @@ class Booth:
         self.ignored: set[str] = set()
         self.polls = 0
         self.votes = 0
-        evening.make_share(planned_s=planned_s, **environ)
+        evening.make_context(planned_s=planned_s, **environ)
         evening.connect = self._connect
         self.dj = evening.start(Dj)
         evening.clock.run(0.001)
@@ -73,8 +73,8 @@ def test_a_night_goes_live_plays_and_ends_in_order(evening: Evening) -> None:
     assert booth.wire.kinds() == ["REGISTER_SESSION"]
     evening.clock.run(3.0)
     assert booth.wire.kinds() == ["REGISTER_SESSION"]
-    assert evening.share.supporters_ready.is_set()
-    assert evening.share.facts == {"session_id": SESSION}
+    assert evening.worker.supporters_ready.is_set()
+    assert evening.worker.facts == {"session_id": SESSION}
     booth.listeners()
     evening.clock.run(32.0)
     assert booth.wire.kinds()[1:] == [
@@ -89,12 +89,12 @@ def test_a_night_goes_live_plays_and_ends_in_order(evening: Evening) -> None:
     booth.end()
     assert booth.wire.kinds()[-1] == "END_SESSION"
     assert booth.wire.closed == Close(1000, by_us=True)
-    assert not evening.share.actors("supporter")
-    assert evening.share.facts["tracks"] == 4
+    assert not evening.worker.actors("supporter")
+    assert evening.worker.facts["tracks"] == 4
     assert evening.rate("ws_connection_success", actor="dj") == (1, 0)
     assert evening.rate("ack_success")[1] == 0
     assert evening.count("ws_connection_errors") == 0
-    assert evening.share.errors == {}
+    assert evening.worker.errors == {}
 
 
 def test_nothing_is_played_to_an_empty_room(evening: Evening) -> None:
@@ -153,7 +153,7 @@ def test_a_poll_is_ended_as_soon_as_its_number_is_known_and_its_time_is_over(eve
     booth.vote(41, 3)
     booth.vote(41, 5)
     booth.vote(8, 99, session="another-room")
-    assert evening.share.facts["poll_votes_seen"] == 5
+    assert evening.worker.facts["poll_votes_seen"] == 5
     evening.clock.run(10.0)
     assert [message["pollId"] for message in booth.wire.of("END_POLL")] == [41]
 
@@ -176,7 +176,7 @@ def test_a_last_vote_told_after_the_end_of_its_poll_counts_and_ends_nothing_twic
     booth.vote(41, 4)
     booth.end()
     assert [message["pollId"] for message in booth.wire.of("END_POLL")] == [41]
-    assert evening.share.facts["poll_votes_seen"] == 4
+    assert evening.worker.facts["poll_votes_seen"] == 4
     assert evening.rate("ack_success", kind="end_poll") == (1, 0)
 
 
@@ -201,7 +201,7 @@ def test_a_dj_whose_goodbye_nobody_answers_leaves_within_the_time_it_has(evening
     booth.listeners()
     booth.ignored = {"END_SESSION"}
     booth.end()
-    assert not evening.share.actors("supporter")
+    assert not evening.worker.actors("supporter")
     assert evening.rate("ack_success", kind="end_session") == (0, 1)
 
 
@@ -215,8 +215,8 @@ def test_a_refused_registration_is_a_failed_connection_and_is_tried_again_with_g
     passes, fails = evening.rate("ws_connection_success", actor="dj")
     assert passes == 0
     assert fails == len(evening.dials_s)
-    assert evening.share.supporters_ready.is_set()
-    assert "session_id" not in evening.share.facts
+    assert evening.worker.supporters_ready.is_set()
+    assert "session_id" not in evening.worker.facts
     assert sum(wire.is_open for wire in evening.wires) <= 1
     assert evening.errors("dj connection") == ["REGISTER_SESSION: Session not found"]
 
@@ -230,7 +230,7 @@ def test_a_silent_server_costs_one_connection_at_a_time(evening: Evening) -> Non
         wire.on_leave = lambda: evening.clock.push(5.0, wire.drop, lost) and None
         return wire
 
-    evening.make_share()
+    evening.make_context()
     evening.connect = connect
     evening.start(Dj)
     most_open = 0
@@ -244,7 +244,7 @@ def test_a_silent_server_costs_one_connection_at_a_time(evening: Evening) -> Non
 
 
 def test_a_server_that_is_off_is_dialled_with_growing_pauses_and_dancers_wait_no_longer(evening: Evening) -> None:
-    evening.make_share()
+    evening.make_context()
     evening.connect = refused_dial
     evening.start(Dj)
     evening.clock.run(100.0)
@@ -252,7 +252,7 @@ def test_a_server_that_is_off_is_dialled_with_growing_pauses_and_dancers_wait_no
     assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert evening.rate("ws_connection_success", actor="dj") == (0, 8)
     assert evening.count("ws_connection_errors") == 8
-    assert evening.share.supporters_ready.is_set()
+    assert evening.worker.supporters_ready.is_set()
     assert evening.errors("connect") == ["connection refused"]
 
 
@@ -274,7 +274,7 @@ def test_a_lost_connection_is_an_error_and_the_dj_goes_live_again(evening: Eveni
 def test_a_token_is_sent_and_never_told(evening: Evening) -> None:
     booth = Booth(evening, PIKA_DJ_TOKEN="pk_dj_0123456789")
     assert booth.wire.of("REGISTER_SESSION")[0]["token"] == "pk_dj_0123456789"
-    assert "pk_dj" not in repr((evening.told, evening.share.facts, evening.share.begin))
+    assert "pk_dj" not in repr((evening.told, evening.worker.facts, evening.worker.begin))
 
 
 GARBAGE = [
@@ -301,7 +301,7 @@ def test_garbage_does_a_dj_no_harm(evening: Evening) -> None:
     booth.listeners()
     assert booth.wire.kinds() == ["REGISTER_SESSION", "BROADCAST_TRACK"]
     assert evening.count("dj_messages_received") == len(GARBAGE) + 4  # registered, its ACK, a listener, a track's ACK
-    assert "poll_votes_seen" not in evening.share.facts
+    assert "poll_votes_seen" not in evening.worker.facts
 
 
 PLANNED = {"the shortest night": 12.0, "a minute": 60.0, "eleven minutes": 660.0}
@@ -309,7 +309,7 @@ PLANNED = {"the shortest night": 12.0, "a minute": 60.0, "eleven minutes": 660.0
 
 @pytest.mark.parametrize("planned_s", PLANNED.values(), ids=PLANNED.keys())
 def test_a_whole_night_in_the_hall_is_accepted_and_adds_up(planned_s: float, evening: Evening) -> None:
-    evening.make_share(planned_s=planned_s)
+    evening.make_context(planned_s=planned_s)
     hall = Hall(evening, way_s=0.004)
     evening.start(Dj)
     for _ in range(20):
@@ -317,23 +317,23 @@ def test_a_whole_night_in_the_hall_is_accepted_and_adds_up(planned_s: float, eve
     evening.clock.run(planned_s)
     evening.drain("primary")
     evening.clock.run(8.0)
-    assert not evening.share.actors("primary")
+    assert not evening.worker.actors("primary")
     evening.drain("supporter")
     evening.clock.run(8.0)
-    assert not evening.share.actors("supporter")
-    evening.share.end()
+    assert not evening.worker.actors("supporter")
+    evening.worker.end()
     state = hall.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
-        expected = evening.share.ledgers[ledger].expect()
+        expected = evening.worker.ledgers[ledger].expect()
         assert expected.acknowledged <= state[held] <= expected.acknowledged + expected.unanswered
         assert expected.consistent
     assert evening.booked("likes")["acked"] > 0
-    assert evening.share.facts["tracks"] == state["tracks_held"]
-    assert evening.share.facts.get("poll_votes_seen", 0) == state["poll_votes_held"]
+    assert evening.worker.facts["tracks"] == state["tracks_held"]
+    assert evening.worker.facts.get("poll_votes_seen", 0) == state["poll_votes_held"]
     assert evening.rate("ack_success")[1] == evening.rate("fanout_delivery")[1] == 0
     assert evening.rate("ws_session_live") == (20, 0)
     assert evening.rate("ws_connection_success") == (21, 0)
     assert [poll["status"] for poll in state["polls"] if sum(poll["votes"])] == [
         "ended" for poll in state["polls"] if sum(poll["votes"])
     ]
-    assert evening.share.errors == {}
+    assert evening.worker.errors == {}

@@ -27,6 +27,6 @@ def test_pongs_keep_a_connection_and_are_timed(evening: Evening) -> None:
         wire.hear({"type": "PONG"})
     assert wire.is_open
     assert len(evening.wires) == 1
-    latency = evening.share.metrics.trend("ping_latency").read()
+    latency = evening.worker.metrics.trend("ping_latency").read()
     assert latency.count == 12  # type: ignore[union-attr]
     assert latency.minimum >= 50_000  # type: ignore[union-attr]

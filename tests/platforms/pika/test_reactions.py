@@ -100,7 +100,7 @@ def test_a_vote_that_crosses_a_track_change_is_uncertain(evening: Evening) -> No
     wire.answer_all()
     evening.clock.run(10.0)
     assert evening.booked("tempo votes") == {"sent": 2, "acked": 1, "uncertain": 1}
-    expected = evening.share.ledgers["tempo votes"].expect()
+    expected = evening.worker.ledgers["tempo votes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (1, 1)
 
 

@@ -105,7 +105,7 @@ def test_replays_to_a_late_joiner_are_no_deliveries(evening: Evening) -> None:
     wire.hear(poll_started(42, question=f"What next? {stamp}"))
     wire.hear({"type": "ANNOUNCEMENT_RECEIVED", "sessionId": SESSION, "message": f"Hi! {stamp}", "djName": "DJ"})
     for kind in ("track", "poll", "announcement"):
-        latency = evening.share.metrics.trend("fanout_latency").tagged(kind=kind).read()
+        latency = evening.worker.metrics.trend("fanout_latency").tagged(kind=kind).read()
         assert (latency.count, latency.maximum) == (1, 30_000)  # type: ignore[union-attr]
 
 

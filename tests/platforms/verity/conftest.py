@@ -24,4 +24,4 @@ def night(verity: SandboxProcess) -> Iterator[Night]:
     verity.reset()
     yield (night := Night(verity))
     night.end()
-    assert night.share.faults == []
+    assert night.worker.internal_errors == []

@@ -1,4 +1,4 @@
-"""Verity's actors for a test: real ones on real sockets, with a share as in a run, before a sandbox or a script."""
+"""Verity's actors for a test: real ones on real sockets, with a worker context as in a run, before a sandbox or a script."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Night:
 
     def __init__(self, sandbox: SandboxProcess) -> None:
         self.sandbox = sandbox
-        self.share = self.open(QUEUE)
+        self.worker = self.open(QUEUE)
         self._lives: list[Any] = []
 
     def open(
@@ -57,40 +57,40 @@ class Night:
             "stop_timeout_s": 5.0,
             **(begin or {}),
         }
-        self.share = Told(RunStart(**fields), scenario, settings, 0)
-        return self.share
+        self.worker = Told(RunStart(**fields), scenario, settings, 0)
+        return self.worker
 
     def start(self, kind: type[Any]) -> Any:
         """Start a user as Locust does."""
-        share = self.share
-        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: share)))
+        worker = self.worker
+        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
         self._lives.append(gevent.spawn(_live, user))
         return user
 
     def begun(self, kind: type[Any]) -> Any:
         """A user that is ready to act, and does so only when the test calls it."""
-        share = self.share
-        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_share=lambda timeout_s: share)))
+        worker = self.worker
+        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
         user.on_start()
         return user
 
     def begun_account(self, number: int = 0) -> Account:
         """Somebody who has signed up."""
-        account = Account(number, self.share.dice(number), self.lobby)
+        account = Account(number, self.worker.dice(number), self.lobby)
         assert account.sign_up()
         return account
 
     def drain(self) -> None:
         """What the end of a test does; every user must have ended by itself."""
-        self.share.drain("primary", 5.0)
+        self.worker.drain("primary", 5.0)
         assert gevent.wait(self._lives, timeout=5.0)
         assert self.count("iterations_cut") == 0
-        self.share.end()
+        self.worker.end()
 
     def end(self) -> None:
         """Leave nothing running."""
         gevent.killall(self._lives)
-        self.share.end()
+        self.worker.end()
 
     def faults(self, **faults: Any) -> None:
         """Switch exactly these faults of the sandbox on."""
@@ -100,20 +100,20 @@ class Night:
 
     @property
     def lobby(self) -> VerityContext:
-        return self.share.shared(VerityContext)
+        return self.worker.shared(VerityContext)
 
     def count(self, name: str, /, **tags: str) -> int:
         """A counter."""
-        return int(self._read(self.share.metrics.counter(name), **tags).count)
+        return int(self._read(self.worker.metrics.counter(name), **tags).count)
 
     def rate(self, name: str, /, **tags: str) -> tuple[int, int]:
         """A rate's passes and fails."""
-        value = self._read(self.share.metrics.rate(name), **tags)
+        value = self._read(self.worker.metrics.rate(name), **tags)
         return value.passes, value.fails
 
     def trend(self, name: str, /, **tags: str) -> Histogram:
         """A trend's samples, in microseconds."""
-        histogram: Histogram = self._read(self.share.metrics.trend(name), **tags)
+        histogram: Histogram = self._read(self.worker.metrics.trend(name), **tags)
         return histogram
 
     def _read(self, handle: Any, **tags: str) -> Any:
@@ -121,7 +121,7 @@ class Night:
 
     def errors(self, name: str) -> list[str]:
         """The texts of the errors of one name."""
-        return [text for (where, text) in self.share.errors if where == name]
+        return [text for (where, text) in self.worker.errors if where == name]
 
 
 def _live(user: Any) -> None:

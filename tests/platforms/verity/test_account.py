@@ -15,7 +15,7 @@ from tests.wire.http_servers import serving
 
 def account_at(night: Night, url: str = "") -> Account:
     night.open(QUEUE, url)
-    return Account(0, night.share.dice(0), night.lobby)
+    return Account(0, night.worker.dice(0), night.lobby)
 
 
 def test_a_member_signs_up_buys_and_is_told_the_balance(night: Night) -> None:

@@ -10,8 +10,8 @@ from tests.wire.http_servers import Peer, serving
 
 
 def test_all_actors_of_a_process_share_one(night: Night) -> None:
-    share = night.open(QUEUE)
-    assert share.shared(SampledAudit) is share.shared(SampledAudit)
+    worker = night.open(QUEUE)
+    assert worker.shared(SampledAudit) is worker.shared(SampledAudit)
 
 
 def leave(night: Night, auditor: SampledAudit, users: int) -> None:
@@ -25,11 +25,11 @@ def leave(night: Night, auditor: SampledAudit, users: int) -> None:
 
 def test_a_sample_of_those_who_have_ended_is_looked_up_when_all_have(night: Night) -> None:
     facts = night.open(QUEUE).facts
-    auditor = SampledAudit(night.share, wanted=5)
+    auditor = SampledAudit(night.worker, wanted=5)
     leave(night, auditor, 12)
     assert facts == {"users_owed": 12}
     before = night.count("http_reqs")
-    night.share.end()
+    night.worker.end()
     assert facts == {
         "users_owed": 12,
         "users_audited": 5,
@@ -46,29 +46,29 @@ def test_nobody_is_looked_up_while_users_are_there(night: Night) -> None:
     users = [night.start(QueueUser) for _ in range(3)]
     until(lambda: night.count("iterations") >= 3)
     users[0].release()
-    until(lambda: night.share.facts["users_owed"] == 1)
-    assert "users_audited" not in night.share.facts
+    until(lambda: night.worker.facts["users_owed"] == 1)
+    assert "users_audited" not in night.worker.facts
     night.drain()
-    assert night.share.facts["users_audited"] == 3
+    assert night.worker.facts["users_audited"] == 3
     assert night.count("http_reqs", name="tokens_balance") == 0
 
 
 def test_the_other_processes_are_told_at_every_power_of_two(night: Night) -> None:
     night.open(QUEUE)
-    auditor = SampledAudit(night.share)
+    auditor = SampledAudit(night.worker)
     leave(night, auditor, 9)
-    assert night.share.told == [(TOPIC, {"worker": 0, "users": users}) for users in (1, 2, 4, 8)]
+    assert night.worker.told == [(TOPIC, {"worker": 0, "users": users}) for users in (1, 2, 4, 8)]
 
 
 def test_each_process_takes_a_part_that_fits_what_it_has(night: Night) -> None:
     night.open(QUEUE)
-    auditor = SampledAudit(night.share, wanted=6)
+    auditor = SampledAudit(night.worker, wanted=6)
     leave(night, auditor, 4)
     for news in ({"worker": 1, "users": 2}, {"worker": 1, "users": 8}, {"worker": 0, "users": 999}):
-        night.share.hear(TOPIC, news)
-    night.share.end()
+        night.worker.hear(TOPIC, news)
+    night.worker.end()
     # 4 of 12, and 6 are wanted of all.
-    assert night.share.facts["users_audited"] == 2
+    assert night.worker.facts["users_audited"] == 2
 
 
 def test_each_is_asked_for_from_the_address_it_came_from(night: Night) -> None:
@@ -81,8 +81,8 @@ def test_each_is_asked_for_from_the_address_it_came_from(night: Night) -> None:
 
     with serving(script) as server:
         night.open(QUEUE, server.url, SOURCE_ADDRESSES="127.0.9.1-127.0.9.3")
-        auditor = SampledAudit(night.share)
+        auditor = SampledAudit(night.worker)
         for number in range(4):
             auditor.take(ExpectedBalance(f"u{number}", number, Credentials(f"t{number}"), 0, 0))
-        night.share.end()
+        night.worker.end()
     assert seen == {f"t{number}": f"127.0.9.{number % 3 + 1}" for number in range(4)}

@@ -20,8 +20,8 @@ def members(night: Night, number: int) -> list[str]:
 
 def sold(night: Night, users: list[str], what: str = "credited") -> dict[str, int]:
     """What the books say in the end, by user, without those that nothing is said of."""
-    night.share.end()
-    facts = night.share.facts
+    night.worker.end()
+    facts = night.worker.facts
     return {user: facts[f"{what} {at}"] for at, user in enumerate(users) if facts.get(f"{what} {at}")}
 
 
@@ -152,7 +152,7 @@ def test_while_a_target_is_dead_each_iteration_is_an_attempt_that_fails_and_is_c
     for _ in range(3):
         buyer.act()
     buyer.on_stop()
-    night.share.end()
+    night.worker.end()
     assert night.rate("http_req_failed", name="auth_signup") == (3, 0)
     assert night.rate("error_rate") == (3, 0)
     assert night.count("http_reqs") == 3
@@ -161,7 +161,7 @@ def test_while_a_target_is_dead_each_iteration_is_an_attempt_that_fails_and_is_c
 
 def sold_late(night: Night) -> dict[str, Any]:
     """What was found in the balances of those who signed up during the load."""
-    return {name: value for name, value in night.share.facts.items() if value}
+    return {name: value for name, value in night.worker.facts.items() if value}
 
 
 def test_a_target_that_comes_up_is_paid_for_and_audited(night: Night) -> None:
@@ -176,7 +176,7 @@ def test_a_target_that_comes_up_is_paid_for_and_audited(night: Night) -> None:
             buyer.act()
     for buyer in buyers:
         buyer.on_stop()
-    night.share.end()
+    night.worker.end()
     assert night.rate("http_req_failed", name="auth_signup") == (2, 1)
     assert night.rate("http_req_failed", name="stripe_webhook") == (0, 6)
     assert list(night.sandbox.state()["balances"].values()) == [30]

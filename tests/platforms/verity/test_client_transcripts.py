@@ -41,7 +41,7 @@ STRAYS = {
 @each_flow
 def test_every_frame_is_understood(replay: Replay, request: pytest.FixtureRequest) -> None:
     night = replay.night
-    assert night.share.faults == []
+    assert night.worker.internal_errors == []
     assert night.errors("receive") == []
     for who, line in replay.lines.items():
         counts = line.session.counts
@@ -160,8 +160,8 @@ MEETINGS: dict[str, tuple[int, int, list[int], list[int]]] = {
 def test_what_is_heard_of_a_meeting(replay: Replay, request: pytest.FixtureRequest) -> None:
     matches, choices, waits_ms, lengths_ms = MEETINGS[request.node.callspec.id]
     night = replay.night
-    assert night.share.facts.get("matches_seen", 0) == night.trend("match_time").count == matches
-    assert "in_two_sessions" not in night.share.facts
+    assert night.worker.facts.get("matches_seen", 0) == night.trend("match_time").count == matches
+    assert "in_two_sessions" not in night.worker.facts
     assert night.trend("session_start_lag").count in (0, matches)
     assert night.trend("choice_latency").count == choices
     assert limits_ms("match_time", night) == pytest.approx(waits_ms, rel=0.01)

@@ -26,14 +26,14 @@ from tests.platforms.verity.night import Night, settings_of, until
 
 def seen(night: Night, given: SetupResult) -> set[str]:
     """What fails: thresholds and audits, by metric and name."""
-    share, scenario = night.share, night.share.scenario
-    panel = ThresholdEvaluator(scenario.thresholds_for(CONSTANT, share.settings), all_metrics(scenario))
-    found = {result.metric for result in panel.results(share.metrics.snapshot(), 5.0) if result.status != "pass"}
+    worker, scenario = night.worker, night.worker.scenario
+    panel = ThresholdEvaluator(scenario.thresholds_for(CONSTANT, worker.settings), all_metrics(scenario))
+    found = {result.metric for result in panel.results(worker.metrics.snapshot(), 5.0) if result.status != "pass"}
     context = AuditContext(
-        share.begin.target,
-        share.settings,
+        worker.begin.target,
+        worker.settings,
         {},
-        share.facts,
+        worker.facts,
         night.sandbox.state(),
         {**given.public, **given.private},
     )

@@ -91,11 +91,11 @@ def test_events_of_other_sessions_and_repeated_ones_change_nothing(night: Night,
 def test_a_second_match_in_a_session_is_told_to_the_audit(night: Night, member: SessionSockets) -> None:
     member.on_event("/queue", b"match", about("s1"), 260 * MS)
     member.on_event("/queue", b"match", about("s2"), 270 * MS)
-    assert night.share.facts["in_two_sessions"] == 1
-    assert night.share.facts["matches_seen"] == 1
+    assert night.worker.facts["in_two_sessions"] == 1
+    assert night.worker.facts["matches_seen"] == 1
     member.on_event("/video", b"session:end", about("s1"), 280 * MS)
     member.on_event("/queue", b"match", about("s3"), 290 * MS)
-    assert night.share.facts["in_two_sessions"] == 1
+    assert night.worker.facts["in_two_sessions"] == 1
 
 
 RUBBISH = {
@@ -136,9 +136,9 @@ def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(night: Ni
 
 
 def test_a_fault_in_a_listener_is_ours(night: Night, member: SessionSockets) -> None:
-    member.on_fault(KeyError("x"))
-    assert night.share.faults == ["KeyError: 'x'"]
-    night.share.faults.clear()
+    member.on_internal_error(KeyError("x"))
+    assert night.worker.internal_errors == ["KeyError: 'x'"]
+    night.worker.internal_errors.clear()
 
 
 def test_a_dial_that_fails_is_an_error(night: Night, member: SessionSockets, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from tests.platforms.verity.night import Night, settings_of
 
 
 def test_all_actors_of_a_process_share_one(night: Night) -> None:
-    share = night.open(QUEUE)
-    assert share.shared(VerityContext) is share.shared(VerityContext)
+    worker = night.open(QUEUE)
+    assert worker.shared(VerityContext) is worker.shared(VerityContext)
 
 
 def test_a_purchase_is_signed_for_now_and_is_no_other(night: Night) -> None:

@@ -18,23 +18,23 @@ def test_seeded_members_are_picked_at_random_each_as_often(night: Night) -> None
 
 
 def test_the_books_of_seeded_members_are_told_when_all_users_have_ended(night: Night) -> None:
-    share = night.open(TOKENS, begin={"given": {"users": ["u1", "u2"]}})
-    members = SeededMembers(share)
+    worker = night.open(TOKENS, begin={"given": {"users": ["u1", "u2"]}})
+    members = SeededMembers(worker)
     for _ in range(20):
         payee = members.pick(SeededRandom(1))
         assert payee is not None
         payee.tokens.credited(5)
     payee.tokens.maybe(7)
-    assert "credited 0" not in share.facts
-    share.end()
-    told = {name: value for name, value in share.facts.items() if value}
+    assert "credited 0" not in worker.facts
+    worker.end()
+    told = {name: value for name, value in worker.facts.items() if value}
     number = 0 if payee.user_id == "u1" else 1
     assert told == {f"credited {number}": 100, f"maybe {number}": 7}
 
 
 def test_without_any_there_is_nobody_to_pay_for_until_somebody_comes(night: Night) -> None:
-    share = night.open(TOKENS, begin={"given": {}})
-    members = share.shared(SeededMembers)
+    worker = night.open(TOKENS, begin={"given": {}})
+    members = worker.shared(SeededMembers)
     assert members.pick(SeededRandom(1)) is None
     account = night.begun_account()
     members.welcome(account)
@@ -43,7 +43,7 @@ def test_without_any_there_is_nobody_to_pay_for_until_somebody_comes(night: Nigh
     assert payee.user_id == account.user_id
     account.buy(4)
     payee.tokens.credited(1)
-    share.end()
-    facts = share.facts
+    worker.end()
+    facts = worker.facts
     assert (facts["users_owed"], facts["users_audited"]) == (1, 1)
     assert facts["balances_wrong_first"] == f"user {account.user_id} holds 4, owed 5"

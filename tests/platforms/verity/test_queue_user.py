@@ -26,7 +26,7 @@ def test_members_come_and_go_and_their_tokens_come_back(night: Night) -> None:
     assert night.rate("error_rate")[0] == 0
     state = night.sandbox.state()
     assert (state["queued"], set(state["balances"].values())) == (0, {2})
-    facts = night.share.facts
+    facts = night.worker.facts
     assert (facts["users_audited"], facts["tokens_expected"], facts["tokens_held"]) == (5, 10, 10)
     assert "balances_wrong" not in facts
 
@@ -38,7 +38,7 @@ def test_members_of_one_queue_are_matched_and_a_match_costs_one_token(night: Nig
     until(lambda: night.sandbox.state()["tokens"]["spent"] >= 4)
     night.drain()
     spent = night.sandbox.state()["tokens"]["spent"]
-    facts = night.share.facts
+    facts = night.worker.facts
     assert facts["tokens_expected"] == facts["tokens_held"] == 6 * 20 - spent
     assert (facts["tokens_unanswered"], facts["users_audited"]) == (0, 6)
     assert "balances_wrong" not in facts
@@ -59,8 +59,8 @@ def test_a_target_that_books_wrongly_has_wrong_balances(faults: dict[str, Any], 
         night.start(QueueUser)
     until(lambda: night.count("iterations") >= 8)
     night.drain()
-    assert night.share.facts["balances_wrong"] >= 2
-    assert night.share.facts["users_audited"] == 4
+    assert night.worker.facts["balances_wrong"] >= 2
+    assert night.worker.facts["users_audited"] == 4
 
 
 def test_each_visit_has_a_queue_of_its_own_unless_all_share_one(night: Night) -> None:
@@ -89,7 +89,7 @@ def test_whoever_gets_no_account_waits_before_the_next_try(night: Night) -> None
         until(lambda: len(server.requests) == 2, 3.0)
         night.drain()
     assert night.count("http_rate_limited") == 2
-    assert night.share.facts["users_owed"] == 0
+    assert night.worker.facts["users_owed"] == 0
 
 
 # The books, one visit at a time
@@ -127,7 +127,7 @@ def visits(night: Night, server: Server, mode: str, times: int) -> QueueUser:
     for _ in range(times):
         user.act()
     user.on_stop()
-    night.share.end()
+    night.worker.end()
     return user
 
 
@@ -152,7 +152,7 @@ def test_what_is_owed_after_a_visit(
     with serving(saying(pages)) as server:
         user = visits(night, server, mode, times)
     assert owed(user) == (isolated if mode == "isolated" else shared)
-    assert night.share.facts["users_audited"] == 1
+    assert night.worker.facts["users_audited"] == 1
 
 
 def test_a_balance_that_nobody_tells_is_named(night: Night) -> None:
@@ -165,7 +165,7 @@ def test_a_balance_that_nobody_tells_is_named(night: Night) -> None:
     }
     with serving(saying(pages)) as server:
         visits(night, server, "isolated", 1)
-    facts = night.share.facts
+    facts = night.worker.facts
     assert (facts["users_owed"], facts["users_audited"], facts["balances_untold"]) == (1, 0, 1)
     assert facts["balances_untold_first"] == "user u1: 500 Words"
 
@@ -178,7 +178,7 @@ def test_whoever_has_no_token_left_for_sure_buys_again_before_joining_a_shared_q
     night.drain()
     assert night.rate("error_rate")[0] == 0
     assert night.count("http_reqs", name="stripe_webhook") > 6
-    facts = night.share.facts
+    facts = night.worker.facts
     assert facts["tokens_expected"] == facts["tokens_held"]
     assert "balances_wrong" not in facts
 
@@ -215,10 +215,10 @@ def test_whoever_is_released_before_the_end_is_audited_like_all_others(night: Ni
     until(lambda: night.count("iterations") >= 6)
     for user in users[:4]:
         user.release()
-    until(lambda: len(night.share.actors("primary")) == 2)
-    assert "users_audited" not in night.share.facts
+    until(lambda: len(night.worker.actors("primary")) == 2)
+    assert "users_audited" not in night.worker.facts
     night.drain()
-    facts = night.share.facts
+    facts = night.worker.facts
     assert (facts["users_owed"], facts["users_audited"], facts["tokens_held"]) == (6, 6, 12)
 
 

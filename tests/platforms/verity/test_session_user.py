@@ -15,7 +15,7 @@ from tests.wire.http_servers import serving
 
 def books(night: Night) -> tuple[int, int, int, int]:
     """Tokens expected, uncertain and held, and how many balances were wrong."""
-    facts = night.share.facts
+    facts = night.worker.facts
     return (
         facts["tokens_expected"],
         facts["tokens_unanswered"],
@@ -35,7 +35,7 @@ def test_members_are_matched_talk_choose_and_come_again(night: Night) -> None:
     night.drain()
     matches = night.trend("match_time").count
     assert matches == night.trend("session_start_lag").count == night.trend("session_length").count
-    assert matches == night.share.facts["matches_seen"] == night.rate("match_rate")[0]
+    assert matches == night.worker.facts["matches_seen"] == night.rate("match_rate")[0]
     assert matches == 2 * night.sandbox.state()["sessions"]["created"]
     assert night.trend("match_time").maximum < 1_500_000
     assert SESSION_S * 0.95e6 < night.trend("session_length").quantile(0.5) < SESSION_S * 1.5e6
@@ -43,7 +43,7 @@ def test_members_are_matched_talk_choose_and_come_again(night: Night) -> None:
     expected, uncertain, held, wrong = books(night)
     assert (expected, uncertain, wrong) == (held, 0, 0)
     assert night.sandbox.state()["queued"] == 0
-    assert "in_two_sessions" not in night.share.facts
+    assert "in_two_sessions" not in night.worker.facts
 
 
 def test_members_buy_tokens_before_they_run_out(night: Night) -> None:

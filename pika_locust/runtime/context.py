@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 200
-MAX_FAULTS = 10
+MAX_INTERNAL_ERRORS = 10
 # The fractional part of multiples of the golden ratio spreads any number of users evenly over a second.
 _GOLDEN = 0.6180339887498949
 
@@ -60,7 +60,7 @@ class WorkerContext:
         """Small plain values for the audits. Whole numbers of several processes are added; of other values the later
         worker's stays."""
         self.errors: dict[tuple[str, str], int] = {}
-        self.faults: list[str] = []
+        self.internal_errors: list[str] = []
         self.draining: set[str] = set()
         """Roles whose users are to finish: they start nothing new."""
         self.arrivals: Any = None
@@ -183,18 +183,18 @@ class WorkerContext:
             self._locust_stats.write(kind, name, response_times_ms, size_bytes)
         except Exception as error:
             # Locust's statistics can be given other buckets, and those be wrong.
-            self.fault(error)
+            self.internal_error(error)
 
     @property
     def may_tell_later(self) -> bool:
         """Whether successes may be told of some at a time: nobody but Locust's statistics listens to them."""
         return self._locust_stats.is_alone()
 
-    def fault(self, error: BaseException) -> None:
+    def internal_error(self, error: BaseException) -> None:
         """An exception that is not the target's doing: counted, logged with its traceback; the run ends with 107."""
-        if len(self.faults) < MAX_FAULTS:
+        if len(self.internal_errors) < MAX_INTERNAL_ERRORS:
             logger.error("Unhandled in an actor:\n%s", "".join(traceback.format_exception(error)))
-            self.faults.append(f"{type(error).__name__}: {error}")
+            self.internal_errors.append(f"{type(error).__name__}: {error}")
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -202,7 +202,7 @@ class WorkerContext:
         try:
             yield
         except Exception as error:
-            self.fault(error)
+            self.internal_error(error)
 
     # What actors share
 
@@ -243,6 +243,6 @@ class WorkerContext:
             "ledgers": [ledger.to_wire() for ledger in self.ledgers.values()],
             "facts": dict(self.facts),
             "errors": [[name, error, count] for (name, error), count in self.errors.items()],
-            "faults": list(self.faults),
+            "internal_errors": list(self.internal_errors),
             "iterations": [self.quota.begun, self.quota.done] if self.quota is not None else [0, 0],
         }

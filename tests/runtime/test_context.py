@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import gevent
+import pytest
+
+from pika_locust.judge import Ledger
+from pika_locust.measure import CounterValue, GaugeValue, RateValue, Snapshot
+from pika_locust.runtime.context import MAX_ERRORS, MAX_FAULTS, WorkerContext
+from tests.runtime.house import make_context
+
+
+class Guest:
+    """An actor as far as a context knows it: it takes `stays_s` to finish once it was asked to."""
+
+    def __init__(self, worker: WorkerContext, role: str = "primary", stays_s: float | None = 0.0) -> None:
+        self.worker = worker
+        self.role = role
+        self.stays_s = stays_s
+        self.released = 0
+        self.was_cut = False
+        self.number = worker.enter(self)  # type: ignore[arg-type]
+
+    def release(self) -> None:
+        self.released += 1
+        if self.stays_s is not None:
+            gevent.spawn_later(self.stays_s, self.worker.leave, self)
+
+    def cut(self) -> None:
+        self.was_cut = True
+        self.worker.leave(self)  # type: ignore[arg-type]
+
+
+def gauge(worker: WorkerContext, name: str) -> tuple[float | None, float | None]:
+    value = worker.metrics.snapshot().select(name)
+    assert isinstance(value, GaugeValue)
+    return value.value, value.max
+
+
+def count(worker: WorkerContext, name: str) -> float:
+    value = worker.metrics.snapshot().select(name)
+    assert isinstance(value, CounterValue)
+    return value.count
+
+
+# Users
+
+
+def test_primary_users_are_counted_while_they_are_there() -> None:
+    worker = make_context()
+    guests = [Guest(worker) for _ in range(3)]
+    assert [guest.number for guest in guests] == [0, 1, 2]
+    assert gauge(worker, "vus") == (3, 3)
+    worker.leave(guests[1])  # type: ignore[arg-type]
+    worker.leave(guests[1])  # type: ignore[arg-type]
+    assert gauge(worker, "vus") == (2, 3)
+    assert Guest(worker).number == 3
+    assert gauge(worker, "vus_max") == (3, 3)
+    assert worker.actors("primary") == [guests[0], guests[2], worker.actors("primary")[-1]]
+
+
+def test_supporters_come_on_top() -> None:
+    worker = make_context(supporters=1)
+    Guest(worker, "supporter")
+    assert worker.actors("primary") == []
+    assert len(worker.actors("supporter")) == 1
+    value = worker.metrics.snapshot().select("vus")
+    assert value is not None
+    assert value.samples == 0
+
+
+def test_users_of_all_processes_have_different_numbers_and_dice() -> None:
+    first, second = make_context(workers=2), make_context(workers=2)
+    first.worker_index, second.worker_index = 0, 1
+    shares = (first, second)
+    assert sorted(worker.global_number(number) for worker in shares for number in range(5)) == list(range(10))
+    assert len({worker.dice(number).bits() for worker in shares for number in range(5)}) == 10
+    assert first.dice(3).bits() == first.dice(3).bits()
+
+
+def test_users_that_come_together_are_spread_over_the_second() -> None:
+    worker = make_context()
+    delays = sorted(worker.start_delay_s(number) for number in range(100))
+    assert delays[0] >= 0.0
+    assert delays[-1] < 1.0
+    gaps = [after - before for before, after in zip(delays, [*delays[1:], 1.0], strict=True)]
+    assert max(gaps) < 0.02
+    assert {make_context(spread=False).start_delay_s(number) for number in range(100)} == {0.0}
+
+
+# Draining
+
+
+def test_a_drain_lets_everybody_of_the_role_finish() -> None:
+    worker = make_context()
+    dancers = [Guest(worker, stays_s=0.03 * number) for number in range(3)]
+    host = Guest(worker, "supporter")
+    worker.drain("primary", 5.0)
+    assert worker.actors("primary") == []
+    assert [dancer.released for dancer in dancers] == [1, 1, 1]
+    assert not any(dancer.was_cut for dancer in dancers)
+    assert (host.released, worker.draining) == (0, {"primary"})
+    assert count(worker, "iterations_cut") == 0
+
+
+def test_a_drain_ends_as_soon_as_the_last_one_is_gone() -> None:
+    worker = make_context()
+    Guest(worker, stays_s=0.02)
+    began_s = time.monotonic()
+    worker.drain("primary", 30.0)
+    assert time.monotonic() - began_s < 2.0
+
+
+def test_who_does_not_finish_in_time_is_cut_and_counted() -> None:
+    worker = make_context()
+    quick, slow, never = Guest(worker), Guest(worker, stays_s=9.0), Guest(worker, stays_s=None)
+    worker.drain("primary", 0.1)
+    assert (quick.was_cut, slow.was_cut, never.was_cut) == (False, True, True)
+    assert count(worker, "iterations_cut") == 2
+    assert worker.errors == {("primary", "cut off 0.1 s after the end"): 1}
+    assert worker.actors("primary") == []
+
+
+def test_at_the_end_everybody_who_asked_is_called_once_and_a_fault_stops_nobody() -> None:
+    worker = make_context()
+    called: list[str] = []
+
+    def broken() -> None:
+        raise KeyError("books")
+
+    worker.on_end(lambda: called.append("first"))
+    worker.on_end(broken)
+    worker.on_end(lambda: called.append("last"))
+    worker.end()
+    worker.end()
+    assert called == ["last", "first"]
+    assert worker.internal_errors == ["KeyError: 'books'"]
+
+
+# What is measured
+
+
+def test_checks_are_counted_by_name() -> None:
+    worker = make_context()
+    for ok in (True, True, False):
+        worker.check("answered", ok)
+    worker.check("polite", True)
+    snapshot = worker.metrics.snapshot()
+    whole, answered = snapshot.select("checks"), snapshot.select("checks{check:answered}")
+    assert isinstance(whole, RateValue)
+    assert isinstance(answered, RateValue)
+    assert (whole.passes, whole.fails, answered.passes, answered.fails) == (3, 1, 2, 1)
+
+
+def test_errors_are_counted_by_place_and_words() -> None:
+    worker = make_context()
+    for _ in range(3):
+        worker.error("join", "429 Too Many Requests")
+    worker.error("join", "timeout")
+    worker.error("join", "x" * 500)
+    assert worker.errors == {("join", "429 Too Many Requests"): 3, ("join", "timeout"): 1, ("join", "x" * 200): 1}
+
+
+def test_kinds_of_errors_are_bounded_and_none_is_lost() -> None:
+    worker = make_context()
+    for number in range(MAX_ERRORS + 50):
+        worker.error("join", f"error {number}")
+    worker.error("join", "error 0")
+    assert len(worker.errors) == MAX_ERRORS + 1
+    assert sum(worker.errors.values()) == MAX_ERRORS + 51
+    assert worker.errors["other", "more kinds of errors than are kept apart"] == 50
+
+
+def test_faults_are_logged_with_their_traceback_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    worker = make_context()
+    with caplog.at_level(logging.ERROR):
+        for number in range(MAX_FAULTS + 5):
+            with worker.guarded():
+                raise RuntimeError(f"fault {number}")
+    assert worker.internal_errors == [f"RuntimeError: fault {number}" for number in range(MAX_FAULTS)]
+    assert len(caplog.records) == MAX_FAULTS
+    assert "test_share.py" in caplog.text
+
+
+def test_locust_hears_of_requests() -> None:
+    worker = make_context()
+    worker.request("WS", "like", 1.5, 20)
+    worker.request("WS", "like", None, 0, RuntimeError("no answer"))
+    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in worker.fired] == [
+        ("WS", "like", 1.5),
+        ("WS", "like", None),
+    ]
+    assert worker.fired[0]["exception"] is None
+    assert str(worker.fired[1]["exception"]) == "no answer"
+
+
+def test_what_actors_share_is_made_once_in_a_process() -> None:
+    worker = make_context()
+    made: list[WorkerContext] = []
+
+    def table(own: WorkerContext) -> list[int]:
+        made.append(own)
+        return []
+
+    assert worker.shared(table) is worker.shared(table)
+    assert made == [worker]
+    assert make_context().shared(table) is not worker.shared(table)
+
+
+# News
+
+
+def test_news_reach_those_who_listen_to_the_topic() -> None:
+    worker = make_context()
+    heard: list[Any] = []
+    worker.listen("track", heard.append)
+    worker.listen("track", lambda data: heard.append(data["title"]))
+    worker.hear("track", {"title": "Alley Cat"})
+    worker.hear("poll", {"title": "?"})
+    assert heard == [{"title": "Alley Cat"}, "Alley Cat"]
+    worker.tell_all("track", {"title": "Alley Cat"})
+    assert worker.told == [("track", {"title": "Alley Cat"})]
+
+
+def test_a_listener_s_fault_is_counted_and_the_others_hear_all_the_same() -> None:
+    worker = make_context()
+    heard: list[Any] = []
+
+    def broken(data: Any) -> None:
+        raise KeyError("title")
+
+    worker.listen("track", broken)
+    worker.listen("track", heard.append)
+    worker.hear("track", {})
+    assert heard == [{}]
+    assert worker.internal_errors == ["KeyError: 'title'"]
+
+
+def test_who_waits_for_supporters_waits_until_they_say_so() -> None:
+    worker = make_context(supporters=1)
+    assert not worker.supporters_ready.is_set()
+    worker.hear("supporters_ready", {"ok": True})
+    assert worker.supporters_ready.is_set()
+    assert make_context(supporters=0).supporters_ready.is_set()
+
+
+# The report
+
+
+def test_a_report_holds_everything_so_far_in_plain_values() -> None:
+    worker = make_context()
+    Guest(worker)
+    worker.metrics.trend("latency").add(1500)
+    worker.ledgers["visits"].sent("v1")
+    worker.facts["session"] = "s"
+    worker.error("join", "429")
+    for final in (False, True):
+        report = worker.report(final=final)
+        assert (report["run_id"], report["final"]) == ("r1", final)
+        latency = Snapshot.from_wire(report["metrics"]).select("latency")
+        assert latency is not None
+        assert latency.samples == 1
+        (ledger,) = [Ledger.from_wire(wire) for wire in report["ledgers"]]
+        assert (ledger.name, ledger.expect().unanswered) == ("visits", 1)
+        assert (report["facts"], report["errors"], report["internal_errors"]) == (
+            {"session": "s"},
+            [["join", "429", 1]],
+            [],
+        )

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 
+from pika_locust import platforms
 from pika_locust.errors import ConfigurationError
-from pika_locust.platforms import GROUP, packages
+from pika_locust.sandbox.world import Platform
 from pika_locust.scenario import Scenario
 
+GROUP = "pika_locust.platforms"
+"""The package with our platforms, and the entry-point group of other people's."""
 
-def platforms() -> dict[str, str]:
+
+def packages() -> dict[str, str]:
+    """Name of every platform -> the package that holds it, in alphabetical order; none of them is imported."""
+    found = {
+        module.name: f"{GROUP}.{module.name}" for module in pkgutil.iter_modules(platforms.__path__) if module.ispkg
+    }
+    found.update({entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)})
+    return dict(sorted(found.items()))
+
+
+def platforms_with_scenarios() -> dict[str, str]:
     """Name of every platform that has scenarios -> the package that holds it, in alphabetical order.
 
     A folder of ours may have only a world so far; what another package offers is taken at its word.
@@ -30,7 +45,7 @@ def scenarios() -> dict[str, Scenario]:
     Raises ConfigurationError when a platform cannot be loaded, or two have a scenario of the same name.
     """
     found: dict[str, Scenario] = {}
-    for name, package in platforms().items():
+    for name, package in platforms_with_scenarios().items():
         for scenario in _scenarios_of(name, package):
             other = found.setdefault(scenario.name, scenario)
             if other is not scenario:
@@ -56,3 +71,22 @@ def find_scenario(name: str) -> Scenario:
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
     raise ConfigurationError(f"there is no scenario {name!r}; {hint}")
+
+
+# Worlds that can be served: those of this package, and those of packages that offer a platform.
+
+
+def known_platforms() -> tuple[str, ...]:
+    """Names of all platforms that have a world, in alphabetical order."""
+    return tuple(name for name, package in packages().items() if find_spec(f"{package}.world") is not None)
+
+
+def find_platform(name: str) -> Platform:
+    """The platform of that name; raises `ConfigurationError` naming the known ones."""
+    package = packages().get(name)
+    if package is None or find_spec(f"{package}.world") is None:
+        raise ConfigurationError(f"platform {name!r} has no sandbox; known are {', '.join(known_platforms())}")
+    platform = importlib.import_module(f"{package}.world").PLATFORM
+    if not isinstance(platform, Platform):
+        raise ConfigurationError(f"{package}.world.PLATFORM is no sandbox.world.Platform")
+    return platform

@@ -19,24 +19,22 @@ from gevent import get_hub
 from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
-from pika_locust.environment import environment_of
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.judge import Reason, Report
-from pika_locust.outputs import delivery, redact
-from pika_locust.runtime import signals
-from pika_locust.runtime.arguments import parse_all, summary_path
-from pika_locust.runtime.closing import empty_report, unwritten
+from pika_locust.outputs import console as delivery
+from pika_locust.outputs import redact
+from pika_locust.process import raise_open_file_limit, tune_gc
+from pika_locust.runtime import exit as signals
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.engine import Coordinator
-from pika_locust.runtime.files import raise_open_file_limit
-from pika_locust.runtime.garbage import tune_gc
-from pika_locust.runtime.guest import LocustfileMode, ThresholdSpec, locustfile_scenario
-from pika_locust.runtime.leaving import ExitHandler
-from pika_locust.runtime.options import RunOptions, form_profile
-from pika_locust.runtime.own_users import ScenarioMode
-from pika_locust.runtime.web_form import check_form
+from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.exit import ExitHandler
+from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, ThresholdSpec, locustfile_scenario
+from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
+from pika_locust.runtime.run import empty_report, unwritten
+from pika_locust.runtime.web_ui import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
+from pika_locust.settings import environment_of
 
 logger = logging.getLogger(__name__)
 

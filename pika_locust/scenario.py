@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pika_locust.judge import Band, Ledger, Threshold
 from pika_locust.judge.report import AuditResult
-from pika_locust.load.arrivals import ArrivalRate
+from pika_locust.load.arrivals import ArrivalRate, Schedule
 from pika_locust.load.plan import LoadPlan, LoadProfile
-from pika_locust.measure import Metric
+from pika_locust.metrics import Metric
 from pika_locust.settings import Setting, Settings
 
 
@@ -139,3 +140,25 @@ def load_reference(reference: str) -> Any:
     """The object that `package.module:name` names."""
     module, _, name = reference.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A function of one argument by its reference, `package.module:name`: loaded when it is called.
+
+    For a scenario's audit and set-up. They talk to the target, and a look at the scenario must not load what they talk
+    with.
+    """
+
+    reference: str
+
+    def __call__(self, context: Any) -> Any:
+        return pkgutil.resolve_name(self.reference)(context)
+
+
+def schedule_of(scenario: Scenario, settings: Settings, seed: int, duration_s: float) -> Schedule:
+    """A scenario's arrivals for `duration_s` seconds: the same in all processes. Raises ValueError when it has none."""
+    if scenario.arrivals is None:
+        raise ValueError(f"the scenario {scenario.name} has no arrival rate")
+    rate = scenario.arrivals(settings)
+    return rate.schedule(seed if settings["ARRIVALS"] == "poisson" else None).cut(duration_s)

@@ -16,8 +16,8 @@ import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import scenarios
 from pika_locust.judge import check, check_bands
 from pika_locust.load.plan import CONSTANT
-from pika_locust.runtime.metrics import BASE_METRICS, BASE_THRESHOLDS, TARGET_METRICS
-from pika_locust.runtime.options import LOAD_SETTINGS
+from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
+from pika_locust.runtime.options import BASE_THRESHOLDS, LOAD_SETTINGS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings, read_settings
 from tests.layers import MAY_IMPORT, ROOT, is_actor, module_names, product_files, stubs, violations
@@ -71,12 +71,12 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "upwards by a relative name": (
         "pika_locust/measure/series.py",
         "from ..judge import panel",
-        "measure may not import pika_locust.judge.panel",
+        "measure may not import pika_locust.judge.evaluate",
     ),
     "upwards by a name that is written out": (
         "pika_locust/load/plan.py",
-        "import importlib\nimportlib.import_module('pika_locust.cli')",
-        "load may not import pika_locust.cli",
+        "import importlib\nimportlib.import_module('pika_locust.cli.main')",
+        "load may not import pika_locust.cli.main",
     ),
     "measure knows nothing of judging": ("pika_locust/measure/x.py", "import pika_locust.judge", "measure may not"),
     "outputs are handed what they show": (
@@ -116,8 +116,8 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     ),
     "a world that knows the wire": (
         "pika_locust/platforms/pika/world.py",
-        "from pika_locust.wire import frames",
-        "a world may not import pika_locust.wire.frames",
+        "from pika_locust.wire import websocket_protocol as frames",
+        "a world may not import pika_locust.wire.websocket_protocol",
     ),
     "messages that measure": (
         "pika_locust/platforms/pika/messages.py",
@@ -163,7 +163,7 @@ ALLOWED = {
     "the door opens to the plugin": ("pika_locust/__init__.py", "from pika_locust.plugin import install"),
     "judging reads what was measured": (
         "pika_locust/judge/x.py",
-        "from pika_locust.measure import Snapshot\nimport math",
+        "from pika_locust.metrics import Snapshot\nimport math",
     ),
     "a name of the same beginning": ("pika_locust/load/x.py", "import timeit"),
 }
@@ -184,7 +184,7 @@ def test_an_actor_is_known_by_its_base() -> None:
 NOT_LOADED = ("gevent", "locust", "requests", "flask")
 
 
-@pytest.mark.parametrize("module", ["pika_locust", "pika_locust.judge", "pika_locust.measure", "pika_locust.load.plan"])
+@pytest.mark.parametrize("module", ["pika_locust", "pika_locust.judge", "pika_locust.metrics", "pika_locust.load.plan"])
 def test_importing_it_loads_neither_gevent_nor_locust(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {NOT_LOADED!r} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust import catalogue, platforms
+from pika_locust import catalogue
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.scenario import Scenario
@@ -25,7 +25,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str, *scenarios: Scenario) 
     module.SCENARIOS = scenarios  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, name, package)
     monkeypatch.setitem(sys.modules, f"{name}.scenarios", module)
-    return EntryPoint(name, name, platforms.GROUP)
+    return EntryPoint(name, name, catalogue.GROUP)
 
 
 @pytest.fixture
@@ -34,16 +34,16 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     points: list[EntryPoint] = []
 
     def entry_points(*, group: str) -> list[Any]:
-        return points if group == platforms.GROUP else []
+        return points if group == catalogue.GROUP else []
 
-    monkeypatch.setattr(platforms, "entry_points", entry_points)
+    monkeypatch.setattr(catalogue, "entry_points", entry_points)
     return points
 
 
 def test_every_platform_of_the_package_is_found_by_itself(offered: list[EntryPoint]) -> None:
     folders = {path.parent.name for path in (ROOT / "pika_locust/platforms").glob("*/scenarios.py")}
-    assert set(catalogue.platforms()) == folders
-    assert catalogue.platforms()["pika"] == "pika_locust.platforms.pika"
+    assert set(catalogue.platforms_with_scenarios()) == folders
+    assert catalogue.platforms_with_scenarios()["pika"] == "pika_locust.platforms.pika"
 
 
 def test_every_scenario_is_found_by_its_name(offered: list[EntryPoint]) -> None:
@@ -54,7 +54,7 @@ def test_every_scenario_is_found_by_its_name(offered: list[EntryPoint]) -> None:
 
 
 def test_what_is_installed_says_the_same(offered: list[EntryPoint]) -> None:
-    offered.append(EntryPoint("pika", "pika_locust.platforms.pika", platforms.GROUP))
+    offered.append(EntryPoint("pika", "pika_locust.platforms.pika", catalogue.GROUP))
     assert catalogue.find_scenario("dancers") is DANCERS
 
 
@@ -65,7 +65,7 @@ def test_another_package_s_platform_stands_beside_them(
     offered.append(elsewhere(monkeypatch, "house", party))
     assert catalogue.find_scenario("party") is party
     assert catalogue.find_scenario("dancers") is DANCERS
-    assert catalogue.platforms()["house"] == "house"
+    assert catalogue.platforms_with_scenarios()["house"] == "house"
 
 
 def test_two_scenarios_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch, offered: list[EntryPoint]) -> None:
@@ -76,7 +76,7 @@ def test_two_scenarios_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_platform_that_cannot_be_loaded_is_named(offered: list[EntryPoint]) -> None:
-    offered.append(EntryPoint("ruin", "ruin_of_a_package", platforms.GROUP))
+    offered.append(EntryPoint("ruin", "ruin_of_a_package", catalogue.GROUP))
     with pytest.raises(ConfigurationError, match="the platform ruin has no ruin_of_a_package"):
         catalogue.scenarios()
 
@@ -100,7 +100,7 @@ LOOKS = {
     "the catalogue": "from pika_locust.catalogue import scenarios; assert scenarios()",
     "one platform's": "import pika_locust.platforms.pika.scenarios",
     "another's": "import pika_locust.platforms.verity.scenarios",
-    "the command": "from pika_locust.cli import main; assert main(['list']) == 0",
+    "the command": "from pika_locust.cli.main import main; assert main(['list']) == 0",
 }
 
 

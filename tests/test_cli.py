@@ -13,7 +13,7 @@ import pytest
 
 import pika_locust
 import tests.quiet_locust  # noqa: F401
-from pika_locust.cli import main
+from pika_locust.cli.main import main
 from pika_locust.platforms.pika.scenarios import DANCERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ def pika(
 ) -> subprocess.CompletedProcess[str]:
     """The command as a user starts it."""
     return subprocess.run(
-        [sys.executable, "-m", "pika_locust.cli", *words],
+        [sys.executable, "-m", "pika_locust.cli.main", *words],
         env=environment(env),
         cwd=directory or QUIET,
         capture_output=True,
@@ -116,7 +116,7 @@ def test_whoever_says_nothing_gets_the_help_and_2(capsys: pytest.CaptureFixture[
 
 def test_a_reader_who_has_seen_enough_hears_no_complaint() -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "pika_locust.cli", "inspect", "dancers"],
+        [sys.executable, "-m", "pika_locust.cli.main", "inspect", "dancers"],
         env=environment(None),
         cwd=QUIET,
         stdout=subprocess.PIPE,

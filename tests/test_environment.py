@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pika_locust.environment import ENV_FILE, Environment, environment_of, misspelt
+from pika_locust.settings import ENV_FILE, Environment, environment_of, misspelt
 
 # The file
 

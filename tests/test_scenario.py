@@ -7,8 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from pika_locust.judge import Threshold, parse_option
-from pika_locust.load.closed_plan import resolve
-from pika_locust.load.plan import LoadRequest
+from pika_locust.load.plan import LoadRequest, resolve
 from pika_locust.scenario import Scenario, load_reference
 from pika_locust.settings import Settings
 

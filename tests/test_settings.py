@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pika_locust.environment import Environment
 from pika_locust.settings import (
+    Environment,
     Setting,
     Settings,
     duration,

@@ -6,17 +6,19 @@ Standard library only; no clock, no I/O, nothing global.
 from __future__ import annotations
 
 from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
-from pika_locust.judge.evaluate import certainty, evaluate, statistic
-from pika_locust.judge.expectation import ExpectedState, checksum, hash_id
+from pika_locust.judge.evaluate import (
+    DEFAULT_WINDOW_S,
+    ThresholdEvaluator,
+    WindowTracker,
+    certainty,
+    evaluate,
+    statistic,
+)
 from pika_locust.judge.expressions import Expression, ExpressionError, parse
-from pika_locust.judge.generator import lag_limit_ms
 from pika_locust.judge.grades import Band, check_bands
 from pika_locust.judge.intervals import mean_interval, percentile_interval, wilson
-from pika_locust.judge.ledger import Ledger
+from pika_locust.judge.ledger import ExpectedState, Ledger, checksum, hash_id
 from pika_locust.judge.ledger import fold as fold_ledgers
-from pika_locust.judge.observed import Reading, compare, left_out
-from pika_locust.judge.panel import ThresholdEvaluator
-from pika_locust.judge.power import resolving_power
 from pika_locust.judge.report import (
     AuditResult,
     CheckResult,
@@ -33,8 +35,7 @@ from pika_locust.judge.report import (
     WorstWindow,
 )
 from pika_locust.judge.thresholds import Threshold, check, parse_option, replace_or_add
-from pika_locust.judge.verdict import Decision, decide, describe
-from pika_locust.judge.windows import DEFAULT_WINDOW_S, WindowTracker
+from pika_locust.judge.verdict import Decision, decide, describe, lag_limit_ms, resolving_power
 
 __all__ = [
     "DEFAULT_WINDOW_S",
@@ -52,7 +53,6 @@ __all__ = [
     "LoadReport",
     "Observed",
     "Outcome",
-    "Reading",
     "Reason",
     "Report",
     "Threshold",
@@ -66,7 +66,6 @@ __all__ = [
     "check",
     "check_bands",
     "checksum",
-    "compare",
     "decide",
     "describe",
     "evaluate",
@@ -74,7 +73,6 @@ __all__ = [
     "fold_ledgers",
     "hash_id",
     "lag_limit_ms",
-    "left_out",
     "mean_interval",
     "not_observed",
     "parse",

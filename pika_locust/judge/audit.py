@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pika_locust.judge.expectation import ExpectedState, checksum
+from pika_locust.format import significant
+from pika_locust.judge.ledger import ExpectedState, checksum
 from pika_locust.judge.report import AuditResult
-from pika_locust.judge.wording import number
 
 NAMED = 5
 """How many ids a detail names; a reader needs a few to look for, not all."""
@@ -101,9 +101,11 @@ def without_lost_books(result: AuditResult) -> AuditResult:
 
 def _difference(acknowledged: float, held: float, unanswered: int) -> str:
     if held < acknowledged:
-        return f"{number(acknowledged - held)} of {number(acknowledged)} acknowledged are not held"
-    accounted = f"{number(acknowledged)} acknowledged" + (f" and {unanswered:,} unanswered" if unanswered else "")
-    return f"{number(held)} held, {number(held - acknowledged - unanswered)} more than {accounted} account for"
+        return f"{significant(acknowledged - held)} of {significant(acknowledged)} acknowledged are not held"
+    accounted = f"{significant(acknowledged)} acknowledged" + (f" and {unanswered:,} unanswered" if unanswered else "")
+    return (
+        f"{significant(held)} held, {significant(held - acknowledged - unanswered)} more than {accounted} account for"
+    )
 
 
 def _named(items: list[str]) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
 
-from pika_locust.measure.metric import Kind
+from pika_locust.metrics.metric import Kind
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": comparison.gt,

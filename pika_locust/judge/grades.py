@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pika_locust.judge.expressions import Expression, ExpressionError, parse
 from pika_locust.judge.report import Grade
 from pika_locust.judge.thresholds import Threshold
-from pika_locust.measure.names import parse_series, series_text
+from pika_locust.metrics.metric import parse_series, series_text
 
 ORDER: tuple[Grade, ...] = ("healthy", "warning", "critical")
 """From best to worst."""

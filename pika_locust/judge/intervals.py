@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from pika_locust.measure.buckets import bucket_edges
-from pika_locust.measure.histogram import Histogram
+from pika_locust.metrics.histogram import Histogram, bucket_edges
 
 CONFIDENCE = 0.95
 Z95 = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)

@@ -13,8 +13,7 @@ from typing import Any
 
 from pika_locust.judge.expressions import Expression, parse
 from pika_locust.load.durations import parse_duration
-from pika_locust.measure.metric import Kind, Metric
-from pika_locust.measure.names import parse_series, series_text
+from pika_locust.metrics.metric import Kind, Metric, parse_series, series_text
 
 _SPELLINGS = {
     "threshold": "threshold",

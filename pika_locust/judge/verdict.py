@@ -8,12 +8,13 @@ it lose anything; a threshold does not, since a slow generator makes any of them
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pika_locust.errors import ExitCode
-from pika_locust.judge.expressions import parse
-from pika_locust.judge.generator import assess
+from pika_locust.format import clock, plain, significant, with_unit
+from pika_locust.judge.expressions import Expression, parse
 from pika_locust.judge.grades import at_least
 from pika_locust.judge.report import (
     AuditResult,
@@ -26,8 +27,146 @@ from pika_locust.judge.report import (
     ThresholdResult,
     WorkerReport,
 )
-from pika_locust.judge.wording import clock, number, plain, with_unit
-from pika_locust.measure.metric import Kind
+from pika_locust.metrics.metric import Kind
+
+# Whether the load generator kept up: a saturated one measures itself.
+
+LAG_SHARE = 0.25
+"""Lag p95 may be this share of the tightest latency limit, within the two bounds below."""
+LAG_P95_LEAST_MS = 10.0
+LAG_P95_MOST_MS = 50.0
+LAG_P99_MS = 250.0
+_LAG_RULE = "a quarter of the tightest latency limit, at least 10, at most 50 ms"
+OWN_TIMES = frozenset({"generator_lag_ms", "arrival_lateness"})
+"""Times that are the generator's and not the target's: a limit on them is not one that its lag could spoil."""
+CPU_PERCENT = 95.0
+"""What a process may use of one core, averaged over 10 s."""
+
+
+def tightest_latency(thresholds: Iterable[ThresholdResult]) -> ThresholdResult | None:
+    """The upper limit on one of the target's times that allows least; thresholds that this target cannot show set no
+    standard."""
+    limits = [
+        (expression.limit, result)
+        for result in thresholds
+        if result.kind == Kind.TREND and result.unit == "ms" and result.status != "not_observed"
+        if result.metric.partition("{")[0] not in OWN_TIMES
+        if (expression := parse(result.expression)).operator in ("<", "<=")
+    ]
+    return min(limits, key=lambda entry: entry[0])[1] if limits else None
+
+
+def lag_limit_ms(thresholds: Iterable[ThresholdResult]) -> float:
+    """The highest lag p95, in ms, beside which these thresholds can still be judged."""
+    tightest = tightest_latency(thresholds)
+    if tightest is None:
+        return LAG_P95_MOST_MS
+    return min(LAG_P95_MOST_MS, max(LAG_P95_LEAST_MS, LAG_SHARE * parse(tightest.expression).limit))
+
+
+def assess(
+    generator: GeneratorReport,
+    workers: Sequence[WorkerReport],
+    thresholds: Sequence[ThresholdResult],
+    *,
+    paced: bool,
+) -> tuple[list[Reason], list[str]]:
+    """Why the generator did not keep up, and what is only worth a note.
+
+    `generator.lag_ms` holds the lag of all processes under "p(95)" and "p(99)"; `cpu_percent_max` (of the generator or
+    of a worker) is the highest average over 10 s of one process. `paced` says that users think or that the model is
+    open: then a busy processor delays what was due. A closed loop without think time takes all there is, by design.
+    """
+    reasons, notes = [], []
+    p95, p99 = generator.lag_ms.get("p(95)"), generator.lag_ms.get("p(99)")
+    limit = lag_limit_ms(thresholds)
+    if p95 is not None and p95 > limit:
+        tightest = tightest_latency(thresholds)
+        why = f" ({_LAG_RULE}: {tightest.metric} {tightest.expression})" if tightest is not None else ""
+        text = f"the load generator ran late: lag p(95) was {significant(p95, limit)} ms, limit {plain(limit)} ms{why}"
+        reasons.append(Reason("generator", "lag p(95)", text))
+    if p99 is not None and p99 > LAG_P99_MS:
+        lag = f"lag p(99) was {significant(p99, LAG_P99_MS)} ms, limit {plain(LAG_P99_MS)} ms"
+        text = f"the load generator ran late: {lag}"
+        reasons.append(Reason("generator", "lag p(99)", text))
+    if p95 is None and p99 is None and thresholds:
+        notes.append("the load generator's lag was not measured, so nobody knows whether it kept up")
+    percents = [generator.cpu_percent_max, *(worker.cpu_percent_max for worker in workers)]
+    busiest = max((percent for percent in percents if percent is not None), default=0.0)
+    if busiest > CPU_PERCENT:
+        text = (
+            f"the load generator's processor was busy: {significant(busiest, CPU_PERCENT)} % over 10 s, "
+            f"limit {plain(CPU_PERCENT)} %; more workers would share it"
+        )
+        if paced:
+            reasons.append(Reason("generator", "cpu", text))
+        else:
+            notes.append(f"{text} (users without think time take all there is, so this decides nothing)")
+    return reasons, notes
+
+
+# A green run's resolving power: the smallest loss that would have turned it red.
+
+
+def resolving_power(thresholds: Iterable[ThresholdResult], audits: Iterable[AuditResult] = ()) -> list[str]:
+    """A sentence for each passed threshold on a rate, and for each passed audit."""
+    sentences = [_rate_power(result) for result in thresholds if result.status == "pass" and result.kind == Kind.RATE]
+    sentences += [_audit_power(audit) for audit in audits if audit.status == "pass"]
+    return [sentence for sentence in sentences if sentence]
+
+
+def further_failures(expression: Expression, value: float, samples: int) -> int | None:
+    """How many more of the same samples would have had to fail for a share of `value` no longer to hold.
+
+    None when not even all of them would have done it. A failure lowers the share where the expression wants it high,
+    and raises it where the expression wants it low; one that wants neither (`!=`, or `==` in the middle) gives None.
+    """
+    passes = round(value * samples)
+    wants_high = expression.operator in (">", ">=") or (expression.operator in ("==", "===") and expression.limit == 1)
+    wants_low = expression.operator in ("<", "<=") or (expression.operator in ("==", "===") and expression.limit == 0)
+    if not wants_high and not wants_low:
+        return None
+    room, step = (passes, -1) if wants_high else (samples - passes, 1)
+    # shares move one way only, so the first failure that breaks the expression can be searched for by halves
+    broken = bisect_left(range(1, room + 1), True, key=lambda k: not expression.holds((passes + step * k) / samples))
+    return broken + 1 if broken < room else None
+
+
+def _rate_power(result: ThresholdResult) -> str:
+    if result.value is None or result.samples == 0:
+        return ""
+    expression = parse(result.expression)
+    failures = further_failures(expression, result.value, result.samples)
+    subject = f"{result.metric} {result.expression}"
+    where = f"{result.samples:,} samples" + (" of its worst window" if result.window_s is not None else "")
+    if failures is None:
+        return f"{subject}: no number of failures among the {where} could have failed it"
+    noun = "failure" if failures == 1 else "failures"
+    share = significant(100 * failures / result.samples)
+    return f"{subject}: {failures:,} further {noun} among the {where} ({share} %) would have failed it"
+
+
+def _audit_power(audit: AuditResult) -> str:
+    if audit.expected is None or audit.actual is None:
+        return ""
+    # the room that unanswered items leave: so many losses, or so many doubles, go unnoticed
+    spare_below = int(audit.actual - audit.expected)
+    spare_above = int(audit.expected + audit.unanswered - audit.actual)
+    unanswered = f" ({audit.unanswered:,} stayed unanswered)" if audit.unanswered else ""
+    if audit.expected == 0:
+        return f"{audit.name}: {_items(spare_above + 1)} too many{unanswered} would have failed it"
+    of = f"of {significant(audit.expected)}"
+    if spare_below == spare_above == 0:
+        return f"{audit.name}: one lost or doubled item {of} would have failed it"
+    return (
+        f"{audit.name}: {_items(spare_below + 1)} lost or {_items(spare_above + 1)} doubled {of}{unanswered} "
+        "would have failed it"
+    )
+
+
+def _items(count: int) -> str:
+    return "one item" if count == 1 else f"{count:,} items"
+
 
 EXIT_CODES: dict[ReasonCode, ExitCode] = {
     "config": ExitCode.CONFIG,
@@ -70,7 +209,7 @@ def decide(
 ) -> Decision:
     """Weigh everything a run found.
 
-    `run_reasons` are the reasons that no figure shows: configuration, set-up, a signal, a fault of our own. `strict` also
+    `run_reasons` are the reasons that no figure shows: configuration, set-up, a signal, an internal error. `strict` also
     fails what is not conclusive and what was not observed; `fail_on` also fails a threshold whose grade is that bad or
     worse. `paced` says that users think or that the model is open (see `generator.assess`).
     """
@@ -104,17 +243,17 @@ def describe(result: ThresholdResult) -> str:
         part = " with these tags" if "{" in result.metric else ""
         others = f", but {overflowed.format('samples ')}" if result.overflowed else ""
         return f"{subject} had no samples (limit {limit}): nothing was measured{part}{others}"
-    value = with_unit(number(result.value, expression.limit), unit)
+    value = with_unit(significant(result.value, expression.limit), unit)
     worst = result.worst_window
     basis = [f"{result.samples:,} samples"] if result.kind not in (Kind.COUNTER, Kind.GAUGE) else []
     basis += [overflowed.format("more ")] if result.overflowed else []
     if worst is not None and result.window_s is not None:
-        when = f" in the worst {number(worst.seconds)} s, from {clock(worst.from_s)},"
+        when = f" in the worst {significant(worst.seconds)} s, from {clock(worst.from_s)},"
         return f"{subject} was {value}{when} limit {limit}" + _in_brackets(basis)
     if worst is not None:
         basis.append(
-            f"worst {number(worst.seconds)} s from {clock(worst.from_s)} was "
-            f"{with_unit(number(worst.value, expression.limit), unit)}"
+            f"worst {significant(worst.seconds)} s from {clock(worst.from_s)} was "
+            f"{with_unit(significant(worst.value, expression.limit), unit)}"
         )
     return f"{subject} was {value}, limit {limit}" + _in_brackets(basis)
 
@@ -146,8 +285,8 @@ def _of_audit(audit: AuditResult, strict: bool) -> list[Reason]:
         return []
     figures = ""
     if audit.expected is not None and audit.actual is not None:
-        upper = f" to {number(audit.expected + audit.unanswered)}" if audit.unanswered else ""
-        figures = f": {number(audit.expected)}{upper} expected, {number(audit.actual, audit.expected)} found"
+        upper = f" to {significant(audit.expected + audit.unanswered)}" if audit.unanswered else ""
+        figures = f": {significant(audit.expected)}{upper} expected, {significant(audit.actual, audit.expected)} found"
     return [Reason("audit", audit.name, f"audit '{audit.name}' failed{figures}{because}")]
 
 
@@ -169,7 +308,7 @@ def _of_missing(load: LoadReport, workers: Sequence[WorkerReport]) -> list[Reaso
 def _interval(result: ThresholdResult) -> str:
     if result.interval is None:
         return "the limit lies within its 95 % interval"
-    low, high = (number(end, parse(result.expression).limit) for end in result.interval)
+    low, high = (significant(end, parse(result.expression).limit) for end in result.interval)
     extent = with_unit(f"{low} to {high}", result.unit)
     return f"its 95 % interval, {extent} on {result.samples:,} samples, holds the limit"
 

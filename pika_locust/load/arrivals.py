@@ -14,9 +14,24 @@ from math import ceil, floor
 from typing import Protocol
 
 from pika_locust.load.durations import format_duration
-from pika_locust.load.poisson import PoissonProcess
-from pika_locust.load.rate_curve import RateCurve
-from pika_locust.load.stripes import stripe
+from pika_locust.load.rate_curve import PoissonProcess, RateCurve
+
+# Which worker takes which arrivals. A stripe is a `range` of arrival numbers: constant in size, and it can be walked
+# and counted without being written out.
+
+
+def stripe(total: int, index: int, count: int, first: int = 0) -> range:
+    """From arrival `first` on, every `count`-th for worker `index` (from 0), as k6 stripes them over instances.
+
+    Where workers change in the middle, all divide anew what comes from some arrival on: whoever had a stripe before
+    keeps of it what is below.
+
+    Raises ValueError for an index that is not below `count`.
+    """
+    if not 0 <= index < count:
+        raise ValueError(f"there is no worker {index} of {count}; they are counted from 0")
+    return range(first + index, total, count)
+
 
 MIN_DURATION_S = 1.0
 """k6 refuses a constant arrival rate that is shorter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pika_locust.outputs import console, humanise, progress, redact, summary
+from pika_locust import format as humanise
+from pika_locust.outputs import console, progress, redact, summary
 
 __all__ = ["console", "humanise", "progress", "redact", "summary"]

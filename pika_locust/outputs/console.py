@@ -6,15 +6,192 @@ line, so that `grep FAIL` finds what failed.
 
 from __future__ import annotations
 
+import logging
+import re
 import shlex
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 from pika_locust.errors import ExitCode
-from pika_locust.judge.report import Reason, Report
-from pika_locust.outputs import judged, observed
-from pika_locust.outputs.humanise import amount, clock, cut, number, percent, plural, width_of
-from pika_locust.outputs.layout import Column, Line, Medium, Span, Tone, heading, paint, prose, table
+from pika_locust.format import amount, clock, cut, number, percent, plural, span, width_of
+from pika_locust.judge.report import AuditResult, Observed, Reason, Report, ThresholdResult
+from pika_locust.outputs import redact, summary
 from pika_locust.outputs.redact import one_line
+from pika_locust.outputs.table import Column, Line, Medium, Span, Tone, heading, paint, prose, table
+
+logger = logging.getLogger(__name__)
+
+
+# The two tables that decide: thresholds and audits.
+
+_STATUSES: dict[str, tuple[str, str, Tone]] = {
+    "pass": ("✓", "pass", "good"),
+    "fail": ("✗", "FAIL", "bad"),
+    "no_data": ("✗", "NO DATA", "bad"),
+    "not_observed": ("○", "not observed", "dim"),
+}
+_GRADES: dict[str, Tone] = {"healthy": "good", "warning": "doubt", "critical": "bad"}
+_AUDIT_COLUMNS = (
+    Column("status"),
+    Column("audit"),
+    Column("acknowledged", right=True),
+    Column("held", right=True),
+    Column("unanswered", right=True),
+    Column("", folds=1),
+)
+
+
+def thresholds(report: Report, medium: Medium) -> list[Line]:
+    """Every threshold on a row, and below them what the marks mean."""
+    results = report.thresholds
+    if not results:
+        return [heading("Thresholds", "none declared")] if report.duration_s else []
+    lengths = {result.worst_window.seconds for result in results if result.worst_window}
+    length = lengths.pop() if len(lengths) == 1 else None
+    columns = (
+        Column("status"),
+        Column("metric"),
+        Column("threshold"),
+        Column("value", right=True),
+        Column("95 % interval", right=True, folds=4),
+        Column("worst window" if length is None else f"worst {number(length)} s", right=True, folds=3),
+        Column("samples", right=True, folds=1),
+        Column("grade", folds=2),
+    )
+    rows = [_threshold(result, unit_of(result, report), length is None, medium) for result in results]
+    lines = [heading("Thresholds", _tally(result.status for result in results)), *table(columns, rows, medium)]
+    for result in results:
+        if result.about and result.status != "pass":
+            lines += prose(f"{one_line(result.metric)}: {one_line(result.about)}", medium, "dim")
+    if not all(result.conclusive for result in results):
+        meaning = "not conclusive: the limit lies inside the 95 % interval, more samples could turn the result"
+        lines += prose(f"? {meaning} (fails with --strict)", medium, "doubt")
+    if any(result.status == "not_observed" for result in results):
+        lines += prose("not observed: nothing in this run could show it (fails with --strict)", medium, "dim")
+    return lines
+
+
+def audits(report: Report, medium: Medium) -> list[Line]:
+    """Every audit on a row, with its detail."""
+    if not report.audits:
+        return []
+    rows = [_audit(result, medium) for result in report.audits]
+    tally = _tally(result.status for result in report.audits)
+    return [heading("Audits", tally), *table(_AUDIT_COLUMNS, rows, medium)]
+
+
+def unit_of(result: ThresholdResult, report: Report) -> str:
+    """What a threshold's value counts, `%` for a ratio. Where neither the result nor the report knows its metric, a
+    trend's aggregation stands for a time."""
+    metrics = report.metrics
+    metric = metrics.get(result.metric) or metrics.get(result.metric.partition("{")[0]) or {}
+    kind, unit = result.kind or metric.get("kind"), result.unit or str(metric.get("unit") or "")
+    aggregation = re.split(r"[<>=!\s]", result.expression.strip(), maxsplit=1)[0]
+    if kind == "rate":
+        return "%"
+    if kind == "counter" and aggregation == "rate":
+        return f"{unit}/s"
+    if kind is None and re.match(r"p\(|avg|min|max|med", aggregation):
+        return "ms"
+    return unit
+
+
+def _threshold(result: ThresholdResult, unit: str, with_seconds: bool, medium: Medium) -> list[Span]:
+    limit = _limit(result.expression)
+    worst, interval = result.worst_window, result.interval
+    judged_by = "" if result.window_s is None else f" in worst {number(result.window_s)} s"
+    seconds = f" in {number(worst.seconds)} s" if worst and with_seconds else ""
+    return [
+        _status(result.status, result.conclusive, medium),
+        Span(one_line(result.metric)),
+        Span(one_line(result.expression) + judged_by),
+        Span(amount(result.value, unit, limit), "bad" if result.status in ("fail", "no_data") else ""),
+        Span(span(*interval, unit, medium.choose("–", " .. "), limit) if interval else "", "dim"),
+        Span(f"{amount(worst.value, unit, limit)}{seconds} at {clock(worst.from_s)}" if worst else "", "dim"),
+        Span(number(result.samples)),
+        Span(result.grade or "", _GRADES.get(result.grade or "", "")),
+    ]
+
+
+def _audit(result: AuditResult, medium: Medium) -> list[Span]:
+    return [
+        _status(result.status, True, medium),
+        Span(one_line(result.name)),
+        Span(number(result.expected)),
+        Span(number(result.actual, result.expected), "bad" if result.status == "fail" else ""),
+        Span(number(result.unanswered)),
+        Span(one_line(result.detail), "dim"),
+    ]
+
+
+def _status(status: str, conclusive: bool, medium: Medium) -> Span:
+    mark, word, tone = _STATUSES[status]
+    words = f"{medium.choose(f'{mark} ', '')}{word}"
+    return Span(words, tone) if conclusive else Span(f"{words} ?", "doubt" if status == "pass" else tone)
+
+
+def _tally(statuses: Iterable[str]) -> str:
+    found = list(statuses)
+    words = {"fail": "failed", "no_data": "without data", "not_observed": "not observed"}
+    others = [f"{found.count(status)} {word}" for status, word in words.items() if status in found]
+    return ", ".join([f"{found.count('pass')} of {len(found)} hold", *others])
+
+
+def _limit(expression: str) -> float | None:
+    found = re.search(r"\d+(?:\.\d*)?$|\.\d+$", expression.strip())
+    return float(found[0]) if found else None
+
+
+# What a Prometheus showed of the target, before and after the load: a table that decides nothing.
+
+MAX_QUERY_WIDTH, MAX_NAME_WIDTH = 60, 110
+"""Columns for a query and for the name of a series; the summary JSON has the whole."""
+
+_COLUMNS = (
+    Column("query"),
+    Column("start", right=True),
+    Column("end", right=True),
+    Column("difference", right=True),
+    Column("", folds=1),
+    Column("series", folds=2),
+)
+
+
+def section(report: Report, medium: Medium) -> list[Line]:
+    """Every series on a row, with the name that tells it from others of its query."""
+    if not report.observed:
+        return []
+    rows = [_series(series, medium) for series in report.observed]
+    queries = len({series.query for series in report.observed})
+    words = f"{plural(queries, 'query', 'queries')} to Prometheus, before and after the load"
+    return [heading("Observed", words), *table(_COLUMNS, rows, medium)]
+
+
+def _series(series: Observed, medium: Medium) -> list[Span]:
+    dots = medium.choose("…", "...")
+    seen = series.start is not None or series.end is not None
+    return [
+        Span(cut(one_line(series.query), MAX_QUERY_WIDTH, dots)),
+        Span(number(series.start) if seen else ""),
+        Span(number(series.end) if seen else ""),
+        Span(_signed(series.difference) if seen else ""),
+        Span(one_line(series.note), "doubt"),
+        Span(cut(one_line(_name(series.labels, series.query)), MAX_NAME_WIDTH, dots), "dim"),
+    ]
+
+
+def _signed(difference: float | None) -> str:
+    return f"+{number(difference)}" if difference is not None and difference > 0 else number(difference)
+
+
+def _name(labels: Mapping[str, str], query: str) -> str:
+    """A series as PromQL writes it, without the metric's name where that is the query."""
+    metric = labels.get("__name__", "")
+    words = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "__name__")
+    return f"{metric if metric != query else ''}{'{' + words + '}' if words else ''}"
+
 
 MAX_ERRORS = 10
 """Kinds of errors shown; the summary JSON has all."""
@@ -44,11 +221,11 @@ def render(report: Report, *, terminal: bool, width: int) -> str:
     medium = Medium(terminal, max(width, _MIN_WIDTH))
     sections = (
         _headline(report, medium),
-        judged.thresholds(report, medium),
-        judged.audits(report, medium),
+        thresholds(report, medium),
+        audits(report, medium),
         _checks(report, medium),
         _errors(report, medium),
-        observed.section(report, medium),
+        section(report, medium),
         _generator(report, medium),
         _reasons(report, medium),
         _sentences("Notes", report.notes, medium),
@@ -190,3 +367,41 @@ def _failed_by_doubt_alone(report: Report) -> bool:
     return not {"fail", "no_data"} & set(statuses) and all(
         reason.code in ("threshold", "no_data") for reason in report.reasons
     )
+
+
+# Bringing a finished report to where it is wanted: the summary file, the screen, and the log.
+
+PLAIN_WIDTH = 120
+
+
+def problems(path: str | None) -> list[str]:
+    """Why a summary will not be written to what `--summary-json` names, as far as that can be known beforehand."""
+    why = summary.unwritable(path) if path else None
+    return [f"--summary-json {path}: {why}"] if why is not None else []
+
+
+def write(report: Report, path: str, number: int = 1) -> str | None:
+    """Write the summary of a process's test `number`, counted from 1; where that fails, say so and why it did."""
+    problem = summary.write(report, summary.numbered(path, number))
+    if problem is not None:
+        sys.stderr.write(f"{problem}\n")
+    return problem
+
+
+def log(report: Report) -> None:
+    """Say the verdict in the log, where who sits before the web page sees it: a line, and one for each reason."""
+    level = logging.INFO if report.verdict == "pass" else logging.ERROR
+    logger.log(level, "%s %s, exit code %d", report.verdict.upper(), report.scenario, report.exit_code)
+    for reason in report.reasons:
+        logger.log(level, "%s", redact.one_line(reason.text))
+
+
+def show(report: Report, stream: TextIO) -> None:
+    """Print the report: with colours and marks on a terminal, plain elsewhere."""
+    encoding = stream.encoding or "utf-8"
+    terminal = stream.isatty() and encoding.lower().startswith("utf")
+    width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns if terminal else PLAIN_WIDTH
+    page = render(report, terminal=terminal, width=width) + "\n"
+    # The target's words may hold letters that the stream's encoding lacks; the verdict must not be lost for that.
+    stream.write(page.encode(encoding, "replace").decode(encoding))
+    stream.flush()

@@ -9,8 +9,8 @@ from typing import Any
 
 from pika_locust.judge import Ledger
 from pika_locust.judge.ledger import fold as fold_ledgers
-from pika_locust.measure import GaugeValue, Snapshot
-from pika_locust.measure.snapshot import fold as fold_snapshots
+from pika_locust.metrics import GaugeValue, Snapshot
+from pika_locust.metrics.snapshot import fold as fold_snapshots
 
 
 @dataclass(slots=True)

@@ -13,13 +13,13 @@ import gevent
 from gevent.event import Event
 
 from pika_locust.judge import Ledger
-from pika_locust.load.dice import SeededRandom
-from pika_locust.measure import Rate, Registry
-from pika_locust.runtime.begin import RunStart
+from pika_locust.load.rng import SeededRandom
+from pika_locust.metrics import Rate, Registry
+from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
+from pika_locust.runtime.clock_sync import boot_id
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.locust_stats import LocustStats
-from pika_locust.runtime.machine import boot_id
-from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
+from pika_locust.runtime.messages import RunStart
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 

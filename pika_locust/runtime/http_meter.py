@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from pika_locust.measure import Counter, Rate, Trend
+from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import Response
-from pika_locust.wire.http_response import Stamps
+from pika_locust.wire.http_models import Stamps
 
 BATCH = 100
 """How many requests of a name wait to be counted at most; what is kept of them takes 25 KB."""

@@ -2,62 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
 from gevent.event import Event
 
-from pika_locust.load.iterations import IterationPool, Iterations, part
-from pika_locust.runtime.collector import WorkerRecord
-
-WANTED = "iterations_wanted"
-"""News: a worker has users that are free, and no iteration for them: how many they could begin."""
-GRANTED = "iterations_granted"
-"""News: who may begin how many more, by the worker's id."""
-
-
-class IterationGrants:
-    """The leading side: deals out what is left, and takes back what lost workers did not finish."""
-
-    def __init__(self, iterations: Iterations, users: int, workers: int) -> None:
-        self._workers = workers
-        self._total = iterations.total(users)
-        self._per_user = iterations.per_user
-        self._left = self._total
-        self._granted: dict[str, int] = {}
-        self._waiting: dict[str, int] = {}
-
-    def grant(self, worker: str, wanted: int) -> dict[str, int]:
-        """A part of what is left for a worker that could begin so many: 0 when there is nothing left, and it waits."""
-        if self._left == 0:
-            self._waiting[worker] = wanted
-            return {worker: 0}
-        granted = min(wanted, self._left)
-        if not self._per_user:
-            # One for each who is free, if that leaves something for those who have not asked yet.
-            granted = max(part(self._left, self._workers), min(wanted, math.ceil(self._left / self._workers)))
-        self._left -= granted
-        self._granted[worker] = self._granted.get(worker, 0) + granted
-        return {worker: granted}
-
-    def take_back(self, lost: Iterable[WorkerRecord]) -> Iterator[dict[str, int]]:
-        """Grants, to those who wait, of what lost workers were granted and cannot be shown to have finished. Of so many
-        for each user, that is what the users do which Locust starts elsewhere in place of the lost: no more in all."""
-        for record in lost:
-            self._left += self._granted.pop(record.worker, record.iterations_done) - record.iterations_done
-            self._waiting.pop(record.worker, None)
-        while self._left > 0 and self._waiting:
-            yield self.grant(*self._waiting.popitem())
-
-    def is_done(self, iterations_done: int) -> bool:
-        """Whether so many are all there are."""
-        return iterations_done >= self._total
-
-    def not_begun(self, iterations_begun: int) -> int:
-        """How many never began when so many did."""
-        return max(0, self._total - iterations_begun)
+from pika_locust.load.iterations import IterationPool, Iterations
 
 
 class IterationQuota:

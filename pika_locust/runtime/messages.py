@@ -7,9 +7,47 @@ a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, PUBLI
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from pika_locust import __version__
+
+# What the master tells all processes at the beginning of a test.
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What a process must know to take part in a test; sent by the master, so without secrets."""
+
+    run_id: str
+    seed: int
+    target: str
+    settings: Mapping[str, Any]
+    planned_s: float | None
+    spread: bool
+    """Whether users that Locust starts together, once a second, are to be spread over that second."""
+    supporters: int
+    stop_timeout_s: float
+    users_peak: int = 0
+    """The most primary users that there will be."""
+    workers: int = 1
+    """How many processes run users, at the beginning."""
+    stripes: Mapping[str, int] = field(default_factory=dict)
+    """Which part of the arrivals each of them takes, by its id; who comes later takes none."""
+    arrivals: Mapping[str, Any] | None = None
+    """The open model: users prepared, when arrivals begin, and for how long they come."""
+    iterations: Mapping[str, Any] | None = None
+    """A fixed number of iterations, if there is one."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the scenario's set-up made for all users."""
+    thresholds: Sequence[str] = ()
+    """What must hold, as the command line would have it."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """As plain values; `RunStart(**wire)` reads them."""
+        return {**asdict(self), "settings": dict(self.settings)}
+
 
 BEGIN = "pika_locust_begin"
 DRAIN = "pika_locust_drain"
@@ -40,3 +78,17 @@ def refusal(said: Mapping[str, str], scenario: str) -> str | None:
         f"it runs {theirs['scenario']} with pika_locust {theirs['version']}, and the master {ours['scenario']} with "
         f"{ours['version']}; start it with the same locustfile and the same version"
     )
+
+
+ROLES = ("primary", "supporter")
+"""In the order in which they drain: those who act, then those who make it possible."""
+
+SUPPORTER_DRAIN_S = 15.0
+"""What supporters have to finish in."""
+
+
+ITERATIONS_WANTED = "iterations_wanted"
+"""News: a worker has users that are free, and no iteration for them: how many they could begin."""
+
+ITERATIONS_GRANTED = "iterations_granted"
+"""News: who may begin how many more, by the worker's id."""

@@ -5,41 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from locust import LoadTestShape
 
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages, total_s, users_at
-
-
-class Driver(Protocol):
-    """Who knows how many users there should be now."""
-
-    def prepare(self) -> None:
-        """A test is about to start: its clock is 0 now."""
-
-    def tick(self) -> tuple[int, float] | None:
-        """Total users, and how many to start or stop a second; None ends the test."""
-
-
-# Locust's classes are untyped here: see the mypy overrides.
-class EngineShape(LoadTestShape):  # type: ignore[misc]
-    """The only shape that Locust sees. It asks the engine, which owns the load plan and the clock."""
-
-    abstract = True
-    use_common_options = True
-
-    def __init__(self, driver: Driver) -> None:
-        super().__init__()
-        self._driver = driver
-
-    def reset_time(self) -> None:
-        super().reset_time()
-        self._driver.prepare()
-
-    def tick(self) -> Any:
-        return self._driver.tick()
 
 
 class StagesShape(LoadTestShape):  # type: ignore[misc]

@@ -2,12 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+import gevent
 from gevent import get_hub
+from gevent.event import Event
+from gevent.pool import Pool
 
 from pika_locust.runtime.context import WorkerContext
+
+# How a user's greenlet waits for what callbacks of the event loop notice.
+
+
+class Condition:
+    """Wakes the one greenlet that waits for it; whoever may have changed what it waits for rings."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+
+    def ring(self) -> None:
+        """Have the waiting greenlet look again."""
+        self._event.set()
+
+    def wait_until(self, condition: Callable[[], object], within_s: float) -> bool:
+        """Wait until something is so, looking now and after each ring; False when it is not so within the seconds."""
+        deadline_s = time.monotonic() + within_s
+        while not condition():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._event.clear()
+            self._event.wait(left_s)
+        return True
+
+
+# What a user is about to do: think time as timers, so that nobody sleeps while messages come in.
+
+
+class UserTimers:
+    """The timers of one user, at most one of each name."""
+
+    __slots__ = ("_timers", "_worker")
+
+    def __init__(self, worker: WorkerContext) -> None:
+        self._worker = worker
+        self._timers: dict[str, Any] = {}
+
+    def think(self, name: str, after_s: float, act: Callable[..., None], *arguments: Any) -> None:
+        """Call `act` in the event loop after so many seconds; an earlier thought of that name is given up."""
+        self.forget(name)
+        timer = self._timers[name] = get_hub().loop.timer(after_s)
+        # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+        timer.start(self._due, name, act, arguments, update=True)
+
+    def forget(self, name: str) -> None:
+        """Give up a thought, if there is one of that name."""
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def forget_all(self, but: str | None = None) -> None:
+        """Give up all thoughts but one."""
+        for name in [name for name in self._timers if name != but]:
+            self.forget(name)
+
+    def _due(self, name: str, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self.forget(name)
+        # The same as worker.guarded(), without its generator: this runs for every like and vote.
+        try:
+            act(*arguments)
+        except Exception as error:
+            self._worker.internal_error(error)
 
 
 class Timer:
@@ -48,3 +116,26 @@ def later(worker: WorkerContext, after_s: float, act: Callable[..., None], *argu
 def every(worker: WorkerContext, every_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
     """Call `act` again and again, for the first time in `every_s` seconds; what it raises is a fault of the test."""
     return Timer(worker, every_s, True, act, arguments)
+
+
+# Much small work done by a few greenlets at once, within a bounded time.
+
+T = TypeVar("T")
+
+
+def run_concurrently(items: Iterable[T], action: Callable[[T], None], *, at_once: int, within_s: float) -> bool:
+    """Do `action` for all items, `at_once` at a time. False when the seconds were not enough.
+
+    What is under way then is given up, and the rest is not begun. Raises what an action raised, when all are done.
+    """
+    pool = Pool(at_once)
+    begun = []
+    with gevent.Timeout(within_s, False):
+        for item in items:
+            begun.append(pool.spawn(action, item))
+        pool.join()
+        for greenlet in begun:
+            greenlet.get(block=False)
+        return True
+    pool.kill()
+    return False

@@ -3,15 +3,91 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
+import gc
 import json
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
 
+from pika_locust.catalogue import find_platform
 from pika_locust.errors import ConfigurationError, ExitCode
-from pika_locust.sandbox.control import legal_faults
-from pika_locust.sandbox.faults import parse_faults
-from pika_locust.sandbox.lookup import find_platform
-from pika_locust.sandbox.serve import serve
+from pika_locust.sandbox.faults import Fault, parse_faults
+from pika_locust.sandbox.server import Sandbox, legal_faults
+from pika_locust.sandbox.world import Platform
+
+# The sandbox as a process: limits, signals, the starter's pipe, the event loop.
+
+
+def serve(
+    platforms: Iterable[Platform],
+    faults: Iterable[Fault],
+    settings: Mapping[str, str],
+    port: int,
+    announce: Callable[[int], None],
+    until_stdin_closes: bool = False,
+) -> None:
+    """Serves until SIGTERM or SIGINT (with the worlds' last notices) or until stdin closes (at once).
+
+    `announce` is called with the port as soon as connections are accepted. Raises `OSError` when the port is taken.
+    """
+    raise_descriptor_limit()
+    main = _serve(Sandbox(platforms, faults, settings), port, announce, until_stdin_closes)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main)
+
+
+def raise_descriptor_limit() -> None:
+    """Raises the limit of open files to what the system allows this process; each client costs one."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _serve(sandbox: Sandbox, port: int, announce: Callable[[int], None], until_stdin_closes: bool) -> None:
+    loop = asyncio.get_running_loop()
+    told_to_stop, starter_gone = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, told_to_stop.set)
+    if until_stdin_closes:
+        _watch_stdin(lambda: loop.call_soon_threadsafe(starter_gone.set))
+    announce(await sandbox.start(port))
+    # the long-lived objects are made: collections need not look at them again, and short-lived ones are not in cycles
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+    stops = [asyncio.create_task(event.wait()) for event in (told_to_stop, starter_gone)]
+    await asyncio.wait(stops, return_when=asyncio.FIRST_COMPLETED)
+    for task in stops:
+        task.cancel()
+    if not starter_gone.is_set():
+        await sandbox.shut_down()
+
+
+def _watch_stdin(closed: Callable[[], object]) -> None:
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):
+            closed()
+
+    threading.Thread(target=watch, name="starter", daemon=True).start()
 
 
 def main() -> int:

@@ -5,20 +5,151 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, cast
+
+import psutil
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.connection import Connection
-from pika_locust.sandbox.control import METRICS_TYPE, legal_faults, metrics_text, process_figures
-from pika_locust.sandbox.faults import Fault, FaultKind, faults_from_json
-from pika_locust.sandbox.hazards import ProcessFaults
-from pika_locust.sandbox.http import Exchange
-from pika_locust.sandbox.site import WorldHost
-from pika_locust.sandbox.websocket import SocketOwner
+from pika_locust.sandbox.fault_effects import ProcessFaults
+from pika_locust.sandbox.faults import COMMON, Fault, FaultKind, FaultSwitches, faults_from_json
+from pika_locust.sandbox.host import WorldHost
+from pika_locust.sandbox.http import Exchange, HttpConnection
+from pika_locust.sandbox.websocket import SocketOwner, WebSocketConnection
 from pika_locust.sandbox.world import Answer, Platform, Request
+
+# One TCP connection: its first bytes say whether it is a WebSocket or HTTP.
+
+LARGEST_HEAD = 64 * 1024
+_ASKS_FOR_WEBSOCKET = re.compile(rb"\r\nupgrade:[^\r\n]*websocket", re.IGNORECASE)
+
+
+class ConnectionOwner(Protocol):
+    """Where connections report."""
+
+    def handle(self, exchange: Exchange, /) -> None: ...
+
+    def route(self, request: Request, /) -> tuple[SocketOwner | None, Request]: ...
+
+    def next_socket_id(self) -> int: ...
+
+    def connected(self, connection: Connection) -> None: ...
+
+    def disconnected(self, connection: Connection) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """Buffers up to the end of the first head, then leaves everything to the half that fits."""
+
+    def __init__(self, desk: ConnectionOwner) -> None:
+        self._desk = desk
+        self._head = b""
+        self._half: WebSocketConnection | HttpConnection | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's, but have the same methods
+        self._transport = cast(asyncio.Transport, transport)
+        self._desk.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._half is not None:
+            self._half.feed(data)
+            return
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
+        if end >= 0:
+            self._decide(end)
+        elif len(self._head) > LARGEST_HEAD:
+            self.abort()
+
+    def pause_writing(self) -> None:
+        if self._half is not None:
+            self._half.write_paused(True)
+
+    def resume_writing(self) -> None:
+        if self._half is not None:
+            self._half.write_paused(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._half is not None:
+            self._half.lost()
+        self._desk.disconnected(self)
+
+    def abort(self) -> None:
+        """Ends the connection at once, without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _decide(self, end: int) -> None:
+        assert self._transport is not None
+        peer = self._transport.get_extra_info("peername")
+        address = peer[0] if peer else ""
+        if _ASKS_FOR_WEBSOCKET.search(self._head, 0, end):
+            self._half = WebSocketConnection(self._desk.next_socket_id(), self._transport, self._desk.route, address)
+        else:
+            self._half = HttpConnection(self._transport, self._desk.handle, address)
+        head, self._head = self._head, b""
+        self._half.feed(head)
+
+
+# What the sandbox says about itself: legal faults, figures of the process, metrics in Prometheus text.
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def legal_faults(platforms: Iterable[Platform]) -> tuple[FaultKind, ...]:
+    """The faults that at least one of these platforms supports."""
+    kinds: dict[str, FaultKind] = {}
+    for platform in platforms:
+        for kind in (*COMMON, *platform.named):
+            if kind.name in platform.supports:
+                kinds[kind.name] = kind
+    return tuple(kinds.values())
+
+
+def process_figures() -> dict[str, float]:
+    """Memory and processor time of this process."""
+    return {"rss_bytes": psutil.Process().memory_info().rss, "cpu_seconds": round(time.process_time(), 3)}
+
+
+def metrics_text(sites: Iterable[WorldHost]) -> str:
+    """The Prometheus text format, version 0.0.4."""
+    states = [site.state() for site in sites]
+    figures = process_figures()
+    lines: list[str] = []
+
+    def family(name: str, kind: str, about: str, samples: Iterable[tuple[str, float]]) -> None:
+        lines.extend((f"# HELP {name} {about}", f"# TYPE {name} {kind}"))
+        lines.extend(f"{name}{labels} {value}" for labels, value in samples)
+
+    def by_platform(key: str) -> list[tuple[str, float]]:
+        return [(f'{{platform="{state["platform"]}"}}', state[key]) for state in states if key in state]
+
+    family("sandbox_connections", "gauge", "WebSockets open now.", by_platform("connections_open"))
+    family("sandbox_connections_total", "counter", "WebSockets ever opened.", by_platform("connections_total"))
+    family("sandbox_refused_total", "counter", "WebSockets refused.", by_platform("connections_refused"))
+    family("sandbox_slow_clients_total", "counter", "Clients cut: too slow.", by_platform("dropped_slow_clients"))
+    family("sandbox_frames_received_total", "counter", "Messages received.", by_platform("frames_received"))
+    family("sandbox_frames_sent_total", "counter", "Frames written to sockets.", by_platform("frames_sent"))
+    family("sandbox_http_requests_total", "counter", "Plain HTTP requests.", by_platform("http_requests"))
+    family("sandbox_sessions", "gauge", "Sessions live now.", by_platform("sessions_live"))
+    family(
+        "sandbox_fault_hits_total",
+        "counter",
+        "Events hit by a fault.",
+        [
+            (f'{{platform="{state["platform"]}",fault="{name}"}}', counts["hit"])
+            for state in states
+            for name, counts in state["fault_hits"].items()
+        ],
+    )
+    family("process_resident_memory_bytes", "gauge", "Resident memory size.", [("", figures["rss_bytes"])])
+    family("process_cpu_seconds_total", "counter", "User and system time.", [("", figures["cpu_seconds"])])
+    return "\n".join(lines) + "\n"
+
 
 BACKLOG = 8192
 SHUTDOWN_GRACE_S = 0.5

@@ -17,8 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import Cover, FaultKind
+from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches
 
 Headers = tuple[tuple[str, str], ...]
 

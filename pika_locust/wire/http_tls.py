@@ -6,7 +6,7 @@ import os
 import ssl
 from functools import lru_cache
 
-from pika_locust.wire.http_errors import ErrorKind, TransportError
+from pika_locust.wire.http_models import ErrorKind, TransportError
 
 Trust = bool | str | ssl.SSLContext
 _PIECE = 65536

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from gevent import get_hub
 
-from pika_locust.wire import frames, websocket
-from pika_locust.wire.socketio_handler import Counts, Handler
-from pika_locust.wire.socketio_session import SocketIoProtocol
+from pika_locust.wire import websocket
+from pika_locust.wire import websocket_protocol as frames
+from pika_locust.wire.socketio_protocol import Counts, Handler, SocketIoProtocol
 from pika_locust.wire.websocket import Close, Limits, WebSocket
 
 PATH = "/socket.io/"

@@ -20,12 +20,12 @@ import gevent
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 
+from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.runtime import messages
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
-from pika_locust.runtime.http_metrics import HTTP_METRICS
+from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings

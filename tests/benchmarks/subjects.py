@@ -23,13 +23,12 @@ import websocket
 from locust import events
 from locust.env import Environment
 
-from pika_locust.platforms.pika.dancer import Dancer
-from pika_locust.platforms.pika.reactions import Reactions
+from pika_locust.platforms.pika.dancer import Dancer, Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
+from pika_locust.process import raise_open_file_limit
 from pika_locust.runtime import messages
-from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.files import raise_open_file_limit
+from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import read_settings

@@ -15,7 +15,7 @@ import sys
 import timeit
 from collections import defaultdict
 
-from pika_locust.measure import Registry, trend
+from pika_locust.metrics import Registry, trend
 
 BROADCASTS_PER_S = 90.0
 

@@ -5,8 +5,7 @@ import math
 import pytest
 
 from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
-from pika_locust.judge.expectation import ExpectedState, checksum
-from pika_locust.judge.ledger import Ledger
+from pika_locust.judge.ledger import ExpectedState, Ledger, checksum
 from pika_locust.judge.report import AuditResult
 
 

@@ -7,9 +7,9 @@ from pika_locust.judge.expressions import parse
 from pika_locust.judge.grades import Band
 from pika_locust.judge.report import WorstWindow
 from pika_locust.judge.thresholds import Threshold, parse_option
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import Metric, counter, gauge, rate, trend
-from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import Metric, counter, gauge, rate, trend
+from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
 
 LATENCY = trend("latency")
 SIZE = trend("size", unit="bytes")

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.judge.expectation import checksum, hash_id
+from pika_locust.judge.ledger import checksum, hash_id
 
 
 def test_the_hash_is_blake2b_with_64_bits() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pika_locust.judge.expressions import AGGREGATIONS, OPERATORS, ExpressionError, parse
-from pika_locust.measure.metric import Kind
+from pika_locust.metrics.metric import Kind
 
 
 @pytest.mark.parametrize(

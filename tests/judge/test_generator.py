@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.judge.generator import OWN_TIMES, assess, lag_limit_ms
 from pika_locust.judge.report import GeneratorReport, Status, ThresholdResult, WorkerReport
-from pika_locust.runtime.metrics import BASE_METRICS
+from pika_locust.judge.verdict import OWN_TIMES, assess, lag_limit_ms
+from pika_locust.metrics.builtin import BASE_METRICS
 
 
 def latency(

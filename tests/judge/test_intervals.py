@@ -16,7 +16,7 @@ from pika_locust.judge.intervals import (
     student95,
     wilson,
 )
-from pika_locust.measure.histogram import Histogram
+from pika_locust.metrics.histogram import Histogram
 
 
 @pytest.mark.parametrize(

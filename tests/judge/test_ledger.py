@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.judge.expectation import ExpectedState, checksum, hash_id
-from pika_locust.judge.ledger import MAX_REASON_LENGTH, MAX_REASONS, OUTCOMES, Ledger, fold
+from pika_locust.judge.ledger import (
+    MAX_REASON_LENGTH,
+    MAX_REASONS,
+    OUTCOMES,
+    ExpectedState,
+    Ledger,
+    checksum,
+    fold,
+    hash_id,
+)
 
 
 def booked(*bookings: tuple[str, str], keep_ids: bool = False, max_ids: int = 100) -> Ledger:

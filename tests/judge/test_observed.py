@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from pika_locust.judge.observed import MAX_SERIES, Labels, Reading, compare, left_out
 from pika_locust.judge.report import Observed
+from pika_locust.observe.prometheus import MAX_SERIES, Labels, Reading, compare, left_out
 
 ONE: Labels = (("__name__", "keys"), ("db", "one"))
 TWO: Labels = (("__name__", "keys"), ("db", "two"))

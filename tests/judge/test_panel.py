@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from pika_locust.judge.evaluate import ThresholdEvaluator
 from pika_locust.judge.grades import Band
-from pika_locust.judge.panel import ThresholdEvaluator
 from pika_locust.judge.thresholds import Threshold, parse_option
-from pika_locust.measure.metric import counter, rate, trend
-from pika_locust.measure.registry import Registry
+from pika_locust.metrics.metric import counter, rate, trend
+from pika_locust.metrics.registry import Registry
 
 METRICS = [trend("latency"), rate("checks"), counter("errors")]
 

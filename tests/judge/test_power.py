@@ -4,8 +4,8 @@ import pytest
 
 from pika_locust.judge.audit import balance
 from pika_locust.judge.expressions import OPERATORS, parse
-from pika_locust.judge.power import further_failures, resolving_power
 from pika_locust.judge.report import AuditResult, Status, ThresholdResult
+from pika_locust.judge.verdict import further_failures, resolving_power
 
 
 def share(expression: str, passes: int, samples: int, status: Status = "pass", **more: float) -> ThresholdResult:

@@ -6,7 +6,7 @@ import pytest
 
 from pika_locust.judge.expressions import ExpressionError, parse
 from pika_locust.judge.thresholds import Threshold, check, parse_option, replace_or_add
-from pika_locust.measure.metric import counter, gauge, rate, trend
+from pika_locust.metrics.metric import counter, gauge, rate, trend
 
 METRICS = [trend("latency"), rate("checks"), counter("errors"), gauge("memory", unit="MB")]
 

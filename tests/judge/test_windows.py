@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from pika_locust.judge.evaluate import MIN_SAMPLES, WindowTracker
 from pika_locust.judge.expressions import parse
-from pika_locust.judge.windows import MIN_SAMPLES, WindowTracker
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import Metric, counter, gauge, rate, trend
-from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import Metric, counter, gauge, rate, trend
+from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
 
 LATENCY = trend("latency")
 ERRORS = counter("errors")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pika_locust.judge.wording import clock, number, plain, with_unit
+from pika_locust.format import clock, plain, significant, with_unit
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from pika_locust.judge.wording import clock, number, plain, with_unit
     ],
 )
 def test_numbers(value: float, beside: float | None, text: str) -> None:
-    assert number(value, beside) == text
+    assert significant(value, beside) == text
 
 
 @pytest.mark.parametrize(

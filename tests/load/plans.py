@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.load.closed_plan import resolve
-from pika_locust.load.plan import LoadPlan, LoadProfile, LoadRequest
+from pika_locust.load.plan import LoadPlan, LoadProfile, LoadRequest, resolve
 from pika_locust.load.stages import parse_stages
 
 STANDARD = LoadProfile("standard", parse_stages("2m:100,8m:100,1m:0"))

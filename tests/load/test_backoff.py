@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.load.backoff import Backoff
-from pika_locust.load.dice import SeededRandom
+from pika_locust.load.pauses import Backoff
+from pika_locust.load.rng import SeededRandom
 
 
 def test_waits_grow_by_the_factor_up_to_the_cap() -> None:

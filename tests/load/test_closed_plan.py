@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pika_locust.load.closed_plan import resolve
 from pika_locust.load.iterations import Iterations
-from pika_locust.load.plan import BY_HAND, CONSTANT, LoadRequest
+from pika_locust.load.plan import BY_HAND, CONSTANT, LoadRequest, resolve
 from tests.load.plans import OPTION, PROFILES, QUIET, SHAPE, plan_of, problems_of
 
 PLANS: dict[str, tuple[dict[str, object], str, list[str]]] = {

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from scipy.stats import chisquare
 
-from pika_locust.load.dice import SeededRandom
+from pika_locust.load.rng import SeededRandom
 
 # The first numbers of SplitMix64 from the state 0, as its authors' own program prints them.
 FROM_ZERO = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC, 0x1B39896A51A8749B]

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate
-from pika_locust.load.open_plan import LEAD_S, OPEN, TAIL_S, open_plan
-from pika_locust.load.plan import LoadPlan, LoadRequest
+from pika_locust.load.plan import LEAD_S, OPEN, TAIL_S, LoadPlan, LoadRequest, open_plan
 from pika_locust.load.stages import Stage
 
 CONSTANT = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=20, max_vus=50)

@@ -4,7 +4,7 @@ import numpy
 import pytest
 from scipy import stats
 
-from pika_locust.load.poisson import BLOCK, PoissonProcess
+from pika_locust.load.rate_curve import BLOCK, PoissonProcess
 
 ARRIVALS = 60_000
 

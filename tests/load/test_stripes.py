@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.load.stripes import stripe
+from pika_locust.load.arrivals import stripe
 
 
 def test_stripes_are_dealt_like_cards() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.measure.buckets import HIGHEST, bucket_edges, bucket_index, pack, unpack
+from pika_locust.metrics.histogram import HIGHEST, bucket_edges, bucket_index, pack, unpack
 
 
 @pytest.mark.parametrize(

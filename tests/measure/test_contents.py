@@ -6,8 +6,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from pika_locust.measure.buckets import HIGHEST, bucket_index
-from pika_locust.measure.contents import HistogramData
+from pika_locust.metrics.histogram import HIGHEST, HistogramData, bucket_index
 
 NOTHING = HistogramData({}, 0, None, None)
 EARLIER = HistogramData({5: 2, bucket_index(2050): 1}, 2060, 5, 2050)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.measure.buckets import HIGHEST
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.values import RateValue
+from pika_locust.metrics.histogram import HIGHEST, Histogram
+from pika_locust.metrics.values import RateValue
 
 BOUND = 0.001
 QS = [0.0, 0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0]

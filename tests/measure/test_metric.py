@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.measure.metric import Kind, Metric, counter, gauge, rate, trend
+from pika_locust.metrics.metric import Kind, Metric, counter, gauge, rate, trend
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.measure.names import parse_series, series_text, tags_of
+from pika_locust.metrics.metric import parse_series, series_text, tags_of
 
 KEYS = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,10}", fullmatch=True)
 

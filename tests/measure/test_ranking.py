@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.measure.buckets import bucket_index
-from pika_locust.measure.ranking import SortedBuckets
+from pika_locust.metrics.histogram import SortedBuckets, bucket_index
 
 # Samples: 5, 5, 9, 2048 .. 2051 (one bucket, middle 2049.5), 4000
 RANKING = SortedBuckets({5: 2, 9: 1, bucket_index(2048): 3, bucket_index(4000): 1}, minimum=5, maximum=4000)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import Metric, counter, gauge, rate, trend
-from pika_locust.measure.registry import Registry
-from pika_locust.measure.values import CounterValue, GaugeValue, RateValue
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import Metric, counter, gauge, rate, trend
+from pika_locust.metrics.registry import Registry
+from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue
 
 METRICS = [counter("likes_sent"), gauge("vus"), rate("checks"), trend("like_latency"), trend("queue_latency")]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import counter, gauge, rate, trend
-from pika_locust.measure.registry import Registry
-from pika_locust.measure.results import distributions, histogram_of, results
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import counter, gauge, rate, trend
+from pika_locust.metrics.registry import Registry
+from pika_locust.metrics.snapshot import distributions, histogram_of, results
 
 METRICS = [counter("sent", unit="B"), gauge("vus"), rate("checks"), trend("latency"), trend("width", unit="px")]
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import counter, gauge, rate, trend
-from pika_locust.measure.series import HANDLES, OTHER, Counter, Gauge, Rate, SeriesLimit, Trend
-from pika_locust.measure.values import CounterValue, GaugeValue, RateValue
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import counter, gauge, rate, trend
+from pika_locust.metrics.registry import HANDLES, OTHER, Counter, Gauge, Rate, SeriesLimit, Trend
+from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue
 
 
 def make_counter(limit: int = 100) -> Counter:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import Metric, counter, gauge, rate, trend
-from pika_locust.measure.registry import Registry
-from pika_locust.measure.snapshot import Snapshot, fold
-from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import Metric, counter, gauge, rate, trend
+from pika_locust.metrics.registry import Registry
+from pika_locust.metrics.snapshot import Snapshot, fold
+from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
 
 METRICS = [counter("sent"), gauge("vus"), gauge("lag", merge="max"), rate("checks"), trend("latency")]
 

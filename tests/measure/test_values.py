@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.measure.histogram import Histogram
-from pika_locust.measure.metric import Kind, Metric, counter, gauge, rate, trend
-from pika_locust.measure.values import CounterValue, GaugeValue, RateValue, Value, empty_value, value_from_wire
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import Kind, Metric, counter, gauge, rate, trend
+from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value, value_from_wire
 
 NUMBERS = st.integers(0, 10**12)
 LEVELS = st.integers(-1000, 1000)

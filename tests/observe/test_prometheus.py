@@ -15,9 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pika_locust.judge import Reading
 from pika_locust.observe import prometheus as module
-from pika_locust.observe.prometheus import Prometheus
+from pika_locust.observe.prometheus import Prometheus, Reading
 
 TOKEN = "pr0m-t0ken"
 TIMEOUT_S = 0.3

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pika_locust.errors import ExitCode
+from pika_locust.format import width_of
 from pika_locust.judge.report import (
     CheckResult,
     ErrorCount,
@@ -22,7 +23,6 @@ from pika_locust.judge.report import (
 )
 from pika_locust.judge.verdict import decide
 from pika_locust.outputs.console import render
-from pika_locust.outputs.humanise import width_of
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 GREEN_TEXT = """\

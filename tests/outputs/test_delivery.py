@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pika_locust.judge.report import ErrorCount, Reason
-from pika_locust.outputs import delivery
+from pika_locust.outputs import console as delivery
 from tests.outputs.samples import GREEN, RED
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pika_locust.outputs import humanise
+from pika_locust import format as humanise
 
 
 @pytest.mark.parametrize(

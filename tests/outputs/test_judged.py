@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pika_locust.judge.report import AuditResult, Report, ThresholdResult, WorstWindow
-from pika_locust.outputs import judged
-from pika_locust.outputs.layout import Medium, paint
+from pika_locust.outputs import console as judged
+from pika_locust.outputs.table import Medium, paint
 from tests.outputs.samples import GREEN
 
 LOG = Medium(terminal=False, width=140)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pika_locust.outputs.layout import Column, Medium, Span, heading, paint, prose, table
+from pika_locust.outputs.table import Column, Medium, Span, heading, paint, prose, table
 
 COLUMNS = [
     Column("name"),

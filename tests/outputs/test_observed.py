@@ -4,9 +4,9 @@ import math
 from dataclasses import replace
 
 from pika_locust.judge.report import Observed
-from pika_locust.outputs import observed
+from pika_locust.outputs import console as observed
 from pika_locust.outputs.console import render
-from pika_locust.outputs.layout import Medium, paint
+from pika_locust.outputs.table import Medium, paint
 from tests.outputs.samples import GREEN, RED
 
 ROWS = (

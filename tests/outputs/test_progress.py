@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.outputs.humanise import width_of
+from pika_locust.format import width_of
 from pika_locust.outputs.progress import line
 
 RAMP: dict[str, Any] = {

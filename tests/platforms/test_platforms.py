@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.catalogue import scenarios
-from pika_locust.platforms import Deferred
-from pika_locust.scenario import Scenario, load_reference
+from pika_locust.scenario import Deferred, Scenario, load_reference
 
 
 def test_a_deferred_function_is_called_with_what_it_is_given() -> None:

@@ -13,11 +13,10 @@ from locust.event import EventHook
 from pika_locust.judge import Threshold
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
-from pika_locust.measure import counter, rate, trend
-from pika_locust.runtime.arguments import add_arguments, parse_all
-from pika_locust.runtime.begin import RunStart
+from pika_locust.metrics import counter, rate, trend
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.options import RunOptions, read_options
+from pika_locust.runtime.messages import RunStart
+from pika_locust.runtime.options import RunOptions, add_arguments, parse_all, read_options
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, text, url, whole
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from pika_locust.runtime import alarm
-from pika_locust.runtime.alarm import PreciseTimer
+from pika_locust.runtime import arrivals as alarm
+from pika_locust.runtime.arrivals import PreciseTimer
 
 MS = 1_000_000
 

@@ -7,7 +7,7 @@ import pytest
 from locust.argument_parser import LocustArgumentParser, get_empty_argument_parser, setup_parser_arguments
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.runtime.arguments import add_arguments, parse_all, summary_path
+from pika_locust.runtime.options import add_arguments, parse_all, summary_path
 from tests.runtime.house import HOUSE
 
 

@@ -5,7 +5,7 @@ import time
 import gevent
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.runtime.bell import Condition
+from pika_locust.runtime.timers import Condition
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:

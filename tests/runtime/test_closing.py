@@ -6,10 +6,11 @@ import pytest
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge import AuditResult, Grade, Observed, Reason, Report, Threshold, ThresholdEvaluator, parse_option
-from pika_locust.runtime.closing import RunFacts, empty_report, make_report, unwritten, users_peak, versions
+from pika_locust.metrics.builtin import CLOCK_METRICS
+from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.collector import Collector
-from pika_locust.runtime.crossing import CLOCK_METRICS, CrossHostLatency
 from pika_locust.runtime.options import all_metrics
+from pika_locust.runtime.run import RunFacts, empty_report, make_report, unwritten, users_peak, versions
 from tests.runtime.house import HOUSE, Told, make_context, read
 
 FACTS = RunFacts("r1", 7, "locust -f house.py", {"ROOMS": "3"}, "http://house/", False, "2026-05-01T20:00:00+00:00")

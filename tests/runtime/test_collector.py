@@ -6,8 +6,8 @@ import msgpack
 import pytest
 
 from pika_locust.judge import Ledger
-from pika_locust.measure import CounterValue, GaugeValue, Histogram, Registry
-from pika_locust.measure.metric import counter, gauge, trend
+from pika_locust.metrics import CounterValue, GaugeValue, Histogram, Registry
+from pika_locust.metrics.metric import counter, gauge, trend
 from pika_locust.runtime.collector import Collector
 
 METRICS = (counter("errors"), gauge("vus"), trend("latency"))

@@ -8,8 +8,8 @@ import gevent
 import pytest
 
 from pika_locust.judge import Ledger
-from pika_locust.measure import CounterValue, GaugeValue, RateValue, Snapshot
-from pika_locust.runtime.context import MAX_ERRORS, MAX_FAULTS, WorkerContext
+from pika_locust.metrics import CounterValue, GaugeValue, RateValue, Snapshot
+from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, WorkerContext
 from tests.runtime.house import make_context
 
 
@@ -177,11 +177,11 @@ def test_kinds_of_errors_are_bounded_and_none_is_lost() -> None:
 def test_faults_are_logged_with_their_traceback_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
     worker = make_context()
     with caplog.at_level(logging.ERROR):
-        for number in range(MAX_FAULTS + 5):
+        for number in range(MAX_INTERNAL_ERRORS + 5):
             with worker.guarded():
                 raise RuntimeError(f"fault {number}")
-    assert worker.internal_errors == [f"RuntimeError: fault {number}" for number in range(MAX_FAULTS)]
-    assert len(caplog.records) == MAX_FAULTS
+    assert worker.internal_errors == [f"RuntimeError: fault {number}" for number in range(MAX_INTERNAL_ERRORS)]
+    assert len(caplog.records) == MAX_INTERNAL_ERRORS
     assert "test_share.py" in caplog.text
 
 

@@ -10,7 +10,7 @@ SCRIPT = """
 import json
 from locust import User
 from locust.runners import WorkerNode
-from pika_locust.runtime.dispatch import SteadyDispatcher
+from pika_locust.runtime.pacing import SteadyDispatcher
 
 class Dj(User):
     fixed_count = 1

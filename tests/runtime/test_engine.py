@@ -10,18 +10,21 @@ import gevent
 import pytest
 
 from pika_locust.errors import ConfigurationError, SetupError
-from pika_locust.judge import AuditResult, Ledger, Observed, Reading, Report, balance
+from pika_locust.judge import AuditResult, Ledger, Observed, Report, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
-from pika_locust.measure import Registry
-from pika_locust.observe.queries import PROMETHEUS_SETTINGS
-from pika_locust.runtime import beginning, ending, messages, pace
-from pika_locust.runtime import engine as module
+from pika_locust.metrics import Registry
+from pika_locust.metrics.builtin import TARGET_METRICS
+from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS, Reading
+from pika_locust.runtime import coordinator as beginning
+from pika_locust.runtime import coordinator as ending
+from pika_locust.runtime import coordinator as module
+from pika_locust.runtime import messages
+from pika_locust.runtime import pacing as pace
 from pika_locust.runtime.arrivals import STRIPES
-from pika_locust.runtime.engine import Coordinator
-from pika_locust.runtime.iterations import GRANTED, WANTED
-from pika_locust.runtime.machine import boot_id
-from pika_locust.runtime.metrics import TARGET_METRICS
-from pika_locust.runtime.observer import PrometheusMonitor
+from pika_locust.runtime.clock_sync import boot_id
+from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
+from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
 from tests.runtime.house import HOUSE, Told, make_context, read, until
@@ -710,7 +713,9 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     stage.play()
 
     def ask(worker: str) -> Any:
-        stage.runner.receive(messages.PUBLISH, {"topic": WANTED, "data": {"worker": worker, "users": 2}}, worker)
+        stage.runner.receive(
+            messages.PUBLISH, {"topic": ITERATIONS_WANTED, "data": {"worker": worker, "users": 2}}, worker
+        )
         return stage.runner.sent[-1][1]
 
     granted = [ask("w0")["data"]["w0"], ask("w1")["data"]["w1"]]
@@ -718,7 +723,7 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     while ask("w0")["data"]["w0"]:
         pass
     stage.workers[1].state = "missing"
-    until(lambda: stage.runner.sent[-1] == (messages.NEWS, {"topic": GRANTED, "data": {"w0": 1}}, None))
+    until(lambda: stage.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None))
 
 
 def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:

@@ -5,14 +5,14 @@ import sys
 
 CODE = """
 import gc
-from pika_locust.runtime.garbage import search_rarely
+from pika_locust.process import tune_gc
 
 class Node:
     pass
 
 node = Node()
 node.itself = node
-search_rarely()
+tune_gc()
 print(gc.get_threshold(), gc.get_freeze_count() > 1000, gc.isenabled())
 # What is lost in a circle afterwards is still found, in the end.
 for _ in range(60_000):

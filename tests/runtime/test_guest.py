@@ -8,9 +8,8 @@ import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.runtime.arguments import parse_all
-from pika_locust.runtime.guest import LocustfileMode, locustfile_scenario, locusts_plan
-from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario, locusts_plan
+from pika_locust.runtime.options import RunOptions, all_metrics, parse_all
 from pika_locust.scenario import Scenario
 
 

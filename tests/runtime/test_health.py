@@ -6,8 +6,8 @@ from statistics import median
 import gevent
 import pytest
 
-from pika_locust.runtime import health
-from pika_locust.runtime.health import PROBE_EVERY_S, LagProbe, ProcessUsage
+from pika_locust.runtime import worker as health
+from pika_locust.runtime.worker import PROBE_EVERY_S, LagProbe, ProcessUsage
 
 
 def probed(run_s: float, block_s: float = 0.0) -> tuple[list[int], float]:

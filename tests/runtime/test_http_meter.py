@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.runtime import http_meter
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
-from pika_locust.runtime.http_metrics import HTTP_METRICS
 from pika_locust.wire.http import HttpClient, Response
-from pika_locust.wire.http_errors import ErrorKind, TransportError
+from pika_locust.wire.http_models import ErrorKind, TransportError
 from tests.runtime.house import HOUSE, Told, make_context, settings
 from tests.runtime.test_locust_stats import locusts_of
 from tests.wire.http_servers import serving

@@ -7,7 +7,8 @@ import gevent
 from gevent.event import Event
 
 from pika_locust.load.iterations import Iterations
-from pika_locust.runtime.iterations import IterationGrants, IterationQuota
+from pika_locust.runtime.iterations import IterationQuota
+from pika_locust.runtime.workers import IterationGrants
 from tests.runtime.house import until
 
 

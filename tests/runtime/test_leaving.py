@@ -13,13 +13,13 @@ from locust.event import EventHook
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
-from pika_locust.runtime import leaving as module
-from pika_locust.runtime.leaving import ExitHandler
+from pika_locust.runtime import exit as module
+from pika_locust.runtime.exit import ExitHandler
 
 FULL_DISK = """
 import logging, sys
 from types import SimpleNamespace
-from pika_locust.runtime import leaving
+from pika_locust.runtime import exit as leaving
 logging.basicConfig()
 def show(report, stream):
     sys.stdout.write("FAIL" * 1000)
@@ -36,7 +36,7 @@ class Place:
     """A process that leads tests, a master unless it is said otherwise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, web: bool = False, master: bool = True) -> None:
-        monkeypatch.setattr(module.signals, "listen", lambda heard, alone: None)
+        monkeypatch.setattr(module, "listen", lambda heard, alone: None)
         monkeypatch.setattr(module.delivery, "show", self._show)
         self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []

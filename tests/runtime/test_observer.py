@@ -13,10 +13,9 @@ from typing import Any
 import gevent
 import pytest
 
-from pika_locust.judge import Reading
-from pika_locust.observe.queries import PROMETHEUS_SETTINGS
-from pika_locust.runtime import observer as module
-from pika_locust.runtime.observer import PrometheusMonitor
+from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS, Reading
+from pika_locust.runtime import monitors as module
+from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.settings import Settings, read_settings
 from tests.layers import ROOT
 
@@ -188,7 +187,7 @@ HANGS = """
     monkey.patch_all()
     import gevent, time
     from gevent.server import StreamServer
-    from pika_locust.runtime import observer as module
+    from pika_locust.runtime import monitors as module
     from pika_locust.settings import Settings
 
     def drip(connection, address):

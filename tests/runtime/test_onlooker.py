@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from locust.event import Events
 
-from pika_locust.measure import Histogram, results
-from pika_locust.runtime.guest import locustfile_scenario
-from pika_locust.runtime.onlooker import RequestEventMeter
+from pika_locust.metrics import Histogram, results
+from pika_locust.runtime.modes import locustfile_scenario
+from pika_locust.runtime.request_events import RequestEventMeter
 from tests.runtime.house import make_context
 
 

@@ -7,11 +7,10 @@ import pytest
 
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.load.stages import Stage
+from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.platforms.verity.scenarios import TOKENS
 from pika_locust.runtime import options as module
-from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
-from pika_locust.runtime.options import all_metrics, form_profile, from_web_form
-from pika_locust.runtime.production import refusal
+from pika_locust.runtime.options import all_metrics, form_profile, from_web_form, refusal
 from pika_locust.runtime.shape import StagesShape
 from tests.runtime.house import HOUSE, read
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
-from pika_locust.runtime.arguments import parse_all
-from pika_locust.runtime.own_users import ScenarioMode
+from pika_locust.runtime.modes import ScenarioMode
+from pika_locust.runtime.options import parse_all
 from tests.runtime.house import HOUSE
 
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from pika_locust.measure import Registry
-from pika_locust.runtime.metrics import BASE_METRICS
-from pika_locust.runtime.progress import ProgressPrinter
+from pika_locust.metrics import Registry
+from pika_locust.metrics.builtin import BASE_METRICS
+from pika_locust.outputs.progress import ProgressPrinter
 from tests.runtime.house import read
 
 PLAN = read("-u 4 -t 60").plan

@@ -13,7 +13,8 @@ import pytest
 from locust import LoadTestShape
 
 from pika_locust.load.stages import parse_stages
-from pika_locust.runtime.shape import EngineShape, StagesShape, foreign_shapes
+from pika_locust.runtime.pacing import EngineShape
+from pika_locust.runtime.shape import StagesShape, foreign_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 

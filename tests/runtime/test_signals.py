@@ -11,7 +11,7 @@ number = signal.Signals[sys.argv[1]]
 if sys.argv[3] == "ignored":
     signal.signal(number, signal.SIG_IGN)
 import gevent
-from pika_locust.runtime import signals
+from pika_locust.runtime import exit as signals
 def heard(name):
     print("heard", name)
     return sys.argv[2] == "goes on"

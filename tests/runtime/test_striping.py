@@ -5,9 +5,10 @@ import time
 import pytest
 
 from pika_locust.load.arrivals import ConstantArrivalRate, Schedule
-from pika_locust.measure import Registry, Snapshot
-from pika_locust.runtime.metrics import BASE_METRICS
-from pika_locust.runtime.striping import NOTICE_S, ArrivalAssignment, schedule_of
+from pika_locust.metrics import Registry, Snapshot
+from pika_locust.metrics.builtin import BASE_METRICS
+from pika_locust.runtime.workers import NOTICE_S, ArrivalAssignment
+from pika_locust.scenario import schedule_of
 from pika_locust.settings import Settings
 from tests.runtime.house import HOUSE
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gevent
 
-from pika_locust.runtime.thoughts import UserTimers
+from pika_locust.runtime.timers import UserTimers
 from tests.runtime.house import make_context, until
 
 

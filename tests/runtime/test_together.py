@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.runtime.together import run_concurrently
+from pika_locust.runtime.timers import run_concurrently
 
 
 def test_all_is_done_and_only_so_much_at_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from locust import User
 from locust.env import Environment
 
-from pika_locust.runtime.web_form import check_form
+from pika_locust.runtime.web_ui import check_form
 
 FORM = {"user_count": "8", "spawn_rate": "2.5", "run_time": "1m", "host": "http://a", "load_profile": "stress"}
 

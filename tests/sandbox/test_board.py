@@ -4,8 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 
 
 @pytest.mark.parametrize("rate", ["0.001", "0.02", "0.07", "1/3", "0.5", "0.99", "1"])

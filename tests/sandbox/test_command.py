@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pika_locust.sandbox.command import run
+from pika_locust.cli.sandbox import run
 
 ROOT = Path(__file__).parents[2]
-RUN = "import sys; from pika_locust.sandbox.command import run; sys.exit(run(sys.argv[1:]))"
+RUN = "import sys; from pika_locust.cli.sandbox import run; sys.exit(run(sys.argv[1:]))"
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

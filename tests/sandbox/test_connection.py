@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from pika_locust.sandbox.connection import LARGEST_HEAD, Connection
 from pika_locust.sandbox.http import Exchange
+from pika_locust.sandbox.server import LARGEST_HEAD, Connection
 from pika_locust.sandbox.websocket import SocketOwner
 from pika_locust.sandbox.world import Answer, Request
 from tests.sandbox.doubles import Transport

@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pika_locust.sandbox.control import legal_faults
 from pika_locust.sandbox.faults import FaultKind, Form
+from pika_locust.sandbox.server import legal_faults
 from pika_locust.sandbox.world import Platform
 from tests.sandbox.conftest import Served
 from tests.sandbox.doubles import toy

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.cuts import CloseAfter
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.fault_effects import CloseAfter
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 
 
 class Socket:

@@ -3,9 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.delay import Latency
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.fault_effects import Latency
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Effects, Ping
 
 

@@ -5,8 +5,7 @@ from fractions import Fraction
 import pytest
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import COMMON, faults_from_json, parse_faults
+from pika_locust.sandbox.faults import COMMON, FaultSwitches, faults_from_json, parse_faults
 
 
 @pytest.mark.parametrize(

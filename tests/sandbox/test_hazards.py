@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from pika_locust.sandbox import start_sandbox
-from pika_locust.sandbox.hazards import CRASH_EXIT_CODE
+from pika_locust.sandbox.fault_effects import CRASH_EXIT_CODE
 
 MEGABYTE = 1024 * 1024
 

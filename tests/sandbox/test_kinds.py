@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.sandbox.kinds import MOST_KINDS, RequestKinds
+from pika_locust.sandbox.faults import MOST_KINDS, RequestKinds
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.sandbox.limits import FixedWindow
+from pika_locust.sandbox.rate_limit import FixedWindow
 
 
 def test_a_window_starts_with_the_first_attempt_and_lets_so_many_through() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pika_locust.catalogue import find_platform, known_platforms
 from pika_locust.errors import ConfigurationError
-from pika_locust.sandbox.lookup import find_platform, known_platforms
 
 
 def test_the_package_offers_its_own_platforms() -> None:

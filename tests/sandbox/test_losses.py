@@ -4,9 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
-from pika_locust.sandbox.losses import FanoutLoss
+from pika_locust.sandbox.faults import FanoutLoss, FaultSwitches, parse_faults
 
 
 @pytest.mark.parametrize(

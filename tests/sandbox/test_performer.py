@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.performer import EffectExecutor
+from pika_locust.sandbox.faults import FaultSwitches
+from pika_locust.sandbox.host import EffectExecutor
 from pika_locust.sandbox.world import Answer, Begin, Chunk, Close, End, Ping, Publish, Reply, Send
 from tests.sandbox.conftest import Served
 from tests.sandbox.doubles import toy

@@ -179,7 +179,7 @@ def test_what_the_process_imports_leaves_locust_and_gevent_out() -> None:
     script = """
 import sys
 import pika_locust.sandbox.__main__
-from pika_locust.sandbox.lookup import find_platform, known_platforms
+from pika_locust.catalogue import find_platform, known_platforms
 for name in known_platforms():
     find_platform(name)
 print(sorted({"gevent", "locust", "requests"} & {name.partition(".")[0] for name in sys.modules}))

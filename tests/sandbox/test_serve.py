@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pika_locust.sandbox.serve import serve
+from pika_locust.sandbox.__main__ import serve
 from tests.sandbox.doubles import toy
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ def test_the_limit_of_descriptors_is_raised_to_the_hard_one() -> None:
 import resource
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
-from pika_locust.sandbox.serve import raise_descriptor_limit
+from pika_locust.sandbox.__main__ import raise_descriptor_limit
 raise_descriptor_limit()
 print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.sandbox.ticks import SHORTEST_TIMER_S, WorldTimer
+from pika_locust.sandbox.host import SHORTEST_TIMER_S, WorldTimer
 
 
 class Loop:

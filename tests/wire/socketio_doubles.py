@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pika_locust.wire.socketio_handler import Counts
-from pika_locust.wire.socketio_session import SocketIoProtocol
+from pika_locust.wire.socketio_protocol import Counts, SocketIoProtocol
 from pika_locust.wire.websocket import Close
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.wire import frames
+from pika_locust.wire import websocket_protocol as frames
 from tests.wire.websocket_servers import CLOSE, PING, TEXT, frame, unmasked
 
 SIZES = (0, 1, 3, 4, 5, 125, 126, 127, 255, 256, 257, 65535, 65536, 65537, 1 << 20)

@@ -15,8 +15,9 @@ import gevent
 import pytest
 from gevent import get_hub
 
-from pika_locust.wire import handshake, http_origin
-from pika_locust.wire.handshake import ConnectError, open_socket
+from pika_locust.wire import http_dial as http_origin
+from pika_locust.wire import websocket_handshake as handshake
+from pika_locust.wire.websocket_handshake import ConnectError, open_socket
 from tests.wire.http_servers import Certificates, Peer, content, serving
 from tests.wire.websocket_servers import frame, switching
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.wire.http_addresses import SourceAddresses
+from pika_locust.settings import SourceAddresses
 
 POOLS = {
     "one address": ("127.0.0.9", 1, {0: "127.0.0.9", 5: "127.0.0.9"}),

@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from pika_locust.wire.http_body import decode_content
-from pika_locust.wire.http_errors import ErrorKind, TransportError
+from pika_locust.wire.http_models import ErrorKind, TransportError
+from pika_locust.wire.http_protocol import decode_content
 
 TEXT = b"the quick brown fox " * 40
 

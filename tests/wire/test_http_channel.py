@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent import get_hub
 
-from pika_locust.wire.http_channel import SocketWaiter, wait_for
+from pika_locust.wire.http_connection import SocketWaiter, wait_for
 
 
 @pytest.fixture

@@ -9,11 +9,8 @@ import pytest
 from gevent.event import Event
 
 from pika_locust.wire.http_connection import Connection
-from pika_locust.wire.http_dial import Connector
-from pika_locust.wire.http_errors import ErrorKind
-from pika_locust.wire.http_origin import Origin
-from pika_locust.wire.http_response import Response
-from pika_locust.wire.http_timeouts import Timeouts
+from pika_locust.wire.http_dial import Connector, Origin
+from pika_locust.wire.http_models import ErrorKind, Response, Timeouts
 from tests.wire.http_servers import Certificates, Peer, Script, chunked, content, echo, serving
 
 LIMIT = 100_000

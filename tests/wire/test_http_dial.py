@@ -12,11 +12,10 @@ from typing import Any
 import gevent
 import pytest
 
-from pika_locust.wire import http_dial, http_origin
-from pika_locust.wire.http_dial import Connector
-from pika_locust.wire.http_errors import ErrorKind, TransportError
-from pika_locust.wire.http_origin import Origin
-from pika_locust.wire.http_timeouts import Timeouts
+from pika_locust.wire import http_dial
+from pika_locust.wire import http_dial as http_origin
+from pika_locust.wire.http_dial import Connector, Origin
+from pika_locust.wire.http_models import ErrorKind, Timeouts, TransportError
 from tests.wire.http_servers import Certificates, Peer, content, serving
 
 PATIENT = Timeouts(dns_s=5, connect_s=5, tls_s=5, send_s=5, read_s=5, total_s=5)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pika_locust.errors import PikaLocustError
-from pika_locust.wire.http_errors import ErrorKind, TransportError
+from pika_locust.wire.http_models import ErrorKind, TransportError
 
 
 def test_an_error_is_a_value_with_a_kind_and_words() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pika_locust.wire.http_json import decode_json, encode_json
+from pika_locust.wire.http_models import decode_json, encode_json
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(

@@ -6,9 +6,9 @@ from typing import Any
 import gevent
 import pytest
 
-from pika_locust.wire import http_origin
-from pika_locust.wire.http_errors import ErrorKind, TransportError
-from pika_locust.wire.http_origin import Origin
+from pika_locust.wire import http_dial as http_origin
+from pika_locust.wire.http_dial import Origin
+from pika_locust.wire.http_models import ErrorKind, TransportError
 
 ORIGINS = {
     "a host": ("http://example.test", ("http", "example.test", 80, "", "example.test")),

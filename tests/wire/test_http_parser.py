@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from pika_locust.wire.http_errors import ErrorKind, TransportError
-from pika_locust.wire.http_parser import MAX_HEAD_BYTES, ResponseParser
+from pika_locust.wire.http_models import ErrorKind, TransportError
+from pika_locust.wire.http_protocol import MAX_HEAD_BYTES, ResponseParser
 from tests.wire.http_servers import chunked, content
 
 LIMIT = 1000

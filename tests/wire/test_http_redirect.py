@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.wire.http_origin import Origin
-from pika_locust.wire.http_redirect import redirect
-from pika_locust.wire.http_response import Response
+from pika_locust.wire.http import redirect
+from pika_locust.wire.http_dial import Origin
+from pika_locust.wire.http_models import Response
 
 FOLLOWED = {
     "302 after GET": (302, "GET", "/b", ("GET", "/b")),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.wire.http_request import RequestWriter
+from pika_locust.wire.http_protocol import RequestWriter
 
 FIXED = "Host: example.test\r\nUser-Agent: pika-locust\r\n"
 JSON = "Content-Type: application/json\r\n"

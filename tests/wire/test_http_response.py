@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.wire.http_errors import ErrorKind, TransportError
-from pika_locust.wire.http_response import Headers, Response, Timings
+from pika_locust.wire.http_models import ErrorKind, Headers, Response, Timings, TransportError
 
 HEAD = (
     b"HTTP/1.1 200 Very Well\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nSet-Cookie: a=1\r\n"

@@ -8,12 +8,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pika_locust.wire import http_session
-from pika_locust.wire.http_errors import ErrorKind
-from pika_locust.wire.http_origin import Origin
-from pika_locust.wire.http_response import Response
-from pika_locust.wire.http_session import ConcurrentUseError, _Requests
-from pika_locust.wire.http_timeouts import Timeouts
+from pika_locust.wire import http as http_session
+from pika_locust.wire.http import ConcurrentUseError, _Requests
+from pika_locust.wire.http_dial import Origin
+from pika_locust.wire.http_models import ErrorKind, Response, Timeouts
 from tests.wire.http_servers import Peer, Server, content, echo, serving
 
 TIMEOUTS = Timeouts(connect_s=2, read_s=2, total_s=5)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.wire.http_timeouts import Timeouts
+from pika_locust.wire.http_models import Timeouts
 
 
 def test_a_request_has_a_minute_in_all_by_default() -> None:

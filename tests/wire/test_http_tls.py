@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pika_locust.wire.http_errors import ErrorKind, TransportError
+from pika_locust.wire.http_models import ErrorKind, TransportError
 from pika_locust.wire.http_tls import TlsLayer, client_context
 from tests.wire.http_servers import Certificates
 

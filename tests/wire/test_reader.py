@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pika_locust.wire.frames import ProtocolViolation
-from pika_locust.wire.reader import MessageReader
+from pika_locust.wire.websocket_protocol import MessageReader, ProtocolViolation
 from tests.wire.websocket_servers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 Event = tuple[str, bytes]

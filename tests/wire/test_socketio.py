@@ -10,10 +10,10 @@ import gevent
 import pytest
 
 from pika_locust.wire import socketio
-from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.socketio import SocketIo
-from pika_locust.wire.socketio_codec import all_of, arguments
+from pika_locust.wire.socketio_protocol import all_of, arguments
 from pika_locust.wire.websocket import Close, Limits
+from pika_locust.wire.websocket_handshake import ConnectError
 from tests.wire.socketio_doubles import Diary
 
 

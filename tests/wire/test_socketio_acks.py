@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.wire.socketio_acks import PendingAcks
+from pika_locust.wire.socketio_protocol import PendingAcks
 
 
 def nobody(payload: bytes | None, at_ns: int) -> None:

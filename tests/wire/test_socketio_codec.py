@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from socketio.packet import Packet as OraclePacket
 
-from pika_locust.wire import socketio_codec as codec
-from pika_locust.wire.socketio_codec import Opening, Packet, PacketError
+from pika_locust.wire import socketio_protocol as codec
+from pika_locust.wire.socketio_protocol import Opening, Packet, PacketError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
@@ -183,7 +183,7 @@ def test_what_is_no_open_packet(payload: bytes, words: str) -> None:
 )
 def test_how_a_namespace_is_written(name: str, path: str, event_head: bytes) -> None:
     assert codec.namespace_path(name) == path
-    assert codec.head(codec.EVENT, path) == event_head
+    assert codec.packet_head(codec.EVENT, path) == event_head
 
 
 def test_a_namespace_with_a_comma_is_refused() -> None:
@@ -201,7 +201,7 @@ def test_python_socketio_reads_what_we_write_and_we_read_what_it_writes(
     namespace: str, name: str, content: list, ack_id: int | None
 ) -> None:
     number = b"" if ack_id is None else b"%d" % ack_id
-    ours = codec.head(codec.EVENT, namespace) + number + codec.as_json([name, *content])
+    ours = codec.packet_head(codec.EVENT, namespace) + number + codec.as_json([name, *content])
     theirs = OraclePacket(encoded_packet=EnginePacket(encoded_packet=ours.decode()).encode()[1:])
     assert (theirs.packet_type, theirs.namespace or "/", theirs.id) == (codec.EVENT, namespace, ack_id)
     assert theirs.data == [name, *content]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from pika_locust.wire.socketio_handler import Counts, Handler
+from pika_locust.wire.socketio_protocol import Counts, Handler
 from tests.wire.socketio_doubles import Diary, Scripted
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.wire import socketio_codec as codec
-from pika_locust.wire.socketio_acks import PendingAcks
+from pika_locust.wire import socketio_protocol as codec
+from pika_locust.wire.socketio_protocol import PendingAcks
 from tests.wire.socketio_doubles import Diary, Scripted
 
 OPENING = b'0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
@@ -34,7 +34,7 @@ def session(diary: Diary) -> Scripted:
 def connected(session: Scripted, *namespaces: str) -> None:
     for namespace in namespaces:
         assert session.open(namespace)
-        session.on_text(codec.head(codec.CONNECT, namespace) + b'{"sid":"s"}', 2)
+        session.on_text(codec.packet_head(codec.CONNECT, namespace) + b'{"sid":"s"}', 2)
     session.out.clear()
     session._handler.calls.clear()  # type: ignore[attr-defined]
 

@@ -8,7 +8,7 @@ import stripe as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pika_locust.wire import stripe
+from pika_locust.kit import stripe
 
 SECRET = "whsec_test_secret"
 RECORDED = (

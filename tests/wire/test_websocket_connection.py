@@ -7,7 +7,7 @@ import gevent.event
 import pytest
 from gevent import get_hub
 
-from pika_locust.wire import websocket_connection
+from pika_locust.wire import websocket as websocket_connection
 from pika_locust.wire.websocket import Close, Limits
 from tests.wire.websocket_servers import (
     BINARY,

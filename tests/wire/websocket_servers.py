@@ -1,4 +1,4 @@
-"""The server's half of a WebSocket, frame by frame as a test says, written apart from `pika_locust.wire.frames`."""
+"""A WebSocket server that sends the frames a test asks for; independent of `pika_locust.wire`."""
 
 from __future__ import annotations
 

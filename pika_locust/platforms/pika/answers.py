@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pika_locust.judge import Ledger
 from pika_locust.platforms.pika.messages import ack_id, parse
-from pika_locust.platforms.pika.meters import Meters
+from pika_locust.platforms.pika.scenarios import Meters
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import every
 

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pika_locust.judge import AuditResult, balance, not_observed
-from pika_locust.observe.health import fetch_json
-from pika_locust.platforms.pika.meters import LEDGERS
+from pika_locust.observe.target import fetch_json
+from pika_locust.platforms.pika.scenarios import LEDGERS
 from pika_locust.platforms.pika.target import http_url
 from pika_locust.scenario import AuditContext
 

@@ -11,9 +11,9 @@ from time import monotonic_ns
 from typing import Any
 
 from pika_locust.platforms.pika.messages import Stamp
-from pika_locust.platforms.pika.meters import Meters
+from pika_locust.platforms.pika.scenarios import Meters
+from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.crossing import CrossHostLatency
 from pika_locust.runtime.timers import later
 
 TOPIC = "broadcast"

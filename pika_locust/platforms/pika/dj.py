@@ -2,24 +2,116 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from time import monotonic, monotonic_ns
-from typing import Any
+from typing import Any, Literal
 
 from gevent.event import Event
 
-from pika_locust.load.backoff import Backoff
+from pika_locust.load.pauses import Backoff
 from pika_locust.platforms.pika import messages
+from pika_locust.platforms.pika.context import PikaContext
 from pika_locust.platforms.pika.delivery import TOPIC
 from pika_locust.platforms.pika.line import PikaConnection
-from pika_locust.platforms.pika.polls import Polls
-from pika_locust.platforms.pika.programme import ScheduledAction, cues, track_every_s
-from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.machine import boot_id
-from pika_locust.wire.handshake import ConnectError
+from pika_locust.runtime.clock_sync import boot_id
 from pika_locust.wire.websocket import Close
+from pika_locust.wire.websocket_handshake import ConnectError
+
+# The polls of the night, as far as the server tells the DJ of them.
+
+
+class Polls:
+    """Which poll is open, and how many voted on each.
+
+    START_POLL is answered without the poll's number: only POLL_UPDATE, which comes with every vote, tells it.
+    """
+
+    def __init__(self) -> None:
+        self._open: int | None = None
+        self._ended: set[int] = set()
+        self._votes: dict[int, int] = {}
+
+    @property
+    def votes(self) -> int:
+        """All votes that were told of."""
+        return sum(self._votes.values())
+
+    def on_update(self, message: Mapping[str, Any]) -> bool:
+        """A POLL_UPDATE of our session; whether it says anything."""
+        poll_id, votes = message.get("pollId"), message.get("totalVotes")
+        if not isinstance(poll_id, int) or not isinstance(votes, int):
+            return False
+        # The last votes may be told when the poll has been ended.
+        if poll_id not in self._ended:
+            self._open = poll_id
+        self._votes[poll_id] = votes
+        return True
+
+    def end(self) -> int | None:
+        """The number of the poll to end, if one is known to be open; from now on it counts as ended."""
+        poll_id, self._open = self._open, None
+        if poll_id is not None:
+            self._ended.add(poll_id)
+        return poll_id
+
+    def forget_open(self) -> None:
+        """The connection is lost, and with it the session: what was open is not ours to end any more."""
+        self._open = None
+
+
+# The DJ's evening: what is played, asked and announced when. Pure arithmetic.
+
+PING_EVERY_S = 30.0
+POLL_EVERY_TRACKS = 3
+POLL_ENDS_AFTER_S = 8.0
+"""Votes come within 5 s of a poll; what is left is for those who join while it runs."""
+ANNOUNCEMENT_AT_TRACK = 2
+TRACK_EVERY_S = (5.2, 20.0)
+"""The server takes a track every 5 s at most; a night that is planned to be long gets one every 20 s."""
+PLANNED_TRACKS = 6
+
+What = Literal["track", "poll", "end_poll", "announcement", "ping"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ScheduledAction:
+    """Something to do `at_s` seconds after the first track."""
+
+    at_s: float
+    what: What
+
+
+def cues(track_every_s: float) -> Iterator[ScheduledAction]:
+    """The evening, in order and without an end: a poll by the third track and with every third after it, ended before
+    the next one; one announcement; a PING every 30 s."""
+    due: list[ScheduledAction] = [ScheduledAction(PING_EVERY_S, "ping")]
+    for track in itertools.count(1):
+        at_s = (track - 1) * track_every_s
+        heapq.heappush(due, ScheduledAction(at_s, "track"))
+        if track == ANNOUNCEMENT_AT_TRACK:
+            heapq.heappush(due, ScheduledAction(at_s + track_every_s / 2, "announcement"))
+        if track % POLL_EVERY_TRACKS == 0:
+            heapq.heappush(due, ScheduledAction(at_s + 0.5, "poll"))
+            heapq.heappush(due, ScheduledAction(at_s + 0.5 + POLL_ENDS_AFTER_S, "end_poll"))
+        while due and due[0].at_s < at_s + track_every_s:
+            cue = heapq.heappop(due)
+            if cue.what == "ping":
+                heapq.heappush(due, ScheduledAction(cue.at_s + PING_EVERY_S, "ping"))
+            yield cue
+
+
+def track_every_s(setting: float | None, planned_s: float | None) -> float:
+    """Seconds between tracks: what is set, else a sixth of the planned time, within what server and dancers like."""
+    low, high = TRACK_EVERY_S
+    if setting is not None:
+        return setting
+    return high if planned_s is None else min(high, max(low, planned_s / PLANNED_TRACKS))
+
 
 ANSWER_WAIT_S = 5.5
 FIRST_DANCERS_S = 1.5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
-from pika_locust.measure import Trend
+from pika_locust.metrics import Trend
 from pika_locust.platforms.pika.line import PikaConnection
-from pika_locust.runtime.thoughts import UserTimers
+from pika_locust.runtime.timers import UserTimers
 
 PING_EVERY_S = 10.0
 PONG_WITHIN_S = 30.0

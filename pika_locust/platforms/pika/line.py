@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pika_locust.judge import Ledger
 from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.answers import OnAnswer
-from pika_locust.platforms.pika.room import PikaContext
+from pika_locust.platforms.pika.context import PikaContext
 from pika_locust.wire.websocket import Handler, Limits, WebSocket, connect
 
 LIMITS = Limits(connect_s=5.0)

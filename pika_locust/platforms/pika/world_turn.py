@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pika_locust.platforms.pika.world_archive import Database
-from pika_locust.platforms.pika.world_memory import LiveState, Socket
+from pika_locust.platforms.pika.world_model import Database, LiveState, Socket
 from pika_locust.platforms.pika.world_schema import Message
-from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Effect, Publish, Send, to_json
 
 QUEUE_LIMIT_BYTES = 64 * 1024

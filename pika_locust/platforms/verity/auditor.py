@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pika_locust.platforms.verity.books import ExpectedBalance
-from pika_locust.platforms.verity.lobby import VerityContext
 from pika_locust.platforms.verity.lookups import look_up
 from pika_locust.platforms.verity.sample import BottomKSample, part_of
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import HttpClient
+
+if TYPE_CHECKING:
+    from pika_locust.platforms.verity.account import ExpectedBalance
+
 
 AUDITED_USERS = 1000
 """How many are looked up in the whole test, when there are more: a thousand say enough about ten thousand."""
@@ -28,6 +30,8 @@ class SampledAudit:
     def __init__(self, worker: WorkerContext, wanted: int = AUDITED_USERS) -> None:
         self._worker = worker
         self._wanted = wanted
+        from pika_locust.platforms.verity.account import VerityContext
+
         self._lobby = worker.shared(VerityContext)
         # No user has this number, so nobody else draws these lots.
         self._sample: BottomKSample[ExpectedBalance] = BottomKSample(wanted, worker.dice(-1))

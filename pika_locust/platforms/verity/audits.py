@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pika_locust.judge import AuditResult, balance, not_observed
-from pika_locust.platforms.verity.answers import Credentials
-from pika_locust.platforms.verity.books import ExpectedBalance
+from pika_locust.platforms.verity.account import ExpectedBalance
 from pika_locust.platforms.verity.lookups import look_up
+from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.scenario import AuditContext
 from pika_locust.wire.http import HttpClient
 

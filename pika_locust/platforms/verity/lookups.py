@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pika_locust.platforms.verity.answers import Credentials, balance_in
-from pika_locust.platforms.verity.books import ExpectedBalance
-from pika_locust.runtime.together import run_concurrently
+from pika_locust.platforms.verity.messages import Credentials, balance_in
+from pika_locust.runtime.timers import run_concurrently
 from pika_locust.wire.http import HttpClient, Response, Timeouts
+
+if TYPE_CHECKING:
+    from pika_locust.platforms.verity.account import ExpectedBalance
+
 
 AT_ONCE = 32
 WITHIN_S = 8.0

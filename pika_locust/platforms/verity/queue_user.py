@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pika_locust.platforms.verity.account import Account
-from pika_locust.platforms.verity.answers import DONE, body_of
+from pika_locust.platforms.verity.account import Account, VerityContext, think_s
 from pika_locust.platforms.verity.auditor import SampledAudit
-from pika_locust.platforms.verity.habits import PAUSE_S
-from pika_locust.platforms.verity.lobby import VerityContext, think_s
+from pika_locust.platforms.verity.messages import DONE, body_of
+from pika_locust.platforms.verity.scenarios import PAUSE_S
 from pika_locust.runtime.actor import Actor
 
 

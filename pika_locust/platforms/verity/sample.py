@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from heapq import heappush, heappushpop
 from typing import Generic, TypeVar
 
-from pika_locust.load.dice import SeededRandom
+from pika_locust.load.rng import SeededRandom
 
 T = TypeVar("T")
 

@@ -2,22 +2,179 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from pika_locust.judge import Threshold
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
-from pika_locust.load.plan import CONSTANT, LoadProfile
+from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
 from pika_locust.load.stages import Stage, parse_stages
-from pika_locust.measure import gauge, rate, trend
-from pika_locust.observe.queries import PROMETHEUS_SETTINGS
-from pika_locust.platforms import Deferred
-from pika_locust.platforms.verity import limits
-from pika_locust.platforms.verity.habits import FINISH_GRACE_S
-from pika_locust.platforms.verity.keys import queue_notes, session_notes
+from pika_locust.metrics import gauge, rate, trend
+from pika_locust.metrics.builtin import HTTP_METRICS
+from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS
 from pika_locust.platforms.verity.target import base_url
-from pika_locust.runtime.http_metrics import HTTP_METRICS
-from pika_locust.scenario import Scenario
-from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
-from pika_locust.wire.http_addresses import SourceAddresses
+from pika_locust.scenario import Deferred, Scenario
+from pika_locust.settings import (
+    Setting,
+    Settings,
+    SourceAddresses,
+    duration,
+    number,
+    on_unless_0,
+    one_of,
+    share,
+    text,
+    url,
+    whole,
+)
+
+# How patient members are, and how they choose.
+
+PAUSE_S = 1.0
+"""After something that did not work, before the next try. The suites try again at once, which hammers a server that is
+already in trouble."""
+MATCH_WAIT_S = 30.0
+"""A user who is not matched by then leaves the queue and tries again."""
+START_WAIT_S = 10.0
+"""From the match to session:start, and for the namespaces of a socket to be opened."""
+END_GRACE_S = 15.0
+"""Beyond the length of a session, for its end."""
+MATCH_CHANCE = 0.5
+"""How many choose to see each other again: the suite has no choices, a night of speed dating has about so many."""
+FINISH_GRACE_S = END_GRACE_S + 5.0
+"""Beyond the length of a session, for a user who was matched when told to finish: it waits for the end, and chooses."""
+
+
+# Over how many queues sessions are spread, and what the matching worker's ceiling makes of a planned load.
+
+PAIRS_PER_TICK = 10
+TICK_S = 0.5
+"""The real worker walks all keys each 500 ms and matches at most ten pairs in each."""
+KEY_PAIRS_PER_S = PAIRS_PER_TICK / TICK_S
+KEY_SHARE = 0.6
+"""The most of a key's ceiling that is planned with: users do not come evenly."""
+MATCH_WITHIN_S = 3.0
+"""The suites' promise: from joining to the match."""
+
+
+def queue_keys(settings: Mapping[str, Any], users: int) -> int:
+    """How many keys the users of the sessions are spread over: QUEUE_KEYS, else one as in the suite under its contract,
+    else enough to stay below 60 % of what the worker can match."""
+    if settings["QUEUE_KEYS"]:
+        return int(settings["QUEUE_KEYS"])
+    if settings["CONTRACT"] == "suite":
+        return 1
+    return max(1, math.ceil(pairs_needed(settings, users) / (KEY_SHARE * KEY_PAIRS_PER_S)))
+
+
+def visit_s(settings: Mapping[str, Any]) -> float:
+    """Seconds from one match of a user to the next one that it could have: the session, and the mean think time."""
+    low, high = settings["THINK_TIME_MIN"], settings["THINK_TIME_MAX"]
+    return max(TICK_S, float(settings["SESSION_HOLD_SECONDS"] + (low + max(low, high)) / 2))
+
+
+def pairs_needed(settings: Mapping[str, Any], users: int) -> float:
+    """Pairs a second that so many users want to be matched, when nobody has to wait."""
+    return users / 2 / visit_s(settings)
+
+
+def session_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
+    """What the ceiling of the queues means for a load of sessions."""
+    if settings["QUEUE_MODE"] == "isolated":
+        yield "QUEUE_MODE=isolated: each visit has a queue of its own, in which nobody meets anybody"
+        return
+    users, keys = plan.users_peak, queue_keys(settings, plan.users_peak)
+    needed, ceiling, visit = pairs_needed(settings, users), keys * KEY_PAIRS_PER_S, visit_s(settings)
+    unsaid = "as in the suite" if settings["CONTRACT"] == "suite" else "derived; QUEUE_KEYS sets it"
+    told = "QUEUE_KEYS" if settings["QUEUE_KEYS"] else unsaid
+    queues = f"{keys:,} queue {'key' if keys == 1 else 'keys'}"
+    yield (
+        f"{queues} ({told}): the worker matches at most {KEY_PAIRS_PER_S:g} pairs/s in one ({PAIRS_PER_TICK} each "
+        f"{TICK_S * 1000:g} ms); {users:,} users, each back after {visit:.3g} s, need {needed:.3g} of {ceiling:,g} "
+        f"pairs/s, {needed / ceiling:.0%}"
+    )
+    if needed > ceiling:
+        hold_s = settings["SESSION_HOLD_SECONDS"]
+        enough = math.ceil(needed / (KEY_SHARE * KEY_PAIRS_PER_S))
+        yield (
+            f"{queues} cannot hold {users:,} users: a match will take {users / 2 / ceiling - visit:.3g} s on average, "
+            f"and at most {ceiling * hold_s:,.0f} sessions run at once instead of {needed * hold_s:,.0f}; "
+            f"QUEUE_KEYS={enough} is enough"
+        )
+    first_s = users / 2 / ceiling
+    if plan.name == CONSTANT and plan.spawn_rate is None and first_s > MATCH_WITHIN_S:
+        yield f"all {users:,} users join at once: the last of them is matched after {first_s:.3g} s (-r spreads them)"
+
+
+def queue_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
+    """What the way to queue means for a load of mere visits."""
+    if settings["QUEUE_MODE"] == "shared":
+        again = settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
+        yield (
+            f"QUEUE_MODE=shared: all users queue in one key, in which at most {KEY_PAIRS_PER_S:g} pairs/s are matched "
+            f"({PAIRS_PER_TICK} each {TICK_S * 1000:g} ms), a token each; "
+            + ("who has none left buys again" if again else "nobody buys again, so tokens may run out")
+        )
+
+
+# What must hold of Verity: the suites' own limits, honest ones beside them, and those that follow from settings.
+
+EARLY_S, LATE_S = 0.5, 1.0
+"""How far the announced length of a session may be off: the real server's timer keeps to milliseconds, the rest is what
+a stretch of network or a busy machine may add to one of the two announcements."""
+
+SUITE = (
+    Threshold.of("http_req_duration", "p(95)<100"),
+    Threshold.of("http_req_failed", "rate<0.001"),
+    Threshold.of("error_rate", "rate<0.001"),
+    Threshold.of("http_rate_limited", {"threshold": "count==0", "about": "nobody was told to slow down (429)"}),
+)
+
+QUEUE_THRESHOLDS = (Threshold.of("queue_join_latency", "p(95)<3000"), *SUITE)
+
+SESSIONS_THRESHOLDS = (
+    Threshold.of("queue_join_latency", "p(95)<3000"),
+    Threshold.of("match_time", {"threshold": "p(95)<3000", "about": "joining to match"}),
+    Threshold.of("match_rate", {"threshold": "rate>0.95", "about": "whoever waits for a match is matched in the end"}),
+    Threshold.of("session_start_lag", {"threshold": "p(95)<1000", "about": "match to session:start"}),
+    *SUITE,
+)
+
+TOKENS_THRESHOLDS = (
+    *SUITE,
+    Threshold.of("forged_refused", {"threshold": "rate==1", "about": "no forged or stale signature is taken"}),
+    Threshold.of("redelivery_ignored", {"threshold": "rate==1", "about": "a repeated event is acknowledged"}),
+)
+
+
+def memory(most_mb: int) -> Threshold:
+    """The target's process may hold so many megabytes. No suite has such a limit, but nothing else would see a leak."""
+    about = "seen where the target's process runs on this machine"
+    return Threshold.of("target_memory_mb", {"threshold": f"value<{most_mb}", "optional": True, "about": about})
+
+
+MEMORY = {
+    "suite": (memory(1024),),
+    "standard": (memory(512),),
+    "big": (memory(1024),),
+    "stress": (memory(1024),),
+    "spike": (memory(512),),
+}
+"""By load profile."""
+
+
+def session_length(settings: Settings) -> tuple[Threshold, ...]:
+    """Sessions last as long as SESSION_HOLD_SECONDS says that they do."""
+    expected_s = settings["SESSION_HOLD_SECONDS"]
+    least_s, most_s = max(expected_s / 2, expected_s - EARLY_S), expected_s + LATE_S
+    limits = {
+        f"p(5)>={round(least_s * 1000)}": f"sessions last their {expected_s:g} s",
+        f"p(95)<={round(most_s * 1000)}": "and their end is announced in time",
+    }
+    return tuple(
+        Threshold.of("session_length", {"threshold": limit, "about": about}) for limit, about in limits.items()
+    )
 
 
 def _addresses(value: str) -> str:
@@ -90,8 +247,8 @@ QUEUE = Scenario(
         trend("queue_join_latency", "round trip of joining the queue, without making the connection"),
         rate("error_rate", "checked calls that failed their check"),
     ),
-    thresholds=limits.QUEUE,
-    profile_thresholds=limits.MEMORY,
+    thresholds=QUEUE_THRESHOLDS,
+    profile_thresholds=MEMORY,
     settings=_QUEUE_SETTINGS,
     check_settings=_check,
     audit=Deferred("pika_locust.platforms.verity.audits:audit_tokens"),
@@ -157,11 +314,11 @@ TOKENS = Scenario(
         rate("redelivery_ignored", "deliveries of an event that was there before, answered as they should be"),
         rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
     ),
-    thresholds=(*limits.TOKENS, limits.memory(1024)),
+    thresholds=(*TOKENS_THRESHOLDS, memory(1024)),
     unobservable=_negatives,
     settings=_TOKENS_SETTINGS,
     check_settings=_check,
-    set_up=Deferred("pika_locust.platforms.verity.setup:seed_users"),
+    set_up=Deferred("pika_locust.platforms.verity.buyer:seed_users"),
     audit=Deferred("pika_locust.platforms.verity.audits:audit_webhooks"),
     audits=("webhooks",),
     iteration="one for each webhook that is due",
@@ -223,9 +380,9 @@ SESSIONS = Scenario(
         gauge("users_in_session", "users who are in a session now"),
         rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
     ),
-    thresholds=limits.SESSIONS,
-    profile_thresholds=limits.MEMORY,
-    setting_thresholds=limits.session_length,
+    thresholds=SESSIONS_THRESHOLDS,
+    profile_thresholds=MEMORY,
+    setting_thresholds=session_length,
     unobservable=_without_sockets,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,

@@ -10,27 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pika_locust.platforms.verity.world_accounts import Accounts
-from pika_locust.platforms.verity.world_bodies import not_found, reply
+from pika_locust.platforms.verity.world_accounts import Accounts, Payments, not_found, reply
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_hub import Outbox
-from pika_locust.platforms.verity.world_ids import Ids, iso
-from pika_locust.platforms.verity.world_matches import Matches
-from pika_locust.platforms.verity.world_payments import Payments
-from pika_locust.platforms.verity.world_people import TokenStore, User
-from pika_locust.platforms.verity.world_queue import Queue
+from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, iso, rules_from
+from pika_locust.platforms.verity.world_queue import MatchWorker, Queue, QueueRoutes, QueueStatus
 from pika_locust.platforms.verity.world_routes import Route, Routes
-from pika_locust.platforms.verity.world_rules import rules_from
-from pika_locust.platforms.verity.world_sessions import Sessions
+from pika_locust.platforms.verity.world_sessions import Matches, Sessions
 from pika_locust.platforms.verity.world_sockets import LARGEST_PACKET, NO_TRANSPORT, Sockets
-from pika_locust.platforms.verity.world_status import QueueStatus
 from pika_locust.platforms.verity.world_throttle import Throttle
 from pika_locust.platforms.verity.world_timers import Timers
 from pika_locust.platforms.verity.world_tokens import AccessTokens
-from pika_locust.platforms.verity.world_visits import QueueRoutes
-from pika_locust.platforms.verity.world_worker import MatchWorker
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import Cover, FaultKind, Form
+from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
 from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Request
 
 SOCKET_PATH = "/socket.io/"

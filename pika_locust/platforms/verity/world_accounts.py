@@ -2,31 +2,154 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import parse_qsl
 
-from pika_locust.platforms.verity.world_bodies import (
-    an_object,
-    bad_request,
-    not_found,
-    one_of,
-    problems,
-    refusal,
-    reply,
-    text,
-)
 from pika_locust.platforms.verity.world_calls import Call
-from pika_locust.platforms.verity.world_ids import Ids, iso
-from pika_locust.platforms.verity.world_people import NOTHING, TokenStore, User
-from pika_locust.platforms.verity.world_tokens import (
-    COOKIE,
-    REFRESH_LIVES_S,
-    AccessTokens,
-    RefreshTokens,
-    cookie_value,
-)
-from pika_locust.sandbox.world import Answer
+from pika_locust.platforms.verity.world_model import NOTHING, Ids, TokenStore, User, iso
+from pika_locust.platforms.verity.world_signature import javascript_int, verify
+from pika_locust.platforms.verity.world_tokens import COOKIE, REFRESH_LIVES_S, AccessTokens, RefreshTokens, cookie_value
+from pika_locust.sandbox.faults import FaultSwitches
+from pika_locust.sandbox.world import Answer, Headers, Request, to_json
+
+# Bodies of requests: how they are parsed, and how they are refused, in the words of the real server's parsers.
+
+JSON_TYPE: Headers = (("content-type", "application/json; charset=utf-8"),)
+LARGEST_BODY = 100 * 1024
+_FORM = "application/x-www-form-urlencoded"
+
+Check = Callable[[Any], str | None]
+"""Says what is wrong with a value that was given; what follows the name of its property."""
+
+
+class BadBody(Exception):
+    """The body cannot be read; `answer` says so, before any limit or guard."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def reply(value: Any, status: int = 200) -> Answer:
+    """A JSON answer."""
+    return Answer(status, to_json(value).encode("utf-8", "replace"), JSON_TYPE)
+
+
+def refusal(status: int, message: str | list[str], error: str) -> Answer:
+    """An answer of the real server's exceptions; `error` is the reason of the status."""
+    return reply({"message": message, "error": error, "statusCode": status}, status)
+
+
+UNAUTHORIZED = reply({"message": "Unauthorized", "statusCode": 401}, 401)
+BROKEN = reply({"statusCode": 500, "message": "Internal server error"}, 500)
+
+
+def bad_request(message: str | list[str]) -> Answer:
+    return refusal(400, message, "Bad Request")
+
+
+def not_found(message: str) -> Answer:
+    return refusal(404, message, "Not Found")
+
+
+def read_body(request: Request) -> Any:
+    """The body by its content type: parsed JSON, the fields of a form, else an empty object.
+
+    Raises `BadBody`.
+    """
+    if not request.body:
+        return {}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and kind != _FORM:
+        return {}
+    if len(request.body) > LARGEST_BODY:
+        raise BadBody(refusal(413, "request entity too large", "Payload Too Large"))
+    text = request.body.decode("utf-8", "replace")
+    if kind == _FORM:
+        return dict(parse_qsl(text, keep_blank_values=True))
+    return _parse(text)
+
+
+def _parse(text: str) -> Any:
+    if not text.strip():
+        return {}
+    if text.lstrip()[0] not in "{[":
+        # only objects and arrays are taken
+        raise BadBody(bad_request(_unexpected(text, len(text) - len(text.lstrip()))))
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise BadBody(bad_request(_in_other_words(error))) from error
+    except (ValueError, RecursionError) as error:
+        raise BadBody(bad_request("Unexpected token in JSON")) from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _in_other_words(error: json.JSONDecodeError) -> str:
+    """What V8 says about the same mistake."""
+    text, at = error.doc, error.pos
+    match error.msg:
+        case "Expecting ':' delimiter":
+            return f"Expected ':' after property name in JSON at position {at}"
+        case "Expecting ',' delimiter" if text.lstrip().startswith("["):
+            return f"Expected ',' or ']' after array element in JSON at position {at}"
+        case "Expecting ',' delimiter":
+            return f"Expected ',' or '}}' after property value in JSON at position {at}"
+        case "Extra data":
+            return f"Unexpected non-whitespace character after JSON at position {at}"
+        case message if message.startswith("Unterminated string"):
+            return f"Unterminated string in JSON at position {len(text)}"
+        case message if message.startswith("Expecting property name") and at < len(text):
+            wanted = "double-quoted property name" if "," in text[:at] else "property name or '}'"
+            return f"Expected {wanted} in JSON at position {at}"
+    return _unexpected(text, at)
+
+
+def _unexpected(text: str, at: int) -> str:
+    if at >= len(text):
+        return "Unexpected end of JSON input"
+    return f"Unexpected token '{text[at]}', \"{text}\" is not valid JSON"
+
+
+def problems(body: Any, checks: Mapping[str, Check], needed: tuple[str, ...] = ()) -> list[str]:
+    """What the validation pipe has against a body: unknown properties first, then those of a wrong kind.
+
+    A property that is null or missing is not checked, unless it is `needed`.
+    """
+    fields = body if isinstance(body, dict) else {}
+    found = [f"property {name} should not exist" for name in fields if name not in checks]
+    for name, check in checks.items():
+        value = fields.get(name)
+        if (value is not None or name in needed) and (wrong := check(value)) is not None:
+            found.append(f"{name} {wrong}")
+    return found
+
+
+def text(value: Any) -> str | None:
+    return None if isinstance(value, str) else "must be a string"
+
+
+def an_object(value: Any) -> str | None:
+    return None if isinstance(value, dict) else "must be an object"
+
+
+def one_of(*legal: str) -> Check:
+    """A check that only the legal values pass."""
+    complaint = f"must be one of the following values: {', '.join(legal)}"
+    return lambda value: None if value in legal else complaint
+
 
 ADULT = 18
 TOO_YOUNG = bad_request("Must be 18 or older")
@@ -150,3 +273,107 @@ def _with_cookie(answer: Answer, token: str, now: float) -> Answer:
     cookie = f"{COOKIE}={token}; Max-Age={REFRESH_LIVES_S}; Path=/auth/refresh; Expires={expires}; "
     cookie += "HttpOnly; SameSite=Strict"
     return Answer(answer.status, answer.body, (*answer.headers, ("set-cookie", cookie)))
+
+
+# The webhook through which Stripe reports paid checkouts: each is credited once.
+
+LARGEST_INT = 2**31 - 1
+RECEIVED = reply({"received": True})
+NO_SIGNATURE = bad_request("Missing Stripe signature")
+BAD_SIGNATURE = bad_request("Invalid Stripe signature")
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A paid checkout as an event reports it."""
+
+    event_id: str
+    checkout_id: str
+    user_id: str
+    tokens: int
+
+
+class Payments:
+    """Credits, and the counts of webhooks by what became of them:
+
+    `received` all, `credited` bookings of tokens, `duplicates` events or checkouts seen before, `refused` for their
+    signature, `ignored` because there was nothing to do, `failed` with 500 (unknown users, impossible amounts).
+    """
+
+    def __init__(self, faults: FaultSwitches, purse: TokenStore, secret: bytes) -> None:
+        self._faults = faults
+        self._purse = purse
+        self._secret = secret
+        self._events: set[str] = set()
+        self._checkouts: set[str] = set()
+        self.counts: Counter[str] = Counter()
+
+    def webhook(self, request: Request, event: Any, now: float) -> Answer:
+        """Answers a delivery; `event` is its parsed body."""
+        self.counts["received"] += 1
+        header = request.headers.get("stripe-signature", "")
+        if not header:
+            self.counts["refused"] += 1
+            return NO_SIGNATURE
+        # only bodies that were parsed as JSON keep their raw bytes, which are what is signed
+        is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        if "forget-signature" in self._faults.on:
+            self._faults.count("forget-signature")
+        elif not is_json or verify(request.body, header, self._secret, now) is not None:
+            self.counts["refused"] += 1
+            if "forged-500" in self._faults.on:
+                self._faults.count("forged-500")
+                return BROKEN
+            return BAD_SIGNATURE
+        purchase = purchase_of(event)
+        if purchase is None:
+            self.counts["ignored"] += 1
+            return RECEIVED
+        return self._book(purchase)
+
+    def _book(self, purchase: Purchase) -> Answer:
+        faults, user_id = self._faults, purchase.user_id
+        seen = purchase.event_id in self._events
+        if seen:
+            self.counts["duplicates"] += 1
+            if "redelivery-500" in faults.on:
+                faults.count("redelivery-500")
+                return BROKEN
+            if "forget-event" not in faults.on:
+                return RECEIVED
+            faults.count("forget-event")
+        balance = self._purse.balances.get(user_id)
+        if balance is None or balance + purchase.tokens > LARGEST_INT:
+            self.counts["failed"] += 1
+            return BROKEN
+        if purchase.checkout_id in self._checkouts and not seen:
+            # the row is unique on the checkout, too: the real server's insert fails
+            self.counts["duplicates"] += 1
+            return BROKEN
+        self._events.add(purchase.event_id)
+        self._checkouts.add(purchase.checkout_id)
+        copies = 0 if faults.hits("lose-write", "credit") else 2 if faults.hits("double", "credit") else 1
+        for _ in range(copies):
+            self._purse.buy(user_id, purchase.tokens)
+            self.counts["credited"] += 1
+        return RECEIVED
+
+
+def purchase_of(event: Any) -> Purchase | None:
+    """The purchase that an event reports; None when there is nothing to credit."""
+    fields = _object(event)
+    checkout = _object(_object(fields.get("data")).get("object"))
+    about = _object(checkout.get("metadata"))
+    user_id, tokens = about.get("userId"), about.get("tokens")
+    if fields.get("type") != "checkout.session.completed" or checkout.get("payment_status") != "paid":
+        return None
+    if not (user_id and about.get("packId") and tokens):
+        return None
+    number = javascript_int(str(tokens))
+    if number is None or number <= 0:
+        return None
+    return Purchase(str(fields.get("id")), str(checkout.get("id")), str(user_id), number)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pika_locust.platforms.verity.world_hub import Outbox
-from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.platforms.verity.world_model import User
+from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Answer, Headers, Request
 
 

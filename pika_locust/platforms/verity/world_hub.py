@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.platforms.verity.world_model import User
+from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Answer, Close, Effect, Reply, Send, to_json
 
 

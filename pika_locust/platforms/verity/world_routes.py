@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pika_locust.platforms.verity.world_accounts import NO_USER
-from pika_locust.platforms.verity.world_bodies import UNAUTHORIZED, BadBody, not_found, read_body, reply
+from pika_locust.platforms.verity.world_accounts import NO_USER, UNAUTHORIZED, BadBody, not_found, read_body, reply
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_hub import Outbox
-from pika_locust.platforms.verity.world_people import User
+from pika_locust.platforms.verity.world_model import User
 from pika_locust.platforms.verity.world_throttle import Refused, Throttle
 from pika_locust.platforms.verity.world_tokens import AccessTokens
 from pika_locust.sandbox.world import Answer, Headers, Request

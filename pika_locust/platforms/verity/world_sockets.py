@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import parse_qs
 
-from pika_locust.platforms.verity.world_bodies import reply
+from pika_locust.platforms.verity.world_accounts import reply
 from pika_locust.platforms.verity.world_hub import Outbox
-from pika_locust.platforms.verity.world_ids import Ids
-from pika_locust.platforms.verity.world_people import User
+from pika_locust.platforms.verity.world_model import Ids, User
 from pika_locust.platforms.verity.world_timers import Timers
 from pika_locust.sandbox.world import Answer, Request, to_json
 

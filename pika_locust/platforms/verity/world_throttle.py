@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Headers
 
 

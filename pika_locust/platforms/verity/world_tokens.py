@@ -9,7 +9,7 @@ from binascii import Error as NoBase64
 from dataclasses import dataclass
 from typing import Any
 
-from pika_locust.platforms.verity.world_ids import Ids
+from pika_locust.platforms.verity.world_model import Ids
 
 ACCESS_LIVES_S = 900
 REFRESH_LIVES_S = 30 * 24 * 3600

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.platforms.pika import habits
+from pika_locust.platforms.pika import dancer as habits
 from tests.platforms.pika.evening import Evening
 
 

@@ -12,18 +12,20 @@ import pytest
 from locust.exception import StopUser
 
 from pika_locust.judge import Ledger
-from pika_locust.platforms.pika import answers, dancer, delivery, dj, heartbeat, line, reactions
+from pika_locust.platforms.pika import answers, dancer, delivery, dj, heartbeat, line
+from pika_locust.platforms.pika import dancer as reactions
+from pika_locust.platforms.pika.context import PikaContext
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
-from pika_locust.platforms.pika.room import PikaContext
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.runtime import actor, context, thoughts, timers
-from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime import actor, context, timers
+from pika_locust.runtime import timers as thoughts
 from pika_locust.runtime.context import WorkerContext
+from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.settings import read_settings
-from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
+from pika_locust.wire.websocket_handshake import ConnectError
 from tests.platforms.pika.virtual import Clock, VirtualEvent
 
 RUN_ID = "0123456789ab"

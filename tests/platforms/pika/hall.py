@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pika_locust.platforms.pika.world import PikaWorld
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Close as WorldClose
 from pika_locust.sandbox.world import Effects, Publish, Request, Send
 from pika_locust.wire.websocket import Close

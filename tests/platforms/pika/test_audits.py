@@ -11,8 +11,7 @@ import pytest
 from pika_locust.judge import AuditResult, Ledger
 from pika_locust.platforms.pika import audits
 from pika_locust.platforms.pika.audits import audit
-from pika_locust.platforms.pika.meters import LEDGERS
-from pika_locust.platforms.pika.scenarios import DANCERS
+from pika_locust.platforms.pika.scenarios import DANCERS, LEDGERS
 from pika_locust.scenario import AuditContext
 from pika_locust.settings import read_settings
 

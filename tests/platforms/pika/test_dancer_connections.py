@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pika_locust.platforms.pika import habits
+from pika_locust.platforms.pika import dancer as habits
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.wire.websocket import Close
 from tests.platforms.pika.evening import SESSION, Evening, now_playing, poll_started, refused_dial

@@ -15,11 +15,11 @@ from locust.event import Events
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
-from pika_locust.platforms.pika import habits
+from pika_locust.platforms.pika import dancer as habits
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.runtime.begin import RunStart
 from pika_locust.runtime.context import WorkerContext
+from pika_locust.runtime.messages import RunStart
 from pika_locust.settings import read_settings
 from tests.platforms.pika.evening import SESSION, now_playing, outcomes
 

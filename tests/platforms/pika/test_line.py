@@ -4,8 +4,8 @@ import pytest
 
 from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.line import PikaConnection
-from pika_locust.wire.handshake import ConnectError
 from pika_locust.wire.websocket import Close
+from pika_locust.wire.websocket_handshake import ConnectError
 from tests.platforms.pika.evening import RUN_ID, Evening, refused_dial
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.pika.polls import Polls
+from pika_locust.platforms.pika.dj import Polls
 
 
 def told(poll_id: object, votes: object) -> dict[str, Any]:

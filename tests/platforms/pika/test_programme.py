@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from pika_locust.platforms.pika.programme import ScheduledAction, cues, track_every_s
+from pika_locust.platforms.pika.dj import ScheduledAction, cues, track_every_s
 
 PACES_S = [5.1, 5.2, 6.7, 10.0, 13.3, 20.0, 29.9, 30.0, 60.0, 240.0]
 

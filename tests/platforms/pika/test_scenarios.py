@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.judge import check, check_bands
-from pika_locust.platforms.pika.meters import LEDGERS, METRICS
-from pika_locust.platforms.pika.scenarios import DANCERS, SCENARIOS
-from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
+from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
+from pika_locust.platforms.pika.scenarios import DANCERS, LEDGERS, METRICS, SCENARIOS
 from pika_locust.settings import Settings, read_settings
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.pika.world_archive import Database, Poll
+from pika_locust.platforms.pika.world_model import Database, Poll
 
 TRACK = {"title": "T", "artist": "A"}
 

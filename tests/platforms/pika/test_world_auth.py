@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.pika.world_auth import client_key
+from pika_locust.platforms.pika.world_http import client_key
 from pika_locust.sandbox.world import Request
 from tests.platforms.pika.world_room import Room
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.pika.world_memory import NONCES_KEPT, LiveState, TempoVote, like_key
+from pika_locust.platforms.pika.world_model import NONCES_KEPT, LiveState, TempoVote, like_key
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.pika.world_memory import Socket
+from pika_locust.platforms.pika.world_model import Socket
 from pika_locust.platforms.pika.world_turn import Activity, MessageContext, ServerState, iso
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Publish, Send
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pika_locust.platforms.pika.world import PLATFORM
-from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Close, Effects, Ping, Publish, Reply, Request, Send
 
 TRANSCRIPTS = Path(__file__).parents[2] / "transcripts" / "pika"

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pika_locust.platforms.pika.world import PikaWorld
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Ping, Publish, Reply, Request, Send
 
 START_S = 1_795_230_000.0

@@ -8,9 +8,8 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from pika_locust.platforms.verity.ears import Visit
 from pika_locust.platforms.verity.scenarios import SESSIONS
-from pika_locust.platforms.verity.session_user import SessionUser
+from pika_locust.platforms.verity.session_user import SessionUser, Visit
 from pika_locust.wire.websocket import Close
 from tests.platforms.verity.night import Night
 from tests.platforms.verity.world_replay import Event, load

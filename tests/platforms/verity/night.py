@@ -1,4 +1,4 @@
-"""Verity's actors for a test: real ones on real sockets, with a worker context as in a run, before a sandbox or a script."""
+"""Verity's actors for a test: real ones on real sockets, with a worker context as in a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 import gevent
 from locust.exception import StopUser
 
-from pika_locust.measure import Histogram
-from pika_locust.platforms.verity.account import Account
-from pika_locust.platforms.verity.lobby import VerityContext
+from pika_locust.metrics import Histogram
+from pika_locust.platforms.verity.account import Account, VerityContext
 from pika_locust.platforms.verity.scenarios import QUEUE
-from pika_locust.runtime.begin import RunStart
+from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.sandbox import SandboxProcess
 from pika_locust.scenario import Scenario

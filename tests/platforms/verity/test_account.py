@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity import account, answers
+from pika_locust.platforms.verity import account
+from pika_locust.platforms.verity import messages as answers
 from pika_locust.platforms.verity.account import Account
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.night import RECEIVED, SIGNED_UP, Night, answer, saying

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.answers import REFRESH_AFTER_S, Credentials, balance_in, body_of, member_in
+from pika_locust.platforms.verity.messages import REFRESH_AFTER_S, Credentials, balance_in, body_of, member_in
 from pika_locust.wire.http import HttpClient, Response
 from tests.platforms.verity.night import SIGNED_UP, answer, saying
 from tests.wire.http_servers import serving

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.answers import Credentials
+from pika_locust.platforms.verity.account import ExpectedBalance
 from pika_locust.platforms.verity.auditor import TOPIC, SampledAudit
-from pika_locust.platforms.verity.books import ExpectedBalance
+from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.night import Night, answer, until

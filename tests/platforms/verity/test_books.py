@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.books import TokenBounds
+from pika_locust.platforms.verity.account import TokenBounds
 
 
 def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> None:

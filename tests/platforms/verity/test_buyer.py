@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.buyer import Buyer
+from pika_locust.platforms.verity.buyer import Buyer, seed_users
 from pika_locust.platforms.verity.scenarios import TOKENS
-from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.scenario import SetupContext
 from pika_locust.wire.http import HttpClient
 from tests.platforms.verity.night import RECEIVED, Night, answer, saying, settings_of, until

@@ -10,12 +10,12 @@ import pytest
 
 from pika_locust.judge import ThresholdEvaluator
 from pika_locust.load.plan import CONSTANT
-from pika_locust.platforms.verity import lobby, session_user
-from pika_locust.platforms.verity.buyer import Buyer
+from pika_locust.platforms.verity import account as lobby
+from pika_locust.platforms.verity import session_user
+from pika_locust.platforms.verity.buyer import Buyer, seed_users
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE, SCENARIOS, SESSIONS, TOKENS
 from pika_locust.platforms.verity.session_user import SessionUser
-from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.runtime.options import all_metrics
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity import ears
-from pika_locust.platforms.verity.books import TokenBounds
-from pika_locust.platforms.verity.ears import SessionSockets, Visit
+from pika_locust.platforms.verity import session_user as ears
+from pika_locust.platforms.verity.account import TokenBounds
 from pika_locust.platforms.verity.scenarios import SESSIONS
-from pika_locust.runtime.bell import Condition
-from pika_locust.wire.handshake import ConnectError
+from pika_locust.platforms.verity.session_user import SessionSockets, Visit
+from pika_locust.runtime.timers import Condition
 from pika_locust.wire.websocket import Close
+from pika_locust.wire.websocket_handshake import ConnectError
 from tests.platforms.verity.night import Night, until
 
 MS = 1_000_000

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.load.closed_plan import resolve
-from pika_locust.load.plan import LoadPlan, LoadRequest
-from pika_locust.platforms.verity.keys import queue_keys
-from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS
+from pika_locust.load.plan import LoadPlan, LoadRequest, resolve
+from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, queue_keys
 from pika_locust.scenario import Scenario
 from tests.platforms.verity.night import settings_of
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.judge import ThresholdEvaluator
-from pika_locust.measure import Registry, trend
-from pika_locust.platforms.verity.limits import MEMORY, session_length
-from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS
+from pika_locust.metrics import Registry, trend
+from pika_locust.platforms.verity.scenarios import MEMORY, QUEUE, SESSIONS, session_length
 from tests.platforms.verity.night import settings_of
 
 METRIC = trend("session_length")

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from pika_locust.load.dice import SeededRandom
-from pika_locust.platforms.verity.lobby import SANDBOX_SECRET, VerityContext, think_s
+from pika_locust.kit import stripe
+from pika_locust.load.rng import SeededRandom
+from pika_locust.platforms.verity.account import SANDBOX_SECRET, VerityContext, think_s
 from pika_locust.platforms.verity.scenarios import QUEUE
-from pika_locust.wire import stripe
 from tests.platforms.verity.night import Night, settings_of
 
 

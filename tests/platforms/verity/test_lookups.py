@@ -7,9 +7,9 @@ import gevent
 import pytest
 
 from pika_locust.platforms.verity import lookups
-from pika_locust.platforms.verity.answers import Credentials
-from pika_locust.platforms.verity.books import ExpectedBalance
+from pika_locust.platforms.verity.account import ExpectedBalance
 from pika_locust.platforms.verity.lookups import look_up
+from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.wire.http import HttpClient, Timeouts
 from tests.platforms.verity.night import answer, saying
 from tests.wire.http_servers import Peer, Server, serving

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pika_locust.load.dice import SeededRandom
-from pika_locust.platforms.verity.members import SeededMembers
+from pika_locust.load.rng import SeededRandom
+from pika_locust.platforms.verity.account import SeededMembers
 from pika_locust.platforms.verity.scenarios import TOKENS
 from tests.platforms.verity.night import Night
 

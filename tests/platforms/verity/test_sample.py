@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from pika_locust.load.dice import SeededRandom
+from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.verity.sample import BottomKSample, part_of
 
 

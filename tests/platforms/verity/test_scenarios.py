@@ -4,8 +4,8 @@ import pytest
 
 from pika_locust.judge import check, check_bands
 from pika_locust.load.arrivals import ArrivalStage, RampingArrivalRate
+from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.platforms.verity.scenarios import QUEUE, SCENARIOS, SESSIONS, TOKENS
-from pika_locust.runtime.metrics import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import read_settings

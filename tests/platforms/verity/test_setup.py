@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pika_locust.errors import SetupError
+from pika_locust.platforms.verity.buyer import seed_users
 from pika_locust.platforms.verity.scenarios import TOKENS
-from pika_locust.platforms.verity.setup import seed_users
 from pika_locust.scenario import SetupContext, SetupResult
 from tests.platforms.verity.night import SIGNED_UP, Night, answer, saying, settings_of
 from tests.wire.http_servers import Peer, serving
@@ -50,7 +50,7 @@ def test_some_may_fail(answers: list[Any]) -> None:
 
 
 def test_a_slow_target_is_not_waited_for_without_end(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pika_locust.platforms.verity.setup.WITHIN_S", 0.5)
+    monkeypatch.setattr("pika_locust.platforms.verity.buyer.WITHIN_S", 0.5)
     night.sandbox.set_faults({"latency": 200})
     given = seed(night.sandbox.url, 100)
     assert 2 <= len(given.public["users"]) <= 4

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.verity.world import PLATFORM, VerityWorld
-from pika_locust.sandbox.board import FaultSwitches
+from pika_locust.sandbox.faults import FaultSwitches
 from tests.platforms.verity.world_club import Club, couple
 
 SCENARIOS = {"queue", "sessions", "tokens"}

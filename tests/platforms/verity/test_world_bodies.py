@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.world_bodies import BadBody, an_object, one_of, problems, read_body, text
+from pika_locust.platforms.verity.world_accounts import BadBody, an_object, one_of, problems, read_body, text
 from pika_locust.sandbox.world import Request
 
 JSON = "application/json"

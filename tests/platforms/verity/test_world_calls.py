@@ -4,9 +4,8 @@ import pytest
 
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_hub import Outbox
-from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.platforms.verity.world_model import User
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Answer, Reply, Request
 
 REQUEST = Request("GET", "/a", "", {})

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 from pika_locust.platforms.verity.world_hub import Outbox, packet_of
-from pika_locust.platforms.verity.world_people import User
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.platforms.verity.world_model import User
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Answer, Close, Reply, Send
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pika_locust.platforms.verity.world_ids import Ids, anonymous, base36, iso
+from pika_locust.platforms.verity.world_model import Ids, anonymous, base36, iso
 
 # the second user of the recordings was made at this time: 2026-11-21T03:10:25.675Z
 NOW = 1_795_230_625.675

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.world_keys import city_of, fingerprint, javascript_number, queue_key, stable_json
+from pika_locust.platforms.verity.world_queue import city_of, fingerprint, javascript_number, queue_key, stable_json
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.world_payments import Purchase, purchase_of
+from pika_locust.platforms.verity.world_accounts import Purchase, purchase_of
 from tests.platforms.verity.world_club import Club, purchase, signed
 
 OK = (200, {"received": True})

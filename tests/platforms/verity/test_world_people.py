@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.world_people import TokenStore, User
+from pika_locust.platforms.verity.world_model import TokenStore, User
 
 
 def test_tokens_are_bought_taken_given_back_and_spent() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.verity.world_people import User
+from pika_locust.platforms.verity.world_model import User
 from pika_locust.platforms.verity.world_queue import Queue, Visit, WaitingLine
 
 

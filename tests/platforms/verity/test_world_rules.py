@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.platforms.verity.world_rules import Rules, rules_from
+from pika_locust.platforms.verity.world_model import Rules, rules_from
 
 
 @pytest.mark.parametrize(

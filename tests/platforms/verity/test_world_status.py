@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.verity.world_status import MANY, SLICE
+from pika_locust.platforms.verity.world_queue import MANY, SLICE
 from tests.platforms.verity.world_club import Club, Member
 
 

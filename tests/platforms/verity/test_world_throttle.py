@@ -4,9 +4,8 @@ import pytest
 
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.platforms.verity.world_throttle import Refused, Throttle
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.control import legal_faults
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
+from pika_locust.sandbox.server import legal_faults
 from tests.platforms.verity.world_club import START_S, Club
 
 

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from pika_locust.platforms.verity.world_ids import Ids
+from pika_locust.platforms.verity.world_model import Ids
 from pika_locust.platforms.verity.world_tokens import AccessTokens, RefreshTokens, cookie_value
 
 NOW = 1_795_230_625.9

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.verity.world_worker import ATTEMPT_S, TICK_S
+from pika_locust.platforms.verity.world_queue import ATTEMPT_S, TICK_S
 from tests.platforms.verity.world_club import Club, Member, couple
 
 

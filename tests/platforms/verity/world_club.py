@@ -11,9 +11,8 @@ from itertools import count
 from typing import Any
 
 from pika_locust.platforms.verity.world import PLATFORM, VerityWorld
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.control import legal_faults
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
+from pika_locust.sandbox.server import legal_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Reply, Request, Send
 
 START_S = 1_795_230_000.0

@@ -20,9 +20,8 @@ from typing import Any
 
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.platforms.verity.world_tokens import AccessTokens
-from pika_locust.sandbox.board import FaultSwitches
-from pika_locust.sandbox.control import legal_faults
-from pika_locust.sandbox.faults import parse_faults
+from pika_locust.sandbox.faults import FaultSwitches, parse_faults
+from pika_locust.sandbox.server import legal_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Reply, Request, Send
 
 TRANSCRIPTS = Path(__file__).parents[2] / "transcripts" / "verity"

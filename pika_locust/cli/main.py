@@ -1,0 +1,187 @@
+"""The `pika-locust` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pika_locust
+from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.outputs import redact
+
+if TYPE_CHECKING:
+    from pika_locust.scenario import Scenario
+
+
+_EPILOG = """\
+commands:
+  list                  every scenario, by platform, and how to run one
+  inspect SCENARIO      what would run: stages, thresholds, audits, settings, metrics; with --help, the
+                        options of a run (Locust's own --help ends before it has seen the locustfile)
+  locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
+  sandbox               serve a platform's sandbox, with faults if you like
+
+A test itself is a Locust run:
+  locust -f locustfiles/dancers.py                                 with the web page
+  locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s  without it
+
+exit codes: 104 for bad settings, as in a run; 2 for an unknown command
+"""
+_INSPECT_EPILOG = """\
+thresholds, as k6 writes them: NAME or NAME{tag:value}, a colon, an expression, and options after semicolons
+  --threshold 'ws_message_latency:p(95)<300'        in ms; also avg, min, max, med
+  --threshold 'ack_success:rate>0.995'              of rates; counters have count and rate, gauges value
+  --threshold 'ack_latency{kind:like}:p(99)<200; abort_on_fail; delay_abort_eval=30s; window=30s'
+                                                    end the run early; judge the worst 30 s, not the whole
+  --threshold 'ping_latency:p(95)<100; allow_empty' hold without a sample, too
+
+load, the strongest first
+  -u 60 -r 30 -t 40s                                constant users; -t cuts any load short
+  --stage 30s:100,1m:100,10s:0                      reach 100 in 30 s, stay for 1 m, go down to 0 in 10 s
+  --load-profile stress                             or SCENARIO=stress; `pika-locust inspect NAME` lists them
+  USERS=50 RAMP_UP=30s HOLD=2m RAMP_DOWN=10s        the profile, bent
+"""
+_NO_COMMAND = 2
+"""argparse's own code for a command line that it cannot read."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = {
+        "list": list_scenarios,
+        "inspect": inspect_scenario,
+        "locustfile": print_locustfile,
+        "sandbox": run_sandbox,
+    }
+    parser = argparse.ArgumentParser(
+        prog="pika-locust",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
+        description="Load tests for realtime platforms, whose green runs are the truth.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"pika-locust {pika_locust.__version__}")
+    parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    if not words:
+        parser.print_help(sys.stderr)
+        return _NO_COMMAND
+    given = parser.parse_args(words)
+    try:
+        code = commands[given.command](given.arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read along (`| head`) has seen enough; what Python still holds goes nowhere, without a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.PASS)
+    except ConfigurationError as error:
+        sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in error.problems)
+        return int(ExitCode.CONFIG)
+
+
+def list_scenarios(argv: list[str]) -> int:
+    """Print every scenario."""
+    argparse.ArgumentParser(prog="pika-locust list", description="Every scenario, by platform.").parse_args(argv)
+    from pika_locust.catalogue import scenarios
+
+    for name, scenario in scenarios().items():
+        print(f"{name:<14} {scenario.platform:<10} {scenario.about}")
+    print("\npika-locust inspect NAME shows what would run. To run it:")
+    if Path("locustfiles").is_dir():
+        print("  locust -f locustfiles/NAME.py")
+    else:
+        print("  pika-locust locustfile NAME > locustfile.py && locust")
+    return 0
+
+
+def print_locustfile(argv: list[str]) -> int:
+    """Print a locustfile of a scenario: all that its users need who have the package and not the repository."""
+    from pika_locust.catalogue import find_scenario
+    from pika_locust.cli.inspect import locustfile
+
+    parser = argparse.ArgumentParser(
+        prog="pika-locust locustfile",
+        description="Print a locustfile of a scenario. Locust takes locustfile.py by itself:",
+        epilog="  pika-locust locustfile dancers > locustfile.py\n  locust --headless -u 60 -r 30 -t 40s\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenario", help="as `pika-locust list` names it")
+    print(locustfile(find_scenario(parser.parse_args(argv).scenario)), end="")
+    return 0
+
+
+def inspect_scenario(argv: list[str]) -> int:
+    """Print what a run of a scenario would be, under the same options and environment as the run itself."""
+    # Locust is loaded for its parser's sake only: a run and its inspection must read the same options.
+    from pika_locust.catalogue import find_scenario, scenarios
+    from pika_locust.cli.inspect import inspect
+    from pika_locust.runtime.options import parse_all, read_options
+    from pika_locust.settings import environment_of
+
+    environ = environment_of(os.environ, Path.cwd())
+    # Which profiles there are to choose from is only known when the scenario is: so, twice.
+    any_scenario = next(iter(scenarios().values()))
+    if {"-h", "--help"} & set(argv):
+        named = [scenario for name, scenario in scenarios().items() if name in argv]
+        print(_inspect_parser(next(iter(named), any_scenario)).format_help(), end="")
+        return 0
+    scenario = find_scenario(parse_all(_inspect_parser(any_scenario), argv, environ)[0].scenario)
+    given, unknown, problems = parse_all(_inspect_parser(scenario), argv, environ)
+    # What else a configuration file holds is for Locust.
+    problems += [f"there is no option {word} here" for word in unknown if word in argv]
+    print(inspect(scenario, read_options(scenario, given, environ, problems)))
+    return 0
+
+
+def _inspect_parser(scenario: Scenario) -> Any:
+    from locust.argument_parser import (
+        DEFAULT_CONFIG_FILES,
+        LocustArgumentParser,
+        LocustConfigParser,
+        gt_zero,
+        timespan,
+    )
+
+    from pika_locust.runtime.options import add_arguments
+
+    parser = LocustArgumentParser(
+        prog="pika-locust inspect",
+        description="What would run: stages, thresholds, audits, settings, metrics. Takes the load and threshold\n"
+        "options of a run, and reads the same environment and configuration files; sends nothing.",
+        default_config_files=DEFAULT_CONFIG_FILES,
+        config_file_parser_class=LocustConfigParser,
+        add_env_var_help=False,
+        add_config_file_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_INSPECT_EPILOG,
+    )
+    parser.add_argument("scenario", help="as `pika-locust list` names it")
+    parser.add_argument("--config", is_config_file_arg=True, metavar="<filename>", help="another configuration file")
+    for short, name, about, read, variable in (
+        ("-u", "--users", "constant users", int, "LOCUST_USERS"),
+        ("-r", "--spawn-rate", "users a second, with -u", gt_zero(float), "LOCUST_SPAWN_RATE"),
+        ("-t", "--run-time", "30s, 10m, 1h30m", timespan, "LOCUST_RUN_TIME"),
+        ("-H", "--host", "the target", str, "LOCUST_HOST"),
+    ):
+        dest = "num_users" if short == "-u" else None
+        parser.add_argument(short, name, dest=dest, metavar="<value>", type=read, env_var=variable, help=about)
+    parser.set_defaults(locustfile=None)
+    add_arguments(parser, scenario, None)
+    return parser
+
+
+def run_sandbox(argv: list[str]) -> int:
+    """Serve a sandbox until Ctrl-C."""
+    from pika_locust.cli.sandbox import run
+
+    return run(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

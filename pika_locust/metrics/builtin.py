@@ -1,0 +1,59 @@
+"""The metrics that every scenario has, under k6's names where k6 has them."""
+
+from __future__ import annotations
+
+from pika_locust.metrics.metric import counter, gauge, rate, trend
+
+# k6's HTTP metrics, for scenarios to declare; whoever only looks at a scenario loads no socket for it.
+
+HTTP_METRICS = (
+    counter("http_reqs", "HTTP requests"),
+    rate("http_req_failed", "HTTP requests that failed or were not answered 2xx or 3xx"),
+    trend("http_req_duration", "sending, waiting and receiving of requests that were answered 2xx or 3xx"),
+    trend("http_req_failed_duration", "the same of all others, which are often faster than an answer"),
+    trend("http_req_blocked", "until the connection began to be made, name look-up included"),
+    trend("http_req_connecting", "making the TCP connection"),
+    trend("http_req_tls_handshaking", "TLS handshake"),
+    trend("http_req_sending", "writing the request"),
+    trend("http_req_waiting", "from the last byte sent to the first received"),
+    trend("http_req_receiving", "from the first byte received to the last"),
+    counter("http_rate_limited", "requests that were answered 429"),
+    counter("http_retries", "requests sent twice, because the kept connection turned out to be closed"),
+)
+
+
+LOCUSTFILE_METRICS = (
+    gauge("vus", "primary users that are active now"),
+    trend("generator_lag_ms", "how late the load generator's own timers fired and readable sockets were read"),
+)
+"""What can be told of users that are not of this package."""
+
+BASE_METRICS = (
+    *LOCUSTFILE_METRICS,
+    gauge("vus_max", "primary users that were started and have not ended"),
+    counter("iterations", "times that a user went through its whole task"),
+    trend("iteration_duration", "from the start of an iteration to its end"),
+    counter("iterations_started", "iterations of the open model that began"),
+    trend("iteration_service_time", "open-model iterations from their start; iteration_duration counts from when due"),
+    trend("arrival_lateness", "how late iterations of the open model began"),
+    counter("iterations_cut", "iterations that had to be killed when the test ended"),
+    counter("dropped_iterations", "iterations that were due and found no free user"),
+    rate("checks", "share of checks that held"),
+)
+
+
+TARGET_METRICS = (
+    gauge("target_memory_mb", "resident memory of the target's process, where it can be seen", "MB", merge="max"),
+    rate("health_success", "share of probes of the target's health page that were answered 2xx"),
+    trend("health_latency", "round trip of those probes"),
+)
+
+
+CLOCK_METRICS = (
+    counter("latencies_one_clock", "latencies between processes that read the same clock"),
+    counter("latencies_two_clocks", "latencies between machines, after an estimated offset of their clocks"),
+    counter("latencies_negative", "of these, what came out below zero and counts as 0.001 ms"),
+    counter("latencies_left_out", "latencies between machines whose clocks could not be compared closely enough"),
+    gauge("clock_error", "how wrong the estimated offsets that were used may have been", "ms", merge="max"),
+)
+"""For scenarios with such latencies to declare. Each is tagged with the metric that it is about, `of`."""

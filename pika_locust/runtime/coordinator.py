@@ -1,0 +1,431 @@
+"""The side of a test that leads: in the master, and in the one process of a local run.
+
+It begins a test and tells everybody, watches and judges while it runs, and has it ended (`runtime.ending`). The way out
+is always the same: Locust's `test_stopping` (or `quitting`, when the process was told to end) -> `finish`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import gevent
+from gevent import get_hub
+
+from pika_locust.errors import SetupError
+from pika_locust.judge import Reason, Report, ThresholdEvaluator, describe
+from pika_locust.load.plan import CONSTANT, LEAD_S, LoadPlan
+from pika_locust.outputs import redact
+from pika_locust.outputs.progress import ProgressPrinter
+from pika_locust.runtime import arrivals, messages
+from pika_locust.runtime.clock_sync import ClockServer, boot_id
+from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
+from pika_locust.runtime.monitors import TargetMonitor
+from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.pacing import PlanClock
+from pika_locust.runtime.run import Run, RunFacts
+from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
+from pika_locust.scenario import Scenario, SetupContext, schedule_of
+
+logger = logging.getLogger(__name__)
+
+
+# The beginning of a test: what it is, what must exist before its first user, and what everybody is told.
+
+
+def make_run(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Run:
+    """A test that is about to run; `command` is how it was started, without secrets."""
+    plugin = environment.pika_locust
+    target = options.target or "" if scenario.is_locustfile else scenario.normalise_target(environment.host)
+    is_sandbox = plugin.sandbox_url is not None and target == scenario.normalise_target(plugin.sandbox_url)
+    facts = RunFacts(
+        run_id=uuid4().hex[:12],
+        seed=None if scenario.is_locustfile else options.seed,
+        command=command,
+        settings=options.settings.given,
+        target=target,
+        sandbox=is_sandbox,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return Run(
+        options=options,
+        facts=facts,
+        collector=Collector(facts.run_id),
+        panel=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
+        watch=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
+        began_s=time.monotonic(),
+        supporters=len(scenario.supporters(options.settings)),
+    )
+
+
+def set_up(scenario: Scenario, run: Run) -> bool:
+    """Make what must exist before the first user, accounts, say. False when there is no use in going on."""
+    if scenario.set_up is None:
+        return True
+    try:
+        options = run.options
+        run.given = scenario.set_up(SetupContext(run.facts.target, options.settings, options.seed))
+        return True
+    except SetupError as error:
+        logger.error("The set-up failed: %s", error)
+        run.failed_setup = str(error)
+    except Exception as error:
+        logger.exception("The set-up has a fault of its own")
+        run.internal_errors.append(f"set-up: {type(error).__name__}: {error}")
+    return False
+
+
+def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float) -> RunStart:
+    """What everybody is told; `participants` are the workers, by id and index."""
+    options, plan = run.options, run.options.plan
+    return RunStart(
+        run_id=run.facts.run_id,
+        seed=options.seed,
+        target=run.facts.target,
+        settings=options.settings.public(),
+        planned_s=plan.duration_s,
+        spread=plan.name != CONSTANT or plan.spawn_rate is not None,
+        supporters=run.supporters,
+        stop_timeout_s=stop_timeout_s,
+        users_peak=plan.users_peak,
+        workers=len(participants),
+        stripes={worker: stripe for stripe, (worker, _) in enumerate(participants)},
+        arrivals=_arrivals(plan),
+        iterations=plan.iterations.to_wire() if plan.iterations is not None else None,
+        given=run.given.public,
+        thresholds=tuple(map(str, options.thresholds)),
+    )
+
+
+def _arrivals(plan: LoadPlan) -> Mapping[str, Any] | None:
+    if plan.arrivals is None:
+        return None
+    start_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
+    return {"start_ns": start_ns, "boot": boot_id(), "duration_s": plan.arrivals_s}
+
+
+def log_plan(scenario: Scenario, run: Run) -> None:
+    """Log what is about to happen."""
+    options, plan = run.options, run.options.plan
+    seed = "" if scenario.is_locustfile else f"; seed {options.seed}"
+    logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(run.facts.target))
+    for said in (*plan.overrides, *scenario.notes(options.settings, plan)):
+        logger.info("Load plan: %s", said)
+
+
+# The end of a test, whichever way it comes: drain primaries, then supporters; then audits and the verdict.
+
+Cause = Literal["end", "abort", "user", "signal"]
+
+DRAIN_GRACE_S = 10.0
+"""Beyond the workers' own time-outs, before one that says nothing is given up."""
+
+
+class Ending:
+    """Ends one test. `cause` says why, as far as anybody knows so far, and `signalled` by which signal, if one came."""
+
+    def __init__(
+        self, environment: Any, crew: Workers, scenario: Scenario, run: Run, signalled: Callable[[], str | None]
+    ) -> None:
+        self._environment = environment
+        self._crew = crew
+        self._scenario = scenario
+        self._run = run
+        self._signalled = signalled
+        self._judging: Any = None
+        self.cause: Cause | None = None
+
+    def drain(self) -> None:
+        """Let everybody finish. Who is interrupted while waiting (Ctrl-C again) has the rest cut off, and who is
+        interrupted once more waits for nobody: what the workers have reported so far is told in any case."""
+        for role in ROLES:
+            timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
+            try:
+                self._crew.send_drain(role, timeout_s)
+                self._crew.wait_until_drained(self._run.collector, role, timeout_s + DRAIN_GRACE_S)
+            except KeyboardInterrupt:
+                with suppress(KeyboardInterrupt):
+                    self.cut_short()
+                    self._crew.wait_until_drained(self._run.collector, role, DRAIN_GRACE_S)
+
+    def cut_short(self) -> None:
+        """The user does not want to wait: cut the users off now, or the audits, and still tell what was measured."""
+        if self._judging is not None:
+            # Not from here: it might be through with them by the time it is its turn.
+            get_hub().loop.run_callback(self._interrupt_judging)
+            return
+        logger.warning("Interrupted again: not waiting for users to finish")
+        self.cause = "signal"
+        for role in ROLES:
+            self._crew.send_drain(role, 0.0)
+
+    def _interrupt_judging(self) -> None:
+        if self._judging is not None:
+            self._judging.throw(KeyboardInterrupt)
+
+    def judge(self, ended_s: float, ended_ns: int) -> Report:
+        """The report of the drained test, whose load ended `ended_s` seconds after it began, at `ended_ns` by the
+        monotonic clock."""
+        self._judging = gevent.getcurrent()
+        try:
+            return self._judge(ended_s, ended_ns)
+        finally:
+            self._judging = None
+
+    def _judge(self, ended_s: float, ended_ns: int) -> Report:
+        run = self._run
+        duration_s = time.monotonic() - run.began_s
+        self._crew.note_lost(run.collector, duration_s)
+        snapshot = run.settled(run.collector.fold(run.watch.snapshot()), ended_ns)
+        run.panel.observe(duration_s, snapshot)
+        run.observer.after()
+        run_reasons = self._why(ended_s)
+        if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
+            run_reasons.append(short)
+        internal_errors = [*run.internal_errors, *run.watch.internal_errors]
+        if not self._scenario.is_locustfile:
+            # Of users that are the locustfile's own, a metric tells; here they are ours, and so is the fault.
+            internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]
+        run_reasons += [Reason("internal", "exception", error) for error in internal_errors]
+        return run.judged(self._scenario, snapshot, run_reasons, duration_s)
+
+    def _why(self, ended_s: float) -> list[Reason]:
+        run = self._run
+        planned_s = run.options.plan.duration_s
+        when = f"after {ended_s:.0f} s" + (f" of {planned_s:.0f} s" if planned_s is not None else "")
+        if run.failed_setup is not None:
+            return [Reason("setup", "set-up", run.failed_setup)]
+        if self.cause == "signal":
+            name = self._signalled() or "SIGINT"
+            return [Reason("stopped", name, f"stopped by {name} {when}")]
+        if self.cause == "user" and self._environment.web_ui is not None:
+            run.notes.append(f"stopped in the web page {when}")
+        elif self.cause == "user" and not self._scenario.is_locustfile:
+            # A locustfile with users of its own may end when it likes.
+            if not self._crew.participants():
+                return [Reason("incomplete", "workers", f"Locust ended the test {when}, as no worker was left")]
+            return [Reason("stopped", "locust", f"Locust ended the test {when}, for a reason that its log tells")]
+        return []
+
+
+class Coordinator:
+    """Leads tests, one after another."""
+
+    def __init__(
+        self,
+        environment: Any,
+        scenario: Scenario,
+        options: RunOptions,
+        command: str,
+        on_report: Callable[[Report], Report],
+    ) -> None:
+        self._environment = environment
+        self._scenario = scenario
+        self._options = options
+        self._command = command
+        self._on_report = on_report
+        self._runner: Any = None
+        self._run: Run | None = None
+        self._ending: Ending | None = None
+        self.signalled: str | None = None
+        """The signal that asked this process to end, if one did."""
+        self.reports: list[Report] = []
+
+    def attach(self, runner: Any, chosen: Callable[[], RunOptions] | None) -> None:
+        """Listen to the workers. `chosen` gives the options of the next test where these are not settled before it, by
+        a web page say; it raises ConfigurationError, and tells the user why, where they do not make one."""
+        self._runner = runner
+        self._crew = Workers(runner)
+        self._pace = PlanClock(self._scenario, self._options, chosen)
+        runner.register_message(messages.HELLO, self._on_hello)
+        runner.register_message(messages.REPORT, self._on_report_message)
+        runner.register_message(messages.DRAINED, self._on_drained)
+        runner.register_message(messages.PUBLISH, self._on_tell)
+        ClockServer(runner)
+
+    # The load
+
+    def prepare(self) -> None:
+        """A test is about to start; Locust calls this once or twice before its first user."""
+        if self._run is None:
+            self._pace.prepare()
+        else:
+            self._pace.restart()
+            self._run.began_s = self._pace.began_s
+
+    def tick(self) -> tuple[int, float] | None:
+        """Total users wanted now, supporters included; None at the end of the plan."""
+        run = self._run
+        if self._pace.refused:
+            return None
+        # What comes before the first user is not the load's time, and another number of users would cut it off.
+        if run is not None and (run.finishing or run.judge is None):
+            return self._pace.hold()
+        wanted = None if run is not None and run.is_done() else self._pace.tick()
+        if wanted is None:
+            self._note("end")
+        return wanted
+
+    def _note(self, cause: Cause) -> None:
+        if self._ending is not None:
+            self._ending.cause = self._ending.cause or cause
+
+    # Beginning
+
+    def begin(self) -> None:
+        """Locust's `test_start`: tell everybody, before the first user is spawned."""
+        scenario = self._scenario
+        if self._run is not None:
+            raise RuntimeError("a test began while another was running")
+        if scenario.is_locustfile:
+            # No shape of ours has asked before.
+            self.prepare()
+        if self._pace.refused:
+            gevent.spawn(self._stop_test)
+            return
+        self._run = run = make_run(self._environment, scenario, self._pace.options, self._command)
+        self._ending = Ending(self._environment, self._crew, scenario, run, lambda: self.signalled)
+        try:
+            self._set_going(run)
+        except Exception as error:
+            # Locust logs what a listener raises, and would wait for this test for ever.
+            logger.exception("The test could not begin")
+            run.internal_errors.append(f"beginning: {type(error).__name__}: {error}")
+            gevent.spawn(self._stop_test)
+
+    def _set_going(self, run: Run) -> None:
+        scenario, options = self._scenario, run.options
+        if not set_up(scenario, run):
+            gevent.spawn(self._stop_test)
+        run.observer.before()
+        # What the set-up took is not the load's time.
+        self.prepare()
+        participants = self._crew.participants()
+        begin = run_start(run, scenario, participants, float(self._environment.stop_timeout))
+        self._begin_data = begin.to_wire()
+        if begin.arrivals is not None:
+            schedule = schedule_of(scenario, options.settings, options.seed, begin.arrivals["duration_s"])
+            run.striping = ArrivalAssignment(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
+        if options.plan.iterations is not None:
+            run.granting = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
+        log_plan(scenario, run)
+        for worker, index in participants:
+            run.collector.expect(worker, index)
+        self._runner.send_message(messages.BEGIN, self._begin_data)
+        run.watch.start()
+        run.judge = gevent.spawn(self._judge_forever, run)
+        run.judge.link_exception(lambda judge: run.internal_errors.append(f"judging: {judge.exception!r}"))
+
+    # Messages
+
+    def _on_hello(self, environment: Any, msg: Any) -> None:
+        """A worker can take messages now; one that came late is told of the test that is running. One that comes while
+        the test is still being set up is told with all others."""
+        run = self._run
+        if why := messages.refusal(msg.data, self._scenario.name):
+            logger.error("Worker %s is sent away: %s", msg.node_id, why)
+            self._runner.send_message(messages.REFUSE, {"why": why}, client_id=msg.node_id)
+            if run is not None:
+                run.notes.append(f"worker {msg.node_id} was sent away: {why}")
+        elif run is not None and run.judge is not None and not run.finishing:
+            run.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
+            self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
+
+    def _on_report_message(self, environment: Any, msg: Any) -> None:
+        run = self._run
+        if run is None:
+            return
+        record = run.collector.take(msg.data, time.monotonic() - run.began_s)
+        if record is not None and record.final and not run.finishing:
+            run.take_leave(record)
+
+    def _on_drained(self, environment: Any, msg: Any) -> None:
+        run = self._run
+        if run is not None and msg.data["run_id"] == run.facts.run_id:
+            worker = self._runner.client_id if msg.node_id == "local" else msg.node_id
+            run.collector.expect(worker, 0).drained.add(msg.data["role"])
+
+    def _on_tell(self, environment: Any, msg: Any) -> None:
+        topic, data = msg.data["topic"], msg.data["data"]
+        run = self._run
+        if topic == arrivals.TOPIC:
+            self._pace.more_users(data["worker"], data["users"])
+        elif topic != messages.ITERATIONS_WANTED:
+            self._hear(topic, data)
+        elif run is not None and run.granting is not None:
+            self._hear(messages.ITERATIONS_GRANTED, run.granting.grant(data["worker"], data["users"]))
+
+    def _hear(self, topic: str, data: Mapping[str, Any]) -> None:
+        self._runner.send_message(messages.NEWS, {"topic": topic, "data": dict(data)})
+
+    # While it runs
+
+    def _judge_forever(self, run: Run) -> None:
+        # Of users that are not of this package, Locust's own table tells.
+        printer = None if self._scenario.is_locustfile else ProgressPrinter(run.options.plan, self._scenario.speeds)
+        next_s = time.monotonic()
+        while True:
+            next_s += messages.REPORT_EVERY_S
+            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            at_s = time.monotonic() - run.began_s
+            self._crew.note_lost(run.collector, at_s)
+            self._hand_on(run)
+            run.look(self._pace.primaries)
+            snapshot = run.collector.fold(run.watch.snapshot())
+            run.panel.observe(at_s, snapshot)
+            results = run.panel.results(snapshot, at_s)
+            aborting = [result for result in results if result.abort]
+            if printer is not None:
+                printer.show(at_s, snapshot, results)
+            if aborting and self._ending is not None and self._ending.cause is None:
+                self._note("abort")
+                run.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")
+                gevent.spawn(self._stop_test)
+                return
+
+    def _hand_on(self, run: Run) -> None:
+        """What lost workers leave undone is done by others."""
+        if run.striping is not None and (news := run.striping.review()) is not None:
+            self._hear(arrivals.STRIPES, news)
+        if run.granting is not None:
+            for granted in run.granting.take_back(run.collector.lost()):
+                self._hear(messages.ITERATIONS_GRANTED, granted)
+
+    def _stop_test(self) -> None:
+        headless = self._environment.web_ui is None
+        (self._runner.quit if headless else self._runner.stop)()
+
+    # The end
+
+    def finish(self, cause: Cause | None = None) -> None:
+        """Drain, audit and judge the running test, if any; a second call waits for the first."""
+        run, ending = self._run, self._ending
+        if run is None or ending is None:
+            return
+        if run.finishing:
+            while not run.finished.is_set():
+                try:
+                    run.finished.wait()
+                except KeyboardInterrupt:
+                    ending.cut_short()
+            return
+        run.finishing = True
+        ending.cause = ending.cause or ("signal" if self.signalled else cause) or "user"
+        try:
+            if run.judge is not None:
+                run.judge.kill(block=False)
+            ended_s, ended_ns = time.monotonic() - run.began_s, time.monotonic_ns()
+            ending.drain()
+            report = ending.judge(ended_s, ended_ns)
+            self.reports.append(report)
+            self.reports[-1] = self._on_report(report)
+        finally:
+            self._run = self._ending = None
+            run.watch.stop()
+            run.finished.set()

@@ -1,0 +1,158 @@
+"""How the process that leads tests leaves: with a report and an exit code of ours, whichever way Locust takes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gevent
+from locust.runners import STATE_INIT
+from locust.stats import CSV_STATS_INTERVAL_SEC
+
+from pika_locust.errors import ExitCode
+from pika_locust.judge import Reason
+from pika_locust.outputs import console as delivery
+from pika_locust.runtime.coordinator import Coordinator
+
+logger = logging.getLogger(__name__)
+
+
+# Ctrl-C, SIGTERM and a terminal that is closed, as Locust's main greenlet needs to hear of them.
+
+
+def listen(heard: Callable[[str], bool], *, alone: bool) -> None:
+    """Have `heard` called with the name of a signal that asks this process to end; it says whether Locust is to know.
+
+    SIGINT then goes on to Locust as the KeyboardInterrupt it waits for. So does SIGHUP, which would end the process on
+    the spot, and SIGTERM where we are `alone`: while a shape drives a headless run, Locust does not listen to it.
+    """
+    gevent.signal_handler(signal.SIGINT, _on_signal, heard, "SIGINT", True)
+    gevent.signal_handler(signal.SIGTERM, _on_signal, heard, "SIGTERM", alone)
+    # `nohup` has it ignored, and means it.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        gevent.signal_handler(signal.SIGHUP, _on_signal, heard, "SIGHUP", True)
+
+
+def _on_signal(heard: Callable[[str], bool], name: str, interrupt: bool) -> None:
+    # From here, a greenlet of its own, it reaches Locust's main greenlet, and never a callback of the hub: an
+    # interrupted callback would lose what it had read. Raised instead, gevent would print its traceback first.
+    if heard(name) and interrupt:
+        gevent.get_hub().handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
+
+
+class ExitHandler:
+    """Sees one process out, the master or that of a local run."""
+
+    def __init__(
+        self,
+        environment: Any,
+        engine: Coordinator,
+        tell: Callable[[Sequence[Reason], ExitCode], None],
+        *,
+        others_judge: bool,
+    ) -> None:
+        """`tell` makes the report of a run without a test; `others_judge`: exit codes of a locustfile's own count."""
+        self._environment = environment
+        self._runner = environment.runner
+        self._engine = engine
+        self._tell = tell
+        self._others_judge = others_judge
+        self._judged = False
+        self._gone = False
+
+    def keep_listening(self) -> None:
+        """When its last worker leaves before the test, Locust's master closes its ears, and goes on to wait for others:
+        from now on it listens as long as it waits."""
+        if self._is_master and self._environment.web_ui is None:
+            quit_for_good = self._runner.quit
+            self._runner.quit = lambda: None if self._waits_for_workers() else quit_for_good()
+
+    def attach(self) -> None:
+        """Listen to signals and to Locust. Called last: the exit code is settled after all others have said theirs."""
+        environment, options = self._environment, self._environment.parsed_options
+        listen(self.on_signal, alone=environment.web_ui is None and environment.shape_class is not None)
+        # Locust goes through these from the last to the first.
+        environment.events.quitting._handlers.insert(0, self._set_exit_code)
+        environment.events.quit.add_listener(self._on_quit)
+        if self._is_master and (options.headless or options.autostart) and options.expect_workers_max_wait:
+            # Locust would give up by ending the process, with nothing said: we do it in its place.
+            gevent.spawn(self._wait_for_workers, options.expect_workers_max_wait)
+            options.expect_workers_max_wait = 0
+
+    @property
+    def _is_master(self) -> bool:
+        return hasattr(self._runner, "clients")
+
+    @property
+    def _expected(self) -> int:
+        return int(self._environment.parsed_options.expect_workers)
+
+    def on_signal(self, name: str) -> bool:
+        """Whether Locust is to be interrupted: not while it has nothing but its own things to put away."""
+        if self._has_said_all:
+            return False
+        self._engine.signalled = name
+        if self._environment.web_ui is None and self._waits_for_workers():
+            # Interrupted here, Locust would leave without a word, and its workers would stay.
+            text = f"stopped by {name} before the test began: {self._workers_there()}"
+            self._leave(Reason("stopped", name, text), ExitCode.STOPPED)
+        return True
+
+    @property
+    def _has_said_all(self) -> bool:
+        judged = self._judged or (self._environment.web_ui is None and bool(self._engine.reports))
+        return judged and not self._gone
+
+    def _waits_for_workers(self) -> bool:
+        runner = self._runner
+        began = runner.state != STATE_INIT or runner.shape_greenlet is not None or bool(self._engine.reports)
+        return self._is_master and not began
+
+    def _workers_there(self) -> str:
+        return f"{len(self._runner.clients.ready)} of {self._expected} workers were there"
+
+    def _wait_for_workers(self, most_s: float) -> None:
+        gevent.sleep(most_s)
+        if self._waits_for_workers() and len(self._runner.clients.ready) < self._expected:
+            text = f"{self._workers_there()} after {most_s:g} s (--expect-workers, --expect-workers-max-wait)"
+            self._leave(Reason("setup", "workers", text), ExitCode.SETUP)
+
+    def _leave(self, reason: Reason, code: ExitCode) -> None:
+        """End this process as Locust does it where it gets that far."""
+        self._tell([reason], code)
+        events = self._environment.events
+        events.quitting.fire(environment=self._environment, reverse=True)
+        events.quit.fire(exit_code=self._environment.process_exit_code)
+        sys.exit(self._environment.process_exit_code)
+
+    def _set_exit_code(self, environment: Any, **_: Any) -> None:
+        reports = self._engine.reports
+        if not reports and environment.web_ui is None:
+            why = "Locust ended before the test had begun; its log says why"
+            self._tell([Reason("internal", "locust", why)], ExitCode.INTERNAL)
+        ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
+        # A locustfile may have judged, too, and said so with Locust's own means; a failure of either is one.
+        theirs = environment.process_exit_code if self._others_judge else None
+        environment.process_exit_code = ours or theirs or 0
+        self._judged = True
+        if environment.parsed_options.csv_prefix:
+            # Locust writes its files every second, and closes them without the last one.
+            gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
+
+    def _on_quit(self, exit_code: int, **_: Any) -> None:
+        self._gone = True
+        # Locust prints its own tables on the way out; the verdict is what should stand last.
+        if self._environment.web_ui is not None or not self._engine.reports:
+            return
+        # With --json, standard output is Locust's JSON and nothing else.
+        stream = sys.stderr if self._environment.parsed_options.json else sys.stdout
+        try:
+            delivery.show(self._engine.reports[-1], stream)
+        except OSError as problem:
+            # Python would try once more at its end, and make its own exit code of the failure.
+            logger.error("The verdict could not be printed: %s", problem.strerror)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

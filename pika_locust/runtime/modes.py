@@ -1,0 +1,281 @@
+"""Users of this package: the engine says how many there are, and where no target is named there is a sandbox."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pika_locust.errors import ConfigurationError, ExitCode, SetupError
+from pika_locust.judge import Threshold, check, replace_or_add
+from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
+from pika_locust.load.rng import SeededRandom
+from pika_locust.load.stages import Stage
+from pika_locust.metrics import counter, rate, trend
+from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.options import (
+    STOP_TIMEOUT_S,
+    RunOptions,
+    add_arguments,
+    add_judging_arguments,
+    all_metrics,
+    from_web_form,
+    production_hosts,
+    read_options,
+    refusal,
+    threshold_overrides,
+)
+from pika_locust.runtime.pacing import EngineShape, SteadyDispatcher
+from pika_locust.sandbox.process import SandboxProcess, start_sandbox
+from pika_locust.scenario import Scenario, load_reference
+from pika_locust.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+# Any locustfile: k6's HTTP metrics, thresholds and a verdict for users that are not of this package.
+#
+# The users are whatever the locustfile has and the load is Locust's own (`-u`, `-r`, `-t`, its shapes, the web form).
+# What they do is seen through Locust's `request` event, so it holds for HttpUser, FastHttpUser and every other client
+# that fires it.
+
+NAME = "locustfile"
+
+METRICS = (
+    counter("http_reqs", "requests that Locust's request event told of"),
+    rate("http_req_failed", "requests that were counted as failures"),
+    trend("http_req_duration", "response time of requests that did not fail"),
+    trend("http_req_failed_duration", "response time of requests that failed"),
+    counter("data_received", "size of all answers", "B"),
+    counter("task_exceptions", "exceptions that tasks raised and nobody caught"),
+)
+
+LOCUSTS_RULE = (
+    Threshold.of(
+        "http_req_failed",
+        {"threshold": "rate==0", "about": "no request failed; Locust's own rule, until there is one without tags"},
+    ),
+    Threshold.of("task_exceptions", {"threshold": "count==0", "about": "no task raised; Locust's own rule"}),
+)
+"""When Locust itself ends with an exit code other than 0."""
+
+ThresholdSpec = str | Mapping[str, Any]
+
+
+def locustfile_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]]) -> Scenario:
+    """A scenario that only watches.
+
+    Arguments:
+        thresholds: k6's `thresholds` option: metric, with tags where wanted -> an expression or a list of them,
+            each a text or a mapping (`{"threshold": "p(95)<300", "abort_on_fail": True}`).
+
+    Raises ConfigurationError with every threshold that cannot be read.
+    """
+    problems: list[str] = []
+    own: list[Threshold] = []
+    for metric, given in thresholds.items():
+        specs: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
+        for spec in specs:
+            if not isinstance(spec, str | Mapping):
+                problems.append(f"the threshold {spec!r} of {metric}: it must be an expression, such as 'p(95)<500'")
+                continue
+            try:
+                own.append(Threshold.of(metric, spec))
+            except ValueError as error:
+                problems.append(f"the threshold {spec!r} of {metric}: {error}")
+    if problems:
+        raise ConfigurationError(problems)
+    # A word about one request, `http_req_failed{name:/login}`, says nothing of the others: the rule stays for all.
+    replaced = {threshold.metric for threshold in own}
+    defaults = [threshold for threshold in LOCUSTS_RULE if threshold.metric not in replaced]
+    return Scenario(
+        name=NAME,
+        platform="",
+        about="the locustfile's own users",
+        primary="",
+        normalise_target=str,
+        target_settings=(),
+        http_base=lambda target: "",
+        metrics=METRICS,
+        thresholds=(*defaults, *own),
+        thinks=False,
+    )
+
+
+class LocustfileMode:
+    """How a locustfile with users of its own is watched: it stays its own master, from the ramp-up to the end."""
+
+    sandbox = None
+
+    def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
+        self._scenario = scenario
+        self._environ = environ
+        self._runner: Any = None
+
+    # Before the run
+
+    def add_arguments(self, parser: Any, profile: str | None) -> None:
+        """Add the options that have to do with the verdict; the load stays Locust's."""
+        add_judging_arguments(parser.add_argument_group("pika-locust"))
+
+    def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
+        """What is to be judged. Raises ConfigurationError with every mistake."""
+        found = list(problems)
+        overrides = threshold_overrides(arguments, found)
+        thresholds = replace_or_add(self._scenario.thresholds, overrides)
+        found += check(thresholds, all_metrics(self._scenario))
+        if found:
+            raise ConfigurationError(dict.fromkeys(found))
+        refused = frozenset() if arguments.allow_production else production_hosts(self._scenario, self._environ)
+        return RunOptions(
+            settings=Settings({}, {}),
+            load=LoadRequest(),
+            plan=locusts_plan(arguments),
+            thresholds=thresholds,
+            overrides=overrides,
+            seed=0,
+            target=None,
+            refused_hosts=refused,
+            sandbox_faults=(),
+            summary_json=arguments.summary_json,
+            strict=arguments.strict,
+            fail_on=None,
+        )
+
+    def lead(
+        self, environment: Any, runner: Any, engine: Coordinator, options: RunOptions, chosen: Callable[[], RunOptions]
+    ) -> None:
+        """Listen only. Raises ConfigurationError for a target that must not be loaded."""
+        self._runner = runner
+        if problems := self._refusals(environment, options):
+            raise ConfigurationError(problems)
+        engine.attach(runner, chosen)
+        # Not when the test is stopping: in the master and here, users act until Locust has stopped them.
+        environment.events.test_stop.add_listener(lambda **_: engine.finish())
+
+    # Test after test
+
+    def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
+        """The options with the load that Locust is about to make. Raises ValueError with every mistake, one a line."""
+        if problems := self._refusals(environment, options):
+            raise ValueError("\n".join(problems))
+        plan = locusts_plan(environment.parsed_options, environment.shape_class)
+        return replace(options, plan=plan, target=", ".join(self._hosts(environment)))
+
+    def _refusals(self, environment: Any, options: RunOptions) -> list[str]:
+        source = "the locustfile (or -H, or the form)"
+        named = [refusal(host, source, options.refused_hosts) for host in self._hosts(environment)]
+        return [problem for problem in named if problem is not None]
+
+    def _hosts(self, environment: Any) -> list[str]:
+        if environment.host:
+            return [environment.host]
+        return list(dict.fromkeys(user.host for user in environment.user_classes if user.host))
+
+    def end(self, engine: Coordinator) -> None:
+        """This process was told to end: stop the users first, as Locust does it, which ends the test."""
+        if hasattr(self._runner, "clients"):
+            # The drain stops those of the workers, and waits for no worker that is lost.
+            self._runner.stop(send_stop_to_client=False)
+        else:
+            self._runner.stop()
+        engine.finish(cause="signal")
+
+    def close(self) -> None:
+        """There is nothing of ours that runs."""
+
+
+def locusts_plan(chosen: Any, shape: Any = None) -> LoadPlan:
+    """What Locust does by itself, for the report: its options, or those of the web form, or the locustfile's shape."""
+    if shape is not None:
+        return LoadPlan(f"the shape {type(shape).__name__}", (), 0, None)
+    users, run_time_s = chosen.num_users or 1, chosen.run_time or None
+    return LoadPlan(CONSTANT, (Stage(run_time_s or 0.0, users),), users, run_time_s, float(chosen.spawn_rate or 1))
+
+
+class ScenarioMode:
+    """How a scenario of this package takes its place in Locust."""
+
+    def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
+        self._scenario = scenario
+        self._environ = environ
+        self._stop_timeout_s = STOP_TIMEOUT_S
+        self.sandbox: SandboxProcess | None = None
+        """The embedded sandbox, when there is one."""
+
+    # Before the run
+
+    def add_arguments(self, parser: Any, profile: str | None) -> None:
+        """Add our options, and our defaults for Locust's; `profile` is what the web form shows at first."""
+        add_arguments(parser, self._scenario, profile)
+        parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
+
+    def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
+        """What this process is to run. Raises ConfigurationError with every mistake."""
+        # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
+        parser.set_defaults(only_summary=not arguments.print_stats)
+        options = read_options(self._scenario, arguments, self._environ, problems)
+        # Locust parses once more after this, with these defaults.
+        self._stop_timeout_s = max(STOP_TIMEOUT_S, self._scenario.finish_s(options.settings))
+        parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
+        return options
+
+    def lead(
+        self, environment: Any, runner: Any, engine: Coordinator, options: RunOptions, chosen: Callable[[], RunOptions]
+    ) -> None:
+        """Put the engine in charge of the load, and name or start the target."""
+        actors = {load_reference(name) for name in self._scenario.actor_names(options.settings)}
+        environment.user_classes = [user for user in environment.user_classes if user in actors]
+        engine.attach(runner, chosen if environment.web_ui is not None else None)
+        shape = EngineShape(engine)
+        shape.runner = runner
+        environment.shape_class = shape
+        environment.dispatcher_class = SteadyDispatcher
+        environment.events.test_stopping.add_listener(lambda **_: engine.finish())
+        environment.host = options.target or self._start_sandbox(options)
+
+    def _start_sandbox(self, options: RunOptions) -> str:
+        try:
+            self.sandbox = start_sandbox([self._scenario.platform], faults=options.sandbox_faults, env=self._environ)
+        except SetupError as error:
+            sys.stderr.write(f"The embedded sandbox did not start: {error}\n")
+            raise SystemExit(int(ExitCode.SETUP)) from None
+        target = self._scenario.normalise_target(self.sandbox.url)
+        names = ", ".join(self._scenario.target_settings)
+        logger.info("No target named (%s or -H): testing the embedded sandbox at %s", names, target)
+        return target
+
+    # Test after test
+
+    def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
+        """The options with what the web form chose. Raises ValueError with every mistake, one a line."""
+        problems = []
+        try:
+            target = self._scenario.normalise_target(environment.host)
+        except ValueError as error:
+            problems.append(f"the host {environment.host!r}: {error}")
+        else:
+            if problem := refusal(target, "the form", options.refused_hosts):
+                problems.append(problem)
+        chosen = options
+        try:
+            chosen = from_web_form(self._scenario, options, environment.parsed_options)
+        except ValueError as error:
+            problems.append(str(error))
+        if problems:
+            raise ValueError("\n".join(problems))
+        if tests_before > 0:
+            # Another test of the same process: other choices, and as repeatable as the first.
+            chosen = replace(chosen, seed=SeededRandom(chosen.seed, tests_before).below(1 << 31))
+        return chosen
+
+    def end(self, engine: Coordinator) -> None:
+        """This process was told to end."""
+        engine.finish(cause="signal")
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        if self.sandbox is not None:
+            self.sandbox.stop()

@@ -1,0 +1,156 @@
+"""Watching the target from the leading process, beside the load."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+
+from pika_locust.judge import Observed
+from pika_locust.metrics import Registry, Snapshot
+from pika_locust.metrics.builtin import TARGET_METRICS
+from pika_locust.observe.prometheus import Prometheus, Reading, compare, left_out, no_answer, split_queries
+from pika_locust.observe.target import HealthProbe, ProcessMemory, fetch_json, listening_pid
+from pika_locust.outputs import redact
+from pika_locust.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+# Has a Prometheus asked before the first user and after the last, where one is named.
+
+TIMEOUT_S = 5.0
+"""For all queries together, which are asked at once: no run waits longer for a Prometheus that hangs."""
+
+
+class PrometheusMonitor:
+    """What a Prometheus shows of the target in one test. Without `PROMETHEUS_URL` it does nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url: str | None = settings.get("PROMETHEUS_URL")
+        self._token: str | None = settings.get("PROMETHEUS_BEARER_TOKEN")
+        self._queries = split_queries(settings["PROMETHEUS_QUERIES"]) if self._url is not None else ()
+        self._start: list[Reading] | None = None
+        self._end: list[Reading] | None = None
+
+    def before(self) -> None:
+        """Ask now, before the first user."""
+        self._start = self._ask("before the load")
+
+    def after(self) -> None:
+        """Ask now, after the load has drained; not where the test ended before `before` had: nothing was loaded."""
+        if self._start is not None:
+            self._end = self._ask("after the load")
+
+    def found(self) -> tuple[Observed, ...]:
+        """Rows for the report."""
+        return tuple(row for start, end in self._pairs() for row in compare(start, end))
+
+    def notes(self) -> tuple[str, ...]:
+        """Which queries have more series than rows."""
+        return tuple(note for start, end in self._pairs() if (note := left_out(start, end)) is not None)
+
+    def _pairs(self) -> list[tuple[Reading, Reading]]:
+        unasked = [Reading(query, problem="the test ended before it was asked") for query in self._queries]
+        return list(zip(self._start or unasked, self._end or unasked, strict=True))
+
+    def _ask(self, when: str) -> list[Reading]:
+        if self._url is None:
+            return []
+        prometheus = Prometheus(self._url, self._token, TIMEOUT_S)
+        asking = [gevent.spawn(prometheus.poll, query) for query in self._queries]
+        problem = no_answer(TIMEOUT_S)
+        try:
+            gevent.joinall(asking, timeout=TIMEOUT_S)
+        except KeyboardInterrupt:
+            # What was measured is still to be told.
+            problem = "interrupted"
+        finally:
+            gevent.killall(asking, block=False)
+        # One that fell over has no value, and gevent has printed why.
+        late = [problem if answer.exception is None else "asking failed, as the log tells" for answer in asking]
+        readings = [
+            answer.value if isinstance(answer.value, Reading) else Reading(query, problem=why)
+            for query, answer, why in zip(self._queries, asking, late, strict=True)
+        ]
+        self._tell(when, readings)
+        return readings
+
+    def _tell(self, when: str, readings: list[Reading]) -> None:
+        server = redact.text(str(self._url))
+        silent: dict[str, list[str]] = {}
+        for reading in readings:
+            if not reading.series:
+                silent.setdefault(reading.why_nothing, []).append(reading.query)
+        count = sum(len(reading.series) for reading in readings)
+        logger.info("Prometheus at %s, %s: %d series of %d queries", server, when, count, len(readings))
+        for why, queries in silent.items():
+            words = redact.one_line(f"{', '.join(queries)}: not observed: {why}")
+            logger.warning("Prometheus at %s, %s: %s", server, when, words)
+
+
+PROBE_EVERY_S = 5.0
+
+
+class TargetMonitor:
+    """Probes the health page and the memory of the target's process every 5 s, where they can be seen.
+
+    Without a base URL (nobody knows the target's HTTP side) it watches nothing.
+    """
+
+    def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
+        parts = urlsplit(base_url)
+        self._base_url = base_url
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        pid = sandbox_pid or (listening_pid(parts.hostname, port) if parts.hostname else None)
+        self._memory = ProcessMemory(pid) if pid is not None else None
+        self._health = HealthProbe(f"{self._base_url}/health")
+        self._registry = Registry(TARGET_METRICS)
+        self._peak_mb = 0.0
+        self._is_sandbox = sandbox_pid is not None
+        self._greenlet: Any = None
+        self.internal_errors: list[str] = []
+        """What went wrong with the watching itself: our own fault."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        if not self._base_url:
+            return
+        self._greenlet = gevent.spawn(self._watch)
+        self._greenlet.link_exception(
+            lambda watch: self.internal_errors.append(f"watching the target: {watch.exception!r}")
+        )
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+
+    def snapshot(self) -> Snapshot:
+        """What was seen so far."""
+        return self._registry.snapshot()
+
+    def sandbox_state(self) -> Any | None:
+        """What the sandbox holds, by its own account; None when the target is not a sandbox or cannot answer."""
+        return fetch_json(f"{self._base_url}/__sandbox/state")[1] if self._is_sandbox else None
+
+    def _watch(self) -> None:
+        success = self._registry.rate("health_success")
+        latency = self._registry.trend("health_latency")
+        memory = self._registry.gauge("target_memory_mb")
+        next_s = time.monotonic()
+        while True:
+            used_mb = self._memory.poll() if self._memory is not None else None
+            if used_mb is not None:
+                self._peak_mb = max(self._peak_mb, used_mb)
+                memory.set(self._peak_mb)
+            answer = self._health.poll()
+            success.add(answer.ok)
+            if answer.ok:
+                latency.add(answer.latency_us)
+            self._is_sandbox = self._is_sandbox or answer.sandbox is not None
+            next_s += PROBE_EVERY_S
+            gevent.sleep(max(0.0, next_s - time.monotonic()))

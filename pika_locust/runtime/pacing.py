@@ -1,0 +1,137 @@
+"""How many users there are to be now: the load plan on the clock of the running test."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from locust import LoadTestShape
+from locust.dispatch import UsersDispatcher
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.runtime.options import RunOptions
+from pika_locust.scenario import Scenario
+
+# Which worker runs which users: as Locust does it, but nobody is moved.
+#
+# When a worker joins or is lost, Locust works the distribution out anew, from nothing, and users change workers: those
+# here are killed, others start there. For a DJ, whose connection is the session, that ends the night. Here everybody
+# stays; a new worker gets users as more are started.
+
+
+class SteadyDispatcher(UsersDispatcher):  # type: ignore[misc]
+    """A dispatcher that leaves running users where they are."""
+
+    _users_on_workers: dict[str, dict[str, int]]
+    _active_users: list[tuple[Any, str]]
+
+    def _prepare_rebalance(self) -> None:
+        alive = {worker.id for worker in self._worker_nodes}
+        nobody = {user.__name__: 0 for user in self._original_user_classes}
+        self._users_on_workers = {
+            worker.id: self._users_on_workers.get(worker.id, dict(nobody)) for worker in self._worker_nodes
+        }
+        self._active_users = [(worker, user) for worker, user in self._active_users if worker.id in alive]
+        self._current_user_count = self.get_current_user_count()
+        self._worker_node_generator = itertools.cycle(self._worker_nodes)
+        # Supporters of a lost worker are started again elsewhere, before anybody else.
+        self._try_dispatch_fixed = True
+
+
+class PlanClock:
+    """Follows the load plan of one test after another, seconds after their beginning."""
+
+    def __init__(self, scenario: Scenario, options: RunOptions, chosen: Callable[[], RunOptions] | None) -> None:
+        self._scenario = scenario
+        self._options = options
+        self._chosen = chosen
+        self._asked: dict[int, int] = {}
+        self._last: tuple[int, float] | None = None
+        self.options = options
+        """Those of the test that runs, or is about to."""
+        self.refused = False
+        """Whether what was chosen for it makes no test."""
+        self.began_s = 0.0
+        """When the plan's clock was started, by the monotonic clock."""
+
+    def prepare(self) -> None:
+        """A test is about to start; its clock is 0 now."""
+        self.restart()
+        self._last = None
+        self._asked = {}
+        self.options = self._options
+        self.refused = False
+        if self._chosen is not None:
+            try:
+                self.options = self._chosen()
+            except ConfigurationError:
+                self.refused = True
+
+    def restart(self) -> None:
+        """The plan's clock is 0 now."""
+        self.began_s = time.monotonic()
+
+    def more_users(self, worker: int, users: int) -> None:
+        """A worker has asked for so many users beyond those prepared: arrivals found nobody free."""
+        self._asked[worker] = users
+
+    def hold(self) -> tuple[int, float] | None:
+        """The same as last time."""
+        return self._last
+
+    def tick(self) -> tuple[int, float] | None:
+        """Total users wanted now, supporters included, and how many to start a second; None when the plan is over."""
+        supporters = len(self._scenario.supporters(self.options.settings))
+        primaries = self.options.plan.users_at(time.monotonic() - self.began_s)
+        if primaries is None:
+            return None
+        total = primaries + self._more() + supporters
+        before = self._last[0] if self._last is not None else 0
+        if self._last is None or total != before:
+            # An unchanged answer must be the very same one: then Locust sends nothing.
+            self._last = (total, float(max(1, abs(total - before))))
+        return self._last
+
+    @property
+    def primaries(self) -> int:
+        """Primary users that are wanted, as said last."""
+        supporters = len(self._scenario.supporters(self.options.settings))
+        return self._last[0] - supporters if self._last is not None else 0
+
+    def _more(self) -> int:
+        rate = self.options.plan.arrivals
+        if rate is None or not self._asked:
+            return 0
+        most = rate.max_vus if rate.max_vus is not None else rate.pre_allocated_vus
+        return min(sum(self._asked.values()), most - rate.pre_allocated_vus)
+
+
+class Driver(Protocol):
+    """Who knows how many users there should be now."""
+
+    def prepare(self) -> None:
+        """A test is about to start: its clock is 0 now."""
+
+    def tick(self) -> tuple[int, float] | None:
+        """Total users, and how many to start or stop a second; None ends the test."""
+
+
+# Locust's classes are untyped here: see the mypy overrides.
+class EngineShape(LoadTestShape):  # type: ignore[misc]
+    """The only shape that Locust sees. It asks the engine, which owns the load plan and the clock."""
+
+    abstract = True
+    use_common_options = True
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self._driver = driver
+
+    def reset_time(self) -> None:
+        super().reset_time()
+        self._driver.prepare()
+
+    def tick(self) -> Any:
+        return self._driver.tick()

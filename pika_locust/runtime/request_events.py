@@ -1,0 +1,89 @@
+"""Measuring users that are not of this package: through Locust's `request` event, in every process that runs users."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pika_locust.metrics import Counter, Rate, Trend
+from pika_locust.runtime.context import WorkerContext
+
+Handles = tuple[Counter, Rate, Trend, Trend]
+
+
+class RequestEventMeter:
+    """Watches one process's users during one test."""
+
+    def __init__(self, environment: Any, runner: Any, worker: WorkerContext) -> None:
+        events = environment.events
+        self._runner = runner
+        self._worker = worker
+        self._vus = worker.metrics.gauge("vus")
+        self._bytes = worker.metrics.counter("data_received")
+        self._exceptions = worker.metrics.counter("task_exceptions")
+        self._handles: dict[tuple[str, str], Handles] = {}
+        self._listeners = (
+            (events.request, self._on_request),
+            (events.spawning_complete, self._on_spawned),
+            (events.user_error, self._on_user_error),
+        )
+        for event, listener in self._listeners:
+            event.add_listener(listener)
+        self._take_spawn_messages(since_s=0)
+
+    def sample(self) -> None:
+        """Note how many users there are now."""
+        self._vus.set(self._runner.user_count)
+
+    def stop_users(self) -> None:
+        """Stop them as Locust does it, and see to it that none is started any more."""
+        # A ramp-up that is still under way in the master goes on sending: users would come back after the last report.
+        self._take_spawn_messages(since_s=math.inf)
+        self._runner.stop()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        for event, listener in self._listeners:
+            event.remove_listener(listener)
+
+    def _take_spawn_messages(self, since_s: float) -> None:
+        if hasattr(self._runner, "last_received_spawn_timestamp"):
+            self._runner.last_received_spawn_timestamp = since_s
+
+    def _on_spawned(self, **_: Any) -> None:
+        self.sample()
+
+    def _on_user_error(self, user_instance: Any, exception: BaseException, **_: Any) -> None:
+        self._exceptions.add()
+        self._worker.error(type(user_instance).__name__, f"{type(exception).__name__}: {exception}")
+
+    def _on_request(
+        self,
+        request_type: str,
+        name: str,
+        response_time: float | None,
+        response_length: int | None,
+        exception: Any = None,
+        **_: Any,
+    ) -> None:
+        requests, failed, duration, failed_duration = self._bound(request_type, name)
+        requests.add()
+        failed.add(bool(exception))
+        if response_length:
+            self._bytes.add(response_length)
+        if exception:
+            self._worker.error(name, str(exception) or type(exception).__name__)
+        if response_time is not None:
+            (failed_duration if exception else duration).add(round(response_time * 1000))
+
+    def _bound(self, request_type: str, name: str) -> Handles:
+        handles = self._handles.get((request_type, name))
+        if handles is None:
+            metrics, tags = self._worker.metrics, {"name": name, "method": request_type}
+            handles = self._handles[request_type, name] = (
+                metrics.counter("http_reqs").tagged(**tags),
+                metrics.rate("http_req_failed").tagged(**tags),
+                metrics.trend("http_req_duration").tagged(**tags),
+                metrics.trend("http_req_failed_duration").tagged(**tags),
+            )
+        return handles

@@ -1,0 +1,363 @@
+"""One test, from its first user to its report: what the leading side knows of it."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+from gevent.event import Event
+
+import pika_locust
+from pika_locust.errors import ExitCode
+from pika_locust.judge import (
+    AuditResult,
+    CheckResult,
+    ErrorCount,
+    GeneratorReport,
+    Grade,
+    LoadReport,
+    Observed,
+    Reason,
+    Report,
+    ThresholdEvaluator,
+    WorkerReport,
+    decide,
+    resolving_power,
+    without_lost_books,
+)
+from pika_locust.judge.verdict import INVALID
+from pika_locust.load.plan import LoadPlan
+from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
+from pika_locust.metrics.builtin import BASE_METRICS
+from pika_locust.metrics.snapshot import fold
+from pika_locust.runtime.clock_sync import clock_notes
+from pika_locust.runtime.collector import Collector, WorkerRecord
+from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
+from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants
+from pika_locust.scenario import AuditContext, Scenario, SetupResult
+
+logger = logging.getLogger(__name__)
+
+
+# From what the workers reported to the frozen Report.
+
+LAG = "generator_lag_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What identifies a run, known before it ends."""
+
+    run_id: str
+    seed: int | None
+    command: str
+    settings: Mapping[str, str]
+    target: str
+    sandbox: bool
+    started_at: str
+
+
+def make_report(
+    *,
+    scenario: Scenario,
+    facts: RunFacts,
+    plan: LoadPlan,
+    panel: ThresholdEvaluator,
+    collector: Collector,
+    snapshot: Snapshot,
+    peak: int,
+    audits: Sequence[AuditResult],
+    run_reasons: Sequence[Reason],
+    notes: Sequence[str],
+    observed: Sequence[Observed],
+    duration_s: float,
+    strict: bool,
+    fail_on: Grade | None,
+) -> Report:
+    """Judge everything that was measured."""
+    workers = tuple(
+        WorkerReport(
+            host=record.host or record.worker,
+            index=record.index,
+            final=record.final,
+            lag_ms=_lag_ms(record.snapshot),
+            cpu_percent_max=record.cpu_percent_max,
+            rss_mb_max=record.rss_mb_max,
+            lost_at_s=None if record.final else record.lost_at_s,
+        )
+        for record in collector.records()
+    )
+    missing = collector.missing
+    load = LoadReport(
+        users_peak=peak,
+        iterations=None if scenario.is_locustfile else snapshot.counted("iterations"),
+        dropped_iterations=snapshot.counted("dropped_iterations"),
+        workers=len(workers),
+        workers_lost=len(missing),
+        complete=not missing,
+        profile=plan.name,
+        planned_s=plan.duration_s,
+        stages=tuple({"duration_s": stage.duration_s, "target": stage.target} for stage in plan.stages),
+    )
+    generator = GeneratorReport(
+        lag_ms=_lag_ms(snapshot),
+        cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
+        rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
+    )
+    thresholds = panel.results(snapshot, duration_s)
+    decision = decide(
+        thresholds=thresholds,
+        audits=audits,
+        load=load,
+        workers=workers,
+        generator=generator,
+        run_reasons=[
+            *run_reasons,
+            *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
+        ],
+        strict=strict,
+        fail_on=fail_on,
+        paced=scenario.thinks,
+    )
+    return Report(
+        run_id=facts.run_id,
+        scenario=scenario.name,
+        verdict=decision.verdict,
+        exit_code=int(decision.exit_code),
+        reasons=decision.reasons,
+        seed=facts.seed,
+        command=facts.command,
+        settings=facts.settings,
+        versions=versions(),
+        target=facts.target,
+        sandbox=facts.sandbox,
+        started_at=facts.started_at,
+        duration_s=duration_s,
+        load=load,
+        thresholds=thresholds,
+        metrics=_declared(results(snapshot, duration_s), scenario),
+        distributions=_declared(distributions(snapshot), scenario),
+        checks=_checks(snapshot),
+        audits=tuple(audits),
+        workers=workers,
+        errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
+        generator=generator,
+        observed=tuple(observed),
+        resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
+        notes=(*notes, *decision.notes, *clock_notes(snapshot), *_series_note(snapshot)),
+    )
+
+
+def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], code: ExitCode) -> Report:
+    """The report of a test that never began."""
+    return Report(
+        run_id="",
+        scenario=scenario.name,
+        verdict="invalid" if code in INVALID else "fail",
+        exit_code=int(code),
+        reasons=tuple(reasons),
+        seed=None,
+        command=command,
+        versions=versions(),
+        target="",
+        sandbox=False,
+        started_at="",
+        duration_s=0.0,
+        load=LoadReport(complete=False, workers=0),
+    )
+
+
+def unwritten(report: Report, problem: str) -> Report:
+    """The same when its summary could not be written, as `problem` says: a run whose results are lost is no pass."""
+    reasons = (*report.reasons, Reason("internal", "summary", problem))
+    if report.exit_code:
+        return replace(report, reasons=reasons)
+    return replace(report, verdict="invalid", exit_code=int(ExitCode.INTERNAL), reasons=reasons, resolving_power=())
+
+
+def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Without what every process has a place for, but this scenario does not measure."""
+    names = {metric.name for metric in all_metrics(scenario)}
+    return {series: figure for series, figure in figures.items() if series.partition("{")[0] in names}
+
+
+def versions() -> dict[str, str]:
+    """What made the report."""
+    return {
+        "pika_locust": pika_locust.__version__,
+        "locust": version("locust"),
+        "python": platform.python_version(),
+    }
+
+
+def _lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
+    lag = snapshot.select(LAG) if snapshot is not None else None
+    if not isinstance(lag, Histogram) or not lag.samples:
+        return {}
+    quantiles = {"med": 0.5, "p(95)": 0.95, "p(99)": 0.99, "max": 1.0}
+    return {name: lag.quantile(q) / 1000 for name, q in quantiles.items()}
+
+
+def _highest(values: Any) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def users_peak(snapshot: Snapshot) -> int:
+    """The most primary users at any instant, if none was started anew elsewhere."""
+    users = snapshot.select("vus")
+    return int(users.max or 0) if isinstance(users, GaugeValue) else 0
+
+
+def _checks(snapshot: Snapshot) -> tuple[CheckResult, ...]:
+    found = []
+    for (name, tags), value in snapshot.series.items():
+        check = dict(tags).get("check")
+        if name == "checks" and check is not None and isinstance(value, RateValue):
+            found.append(CheckResult(check, value.passes, value.fails))
+    return tuple(sorted(found, key=lambda check: check.name))
+
+
+def _series_note(snapshot: Snapshot) -> tuple[str, ...]:
+    if not snapshot.series_refused:
+        return ()
+    return (f"{snapshot.series_refused:,} tagged series were refused beyond the limit and counted as series:other",)
+
+
+SETTLING = 3
+"""Looks at the figures within which users that are asked for have come, and been reported."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A test that runs, or is coming to its end."""
+
+    options: RunOptions
+    facts: RunFacts
+    collector: Collector
+    panel: ThresholdEvaluator
+    watch: TargetMonitor
+    began_s: float
+    supporters: int
+    finished: Event = field(default_factory=Event)
+    finishing: bool = False
+    judge: Any = None
+    notes: list[str] = field(default_factory=list)
+    given: SetupResult = field(default_factory=SetupResult)
+    internal_errors: list[str] = field(default_factory=list)
+    """What went wrong on this side and is nobody else's doing."""
+    failed_setup: str | None = None
+    """Why the set-up failed, if it did."""
+    striping: ArrivalAssignment | None = None
+    """Who takes which arrivals, in the open model."""
+    granting: IterationGrants | None = None
+    """Who takes which iterations, where their number is fixed."""
+    wanted: list[int] = field(default_factory=list)
+    """The primary users that Locust was asked for, each time the figures were looked at."""
+    came: list[int] = field(default_factory=list)
+    """The primary users that were there then."""
+    workers_left: bool = False
+    """Whether a worker said goodbye before the end."""
+    observer: PrometheusMonitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.observer = PrometheusMonitor(self.options.settings)
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, long as the plan may go on: all iterations of a fixed number are done."""
+        return self.granting is not None and self.granting.is_done(self.collector.iterations_done)
+
+    def settled(self, snapshot: Snapshot, ended_ns: int) -> Snapshot:
+        """The figures, with what nobody can have reported any more: what went down with lost workers, and what was
+        never given to anybody. `ended_ns` is when the load ended, by the monotonic clock."""
+        dropped = 0
+        if self.striping is not None and self.collector.missing:
+            dropped = self.striping.lost(snapshot, ended_ns)
+            if dropped:
+                self.notes.append(
+                    f"{dropped:,} arrivals went down with lost workers, and are counted as dropped iterations"
+                )
+        if self.granting is not None:
+            dropped = self.granting.not_begun(self.collector.iterations_begun)
+        if dropped <= 0:
+            return snapshot
+        books = Registry(BASE_METRICS)
+        books.counter("dropped_iterations").add(dropped)
+        return fold([snapshot, books.snapshot()])
+
+    def look(self, wanted: int) -> None:
+        """The figures are looked at; so many primary users are wanted now."""
+        self.wanted.append(wanted)
+        self.came.append(self.collector.users)
+
+    def take_leave(self, record: WorkerRecord) -> None:
+        """A worker has said goodbye before the end."""
+        self.workers_left = True
+        gone = f"{record} left {record.seen_at_s:.0f} s after the start; its users were started anew elsewhere"
+        self.notes.append(gone)
+
+    def users_peak(self, snapshot: Snapshot) -> int:
+        """The most primary users at any instant.
+
+        Those of a worker that went were started anew elsewhere, and to add up the peaks of all workers would count them
+        twice. Then it is the most that were there when the figures were looked at.
+        """
+        of_all = users_peak(snapshot)
+        return max(self.came, default=of_all) if self.workers_left or self.collector.missing else of_all
+
+    def users_short(self, snapshot: Snapshot) -> Reason | None:
+        """The load that never was: Locust was asked for users, and they did not come."""
+        wanted, came = max(self.wanted[:-SETTLING], default=0), self.users_peak(snapshot)
+        if came >= wanted or self.collector.missing:
+            return None
+        text = f"{came:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
+        return Reason("incomplete", "load", text)
+
+    def judged(self, scenario: Scenario, snapshot: Snapshot, run_reasons: list[Reason], duration_s: float) -> Report:
+        """Audit the target and judge everything. An audit that falls over is a fault of ours, among the reasons."""
+        audits: Sequence[AuditResult] = ()
+        try:
+            audits = self._audit(scenario)
+            if self.collector.missing:
+                audits = [without_lost_books(audit) for audit in audits]
+        except KeyboardInterrupt:
+            why = "interrupted during the audits: nobody knows what the target holds"
+            run_reasons = [*run_reasons, Reason("stopped", "SIGINT", why)]
+        except Exception as error:
+            logger.exception("The audit failed")
+            why = f"the audit itself failed: {type(error).__name__}: {error}"
+            run_reasons = [*run_reasons, Reason("internal", "audit", why)]
+        return make_report(
+            scenario=scenario,
+            facts=self.facts,
+            plan=self.options.plan,
+            panel=self.panel,
+            collector=self.collector,
+            snapshot=snapshot,
+            peak=self.users_peak(snapshot),
+            audits=audits,
+            run_reasons=run_reasons,
+            notes=[*self.notes, *self.given.notes, *self.observer.notes()],
+            observed=self.observer.found(),
+            duration_s=duration_s,
+            strict=self.options.strict,
+            fail_on=self.options.fail_on,
+        )
+
+    def _audit(self, scenario: Scenario) -> Sequence[AuditResult]:
+        if scenario.audit is None:
+            return ()
+        return scenario.audit(
+            AuditContext(
+                target=self.facts.target,
+                settings=self.options.settings,
+                ledgers=self.collector.ledgers(),
+                facts={**self.collector.facts(), "run_id": self.facts.run_id},
+                sandbox_state=self.watch.sandbox_state(),
+                given={**self.given.public, **self.given.private},
+            )
+        )

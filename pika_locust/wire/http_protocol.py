@@ -1,0 +1,444 @@
+"""Bytes in, one answer out: HTTP/1.x responses (RFC 9112) by llhttp, without a socket and without a clock."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from re import compile as pattern
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from pika_locust.wire.http_models import ErrorKind, TransportError, encode_json
+
+# The content of an answer: content codings undone, within a bound (RFC 9110, section 8.4).
+
+_AUTO_WINDOW = 32 + zlib.MAX_WBITS
+"""zlib's own way of accepting either of the gzip and the zlib format."""
+_MAX_CODINGS = 4
+
+
+def decode_content(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
+    """The body without its gzip and deflate codings: what Content-Encoding lists, in lower case.
+
+    A body in any other coding (br, zstd) is returned as it came: only a caller who asked for it gets one.
+    Raises TransportError: `too_large` as soon as more than `max_bytes` came out, `protocol` for what is no such data.
+    """
+    if len(codings) > _MAX_CODINGS:
+        raise TransportError(ErrorKind.PROTOCOL, "more content codings than anybody has a use for")
+    for name in reversed(codings):
+        if name in ("gzip", "x-gzip"):
+            body = _inflate(body, _AUTO_WINDOW, name, max_bytes)
+        elif name == "deflate":
+            # The standard means zlib's format; some servers have always sent the bare stream.
+            bare = len(body) < 2 or (body[0] & 0x0F) != 8 or ((body[0] << 8) | body[1]) % 31 != 0
+            body = _inflate(body, -zlib.MAX_WBITS if bare else _AUTO_WINDOW, name, max_bytes)
+        elif name not in ("identity", ""):
+            return body
+    return body
+
+
+def _inflate(body: bytes, window: int, name: str, max_bytes: int) -> bytes:
+    whole = bytearray()
+    while body:
+        member = zlib.decompressobj(window)
+        try:
+            whole += member.decompress(body, max_bytes - len(whole) + 1)
+        except zlib.error:
+            raise TransportError(ErrorKind.PROTOCOL, f"the body is not valid {name} data") from None
+        if len(whole) > max_bytes:
+            raise too_large_body(max_bytes)
+        if not member.eof:
+            raise TransportError(ErrorKind.PROTOCOL, f"the {name} data of the body ends too early")
+        # gzip data may be several members, one after the other (RFC 1952, section 2.2).
+        body = member.unused_data
+    return bytes(whole)
+
+
+def too_large_body(max_bytes: int) -> TransportError:
+    """The error for a body over its bound."""
+    return TransportError(ErrorKind.TOO_LARGE, f"the body exceeds {max_bytes} bytes")
+
+
+MAX_HEAD_BYTES = 65536
+
+Answer = tuple[int, bytes, bytes, bool]
+"""Status; bytes that begin with the whole head; the content, gzip and deflate undone; whether the connection may be
+used again. A plain tuple, because one is made per request."""
+
+_BEGIN = None
+_BLANK_LINE = b"\r\n\r\n"
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d\b")
+_SAYS_WHERE_IT_ENDS = re.compile(rb"\r\n(content-length:|transfer-encoding:[^\r]*chunked)", re.IGNORECASE)
+_CURLY, _SQUARE = b"{["
+
+
+class ResponseParser:
+    """Reads the answers of one connection, one after the other; interim answers (1xx) are skipped.
+
+    One llhttp parser serves the whole connection. Header lines are not taken apart: who needs one of them looks into
+    the head. After an error this object must not be used again; `close` it at the end.
+    """
+
+    __slots__ = ("_bodiless", "_feed", "_met", "_partial", "_persists", "_status", "max_body_bytes")
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self.max_body_bytes = max_body_bytes
+        # What llhttp has met: _BEGIN, the parts of the body, and at a message's end whether the connection persists.
+        self._met: list[Any] = []
+        self._partial: _Partial | None = None
+        self._bodiless = False
+        self._renew()
+
+    def _renew(self) -> None:
+        """A new llhttp parser."""
+        met = self._met
+        met.clear()
+        native = HttpResponseParser(
+            SimpleNamespace(
+                on_message_begin=partial(met.append, _BEGIN),
+                on_body=met.append,
+                on_message_complete=self._note_end,
+            )
+        )
+        self._feed: Callable[[bytes], None] = native.feed_data
+        self._status: Callable[[], int] = native.get_status_code
+        self._persists: Callable[[], bool] = native.should_keep_alive
+
+    def _note_end(self) -> None:
+        # Only here does llhttp know: a moment later it has forgotten the headers.
+        self._met.append(self._persists())
+
+    def expect_no_body(self) -> None:
+        """Announce an answer to HEAD, before it is fed: it has the length of a body, and no body."""
+        self._bodiless = True
+        self._partial = _Partial()
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take what was received; the answer, once it is complete. Raises TransportError (protocol, too_large)."""
+        if self._partial is not None:
+            return self._feed_piece(data)
+        try:
+            self._feed(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            raise _unreadable(error) from None
+        met = self._met
+        count = len(met)
+        # The usual cases: one whole answer, in one piece, with a body or without.
+        if count == 3 and met[2].__class__ is bool and data.startswith(b"HTTP/1."):
+            _, content, persists = met
+            met.clear()
+            # Packed data cannot begin like JSON does (RFC 1950 and 1952), so that needs no look at the headers.
+            first = content[0]
+            if first != _CURLY and first != _SQUARE:
+                content = self._unpacked(data[: data.find(_BLANK_LINE)], content)
+            if len(content) > self.max_body_bytes:
+                raise too_large_body(self.max_body_bytes)
+            return self._status(), data, content, persists
+        if count == 2 and met[1].__class__ is bool and data.startswith(b"HTTP/1.") and self._status() >= 200:
+            persists = met[1]
+            met.clear()
+            return self._status(), data, b"", persists
+        self._partial = _Partial()
+        return self._settle(data)
+
+    def _unpacked(self, head: bytes, content: bytes) -> bytes:
+        fields = head.lower()
+        if b"\r\ncontent-encoding:" in fields:
+            return decode_content(content, _values(fields, b"content-encoding"), self.max_body_bytes)
+        return content
+
+    def _feed_piece(self, data: bytes) -> Answer | None:
+        if self._bodiless:
+            return self._feed_head_only(data)
+        try:
+            self._feed(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            raise _unreadable(error) from None
+        return self._settle(data)
+
+    def _settle(self, data: bytes) -> Answer | None:
+        """Book what llhttp has just read of an answer that is not the usual one."""
+        partly = self._partial
+        assert partly is not None
+        if not partly.head:
+            partly.collect(data)
+        for thing in self._met:
+            partly.book(thing)
+        self._met.clear()
+        if len(partly.content) > self.max_body_bytes:
+            raise too_large_body(self.max_body_bytes)
+        if partly.ended == partly.interim:
+            return None
+        if partly.begun != partly.interim + 1:
+            raise _surplus()
+        return self._finish(partly, partly.persists)
+
+    def _feed_head_only(self, data: bytes) -> Answer | None:
+        """An answer to HEAD: llhttp would wait for the body that its headers promise, so it gets the head alone."""
+        partly = self._partial
+        assert partly is not None
+        partly.collect(data)
+        if not partly.head:
+            return None
+        if partly.unread:
+            raise _surplus()
+        try:
+            self._feed(partly.head + _BLANK_LINE)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            raise _unreadable(error) from None
+        answer = self._finish(partly, _connection_persists(partly.head))
+        self._renew()
+        return answer
+
+    def feed_eof(self) -> Answer:
+        """The peer has closed: an answer whose end is the connection's is complete (RFC 9112, section 6.3, rule 8).
+
+        Raises TransportError (closed) when there was no answer, or more of it was to come.
+        """
+        partly = self._partial
+        if partly is None or not (partly.unread or partly.head or partly.interim):
+            raise TransportError(ErrorKind.CLOSED, "closed without an answer")
+        if not partly.head or _SAYS_WHERE_IT_ENDS.search(partly.head):
+            raise TransportError(ErrorKind.CLOSED, "closed in the middle of the answer")
+        return self._finish(partly, False)
+
+    def _finish(self, partly: _Partial, persists: bool) -> Answer:
+        self._partial = None
+        self._bodiless = False
+        head = partly.head
+        if not head.startswith(b"HTTP/1."):
+            raise TransportError(ErrorKind.PROTOCOL, "the answer does not begin with HTTP/1.")
+        content = bytes(partly.content)
+        if content:
+            content = self._unpacked(head, content)
+        return self._status(), head, content, persists
+
+    def close(self) -> None:
+        """Let go of llhttp's parser, which refers back to this object: so the memory of both is free at once."""
+        self._feed = self._status = self._persists = _closed
+
+
+class _Partial:
+    """What has come of an answer that did not come in one piece, or has interim answers before it."""
+
+    __slots__ = ("begun", "content", "ended", "head", "interim", "persists", "unread")
+
+    def __init__(self) -> None:
+        self.unread = bytearray()
+        self.head = b""
+        self.content = bytearray()
+        self.persists = False
+        # Messages, as llhttp counts them: the interim ones too.
+        self.interim = 0
+        self.begun = 0
+        self.ended = 0
+
+    def book(self, thing: bytes | bool | None) -> None:
+        """Take one of the things that llhttp has met."""
+        if thing is _BEGIN:
+            self.begun += 1
+        elif isinstance(thing, bool):
+            self.ended += 1
+            self.persists = thing
+        else:
+            self.content += thing
+
+    def collect(self, data: bytes) -> None:
+        """Look for the end of the head; afterwards `unread` is what follows it, or what there is of it."""
+        unread = self.unread
+        look_from = max(0, len(unread) - 3)
+        unread += data
+        while (end := unread.find(_BLANK_LINE, look_from)) >= 0:
+            block = bytes(unread[:end])
+            if len(block) > MAX_HEAD_BYTES:
+                raise _too_large_head()
+            del unread[: end + len(_BLANK_LINE)]
+            if not _INTERIM.match(block):
+                self.head = block
+                return
+            # An interim answer is a head and nothing else.
+            self.interim += 1
+            look_from = 0
+        if len(unread) > MAX_HEAD_BYTES:
+            raise _too_large_head()
+
+
+def _values(fields: bytes, name: bytes) -> list[str]:
+    """The elements of a header that is a list, all its lines together; `fields` is a head in lower case."""
+    lines = fields.split(b"\r\n")[1:]
+    values = [line[len(name) + 1 :] for line in lines if line.startswith(name + b":")]
+    return [element.strip() for value in values for element in value.decode("latin-1").split(",")]
+
+
+def _connection_persists(head: bytes) -> bool:
+    """RFC 9112, section 9.3, for an answer to HEAD: to llhttp, one without a length would end with the connection."""
+    fields = head.lower()
+    options = _values(fields, b"connection")
+    return "close" not in options and (fields.startswith(b"http/1.1") or "keep-alive" in options)
+
+
+def _closed(*_: object) -> Any:
+    raise RuntimeError("the parser was closed")
+
+
+def _unreadable(error: Exception) -> TransportError:
+    if isinstance(error, HttpParserUpgrade):
+        return TransportError(ErrorKind.PROTOCOL, "the server switched protocols without having been asked")
+    return TransportError(ErrorKind.PROTOCOL, f"not a readable HTTP answer: {error}")
+
+
+def _surplus() -> TransportError:
+    return TransportError(ErrorKind.PROTOCOL, "more bytes than the answer has: nothing else was asked for")
+
+
+def _too_large_head() -> TransportError:
+    return TransportError(ErrorKind.TOO_LARGE, f"the head of the answer exceeds {MAX_HEAD_BYTES} bytes")
+
+
+# What is sent: one request as bytes (RFC 9112), ready for the socket.
+
+Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
+Data = bytes | str | Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+_TOKEN = pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_HAVE_BODIES = frozenset(("POST", "PUT", "PATCH"))
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
+# Everything that may stand in a target as it is; what is not in here is percent-encoded.
+_TARGET_SAFE = "/?%:@!$&'()*+,;=~[]\"<>\\^`{|}"
+
+
+class RequestWriter:
+    """Turns requests to one target into bytes.
+
+    `headers` go with every request; those of a single request win over them. `authority` is the Host, `prefix` stands
+    before every path. The lines that never change are laid out once.
+
+    Raises ValueError for a header that cannot be written: a name that is no token, a line break in a value, or one of
+    Content-Length and Transfer-Encoding, which follow from the body.
+    """
+
+    __slots__ = ("_block", "_lines", "_typed", "prefix")
+
+    def __init__(self, authority: str, prefix: str, headers: Mapping[str, str]) -> None:
+        self.prefix = prefix
+        self._lines: dict[str, str] = {"host": f"Host: {authority}\r\n", "user-agent": "User-Agent: pika-locust\r\n"}
+        self._block = ""
+        self._typed = False
+        self.set_headers(headers)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with every request, names in lower case."""
+        return {name: line.partition(":")[2].strip() for name, line in self._lines.items()}
+
+    def set_headers(self, headers: Mapping[str, str | None]) -> None:
+        """Change what goes with every request from now on; None takes a header away."""
+        lines = dict(self._lines)
+        for name, value in headers.items():
+            if value is None:
+                lines.pop(_known(name), None)
+            else:
+                lines[_known(name)] = f"{name}: {value}\r\n"
+        _check_lines("".join(lines.values()), len(lines))
+        self._lines = lines
+        self._typed = "content-type" in lines
+        self._block = "".join(lines.values())
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        data: Data | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        target: str | None = None,
+    ) -> bytes:
+        """Head and body. `json` is written compactly; `data` is sent as it is, a mapping or pairs as a form.
+
+        `path` stands below the prefix; what a request line cannot hold is percent-encoded, `params` are added. With a
+        `target` (from `target`, or where a redirect leads) it is not looked at.
+        """
+        if target is None:
+            target = self.target(path, params) if params else self.prefix + _written_out(path)
+        if headers is None:
+            block, typed = self._block, self._typed
+        else:
+            block, typed = self._with(headers)
+        kind = ""
+        if json is not None:
+            if data is not None:
+                raise ValueError("a request has one body: json or data, not both")
+            body = encode_json(json)
+            kind = "" if typed else "Content-Type: application/json\r\n"
+        elif data is None:
+            length = "Content-Length: 0\r\n" if method in _HAVE_BODIES else ""
+            return f"{method} {target} HTTP/1.1\r\n{block}{length}\r\n".encode("latin-1")
+        elif isinstance(data, str):
+            body = data.encode()
+        elif isinstance(data, bytes):
+            body = data
+        else:
+            body = urlencode(data, doseq=True).encode()
+            kind = "" if typed else "Content-Type: application/x-www-form-urlencoded\r\n"
+        head = f"{method} {target} HTTP/1.1\r\n{block}{kind}Content-Length: {len(body)}\r\n\r\n"
+        return head.encode("latin-1") + body
+
+    def target(self, path: str, params: Params | None = None) -> str:
+        """The whole request target of a path. Raises ValueError for a URL: the target's address is this writer's."""
+        target = self.prefix + _written_out(path)
+        if params:
+            target += ("&" if "?" in target else "?") + urlencode(params, doseq=True)
+        return target
+
+    def _with(self, headers: Mapping[str, str]) -> tuple[str, bool]:
+        """The header lines of a request with headers of its own, and whether they name the content's type."""
+        lines = self._lines
+        typed = self._typed
+        own = ""
+        overridden = False
+        for name, value in headers.items():
+            known = _known(name)
+            if known in lines:
+                overridden = True
+            elif known == "content-type":
+                typed = True
+            own += f"{name}: {value}\r\n"
+        _check_lines(own, len(headers))
+        if not overridden:
+            return self._block + own, typed
+        replaced = {_known(name) for name in headers}
+        return "".join(line for name, line in lines.items() if name not in replaced) + own, typed
+
+
+@lru_cache(maxsize=256)
+def _known(name: str) -> str:
+    """The name of a header in lower case, after a check that it can be one."""
+    if not _TOKEN(name):
+        raise ValueError(f"{name!r} cannot be the name of a header")
+    known = name.lower()
+    if known in _FRAMING:
+        raise ValueError(f"{name} follows from the body; leave it out")
+    return known
+
+
+def _check_lines(lines: str, count: int) -> None:
+    """Refuse a value that would begin another line, or end the head: `lines` are `count` lines, each with its end."""
+    if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
+        raise ValueError("a header's value has a line break or a NUL in it")
+
+
+@lru_cache(maxsize=1024)
+def _written_out(path: str) -> str:
+    """A path, maybe with a query, as it may stand in a request line."""
+    path = path.partition("#")[0]
+    if "://" in path.partition("?")[0]:
+        raise ValueError(f"{path!r} is a URL; give the path, the client has its base URL")
+    if path[:1] != "/":
+        path = f"/{path}"
+    return path if path.isascii() and path.isprintable() and " " not in path else quote(path, safe=_TARGET_SAFE)

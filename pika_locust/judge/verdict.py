@@ -209,9 +209,9 @@ def decide(
 ) -> Decision:
     """Weigh everything a run found.
 
-    `run_reasons` are the reasons that no figure shows: configuration, set-up, a signal, an internal error. `strict` also
-    fails what is not conclusive and what was not observed; `fail_on` also fails a threshold whose grade is that bad or
-    worse. `paced` says that users think or that the model is open (see `generator.assess`).
+    `run_reasons` are the reasons that no figure shows: configuration, set-up, a signal, an internal error. `strict`
+    also fails what is not conclusive and what was not observed; `fail_on` also fails a threshold whose grade is that
+    bad or worse. `paced` says that users think or that the model is open (see `generator.assess`).
     """
     reasons = list(run_reasons)
     for audit in audits:

@@ -182,7 +182,7 @@ def test_faults_are_logged_with_their_traceback_and_bounded(caplog: pytest.LogCa
                 raise RuntimeError(f"fault {number}")
     assert worker.internal_errors == [f"RuntimeError: fault {number}" for number in range(MAX_INTERNAL_ERRORS)]
     assert len(caplog.records) == MAX_INTERNAL_ERRORS
-    assert "test_share.py" in caplog.text
+    assert "test_context.py" in caplog.text
 
 
 def test_locust_hears_of_requests() -> None:

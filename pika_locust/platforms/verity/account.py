@@ -197,7 +197,8 @@ class Payee(NamedTuple):
 
 class SeededMembers:
     """Get it with `worker.shared(SeededMembers)`. What was paid for whom is told when all users have ended: for
-    seeded members to the master, which holds their passes; for the others, whose passes only this process has, to the auditor."""
+    seeded members to the master, which holds their passes; for the
+    others, whose passes only this process has, to the auditor."""
 
     def __init__(self, worker: WorkerContext) -> None:
         self._facts = worker.facts

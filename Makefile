@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
 	@echo "make test       all tests, whole runs included (about 8 minutes)"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 	@echo "make clean      removes the virtual environment and what was built"
 
@@ -22,12 +22,13 @@ demo: $(VENV)/demo
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -m "not alone and not e2e" -n 3 --dist worksteal
-	$(BIN)/python -m pytest -m "e2e" -n 5 --dist worksteal
+	$(BIN)/python -m pytest -m e2e -n 5 --dist worksteal --reruns 2
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 benchmark: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.websocket

@@ -1,4 +1,8 @@
-"""The rules of the house, read off a file's text: which room may import which, and who may know gevent and Locust."""
+"""Import rules that import-linter cannot say: they depend on what a file is, not on where it stands.
+
+The contracts in pyproject.toml say which package may import which. Here: arithmetic uses the standard library only and
+has no clock; a world shares no vocabulary with the actors it is tried with; only actors know Locust and gevent.
+"""
 
 from __future__ import annotations
 
@@ -10,40 +14,10 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "pika_locust"
 
-ARITHMETIC = {"errors", "measure", "judge", "load"}
-"""Rooms that use the standard library only, and no clock."""
+ARITHMETIC = {"errors", "format", "metrics", "judge", "load"}
+"""Packages that use the standard library only, and no clock."""
 CLOCKS = {"time", "datetime", "sched", "threading", "asyncio"}
-
-_LOWEST = {"errors", "measure", "judge", "load"}
-_VALUES = _LOWEST | {"environment", "settings", "scenario"}
-_OUTER = _VALUES | {"wire"}
-
-MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
-    "measure": {"errors"},
-    "load": {"errors"},
-    "judge": {"errors", "measure", "load"},
-    "environment": {"errors"},
-    "settings": _LOWEST | {"environment"},
-    "scenario": _LOWEST | {"settings"},
-    "wire": _VALUES,
-    "outputs": _OUTER,
-    "observe": _OUTER,
-    "sandbox": _OUTER | {"platforms"},
-    "runtime": _OUTER | {"outputs", "observe", "sandbox", ""},
-    "platforms": _OUTER | {"outputs", "observe", "sandbox", "runtime"},
-    "catalogue": _OUTER | {"platforms"},
-    "inspection": _OUTER | {"outputs", "platforms", "catalogue", "runtime"},
-    "cli": _OUTER | {"outputs", "observe", "sandbox", "runtime", "platforms", "catalogue", "inspection", ""},
-    "plugin": _OUTER | {"outputs", "observe", "sandbox", "runtime", "platforms", "catalogue", ""},
-    "": {"plugin"},
-}
-"""Room -> the rooms below it; "" is the package's own `__init__`. A room may always import itself."""
-
-KNOWS_LOCUST = {"runtime", "plugin", "cli"}
-KNOWS_GEVENT = KNOWS_LOCUST | {"wire"}
 WORLD_MAY_IMPORT = {"errors", "sandbox"}
-MESSAGES_MAY_IMPORT = ARITHMETIC
 
 
 def product_files() -> list[Path]:
@@ -65,58 +39,42 @@ def violations(path: str, source: str, modules: Collection[str]) -> list[str]:
         modules: the package's modules, to tell `from package import module` from `from module import name`.
     """
     tree = ast.parse(source)
-    imported = sorted(set(_imports(tree, path, modules)))
-    if PurePosixPath(path).parts[0] != PACKAGE:
-        return []
-    room = room_of(_module_name(path))
-    if room not in MAY_IMPORT:
-        return [f"{path}: no rule names the room {room}"]
-    found = []
-    for name in imported:
-        if name.split(".")[0] == PACKAGE:
-            found += _own(path, room, name)
-        else:
-            found += _foreign(path, room, name.split(".")[0], tree)
+    package = package_of(_module_name(path))
+    found: list[str] = []
+    for name in sorted(set(_imports(tree, path, modules))):
+        if name.split(".")[0] != PACKAGE:
+            found += _foreign(path, package, name.split(".")[0], tree)
+        elif package == "platforms":
+            found += _in_platform(path, name)
+        elif name == f"{PACKAGE}.plugin" and package not in ("", "plugin"):
+            found.append(f"{path}: imports {name}, but only locustfiles do")
     return found
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """The first part of a module's name below the package; "" is the package itself."""
     return [*module.split("."), ""][1]
 
 
-def _own(path: str, room: str, name: str) -> Iterator[str]:
-    other = room_of(name)
+def _in_platform(path: str, name: str) -> Iterator[str]:
     stem = PurePosixPath(path).stem
-    if other == "plugin" and room not in ("", "plugin"):
-        yield f"{path}: imports {name}, but only locustfiles do"
-    elif other != room and other not in MAY_IMPORT[room]:
-        yield f"{path}: {room or PACKAGE} may not import {name}"
-    if room == "platforms":
-        folder = ".".join(_module_name(path).split(".")[:3])
-        same_kind = name.startswith(f"{folder}.{stem.split('_')[0]}")
-        if stem.startswith("world") and other not in WORLD_MAY_IMPORT and not same_kind:
-            yield f"{path}: a world may not import {name}: what misleads both would go unnoticed"
-        if stem == "messages" and other not in MESSAGES_MAY_IMPORT:
-            yield f"{path}: messages are pure and may not import {name}"
-        if other == "platforms" and name.count(".") > 1 and not name.startswith(folder):
-            yield f"{path}: platforms do not know each other, but it imports {name}"
+    folder = ".".join(_module_name(path).split(".")[:3])
+    other = package_of(name)
+    if stem.startswith("world") and other not in WORLD_MAY_IMPORT and not name.startswith(f"{folder}.world"):
+        yield f"{path}: a world may not import {name}: what misleads both would go unnoticed"
 
 
-def _foreign(path: str, room: str, top: str, tree: ast.Module) -> Iterator[str]:
-    actor = room == "platforms" and is_actor(tree)
-    if top == "locust" and room not in KNOWS_LOCUST and not actor:
-        yield f"{path}: {room or PACKAGE} may not know Locust, and this is no actor"
-    if top in ("gevent", "greenlet") and room not in KNOWS_GEVENT and not actor:
-        yield f"{path}: {room or PACKAGE} may not know gevent, and this is no actor"
-    if room in ARITHMETIC and top not in sys.stdlib_module_names:
-        yield f"{path}: {room} is standard library only, but imports {top}"
-    if room in ARITHMETIC and top in CLOCKS:
-        yield f"{path}: {room} has no clock and never waits, but imports {top}"
+def _foreign(path: str, package: str, top: str, tree: ast.Module) -> Iterator[str]:
+    if package == "platforms" and not is_actor(tree) and top in ("locust", "gevent", "greenlet"):
+        yield f"{path}: may not know {top}, as this is no actor"
+    if package in ARITHMETIC and top not in sys.stdlib_module_names:
+        yield f"{path}: {package} is standard library only, but imports {top}"
+    if package in ARITHMETIC and top in CLOCKS:
+        yield f"{path}: {package} has no clock and never waits, but imports {top}"
 
 
 def is_actor(tree: ast.Module) -> bool:
-    """Whether a file defines an actor: a class whose base is `Actor`, or one of the runtime's `...Actor` classes."""
+    """Whether a file defines an actor: a class whose base is `Actor`, or one of the `...Actor` classes."""
     return any(
         getattr(base, "id", getattr(base, "attr", "")).endswith("Actor")
         for node in ast.walk(tree)

@@ -7,11 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import sub
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from pika_locust.metrics.values import Value
-
+from typing import Any, NamedTuple
 
 # Where a value goes: the log-linear buckets that every distribution shares.
 #
@@ -361,7 +357,7 @@ class Histogram:
     def copy(self) -> Histogram:
         return Histogram.from_buckets(*self._contents())
 
-    def merge(self, other: Value) -> None:
+    def merge(self, other: object) -> None:
         """Take in all samples of `other`, exactly. Raises `TypeError` when it is not a histogram."""
         theirs = _histogram(other)
         for index, count in theirs.buckets.items():
@@ -373,7 +369,7 @@ class Histogram:
         highs = [high for high in (self._maximum, theirs._maximum) if high is not None]
         self._set_extremes(min(lows, default=None), max(highs, default=None))
 
-    def minus(self, earlier: Value) -> Histogram:
+    def minus(self, earlier: object) -> Histogram:
         """The samples added since `earlier`, a copy of this same histogram taken before.
 
         Count, total and buckets are exact. A minimum or maximum that was reached since then is exact, too; of any other
@@ -394,7 +390,7 @@ class Histogram:
         return cls.from_buckets(*HistogramData.from_wire(wire))
 
 
-def _histogram(value: Value) -> Histogram:
+def _histogram(value: object) -> Histogram:
     if not isinstance(value, Histogram):
         raise TypeError(f"a histogram goes together with histograms only, not with a {type(value).__name__}")
     return value

@@ -1,0 +1,1 @@
+"""The `pika-locust` command and its subcommands, one in a file."""

@@ -1,0 +1,1 @@
+"""What a platform is built from: actors, scenarios, audits by sampling, signed webhooks."""

@@ -1,4 +1,4 @@
-"""Which scenarios there are: looked up when asked, in this package's platforms and in other people's."""
+"""Finds platforms, scenarios and sandbox worlds by name, in this package and in others (entry points)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every exit code with its reason, and the tree of errors this package raises.
+"""Exit codes with their reasons, and the exceptions this package raises.
 
 ```
 PikaLocustError

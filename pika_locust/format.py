@@ -1,4 +1,4 @@
-"""Numbers in sentences: few digits, but never so few that a value looks like the limit it crossed."""
+"""Numbers, durations and units as text; rounding never moves a value across its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`install(scenario)`: the one line of a locustfile, and the only room that knows all others.
+"""`install()`: registers with Locust, reads all options before the run, and ties the parts together.
 
 It listens to Locust's events and gives the two sides of a test (`runtime.engine` leads, `runtime.worker` runs users)
 what they need. Everything that can be wrong is found while Locust builds its command line parser: before it forks

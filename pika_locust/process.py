@@ -1,4 +1,4 @@
-"""Python's search for cyclic garbage, made rare: it stops everything, and users are many objects that stay."""
+"""Process limits: open files, and garbage collection tuned for many long-lived objects."""
 
 from __future__ import annotations
 

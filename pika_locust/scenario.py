@@ -1,4 +1,4 @@
-"""What a scenario is: a frozen value that says who acts, how much, and what must hold. It knows no platform."""
+"""A scenario as a frozen value: actors, load profiles, metrics, thresholds, audits, settings."""
 
 from __future__ import annotations
 

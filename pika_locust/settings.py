@@ -1,4 +1,4 @@
-"""Environment and `.env.load-tests` -> one frozen Settings; every mistake is reported at once.
+"""Settings from the environment and `.env.load-tests`; every mistake is reported at once.
 
 A platform declares the names it reads as `Setting` values. The real environment wins over the file; within each, a name
 that is given for one platform only (`PIKA_WS_URL`) wins over the shared one (`WS_URL`).

@@ -1,4 +1,4 @@
-"""A scenario told without running it: the text of `pika-locust inspect`, and a locustfile of its own."""
+"""`pika-locust inspect` and `pika-locust locustfile`: what a scenario would run, without running it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `pika-locust sandbox`: a target to try things on, for people."""
+"""`pika-locust sandbox`: serves the built-in test targets, with faults to switch on."""
 
 from __future__ import annotations
 

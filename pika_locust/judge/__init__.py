@@ -1,4 +1,4 @@
-"""What it means: thresholds and audits, judged with their confidence, and the verdict on a run.
+"""Thresholds, audits, confidence intervals and the verdict of a run.
 
 Standard library only; no clock, no I/O, nothing global.
 """

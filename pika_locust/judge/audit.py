@@ -1,4 +1,4 @@
-"""Audits: what the target acknowledged against what it holds, after the load has drained.
+"""Data-integrity audits: what the target acknowledged against what it holds after the load.
 
     acknowledged <= held <= acknowledged + unanswered
 

@@ -1,4 +1,4 @@
-"""From a threshold and what was measured to a judgement: the value, whether it holds, and how sure that is."""
+"""Threshold evaluation: value, status, confidence interval and worst window."""
 
 from __future__ import annotations
 

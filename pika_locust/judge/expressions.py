@@ -1,4 +1,4 @@
-"""The language of thresholds: `aggregation operator number`, as in k6, and nothing looser than its grammar.
+"""The threshold grammar, `aggregation operator number`, as k6 documents it.
 
 ```
 expression  -> aggregation blank* operator blank* number

@@ -1,4 +1,4 @@
-"""Grades: the suites' tables of healthy, warning and critical, shown beside the thresholds.
+"""Grades (healthy, warning, critical) shown beside thresholds.
 
 Thresholds decide the exit code; grades describe, unless `--fail-on` lets them decide too (`verdict`).
 """

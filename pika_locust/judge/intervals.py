@@ -1,4 +1,4 @@
-"""How sure a measured value is: 95 % intervals for shares, percentiles and means.
+"""95 % confidence intervals for rates, percentiles and means.
 
 Each function returns `(low, high)` in the unit of its samples, or None where there is nothing to say. A side that
 the samples cannot bound is infinite: no 95 % statement about the 99th percentile has an upper end before the 368th

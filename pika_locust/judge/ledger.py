@@ -1,4 +1,4 @@
-"""The ledger: what was sent and what became of it, in memory that does not grow with the load.
+"""The ledger: every item sent and its outcome, in constant memory, merged over workers.
 
 Each outcome keeps a count and a checksum of its ids (see `expectation`). Both merge exactly, in any order and grouping;
 audits compare them with what the target holds.

@@ -1,4 +1,4 @@
-"""What one test found: frozen values, from which every output is rendered and nothing is computed again.
+"""The report of a run as frozen values; every output is rendered from it.
 
 The field names are those of the summary JSON, whose schema is a promise to users: add fields, never rename them.
 """

@@ -1,4 +1,4 @@
-"""Thresholds as data: read from k6's spelling, from ours and from the command line, checked before the first request.
+"""Thresholds as values: parsed from k6's notation and from the command line, checked before the run.
 
 A threshold says what must hold of a metric, or of the part of it that carries certain tags (`name{tag:value}`), and
 how strictly it is to be judged. Judging itself is `evaluate`'s business.

@@ -1,4 +1,4 @@
-"""The verdict: what a run was worth, the exit code that says so to a machine, and every reason in words.
+"""The verdict of a run: exit code, reasons, generator overload and minimum detectable failure.
 
 The first that applies decides: bad configuration (104), the project's own fault (107), stopped from outside (105), a
 set-up step failed (100), an audit failed or a part is missing (99), the generator could not keep up (110), a threshold

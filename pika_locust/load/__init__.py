@@ -1,1 +1,1 @@
-"""When users act: durations, stages, plans and the dice. Pure arithmetic: no clock is read and nobody sleeps here."""
+"""Load schedules: durations, stages, arrival rates, plans, seeded random numbers. Pure arithmetic, no clock."""

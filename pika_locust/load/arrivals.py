@@ -1,4 +1,4 @@
-"""The open model: when each iteration is due, whatever the target does, as k6's two arrival-rate executors have it.
+"""Arrival rates (the open model): when each iteration is due, as k6's arrival-rate executors define it.
 
 A schedule is computed from absolute offsets, so it cannot drift, and any of its arrivals can be looked up alone, so it
 can be divided among workers without their talking. How the times follow from the rates is in `load.rate_curve`; how

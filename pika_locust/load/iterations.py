@@ -1,4 +1,4 @@
-"""A fixed number of iterations, as k6's shared-iterations and per-vu-iterations have it, and how it is dealt out.
+"""A fixed number of iterations, as k6's shared-iterations and per-vu-iterations, dealt out to workers.
 
 Of those that all users share, whoever is free takes the next one. Where users are spread over workers, each worker is
 granted a part of what is left whenever it has run out, smaller and smaller parts towards the end (guided

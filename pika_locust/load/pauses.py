@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt to connect."""
+"""Exponential back-off between connection attempts."""
 
 from __future__ import annotations
 

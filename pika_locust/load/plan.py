@@ -1,4 +1,4 @@
-"""The load plan: what all settings about load come to, resolved once, printed, and followed by the engine.
+"""The load plan: profile, stages, arrival rate or iterations, resolved from all settings before the run.
 
 `load.closed_plan` and `load.open_plan` make it, for users and for arrivals.
 """

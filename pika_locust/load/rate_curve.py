@@ -1,4 +1,4 @@
-"""A rate that goes in straight lines from stage to stage: its integral, and when the integral reaches a number."""
+"""A piecewise linear arrival rate, its integral and inverse; Poisson arrivals along it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random choices that a seed makes repeatable, at 40 bytes a user instead of `random.Random`'s 2,500."""
+"""A seeded random number generator of 40 bytes per user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The closed model: how many users there should be at each instant, by stages as k6's `ramping-vus` has them."""
+"""Stages (the closed model): how many users at each moment, as k6's ramping-vus."""
 
 from __future__ import annotations
 

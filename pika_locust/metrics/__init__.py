@@ -1,4 +1,4 @@
-"""What was seen: metrics, samples, distributions, and snapshots that merge and subtract exactly.
+"""Metrics, samples, histograms, and snapshots that merge and subtract exactly.
 
 Standard library only; no clock, no I/O, nothing global.
 """

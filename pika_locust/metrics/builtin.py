@@ -1,4 +1,4 @@
-"""The metrics that every scenario has, under k6's names where k6 has them."""
+"""Every built-in metric, under k6's names where k6 has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A distribution in constant memory: sparse log-linear buckets (see `buckets`), merged and subtracted exactly."""
+"""A log-linear histogram in constant memory: percentiles within 0.1 %, exact merge and difference."""
 
 from __future__ import annotations
 

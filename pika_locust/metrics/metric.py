@@ -1,4 +1,4 @@
-"""What a metric is: its name, its kind, its unit, and which aggregations make sense of it.
+"""Metric declarations: name, kind, unit, legal aggregations; series names with tags.
 
 Kinds and aggregations are k6's. Nothing here holds a sample; that is the business of `histogram` and `values`.
 """

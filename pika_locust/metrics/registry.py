@@ -1,4 +1,4 @@
-"""Which metrics a test has, and the handles to add samples to them: one registry for each process and test."""
+"""The registry of one process's metrics, and the handles that add samples."""
 
 from __future__ import annotations
 

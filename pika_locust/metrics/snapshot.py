@@ -1,4 +1,4 @@
-"""Everything one process has measured so far, as a value that travels, folds and subtracts.
+"""A snapshot of all metrics of a process: cumulative, merged over workers, subtracted for windows.
 
 Snapshots are cumulative: a later one replaces an earlier one of the same process, the whole test is the fold of the
 newest of each process, and a window is the difference of two.

@@ -1,4 +1,4 @@
-"""What a series adds up to: one value type for each kind of metric, all with the same verbs.
+"""The accumulated value of a series, one type for each metric kind.
 
     merge(other)     take in the samples of another value of the same kind, in place
     minus(earlier)   the samples added since an earlier copy: a window of a cumulative value

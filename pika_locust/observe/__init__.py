@@ -1,1 +1,1 @@
-"""Looks at the target while the load runs: its health page, its process's memory. The runtime makes the calls."""
+"""Looks at the target during the load: health page, process memory, Prometheus."""

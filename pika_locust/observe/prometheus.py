@@ -1,4 +1,4 @@
-"""Asks a Prometheus one instant query: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries"""
+"""Prometheus instant queries before and after the load, side by side in the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target's health page, asked while the load runs: what a load balancer in front of it would see."""
+"""Probes of the target's health page, and memory of a local target process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a finished Report: the summary file, the console, the progress line. Nothing here judges."""
+"""Renders a finished report: summary JSON, console, progress line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Report as text for people: calm where all is well, exact where it is not, the decisive things last.
+"""The report as terminal text, the verdict last.
 
 A terminal gets colours and marks; anything else (a log, a file, a pipe) gets plain aligned words with one fact per
 line, so that `grep FAIL` finds what failed.

@@ -1,4 +1,4 @@
-"""The one line that says how a running test is doing; redrawn in place, therefore always equally wide."""
+"""The progress line of a running test."""
 
 from __future__ import annotations
 

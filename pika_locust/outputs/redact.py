@@ -1,4 +1,4 @@
-"""Keep secrets out of everything that is printed or written.
+"""Removes secrets from everything that is printed or written.
 
 Two ways, because secrets arrive in two ways: by name (`--api-key abc`, `TOKEN=abc`, a variable of the environment),
 which hides the whole value; and by shape (`user:password@` in a URL, a bearer header, a JSON Web Token), for text that

@@ -1,4 +1,4 @@
-"""The summary JSON: one object per test, whose schema is a promise to whoever reads it.
+"""The summary JSON file and its schema.
 
 Fields may be added; none is renamed or taken away without a new `schema` number.
 """

@@ -1,4 +1,4 @@
-"""Lines of toned text, and tables that fold instead of losing anything; painted for a terminal or plainly."""
+"""Tables and coloured text for terminals of any width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded target: serves the platforms' worlds on one port of the loopback interface, in a process of its own.
+"""The sandbox: test targets on one loopback port, in a process of its own.
 
 A world is a pure state machine in its platform's folder (`world.World` is the seam); this room gives it sockets, a
 clock, faults, and the endpoints below `/__sandbox/` that audits and tests read.

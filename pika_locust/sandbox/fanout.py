@@ -1,4 +1,4 @@
-"""Broadcasts: a frame is serialised once, and all frames of one turn of the event loop leave in one write a socket.
+"""Broadcasts: each frame is serialised once and written once per socket and loop turn.
 
 With N dancers in a room every dancer's message becomes N frames, so this is the hot path of the sandbox. What is
 published during one turn of the loop is joined once; every socket is handed the same bytes object. Sockets with

@@ -1,4 +1,4 @@
-"""The fault `latency`: effects leave later, in unchanged order."""
+"""Faults that act on connections and the process: latency, close-after, leak, crash-after."""
 
 from __future__ import annotations
 

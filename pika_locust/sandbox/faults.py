@@ -1,4 +1,4 @@
-"""The faults a sandbox can be given: their vocabulary and how they are written."""
+"""Fault names, their notation, and the switches that decide which event a fault hits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world at work: events go in with the time, effects are carried out, faults of the wire are applied on the way."""
+"""Runs a world: events go in with the time, its effects are carried out, connection faults applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP half of a connection: httptools parses, exchanges are answered in order, connections are kept alive."""
+"""The server side of an HTTP/1.1 connection, on httptools and asyncio."""
 
 from __future__ import annotations
 

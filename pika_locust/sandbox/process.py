@@ -1,4 +1,4 @@
-"""Starts a sandbox as a process of its own and talks to it; works with and without gevent's monkey-patching."""
+"""Starts the sandbox as a subprocess and controls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox's one port: finds the world for a path, serves its own endpoints, owns the hazards of the process."""
+"""The sandbox's port: routes paths to worlds and serves the control endpoints."""
 
 from __future__ import annotations
 

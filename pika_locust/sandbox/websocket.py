@@ -1,4 +1,4 @@
-"""The WebSocket half of a connection: the sans-I/O `ServerProtocol` decides, this drives it with a transport."""
+"""The server side of a WebSocket connection, on `websockets`' sans-I/O protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam between the sandbox and what it serves: a world answers events with effects.
+"""The interface between the sandbox server and a world: requests and messages in, effects out.
 
 A world is a pure state machine: it owns no socket, no task and no clock. The server tells it what came in and at what
 time (`now`, seconds since the epoch, never running backwards) and carries out what it returns, in order. Sockets and

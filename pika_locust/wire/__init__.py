@@ -1,1 +1,1 @@
-"""Bytes on sockets, on gevent and without Locust: what was sent, what came back, and when it was seen."""
+"""Client protocols on gevent, without Locust: HTTP, WebSocket, Socket.IO."""

@@ -1,4 +1,4 @@
-"""One kept connection: a request goes out, its answer comes back, and the clock is read at the edges."""
+"""One keep-alive HTTP connection on a gevent socket, timed at the edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making connections: name, address, handshake, each within its time."""
+"""Opening connections: name resolution, source address, TCP and TLS, each with a time-out."""
 
 from __future__ import annotations
 

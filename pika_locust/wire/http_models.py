@@ -1,4 +1,4 @@
-"""What came back: status, headers, content, phase timings, or the reason why nothing did."""
+"""HTTP responses, phase timings, errors, time-outs and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes in, one answer out: HTTP/1.x responses (RFC 9112) by llhttp, without a socket and without a clock."""
+"""HTTP/1.1 requests as bytes, and responses parsed by llhttp (RFC 9112), without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS as a transformation of bytes: nothing here touches a socket, so waiting and time-outs are the driver's."""
+"""TLS over memory buffers, without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Socket.IO client for very many connections in one process: Engine.IO 4, WebSocket only, no greenlet of its own.
+"""A Socket.IO client (Engine.IO 4 over WebSocket) without a greenlet of its own.
 
 Everything that arrives is handed on from the event loop's own callback, so a handler must not block. Events are told
 apart by their first bytes; their JSON is never parsed here.

@@ -1,4 +1,4 @@
-"""A client's half of a Socket.IO connection, without a socket: messages in, calls of a handler and messages out."""
+"""Engine.IO 4 and Socket.IO 5 packets and the client's protocol state, without a socket."""
 
 from __future__ import annotations
 

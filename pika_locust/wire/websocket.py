@@ -1,4 +1,4 @@
-"""A WebSocket client for very many connections in one process: this module is its door.
+"""A WebSocket client for many connections in one process; messages arrive in the event loop.
 
 `connect` opens a connection and hands it to the event loop; `websocket_connection` is what happens then.
 """

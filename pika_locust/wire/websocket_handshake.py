@@ -1,4 +1,4 @@
-"""The way to an open WebSocket: address, connection, TLS and the opening handshake, with every failure named.
+"""Opening a WebSocket: address, TCP, TLS and the upgrade, with every failure named.
 
 The upgrade itself is websocket-client's; the sockets are gevent's, patched process or not.
 """

@@ -1,4 +1,4 @@
-"""WebSocket frames as bytes (RFC 6455, section 5): what a client writes, and the rules for what it reads.
+"""WebSocket frames as bytes (RFC 6455, section 5): encoding, decoding and message assembly.
 
 Nothing here touches a socket; `websocket_connection` is the driver.
 """

@@ -17,7 +17,7 @@ from gevent.event import Event
 from pika_locust.load.pauses import Backoff
 from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.context import PikaContext
+from pika_locust.platforms.pika.context import SPELLING, PikaContext
 from pika_locust.platforms.pika.heartbeat import Heartbeat
 from pika_locust.platforms.pika.line import PikaConnection
 from pika_locust.runtime.actor import Actor
@@ -99,7 +99,7 @@ class Subscription:
 
     def ask(self) -> None:
         """Send SUBSCRIBE."""
-        message_id = self.line.expect("subscribe", on_answer=self.on_answer)
+        message_id = self.line.expect("subscribe", on_reply=self.on_answer)
         self.line.say(messages.subscribe(self._room.session_id, self.client_id, message_id))
 
     def on_answer(self, ok: bool, why: str) -> None:
@@ -262,12 +262,12 @@ class Reactions:
         subscription = self._subscription
         if not subscription.is_live:
             return
-        # Announced by hand: what becomes of it is booked below, and not by the table of answers.
-        answers = self._room.answers
-        message_id = answers.next_id()
+        # Announced by hand: what becomes of it is booked below, and not by the table of replies.
+        pending = self._room.pending
+        message_id = pending.next_id()
         self._room.worker.ledgers["tempo votes"].sent(message_id)
         on_answer = partial(self._on_tempo_answer, message_id, self._song)
-        answers.expect(message_id, "tempo", self._line, on_answer=on_answer)
+        pending.expect(message_id, "tempo", self._line, on_reply=on_answer)
         self._line.say(messages.tempo(self._room.session_id, subscription.client_id, preference, message_id))
 
     def _on_tempo_answer(self, message_id: str, song: int, ok: bool, why: str) -> None:
@@ -374,16 +374,16 @@ class Dancer(Actor):
 
     def on_text(self, payload: bytes, at_ns: int) -> None:
         self._count_received()
-        # The same as messages.type_of, without the call: this line runs for every frame of every dancer.
+        # The same as SPELLING.kind_of, without the call: this line runs for every frame of every dancer.
         handle = _HANDLERS.get(payload[9 : payload.find(34, 9)], Dancer._on_unknown)
         if handle is not None:
             handle(self, payload, at_ns)
 
     def _on_ack(self, payload: bytes, at_ns: int) -> None:
-        self.room.answers.on_ack(payload, at_ns)
+        self.room.pending.on_ack(payload, at_ns)
 
     def _on_nack(self, payload: bytes, at_ns: int) -> None:
-        self.room.answers.on_nack(payload, at_ns)
+        self.room.pending.on_nack(payload, at_ns)
 
     def _on_pong(self, payload: bytes, at_ns: int) -> None:
         self._heartbeat.on_pong(at_ns)
@@ -392,23 +392,23 @@ class Dancer(Actor):
         self.subscription.on_sessions_list()
 
     def _on_session_started(self, payload: bytes, at_ns: int) -> None:
-        self.subscription.on_session_started(messages.parse(payload) or {})
+        self.subscription.on_session_started(SPELLING.parse(payload) or {})
 
     def _on_session_ended(self, payload: bytes, at_ns: int) -> None:
-        if self.subscription.on_session_ended(messages.parse(payload) or {}):
+        if self.subscription.on_session_ended(SPELLING.parse(payload) or {}):
             self._thoughts.forget_all(but="ping")
             if self._leaving:
                 self._leave()
 
     def _on_now_playing(self, payload: bytes, at_ns: int) -> None:
-        message = messages.parse(payload) or {}
+        message = SPELLING.parse(payload) or {}
         if message.get("sessionId") == self.room.session_id:
             self.subscription.note_delivery("track", payload, at_ns)
             if not self.released.is_set():
                 self._reactions.to_track(message.get("track"))
 
     def _on_poll_started(self, payload: bytes, at_ns: int) -> None:
-        message = messages.parse(payload) or {}
+        message = SPELLING.parse(payload) or {}
         # A replay to a late joiner has no sessionId; a broadcast has, and reaches the dancers of all sessions.
         if message.get("sessionId", self.room.session_id) == self.room.session_id:
             self.subscription.note_delivery("poll", payload, at_ns)
@@ -416,13 +416,13 @@ class Dancer(Actor):
                 self._reactions.to_poll(message)
 
     def _on_poll_ended(self, payload: bytes, at_ns: int) -> None:
-        self._reactions.to_end_of_poll((messages.parse(payload) or {}).get("pollId"))
+        self._reactions.to_end_of_poll((SPELLING.parse(payload) or {}).get("pollId"))
 
     def _on_announcement(self, payload: bytes, at_ns: int) -> None:
         self.subscription.note_delivery("announcement", payload, at_ns)
 
     def _on_unknown(self, payload: bytes, at_ns: int) -> None:
-        message = messages.parse(payload)
+        message = SPELLING.parse(payload)
         kind = message.get("type") if message is not None else None
         if message is None:
             self.worker.error("receive", "a message that is not a JSON object")
@@ -432,7 +432,7 @@ class Dancer(Actor):
             self.worker.error("receive", f"a message of the unknown type {str(kind)[:40]}")
         elif (handle := _HANDLERS[known]) is not None:
             # Spelt in another way than the server's own: read it as if it were not.
-            handle(self, messages.respelt(message), at_ns)
+            handle(self, SPELLING.respelt(message), at_ns)
 
     def on_binary(self, payload: bytes, at_ns: int) -> None:
         self.worker.error("receive", "a binary message, which the protocol does not have")

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from gevent.event import Event
 
+from pika_locust.kit.broadcast import TOPIC, announcement
 from pika_locust.load.pauses import Backoff
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.context import PikaContext
-from pika_locust.platforms.pika.delivery import TOPIC
+from pika_locust.platforms.pika.context import SPELLING, PikaContext
 from pika_locust.platforms.pika.line import PikaConnection
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.clock_sync import boot_id
@@ -209,7 +209,7 @@ class Dj(Actor):
         """Send what `write` makes of a messageId, and wait for its answer; False for a refusal, too."""
         self._answer.clear()
         self._answered_ok, self._answered_why = False, ""
-        self.line.say(write(self.line.expect(kind, on_answer=self._note_answer)))
+        self.line.say(write(self.line.expect(kind, on_reply=self._note_answer)))
         self._answer.wait(ANSWER_WAIT_S)
         return self._answered_ok
 
@@ -236,13 +236,12 @@ class Dj(Actor):
         """Broadcast something stamped; once it is acknowledged, tell everybody that it is under way."""
         self._sent[kind] += 1
         stamp = messages.Stamp(self._sent[kind], self.worker.begin.run_id, boot_id(), monotonic_ns())
-        data = {"kind": kind, "number": stamp.number, "sent_ns": stamp.sent_ns, "boot": stamp.boot}
 
         def acknowledged(ok: bool, why: str) -> None:
             if ok:
-                self.worker.tell_all(TOPIC, data)
+                self.worker.tell_all(TOPIC, announcement(kind, stamp))
 
-        send(stamp, self.line.expect(kind, on_answer=acknowledged))
+        send(stamp, self.line.expect(kind, on_reply=acknowledged))
 
     def _send_track(self, stamp: messages.Stamp, message_id: str) -> None:
         self.worker.facts["tracks"] = self._sent["track"]
@@ -264,15 +263,15 @@ class Dj(Actor):
 
     def on_text(self, payload: bytes, at_ns: int) -> None:
         self.room.meters.dj_received.add()
-        match messages.type_of(payload):
+        match SPELLING.kind_of(payload):
             case b"ACK":
-                self.room.answers.on_ack(payload, at_ns)
+                self.room.pending.on_ack(payload, at_ns)
             case b"NACK":
-                self.room.answers.on_nack(payload, at_ns)
+                self.room.pending.on_nack(payload, at_ns)
             case b"LISTENER_COUNT":
-                self._on_listener_count(messages.parse(payload) or {})
+                self._on_listener_count(SPELLING.parse(payload) or {})
             case b"POLL_UPDATE":
-                self._on_poll_update(messages.parse(payload) or {})
+                self._on_poll_update(SPELLING.parse(payload) or {})
 
     def _on_listener_count(self, message: Mapping[str, Any]) -> None:
         count = message.get("count")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pika_locust.judge import Ledger
+from pika_locust.kit.pending import OnReply
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.answers import OnAnswer
 from pika_locust.platforms.pika.context import PikaContext
 from pika_locust.wire.websocket import Handler, Limits, WebSocket, connect
 
@@ -40,12 +40,12 @@ class PikaConnection:
         self._socket = connect(self._room.url, handler, headers=headers, limits=LIMITS)
 
     def expect(
-        self, kind: str, *, ledger: Ledger | None = None, items: int = 1, on_answer: OnAnswer | None = None
+        self, kind: str, *, ledger: Ledger | None = None, items: int = 1, on_reply: OnReply | None = None
     ) -> str:
-        """Announce a message to the table of answers (see `Answers.expect`); gives the id to `say` it with."""
-        answers = self._room.answers
-        message_id = answers.next_id()
-        answers.expect(message_id, kind, self, ledger, items, on_answer)
+        """Announce a message to the table of replies (see `PendingReplies.expect`); gives the id to `say` it with."""
+        pending = self._room.pending
+        message_id = pending.next_id()
+        pending.expect(message_id, kind, self, ledger, items, on_reply)
         return message_id
 
     def say(self, payload: bytes) -> None:
@@ -71,4 +71,4 @@ class PikaConnection:
     def lost(self) -> None:
         """The connection is over, in whatever way: no answer can come any more."""
         self._socket = None
-        self._room.answers.connection_lost(self)
+        self._room.pending.connection_lost(self)

@@ -1,8 +1,4 @@
-"""The vocabulary of the Pika! WebSocket: what is sent, and how what comes back is told apart. Pure functions.
-
-Every text that the server sends begins with `{"type":"<TYPE>"`, so the type can be read without parsing the rest:
-nine frames of ten are broadcasts that nobody needs to look into.
-"""
+"""The vocabulary of the Pika! WebSocket: what is sent, and the stamp that our own broadcasts carry. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,9 +15,6 @@ TEMPOS = ("slower", "perfect", "faster")
 # json.dumps makes an encoder on every call that does not take its defaults.
 _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
-_TYPE_AT = len('{"type":"')
-_ACK_ID_AT = len('{"type":"ACK","messageId":"')
-_QUOTE = ord('"')
 _STAMP = re.compile(rb"LT (\d{6,9}) ([0-9a-f]{12}) ([0-9a-f]{8}) (\d{1,20})")
 
 
@@ -48,30 +41,6 @@ def find_stamp(payload: bytes) -> Stamp | None:
     if match is None:
         return None
     return Stamp(int(match[1]), match[2].decode(), match[3].decode(), int(match[4]))
-
-
-def type_of(payload: bytes) -> bytes:
-    """The type of a message that begins as the server's do; nonsense, of no known type, for any other."""
-    return payload[_TYPE_AT : payload.find(_QUOTE, _TYPE_AT)]
-
-
-def ack_id(payload: bytes) -> str:
-    """The messageId of an ACK that is spelt as the server does it; nonsense for any other."""
-    return payload[_ACK_ID_AT : payload.find(_QUOTE, _ACK_ID_AT)].decode(errors="replace")
-
-
-def parse(payload: bytes) -> dict[str, Any] | None:
-    """A message as an object; None when it is not a JSON object."""
-    try:
-        message = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None
-
-
-def respelt(message: Mapping[str, Any]) -> bytes:
-    """A message as the server would have written it: what it begins with is what tells messages apart."""
-    return _encode({key: message[key] for key in ("type", "messageId") if key in message} | dict(message))
 
 
 def _encode(message: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,8 @@ import pytest
 from locust.exception import StopUser
 
 from pika_locust.judge import Ledger
-from pika_locust.platforms.pika import answers, dancer, delivery, dj, heartbeat, line
+from pika_locust.kit import broadcast, pending
+from pika_locust.platforms.pika import dancer, dj, heartbeat, line
 from pika_locust.platforms.pika import dancer as reactions
 from pika_locust.platforms.pika.context import PikaContext
 from pika_locust.platforms.pika.dancer import Dancer
@@ -111,7 +112,7 @@ class Evening:
         hub = SimpleNamespace(loop=clock)
         for module in (thoughts, timers):
             patches.setattr(module, "get_hub", lambda: hub)
-        for module in (dancer, dj, heartbeat, reactions, answers, delivery):
+        for module in (dancer, dj, heartbeat, reactions, pending, broadcast):
             patches.setattr(module, "monotonic_ns", clock.monotonic_ns)
         patches.setattr(dj, "monotonic", clock.monotonic)
         for module in (actor, dancer, dj, context):

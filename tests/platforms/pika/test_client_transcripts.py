@@ -108,7 +108,7 @@ class Replay:
             if then is not None:
                 then(ok, why)
 
-        self.evening.room.answers.expect(message_id, kind, self.user.line, on_answer=note)
+        self.evening.room.pending.expect(message_id, kind, self.user.line, on_reply=note)
 
     def _received(self, text: str) -> None:
         message = json.loads(text)
@@ -216,7 +216,7 @@ def test_the_answers_of_a_real_server_are_told_apart(evening: Evening) -> None:
     for _, frame in recordings.texts("<"):
         if frame.startswith('{"type":"NACK"'):
             texts.add(json.loads(frame)["error"])
-            evening.room.answers.on_nack(frame.encode(), evening.clock.now_ns)
+            evening.room.pending.on_nack(frame.encode(), evening.clock.now_ns)
     assert len(texts) >= 12
     assert all(evening.count("nacks", error=text) > 0 for text in texts)
     assert evening.worker.metrics.series_refused == 0

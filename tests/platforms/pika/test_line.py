@@ -45,7 +45,7 @@ def test_a_lost_line_takes_what_is_unanswered_with_it_and_can_be_opened_again(ev
     line = talker.line
     line.open(talker)  # type: ignore[arg-type]
     line.expect(
-        "like", ledger=evening.worker.ledgers["likes"], items=2, on_answer=lambda ok, why: heard.append((ok, why))
+        "like", ledger=evening.worker.ledgers["likes"], items=2, on_reply=lambda ok, why: heard.append((ok, why))
     )
     line.abort("no PONG")
     assert talker.closes == [Close(1006, by_us=True, error="no PONG")]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pika_locust.platforms.pika import messages
+from pika_locust.platforms.pika.context import SPELLING
 from pika_locust.platforms.pika.messages import Stamp
 from tests.platforms.pika import recordings
 
@@ -143,12 +144,12 @@ def test_real_servers_acknowledged_messages_spelt_as_ours() -> None:
     for flow in recordings.flows():
         events = [event for event in recordings.events(flow) if event["kind"] == "text"]
         acked = {
-            (event["who"], messages.ack_id(event["data"].encode()))
+            (event["who"], SPELLING.ack_id(event["data"].encode()))
             for event in events
             if event["dir"] == "<" and event["data"].startswith('{"type":"ACK"')
         }
         for event in events:
-            recorded = messages.parse(event["data"].encode()) if event["dir"] == ">" else None
+            recorded = SPELLING.parse(event["data"].encode()) if event["dir"] == ">" else None
             if recorded is None or (event["who"], recorded.get("messageId")) not in acked:
                 continue
             ours = respoken(recorded)
@@ -159,7 +160,7 @@ def test_real_servers_acknowledged_messages_spelt_as_ours() -> None:
 
 
 def test_half_a_surrogate_pair_in_a_title_is_no_trouble() -> None:
-    track = messages.parse(b'{"title":"Blue \\ud800","artist":"A"}')
+    track = SPELLING.parse(b'{"title":"Blue \\ud800","artist":"A"}')
     assert track is not None
     assert b'"title":"Blue ?"' in messages.like("friday-social", "client_1", track, "m1")
 
@@ -191,56 +192,3 @@ def test_stamps_that_are_none_or_odd(payload: bytes, wanted: object) -> None:
     else:
         assert stamp is not None
         assert stamp.number == wanted
-
-
-def test_every_recorded_message_shows_its_type_without_being_parsed() -> None:
-    frames = recordings.texts("<")
-    assert len(frames) > 400
-    for flow, text in frames:
-        assert messages.type_of(text.encode()).decode() == json.loads(text)["type"], flow
-
-
-def test_every_recorded_ack_shows_its_id_without_being_parsed() -> None:
-    acks = [text for _, text in recordings.texts("<") if text.startswith('{"type":"ACK"')]
-    assert len(acks) > 100
-    for text in acks:
-        assert messages.ack_id(text.encode()) == json.loads(text)["messageId"]
-
-
-ODD = {
-    "nothing": b"",
-    "no quote": b"{",
-    "another beginning": b'{"sessionId":"x"}',
-    "text": b"hello there, this is no JSON",
-    "cut inside a character": '{"type":"ACK","x":"éééééé"}'.encode(),
-}
-
-
-@pytest.mark.parametrize("payload", ODD.values(), ids=ODD.keys())
-def test_odd_messages_have_no_type_that_anybody_knows_and_harm_nobody(payload: bytes) -> None:
-    assert messages.type_of(payload) not in (b"ACK", b"NACK") or payload.startswith(b'{"type":"ACK"')
-    assert isinstance(messages.ack_id(payload), str)
-
-
-NOT_OBJECTS = {
-    "empty": b"",
-    "an array": b"[1,2]",
-    "a number": b"17",
-    "null": b"null",
-    "cut short": b'{"type":"ACK"',
-    "nested beyond all bounds": b"[" * 100_000,
-    "a number beyond all bounds": b"1" * 10_000,
-}
-
-
-@pytest.mark.parametrize("payload", NOT_OBJECTS.values(), ids=NOT_OBJECTS.keys())
-def test_what_is_not_a_json_object_is_none(payload: bytes) -> None:
-    assert messages.parse(payload) is None
-
-
-def test_a_message_in_another_spelling_is_put_into_the_servers() -> None:
-    odd = messages.parse(b'{ "status": "ok", "messageId": "m1", "type": "ACK", "timestamp": "t" }')
-    assert odd is not None
-    respelt = messages.respelt(odd)
-    assert respelt == b'{"type":"ACK","messageId":"m1","status":"ok","timestamp":"t"}'
-    assert (messages.type_of(respelt), messages.ack_id(respelt)) == (b"ACK", "m1")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.pika.delivery import DEADLINE_S, TOPIC, BroadcastDelivery
+from pika_locust.kit.broadcast import DEADLINE_S, TOPIC, BroadcastDelivery
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.runtime.clock_sync import boot_id
 from pika_locust.runtime.clocks import Offset

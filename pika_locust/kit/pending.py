@@ -1,4 +1,4 @@
-"""Which messages wait for their ACK, and what becomes of each: acknowledged, refused, timed out, or cut off."""
+"""Messages that wait for a reply, and what becomes of each: acknowledged, refused, timed out, or cut off."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from pika_locust.judge import Ledger
-from pika_locust.platforms.pika.messages import ack_id, parse
-from pika_locust.platforms.pika.scenarios import Meters
+from pika_locust.kit.json_messages import JsonMessages
+from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import every
 
-ANSWER_TIMEOUT_S = 5.0
-"""The DJ app's own figure; a later answer counts as none."""
+REPLY_TIMEOUT_S = 5.0
+"""A later reply counts as none."""
 _SWEEP_EVERY_S = 0.25
 _LATE_KEPT = 10_000
 _LONGEST_REASON = 120
 _MOST_REASONS = 50
 """So many refusals are told apart by their words: a server that puts an id into each would use up all series."""
 
-OnAnswer = Callable[[bool, str], None]
+OnReply = Callable[[bool, str], None]
 
 
 class Owner(Protocol):
@@ -30,29 +30,60 @@ class Owner(Protocol):
     unanswered: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReplyMetrics:
+    """Where replies are counted: handles bound once in a process."""
+
+    latency: Mapping[str, Trend]
+    """By kind of message: from a message to its acknowledgement."""
+    success: Mapping[str, Rate]
+    """By kind of message: whether it was acknowledged in time."""
+    round_trip: Trend
+    """From any message to its reply, refusals included."""
+    refused: Counter
+    """Refusals; tagged with what they say, as `error`."""
+    late: Counter
+    """Replies to what nobody waits for any more."""
+
+
 @dataclass(slots=True)
 class Waiting:
-    """One message on its way. `items` are its ledger entries; `on_answer(ok, why)` hears what became of it."""
+    """One message on its way. `items` are its ledger entries; `on_reply(ok, why)` hears what became of it."""
 
     kind: str
     owner: Owner
     sent_ns: int
     ledger: Ledger | None
     items: tuple[str, ...]
-    on_answer: OnAnswer | None
+    on_reply: OnReply | None
 
 
 class PendingReplies:
-    """The messages of all actors of a process that wait for an answer, in the order in which they were sent.
+    """The messages of all actors of a process that wait for a reply, in the order in which they were sent.
 
     One table and one timer serve everybody: a timer for each message would cost more than the message.
+
+    Arguments:
+        worker: this process's part of the run.
+        metrics: where replies are counted.
+        spelling: how the protocol writes ids, acknowledgements and refusals.
+        timeout_s: a later reply counts as none.
     """
 
-    def __init__(self, worker: WorkerContext, meters: Meters) -> None:
+    def __init__(
+        self,
+        worker: WorkerContext,
+        metrics: ReplyMetrics,
+        spelling: JsonMessages,
+        timeout_s: float = REPLY_TIMEOUT_S,
+    ) -> None:
         self._worker = worker
-        self._meters = meters
-        # The server takes a messageId that it has seen in the last five minutes for a repetition, and does not act on
-        # it: so ids differ between runs, too.
+        self._metrics = metrics
+        self._spelling = spelling
+        self._timeout_s = timeout_s
+        self._ack_id = spelling.ack_id
+        # A server may take an id that it has seen some minutes ago for a repetition, and not act on it: so ids differ
+        # between runs, too.
         self._prefix = f"{worker.begin.run_id}.{worker.worker_index:x}."
         self._count = 0
         self._waiting: dict[str, Waiting] = {}
@@ -62,7 +93,7 @@ class PendingReplies:
         worker.on_end(every(worker, _SWEEP_EVERY_S, self._sweep).stop)
 
     def next_id(self) -> str:
-        """A messageId that no other message has, of this test or of the one before."""
+        """An id that no other message has, of this run or of the one before."""
         self._count = count = self._count + 1
         return f"{self._prefix}{count:x}"
 
@@ -73,9 +104,9 @@ class PendingReplies:
         owner: Owner,
         ledger: Ledger | None = None,
         items: int = 1,
-        on_answer: OnAnswer | None = None,
+        on_reply: OnReply | None = None,
     ) -> None:
-        """A message goes out now; call this before sending it, for its answer may come at once.
+        """A message goes out now; call this before sending it, for its reply may come at once.
 
         `items` is how many entries of the ledger it stands for (a bulk of likes is one message).
         """
@@ -86,50 +117,50 @@ class PendingReplies:
                 ledger.sent(item)
         owner.unanswered += 1
         self._by_owner = None
-        self._waiting[message_id] = Waiting(kind, owner, monotonic_ns(), ledger, booked, on_answer)
+        self._waiting[message_id] = Waiting(kind, owner, monotonic_ns(), ledger, booked, on_reply)
 
     def on_ack(self, payload: bytes, at_ns: int) -> None:
-        """An ACK was read at `at_ns`."""
-        waiting = self._waiting.pop(ack_id(payload), None)
+        """An acknowledgement was read at `at_ns`, on the monotonic clock."""
+        waiting = self._waiting.pop(self._ack_id(payload), None)
         if waiting is None:
-            waiting = self._waiting.pop(message_id := _id_of(parse(payload)), None)
+            waiting = self._waiting.pop(message_id := self._id_of(self._spelling.parse(payload)), None)
             if waiting is None:
                 self._on_late(message_id)
                 return
         waiting.owner.unanswered -= 1
         latency_us = (at_ns - waiting.sent_ns) // 1000
-        meters, kind, ledger = self._meters, waiting.kind, waiting.ledger
-        meters.ack_latency[kind].add(latency_us)
-        meters.message_latency.add(latency_us)
-        meters.ack_success[kind].add(True)
+        metrics, kind, ledger = self._metrics, waiting.kind, waiting.ledger
+        metrics.latency[kind].add(latency_us)
+        metrics.round_trip.add(latency_us)
+        metrics.success[kind].add(True)
         if ledger is not None:
             for item in waiting.items:
                 ledger.acked(item)
-        if waiting.on_answer is not None:
-            waiting.on_answer(True, "")
+        if waiting.on_reply is not None:
+            waiting.on_reply(True, "")
         self._worker.request("WS", kind, latency_us / 1000, len(payload))
 
     def on_nack(self, payload: bytes, at_ns: int) -> None:
-        """A NACK was read."""
-        message = parse(payload) or {}
-        message_id = _id_of(message)
-        why = str(message.get("error", "no reason given"))[:_LONGEST_REASON]
+        """A refusal was read at `at_ns`."""
+        message = self._spelling.parse(payload) or {}
+        message_id = self._id_of(message)
+        why = str(message.get(self._spelling.error, "no reason given"))[:_LONGEST_REASON]
         if len(self._reasons) < _MOST_REASONS:
             self._reasons.add(why)
-        self._meters.nacks.tagged(error=why if why in self._reasons else "other reasons").add()
+        self._metrics.refused.tagged(error=why if why in self._reasons else "other reasons").add()
         waiting = self._waiting.pop(message_id, None)
         if waiting is not None:
-            self._meters.message_latency.add((at_ns - waiting.sent_ns) // 1000)
+            self._metrics.round_trip.add((at_ns - waiting.sent_ns) // 1000)
             self._fail(waiting, why)
         else:
-            self._meters.late_answers.add()
+            self._metrics.late.add()
             waiting = self._late.pop(message_id, None)
         if waiting is not None and waiting.ledger is not None:
             for item in waiting.items:
                 waiting.ledger.refused(item, why)
 
     def connection_lost(self, owner: Owner) -> None:
-        """No answer can come any more for what this actor had sent."""
+        """No reply can come any more for what this actor had sent."""
         if not owner.unanswered:
             return
         if self._by_owner is None:
@@ -148,7 +179,7 @@ class PendingReplies:
                     waiting.ledger.uncertain(item)
 
     def _on_late(self, message_id: str) -> None:
-        self._meters.late_answers.add()
+        self._metrics.late.add()
         waiting = self._late.pop(message_id, None)
         if waiting is not None and waiting.ledger is not None:
             for item in waiting.items:
@@ -156,15 +187,15 @@ class PendingReplies:
 
     def _fail(self, waiting: Waiting, why: str) -> None:
         waiting.owner.unanswered -= 1
-        self._meters.ack_success[waiting.kind].add(False)
+        self._metrics.success[waiting.kind].add(False)
         self._worker.error(waiting.kind, why)
-        if waiting.on_answer is not None:
-            waiting.on_answer(False, why)
+        if waiting.on_reply is not None:
+            waiting.on_reply(False, why)
         waited_ms = (monotonic_ns() - waiting.sent_ns) / 1e6
         self._worker.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
 
     def _sweep(self) -> None:
-        oldest_ns = monotonic_ns() - int(ANSWER_TIMEOUT_S * 1e9)
+        oldest_ns = monotonic_ns() - int(self._timeout_s * 1e9)
         while self._waiting:
             message_id = next(iter(self._waiting))
             waiting = self._waiting[message_id]
@@ -173,11 +204,10 @@ class PendingReplies:
             del self._waiting[message_id]
             if len(self._late) < _LATE_KEPT:
                 self._late[message_id] = waiting
-            self._fail(waiting, f"no answer within {ANSWER_TIMEOUT_S:g} s")
+            self._fail(waiting, f"no answer within {self._timeout_s:g} s")
             if waiting.ledger is not None:
                 for item in waiting.items:
                     waiting.ledger.timed_out(item)
 
-
-def _id_of(message: Mapping[str, Any] | None) -> str:
-    return str((message or {}).get("messageId"))
+    def _id_of(self, message: Mapping[str, Any] | None) -> str:
+        return str((message or {}).get(self._spelling.id))

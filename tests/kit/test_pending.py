@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pika_locust.platforms.pika.answers import ANSWER_TIMEOUT_S, PendingReplies
+from pika_locust.kit.pending import REPLY_TIMEOUT_S, PendingReplies
 from tests.platforms.pika.evening import Evening
 
 
@@ -22,8 +22,8 @@ class Owner:
 
 
 @pytest.fixture
-def answers(evening: Evening) -> PendingReplies:
-    return evening.room.answers
+def pending(evening: Evening) -> PendingReplies:
+    return evening.room.pending
 
 
 def ack(message_id: str) -> bytes:
@@ -35,18 +35,18 @@ def nack(message_id: str, error: str = "Poll not found or already ended") -> byt
 
 
 def send(evening: Evening, owner: Owner, kind: str = "like", items: int = 1) -> str:
-    answers = evening.room.answers
-    message_id = answers.next_id()
-    answers.expect(message_id, kind, owner, evening.worker.ledgers["likes"], items, owner.hear)
+    pending = evening.room.pending
+    message_id = pending.next_id()
+    pending.expect(message_id, kind, owner, evening.worker.ledgers["likes"], items, owner.hear)
     return message_id
 
 
-def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: PendingReplies) -> None:
+def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
     assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 1})
     evening.clock.run(0.25)
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
     assert owner.unanswered == 0
     assert owner.heard == [(True, "")]
     assert evening.booked("likes") == {"sent": 1, "acked": 1}
@@ -57,10 +57,10 @@ def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, answers: Pend
     assert evening.requests == [("like", None)]
 
 
-def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Evening, answers: PendingReplies) -> None:
+def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner, "vote")
-    answers.on_nack(nack(message_id), evening.clock.now_ns)
+    pending.on_nack(nack(message_id), evening.clock.now_ns)
     assert owner.unanswered == 0
     assert owner.heard == [(False, "Poll not found or already ended")]
     assert evening.booked("likes") == {"sent": 1, "refused": 1}
@@ -72,10 +72,10 @@ def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Even
     assert str(evening.requests[0][1]) == "Poll not found or already ended"
 
 
-def test_silence_for_five_seconds_is_a_failure(evening: Evening, answers: PendingReplies) -> None:
+def test_silence_for_five_seconds_is_a_failure(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     send(evening, owner)
-    evening.clock.run(ANSWER_TIMEOUT_S - 0.1)
+    evening.clock.run(REPLY_TIMEOUT_S - 0.1)
     assert owner.heard == []
     evening.clock.run(0.4)
     assert owner.heard == [(False, "no answer within 5 s")]
@@ -85,12 +85,12 @@ def test_silence_for_five_seconds_is_a_failure(evening: Evening, answers: Pendin
     assert evening.samples("ack_latency") == 0
 
 
-def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Evening, answers: PendingReplies) -> None:
+def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
     evening.clock.run(6.0)
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
     assert owner.heard == [(False, "no answer within 5 s")]
     assert owner.unanswered == 0
     assert evening.rate("ack_success") == (0, 1)
@@ -100,73 +100,73 @@ def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Ev
     assert expected.consistent
 
 
-def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evening, answers: PendingReplies) -> None:
+def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evening, pending: PendingReplies) -> None:
     for number in range(60):
-        answers.on_nack(nack(f"id {number}", f"no item {number}"), evening.clock.now_ns)
-    answers.on_nack(nack("id", "no item 7"), evening.clock.now_ns)
+        pending.on_nack(nack(f"id {number}", f"no item {number}"), evening.clock.now_ns)
+    pending.on_nack(nack("id", "no item 7"), evening.clock.now_ns)
     assert evening.count("nacks", error="no item 7") == 2
     assert evening.count("nacks", error="no item 50") == 0
     assert evening.count("nacks", error="other reasons") == 10
 
 
-def test_a_late_nack_is_booked_as_refused(evening: Evening, answers: PendingReplies) -> None:
+def test_a_late_nack_is_booked_as_refused(evening: Evening, pending: PendingReplies) -> None:
     message_id = send(evening, Owner())
     evening.clock.run(6.0)
-    answers.on_nack(nack(message_id, "Internal server error"), evening.clock.now_ns)
+    pending.on_nack(nack(message_id, "Internal server error"), evening.clock.now_ns)
     expected = evening.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (0, 0)
     assert evening.count("late_answers") == 1
 
 
-def test_a_second_answer_changes_nothing(evening: Evening, answers: PendingReplies) -> None:
+def test_a_second_answer_changes_nothing(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
-    answers.on_nack(nack(message_id), evening.clock.now_ns)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
+    pending.on_nack(nack(message_id), evening.clock.now_ns)
     assert owner.unanswered == 0
     assert len(owner.heard) == 1
     assert evening.booked("likes") == {"sent": 1, "acked": 1}
     assert evening.count("late_answers") == 2
 
 
-def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, answers: PendingReplies) -> None:
+def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, pending: PendingReplies) -> None:
     gone, other = Owner(), Owner()
     first, _, kept = send(evening, gone), send(evening, gone), send(evening, other)
-    answers.on_ack(ack(first), evening.clock.now_ns)
-    answers.connection_lost(gone)
+    pending.on_ack(ack(first), evening.clock.now_ns)
+    pending.connection_lost(gone)
     assert gone.heard == [(True, ""), (False, "the connection was lost before the answer")]
     assert (gone.unanswered, other.unanswered) == (0, 1)
     assert evening.booked("likes") == {"sent": 3, "acked": 1, "uncertain": 1}
     assert evening.worker.ledgers["likes"].unanswered == 2
-    answers.connection_lost(gone)
-    answers.on_ack(ack(kept), evening.clock.now_ns)
+    pending.connection_lost(gone)
+    pending.on_ack(ack(kept), evening.clock.now_ns)
     assert other.heard == [(True, "")]
     assert evening.rate("ack_success") == (2, 1)
 
 
-def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, answers: PendingReplies) -> None:
+def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, pending: PendingReplies) -> None:
     one, two = Owner(), Owner()
     send(evening, one), send(evening, two)
-    answers.connection_lost(one)
+    pending.connection_lost(one)
     send(evening, one)
-    answers.connection_lost(one)
-    answers.connection_lost(two)
+    pending.connection_lost(one)
+    pending.connection_lost(two)
     assert (len(one.heard), len(two.heard)) == (2, 1)
     assert evening.booked("likes") == {"sent": 3, "uncertain": 3}
 
 
 def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_once(
-    evening: Evening, answers: PendingReplies
+    evening: Evening, pending: PendingReplies
 ) -> None:
     owner = Owner()
-    first = answers.next_id()
+    first = pending.next_id()
 
     def give_up(ok: bool, why: str) -> None:
         owner.hear(ok, why)
-        answers.connection_lost(owner)
+        pending.connection_lost(owner)
 
-    answers.expect(first, "subscribe", owner, on_answer=give_up)
+    pending.expect(first, "subscribe", owner, on_reply=give_up)
     for _ in range(3):
         send(evening, owner)
     evening.clock.run(6.0)
@@ -175,11 +175,11 @@ def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_on
     assert evening.rate("ack_success") == (0, 4)
 
 
-def test_a_bulk_is_one_message_and_many_items(evening: Evening, answers: PendingReplies) -> None:
+def test_a_bulk_is_one_message_and_many_items(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner, "bulk_like", items=3)
     assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 3})
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
     assert owner.unanswered == 0
     assert evening.booked("likes") == {"sent": 3, "acked": 3}
     assert evening.worker.ledgers["likes"].consistent
@@ -194,25 +194,25 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, answers: PendingReplies) -> None:
+def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner, "bulk_like", items=2)
     if end == "refused":
-        answers.on_nack(nack(message_id), evening.clock.now_ns)
+        pending.on_nack(nack(message_id), evening.clock.now_ns)
     elif end == "timed out":
         evening.clock.run(6.0)
     else:
-        answers.connection_lost(owner)
+        pending.connection_lost(owner)
     booked, unanswered = ENDS[end]
     assert evening.booked("likes") == booked
     assert evening.worker.ledgers["likes"].unanswered == unanswered
 
 
-def test_messages_without_a_ledger_are_only_measured(evening: Evening, answers: PendingReplies) -> None:
+def test_messages_without_a_ledger_are_only_measured(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = answers.next_id()
-    answers.expect(message_id, "subscribe", owner)
-    answers.on_ack(ack(message_id), evening.clock.now_ns)
+    message_id = pending.next_id()
+    pending.expect(message_id, "subscribe", owner)
+    pending.on_ack(ack(message_id), evening.clock.now_ns)
     assert evening.rate("ack_success", kind="subscribe") == (1, 0)
     assert evening.booked("likes") == {}
 
@@ -226,8 +226,8 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("payload", FOREIGN.values(), ids=FOREIGN.keys())
-def test_answers_to_nobody_are_counted(payload: bytes, evening: Evening, answers: PendingReplies) -> None:
-    answers.on_ack(payload, evening.clock.now_ns)
+def test_answers_to_nobody_are_counted(payload: bytes, evening: Evening, pending: PendingReplies) -> None:
+    pending.on_ack(payload, evening.clock.now_ns)
     assert evening.count("late_answers") == 1
     assert evening.rate("ack_success") == (0, 0)
 
@@ -243,17 +243,17 @@ ODD_NACKS = {
 
 @pytest.mark.parametrize(("payload", "why"), ODD_NACKS.values(), ids=ODD_NACKS.keys())
 def test_odd_refusals_are_counted_by_their_text(
-    payload: bytes, why: str, evening: Evening, answers: PendingReplies
+    payload: bytes, why: str, evening: Evening, pending: PendingReplies
 ) -> None:
-    answers.on_nack(payload, evening.clock.now_ns)
+    pending.on_nack(payload, evening.clock.now_ns)
     assert evening.count("nacks", error=why) == 1
     assert evening.count("late_answers") == 1
 
 
-def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, answers: PendingReplies) -> None:
+def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(evening, owner)
-    answers.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), evening.clock.now_ns)
+    pending.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), evening.clock.now_ns)
     assert owner.heard == [(True, "")]
 
 
@@ -261,7 +261,7 @@ def test_ids_differ_between_messages_workers_and_runs(evening: Evening) -> None:
     ids = []
     for worker in (0, 1, 17):
         evening.make_context(worker=worker)
-        ids += [evening.room.answers.next_id() for _ in range(100)]
+        ids += [evening.room.pending.next_id() for _ in range(100)]
     assert len(set(ids)) == 300
     assert all(message_id.startswith("0123456789ab.") for message_id in ids)
 
@@ -281,6 +281,6 @@ def test_a_server_that_dies_with_ten_thousand_open_messages_costs_no_standstill(
         send(evening, owner, "subscribe")
     began = time.process_time()
     for owner in owners:
-        evening.room.answers.connection_lost(owner)
+        evening.room.pending.connection_lost(owner)
     assert time.process_time() - began < 1.0
     assert evening.booked("likes") == {"sent": 10_000, "uncertain": 10_000}

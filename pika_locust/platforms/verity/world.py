@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pika_locust.platforms.verity.world_accounts import Accounts, Payments, not_found, reply
+from pika_locust.platforms.verity.world_accounts import Accounts, Payments, access_tokens, not_found, reply
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, iso, rules_from
@@ -20,7 +20,7 @@ from pika_locust.platforms.verity.world_sessions import Matches, Sessions
 from pika_locust.platforms.verity.world_sockets import LARGEST_PACKET, NO_TRANSPORT, Sockets
 from pika_locust.platforms.verity.world_throttle import Throttle
 from pika_locust.platforms.verity.world_timers import Timers
-from pika_locust.platforms.verity.world_tokens import AccessTokens
+from pika_locust.sandbox.auth import StripeSignatures
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
 from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Request
 
@@ -38,15 +38,16 @@ class VerityWorld:
         self._faults = faults
         self._rules = rules_from(settings)
         self._throttle = Throttle(faults)
+        self._signatures = StripeSignatures(self._rules.webhook_secret)
         self.reset(now)
 
     def reset(self, now: float) -> None:
         faults, rules = self._faults, self._rules
         self._started_at = now
         self._hub, self._timers, ids = Outbox(faults), Timers(), Ids()
-        self._purse, self._access = TokenStore(), AccessTokens(rules.jwt_secret)
+        self._purse, self._access = TokenStore(), access_tokens(rules.jwt_secret)
         self._accounts = Accounts(self._purse, ids, self._access)
-        self._payments = Payments(faults, self._purse, rules.webhook_secret)
+        self._payments = Payments(faults, self._purse, self._signatures)
         self._matches = Matches(self._hub, ids)
         self._sessions = Sessions(self._hub, self._timers, self._matches, self._purse, ids, faults, rules)
         self._queue = Queue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from urllib.parse import parse_qsl
 
 from pika_locust.platforms.verity.world_calls import Call
 from pika_locust.platforms.verity.world_model import NOTHING, Ids, TokenStore, User, iso
-from pika_locust.platforms.verity.world_signature import javascript_int, verify
-from pika_locust.platforms.verity.world_tokens import COOKIE, REFRESH_LIVES_S, AccessTokens, RefreshTokens, cookie_value
+from pika_locust.sandbox.auth import AccessTokens, RefreshError, RefreshTokens, StripeSignatures, cookie_value
 from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Answer, Headers, Request, to_json
 
@@ -155,6 +155,15 @@ ADULT = 18
 TOO_YOUNG = bad_request("Must be 18 or older")
 NO_COOKIE = refusal(401, "Missing refresh token", "Unauthorized")
 NO_USER = not_found("User not found")
+ACCESS_LIVES_S = 900
+REFRESH_LIVES_S = 30 * 24 * 3600
+COOKIE = "refresh_token"
+_REFUSED = {RefreshError.INVALID: "Invalid or expired refresh token", RefreshError.REUSED: "Refresh token reused"}
+
+
+def access_tokens(secret: bytes) -> AccessTokens:
+    """Access tokens as the real server writes and reads them."""
+    return AccessTokens(secret, ACCESS_LIVES_S, claims={"typ": "access", "role": "USER"}, required={"typ": "access"})
 
 
 def _date(value: Any) -> str | None:
@@ -183,7 +192,7 @@ class Accounts:
         self._purse = purse
         self._ids = ids
         self._access = access
-        self._refresh = RefreshTokens(ids)
+        self._refresh = RefreshTokens(ids.secret, REFRESH_LIVES_S)
         self.users: dict[str, User] = {}
 
     def sign_up(self, call: Call) -> Answer:
@@ -212,12 +221,12 @@ class Accounts:
 
     def renew(self, call: Call) -> Answer:
         """POST /auth/refresh."""
-        cookie = cookie_value(call.request.headers.get("cookie", ""))
+        cookie = cookie_value(call.request.headers.get("cookie", ""), COOKIE)
         if not cookie:
             return NO_COOKIE
         rotated = self._refresh.rotate(cookie, call.now)
-        if isinstance(rotated, str):
-            return refusal(401, rotated, "Unauthorized")
+        if isinstance(rotated, RefreshError):
+            return refusal(401, _REFUSED[rotated], "Unauthorized")
         user_id, newest = rotated
         return _with_cookie(reply({"accessToken": self._access.mint(user_id, call.now)}), newest, call.now)
 
@@ -281,6 +290,7 @@ LARGEST_INT = 2**31 - 1
 RECEIVED = reply({"received": True})
 NO_SIGNATURE = bad_request("Missing Stripe signature")
 BAD_SIGNATURE = bad_request("Invalid Stripe signature")
+_WHOLE = re.compile(r"\s*([+-]?[0-9]{1,400})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +310,10 @@ class Payments:
     signature, `ignored` because there was nothing to do, `failed` with 500 (unknown users, impossible amounts).
     """
 
-    def __init__(self, faults: FaultSwitches, purse: TokenStore, secret: bytes) -> None:
+    def __init__(self, faults: FaultSwitches, purse: TokenStore, signatures: StripeSignatures) -> None:
         self._faults = faults
         self._purse = purse
-        self._secret = secret
+        self._signatures = signatures
         self._events: set[str] = set()
         self._checkouts: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -319,7 +329,7 @@ class Payments:
         is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
         if "forget-signature" in self._faults.on:
             self._faults.count("forget-signature")
-        elif not is_json or verify(request.body, header, self._secret, now) is not None:
+        elif not (is_json and self._signatures.accepts(request.body, header, now)):
             self.counts["refused"] += 1
             if "forged-500" in self._faults.on:
                 self._faults.count("forged-500")
@@ -373,6 +383,12 @@ def purchase_of(event: Any) -> Purchase | None:
     if number is None or number <= 0:
         return None
     return Purchase(str(fields.get("id")), str(checkout.get("id")), str(user_id), number)
+
+
+def javascript_int(text: str) -> int | None:
+    """What `parseInt(text, 10)` makes of a text: the number it begins with; None for NaN."""
+    match = _WHOLE.match(text)
+    return int(match[1]) if match is not None else None
 
 
 def _object(value: Any) -> dict[str, Any]:

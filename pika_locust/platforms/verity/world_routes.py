@@ -10,7 +10,7 @@ from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import User
 from pika_locust.platforms.verity.world_throttle import Refused, Throttle
-from pika_locust.platforms.verity.world_tokens import AccessTokens
+from pika_locust.sandbox.auth import AccessTokens, bearer_token
 from pika_locust.sandbox.world import Answer, Headers, Request
 
 TOO_MANY = reply({"statusCode": 429, "message": "ThrottlerException: Too Many Requests"}, 429)
@@ -81,8 +81,7 @@ class Routes:
             self._desk.reply(call, answer)
 
     def _guarded(self, route: Route, call: Call) -> Answer | None:
-        scheme, _, token = call.request.headers.get("authorization", "").partition(" ")
-        user_id = self._access.read(token.strip(), call.now) if scheme.lower() == "bearer" else None
+        user_id = self._access.read(bearer_token(call.request.headers.get("authorization", "")), call.now)
         if user_id is None:
             return UNAUTHORIZED
         call.someone = self._users.get(user_id)

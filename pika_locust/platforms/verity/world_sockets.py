@@ -12,6 +12,7 @@ from pika_locust.platforms.verity.world_accounts import reply
 from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import Ids, User
 from pika_locust.platforms.verity.world_timers import Timers
+from pika_locust.sandbox.auth import bearer_token
 from pika_locust.sandbox.world import Answer, Request, to_json
 
 PING_EVERY_S = 25.0
@@ -122,8 +123,7 @@ class Sockets:
             auth = None
         token = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(token, str) or not token:
-            scheme, _, token = connection.authorization.partition(" ")
-            token = token.strip() if scheme.lower() == "bearer" else ""
+            token = bearer_token(connection.authorization)
         return self._whose(token, now)
 
     def _disconnect(self, connection: _Connection, namespace: str, now: float) -> None:

@@ -18,8 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import jwt
+
 from pika_locust.platforms.verity.world import PLATFORM
-from pika_locust.platforms.verity.world_tokens import AccessTokens
 from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.server import legal_faults
 from pika_locust.sandbox.world import Answer, Close, Effects, Reply, Request, Send
@@ -88,7 +89,7 @@ class Names:
         self._ours: dict[str, str] = {}
         self._recorded: dict[str, str] = {}
         self._cookies: list[str] = []
-        self._mint = AccessTokens(secret.encode()).mint
+        self._secret = secret
 
     def learn(self, recorded: str, ours: str) -> None:
         for pattern in (_ROW, _JWT):
@@ -113,7 +114,7 @@ class Names:
         """The same claims under the secret of the replay: the recorder has made some tokens of its own."""
         part = token.split(".")[1]
         claims = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-        return self._mint(self.to_ours(claims["sub"]), claims["iat"], claims["exp"] - claims["iat"])
+        return jwt.encode({**claims, "sub": self.to_ours(claims["sub"])}, self._secret)
 
 
 def resigned(header: str, recorded_body: str, body: str, secret: bytes) -> str:

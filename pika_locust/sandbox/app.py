@@ -1,0 +1,507 @@
+"""A world written as routes, messages and timers: the base class that keeps the books of `sandbox.world.World`.
+
+    class Orders(App):
+        name, about = "orders", "a shop that takes orders"
+        covers = (Cover("lose-write", "lose-write=0.1", "orders", "orders"),)
+
+        def start(self) -> None:
+            self.orders: list[str] = []
+
+        @route("POST", "/orders", body={"id": text(1)})
+        def order(self, call: Call) -> None:
+            self.orders += [call.body["id"]] * self.copies("order")
+            self.after(0.005, call.answer, {"id": call.body["id"]}, 201)
+
+    PLATFORM = Orders.platform()
+
+Whatever a platform may want to say in its own words is a method to override. The faults `drop` and `throttle` are
+applied here, `lose-write` and `double` by `copies`, `lose-fanout` by `broadcast` and `emit`; those of the wire
+(`latency`, `error`, `refuse`, `close-after`, `leak`, `crash-after`) by the server. `covers` says which are legal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import ceil
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+from pika_locust.sandbox.faults import Cover, FanoutLoss, FaultKind, FaultSwitches
+from pika_locust.sandbox.rate_limit import FixedWindow
+from pika_locust.sandbox.schema import Refused, Schema, read_fields, read_json
+from pika_locust.sandbox.world import Answer, Close, Effect, Effects, Platform, Publish, Reply, Request, Send, to_json
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+_MARKS = "_handles"
+"""Attribute of a handler: the routes and messages it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What `route` says of a handler."""
+
+    method: str
+    path: str
+    body: Schema | None
+    auth: bool
+    limit: int | None
+    window_s: float
+    exempt: bool
+
+    @property
+    def kind(self) -> str:
+        """The name under which faults count its requests: "POST /orders"."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What `message` says of a handler."""
+
+    kind: str
+    body: Schema | None
+
+
+def route(
+    method: str,
+    path: str,
+    *,
+    body: Schema | None = None,
+    auth: bool = False,
+    limit: int | None = None,
+    window_s: float = 60.0,
+    exempt: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Marks a method of an `App` as the handler of one kind of HTTP request. A handler may have several routes.
+
+    It is called with a `Call`, and returns a JSON value, an `Answer`, or None when it answers later (`Call.answer`).
+
+    Arguments:
+        method: such as "POST"; GET handles HEAD as well.
+        path: parts in braces (`/orders/{id}`) match one part of any text, which is then in `Call.params`.
+        body: what each field of the JSON body must be (see `sandbox.schema`); the accepted ones are in `Call.body`.
+        auth: asks `App.authenticate` who calls; without an answer it is `App.unauthorized`.
+        limit: requests let through for each client address in a window; more are `App.too_many`.
+        window_s: seconds of that window, which starts with the client's first request.
+        exempt: neither `drop` nor `throttle` touches it: for health pages and for what an audit reads.
+    """
+    return _mark(Route(method, path, body, auth, limit, window_s, exempt))
+
+
+def message(kind: str, *, body: Schema | None = None) -> Callable[[Handler], Handler]:
+    """Marks a method of an `App` as the handler of one kind of WebSocket message (see `App.kind_of`).
+
+    It is called with the `Socket` and the message: all of it, or with `body` the accepted fields only.
+    """
+    return _mark(Message(kind, body))
+
+
+def _mark(what: Route | Message) -> Callable[[Handler], Handler]:
+    def mark(handler: Handler) -> Handler:
+        setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), what))
+        return handler
+
+    return mark
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One HTTP request that a handler has in hand: answer it now (return), or later (`answer`)."""
+
+    world: App
+    exchange: int
+    request: Request
+    route: Route
+    params: Mapping[str, str]
+    """The parts of the path that are in braces in the route, percent-decoded."""
+    body: dict[str, Any] = field(default_factory=dict)
+    """The accepted fields of the body; without a schema, all fields of a JSON object."""
+    user: Any = None
+    """What `authenticate` said."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent with whatever answer this call gets."""
+    answered: bool = False
+
+    def answer(self, value: Any, status: int = 200) -> None:
+        """Answers with a JSON value or an `Answer`, now or out of a timer; only the first answer counts."""
+        if not self.answered:
+            self.answered = True
+            self.world._reply(self, value if isinstance(value, Answer) else Answer.json(value, status))
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters behind the question mark; of several with one name, the last."""
+        return dict(parse_qsl(self.request.query, keep_blank_values=True))
+
+    @property
+    def bearer(self) -> str:
+        """The token of the header `authorization: Bearer ...`; empty when there is none."""
+        scheme, _, token = self.request.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
+
+@dataclass(slots=True, eq=False)
+class Socket:
+    """One WebSocket; `data` is the world's own."""
+
+    world: App
+    id: int
+    request: Request
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be sent to; what is sent to a closed one has no effect."""
+        return self.id in self.world.sockets
+
+    def send(self, value: Any) -> None:
+        """Sends a text frame: a string as it is, any other value as JSON. `bytes` are a binary frame."""
+        self.world._effects.append(Send(self.id, value if isinstance(value, str | bytes) else to_json(value)))
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Ends it with a close frame; without a code, by cutting the connection."""
+        self.world._effects.append(Close(self.id, code, reason))
+
+
+@dataclass(slots=True, eq=False)
+class Timer:
+    """Something that is to be done at a time."""
+
+    at: float
+    act: Callable[..., object]
+    arguments: tuple[Any, ...]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """It will not be done, if it has not been."""
+        self.cancelled = True
+
+
+class App:
+    """A world. Subclasses write `start`, handlers and `state`; nothing of theirs blocks, sleeps or reads a clock.
+
+    Arguments:
+        faults: the switches of this world.
+        settings: environment variables.
+        now: seconds since the epoch.
+    """
+
+    name: ClassVar[str] = ""
+    about: ClassVar[str] = ""
+    socket_path: ClassVar[str] = "/ws"
+    """Where WebSockets are accepted, unless `accept` says otherwise."""
+    covers: ClassVar[tuple[Cover, ...]] = ()
+    """The faults this world can show, and who must notice them."""
+    named: ClassVar[tuple[FaultKind, ...]] = ()
+    """Faults that only this world has."""
+    groups: ClassVar[tuple[str, ...]] = ("clients",)
+    """The values of `group`."""
+    per_user: ClassVar[tuple[str, ...]] = ()
+    """Parts of the state with an entry for each user."""
+
+    _exact: ClassVar[dict[tuple[str, str], tuple[Route, str]]]
+    _patterns: ClassVar[dict[tuple[str, int], list[tuple[list[str], Route, str]]]]
+    _messages: ClassVar[dict[str, tuple[Message, str]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._exact, cls._patterns, cls._messages = {}, {}, {}
+        # From the base to the subclass: a route of a subclass replaces that of a base; a handler that is merely
+        # overridden keeps its route.
+        for base in reversed(cls.__mro__):
+            for name, handler in vars(base).items():
+                for what in getattr(handler, _MARKS, ()):
+                    cls._add(what, name)
+
+    @classmethod
+    def _add(cls, what: Route | Message, handler: str) -> None:
+        if isinstance(what, Message):
+            cls._messages[what.kind] = what, handler
+        elif "{" not in what.path:
+            cls._exact[what.method, what.path] = what, handler
+        else:
+            parts = what.path.split("/")
+            same = cls._patterns.setdefault((what.method, len(parts)), [])
+            same[:] = [one for one in same if one[1].path != what.path]
+            same.append((parts, what, handler))
+
+    @classmethod
+    def platform(cls) -> Platform:
+        """How the sandbox is offered this world. Raises ValueError when it has no name."""
+        if not cls.name:
+            raise ValueError(f"{cls.__name__} has no name: say `name = ...` in its class")
+        return Platform(cls.name, cls.about, cls, cls.covers, cls.groups, cls.named, per_user=cls.per_user)
+
+    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
+        self.faults = faults
+        self.settings = settings
+        faults.watch(self._retune)
+        self.reset(now)
+
+    # For the platform to write
+
+    def start(self) -> None:
+        """A fresh world: make the state here."""
+
+    def state(self, now: float) -> dict[str, Any]:
+        """What the world holds, as plain JSON values, for audits and tests."""
+        return {}
+
+    @route("GET", "/health", exempt=True)
+    def health(self, call: Call) -> Any:
+        """The health page, by which a run sees that the target lives."""
+        return {"status": "ok"}
+
+    def authenticate(self, call: Call) -> Any:
+        """Who calls, for routes with `auth`; None refuses."""
+        return None
+
+    def accept(self, request: Request) -> Answer | None:
+        """A WebSocket is asked for: None accepts it, an answer refuses it."""
+        return None if request.path == self.socket_path else self.not_found(request)
+
+    def on_open(self, socket: Socket) -> None:
+        """An accepted WebSocket is open."""
+
+    def on_close(self, socket: Socket) -> None:
+        """A WebSocket is gone, whoever ended it."""
+
+    def on_unknown(self, socket: Socket, data: str | bytes) -> None:
+        """A message came that is not a JSON object or of a kind without handler."""
+
+    def kind_of(self, message: Any) -> str:
+        """The kind of a WebSocket message, a JSON object."""
+        return str(message.get("type"))
+
+    def group(self, socket: int) -> str:
+        """Which of `groups` a socket belongs to by what it has done so far."""
+        return self.groups[0]
+
+    # In the platform's words
+
+    def not_found(self, request: Request) -> Answer:
+        """There is no such route."""
+        return Answer.json({"error": "not found"}, 404)
+
+    def refused_body(self, problems: list[str]) -> Answer:
+        """The body is not what the route's schema asks for."""
+        return Answer.json({"error": "; ".join(problems)}, 400)
+
+    def refused_message(self, socket: Socket, kind: str, problems: list[str]) -> None:
+        """A WebSocket message is not what its schema asks for."""
+        socket.send({"type": "error", "error": "; ".join(problems)})
+
+    def unauthorized(self, call: Call) -> Answer:
+        """Nobody who may call."""
+        return Answer.json({"error": "unauthorized"}, 401)
+
+    def too_many(self, call: Call, retry_s: int) -> Answer:
+        """More requests than the limit; the window ends in `retry_s` seconds."""
+        return Answer.json({"error": "too many requests"}, 429, (("retry-after", str(retry_s)),))
+
+    # For the platform to use
+
+    def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
+        """Calls `act(*arguments)` when that time has come (`self.now` tells it)."""
+        timer = Timer(self.now + seconds, act, arguments)
+        self._timers_set += 1
+        heappush(self._timers, (timer.at, self._timers_set, timer))
+        return timer
+
+    def hit(self, fault: str, kind: str = "") -> bool:
+        """Whether a fault hits the next event of this kind; False when it is off."""
+        return self.faults.hits(fault, kind)
+
+    def copies(self, write: str) -> int:
+        """How often an acknowledged write is kept: once, unless `lose-write` or `double` hits it."""
+        if self.hit("lose-write", write):
+            return 0
+        return 2 if self.hit("double", write) else 1
+
+    def broadcast(self, value: Any, without: Socket | None = None, kind: str = "") -> None:
+        """Sends to every open socket, the cheapest way there is; `kind` is what `lose-fanout` counts it as."""
+        text = value if isinstance(value, str) else to_json(value)
+        self._effects.append(Publish(text, None if without is None else without.id, kind))
+
+    def emit(self, room: Iterable[Socket], value: Any, without: Socket | None = None, kind: str = "") -> None:
+        """Sends to the sockets of a room, in their order; `kind` is what `lose-fanout` counts it as."""
+        data = value if isinstance(value, str | bytes) else to_json(value)
+        recipients = [socket.id for socket in room if socket is not without]
+        lost = self._losses.of(kind, recipients) if "lose-fanout" in self.faults.on else ()
+        self._effects += [Send(number, data) for number in recipients if number not in lost]
+
+    # `sandbox.world.World`: plain HTTP
+
+    def request(self, exchange: int, request: Request, now: float) -> Effects:
+        self.now = now
+        found = self._find("GET" if request.method == "HEAD" else request.method, request.path)
+        if found is None:
+            self._effects.append(Reply(exchange, self.not_found(request)))
+            return self._take()
+        wanted, handler, params = found
+        call = Call(self, exchange, request, wanted, params)
+        answer = self._refusal(call)
+        if answer is None:
+            answer = getattr(self, handler)(call)
+        if answer is not None:
+            call.answer(answer)
+        return self._take()
+
+    def abandoned(self, exchange: int, now: float) -> Effects:
+        self.now = now
+        return ()
+
+    def _find(self, method: str, path: str) -> tuple[Route, str, Mapping[str, str]] | None:
+        exact = self._exact.get((method, path))
+        if exact is not None:
+            return (*exact, {})
+        parts = path.split("/")
+        for pattern, found, handler in self._patterns.get((method, len(parts)), ()):
+            pairs = list(zip(pattern, parts, strict=True))
+            if all(want == got or (want[:1] == "{" and got) for want, got in pairs):
+                return found, handler, {want[1:-1]: unquote(got) for want, got in pairs if want[:1] == "{"}
+        return None
+
+    def _refusal(self, call: Call) -> Answer | None:
+        """Why a call does not get as far as its handler; fills in who calls and with what."""
+        wanted = call.route
+        retry_s = self._over_limit(call)
+        if retry_s is not None:
+            return self.too_many(call, retry_s)
+        if wanted.auth:
+            call.user = self.authenticate(call)
+            if call.user is None:
+                return self.unauthorized(call)
+        if wanted.body is None:
+            call.body = call.request.json_object()
+            return None
+        try:
+            call.body = read_json(call.request.body, wanted.body)
+        except Refused as refused:
+            return self.refused_body(refused.problems)
+        return None
+
+    def _over_limit(self, call: Call) -> int | None:
+        """Seconds until the client may try again, when it tried too often."""
+        wanted = call.route
+        if self._throttle is not None and not wanted.exempt:
+            limit, window_s = self._throttle
+            retry_s = self._take_from(self._throttled, call, limit, window_s)
+            if retry_s is not None:
+                self.faults.count("throttle")
+                return retry_s
+        if wanted.limit is not None:
+            return self._take_from(self._limited, call, wanted.limit, wanted.window_s)
+        return None
+
+    def _take_from(self, windows: dict[str, FixedWindow], call: Call, limit: int, window_s: float) -> int | None:
+        kind, peer = call.route.kind, call.request.peer
+        window = windows.get(kind)
+        if window is None:
+            window = windows[kind] = FixedWindow(limit, window_s)
+        return None if window.take(peer, self.now) else max(1, ceil(window.resets_in(peer, self.now)))
+
+    def _reply(self, call: Call, answer: Answer) -> None:
+        if "drop" in self.faults.on and not call.route.exempt and self.hit("drop", call.route.kind):
+            return
+        if call.headers:
+            answer = Answer(answer.status, answer.body, (*answer.headers, *call.headers))
+        self._effects.append(Reply(call.exchange, answer))
+
+    # `sandbox.world.World`: WebSockets
+
+    def upgrade(self, request: Request, now: float) -> Answer | None:
+        self.now = now
+        return self.accept(request)
+
+    def opened(self, socket: int, request: Request, now: float) -> Effects:
+        self.now = now
+        self.sockets[socket] = one = Socket(self, socket, request)
+        self.on_open(one)
+        return self._take()
+
+    def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
+        self.now = now
+        one = self.sockets[socket]
+        found, value = None, None
+        try:
+            value = json.loads(data)
+            if isinstance(value, dict):
+                found = self._messages.get(self.kind_of(value))
+        except (ValueError, RecursionError):
+            pass
+        if found is None:
+            self.on_unknown(one, data)
+            return self._take()
+        wanted, handler = found
+        try:
+            body = value if wanted.body is None else read_fields(value, wanted.body)
+        except Refused as refused:
+            self.refused_message(one, wanted.kind, refused.problems)
+        else:
+            getattr(self, handler)(one, body)
+        return self._without_answers(self._take(), socket, wanted.kind)
+
+    def _without_answers(self, effects: Effects, socket: int, kind: str) -> Effects:
+        """The fault `drop`: the message was processed, but its sender is not answered; others hear of it."""
+        if "drop" not in self.faults.on:
+            return effects
+        others = [effect for effect in effects if not (isinstance(effect, Send) and effect.socket == socket)]
+        answered = len(others) < len(effects)
+        return others if answered and self.hit("drop", kind) else effects
+
+    def ponged(self, socket: int, now: float) -> Effects:
+        self.now = now
+        return ()
+
+    def closed(self, socket: int, now: float) -> Effects:
+        self.now = now
+        one = self.sockets.pop(socket, None)
+        if one is not None:
+            self.on_close(one)
+        return self._take()
+
+    # `sandbox.world.World`: time
+
+    @property
+    def due(self) -> float:
+        """When the first timer is to be called; infinity when there is none."""
+        while self._timers and self._timers[0][2].cancelled:
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else float("inf")
+
+    def tick(self, now: float) -> Effects:
+        self.now = now
+        while self.due <= now:
+            timer = heappop(self._timers)[2]
+            timer.act(*timer.arguments)
+        return self._take()
+
+    def shutdown(self, now: float) -> Effects:
+        self.now = now
+        return ()
+
+    def reset(self, now: float) -> None:
+        """A fresh world. The faults stay as they are switched."""
+        self.now = now
+        self.sockets: dict[int, Socket] = {}
+        self._effects: list[Effect] = []
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers_set = 0
+        self._limited: dict[str, FixedWindow] = {}
+        self._losses = FanoutLoss(self.faults)
+        self._retune()
+        self.start()
+
+    def _take(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _retune(self) -> None:
+        fault = self.faults.on.get("throttle")
+        self._throttle = None if fault is None else (int(fault.value), float(fault.window_s))
+        self._throttled: dict[str, FixedWindow] = {}

@@ -1,0 +1,391 @@
+"""A world written as routes, messages and timers: what goes in, what comes out, and what the faults make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from pika_locust.sandbox.app import App, Call, Socket, message, route
+from pika_locust.sandbox.faults import Cover, FaultSwitches, parse_faults
+from pika_locust.sandbox.schema import text, whole
+from pika_locust.sandbox.world import Answer, Close, Publish, Reply, Request, Send
+from tests.sandbox.conftest import Served
+
+FAULTS = ("lose-write", "double", "drop", "throttle", "lose-fanout")
+
+
+class Shop(App):
+    """Orders over HTTP; sockets that speak to each other."""
+
+    name, about = "shop", "a shop"
+    covers = tuple(Cover(fault, fault, "shop", "orders") for fault in FAULTS)
+
+    def start(self) -> None:
+        self.orders: list[str] = []
+        self.heard: list[Any] = []
+
+    def state(self, now: float) -> dict[str, Any]:
+        return {"orders": len(self.orders)}
+
+    def authenticate(self, call: Call) -> str | None:
+        return call.bearer or None
+
+    @route("POST", "/orders", body={"id": text(1), "count": whole(1)})
+    def order(self, call: Call) -> Answer:
+        self.orders += [call.body["id"]] * self.copies("order")
+        return Answer.json({"id": call.body["id"]}, 201)
+
+    @route("GET", "/orders", exempt=True)
+    def listed(self, call: Call) -> Any:
+        return {"orders": len(self.orders)}
+
+    @route("GET", "/orders/{id}/parts/{part}")
+    def part(self, call: Call) -> Any:
+        return {**call.params, **call.query}
+
+    @route("POST", "/slow")
+    def slow(self, call: Call) -> None:
+        self.after(0.5, call.answer, {"at": self.now}, 202)
+
+    @route("POST", "/login", limit=2, window_s=10)
+    @route("GET", "/me", auth=True)
+    def me(self, call: Call) -> Any:
+        call.headers = (("set-cookie", "a=b"),)
+        return {"user": call.user, **call.body}
+
+    @message("say", body={"text": text(1)})
+    def say(self, socket: Socket, body: dict[str, Any]) -> None:
+        socket.send({"type": "said"})
+        self.broadcast({"text": body["text"]}, without=socket, kind="say")
+
+    @message("room")
+    def room(self, socket: Socket, body: dict[str, Any]) -> None:
+        self.emit(self.sockets.values(), body, kind="room")
+
+    @message("bye")
+    def bye(self, socket: Socket, body: dict[str, Any]) -> None:
+        socket.close(4001, "as asked")
+
+    def on_open(self, socket: Socket) -> None:
+        socket.data["number"] = len(self.sockets)
+        socket.send(f"hello {socket.data['number']}")
+
+    def on_close(self, socket: Socket) -> None:
+        self.heard.append(("closed", socket.id, socket.is_open))
+
+    def on_unknown(self, socket: Socket, data: str | bytes) -> None:
+        self.heard.append(data)
+
+
+class Around:
+    """A world, its switches, and the exchanges with it; the clock is moved by hand."""
+
+    def __init__(self, kind: type[App] = Shop, *faults: str) -> None:
+        self.now = 100.0
+        self.switches = FaultSwitches(faults=parse_faults(faults))
+        self.world: Any = kind(self.switches, {}, self.now)
+        self._numbers = count(1)
+
+    def ask(self, method: str, path: str, body: Any = None, peer: str = "1.1.1.1", **headers: str) -> Answer | None:
+        """The answer that a request gets at once, if it does."""
+        path, _, query = path.partition("?")
+        number = next(self._numbers)
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        effects = self.world.request(number, Request(method, path, query, headers, data, peer), self.now)
+        assert all(isinstance(effect, Reply) and effect.exchange == number for effect in effects)
+        assert len(effects) <= 1
+        return effects[0].answer if effects else None
+
+    def status(self, *request: Any, **more: Any) -> int | None:
+        answer = self.ask(*request, **more)
+        return None if answer is None else answer.status
+
+    def later(self, seconds: float) -> list[Any]:
+        """What the world does by itself, that much later."""
+        self.now += seconds
+        return list(self.world.tick(self.now)) if self.world.due <= self.now else []
+
+    def open(self, *numbers: int) -> None:
+        for number in numbers:
+            self.world.opened(number, Request("GET", "/ws", "", {}), self.now)
+
+    def hear(self, socket: int, data: Any) -> list[Any]:
+        text = data if isinstance(data, str | bytes) else json.dumps(data)
+        return list(self.world.received(socket, text, self.now, 0))
+
+
+def value(answer: Answer | None) -> Any:
+    assert answer is not None
+    return json.loads(answer.body)
+
+
+def order(number: int) -> tuple[str, str, dict[str, Any]]:
+    return "POST", "/orders", {"id": f"o{number}", "count": 1}
+
+
+# Plain HTTP
+
+
+def test_a_route_answers_and_its_world_keeps() -> None:
+    around = Around()
+    assert around.status(*order(1)) == 201
+    assert value(around.ask("GET", "/orders")) == {"orders": 1}
+    assert around.status("HEAD", "/orders") == 200
+    assert value(around.ask("GET", "/health")) == {"status": "ok"}
+
+
+def test_parts_of_the_path_and_the_query_are_decoded() -> None:
+    answer = Around().ask("GET", "/orders/a%2Fb/parts/2?c=d+e&f=")
+    assert value(answer) == {"id": "a/b", "part": "2", "c": "d e", "f": ""}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("DELETE", "/orders"),
+        ("GET", "/orders/1"),
+        ("GET", "/orders//parts/1"),
+        ("GET", "/orders/1/parts"),
+    ],
+)
+def test_what_no_route_is_for_is_404(method: str, path: str) -> None:
+    assert Around().status(method, path) == 404
+
+
+def test_a_body_that_the_schema_refuses_is_400_with_every_problem() -> None:
+    around = Around()
+    answer = around.ask("POST", "/orders", {"count": 0})
+    assert answer is not None
+    assert answer.status == 400
+    assert value(answer) == {"error": "id must be a string of 1 to 10000 characters; count must be at least 1"}
+    assert around.status("POST", "/orders", b"{") == 400
+    assert around.world.orders == []
+
+
+def test_a_route_with_auth_is_401_for_nobody_and_knows_who_calls() -> None:
+    around = Around()
+    assert around.status("GET", "/me") == 401
+    answer = around.ask("GET", "/me", authorization="bearer anna")
+    assert value(answer) == {"user": "anna"}
+    assert answer is not None
+    assert answer.headers[-1] == ("set-cookie", "a=b")
+
+
+def test_a_handler_may_have_several_routes_and_gets_a_body_without_schema_as_it_is() -> None:
+    assert value(Around().ask("POST", "/login", {"x": 1})) == {"user": None, "x": 1}
+
+
+def test_more_than_the_limit_of_a_window_is_429_for_that_client() -> None:
+    around = Around()
+    assert [around.status("POST", "/login") for _ in range(3)] == [200, 200, 429]
+    answer = around.ask("POST", "/login")
+    assert answer is not None
+    assert ("retry-after", "10") in answer.headers
+    assert around.status("POST", "/login", peer="2.2.2.2") == 200
+    around.now += 9.5
+    refused = around.ask("POST", "/login")
+    assert refused is not None
+    assert ("retry-after", "1") in refused.headers
+    around.now += 0.5
+    assert around.status("POST", "/login") == 200
+
+
+def test_an_answer_may_come_later_and_only_once() -> None:
+    around = Around()
+    assert around.ask("POST", "/slow") is None
+    assert around.world.due == 100.5
+    assert around.later(0.4) == []
+    (reply,) = around.later(0.1)
+    assert (reply.exchange, reply.answer.status, value(reply.answer)) == (1, 202, {"at": 100.0})
+
+    class Twice(App):
+        @route("GET", "/")
+        def twice(self, call: Call) -> Any:
+            call.answer(1)
+            return 2
+
+    assert value(Around(Twice).ask("GET", "/")) == 1
+
+
+# Timers
+
+
+def test_timers_are_called_in_the_order_of_their_time_and_may_be_cancelled() -> None:
+    around, said = Around(), []
+    around.world.after(2, said.append, "c")
+    never = around.world.after(0.5, said.append, "never")
+    around.world.after(1, said.append, "a")
+    around.world.after(1, said.append, "b")
+    never.cancel()
+    assert around.world.due == 101.0
+    around.later(1)
+    assert said == ["a", "b"]
+    around.later(1)
+    assert said == ["a", "b", "c"]
+    assert around.world.due == float("inf")
+
+
+def test_a_timer_may_set_the_next() -> None:
+    around, seen = Around(), []
+
+    def again() -> None:
+        seen.append(around.world.now)
+        around.world.after(1, again)
+
+    around.world.after(1, again)
+    for _ in range(3):
+        around.later(1)
+    assert seen == [101.0, 102.0, 103.0]
+
+
+# WebSockets
+
+
+def test_sockets_are_accepted_at_their_path_only() -> None:
+    world = Around().world
+    assert world.upgrade(Request("GET", "/ws", "", {}), 1.0) is None
+    assert world.upgrade(Request("GET", "/elsewhere", "", {}), 1.0).status == 404
+
+
+def test_a_message_is_answered_and_passed_on() -> None:
+    around = Around()
+    assert around.world.opened(7, Request("GET", "/ws", "", {}), 1.0) == [Send(7, "hello 1")]
+    around.open(8)
+    assert around.hear(7, {"type": "say", "text": "hi"}) == [
+        Send(7, '{"type":"said"}'),
+        Publish('{"text":"hi"}', 7, "say"),
+    ]
+    assert around.hear(7, {"type": "room"}) == [Send(7, '{"type":"room"}'), Send(8, '{"type":"room"}')]
+    assert around.hear(8, {"type": "bye"}) == [Close(8, 4001, "as asked")]
+
+
+def test_a_message_that_its_schema_refuses_is_told() -> None:
+    around = Around()
+    around.open(1)
+    (sent,) = around.hear(1, {"type": "say"})
+    assert json.loads(sent.data) == {"type": "error", "error": "text must be a string of 1 to 10000 characters"}
+
+
+def test_a_message_of_no_known_kind_is_the_platform_s_affair() -> None:
+    around = Around()
+    around.open(1)
+    messages = ["{", "[]", '{"type":"what"}', b"\xff"]
+    assert [around.hear(1, data) for data in messages] == [[]] * 4
+    assert around.world.heard == messages
+
+
+def test_a_closed_socket_is_forgotten() -> None:
+    around = Around()
+    around.open(1, 2)
+    around.world.closed(1, 2.0)
+    around.world.closed(1, 2.0)
+    assert around.world.heard == [("closed", 1, False)]
+    assert list(around.world.sockets) == [2]
+
+
+# Faults
+
+
+@pytest.mark.parametrize(("fault", "kept"), [("lose-write=0.25", 15), ("double=0.25", 25)])
+def test_a_write_is_acknowledged_but_lost_or_kept_twice(fault: str, kept: int) -> None:
+    around = Around(Shop, fault)
+    assert {around.status(*order(number)) for number in range(20)} == {201}
+    assert around.world.state(0.0) == {"orders": kept}
+
+
+def test_drop_processes_and_does_not_answer_and_spares_what_is_exempt() -> None:
+    around = Around(Shop, "drop=0.5")
+    assert [around.status(*order(number)) for number in range(4)] == [None, 201, None, 201]
+    assert [value(around.ask("GET", "/orders")) for _ in range(4)] == [{"orders": 4}] * 4
+    around.ask("POST", "/slow")
+    assert around.later(1) == []
+
+
+def test_drop_keeps_the_answer_to_a_message_from_its_sender_only() -> None:
+    around = Around(Shop, "drop=1")
+    around.open(1, 2)
+    assert around.hear(1, {"type": "say", "text": "x"}) == [Publish('{"text":"x"}', 1, "say")]
+
+
+def test_throttle_limits_each_kind_of_request_of_a_client_until_it_is_off() -> None:
+    around = Around(Shop, "throttle=2/10s")
+    assert [around.status(*order(number)) for number in range(3)] == [201, 201, 429]
+    assert around.status("POST", "/login") == 200
+    assert around.status(*order(4), peer="2.2.2.2") == 201
+    assert [around.status("GET", "/health") for _ in range(4)] == [200] * 4
+    assert around.switches.counts()["throttle"]["hit"] == 1
+    around.switches.replace(())
+    assert around.status(*order(5)) == 201
+    around.switches.replace(parse_faults(["throttle=1/10s"]))
+    assert [around.status(*order(number)) for number in (6, 7)] == [201, 429]
+
+
+def test_lose_fanout_loses_some_recipients_of_a_room_and_goes_round() -> None:
+    around = Around(Shop, "lose-fanout=0.25")
+    around.open(1, 2, 3, 4)
+    missed = [{1, 2, 3, 4} - {sent.socket for sent in around.hear(1, {"type": "room"})} for _ in range(4)]
+    assert missed == [{1}, {2}, {3}, {4}]
+
+
+# The class
+
+
+def test_a_subclass_replaces_routes_and_overrides_handlers() -> None:
+    class Other(Shop):
+        @route("GET", "/orders")
+        def mine(self, call: Call) -> Any:
+            return "mine"
+
+        @route("GET", "/orders/{number}")
+        def one(self, call: Call) -> Any:
+            return call.params["number"]
+
+        def health(self, call: Call) -> Any:
+            return "well"
+
+        def not_found(self, request: Request) -> Answer:
+            return Answer.text("nothing here", 410)
+
+    around = Around(Other)
+    assert [value(around.ask("GET", path)) for path in ("/orders", "/orders/3", "/health")] == ["mine", "3", "well"]
+    assert around.status("GET", "/orders/1/2") == 410
+    assert value(Around().ask("GET", "/orders")) == {"orders": 0}
+
+
+def test_a_reset_makes_a_fresh_world() -> None:
+    around = Around(Shop, "throttle=1/10s")
+    around.ask(*order(1))
+    around.ask("POST", "/slow")
+    around.open(1)
+    around.world.reset(200.0)
+    assert around.world.state(0.0) == {"orders": 0}
+    assert (around.world.due, around.world.sockets) == (float("inf"), {})
+    assert around.status(*order(1)) == 201
+
+
+def test_a_world_needs_a_name_to_be_a_platform() -> None:
+    class Nameless(App):
+        pass
+
+    with pytest.raises(ValueError, match="Nameless has no name"):
+        Nameless.platform()
+    platform = Shop.platform()
+    assert (platform.name, platform.supports, platform.create) == ("shop", frozenset(FAULTS), Shop)
+
+
+def test_it_is_served_like_any_world(serve: Callable[..., Served]) -> None:
+    served = serve(Shop.platform(), faults=("lose-write=0.5",))
+    assert [served.http(*order(number))[0] for number in range(4)] == [201] * 4
+    assert served.http("GET", "/orders")[1] == '{"orders":2}'
+    assert served.http("POST", "/slow")[0] == 202
+    assert served.http("GET", "/nothing")[0] == 404
+    one, two = served.socket(), served.socket()
+    assert [one.recv(timeout=5), two.recv(timeout=5)] == ["hello 1", "hello 2"]
+    one.send('{"type":"say","text":"hi"}')
+    assert two.recv(timeout=5) == '{"text":"hi"}'
+    assert served.state()["orders"] == 2

@@ -116,6 +116,8 @@ class Scenario:
     thinks: bool = True
     """Whether users pause between actions; then a CPU that is full makes the run's latencies the generator's own."""
     production_hosts: tuple[str, ...] = ()
+    world: str = ""
+    """Reference of the stand-in for the server, `package.module:PLATFORM`. Empty: the platform's own world."""
 
     def thresholds_for(self, profile: str, settings: Settings) -> tuple[Threshold, ...]:
         """All thresholds of a run under a profile."""

@@ -1,0 +1,158 @@
+"""`scenario(...)`: a load test of one's own in a few lines, completed from what its actors declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.judge import Threshold
+from pika_locust.kit.meters import declared
+from pika_locust.kit.targets import http_side, http_url, websocket_url
+from pika_locust.load.plan import LoadProfile
+from pika_locust.load.stages import parse_stages
+from pika_locust.metrics import Metric
+from pika_locust.scenario import Audit, Deferred, Scenario
+from pika_locust.settings import Setting, SourceAddresses, number, url
+
+ThresholdSpec = str | Mapping[str, Any]
+STANDARD = {"standard": "30s:50,1m:50,10s:0"}
+
+
+def source_addresses(value: str) -> str:
+    """Parse the setting SOURCE_ADDRESSES: the text itself, once it names a pool. Raises ValueError."""
+    SourceAddresses(value)
+    return value
+
+
+SOURCE_ADDRESSES = Setting(
+    "SOURCE_ADDRESSES", source_addresses, None, "send from these addresses, one a user: some servers throttle by them"
+)
+
+
+def scenario(
+    name: str,
+    actor: type | str,
+    *,
+    target: Literal["http", "ws"] = "http",
+    path: str = "/ws",
+    world: str = "",
+    profiles: Mapping[str, str] = STANDARD,
+    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]] | None = None,
+    metrics: Iterable[Metric] = (),
+    ledgers: Iterable[str] = (),
+    audit: Audit | str | None = None,
+    settings: Iterable[Setting] = (),
+    about: str = "",
+    supporters: Sequence[type | str] = (),
+    **fields: Any,
+) -> Scenario:
+    """A load test that `install` and `pika-locust` can run.
+
+    Arguments:
+        name: what the test is called, also in the report.
+        actor: the user's class, whose number the profiles set; or its reference, `module:Class`, which keeps Locust
+            unloaded until the test starts, but then says nothing of its metrics: give them as `metrics`.
+        target: what `-H` and BASE_URL (http) or WS_URL (ws) name: a base URL, or a WebSocket's URL.
+        path: where the WebSocket is, when only the server is named.
+        world: reference of the stand-in for the server, `module:PLATFORM`; tested where no target is named.
+        profiles: loads by name, the first one is the default; each is `duration:users` and more of them, by commas.
+        thresholds: k6's `thresholds` option: metric, with tags where wanted -> an expression or several, each a text
+            or a mapping such as `{"threshold": "p(95)<300", "abort_on_fail": True}`.
+        metrics, ledgers: those that no class of an actor declares as `meters` and `ledgers`.
+        audit: what compares the ledgers with the target at the end, or its reference.
+        settings: what else the environment may set.
+        about: one line for the list of scenarios.
+        supporters: actors that come on top, one each in the whole test.
+        fields: any other field of `Scenario`.
+
+    Raises ConfigurationError with every threshold, profile and metric that cannot be read.
+    """
+    classes = [one for one in (actor, *supporters) if isinstance(one, type)]
+    problems: list[str] = []
+    supporting = tuple(map(_reference, supporters))
+    all_ledgers = dict.fromkeys((*(name for one in classes for name in getattr(one, "ledgers", ())), *ledgers))
+    made: dict[str, Any] = {
+        "name": name,
+        "platform": name,
+        "about": about,
+        "primary": _reference(actor),
+        "supporters": lambda settings: supporting,
+        "profiles": _profiles(profiles, problems),
+        "default_profile": next(iter(profiles), ""),
+        "metrics": _metrics(classes, metrics, problems),
+        "thresholds": _thresholds(thresholds or {}, problems),
+        "ledgers": tuple(all_ledgers),
+        "audit": Deferred(audit) if isinstance(audit, str) else audit,
+        "settings": _settings(target, actor, settings),
+        "world": world,
+        **_target(target, path),
+        **fields,
+    }
+    if not profiles and "arrivals" not in fields:
+        problems.append("there is no load profile")
+    if problems:
+        raise ConfigurationError([f"scenario {name}: {problem}" for problem in problems])
+    return Scenario(**made)
+
+
+def _reference(actor: type | str) -> str:
+    return actor if isinstance(actor, str) else f"{actor.__module__}:{actor.__qualname__}"
+
+
+def _target(target: Literal["http", "ws"], path: str) -> dict[str, Any]:
+    if target == "http":
+        return {"normalise_target": http_url, "target_settings": ("BASE_URL",)}
+    normalise: Callable[[str], str] = partial(websocket_url, path=path)
+    return {"normalise_target": normalise, "target_settings": ("WS_URL",), "http_base": partial(http_side, path=path)}
+
+
+def _settings(target: Literal["http", "ws"], actor: type | str, own: Iterable[Setting]) -> tuple[Setting, ...]:
+    """The settings that every scenario has; one of its own takes the place of one of the same name."""
+    low_s, high_s = getattr(actor, "think_s", (0.5, 2.0))
+    where = (
+        Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000")
+        if target == "http"
+        else Setting("WS_URL", url("ws", "wss"), None, "the target's WebSocket, such as ws://127.0.0.1:3001/ws")
+    )
+    common = (
+        where,
+        SOURCE_ADDRESSES,
+        Setting("THINK_TIME_MIN", number(0), low_s, "shortest pause, in seconds"),
+        Setting("THINK_TIME_MAX", number(0), high_s, "longest pause, in seconds"),
+    )
+    return tuple({setting.name: setting for setting in (*common, *own)}.values())
+
+
+def _profiles(given: Mapping[str, str], problems: list[str]) -> dict[str, LoadProfile]:
+    found = {}
+    for name, stages in given.items():
+        try:
+            found[name] = LoadProfile(name, parse_stages(stages))
+        except ValueError as error:
+            problems.append(f"the profile {name}: {error}")
+    return found
+
+
+def _metrics(actors: Sequence[type], own: Iterable[Metric], problems: list[str]) -> tuple[Metric, ...]:
+    found: dict[str, Metric] = {}
+    for owner, metrics in (*((actor.__name__, declared(actor).values()) for actor in actors), ("metrics", own)):
+        for metric in metrics:
+            if found.setdefault(metric.name, metric) != metric:
+                problems.append(f"{owner} declares {metric.name} otherwise than it was before")
+    return tuple(found.values())
+
+
+def _thresholds(
+    given: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]], problems: list[str]
+) -> tuple[Threshold, ...]:
+    found = []
+    for metric, specs in given.items():
+        several: Sequence[Any] = specs if isinstance(specs, list | tuple) else [specs]
+        for spec in several:
+            try:
+                found.append(Threshold.of(metric, spec))
+            except (ValueError, AttributeError, TypeError) as error:
+                problems.append(f"the threshold {spec!r} of {metric}: {error}")
+    return tuple(found)

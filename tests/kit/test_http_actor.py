@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.kit import HttpActor, counter, scenario, trend
+from pika_locust.runtime.messages import RunStart
+from pika_locust.settings import read_settings
+from tests.runtime.house import Told
+from tests.wire.http_servers import Peer, serving
+
+
+class Shopper(HttpActor):
+    meters = {"order_latency": trend("round trip of an order"), "carts_left": counter("carts nobody paid for")}
+    ledgers = ("orders",)
+    think_s = (0.02, 0.03)
+
+    def order(self, item: str, ok: tuple[int, ...] = (200, 201)) -> Any:
+        return self.call(
+            "POST", "/orders", {"id": item}, name="order", ok=ok, trend="order_latency", ledger="orders", item=item
+        )
+
+
+SHOP = scenario("shop", Shopper, thresholds={"order_latency": "p(95)<200"})
+
+
+def answering(*statuses: int) -> Callable[[Peer], None]:
+    """Answers with these statuses, one after the other; 0 closes the connection instead."""
+    left = list(statuses)
+
+    def script(peer: Peer) -> None:
+        while request := peer.request():
+            status = left.pop(0)
+            if status == 0:
+                return
+            body = request.partition(b"\r\n\r\n")[2] or b"{}"
+            peer.send(b"HTTP/1.1 %d Words\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))
+
+    return script
+
+
+def begun(target: str, **environ: str) -> Shopper:
+    settings, problems = read_settings(SHOP.settings, environ, "shop")
+    assert problems == []
+    start = RunStart(
+        run_id="r1",
+        seed=7,
+        target=target,
+        settings={},
+        planned_s=60.0,
+        spread=False,
+        supporters=0,
+        stop_timeout_s=5.0,
+    )
+    return join(Told(start, SHOP, settings, 0))
+
+
+def join(worker: Told) -> Shopper:
+    user = Shopper(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
+    user.on_start()
+    assert worker.internal_errors == []
+    return user
+
+
+@pytest.fixture
+def users() -> Iterator[list[Shopper]]:
+    yield (users := [])
+    for user in users:
+        user.on_stop()
+
+
+CALLS = {
+    "yes": (201, (200, 201), "acked"),
+    "a success that is none here": (200, (201,), "uncertain"),
+    "no": (409, (200, 201), "refused"),
+    "a server's trouble": (503, (200, 201), "uncertain"),
+    "no answer": (0, (200, 201), "uncertain"),
+}
+
+
+@pytest.mark.parametrize(("status", "ok", "outcome"), CALLS.values(), ids=CALLS)
+def test_a_call_is_checked_measured_and_booked_by_its_answer(
+    users: list[Shopper], status: int, ok: tuple[int, ...], outcome: str
+) -> None:
+    with serving(answering(status)) as server:
+        user = begun(server.url)
+        users.append(user)
+        response = user.order("a1", ok)
+    good = outcome == "acked"
+    assert response.status == status
+    worker = user.worker
+    ledger = worker.ledgers["orders"]
+    counts = {name: ledger.count(name) for name in ("sent", "acked", "refused", "uncertain")}
+    assert counts == {"sent": 1, "acked": 0, "refused": 0, "uncertain": 0, outcome: 1}
+    assert ledger.refused_by == ({"409": 1} if outcome == "refused" else {})
+    checks = worker.metrics.rate("checks").tagged(check="order ok").read()
+    assert (checks.passes, checks.fails) == ((1, 0) if good else (0, 1))
+    assert worker.metrics.trend("order_latency").read().count == (1 if good else 0)
+    assert worker.metrics.counter("http_reqs").tagged(name="order").read().count == 1
+
+
+def test_what_is_sent_is_the_json(users: list[Shopper]) -> None:
+    with serving(answering(200)) as server:
+        users.append(user := begun(server.url))
+        assert user.order("a1").json() == {"id": "a1"}
+        assert json.loads(server.peers[0].requests[0].partition(b"\r\n\r\n")[2]) == {"id": "a1"}
+
+
+def test_whoever_is_cut_off_in_a_call_leaves_its_item_uncertain(users: list[Shopper]) -> None:
+    with serving(lambda peer: gevent.sleep(5)) as server:
+        users.append(user := begun(server.url))
+        call = gevent.spawn(user.order, "a1")
+        gevent.sleep(0.05)
+        call.kill()
+    expected = user.worker.ledgers["orders"].expect()
+    assert (expected.acknowledged, expected.unanswered) == (0, 1)
+
+
+def test_meters_are_bound_once_in_a_process(users: list[Shopper]) -> None:
+    first = begun("http://127.0.0.1:9")
+    users += [first, second := join(first.worker)]
+    first.meters.carts_left.add(2)
+    second.meters.carts_left.add(1)
+    assert first.meters is second.meters
+    assert first.worker.metrics.counter("carts_left").read().count == 3
+
+
+def test_ids_differ_between_users_and_calls(users: list[Shopper]) -> None:
+    first = begun("http://127.0.0.1:9")
+    users += [first, second := join(first.worker)]
+    assert len({first.new_id(), first.new_id(), second.new_id(), second.new_id()}) == 4
+    assert first.new_id().startswith("r1-0-")
+
+
+def test_each_user_sends_from_an_address_of_its_own(users: list[Shopper]) -> None:
+    with serving(answering(200, 200)) as server:
+        users.append(first := begun(server.url, SOURCE_ADDRESSES="127.0.9.1-127.0.9.3"))
+        users.append(second := join(first.worker))
+        first.order("a")
+        second.order("b")
+        assert [peer.address[0] for peer in server.peers] == ["127.0.9.1", "127.0.9.2"]
+
+
+THINKS = {
+    "the class's bounds": ({}, (), 0.02, 0.03),
+    "the settings' bounds": ({"THINK_TIME_MIN": "0.06", "THINK_TIME_MAX": "0.07"}, (), 0.06, 0.07),
+    "bounds of its own": ({}, (0.1, 0.11), 0.1, 0.11),
+    "one bound": ({}, (0.05,), 0.05, 0.05),
+    "bounds the wrong way round": ({}, (0.05, 0.01), 0.05, 0.05),
+}
+
+
+@pytest.mark.parametrize(("environ", "bounds", "low_s", "high_s"), THINKS.values(), ids=THINKS)
+def test_a_think_time_lies_between_its_bounds(
+    users: list[Shopper], environ: dict[str, str], bounds: tuple[float, ...], low_s: float, high_s: float
+) -> None:
+    users.append(user := begun("http://127.0.0.1:9", **environ))
+    began_s = time.monotonic()
+    user.think(*bounds)
+    # A sleep never ends early; how late it ends is the machine's doing.
+    assert low_s - 0.002 <= time.monotonic() - began_s < high_s + 1.0
+
+
+def test_a_released_user_thinks_no_more(users: list[Shopper]) -> None:
+    users.append(user := begun("http://127.0.0.1:9"))
+    user.release()
+    began_s = time.monotonic()
+    user.think(5.0, 6.0)
+    assert time.monotonic() - began_s < 2.0
+
+
+def test_the_connection_is_closed_at_the_end() -> None:
+    with serving(answering(200, 200)) as server:
+        user = begun(server.url)
+        user.order("a1")
+        user.on_stop()
+        assert server.peers[0].socket.recv(1) == b""

@@ -1,23 +1,31 @@
-"""The kit for platforms: actors that measure what they do, and scenarios as data. Loads Locust only with an actor."""
+"""What a platform is built from: actors, scenarios, audits by sampling, signed webhooks.
+
+Each name is loaded when it is asked for: whoever only looks at scenarios needs no socket and no Locust.
+"""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pika_locust.kit.meters import counter, gauge, rate, trend
-from pika_locust.kit.scenarios import scenario
-
 if TYPE_CHECKING:
     from pika_locust.kit.http_actor import HttpActor as HttpActor
+    from pika_locust.kit.meters import counter, gauge, rate, trend
+    from pika_locust.kit.scenarios import scenario
 
-_ACTORS = {"HttpActor": "pika_locust.kit.http_actor"}
+_MODULES = {
+    "HttpActor": "http_actor",
+    "counter": "meters",
+    "gauge": "meters",
+    "rate": "meters",
+    "scenario": "scenarios",
+    "trend": "meters",
+}
 
 __all__ = ["HttpActor", "counter", "gauge", "rate", "scenario", "trend"]
 
 
 def __getattr__(name: str) -> Any:
-    # Whoever only looks at scenarios needs no socket and no Locust.
-    if name in _ACTORS:
-        return getattr(importlib.import_module(_ACTORS[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

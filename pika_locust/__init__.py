@@ -10,19 +10,29 @@ Importing this package starts nothing, patches nothing and registers nothing. A 
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pika_locust.judge import Threshold
+    from pika_locust.metrics import counter, gauge, rate, trend
     from pika_locust.plugin import install
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "install"]
+__all__ = ["Threshold", "__version__", "counter", "gauge", "install", "rate", "trend"]
+
+_EXPORTED = {
+    "Threshold": "pika_locust.judge",
+    "counter": "pika_locust.metrics",
+    "gauge": "pika_locust.metrics",
+    "install": "pika_locust.plugin",
+    "rate": "pika_locust.metrics",
+    "trend": "pika_locust.metrics",
+}
 
 
 def __getattr__(name: str) -> Any:
     # PEP 562: `pika_locust.judge` must stay importable without gevent, so the Locust side loads when it is asked for.
-    if name == "install":
-        from pika_locust.plugin import install
-
-        return install
+    if name in _EXPORTED:
+        return getattr(importlib.import_module(_EXPORTED[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

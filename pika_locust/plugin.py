@@ -20,7 +20,9 @@ from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
 from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report
+from pika_locust.metrics import Metric
 from pika_locust.outputs import console as delivery
 from pika_locust.outputs import redact
 from pika_locust.process import raise_open_file_limit, tune_gc
@@ -42,8 +44,10 @@ logger = logging.getLogger(__name__)
 def install(
     scenario: Scenario | None = None,
     *,
+    metrics: Sequence[Metric] = (),
     thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]] | None = None,
-) -> Plugin:
+    ledgers: Sequence[str] = (),
+) -> Handle:
     """Make this Locust process judge what it runs.
 
     Call it once in a locustfile: `install(DANCERS)` where the file has the scenario's actors in its namespace, and
@@ -53,35 +57,57 @@ def install(
 
     Arguments:
         scenario: what to run; None watches the locustfile's own users.
+        metrics: metrics of the locustfile's own, declared with `pika_locust.trend`, `rate`, `counter` and `gauge`.
         thresholds: k6's `thresholds` option, for the locustfile's own users: metric, with tags where wanted -> an
             expression or several, each a text or a mapping such as `{"threshold": "p(95)<300", "abort_on_fail": True}`.
+        ledgers: names of what the users send and the target must hold, such as "orders"; audits look at them.
+
+    Gives the handle that tasks measure with and audits are registered at, the same one when it is called again.
 
     Thresholds that cannot be read end the run with 104, together with every other mistake; so does another call for
-    something else. Raises ValueError for thresholds beside a scenario, which has its own.
+    something else. Raises ValueError for metrics, thresholds or ledgers beside a scenario, which has its own.
     """
-    if scenario is not None and thresholds is not None:
-        raise ValueError(f"the scenario {scenario.name} has thresholds of its own; change them with --threshold")
+    if scenario is not None and (metrics or thresholds is not None or ledgers):
+        own = "metrics, thresholds and ledgers of its own; change thresholds with --threshold"
+        raise ValueError(f"the scenario {scenario.name} has {own}")
+    audits: LedgerAudits | None = None
     mistakes: tuple[str, ...] = ()
     if scenario is None:
-        try:
-            scenario = locustfile_scenario(thresholds or {})
-        except ConfigurationError as error:
-            scenario, mistakes = locustfile_scenario({}), error.problems
+        audits = LedgerAudits(ledgers)
+        scenario, mistakes = _locustfile(metrics, thresholds or {}, ledgers, audits)
     installed: Plugin | None = getattr(events, "pika_locust", None)
     if installed is not None:
         if installed.scenario.name != scenario.name:
             both = f"{installed.scenario.name} and {scenario.name}"
             installed.refuse([f"{both} are both installed; a run has one scenario, so name one locustfile with -f"])
-        if installed.scenario.thresholds != scenario.thresholds or mistakes:
-            installed.refuse(["thresholds are installed twice, and not the same ones; give all of them at once"])
-        return installed
-    plugin = Plugin(scenario, mistakes)
+        if _judged(installed.scenario) != _judged(scenario) or mistakes:
+            what = "metrics, thresholds or ledgers"
+            installed.refuse([f"{what} are installed twice, and not the same ones; give all of them at once"])
+        return installed.handle
+    plugin = Plugin(scenario, mistakes, audits)
     events.pika_locust = plugin
     events.init_command_line_parser.add_listener(_or_exit(plugin.on_parser))
     events.init.add_listener(_or_exit(plugin.on_init))
     # Locust builds a parser for each of its options on every spawn message: 225 ms in a worker for each tick of a ramp.
     argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
-    return plugin
+    return plugin.handle
+
+
+def _locustfile(
+    metrics: Sequence[Metric],
+    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]],
+    ledgers: Sequence[str],
+    audits: LedgerAudits,
+) -> tuple[Scenario, tuple[str, ...]]:
+    """The scenario that watches a locustfile, and what is wrong with it, a sentence each."""
+    try:
+        return locustfile_scenario(thresholds, metrics, ledgers, audits), ()
+    except ConfigurationError as error:
+        return locustfile_scenario({}), error.problems
+
+
+def _judged(scenario: Scenario) -> tuple[Any, ...]:
+    return scenario.metrics, scenario.thresholds, scenario.ledgers
 
 
 def _or_exit(listener: Callable[..., None]) -> Callable[..., None]:
@@ -100,9 +126,11 @@ def _or_exit(listener: Callable[..., None]) -> Callable[..., None]:
 class Plugin:
     """What ties one scenario to one Locust process."""
 
-    def __init__(self, scenario: Scenario, mistakes: Sequence[str] = ()) -> None:
+    def __init__(self, scenario: Scenario, mistakes: Sequence[str] = (), audits: LedgerAudits | None = None) -> None:
         self.scenario = scenario
+        self.handle = Handle(audits)
         self._mistakes = mistakes
+        self._audits = audits
         self._options: RunOptions | None = None
         self._environment: Any = None
         self._engine: Coordinator | None = None
@@ -125,6 +153,8 @@ class Plugin:
         try:
             arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
             problems += delivery.problems(arguments.summary_json) if not arguments.worker else []
+            if self._audits is not None:
+                problems += self._audits.problems
             self._options = self._users.read(parser, arguments, [*self._mistakes, *problems])
         except ConfigurationError as error:
             self.refuse(error.problems)
@@ -165,7 +195,7 @@ class Plugin:
 
     def _take_part(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
-        self._worker = WorkerSide(environment, self.scenario, self._options.settings)
+        self._worker = WorkerSide(environment, self.scenario, self._options.settings, self.handle.bind)
         self._worker.attach(runner)
         if not self.scenario.is_locustfile:
             tune_gc()

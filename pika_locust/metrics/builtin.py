@@ -22,14 +22,18 @@ HTTP_METRICS = (
 )
 
 
-LOCUSTFILE_METRICS = (
+_PROCESS_METRICS = (
     gauge("vus", "primary users that are active now"),
     trend("generator_lag_ms", "how late the load generator's own timers fired and readable sockets were read"),
 )
+
+_CHECKS = rate("checks", "share of checks that held")
+
+LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS)
 """What can be told of users that are not of this package."""
 
 BASE_METRICS = (
-    *LOCUSTFILE_METRICS,
+    *_PROCESS_METRICS,
     gauge("vus_max", "primary users that were started and have not ended"),
     counter("iterations", "times that a user went through its whole task"),
     trend("iteration_duration", "from the start of an iteration to its end"),
@@ -38,7 +42,7 @@ BASE_METRICS = (
     trend("arrival_lateness", "how late iterations of the open model began"),
     counter("iterations_cut", "iterations that had to be killed when the test ended"),
     counter("dropped_iterations", "iterations that were due and found no free user"),
-    rate("checks", "share of checks that held"),
+    _CHECKS,
 )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from pika_locust.judge import Threshold, check, replace_or_add
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.load.rng import SeededRandom
 from pika_locust.load.stages import Stage
-from pika_locust.metrics import counter, rate, trend
+from pika_locust.metrics import Metric, counter, rate, trend
+from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.options import (
     STOP_TIMEOUT_S,
@@ -29,7 +31,7 @@ from pika_locust.runtime.options import (
 )
 from pika_locust.runtime.pacing import EngineShape, SteadyDispatcher
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
-from pika_locust.scenario import Scenario, load_reference
+from pika_locust.scenario import Audit, Scenario, load_reference
 from pika_locust.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -64,16 +66,24 @@ LOCUSTS_RULE = (
 ThresholdSpec = str | Mapping[str, Any]
 
 
-def locustfile_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]]) -> Scenario:
+def locustfile_scenario(
+    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]],
+    metrics: Sequence[Metric] = (),
+    ledgers: Sequence[str] = (),
+    audit: Audit | None = None,
+) -> Scenario:
     """A scenario that only watches.
 
     Arguments:
         thresholds: k6's `thresholds` option: metric, with tags where wanted -> an expression or a list of them,
             each a text or a mapping (`{"threshold": "p(95)<300", "abort_on_fail": True}`).
+        metrics: what the locustfile measures by itself.
+        ledgers: what its users send.
+        audit: looks for that at the target, after the load has drained.
 
-    Raises ConfigurationError with every threshold that cannot be read.
+    Raises ConfigurationError with every threshold that cannot be read, and every name that is given twice.
     """
-    problems: list[str] = []
+    problems = [*_metric_problems(metrics), *_ledger_problems(ledgers)]
     own: list[Threshold] = []
     for metric, given in thresholds.items():
         specs: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
@@ -98,10 +108,30 @@ def locustfile_scenario(thresholds: Mapping[str, ThresholdSpec | Sequence[Thresh
         normalise_target=str,
         target_settings=(),
         http_base=lambda target: "",
-        metrics=METRICS,
+        metrics=(*METRICS, *metrics),
         thresholds=(*defaults, *own),
+        ledgers=tuple(ledgers),
+        audit=audit,
         thinks=False,
     )
+
+
+def _metric_problems(metrics: Sequence[Metric]) -> Iterator[str]:
+    taken = {metric.name: "is measured already" for metric in (*BASE_METRICS, *TARGET_METRICS, *METRICS)}
+    for metric in metrics:
+        if not isinstance(metric, Metric):
+            yield f"the metric {metric!r}: declare it, as in pika_locust.trend('checkout_time')"
+        elif metric.name in taken:
+            yield f"the metric {metric.name}: one of that name {taken[metric.name]}; give it another"
+        else:
+            taken[metric.name] = "is declared twice"
+
+
+def _ledger_problems(ledgers: Sequence[str]) -> Iterator[str]:
+    if isinstance(ledgers, str):
+        yield f"ledgers={ledgers!r}: give a list of names, as in [{ledgers!r}]"
+    elif doubled := sorted(name for name, times in Counter(ledgers).items() if times > 1):
+        yield f"the ledger {', '.join(doubled)} is declared twice"
 
 
 class LocustfileMode:

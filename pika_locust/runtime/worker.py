@@ -118,8 +118,16 @@ MASTER_WAIT_S = 3.0
 class WorkerSide:
     """Takes part in tests: begins, reports every two seconds, drains when asked, and sends its final report."""
 
-    def __init__(self, environment: Any, scenario: Scenario, settings: Settings) -> None:
+    def __init__(
+        self,
+        environment: Any,
+        scenario: Scenario,
+        settings: Settings,
+        on_context: Callable[[WorkerContext | None], None] = lambda context: None,
+    ) -> None:
+        """`on_context` is told of each test's context when the test begins, and None when its figures are sent."""
         self._environment = environment
+        self._on_context = on_context
         self._scenario = scenario
         self._settings = settings
         self._runner: Any = None
@@ -216,6 +224,7 @@ class WorkerSide:
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
         self._reporter.link_exception(lambda reporter, context=self.context: context.internal_error(reporter.exception))
+        self._on_context(self.context)
         self._begun.set()
 
     def _first_arrival_ns(self, begin: RunStart) -> int | None:
@@ -257,6 +266,7 @@ class WorkerSide:
             context.end()
             self._end()
             self._send_report(final=True)
+            self._on_context(None)
             # Locust's worker sleeps for the stop time-out after a stop, though nobody is left to wait for.
             if not self._is_local:
                 self._environment.stop_timeout = 0.0

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.guests.server import Target, target
+from tests.e2e.shop_server.server import Target, target
 from tests.e2e.support import Finished, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
-SHOP = "tests/e2e/guests/shop.py"
+SHOP = "tests/e2e/shop_server/shop.py"
 EXAMPLES = Path(sys.prefix) / "share" / "locust-examples"
 """Locust's own; the Makefile takes them from Locust's source package."""
 

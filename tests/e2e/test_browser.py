@@ -13,12 +13,12 @@ import pytest
 import requests
 
 from tests.e2e.browser import Page, browser
-from tests.e2e.guests.server import target
+from tests.e2e.shop_server.server import target
 from tests.e2e.support import DANCERS, Finished, Run, free_port, is_listening
 
 pytestmark = pytest.mark.e2e
 
-SHOP = "tests/e2e/guests/shop.py"
+SHOP = "tests/e2e/shop_server/shop.py"
 SECRET = "whsec_browsersecret0123"
 PATHS = (
     "/",

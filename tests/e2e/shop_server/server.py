@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,11 @@ class Target(ThreadingHTTPServer):
         self.answered: Counter[int] = Counter()
         self.broken = False
         """Answer everything with 503."""
+        self.orders: list[str] = []
+        """The ids of the orders that are held."""
+        self.loses = 0
+        """Lose every so many-th order that was acknowledged; 0 loses none."""
+        self._taken = 0
         self._lock = threading.Lock()
 
     @property
@@ -32,23 +38,39 @@ class Target(ThreadingHTTPServer):
         with self._lock:
             self.answered[status] += 1
 
+    def take(self, order: str) -> None:
+        with self._lock:
+            self._taken += 1
+            if not self.loses or self._taken % self.loses:
+                self.orders.append(order)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Target
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length") or 0))
+        sent = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.path == SLOW:
             time.sleep(SLOW_S)
         status = 503 if self.server.broken else 404 if self.path in MISSING else 200
         body = b'{"ok": true}'
+        if status == 200 and self.path.startswith("/orders"):
+            status, body = self._orders(sent)
         self.server.count(status)
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _orders(self, sent: bytes) -> tuple[int, bytes]:
+        if self.command == "POST":
+            order = json.loads(sent)["id"]
+            self.server.take(order)
+            return 201, json.dumps({"id": order}).encode()
+        held = self.server.orders
+        return 200, json.dumps({"count": len(held)} if self.path == "/orders/count" else {"ids": held}).encode()
 
     do_POST = do_PUT = do_DELETE = do_GET
 

@@ -1,1 +1,0 @@
-"""Locustfiles of somebody else's making."""

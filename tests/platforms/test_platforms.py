@@ -7,10 +7,10 @@ from pika_locust.scenario import Deferred, Scenario, load_reference
 
 
 def test_a_deferred_function_is_called_with_what_it_is_given() -> None:
-    assert Deferred("pika_locust.platforms.pika.target:socket_url")("http://host:8080") == "ws://host:8080/ws"
+    assert Deferred("pika_locust.kit.targets:websocket_url")("http://host:8080") == "ws://host:8080/ws"
 
 
-@pytest.mark.parametrize("reference", ["pika_locust.nowhere:audit", "pika_locust.platforms.pika.target:nobody"])
+@pytest.mark.parametrize("reference", ["pika_locust.nowhere:audit", "pika_locust.kit.targets:nobody"])
 def test_a_deferred_function_that_is_not_there_is_missed_when_it_is_called(reference: str) -> None:
     deferred = Deferred(reference)
     with pytest.raises((ImportError, AttributeError)):

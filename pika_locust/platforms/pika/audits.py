@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from pika_locust.judge import AuditResult, balance, not_observed
+from pika_locust.kit.targets import http_side
 from pika_locust.observe.target import fetch_json
 from pika_locust.platforms.pika.scenarios import LEDGERS
-from pika_locust.platforms.pika.target import http_url
 from pika_locust.scenario import AuditContext
 
 SETTLE_S = 10.0
@@ -73,7 +73,7 @@ def _held(context: AuditContext) -> Held:
     token = context.settings["PIKA_DJ_TOKEN"]
     headers = {"Authorization": f"Bearer {token}"} if token else None
     session_id = quote(context.facts["session_id"], safe="")
-    url = f"{http_url(context.target)}/api/session/{session_id}/recap"
+    url = f"{http_side(context.target)}/api/session/{session_id}/recap"
     recap: Any
     status, recap = fetch_json(url, headers=headers)
     if status == HTTPStatus.NOT_FOUND:

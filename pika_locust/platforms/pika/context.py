@@ -5,9 +5,9 @@ from __future__ import annotations
 from pika_locust.kit.broadcast import BroadcastDelivery, BroadcastMetrics
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.kit.pending import PendingReplies, ReplyMetrics
+from pika_locust.kit.targets import http_side
 from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.pika.scenarios import Meters
-from pika_locust.platforms.pika.target import http_url
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.wire.http import Origin
@@ -23,7 +23,7 @@ class PikaContext:
         self.worker = worker
         self.session_id: str = worker.settings["SESSION_ID"]
         self.url = worker.begin.target
-        self.http_origin = Origin(http_url(self.url))
+        self.http_origin = Origin(http_side(self.url))
         self.http_meter = worker.shared(HttpMeter)
         self.meters = meters = Meters(worker)
         replies = ReplyMetrics(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pika_locust.judge import Band, Threshold
+from pika_locust.kit.targets import http_side, websocket_url
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import Rate, Trend, counter, rate, trend
 from pika_locust.metrics.builtin import CLOCK_METRICS, HTTP_METRICS
-from pika_locust.platforms.pika.target import http_url, socket_url
 from pika_locust.scenario import Deferred, Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
 
@@ -172,8 +172,8 @@ DANCERS = Scenario(
     about="A DJ plays; dancers listen, like, vote and thank over WebSocket",
     primary="pika_locust.platforms.pika.dancer:Dancer",
     supporters=_supporters,
-    normalise_target=socket_url,
-    http_base=http_url,
+    normalise_target=websocket_url,
+    http_base=http_side,
     target_settings=("WS_URL",),
     profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
     metrics=METRICS,

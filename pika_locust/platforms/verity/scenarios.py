@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pika_locust.judge import Threshold
+from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
 from pika_locust.load.stages import Stage, parse_stages
 from pika_locust.metrics import gauge, rate, trend
 from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS
-from pika_locust.platforms.verity.target import base_url
 from pika_locust.scenario import Deferred, Scenario
 from pika_locust.settings import (
     Setting,
@@ -236,7 +236,7 @@ QUEUE = Scenario(
     platform="verity",
     about="Thousands of users join and leave the matchmaking queue over HTTP",
     primary="pika_locust.platforms.verity.queue_user:QueueUser",
-    normalise_target=base_url,
+    normalise_target=http_url,
     target_settings=("BASE_URL",),
     secrets_needed=_secrets_needed,
     users_setting="TARGET_VUS",
@@ -302,7 +302,7 @@ TOKENS = Scenario(
     platform="verity",
     about="Payment webhooks arrive in a spike; each must be credited exactly once",
     primary="pika_locust.platforms.verity.buyer:Buyer",
-    normalise_target=base_url,
+    normalise_target=http_url,
     target_settings=("BASE_URL",),
     secrets_needed=lambda settings: ("STRIPE_WEBHOOK_SECRET",),
     arrivals=_webhook_rate,
@@ -363,7 +363,7 @@ SESSIONS = Scenario(
     platform="verity",
     about="Members are matched and talk in video sessions, listening on Socket.IO",
     primary="pika_locust.platforms.verity.session_user:SessionUser",
-    normalise_target=base_url,
+    normalise_target=http_url,
     target_settings=("BASE_URL",),
     secrets_needed=_sessions_secrets,
     users_setting="SESSION_VUS",

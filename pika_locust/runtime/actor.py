@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import gevent
@@ -34,6 +35,9 @@ class Actor(User):  # type: ignore[misc]
         super().__init__(environment)
         self.released = Event()
         """Set when the user is to finish: the load goes down, or the test ends."""
+        self._pause: Any = None
+        """The timer of the pause that is going on."""
+        self._resume: Callable[[], Any] | None = None
 
     def on_start(self) -> None:
         worker = self.environment.pika_locust.wait_for_context(CONTEXT_WAIT_S)
@@ -45,7 +49,7 @@ class Actor(User):  # type: ignore[misc]
         self.number = worker.enter(self)
         self.dice = worker.dice(self.number)
         if self.role == "primary":
-            self.released.wait(worker.start_delay_s(self.number))
+            self.pause(worker.start_delay_s(self.number))
             self._wait_for_supporters(worker)
         try:
             self.begin()
@@ -100,9 +104,39 @@ class Actor(User):  # type: ignore[misc]
         except Exception as error:
             self.worker.internal_error(error)
             # A fault in every iteration must not become a hot loop.
-            self.released.wait(1.0)
+            self.pause(1.0)
             return False
         return True
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, as a user thinks: for `seconds`, or until the user is to finish; True when it is.
+
+        For the user's own greenlet. `self.released.wait(seconds)` says the same, but throws and catches an exception
+        for every pause that is not cut short, which is nearly all of them: here, one timer switches back.
+        """
+        released = self.released
+        if seconds <= 0 or released.is_set():
+            return bool(released.is_set())
+        if self._pause is not None:
+            raise RuntimeError("a user pauses in one greenlet at a time")
+        hub = gevent.get_hub()
+        timer = self._pause = hub.loop.timer(seconds)
+        self._resume = gevent.getcurrent().switch
+        try:
+            # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+            timer.start(self._end_pause, timer, update=True)
+            while self._pause is timer:
+                hub.switch()
+        finally:
+            self._pause = self._resume = None
+            timer.close()
+        return bool(released.is_set())
+
+    def _end_pause(self, timer: Any) -> None:
+        # A pause may be over by the time this is called; by then its greenlet waits for something else.
+        if self._pause is timer and self._resume is not None:
+            self._pause = None
+            self._resume()
 
     def on_stop(self) -> None:
         worker = getattr(self, "worker", None)
@@ -112,6 +146,8 @@ class Actor(User):  # type: ignore[misc]
     def release(self) -> None:
         """Ask the user to finish; it may take its time."""
         self.released.set()
+        if self._pause is not None:
+            gevent.get_hub().loop.run_callback(self._end_pause, self._pause)
 
     def cut(self) -> None:
         """End the user at once."""

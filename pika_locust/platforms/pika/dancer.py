@@ -323,7 +323,7 @@ class Dancer(Actor):
 
     def act(self) -> None:
         failures = self.line.failures
-        if failures and self.released.wait(BACKOFF.delay_s(failures, self.dice)):
+        if failures and self.pause(BACKOFF.delay_s(failures, self.dice)):
             return
         if not self._arrive():
             self.line.failures += 1

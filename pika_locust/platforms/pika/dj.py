@@ -144,7 +144,7 @@ class Dj(Actor):
 
     def act(self) -> None:
         line = self.line
-        if line.failures and self.released.wait(BACKOFF.delay_s(line.failures, self.dice)):
+        if line.failures and self.pause(BACKOFF.delay_s(line.failures, self.dice)):
             return
         ready = self._connect() and self._register()
         self.room.meters.connection_success.tagged(actor="dj").add(ready)

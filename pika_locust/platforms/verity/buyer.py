@@ -40,7 +40,7 @@ class Buyer(OpenActor):
         payee = self.members.pick(self.dice) or self._newcomer()
         if payee is not None:
             self._check_out(payee)
-        gevent.sleep(think_s(self.worker.settings, self.dice))
+        self.pause(think_s(self.worker.settings, self.dice))
 
     def _newcomer(self) -> Payee | None:
         """Where the set-up made no member, the target was dead: this iteration's attempt is to find out whether it is

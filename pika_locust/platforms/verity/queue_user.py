@@ -30,15 +30,15 @@ class QueueUser(Actor):
 
     def act(self) -> None:
         if not self._ready():
-            self.released.wait(PAUSE_S)
+            self.pause(PAUSE_S)
             return
         if self.released.is_set():
             return
         joined = self._join()
-        self.released.wait(think_s(self.worker.settings, self.dice))
+        self.pause(think_s(self.worker.settings, self.dice))
         if joined:
             self._leave()
-        self.released.wait(think_s(self.worker.settings, self.dice))
+        self.pause(think_s(self.worker.settings, self.dice))
 
     def _ready(self) -> bool:
         """An account with tokens; made by the first visit, and by a later one if that failed."""

@@ -192,7 +192,7 @@ class SessionUser(Actor):
     def act(self) -> None:
         settings = self.worker.settings
         if not self._ready():
-            self.released.wait(PAUSE_S)
+            self.pause(PAUSE_S)
             return
         if self.released.is_set():
             return
@@ -201,9 +201,9 @@ class SessionUser(Actor):
         elif self.ears.listen(self.account.entry.access_token):
             self._visit()
         else:
-            self.released.wait(PAUSE_S)
+            self.pause(PAUSE_S)
             return
-        self.released.wait(think_s(settings, self.dice))
+        self.pause(think_s(settings, self.dice))
 
     def _ready(self) -> bool:
         settings = self.worker.settings
@@ -257,7 +257,7 @@ class SessionUser(Actor):
         """The suite's approximation: nobody listens, and whoever is gone from the queue was matched."""
         if not self._join():
             return
-        self.released.wait(self.worker.settings["SESSION_HOLD_SECONDS"])
+        self.pause(self.worker.settings["SESSION_HOLD_SECONDS"])
         status = self._leave()
         if status == NOT_QUEUED:
             self.account.tokens.credited(-1)

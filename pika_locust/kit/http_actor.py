@@ -120,7 +120,7 @@ class HttpActor(Actor):
             low_s = settings.get("THINK_TIME_MIN", self.think_s[0])
             high_s = settings.get("THINK_TIME_MAX", self.think_s[1]) if high_s is None else high_s
         high_s = low_s if high_s is None else high_s
-        self.released.wait(self.dice.uniform(low_s, high_s) if high_s > low_s else low_s)
+        self.pause(self.dice.uniform(low_s, high_s) if high_s > low_s else low_s)
 
     def on_stop(self) -> None:
         if self.http is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import gevent
+from gevent import get_hub, getcurrent
 from gevent.event import Event
 from locust import User, constant, task
 from locust.exception import StopUser
@@ -119,9 +120,9 @@ class Actor(User):  # type: ignore[misc]
             return bool(released.is_set())
         if self._pause is not None:
             raise RuntimeError("a user pauses in one greenlet at a time")
-        hub = gevent.get_hub()
+        hub = get_hub()
         timer = self._pause = hub.loop.timer(seconds)
-        self._resume = gevent.getcurrent().switch
+        self._resume = getcurrent().switch
         try:
             # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
             timer.start(self._end_pause, timer, update=True)
@@ -147,7 +148,7 @@ class Actor(User):  # type: ignore[misc]
         """Ask the user to finish; it may take its time."""
         self.released.set()
         if self._pause is not None:
-            gevent.get_hub().loop.run_callback(self._end_pause, self._pause)
+            get_hub().loop.run_callback(self._end_pause, self._pause)
 
     def cut(self) -> None:
         """End the user at once."""

@@ -109,8 +109,8 @@ class Evening:
     def __init__(self, patches: pytest.MonkeyPatch) -> None:
         self._patches = patches
         self.clock = clock = Clock()
-        hub = SimpleNamespace(loop=clock)
-        for module in (thoughts, timers):
+        hub = SimpleNamespace(loop=clock, switch=clock.give_way)
+        for module in (actor, thoughts, timers):
             patches.setattr(module, "get_hub", lambda: hub)
         for module in (dancer, dj, heartbeat, reactions, pending, broadcast):
             patches.setattr(module, "monotonic_ns", clock.monotonic_ns)

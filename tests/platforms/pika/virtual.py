@@ -66,6 +66,16 @@ class Clock:
     def timer(self, after_s: float, repeat_s: float = 0.0) -> Timer:
         return Timer(self, after_s, repeat_s)
 
+    def run_callback(self, call: Callable[..., Any], *arguments: Any) -> None:
+        self.push(0.0, call, *arguments)
+
+    @staticmethod
+    def give_way() -> Any:
+        """What switching to gevent's hub is: the greenlet waits until somebody switches to it."""
+        here = getcurrent()
+        assert here.parent is not None, "only a greenlet of Clock.spawn can wait"
+        return here.parent.switch()
+
     def push(self, after_s: float, call: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Call in so many seconds; the entry's last field set to None calls it off."""
         entry = [self.now_ns + round(after_s * 1e9), next(self._order), arguments, call]
@@ -116,13 +126,11 @@ class VirtualEvent:
     def wait(self, timeout: float | None = None) -> bool:
         if self._is_set:
             return True
-        here = getcurrent()
-        assert here.parent is not None, "only a greenlet of Clock.spawn can wait"
-        entry = [here]
+        entry = [getcurrent()]
         self._waiting.append(entry)
         if timeout is not None:
             self._clock.push(timeout, self._resume, entry)
-        here.parent.switch()
+        self._clock.give_way()
         if entry in self._waiting:
             self._waiting.remove(entry)
         return self._is_set

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pika_locust.judge import Threshold
+    from pika_locust.kit.fast_user import FastUser
     from pika_locust.metrics import counter, gauge, rate, trend
     from pika_locust.plugin import install
 
 __version__ = "0.1.0"
-__all__ = ["Threshold", "__version__", "counter", "gauge", "install", "rate", "trend"]
+__all__ = ["FastUser", "Threshold", "__version__", "counter", "gauge", "install", "rate", "trend"]
 
 _EXPORTED = {
+    "FastUser": "pika_locust.kit.fast_user",
     "Threshold": "pika_locust.judge",
     "counter": "pika_locust.metrics",
     "gauge": "pika_locust.metrics",

@@ -28,11 +28,10 @@ _AS_IT_WAS = frozenset((307, 308))
 _SEE_OTHER = 303
 
 
-def redirect(origin: Origin, target: str, method: str, response: Response) -> tuple[str, str] | None:
-    """Method and target of the request that a redirect asks for, or None.
+def redirect_of(url: str, method: str, response: Response) -> tuple[str, str] | None:
+    """Method and absolute URL of the request that a redirect asks for, wherever it leads; None for no redirect.
 
-    None is also the answer to a redirect that leaves the origin: whoever started a test named the host to be loaded,
-    and no other. 303 turns every method but HEAD into GET, and 301 and 302 do so to POST, as browsers do.
+    303 turns every method but HEAD into GET, and 301 and 302 do so to POST, as browsers do.
     """
     status = response.status
     if status != _SEE_OTHER and status not in _AS_GET and status not in _AS_IT_WAS:
@@ -41,18 +40,32 @@ def redirect(origin: Origin, target: str, method: str, response: Response) -> tu
     if len(location) != 1:
         return None
     try:
-        there = urlsplit(urljoin(f"{origin.scheme}://{origin.authority}{target}", location[0]))
-        elsewhere = Origin(f"{there.scheme}://{there.netloc}")
+        there = urljoin(url, location[0])
+        Origin(f"{urlsplit(there).scheme}://{urlsplit(there).netloc}")
     except ValueError:
         return None
+    if (status == _SEE_OTHER and method != "HEAD") or (status in _AS_GET and method == "POST"):
+        method = "GET"
+    return method, there
+
+
+def redirect(origin: Origin, target: str, method: str, response: Response) -> tuple[str, str] | None:
+    """Method and target of the request that a redirect asks for, or None.
+
+    None is also the answer to a redirect that leaves the origin: whoever started a test named the host to be loaded,
+    and no other.
+    """
+    onward = redirect_of(f"{origin.scheme}://{origin.authority}{target}", method, response)
+    if onward is None:
+        return None
+    there = urlsplit(onward[1])
+    elsewhere = Origin(f"{there.scheme}://{there.netloc}")
     if (elsewhere.scheme, elsewhere.host, elsewhere.port) != (origin.scheme, origin.host, origin.port):
         return None
     path = there.path or "/"
     if not (path.isascii() and path.isprintable()) or " " in path or " " in there.query:
         return None
-    if (status == _SEE_OTHER and method != "HEAD") or (status in _AS_GET and method == "POST"):
-        method = "GET"
-    return method, f"{path}?{there.query}" if there.query else path
+    return onward[0], f"{path}?{there.query}" if there.query else path
 
 
 # One kept connection and its fate: opened when needed, looked at after a rest, replaced, retried once, closed.

@@ -215,6 +215,11 @@ class Response:
         return headers
 
     @property
+    def sets_cookies(self) -> bool:
+        """Whether there is a Set-Cookie header: without taking all headers apart, for who looks at every answer."""
+        return b"\r\nset-cookie:" in self._head.partition(b"\r\n\r\n")[0].lower()
+
+    @property
     def failed(self) -> bool:
         """k6's http_req_failed: a transport error, or a status outside 200 to 399."""
         return self.error is not None or not 200 <= self.status < 400

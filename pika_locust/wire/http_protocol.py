@@ -437,7 +437,7 @@ def _check_lines(lines: str, count: int) -> None:
 def _written_out(path: str) -> str:
     """A path, maybe with a query, as it may stand in a request line."""
     path = path.partition("#")[0]
-    if "://" in path.partition("?")[0]:
+    if path[:1] != "/" and "://" in path.partition("?")[0]:
         raise ValueError(f"{path!r} is a URL; give the path, the client has its base URL")
     if path[:1] != "/":
         path = f"/{path}"

@@ -12,19 +12,19 @@ from typing import Any
 
 from pika_locust.platforms.verity.world_accounts import Accounts, Payments, access_tokens, not_found, reply
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
-from pika_locust.platforms.verity.world_hub import Outbox
-from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, iso, rules_from
+from pika_locust.platforms.verity.world_model import Ids, TokenStore, iso, rules_from
 from pika_locust.platforms.verity.world_queue import MatchWorker, Queue, QueueRoutes, QueueStatus
 from pika_locust.platforms.verity.world_routes import Route, Routes
 from pika_locust.platforms.verity.world_sessions import Matches, Sessions
-from pika_locust.platforms.verity.world_sockets import LARGEST_PACKET, NO_TRANSPORT, Sockets
-from pika_locust.platforms.verity.world_throttle import Throttle
-from pika_locust.platforms.verity.world_timers import Timers
-from pika_locust.sandbox.auth import StripeSignatures
+from pika_locust.sandbox.auth import StripeSignatures, bearer_token
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.rate_limit import Throttle
+from pika_locust.sandbox.socketio import DEFAULT, LARGEST_PACKET_BYTES, NO_TRANSPORT, Outbox, SocketIoServer
+from pika_locust.sandbox.timers import Timers
 from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Request
 
 SOCKET_PATH = "/socket.io/"
+NAMESPACES = ("/queue", "/video", "/chat")
 HELLO = Answer(200, b"Hello World!", (("content-type", "text/html; charset=utf-8"),))
 
 
@@ -55,7 +55,9 @@ class VerityWorld:
         worker = MatchWorker(self._queue, self._timers, faults, now, self._sessions.pair_up, announcer.tell)
         desk = ReplySender(self._hub, faults)
         self._visits = QueueRoutes(desk, self._queue, worker, announcer, self._purse, self._timers, faults)
-        self._sockets = Sockets(self._hub, self._timers, ids, self._whose, self._visits.disconnected)
+        self._sockets = SocketIoServer(
+            self._hub, self._timers, new_sid=ids.socket, namespaces=NAMESPACES, admit=self._admit, left=self._left
+        )
         self._throttle.reset()
         self._routes = Routes(self._table(), self._hub, desk, self._throttle, self._access, self._accounts.users)
 
@@ -83,7 +85,7 @@ class VerityWorld:
         return self._hub.take()
 
     def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
-        if len(data) > LARGEST_PACKET:
+        if len(data) > LARGEST_PACKET_BYTES:
             return [Close(socket, 1009, "")]
         self._sockets.received(socket, data, now)
         return self._hub.take()
@@ -131,8 +133,19 @@ class VerityWorld:
             "matches": self._purse.matches,
         }
 
-    def _whose(self, token: str, now: float) -> User | None:
-        return self._accounts.users.get(self._access.read(token, now) or "")
+    def _admit(self, namespace: str, auth: Any, handshake: Request, now: float) -> str | None:
+        """Every namespace but the default one wants a user's token; each user has a room of their own there."""
+        if namespace == DEFAULT:
+            return ""
+        token = auth.get("token") if isinstance(auth, dict) else None
+        if not isinstance(token, str) or not token:
+            token = bearer_token(handshake.headers.get("authorization", ""))
+        user_id = self._access.read(token, now)
+        return user_id if user_id in self._accounts.users else None
+
+    def _left(self, namespace: str, user_id: str, now: float) -> None:
+        if namespace == "/queue":
+            self._visits.disconnected(self._accounts.users[user_id], now)
 
     def _table(self) -> tuple[Route, ...]:
         accounts, visits, matches = self._accounts, self._visits, self._matches

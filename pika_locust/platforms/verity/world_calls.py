@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import User
 from pika_locust.sandbox.faults import FaultSwitches
+from pika_locust.sandbox.socketio import Outbox
 from pika_locust.sandbox.world import Answer, Headers, Request
 
 

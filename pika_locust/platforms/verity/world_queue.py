@@ -14,10 +14,10 @@ from typing import Any
 
 from pika_locust.platforms.verity.world_accounts import JSON_TYPE, an_object, bad_request, problems, refusal, text
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
-from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import TokenStore, User
-from pika_locust.platforms.verity.world_timers import Action, Timers
 from pika_locust.sandbox.faults import FaultSwitches
+from pika_locust.sandbox.socketio import Outbox
+from pika_locust.sandbox.timers import Action, Timers
 from pika_locust.sandbox.world import Answer
 
 # Which queue a join goes to: a city, and a hash of the preferences in one canonical spelling.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pika_locust.platforms.verity.world_accounts import NO_USER, UNAUTHORIZED, BadBody, not_found, read_body, reply
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
-from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import User
-from pika_locust.platforms.verity.world_throttle import Refused, Throttle
 from pika_locust.sandbox.auth import AccessTokens, bearer_token
+from pika_locust.sandbox.rate_limit import Refused, Throttle
+from pika_locust.sandbox.socketio import Outbox
 from pika_locust.sandbox.world import Answer, Headers, Request
 
 TOO_MANY = reply({"statusCode": 429, "message": "ThrottlerException: Too Many Requests"}, 429)

@@ -9,10 +9,10 @@ from typing import Any
 
 from pika_locust.platforms.verity.world_accounts import bad_request, not_found, one_of, problems, refusal, reply
 from pika_locust.platforms.verity.world_calls import Call
-from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, User, anonymous, iso
-from pika_locust.platforms.verity.world_timers import Timers
 from pika_locust.sandbox.faults import FaultSwitches
+from pika_locust.sandbox.socketio import Outbox
+from pika_locust.sandbox.timers import Timers
 from pika_locust.sandbox.world import Answer
 
 # Mutual matches: the partner's reveal, its acknowledgement, and the chat that opens with it.
@@ -121,7 +121,7 @@ class Matches:
         said = {"matchId": match.id, "senderId": user.id, "text": call.body["text"]}
         match.messages.append({**key, **at, **said})
         if partner.id in match.acknowledged:
-            self._hub.emit("/chat", partner, "message:new", {**key, **said, **at})
+            self._hub.emit("/chat", partner.id, "message:new", {**key, **said, **at})
         return reply({**key, **at, **said}, 201)
 
     def _find(self, call: Call) -> Match | Answer:
@@ -212,7 +212,7 @@ class Sessions:
                 "queueKey": queue_key,
                 "matchedAt": iso(now),
             }
-            self._hub.emit("/queue", user, "match", told)
+            self._hub.emit("/queue", user.id, "match", told)
         if "dead-session" in self._faults.on:
             self._faults.count("dead-session")
             return
@@ -258,7 +258,7 @@ class Sessions:
                 "rtc": {"token": self._ids.media_token(), "uid": self._ids.media_uid()},
                 "rtm": {"token": self._ids.media_token(), "userId": user.id},
             }
-            self._hub.emit("/video", user, "session:start", told)
+            self._hub.emit("/video", user.id, "session:start", told)
         early_s = min(lasts_s, self._faults.amount("end-early"))
         if early_s:
             self._faults.count("end-early")
@@ -270,7 +270,7 @@ class Sessions:
         for user in session.users:
             user.live -= 1
             told = {"sessionId": session.id, "reason": "timeout", "endedAt": iso(now)}
-            self._hub.emit("/video", user, "session:end", told)
+            self._hub.emit("/video", user.id, "session:end", told)
         self._timers.at(session.deadline, partial(self._expire, session))
 
     def _expire(self, session: Session, now: float) -> None:
@@ -287,13 +287,13 @@ class Sessions:
             session.match_id = self._matches.add(session.users, now)
             for user in session.users:
                 told = {"sessionId": session.id, **self._revealed(session, user)}
-                self._hub.emit("/video", user, "match:mutual", told)
+                self._hub.emit("/video", user.id, "match:mutual", told)
 
     def _part(self, session: Session) -> None:
         session.outcome = "non_mutual"
         self.counts["non_mutual"] += 1
         for user in session.users:
-            self._hub.emit("/video", user, "match:non_mutual", {"sessionId": session.id, "outcome": "pass"})
+            self._hub.emit("/video", user.id, "match:non_mutual", {"sessionId": session.id, "outcome": "pass"})
 
     def _outcome(self, session: Session, user: User) -> dict[str, Any]:
         if session.outcome is None and session.deadline is not None:

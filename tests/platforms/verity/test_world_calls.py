@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.platforms.verity.world_calls import Call, ReplySender
-from pika_locust.platforms.verity.world_hub import Outbox
 from pika_locust.platforms.verity.world_model import User
 from pika_locust.sandbox.faults import FaultSwitches, parse_faults
+from pika_locust.sandbox.socketio import Outbox
 from pika_locust.sandbox.world import Answer, Reply, Request
 
 REQUEST = Request("GET", "/a", "", {})

@@ -96,3 +96,20 @@ def test_dropped_requests_are_processed_and_never_answered() -> None:
     assert sum(exchange in club.answers for exchange in sent) == 8
     assert club.state()["queued"] == 10
     assert club.faults.counts()["drop"]["by_kind"] == {"POST /queue/join": {"eligible": 10, "hit": 2}}
+
+
+def test_signing_up_and_renewing_have_limits_of_their_own() -> None:
+    club = Club("throttle=120/60s")
+    assert [club.ask("POST", "/auth/signup-anonymous", {})[0] for _ in range(12)] == [201] * 10 + [429] * 2
+    assert [club.ask("POST", "/auth/refresh")[0] for _ in range(21)] == [401] * 20 + [429]
+    assert [club.ask("GET", "/health")[0] for _ in range(121)] == [200] * 120 + [429]
+    assert club.ask("POST", "/auth/signup-anonymous", {}, peer="127.0.0.2")[0] == 201
+
+
+def test_a_refusal_has_the_shape_of_the_real_one() -> None:
+    club = Club("throttle=1/60s")
+    club.ask("GET", "/health")
+    answer = club.answer("GET", "/health")
+    assert answer.status == 429
+    assert answer.body == b'{"statusCode":429,"message":"ThrottlerException: Too Many Requests"}'
+    assert dict(answer.headers) == {"content-type": "application/json; charset=utf-8", "retry-after": "60"}

@@ -2,15 +2,46 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.verity.world import PLATFORM
-from pika_locust.platforms.verity.world_throttle import Refused, Throttle
 from pika_locust.sandbox.faults import FaultSwitches, parse_faults
-from pika_locust.sandbox.server import legal_faults
-from tests.platforms.verity.world_club import START_S, Club
+from pika_locust.sandbox.rate_limit import FixedWindow, Refused, Throttle
+
+START_S = 1_795_230_000.0
+
+
+def test_a_window_starts_with_the_first_attempt_and_lets_so_many_through() -> None:
+    window = FixedWindow(limit=2, window_s=60)
+    assert [window.take("a", at) for at in (100.0, 130.0, 159.9, 160.0, 160.1, 160.2)] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_keys_do_not_share_their_windows() -> None:
+    window = FixedWindow(limit=1, window_s=60)
+    assert [window.take(key, 0.0) for key in ("a", "b", "a")] == [True, True, False]
+
+
+def test_what_is_left_and_for_how_long() -> None:
+    window = FixedWindow(limit=3, window_s=60)
+    window.take("a", 10.0)
+    assert (window.remaining("a", 20.0), window.resets_in("a", 20.0)) == (2, 50.0)
+    assert (window.remaining("a", 70.0), window.resets_in("a", 80.0)) == (3, 0.0)
+    assert window.remaining("b", 20.0) == 3
+
+
+def test_a_forgotten_key_starts_afresh() -> None:
+    window = FixedWindow(limit=1, window_s=60)
+    window.take("a", 0.0)
+    window.forget("a")
+    assert window.take("a", 1.0)
 
 
 def throttle(text: str) -> tuple[Throttle, FaultSwitches]:
-    board = FaultSwitches(faults=parse_faults([text] if text else [], legal_faults([PLATFORM])))
+    board = FaultSwitches(faults=parse_faults([text] if text else []))
     return Throttle(board), board
 
 
@@ -56,20 +87,3 @@ def test_switching_the_fault_starts_all_windows_afresh() -> None:
     assert limits.pass_through("r", None, "a", START_S) == Refused(60)
     board.replace(parse_faults(["throttle=2/60s"]))
     assert limits.pass_through("r", None, "a", START_S) == headers(2, 1, 60)
-
-
-def test_signing_up_and_renewing_have_limits_of_their_own() -> None:
-    club = Club("throttle=120/60s")
-    assert [club.ask("POST", "/auth/signup-anonymous", {})[0] for _ in range(12)] == [201] * 10 + [429] * 2
-    assert [club.ask("POST", "/auth/refresh")[0] for _ in range(21)] == [401] * 20 + [429]
-    assert [club.ask("GET", "/health")[0] for _ in range(121)] == [200] * 120 + [429]
-    assert club.ask("POST", "/auth/signup-anonymous", {}, peer="127.0.0.2")[0] == 201
-
-
-def test_a_refusal_has_the_shape_of_the_real_one() -> None:
-    club = Club("throttle=1/60s")
-    club.ask("GET", "/health")
-    answer = club.answer("GET", "/health")
-    assert answer.status == 429
-    assert answer.body == b'{"statusCode":429,"message":"ThrottlerException: Too Many Requests"}'
-    assert dict(answer.headers) == {"content-type": "application/json; charset=utf-8", "retry-after": "60"}

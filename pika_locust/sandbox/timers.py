@@ -1,4 +1,4 @@
-"""Things that happen by themselves after a while."""
+"""Callbacks at a time of the world's clock."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.world_timers import Timers
+from pika_locust.sandbox.timers import Timers
 
 
 def test_actions_run_in_order_of_time_and_then_of_setting() -> None:

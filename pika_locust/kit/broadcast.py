@@ -37,7 +37,7 @@ class Sent(Protocol):
 
     @property
     def boot(self) -> str:
-        """The machine, as `runtime.clock_sync.boot_id` names it."""
+        """The machine, as `runtime.machine.boot_id` names it."""
 
     @property
     def sent_ns(self) -> int:

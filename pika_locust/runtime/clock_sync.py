@@ -7,15 +7,10 @@ the samples' bounds (`runtime.clocks`), and one of several gets through quickly.
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from math import ceil
-from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
-from uuid import getnode
 
 import gevent
 
@@ -26,7 +21,7 @@ from pika_locust.runtime.clocks import Clocks, LocalTime, Offset, OffsetTable
 
 if TYPE_CHECKING:
     from pika_locust.runtime.context import WorkerContext
-
+from pika_locust.runtime.machine import boot_id
 
 # Latencies that begin in one process and end in another: by one clock where they can be, else by two, with care.
 
@@ -124,33 +119,6 @@ def _note(snapshot: Snapshot, metric: str) -> str:
 def _count(snapshot: Snapshot, series: str) -> int:
     value = snapshot.select(series)
     return int(value.count) if isinstance(value, CounterValue) else 0
-
-
-# Which monotonic clock this process reads: two processes that read the same one can compare their times directly.
-
-
-@functools.cache
-def boot_id(proc: Path = Path("/proc")) -> str:
-    """Eight hexadecimal digits that are the same for all processes with the same monotonic clock: those of a machine
-    since it booted, in one time namespace (`time_namespaces(7)`: a container may have its clock shifted).
-
-    A namespace's number alone would not do: once it is gone, another may get it, with another shift. So the shift
-    counts, too.
-    """
-    boot = _read(proc / "sys/kernel/random/boot_id") or f"{getnode():012x}"
-    try:
-        namespace = os.readlink(proc / "self/ns/time")
-    except OSError:
-        namespace = ""
-    shift = _read(proc / "self/timens_offsets")
-    return blake2b("\n".join((boot, namespace, shift)).encode(), digest_size=4).hexdigest()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 BURST = 8

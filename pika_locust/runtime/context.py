@@ -1,4 +1,4 @@
-"""One process's share of one test: its users, and what they measured."""
+"""What the virtual users of one process share: metrics, ledgers, facts, and news from the other processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -16,16 +16,13 @@ from pika_locust.judge import Ledger
 from pika_locust.load.rng import SeededRandom
 from pika_locust.metrics import Rate, Registry
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
-from pika_locust.runtime.clock_sync import boot_id
 from pika_locust.runtime.clocks import Clocks
+from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.locust_stats import LocustStats
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import RunStart
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
-
-if TYPE_CHECKING:
-    from pika_locust.runtime.actor import Actor
-    from pika_locust.runtime.iterations import IterationQuota
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +33,18 @@ _GOLDEN = 0.6180339887498949
 
 Listener = Callable[[Mapping[str, Any]], None]
 Shared = TypeVar("Shared")
+
+
+class VirtualUser(Protocol):
+    """What a process needs of its users to count them, and to end them; `runtime.actor.Actor` is one."""
+
+    role: ClassVar[Literal["primary", "supporter"]]
+
+    def release(self) -> None:
+        """Ask it to finish."""
+
+    def cut(self) -> None:
+        """End it at once."""
 
 
 class WorkerContext:
@@ -49,7 +58,17 @@ class WorkerContext:
         worker_index: int,
         tell_all: Callable[[str, Mapping[str, Any]], None],
         request_event: Any,
+        *,
+        clocks: Clocks | None = None,
+        quota: IterationQuota | None = None,
+        make_arrivals: Callable[[WorkerContext], Any] | None = None,
     ) -> None:
+        """`tell_all` tells every process of the test of a topic; `request_event` is Locust's.
+
+        `clocks` are the times of other machines (this one's alone where none are given). `quota` says which user may
+        begin another iteration, where their number is fixed. `make_arrivals` makes this process's arrivals in the open
+        model, of this context when everything else of it is there.
+        """
         self.begin = begin
         self.scenario = scenario
         self.settings = settings
@@ -63,16 +82,12 @@ class WorkerContext:
         self.internal_errors: list[str] = []
         self.draining: set[str] = set()
         """Roles whose users are to finish: they start nothing new."""
-        self.arrivals: Any = None
-        """The arrivals of this process, in the open model."""
-        self.quota: IterationQuota | None = None
-        """Which user may begin another iteration, where their number is fixed."""
-        self.clocks = Clocks(boot_id())
-        """Times of other machines."""
+        self.clocks = clocks if clocks is not None else Clocks(boot_id())
+        self.quota = quota
         self.supporters_ready = Event()
         if not begin.supporters:
             self.supporters_ready.set()
-        self._actors: dict[str, dict[Actor, None]] = {"primary": {}, "supporter": {}}
+        self._actors: dict[str, dict[VirtualUser, None]] = {"primary": {}, "supporter": {}}
         self._numbers = 0
         self._tell_all = tell_all
         self._listeners: dict[str, list[Listener]] = {}
@@ -86,10 +101,11 @@ class WorkerContext:
         self._cut = self.metrics.counter("iterations_cut")
         self.iterations = self.metrics.counter("iterations")
         self.iteration_duration = self.metrics.trend("iteration_duration")
+        self.arrivals: Any = make_arrivals(self) if make_arrivals is not None else None
 
     # Users
 
-    def enter(self, actor: Actor) -> int:
+    def enter(self, actor: VirtualUser) -> int:
         """Take in a new user; gives its number in this process."""
         number = self._numbers
         self._numbers += 1
@@ -99,14 +115,14 @@ class WorkerContext:
             self._vus_max.set(len(self._actors["primary"]))
         return number
 
-    def leave(self, actor: Actor) -> None:
+    def leave(self, actor: VirtualUser) -> None:
         """A user has ended."""
         if actor in self._actors[actor.role]:
             del self._actors[actor.role][actor]
             if actor.role == "primary":
                 self._vus.add(-1)
 
-    def actors(self, role: str) -> list[Actor]:
+    def actors(self, role: str) -> list[VirtualUser]:
         """The users of a role that are there now."""
         return list(self._actors[role])
 

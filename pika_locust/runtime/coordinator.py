@@ -23,8 +23,9 @@ from pika_locust.load.plan import CONSTANT, LEAD_S, LoadPlan
 from pika_locust.outputs import redact
 from pika_locust.outputs.progress import ProgressPrinter
 from pika_locust.runtime import arrivals, messages
-from pika_locust.runtime.clock_sync import ClockServer, boot_id
+from pika_locust.runtime.clock_sync import ClockServer
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics

@@ -8,6 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gevent
@@ -206,18 +207,21 @@ class WorkerSide:
         self._end()
         self._vitals = ProcessUsage()
         self._drained = set()
-        self.context = WorkerContext(
+        me = self._runner.client_id
+        quota = self._quota(begin)
+        self.context = context = WorkerContext(
             begin,
             self._scenario,
             self._settings.with_public(begin.settings),
             max(0, self._runner.worker_index),
             self._tell_all,
             self._environment.events.request,
+            clocks=self._clock.clocks,
+            quota=quota,
+            make_arrivals=partial(arrivals_of, start_ns=start_ns, worker_id=me) if start_ns is not None else None,
         )
-        self.context.clocks = self._clock.clocks
-        if start_ns is not None:
-            self.context.arrivals = arrivals_of(self.context, start_ns, self._runner.client_id)
-        self.context.quota = self._quota(self.context)
+        if quota is not None:
+            context.listen(messages.ITERATIONS_GRANTED, lambda granted: quota.on_granted(granted, me))
         if self._scenario.is_locustfile:
             self._onlooker = RequestEventMeter(self._environment, self._runner, self.context)
         self._probe = LagProbe(self.context.metrics.trend("generator_lag_ms").add)
@@ -234,17 +238,15 @@ class WorkerSide:
         planned = self._clock.clocks.here(begin.arrivals["boot"], begin.arrivals["start_ns"], time.monotonic_ns())
         return planned.ns if planned is not None else None
 
-    def _quota(self, context: WorkerContext) -> IterationQuota | None:
-        if context.begin.iterations is None:
+    def _quota(self, begin: RunStart) -> IterationQuota | None:
+        if begin.iterations is None:
             return None
         me = self._runner.client_id
-        quota = IterationQuota(
-            Iterations.from_wire(context.begin.iterations),
-            ask=lambda users: context.tell_all(messages.ITERATIONS_WANTED, {"worker": me, "users": users}),
+        return IterationQuota(
+            Iterations.from_wire(begin.iterations),
+            ask=lambda users: self._tell_all(messages.ITERATIONS_WANTED, {"worker": me, "users": users}),
             when_idle=lambda: self._send_report(final=False),
         )
-        context.listen(messages.ITERATIONS_GRANTED, lambda granted: quota.on_granted(granted, me))
-        return quota
 
     def _on_hear(self, environment: Any, msg: Any) -> None:
         if self.context is not None:

@@ -6,8 +6,8 @@ import pytest
 
 from pika_locust.kit.broadcast import DEADLINE_S, TOPIC, BroadcastDelivery
 from pika_locust.platforms.pika.messages import Stamp
-from pika_locust.runtime.clock_sync import boot_id
 from pika_locust.runtime.clocks import Offset
+from pika_locust.runtime.machine import boot_id
 from tests.platforms.pika.evening import RUN_ID, Evening
 
 ELSEWHERE = "00000000"

@@ -6,11 +6,16 @@ from typing import Any
 
 import gevent
 import pytest
+from locust.event import EventHook
 
 from pika_locust.judge import Ledger
+from pika_locust.load.iterations import Iterations
 from pika_locust.metrics import CounterValue, GaugeValue, RateValue, Snapshot
+from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, WorkerContext
-from tests.runtime.house import make_context
+from pika_locust.runtime.iterations import IterationQuota
+from tests.runtime.house import HOUSE, make_context
+from tests.runtime.house import settings as house_settings
 
 
 class Guest:
@@ -270,3 +275,26 @@ def test_a_report_holds_everything_so_far_in_plain_values() -> None:
             [["join", "429", 1]],
             [],
         )
+
+
+def test_a_context_is_complete_when_its_arrivals_are_made_of_it() -> None:
+    seen: list[set[str]] = []
+
+    def make_arrivals(context: WorkerContext) -> str:
+        seen.append(set(vars(context)))
+        return "arrivals"
+
+    begin, clocks, quota = make_context().begin, Clocks("here"), IterationQuota(Iterations(1, False), print, print)
+    context = WorkerContext(
+        begin,
+        HOUSE,
+        house_settings(),
+        0,
+        lambda *news: None,
+        EventHook(),
+        clocks=clocks,
+        quota=quota,
+        make_arrivals=make_arrivals,
+    )
+    assert seen == [set(vars(context)) - {"arrivals"}]
+    assert (context.clocks, context.quota, context.arrivals) == (clocks, quota, "arrivals")

@@ -7,8 +7,9 @@ import pytest
 
 from pika_locust.metrics.builtin import CLOCK_METRICS
 from pika_locust.metrics.snapshot import fold
-from pika_locust.runtime.clock_sync import CrossHostLatency, boot_id, clock_notes
+from pika_locust.runtime.clock_sync import CrossHostLatency, clock_notes
 from pika_locust.runtime.clocks import Offset
+from pika_locust.runtime.machine import boot_id
 from tests.runtime.house import HOUSE, Told, make_context
 
 MS = 1_000_000

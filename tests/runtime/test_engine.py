@@ -21,8 +21,8 @@ from pika_locust.runtime import coordinator as module
 from pika_locust.runtime import messages
 from pika_locust.runtime import pacing as pace
 from pika_locust.runtime.arrivals import STRIPES
-from pika_locust.runtime.clock_sync import boot_id
 from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
 from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pika_locust.runtime.clock_sync import boot_id
+from pika_locust.runtime.machine import boot_id
 
 BOOT = "8f25e46d-c3be-484d-b2c8-eb9ee40a34a4\n"
 OFFSETS = "monotonic           {:>10}         0\nboottime             0         0\n"
@@ -53,6 +53,6 @@ def test_what_a_system_does_not_have_does_not_count(tmp_path: Path) -> None:
 
 
 def test_all_processes_of_this_machine_agree() -> None:
-    code = "from pika_locust.runtime.clock_sync import boot_id; print(boot_id())"
+    code = "from pika_locust.runtime.machine import boot_id; print(boot_id())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
     assert other.stdout.strip() == boot_id()

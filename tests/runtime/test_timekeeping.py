@@ -8,8 +8,9 @@ import pytest
 
 from pika_locust.runtime import clock_sync as timekeeping
 from pika_locust.runtime import messages
-from pika_locust.runtime.clock_sync import ClockClient, ClockServer, boot_id
+from pika_locust.runtime.clock_sync import ClockClient, ClockServer
 from pika_locust.runtime.clocks import Clocks, LocalTime
+from pika_locust.runtime.machine import boot_id
 from tests.runtime.house import make_context, until
 
 MS = 1_000_000

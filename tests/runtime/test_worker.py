@@ -11,7 +11,7 @@ import pytest
 
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.runtime import messages
-from pika_locust.runtime.clock_sync import boot_id
+from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import Settings
 from tests.runtime.house import HOUSE, make_context

@@ -18,7 +18,7 @@ from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.context import SPELLING, PikaContext
 from pika_locust.platforms.pika.line import PikaConnection
 from pika_locust.runtime.actor import Actor
-from pika_locust.runtime.clock_sync import boot_id
+from pika_locust.runtime.machine import boot_id
 from pika_locust.wire.websocket import Close
 from pika_locust.wire.websocket_handshake import ConnectError
 

@@ -13,7 +13,7 @@ import pytest
 
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
-from pika_locust.runtime.clock_sync import boot_id
+from pika_locust.runtime.machine import boot_id
 from tests.platforms.pika import recordings
 from tests.platforms.pika.evening import RUN_ID, Evening, Wire
 

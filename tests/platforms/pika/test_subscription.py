@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.runtime.clock_sync import boot_id
+from pika_locust.runtime.machine import boot_id
 from pika_locust.wire.websocket import Close
 from tests.platforms.pika.evening import RUN_ID, SESSION, Evening, now_playing, poll_started
 

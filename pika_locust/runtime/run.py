@@ -18,9 +18,7 @@ from pika_locust.judge import (
     CheckResult,
     ErrorCount,
     GeneratorReport,
-    Grade,
     LoadReport,
-    Observed,
     Reason,
     Report,
     ThresholdEvaluator,
@@ -30,7 +28,6 @@ from pika_locust.judge import (
     without_lost_books,
 )
 from pika_locust.judge.verdict import INVALID
-from pika_locust.load.plan import LoadPlan
 from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
 from pika_locust.metrics.builtin import BASE_METRICS
 from pika_locust.metrics.snapshot import fold
@@ -60,97 +57,6 @@ class RunFacts:
     target: str
     sandbox: bool
     started_at: str
-
-
-def make_report(
-    *,
-    scenario: Scenario,
-    facts: RunFacts,
-    plan: LoadPlan,
-    panel: ThresholdEvaluator,
-    collector: Collector,
-    snapshot: Snapshot,
-    peak: int,
-    audits: Sequence[AuditResult],
-    run_reasons: Sequence[Reason],
-    notes: Sequence[str],
-    observed: Sequence[Observed],
-    duration_s: float,
-    strict: bool,
-    fail_on: Grade | None,
-) -> Report:
-    """Judge everything that was measured."""
-    workers = tuple(
-        WorkerReport(
-            host=record.host or record.worker,
-            index=record.index,
-            final=record.final,
-            lag_ms=_lag_ms(record.snapshot),
-            cpu_percent_max=record.cpu_percent_max,
-            rss_mb_max=record.rss_mb_max,
-            lost_at_s=None if record.final else record.lost_at_s,
-        )
-        for record in collector.records()
-    )
-    missing = collector.missing
-    load = LoadReport(
-        users_peak=peak,
-        iterations=None if scenario.is_locustfile else snapshot.counted("iterations"),
-        dropped_iterations=snapshot.counted("dropped_iterations"),
-        workers=len(workers),
-        workers_lost=len(missing),
-        complete=not missing,
-        profile=plan.name,
-        planned_s=plan.duration_s,
-        stages=tuple({"duration_s": stage.duration_s, "target": stage.target} for stage in plan.stages),
-    )
-    generator = GeneratorReport(
-        lag_ms=_lag_ms(snapshot),
-        cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
-        rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
-    )
-    thresholds = panel.results(snapshot, duration_s)
-    decision = decide(
-        thresholds=thresholds,
-        audits=audits,
-        load=load,
-        workers=workers,
-        generator=generator,
-        run_reasons=[
-            *run_reasons,
-            *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
-        ],
-        strict=strict,
-        fail_on=fail_on,
-        paced=scenario.thinks,
-    )
-    return Report(
-        run_id=facts.run_id,
-        scenario=scenario.name,
-        verdict=decision.verdict,
-        exit_code=int(decision.exit_code),
-        reasons=decision.reasons,
-        seed=facts.seed,
-        command=facts.command,
-        settings=facts.settings,
-        versions=versions(),
-        target=facts.target,
-        sandbox=facts.sandbox,
-        started_at=facts.started_at,
-        duration_s=duration_s,
-        load=load,
-        thresholds=thresholds,
-        metrics=_declared(results(snapshot, duration_s), scenario),
-        distributions=_declared(distributions(snapshot), scenario),
-        checks=_checks(snapshot),
-        audits=tuple(audits),
-        workers=workers,
-        errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
-        generator=generator,
-        observed=tuple(observed),
-        resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
-        notes=(*notes, *decision.notes, *clock_notes(snapshot), *_series_note(snapshot)),
-    )
 
 
 def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], code: ExitCode) -> Report:
@@ -331,21 +237,96 @@ class Run:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"
             run_reasons = [*run_reasons, Reason("internal", "audit", why)]
-        return make_report(
-            scenario=scenario,
-            facts=self.facts,
-            plan=self.options.plan,
-            panel=self.panel,
-            collector=self.collector,
-            snapshot=snapshot,
-            peak=self.users_peak(snapshot),
+        return self.report(scenario, snapshot, audits=audits, run_reasons=run_reasons, duration_s=duration_s)
+
+    def report(
+        self,
+        scenario: Scenario,
+        snapshot: Snapshot,
+        *,
+        audits: Sequence[AuditResult],
+        run_reasons: Sequence[Reason],
+        duration_s: float,
+    ) -> Report:
+        """Judge everything that was measured, with what the audits and the run itself have said."""
+        facts, plan, collector = self.facts, self.options.plan, self.collector
+        workers = tuple(
+            WorkerReport(
+                host=record.host or record.worker,
+                index=record.index,
+                final=record.final,
+                lag_ms=_lag_ms(record.snapshot),
+                cpu_percent_max=record.cpu_percent_max,
+                rss_mb_max=record.rss_mb_max,
+                lost_at_s=None if record.final else record.lost_at_s,
+            )
+            for record in collector.records()
+        )
+        missing = collector.missing
+        load = LoadReport(
+            users_peak=self.users_peak(snapshot),
+            iterations=None if scenario.is_locustfile else snapshot.counted("iterations"),
+            dropped_iterations=snapshot.counted("dropped_iterations"),
+            workers=len(workers),
+            workers_lost=len(missing),
+            complete=not missing,
+            profile=plan.name,
+            planned_s=plan.duration_s,
+            stages=tuple({"duration_s": stage.duration_s, "target": stage.target} for stage in plan.stages),
+        )
+        generator = GeneratorReport(
+            lag_ms=_lag_ms(snapshot),
+            cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
+            rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
+        )
+        thresholds = self.panel.results(snapshot, duration_s)
+        decision = decide(
+            thresholds=thresholds,
             audits=audits,
-            run_reasons=run_reasons,
-            notes=[*self.notes, *self.given.notes, *self.observer.notes()],
-            observed=self.observer.found(),
-            duration_s=duration_s,
+            load=load,
+            workers=workers,
+            generator=generator,
+            run_reasons=[
+                *run_reasons,
+                *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
+            ],
             strict=self.options.strict,
             fail_on=self.options.fail_on,
+            paced=scenario.thinks,
+        )
+        return Report(
+            run_id=facts.run_id,
+            scenario=scenario.name,
+            verdict=decision.verdict,
+            exit_code=int(decision.exit_code),
+            reasons=decision.reasons,
+            seed=facts.seed,
+            command=facts.command,
+            settings=facts.settings,
+            versions=versions(),
+            target=facts.target,
+            sandbox=facts.sandbox,
+            started_at=facts.started_at,
+            duration_s=duration_s,
+            load=load,
+            thresholds=thresholds,
+            metrics=_declared(results(snapshot, duration_s), scenario),
+            distributions=_declared(distributions(snapshot), scenario),
+            checks=_checks(snapshot),
+            audits=tuple(audits),
+            workers=workers,
+            errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
+            generator=generator,
+            observed=tuple(self.observer.found()),
+            resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
+            notes=(
+                *self.notes,
+                *self.given.notes,
+                *self.observer.notes(),
+                *decision.notes,
+                *clock_notes(snapshot),
+                *_series_note(snapshot),
+            ),
         )
 
     def _audit(self, scenario: Scenario) -> Sequence[AuditResult]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -9,12 +11,13 @@ from pika_locust.judge import AuditResult, Grade, Observed, Reason, Report, Thre
 from pika_locust.metrics.builtin import CLOCK_METRICS
 from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import all_metrics
-from pika_locust.runtime.run import RunFacts, empty_report, make_report, unwritten, users_peak, versions
+from pika_locust.runtime.run import Run, RunFacts, empty_report, unwritten, versions
 from tests.runtime.house import HOUSE, Told, make_context, read
 
 FACTS = RunFacts("r1", 7, "locust -f house.py", {"ROOMS": "3"}, "http://house/", False, "2026-05-01T20:00:00+00:00")
-PLAN = read("-u 4 -t 60").plan
+OPTIONS = read("-u 4 -t 60")
 THRESHOLDS = ("latency:p(95)<500", "errors:count<10")
 
 
@@ -61,23 +64,18 @@ def close(
     facts: RunFacts = FACTS,
 ) -> Report:
     judged: list[Threshold] = [parse_option(threshold) for threshold in thresholds]
-    snapshot = collector.fold()
-    return make_report(
-        scenario=HOUSE,
+    run = Run(
+        options=replace(OPTIONS, strict=strict, fail_on=fail_on),
         facts=facts,
-        plan=PLAN,
-        panel=ThresholdEvaluator(judged, all_metrics(HOUSE)),
         collector=collector,
-        snapshot=snapshot,
-        peak=users_peak(snapshot),
-        audits=audits,
-        run_reasons=run_reasons,
-        notes=notes,
-        observed=observed,
-        duration_s=60.0,
-        strict=strict,
-        fail_on=fail_on,
+        panel=ThresholdEvaluator(judged, all_metrics(HOUSE)),
+        watch=cast(TargetMonitor, None),
+        began_s=0.0,
+        supporters=0,
+        notes=list(notes),
     )
+    run.observer = cast(PrometheusMonitor, SimpleNamespace(found=lambda: observed, notes=list))
+    return run.report(HOUSE, collector.fold(), audits=audits, run_reasons=run_reasons, duration_s=60.0)
 
 
 def codes(report: Report) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.platforms.pika.world_http import NOT_FOUND, Pages, client_key
+from pika_locust.platforms.pika.world_http import NOT_FOUND, answer, client_key
 from pika_locust.platforms.pika.world_messages import DANCER_HANDLERS, DJ_HANDLERS, dj_left, end_due_polls, end_session
 from pika_locust.platforms.pika.world_model import Session, SessionRow, Socket
 from pika_locust.platforms.pika.world_schema import accept, units
@@ -120,7 +120,6 @@ class PikaWorld:
     def reset(self, now: float) -> None:
         self._live = ServerState(self._faults, self._max_sessions)
         self._memory = self._live.memory
-        self._pages = Pages(self._live)
         self._attempts = FixedWindow(self._ws_rate_limit, WS_WINDOW_S) if self._ws_rate_limit else None
         self._started_at = now
         self._next_beat = now + HEARTBEAT_S
@@ -135,7 +134,7 @@ class PikaWorld:
     def request(self, exchange: int, request: Request, now: float) -> Effects:
         if request.path == "/ws":
             return [Reply(exchange, NOT_FOUND if self._may_connect(request, now) else TOO_MANY)]
-        return [Reply(exchange, self._pages.answer(request, now))]
+        return [Reply(exchange, answer(self._live, request, now))]
 
     def abandoned(self, exchange: int, now: float) -> Effects:
         return ()

@@ -29,7 +29,7 @@ def session_summary(session: Session) -> dict[str, Any]:
 
 
 def session_details(session: Session, now: float) -> dict[str, Any]:
-    """A session as GET_SESSIONS and HTTP list it."""
+    """A session as GET_SESSIONS lists it."""
     details: dict[str, Any] = {
         "sessionId": session.id,
         "djName": session.dj_name,
@@ -133,7 +133,7 @@ def _keep_like(turn: MessageContext, session_id: str, client_id: str, track: Tra
     archive = turn.live.archive
     play = archive.likeable(session_id, client_id, track)
     if play is not None:
-        archive.add_likes(session_id, client_id, play, turn.now, turn.live.copies("like"))
+        archive.add_likes(client_id, play, turn.live.copies("like"))
 
 
 def _unlike(turn: MessageContext) -> None:
@@ -267,12 +267,11 @@ def _register(turn: MessageContext) -> None:
     if session_id not in memory.sessions and len(memory.sessions) >= live.max_sessions:
         turn.effects.append(Close(turn.socket.id, 1013, "Server busy (max sessions reached)"))
         return
-    account = live.archive.account_by_token(message.get("token", ""))
-    dj_name = account.display_name if account is not None else message.get("djName", "DJ")
+    dj_name = message.get("djName", "DJ")
     memory.sessions[session_id] = Session(session_id, dj_name, turn.now, turn.now)
-    live.archive.open_session(session_id, dj_name, account, turn.now)
+    live.archive.open_session(session_id, dj_name, turn.now)
     turn.socket.dj_of, turn.socket.was_dj = session_id, True
-    turn.send(type="SESSION_REGISTERED", sessionId=session_id, authenticated=account is not None, djName=dj_name)
+    turn.send(type="SESSION_REGISTERED", sessionId=session_id, authenticated=False, djName=dj_name)
     turn.ack()
     turn.publish(type="SESSION_STARTED", sessionId=session_id, djName=dj_name, startTime=iso(turn.now))
 

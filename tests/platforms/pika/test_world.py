@@ -66,7 +66,7 @@ def test_only_the_latest_session_of_a_socket_dies_with_it() -> None:
     room.take(dancer)
     room.close(dj)
     assert [message["sessionId"] for message in room.take(dancer)] == ["second-room"]
-    assert [session["sessionId"] for session in room.get("/sessions")] == [SESSION]
+    assert [session["sessionId"] for session in room.get("/api/sessions/active")["sessions"]] == [SESSION]
 
 
 def test_shutting_down_tells_all_but_the_oldest_and_closes_the_rows() -> None:

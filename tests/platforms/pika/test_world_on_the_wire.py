@@ -143,7 +143,6 @@ class Client:
         "takeover_with_poll",
         "unknown_session",
         "upgrade_rate_limit",
-        "x_pika_client",
     ],
 )
 def test_a_recorded_flow_goes_the_same_way_over_real_sockets(flow: str, shared: SandboxProcess) -> None:

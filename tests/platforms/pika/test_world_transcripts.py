@@ -36,7 +36,6 @@ BEATS_MS = {
     "two_sessions": 1851.1,
     "unknown_session": 1000.0,
     "upgrade_rate_limit": 1900.0,
-    "x_pika_client": 1900.0,
 }
 """An instant of the heartbeat in each flow: as recorded, or anywhere it went unnoticed."""
 

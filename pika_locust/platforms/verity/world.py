@@ -15,7 +15,7 @@ from pika_locust.platforms.verity.world_calls import Call, ReplySender
 from pika_locust.platforms.verity.world_model import Ids, TokenStore, iso, rules_from
 from pika_locust.platforms.verity.world_queue import MatchWorker, Queue, QueueRoutes, QueueStatus
 from pika_locust.platforms.verity.world_routes import Route, Routes
-from pika_locust.platforms.verity.world_sessions import Matches, Sessions
+from pika_locust.platforms.verity.world_sessions import Sessions
 from pika_locust.sandbox.auth import StripeSignatures, bearer_token
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
 from pika_locust.sandbox.rate_limit import Throttle
@@ -25,7 +25,6 @@ from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Request
 
 SOCKET_PATH = "/socket.io/"
 NAMESPACES = ("/queue", "/video", "/chat")
-HELLO = Answer(200, b"Hello World!", (("content-type", "text/html; charset=utf-8"),))
 
 
 class VerityWorld:
@@ -48,8 +47,7 @@ class VerityWorld:
         self._purse, self._access = TokenStore(), access_tokens(rules.jwt_secret)
         self._accounts = Accounts(self._purse, ids, self._access)
         self._payments = Payments(faults, self._purse, self._signatures)
-        self._matches = Matches(self._hub, ids)
-        self._sessions = Sessions(self._hub, self._timers, self._matches, self._purse, ids, faults, rules)
+        self._sessions = Sessions(self._hub, self._timers, self._purse, ids, faults, rules)
         self._queue = Queue()
         announcer = QueueStatus(self._hub, self._queue, self._timers, rules.status_fanout)
         worker = MatchWorker(self._queue, self._timers, faults, now, self._sessions.pair_up, announcer.tell)
@@ -148,26 +146,16 @@ class VerityWorld:
             self._visits.disconnected(self._accounts.users[user_id], now)
 
     def _table(self) -> tuple[Route, ...]:
-        accounts, visits, matches = self._accounts, self._visits, self._matches
+        accounts, visits = self._accounts, self._visits
         return (
-            Route("GET", "/", lambda call: HELLO, guarded=False),
             Route("GET", "/health", self._health, guarded=False),
-            Route("GET", "/config/flags", self._flags, guarded=False),
             Route("POST", "/auth/signup-anonymous", accounts.sign_up, guarded=False, limit=10),
             Route("POST", "/auth/refresh", accounts.renew, guarded=False, limit=20),
-            Route("GET", "/users/me", accounts.me),
             Route("GET", "/tokens/balance", accounts.balance),
-            Route("POST", "/tokens/purchase", accounts.purchase),
             Route("POST", "/webhooks/stripe", self._webhook, guarded=False),
             Route("POST", "/queue/join", visits.join),
             Route("DELETE", "/queue/leave", visits.leave),
             Route("POST", "/sessions/*/choice", self._sessions.choose),
-            Route("GET", "/matches", matches.listed),
-            Route("GET", "/matches/*/reveal", matches.reveal),
-            Route("POST", "/matches/*/reveal-ack", matches.acknowledge),
-            Route("GET", "/matches/*/messages", matches.read),
-            Route("POST", "/matches/*/messages", matches.write),
-            Route("POST", "/moderation/blocks", accounts.block),
         )
 
     def _webhook(self, call: Call) -> Answer:
@@ -176,11 +164,6 @@ class VerityWorld:
     def _health(self, call: Call) -> Answer:
         up = int(call.now - self._started_at)
         return reply({"status": "ok", "timestamp": iso(call.now), "uptimeSeconds": up})
-
-    def _flags(self, call: Call) -> Answer:
-        seconds = self._rules.session_s
-        lasts = int(seconds) if seconds.is_integer() else seconds
-        return reply({"onboardingVariant": "control", "sessionDurationSeconds": lasts, "reportDialogEnabled": True})
 
 
 PLATFORM = Platform(

@@ -1,4 +1,4 @@
-"""Accounts: anonymous sign-up, renewal of access, the profile, the balance, and blocking somebody."""
+"""Accounts: anonymous sign-up, renewal of access, the balance, and the webhook that credits it."""
 
 from __future__ import annotations
 
@@ -181,8 +181,6 @@ def _parsed(value: Any) -> datetime | None:
 
 
 SIGNUP_CHECKS = {"dateOfBirth": _date, "consents": an_object, "privacyNoticeVersion": text, "tosVersion": text}
-PURCHASE_CHECKS = {"packId": one_of("starter", "plus", "pro")}
-BLOCK_CHECKS = {"blockedUserId": text}
 
 
 class Accounts:
@@ -214,7 +212,9 @@ class Accounts:
             "consents": _as_stored({**consents, "acceptedAt": iso(now)}) if consents is not None else None,
             "privacyNoticeVersion": body.get("privacyNoticeVersion"),
             "tosVersion": body.get("tosVersion"),
-            **_contact(0),
+            "phone": None,
+            "email": None,
+            "tokenBalance": 0,
         }
         answer = reply({"user": profile, "accessToken": self._access.mint(user.id, now)}, 201)
         return _with_cookie(answer, self._refresh.issue(user.id, now), now)
@@ -230,39 +230,9 @@ class Accounts:
         user_id, newest = rotated
         return _with_cookie(reply({"accessToken": self._access.mint(user_id, call.now)}), newest, call.now)
 
-    def me(self, call: Call) -> Answer:
-        """GET /users/me."""
-        return reply({**call.user.profile(), **_contact(self._purse.balances[call.user.id])})
-
     def balance(self, call: Call) -> Answer:
         """GET /tokens/balance."""
         return reply({"tokenBalance": self._purse.balances[call.user.id]})
-
-    def purchase(self, call: Call) -> Answer:
-        """POST /tokens/purchase. There is no Stripe behind the sandbox, and so no price of any pack."""
-        if wrong := problems(call.body, PURCHASE_CHECKS, needed=("packId",)):
-            return bad_request(wrong)
-        return bad_request(f"Missing Stripe price ID for {call.body['packId']}")
-
-    def block(self, call: Call) -> Answer:
-        """POST /moderation/blocks."""
-        if wrong := problems(call.body, BLOCK_CHECKS, needed=("blockedUserId",)):
-            return bad_request(wrong)
-        user, other = call.user, call.body["blockedUserId"]
-        if other not in self.users:
-            return NO_USER
-        if user.blocks is NOTHING:
-            user.blocks = {}
-        row = user.blocks.get(other)
-        if row is None:
-            parties = {"blockerId": user.id, "blockedId": other}
-            times = {"createdAt": iso(call.now), "updatedAt": iso(call.now), "liftedAt": None}
-            row = user.blocks[other] = {"id": self._ids.row(call.now), **parties, **times}
-        return reply({"status": "blocked", "block": row}, 201)
-
-
-def _contact(balance: int) -> dict[str, Any]:
-    return {"phone": None, "email": None, "tokenBalance": balance}
 
 
 def _age(born: date, today: date) -> int:

@@ -6,7 +6,7 @@ import random
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -78,22 +78,16 @@ NOTHING: dict[str, Any] = {}
 class User:
     """An account, and what it is busy with.
 
-    `joining` while a join of theirs is under way; `live` counts their sessions that run; `blocks` are those they do not
-    want to meet, by user id.
+    `joining` while a join of theirs is under way; `live` counts their sessions that run.
     """
 
     id: str
     created_at: float
-    details: dict[str, Any] = field(default_factory=lambda: NOTHING)
     joining: bool = False
     live: int = 0
-    blocks: dict[str, dict[str, Any]] = field(default_factory=lambda: NOTHING)
-
-    def has_blocked(self, other: User) -> bool:
-        return other.id in self.blocks
 
     def profile(self, **after_times: Any) -> dict[str, Any]:
-        """The part of a profile that signing up and looking it up have in common, in their order."""
+        """What is known of a fresh user; `after_times` comes after the times."""
         at = iso(self.created_at)
         return {
             "id": self.id,

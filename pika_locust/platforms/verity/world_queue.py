@@ -258,7 +258,6 @@ class QueueStatus:
 TICK_S = 0.5
 ATTEMPT_S = 0.004
 PAIRS_PER_TICK = 10
-BLOCKED_FOR_S = 5.0
 
 PairUp = Callable[[User, User, str, float], None]
 Tell = Callable[[WaitingLine, float], None]
@@ -357,13 +356,10 @@ class MatchWorker:
     def _decide(self, work: _Pass, now: float) -> None:
         held, work.held = work.held, []
         match held:
-            case [first, second] if not (first.user.has_blocked(second.user) or second.user.has_blocked(first.user)):
+            case [first, second]:
                 for visit in held:
                     self._queue.end(visit)
                 self._pair_up(first.user, second.user, work.line.key, now)
-            case [_, _]:
-                for visit in held:
-                    self._queue.put_back(visit, int((now + BLOCKED_FOR_S) * 1000))
             case _:
                 for visit in held:
                     self._queue.put_back(visit, visit.score)

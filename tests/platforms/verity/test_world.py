@@ -62,7 +62,7 @@ def test_a_reset_forgets_everything_and_everybody() -> None:
     first, _ = couple(club)
     club.world.reset(club.now)
     assert club.state() == Club().state()
-    assert first.ask("GET", "/users/me")[0] == 404
+    assert first.ask("GET", "/tokens/balance")[0] == 404
     club.wait(60.0)
     assert club.state() == Club().state()
 
@@ -76,7 +76,7 @@ def test_every_socket_is_a_members() -> None:
     st.lists(
         st.tuples(
             st.integers(0, 4),
-            st.sampled_from(["join", "leave", "listen", "hang up", "buy", "wait", "block", "tick"]),
+            st.sampled_from(["join", "leave", "listen", "hang up", "buy", "wait", "tick"]),
             st.integers(1, 900),
         ),
         max_size=60,
@@ -99,8 +99,6 @@ def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> Non
                 club.hang_up(sockets[who].pop())
             case "buy":
                 club.world._payments._purse.buy(member.id, 1)
-            case "block":
-                member.ask("POST", "/moderation/blocks", {"blockedUserId": members[amount % 5].id})
             case "wait":
                 club.wait(amount / 1000)
             case "tick":

@@ -80,7 +80,7 @@ def visitors(process: SandboxProcess) -> Iterator[Visitors]:
 def test_latency_delays_answers_and_packets(visitors: Visitors) -> None:
     visitors.process.set_faults({"latency": 200})
     started = time.monotonic()
-    assert visitors.ask("GET", "/config/flags")[0] == 200
+    assert visitors.ask("POST", "/auth/refresh")[0] == 401
     assert 0.2 <= time.monotonic() - started < 0.5
     socket = visitors.open()
     started = time.monotonic()
@@ -110,7 +110,7 @@ def test_drop_never_answers_what_it_has_done(visitors: Visitors) -> None:
 def test_throttle_limits_each_route(visitors: Visitors) -> None:
     visitors.process.set_faults({"throttle": "6/60s"})
     assert Counter(visitors.ask("GET", "/health")[0] for _ in range(10)) == {200: 6, 429: 4}
-    assert visitors.ask("GET", "/config/flags")[0] == 200
+    assert visitors.ask("POST", "/auth/refresh")[0] == 401
 
 
 def test_refuse_turns_a_share_of_the_upgrades_away(visitors: Visitors) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.platforms.verity.world_model import TokenStore, User
+from pika_locust.platforms.verity.world_model import TokenStore
 
 
 def test_tokens_are_bought_taken_given_back_and_spent() -> None:
@@ -13,10 +13,3 @@ def test_tokens_are_bought_taken_given_back_and_spent() -> None:
     assert purse.take("u")
     purse.matched("u")
     assert (purse.balances, purse.credits, purse.matches) == ({"u": 1}, {"u": 2}, {"u": 1})
-
-
-def test_blocks_belong_to_the_one_who_blocks() -> None:
-    first, second = User("a", 0.0), User("b", 0.0)
-    first.blocks = {"b": {}}
-    assert first.has_blocked(second)
-    assert not second.has_blocked(first)

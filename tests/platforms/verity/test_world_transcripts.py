@@ -31,7 +31,6 @@ TICKS_MS = {
     "14-refresh": 0.0,
     "15-health": 0.0,
     "16-fan-out": 667.0,
-    "17-fan-out-blocked": 825.0,
     "18-disconnect-leaves": 350.0,
 }
 """An instant of the worker in each flow: shortly before a match or a put-back was seen, or anywhere unnoticed."""

@@ -53,19 +53,6 @@ def test_lone_users_give_the_worker_nothing_to_do() -> None:
     assert club.world.due == float("inf")
 
 
-def test_blocked_pairs_are_never_matched_but_others_are() -> None:
-    club = Club()
-    first, second, third = (club.member(1) for _ in range(3))
-    assert first.ask("POST", "/moderation/blocks", {"blockedUserId": second.id})[0] == 201
-    second.join(), first.join()
-    club.wait(3.0)
-    assert club.state()["queued"] == 2
-    third.join()
-    club.wait(1.0)
-    assert club.state()["matches"][third.id] == 1
-    assert club.state()["queued"] == 1
-
-
 @pytest.mark.parametrize(
     ("after_s", "position"), [(0.001, None), (ATTEMPT_S + 0.001, 0)], ids=["is out of the line", "is back"]
 )
@@ -113,19 +100,6 @@ def test_who_leaves_while_in_the_workers_hand_is_answered_when_it_has_decided() 
     club.wait(ATTEMPT_S)
     assert club.answers[leave].body == b'{"status":"not_queued","refunded":false}'
     assert club.state()["sessions"]["created"] == 1
-
-
-def test_a_blocked_user_in_hand_may_leave_too() -> None:
-    club = Club()
-    first, second = queue_up(club, 2)
-    first.ask("POST", "/moderation/blocks", {"blockedUserId": second.id})
-    socket = second.listen("/queue")
-    club.wait_until_tick()
-    club.hang_up(socket)
-    assert first.leave()[1]["refunded"] is True
-    club.wait(0.1)
-    assert (first.balance(), second.balance()) == (1, 1)
-    assert (club.state()["queued"], club.state()["lines"]) == (0, 0)
 
 
 def test_no_match_pairs_nobody() -> None:

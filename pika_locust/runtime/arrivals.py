@@ -114,9 +114,9 @@ class Arrivals:
         self._asked_ns = 0
         self._next: tuple[int, float] | None = None
         self._due_ns: int | None = None
-        self._alarm = PreciseTimer(self._ring)
+        self._timer = PreciseTimer(self._ring)
         worker.listen(STRIPES, self._on_stripes)
-        worker.on_end(self._alarm.close)
+        worker.on_end(self._timer.close)
         self._advance()
 
     def _part(self, holders: Mapping[str, int], first: int) -> range:
@@ -146,7 +146,7 @@ class Arrivals:
         self._next = due = next(self._walk, None)
         self._due_ns = None if due is None else self._start_ns + round(due[1] * 1e9)
         if self._due_ns is not None:
-            self._alarm.set(self._due_ns)
+            self._timer.set(self._due_ns)
 
     def _ring(self) -> None:
         with self._worker.guarded():
@@ -157,7 +157,7 @@ class Arrivals:
                 self._advance()
             if self._due_ns is not None:
                 # The alarm rang a little early, or the last setting was overwritten by an arrival in the past.
-                self._alarm.set(self._due_ns)
+                self._timer.set(self._due_ns)
 
     def _arrive(self, due_ns: int, now_ns: int) -> None:
         if self._free:

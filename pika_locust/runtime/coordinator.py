@@ -58,8 +58,8 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         options=options,
         facts=facts,
         collector=Collector(facts.run_id),
-        panel=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
-        watch=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
+        evaluator=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
+        target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=time.monotonic(),
         supporters=len(scenario.supporters(options.settings)),
     )
@@ -132,10 +132,10 @@ class Ending:
     """Ends one test. `cause` says why, as far as anybody knows so far, and `signalled` by which signal, if one came."""
 
     def __init__(
-        self, environment: Any, crew: Workers, scenario: Scenario, run: Run, signalled: Callable[[], str | None]
+        self, environment: Any, workers: Workers, scenario: Scenario, run: Run, signalled: Callable[[], str | None]
     ) -> None:
         self._environment = environment
-        self._crew = crew
+        self._workers = workers
         self._scenario = scenario
         self._run = run
         self._signalled = signalled
@@ -148,12 +148,12 @@ class Ending:
         for role in ROLES:
             timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
             try:
-                self._crew.send_drain(role, timeout_s)
-                self._crew.wait_until_drained(self._run.collector, role, timeout_s + DRAIN_GRACE_S)
+                self._workers.send_drain(role, timeout_s)
+                self._workers.wait_until_drained(self._run.collector, role, timeout_s + DRAIN_GRACE_S)
             except KeyboardInterrupt:
                 with suppress(KeyboardInterrupt):
                     self.cut_short()
-                    self._crew.wait_until_drained(self._run.collector, role, DRAIN_GRACE_S)
+                    self._workers.wait_until_drained(self._run.collector, role, DRAIN_GRACE_S)
 
     def cut_short(self) -> None:
         """The user does not want to wait: cut the users off now, or the audits, and still tell what was measured."""
@@ -164,7 +164,7 @@ class Ending:
         logger.warning("Interrupted again: not waiting for users to finish")
         self.cause = "signal"
         for role in ROLES:
-            self._crew.send_drain(role, 0.0)
+            self._workers.send_drain(role, 0.0)
 
     def _interrupt_judging(self) -> None:
         if self._judging is not None:
@@ -182,14 +182,14 @@ class Ending:
     def _judge(self, ended_s: float, ended_ns: int) -> Report:
         run = self._run
         duration_s = time.monotonic() - run.began_s
-        self._crew.note_lost(run.collector, duration_s)
-        snapshot = run.settled(run.collector.fold(run.watch.snapshot()), ended_ns)
-        run.panel.observe(duration_s, snapshot)
+        self._workers.note_lost(run.collector, duration_s)
+        snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
+        run.evaluator.observe(duration_s, snapshot)
         run.observer.after()
         run_reasons = self._why(ended_s)
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
-        internal_errors = [*run.internal_errors, *run.watch.internal_errors]
+        internal_errors = [*run.internal_errors, *run.target_monitor.internal_errors]
         if not self._scenario.is_locustfile:
             # Of users that are the locustfile's own, a metric tells; here they are ours, and so is the fault.
             internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]
@@ -209,7 +209,7 @@ class Ending:
             run.notes.append(f"stopped in the web page {when}")
         elif self.cause == "user" and not self._scenario.is_locustfile:
             # A locustfile with users of its own may end when it likes.
-            if not self._crew.participants():
+            if not self._workers.participants():
                 return [Reason("incomplete", "workers", f"Locust ended the test {when}, as no worker was left")]
             return [Reason("stopped", "locust", f"Locust ended the test {when}, for a reason that its log tells")]
         return []
@@ -242,8 +242,8 @@ class Coordinator:
         """Listen to the workers. `chosen` gives the options of the next test where these are not settled before it, by
         a web page say; it raises ConfigurationError, and tells the user why, where they do not make one."""
         self._runner = runner
-        self._crew = Workers(runner)
-        self._pace = PlanClock(self._scenario, self._options, chosen)
+        self._workers = Workers(runner)
+        self._plan_clock = PlanClock(self._scenario, self._options, chosen)
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report_message)
         runner.register_message(messages.DRAINED, self._on_drained)
@@ -255,20 +255,20 @@ class Coordinator:
     def prepare(self) -> None:
         """A test is about to start; Locust calls this once or twice before its first user."""
         if self._run is None:
-            self._pace.prepare()
+            self._plan_clock.prepare()
         else:
-            self._pace.restart()
-            self._run.began_s = self._pace.began_s
+            self._plan_clock.restart()
+            self._run.began_s = self._plan_clock.began_s
 
     def tick(self) -> tuple[int, float] | None:
         """Total users wanted now, supporters included; None at the end of the plan."""
         run = self._run
-        if self._pace.refused:
+        if self._plan_clock.refused:
             return None
         # What comes before the first user is not the load's time, and another number of users would cut it off.
         if run is not None and (run.finishing or run.judge is None):
-            return self._pace.hold()
-        wanted = None if run is not None and run.is_done() else self._pace.tick()
+            return self._plan_clock.hold()
+        wanted = None if run is not None and run.is_done() else self._plan_clock.tick()
         if wanted is None:
             self._note("end")
         return wanted
@@ -287,11 +287,11 @@ class Coordinator:
         if scenario.is_locustfile:
             # No shape of ours has asked before.
             self.prepare()
-        if self._pace.refused:
+        if self._plan_clock.refused:
             gevent.spawn(self._stop_test)
             return
-        self._run = run = make_run(self._environment, scenario, self._pace.options, self._command)
-        self._ending = Ending(self._environment, self._crew, scenario, run, lambda: self.signalled)
+        self._run = run = make_run(self._environment, scenario, self._plan_clock.options, self._command)
+        self._ending = Ending(self._environment, self._workers, scenario, run, lambda: self.signalled)
         try:
             self._set_going(run)
         except Exception as error:
@@ -307,19 +307,21 @@ class Coordinator:
         run.observer.before()
         # What the set-up took is not the load's time.
         self.prepare()
-        participants = self._crew.participants()
+        participants = self._workers.participants()
         begin = run_start(run, scenario, participants, float(self._environment.stop_timeout))
         self._begin_data = begin.to_wire()
         if begin.arrivals is not None:
             schedule = schedule_of(scenario, options.settings, options.seed, begin.arrivals["duration_s"])
-            run.striping = ArrivalAssignment(schedule, begin.arrivals["start_ns"], self._crew, begin.stripes)
+            run.arrival_assignment = ArrivalAssignment(
+                schedule, begin.arrivals["start_ns"], self._workers, begin.stripes
+            )
         if options.plan.iterations is not None:
-            run.granting = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
+            run.iteration_grants = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
         log_plan(scenario, run)
         for worker, index in participants:
             run.collector.expect(worker, index)
         self._runner.send_message(messages.BEGIN, self._begin_data)
-        run.watch.start()
+        run.target_monitor.start()
         run.judge = gevent.spawn(self._judge_forever, run)
         run.judge.link_exception(lambda judge: run.internal_errors.append(f"judging: {judge.exception!r}"))
 
@@ -356,13 +358,13 @@ class Coordinator:
         topic, data = msg.data["topic"], msg.data["data"]
         run = self._run
         if topic == arrivals.TOPIC:
-            self._pace.more_users(data["worker"], data["users"])
+            self._plan_clock.more_users(data["worker"], data["users"])
         elif topic != messages.ITERATIONS_WANTED:
-            self._hear(topic, data)
-        elif run is not None and run.granting is not None:
-            self._hear(messages.ITERATIONS_GRANTED, run.granting.grant(data["worker"], data["users"]))
+            self._publish(topic, data)
+        elif run is not None and run.iteration_grants is not None:
+            self._publish(messages.ITERATIONS_GRANTED, run.iteration_grants.grant(data["worker"], data["users"]))
 
-    def _hear(self, topic: str, data: Mapping[str, Any]) -> None:
+    def _publish(self, topic: str, data: Mapping[str, Any]) -> None:
         self._runner.send_message(messages.NEWS, {"topic": topic, "data": dict(data)})
 
     # While it runs
@@ -375,12 +377,12 @@ class Coordinator:
             next_s += messages.REPORT_EVERY_S
             gevent.sleep(max(0.0, next_s - time.monotonic()))
             at_s = time.monotonic() - run.began_s
-            self._crew.note_lost(run.collector, at_s)
+            self._workers.note_lost(run.collector, at_s)
             self._hand_on(run)
-            run.look(self._pace.primaries)
-            snapshot = run.collector.fold(run.watch.snapshot())
-            run.panel.observe(at_s, snapshot)
-            results = run.panel.results(snapshot, at_s)
+            run.look(self._plan_clock.primaries)
+            snapshot = run.collector.fold(run.target_monitor.snapshot())
+            run.evaluator.observe(at_s, snapshot)
+            results = run.evaluator.results(snapshot, at_s)
             aborting = [result for result in results if result.abort]
             if printer is not None:
                 printer.show(at_s, snapshot, results)
@@ -392,11 +394,11 @@ class Coordinator:
 
     def _hand_on(self, run: Run) -> None:
         """What lost workers leave undone is done by others."""
-        if run.striping is not None and (news := run.striping.review()) is not None:
-            self._hear(arrivals.STRIPES, news)
-        if run.granting is not None:
-            for granted in run.granting.take_back(run.collector.lost()):
-                self._hear(messages.ITERATIONS_GRANTED, granted)
+        if run.arrival_assignment is not None and (news := run.arrival_assignment.review()) is not None:
+            self._publish(arrivals.STRIPES, news)
+        if run.iteration_grants is not None:
+            for granted in run.iteration_grants.take_back(run.collector.lost()):
+                self._publish(messages.ITERATIONS_GRANTED, granted)
 
     def _stop_test(self) -> None:
         headless = self._environment.web_ui is None
@@ -428,5 +430,5 @@ class Coordinator:
             self.reports[-1] = self._on_report(report)
         finally:
             self._run = self._ending = None
-            run.watch.stop()
+            run.target_monitor.stop()
             run.finished.set()

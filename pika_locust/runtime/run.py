@@ -145,8 +145,8 @@ class Run:
     options: RunOptions
     facts: RunFacts
     collector: Collector
-    panel: ThresholdEvaluator
-    watch: TargetMonitor
+    evaluator: ThresholdEvaluator
+    target_monitor: TargetMonitor
     began_s: float
     supporters: int
     finished: Event = field(default_factory=Event)
@@ -158,9 +158,9 @@ class Run:
     """What went wrong on this side and is nobody else's doing."""
     failed_setup: str | None = None
     """Why the set-up failed, if it did."""
-    striping: ArrivalAssignment | None = None
+    arrival_assignment: ArrivalAssignment | None = None
     """Who takes which arrivals, in the open model."""
-    granting: IterationGrants | None = None
+    iteration_grants: IterationGrants | None = None
     """Who takes which iterations, where their number is fixed."""
     wanted: list[int] = field(default_factory=list)
     """The primary users that Locust was asked for, each time the figures were looked at."""
@@ -175,20 +175,20 @@ class Run:
 
     def is_done(self) -> bool:
         """Whether nothing is left to do, long as the plan may go on: all iterations of a fixed number are done."""
-        return self.granting is not None and self.granting.is_done(self.collector.iterations_done)
+        return self.iteration_grants is not None and self.iteration_grants.is_done(self.collector.iterations_done)
 
     def settled(self, snapshot: Snapshot, ended_ns: int) -> Snapshot:
         """The figures, with what nobody can have reported any more: what went down with lost workers, and what was
         never given to anybody. `ended_ns` is when the load ended, by the monotonic clock."""
         dropped = 0
-        if self.striping is not None and self.collector.missing:
-            dropped = self.striping.lost(snapshot, ended_ns)
+        if self.arrival_assignment is not None and self.collector.missing:
+            dropped = self.arrival_assignment.lost(snapshot, ended_ns)
             if dropped:
                 self.notes.append(
                     f"{dropped:,} arrivals went down with lost workers, and are counted as dropped iterations"
                 )
-        if self.granting is not None:
-            dropped = self.granting.not_begun(self.collector.iterations_begun)
+        if self.iteration_grants is not None:
+            dropped = self.iteration_grants.not_begun(self.collector.iterations_begun)
         if dropped <= 0:
             return snapshot
         books = Registry(BASE_METRICS)
@@ -279,7 +279,7 @@ class Run:
             cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
             rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
         )
-        thresholds = self.panel.results(snapshot, duration_s)
+        thresholds = self.evaluator.results(snapshot, duration_s)
         decision = decide(
             thresholds=thresholds,
             audits=audits,
@@ -338,7 +338,7 @@ class Run:
                 settings=self.options.settings,
                 ledgers=self.collector.ledgers(),
                 facts={**self.collector.facts(), "run_id": self.facts.run_id},
-                sandbox_state=self.watch.sandbox_state(),
+                sandbox_state=self.target_monitor.sandbox_state(),
                 given={**self.given.public, **self.given.private},
             )
         )

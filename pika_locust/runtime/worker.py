@@ -136,9 +136,9 @@ class WorkerSide:
         self._begun = Event()
         self._reporter: Any = None
         self._probe: LagProbe | None = None
-        self._vitals = ProcessUsage()
+        self._process_usage = ProcessUsage()
         self._drained: set[str] = set()
-        self._onlooker: RequestEventMeter | None = None
+        self._request_meter: RequestEventMeter | None = None
         self._clock = ClockClient(self._send)
         self.context: WorkerContext | None = None
 
@@ -148,7 +148,7 @@ class WorkerSide:
         self._runner = runner
         runner.register_message(messages.BEGIN, self._on_begin)
         runner.register_message(messages.DRAIN, self._on_drain, concurrent=True)
-        runner.register_message(messages.NEWS, self._on_hear)
+        runner.register_message(messages.NEWS, self._on_news)
         runner.register_message(messages.CLOCK_REPLY, self._clock.on_answer)
         runner.register_message(messages.REFUSE, self._on_refused)
         if not self._is_local:
@@ -205,7 +205,7 @@ class WorkerSide:
             self._clock.when_answered(lambda: self._on_begin(environment, msg))
             return
         self._end()
-        self._vitals = ProcessUsage()
+        self._process_usage = ProcessUsage()
         self._drained = set()
         me = self._runner.client_id
         quota = self._quota(begin)
@@ -223,7 +223,7 @@ class WorkerSide:
         if quota is not None:
             context.listen(messages.ITERATIONS_GRANTED, lambda granted: quota.on_granted(granted, me))
         if self._scenario.is_locustfile:
-            self._onlooker = RequestEventMeter(self._environment, self._runner, self.context)
+            self._request_meter = RequestEventMeter(self._environment, self._runner, self.context)
         self._probe = LagProbe(self.context.metrics.trend("generator_lag_ms").add)
         self._probe.start()
         self._reporter = gevent.spawn(self._report_forever)
@@ -248,7 +248,7 @@ class WorkerSide:
             when_idle=lambda: self._send_report(final=False),
         )
 
-    def _on_hear(self, environment: Any, msg: Any) -> None:
+    def _on_news(self, environment: Any, msg: Any) -> None:
         if self.context is not None:
             self.context.hear(msg.data["topic"], msg.data["data"])
 
@@ -261,8 +261,8 @@ class WorkerSide:
             return
         if role not in self._drained:
             context.drain(role, timeout_s)
-            if self._onlooker is not None:
-                self._onlooker.stop_users()
+            if self._request_meter is not None:
+                self._request_meter.stop_users()
             self._drained.add(role)
         if role == ROLES[-1]:
             context.end()
@@ -287,9 +287,9 @@ class WorkerSide:
             self._sample()
             self._probe.stop()
             self._probe = None
-        if self._onlooker is not None:
-            self._onlooker.close()
-            self._onlooker = None
+        if self._request_meter is not None:
+            self._request_meter.close()
+            self._request_meter = None
 
     def _report_forever(self) -> None:
         next_s = time.monotonic()
@@ -303,9 +303,9 @@ class WorkerSide:
             self._send_report(final=False)
 
     def _sample(self) -> None:
-        self._vitals.sample(time.monotonic())
-        if self._onlooker is not None:
-            self._onlooker.sample()
+        self._process_usage.sample(time.monotonic())
+        if self._request_meter is not None:
+            self._request_meter.sample()
 
     def _send_report(self, *, final: bool) -> None:
         assert self.context is not None
@@ -318,8 +318,8 @@ class WorkerSide:
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "index": self.context.worker_index,
-                "cpu_percent_max": self._vitals.cpu_percent_max,
-                "rss_mb_max": self._vitals.rss_mb_max,
+                "cpu_percent_max": self._process_usage.cpu_percent_max,
+                "rss_mb_max": self._process_usage.rss_mb_max,
                 **self.context.report(final=final),
             },
         )

@@ -80,16 +80,16 @@ NOTICE_S = 1.0
 class ArrivalAssignment:
     """The leading side's view: every arrival is in the hands of a worker that is there and has users."""
 
-    def __init__(self, schedule: Schedule, start_ns: int, crew: Workers, holders: Iterable[str]) -> None:
+    def __init__(self, schedule: Schedule, start_ns: int, workers: Workers, holders: Iterable[str]) -> None:
         self._schedule = schedule
         self._start_ns = start_ns
-        self._crew = crew
+        self._workers = workers
         self.holders = tuple(holders)
 
     def review(self) -> Mapping[str, Any] | None:
         """What all workers are to hear when others than before take the arrivals from now on; None: nothing new."""
-        here = [worker for worker in self.holders if not self._crew.is_lost(worker)]
-        holders = (*here, *(worker for worker in self._crew.with_users() if worker not in here))
+        here = [worker for worker in self.holders if not self._workers.is_lost(worker)]
+        holders = (*here, *(worker for worker in self._workers.with_users() if worker not in here))
         if holders == self.holders or not holders:
             return None
         first = self._schedule.count(max(0.0, self._elapsed_s() + NOTICE_S))

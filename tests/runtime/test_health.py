@@ -75,45 +75,45 @@ class Cpu:
 
 
 def test_cpu_is_the_share_of_a_core_over_the_busiest_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
+    cpu, usage = Cpu(monkeypatch), ProcessUsage()
     # Ten seconds at 20 %, ten at 90 %, ten at 10 %.
     for second in range(31):
-        vitals.sample(1000.0 + second)
+        usage.sample(1000.0 + second)
         cpu.used_s += 0.2 if second < 10 else 0.9 if second < 20 else 0.1
-    assert vitals.cpu_percent_max == pytest.approx(90.0)
+    assert usage.cpu_percent_max == pytest.approx(90.0)
 
 
 def test_a_short_peak_is_no_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
+    cpu, usage = Cpu(monkeypatch), ProcessUsage()
     for second in range(21):
-        vitals.sample(float(second))
+        usage.sample(float(second))
         cpu.used_s += 1.0 if second == 5 else 0.0
-    assert vitals.cpu_percent_max == pytest.approx(10.0)
+    assert usage.cpu_percent_max == pytest.approx(10.0)
 
 
 def test_a_run_shorter_than_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
+    cpu, usage = Cpu(monkeypatch), ProcessUsage()
     for second in range(10):
-        vitals.sample(float(second))
+        usage.sample(float(second))
         cpu.used_s += 1.0
-    assert vitals.cpu_percent_max is None
+    assert usage.cpu_percent_max is None
 
 
 def test_samples_that_come_late_are_divided_by_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, vitals = Cpu(monkeypatch), ProcessUsage()
+    cpu, usage = Cpu(monkeypatch), ProcessUsage()
     for second in (0.0, 25.0, 50.0):
-        vitals.sample(second)
+        usage.sample(second)
         cpu.used_s += 12.5
-    assert vitals.cpu_percent_max == pytest.approx(50.0)
+    assert usage.cpu_percent_max == pytest.approx(50.0)
 
 
 def test_memory_is_the_highest_that_was_seen() -> None:
-    vitals = ProcessUsage()
-    vitals.sample(0.0)
-    assert 5 < vitals.rss_mb_max < 5_000
-    before = vitals.rss_mb_max
+    usage = ProcessUsage()
+    usage.sample(0.0)
+    assert 5 < usage.rss_mb_max < 5_000
+    before = usage.rss_mb_max
     block = bytearray(b"x" * 30_000_000)
-    vitals.sample(1.0)
+    usage.sample(1.0)
     del block
-    vitals.sample(2.0)
-    assert vitals.rss_mb_max > before + 20
+    usage.sample(2.0)
+    assert usage.rss_mb_max > before + 20

@@ -16,7 +16,7 @@ class World:
     """A leading side and its workers, in one process; messages arrive at once."""
 
     def __init__(self, iterations: Iterations, users: dict[str, int]) -> None:
-        self.granting = IterationGrants(iterations, sum(users.values()), len(users))
+        self.grants = IterationGrants(iterations, sum(users.values()), len(users))
         self.idle: list[str] = []
         self.released = Event()
         self.asked: list[tuple[str, int]] = []
@@ -34,7 +34,7 @@ class World:
 
     def _ask(self, name: str, free: int) -> None:
         self.asked.append((name, free))
-        self.hear(self.granting.grant(name, free))
+        self.hear(self.grants.grant(name, free))
 
     def hear(self, granted: dict[str, int]) -> None:
         for name, quota in self.quotas.items():
@@ -51,7 +51,7 @@ class World:
         return sum(quota.done for quota in self.quotas.values())
 
     def is_done(self) -> bool:
-        return self.granting.is_done(self.done)
+        return self.grants.is_done(self.done)
 
     def end(self) -> None:
         self.released.set()
@@ -68,7 +68,7 @@ def test_exactly_so_many_are_done_whoever_does_them() -> None:
     gevent.sleep(0.02)
     world.end()
     assert world.done == 500
-    assert world.granting.not_begun(world.done) == 0
+    assert world.grants.not_begun(world.done) == 0
     assert all(quota.done == quota.begun > 50 for quota in world.quotas.values())
     # In parts, and not one by one.
     assert len(world.asked) < 100
@@ -117,7 +117,7 @@ def test_users_that_are_released_end_although_there_is_more_to_do() -> None:
     world.end()
     begun = world.quotas["w0"].begun
     assert begun < 1000
-    assert world.granting.not_begun(begun) == 1000 - begun
+    assert world.grants.not_begun(begun) == 1000 - begun
 
 
 def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
@@ -129,11 +129,11 @@ def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
     # Its last report is older than what it did last: only that counts.
     reported = lost.done - 2
     until(lambda: world.quotas["w0"]._dry)
-    assert not world.granting.is_done(world.done + reported)
+    assert not world.grants.is_done(world.done + reported)
     for _ in range(2):
-        for granted in world.granting.take_back([record("w1", lost.begun, reported)]):
+        for granted in world.grants.take_back([record("w1", lost.begun, reported)]):
             world.hear(granted)
-    until(lambda: world.granting.is_done(world.done + reported))
+    until(lambda: world.grants.is_done(world.done + reported))
     gevent.sleep(0.02)
     world.end()
     assert world.done + reported == 100
@@ -151,20 +151,20 @@ def test_of_so_many_for_each_user_what_a_lost_worker_did_not_finish_is_all_that_
     until(lambda: world.quotas["w0"]._dry)
     assert world.quotas["w0"].done == 10
     until(lambda: world.idle.count("w0") > 0)
-    for granted in world.granting.take_back([record("w1", lost.begun, 4)]):
+    for granted in world.grants.take_back([record("w1", lost.begun, 4)]):
         world.hear(granted)
-    until(lambda: world.granting.is_done(world.done + 4))
+    until(lambda: world.grants.is_done(world.done + 4))
     gevent.sleep(0.05)
     world.end()
     assert world.done + 4 == 20
     assert max(world.quotas["w0"]._taken.values()) == 5
-    assert world.granting.not_begun(world.quotas["w0"].begun + lost.begun) == 0
+    assert world.grants.not_begun(world.quotas["w0"].begun + lost.begun) == 0
 
 
 def test_users_that_come_one_after_another_get_theirs_each() -> None:
     world = World(Iterations(3, per_user=True), {"w0": 1, "w1": 3})
     world.pauses_s = {"w0": 0.001}
-    world.granting._total = world.granting._left = world.granting._total + 6
+    world.grants._total = world.grants._left = world.grants._total + 6
     for user in (1, 2):
         gevent.sleep(0.002)
         world.work["w0"].append(gevent.spawn(world._go_round, "w0", user))
@@ -175,7 +175,7 @@ def test_users_that_come_one_after_another_get_theirs_each() -> None:
 
 
 def test_what_never_began_is_known() -> None:
-    granting = IterationGrants(Iterations(3, per_user=True), 4, 2)
-    assert not granting.is_done(11)
-    assert granting.is_done(12)
-    assert granting.not_begun(9) == 3
+    grants = IterationGrants(Iterations(3, per_user=True), 4, 2)
+    assert not grants.is_done(11)
+    assert grants.is_done(12)
+    assert grants.not_begun(9) == 3

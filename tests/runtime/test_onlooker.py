@@ -30,7 +30,7 @@ class Scene:
         self.events = Events()
         self.runner = Runner()
         self.worker: Any = make_context(scenario=locustfile_scenario({}))
-        self.onlooker = RequestEventMeter(SimpleNamespace(events=self.events), self.runner, self.worker)
+        self.meter = RequestEventMeter(SimpleNamespace(events=self.events), self.runner, self.worker)
 
     def request(self, **changes: Any) -> None:
         request = {"request_type": "GET", "name": "/", "response_time": 1.5, "response_length": 10, "exception": None}
@@ -80,20 +80,20 @@ def test_users_are_counted_now_and_when_they_have_been_started(scene: Scene) -> 
     scene.runner.user_count = 5
     scene.events.spawning_complete.fire(user_count=5)
     scene.runner.user_count = 3
-    scene.onlooker.sample()
+    scene.meter.sample()
     assert (scene.metric("vus")["value"], scene.metric("vus")["max"]) == (3, 5)
 
 
 def test_users_that_are_stopped_are_not_started_again(scene: Scene) -> None:
     assert scene.runner.last_received_spawn_timestamp == 0
-    scene.onlooker.stop_users()
+    scene.meter.stop_users()
     assert scene.runner.stopped == 1
     assert scene.runner.last_received_spawn_timestamp == math.inf
 
 
 def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:
     scene.request()
-    scene.onlooker.close()
+    scene.meter.close()
     scene.request()
     scene.events.spawning_complete.fire(user_count=5)
     assert scene.metric("http_reqs")["count"] == 1

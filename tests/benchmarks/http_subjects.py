@@ -1,7 +1,8 @@
 """What `tests.benchmarks.http` measures, each in a process of its own: NAME PORT -> CPU µs per request, as JSON.
 
-`actor` and `fast_http_user` run as real users of Locust's local runner: JSON out, JSON in, k6's HTTP metrics by name,
-Locust's request event with its own statistics. `floor` is the least that a request costs on gevent, and keeps nothing.
+`actor`, `fast_user` and `fast_http_user` run as real users of Locust's local runner: JSON out, JSON in, k6's HTTP
+metrics by name, Locust's request event with its own statistics. `floor` is the least that a request
+costs on gevent, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import time
 from typing import Any
 
 import gevent
-from locust import FastHttpUser, constant, events, task
+from locust import FastHttpUser, constant, events
 from locust.env import Environment
 
+from pika_locust.kit.fast_user import FastUser
 from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.runtime import messages
 from pika_locust.runtime.actor import Actor
@@ -58,7 +60,7 @@ class PostingActor(Actor):
     """What a scenario's actor does with its client."""
 
     def begin(self) -> None:
-        self.http = HttpClient(self.context.begin.target, observer=self.context.shared(HttpMeter))
+        self.http = HttpClient(self.worker.begin.target, observer=self.worker.shared(HttpMeter))
 
     def act(self) -> None:
         global done
@@ -67,15 +69,22 @@ class PostingActor(Actor):
         done += 1
 
 
+def post(user: Any) -> None:
+    """The same task for both of Locust's ways to send."""
+    global done
+    response = user.client.post("/queue/join", json=BODY, name="queue_join")
+    assert response.json()["position"] == 17
+    done += 1
+
+
 class PostingFastHttpUser(FastHttpUser):
     wait_time = constant(0)
+    tasks = [post]
 
-    @task
-    def post(self) -> None:
-        global done
-        response = self.client.post("/queue/join", json=BODY, name="queue_join")
-        assert response.json()["position"] == 17
-        done += 1
+
+class PostingFastUser(FastUser):
+    wait_time = constant(0)
+    tasks = [post]
 
 
 class Bench:
@@ -104,7 +113,15 @@ def actor(port: int) -> float:
 
 
 def fast_http_user(port: int) -> float:
-    bench = Bench(port, PostingFastHttpUser)
+    return measured_by_event(port, PostingFastHttpUser)
+
+
+def fast_user(port: int) -> float:
+    return measured_by_event(port, PostingFastUser)
+
+
+def measured_by_event(port: int, user: type[Any]) -> float:
+    bench = Bench(port, user)
     assert bench.worker.context is not None
     metrics = bench.worker.context.metrics
     requests = metrics.counter("http_reqs").tagged(name="queue_join")
@@ -133,7 +150,7 @@ def bare_floor(port: int) -> float:
     return cpu_us_per_request()
 
 
-SUBJECTS = {subject.__name__: subject for subject in (actor, fast_http_user, bare_floor)}
+SUBJECTS = {subject.__name__: subject for subject in (actor, fast_user, fast_http_user, bare_floor)}
 
 if __name__ == "__main__":
     print(json.dumps(SUBJECTS[sys.argv[1]](int(sys.argv[2]))), flush=True)

@@ -93,6 +93,7 @@ class LedgerAudits:
             held = function(run)
         except Exception as error:
             raise RuntimeError(f"audit {name}: {type(error).__name__}: {error}") from error
+        # What is true or false is a number to Python, and no count.
         if held is None or (isinstance(held, int | float) and not isinstance(held, bool)):
             return balance(name, expected.acknowledged, held, expected.unanswered)
         if isinstance(held, list | tuple | set | frozenset):
@@ -192,15 +193,16 @@ class Handle:
         """Time what happens inside of the `with` block, as one sample of the trend `name`.
 
         Only what succeeds counts: nothing does when an exception leaves the block, or after `failed()`. Raises KeyError
-        for a trend that is not declared, before anything is done.
+        for a trend that is not declared, and ValueError for one that is not in ms, before anything is done.
         """
         trend = self.trend(name)
+        if trend.metric.unit != "ms":
+            raise ValueError(f"{name} is in {trend.metric.unit or 'no unit'}, but a timer measures ms")
         timer = Timer()
         began_ns = time.perf_counter_ns()
         yield timer
         if timer.counts:
-            took_ns = time.perf_counter_ns() - began_ns
-            trend.add(round(took_ns / 1000) if trend.metric.scale == 1000 else round(took_ns / 1e6))
+            trend.add((time.perf_counter_ns() - began_ns) // 1000)
 
     def check(self, name: str, ok: bool) -> bool:
         """Count whether something held, under `checks{check:name}`, and give it back.

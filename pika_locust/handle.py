@@ -149,8 +149,10 @@ class Sending:
         self._ledger.acked(self._item)
 
     def refused(self, why: str) -> None:
-        """The target said no, and must not hold the item; `why` is one of a few short reasons, such as a status.
-        Raises RuntimeError after another answer."""
+        """The target said no, and must not hold the item; `why` is one of a few short reasons, such as "409".
+
+        A server error says neither: leave the block without a word. Raises RuntimeError after another answer.
+        """
         self._once("refused")
         self._ledger.refused(self._item, why)
 

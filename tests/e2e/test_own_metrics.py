@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.e2e.shop_server.server import Target, target
-from tests.e2e.support import Finished, run
+from tests.e2e.support import Finished, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
 METRICS = "tests/e2e/shop_server/own_metrics.py"
 LEDGER = "tests/e2e/shop_server/own_ledger.py"
+SCENARIO = "tests/e2e/shop_server/own_scenario.py"
 
 LOCAL_AND_WORKERS = pytest.mark.parametrize(
     "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
@@ -86,3 +91,70 @@ def test_what_cannot_be_observed_fails_a_strict_run_only(server: Target, tmp_pat
     strict = buy(LEDGER, server, tmp_path, "--strict", audit="none")
     assert strict.exit_code == 99
     assert strict.reasons == [("no_data", "orders")]
+
+
+def test_an_audit_of_no_ledger_is_refused_before_the_first_request(server: Target, tmp_path: Path) -> None:
+    finished = run(["--headless", "-f", LEDGER, "-H", server.url, "-t", "2s"], tmp_path, {"SHOP_MISTAKES": "order"})
+    assert finished.exit_code == 104
+    assert finished.summary is not None
+    assert "an audit of 'order', but that is no ledger" in finished.summary["reasons"][0]["text"]
+    assert not server.answered
+
+
+def test_an_audit_that_finds_nobody_is_named_and_no_pass(server: Target, tmp_path: Path) -> None:
+    arguments = ["--headless", "--only-summary", "-f", LEDGER, "-H", server.url, "-u", "2", "-t", "20s"]
+    with Run(arguments, tmp_path, {"SHOP_AUDIT": "count"}) as started:
+        deadline = time.monotonic() + 30
+        while server.answered[201] < 10:
+            assert time.monotonic() < deadline, started.output
+            time.sleep(0.1)
+        server.broken = True
+        started.process.send_signal(signal.SIGTERM)
+        finished = started.finish()
+    assert finished.exit_code != 0
+    assert finished.summary is not None
+    (why,) = [reason["text"] for reason in finished.summary["reasons"] if reason["subject"] == "audit"]
+    assert "audit orders: OSError: GET" in why
+    assert "503" in why
+
+
+@LOCAL_AND_WORKERS
+def test_each_test_of_a_web_page_has_its_own_ledger(extra: list[str], server: Target, tmp_path: Path) -> None:
+    port = free_port()
+    page = f"http://127.0.0.1:{port}"
+    arguments = ["-f", LEDGER, "-H", server.url, "--web-host", "127.0.0.1", "--web-port", str(port), *extra]
+    with Run(arguments, tmp_path, {"SHOP_AUDIT": "ids"}) as started:
+        started.wait_for(lambda output: "Starting web interface" in output, "a web page")
+        time.sleep(2.0)
+        for loses in (0, 3):
+            server.loses = loses
+            before = server.answered[201]
+            form = {"user_count": "4", "spawn_rate": "10", "host": server.url}
+            assert requests.post(f"{page}/swarm", data=form, timeout=10).json()["success"]
+            deadline = time.monotonic() + 30
+            while server.answered[201] < before + 20:
+                assert time.monotonic() < deadline, started.output
+                time.sleep(0.1)
+            assert requests.post(f"{page}/stop", timeout=60).json()["success"]
+        started.process.send_signal(signal.SIGINT)
+        finished = started.finish()
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("summary.json", "summary-2.json"))
+    assert (first["verdict"], second["verdict"]) == ("pass", "fail")
+    assert [reason["subject"] for reason in second["reasons"]] == ["orders"]
+    assert sum(summary["audits"][0]["actual"] for summary in (first, second)) == len(server.orders)
+    assert finished.exit_code == 99
+
+
+@LOCAL_AND_WORKERS
+def test_users_of_a_scenario_of_ones_own_measure_with_the_handle(
+    extra: list[str], server: Target, tmp_path: Path
+) -> None:
+    arguments = ["--headless", "--only-summary", "-f", SCENARIO, "-H", server.url, *extra]
+    finished = run(arguments, tmp_path)
+    assert finished.exit_code == 0, finished.output
+    assert finished.metric("list_time")["count"] == server.asked["/articles"] > 10
+    assert finished.metric("checks{check:articles}")["passes"] == server.asked["/articles"]
+    server.broken = True
+    failing = run(arguments, tmp_path)
+    assert failing.exit_code == 99, failing.output
+    assert ("threshold", "checks{check:articles}") in failing.reasons

@@ -21,6 +21,9 @@ class Target(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answered: Counter[int] = Counter()
+        """How many requests, by status."""
+        self.asked: Counter[str] = Counter()
+        """How many requests, by path."""
         self.broken = False
         """Answer everything with 503."""
         self.orders: list[str] = []
@@ -34,9 +37,10 @@ class Target(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def count(self, status: int) -> None:
+    def count(self, status: int, path: str) -> None:
         with self._lock:
             self.answered[status] += 1
+            self.asked[path] += 1
 
     def take(self, order: str) -> None:
         with self._lock:
@@ -57,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = b'{"ok": true}'
         if status == 200 and self.path.startswith("/orders"):
             status, body = self._orders(sent)
-        self.server.count(status)
+        self.server.count(status, self.path)
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

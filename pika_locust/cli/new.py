@@ -62,9 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="a Python identifier, such as shop; files are called after it")
-    group = parser.add_mutually_exclusive_group()
     for kind in _OTHERS:
-        group.add_argument(f"--{kind.folder}", dest="kind", action="store_const", const=kind, help=kind.about)
+        parser.add_argument(f"--{kind.folder}", dest="kind", action="store_const", const=kind, help=kind.about)
     parser.set_defaults(kind=_HTTP)
     return parser
 

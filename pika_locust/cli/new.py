@@ -130,14 +130,22 @@ def _write(texts: dict[Path, str]) -> None:
 
 
 def _next_steps(name: str) -> str:
-    return f"""\
-wrote {name}.py, the users: what they do, what is measured, and what must hold
-wrote {name}_world.py, a stand-in for the server: what it decides, and what it holds
-wrote test_{name}.py, a test of both: green on a healthy server, red on one that loses writes
-
-Next:
-  pytest test_{name}.py                                        needs pytest; takes half a minute
-  locust --headless -f {name}.py -t 20s                        on the stand-in, as no target is named
-  locust --headless -f {name}.py -t 20s --sandbox-fault lose-write=0.05     red: exit 99
-  locust --headless -f {name}.py -t 20s -H http://HOST:PORT    on your own server
-Then put your own requests into {name}.py, and your server's answers into {name}_world.py."""
+    run = f"locust --headless -f {name}.py -t 20s"
+    commands = {
+        f"pytest test_{name}.py": "both, in half a minute",
+        run: "on the stand-in, as no target is named",
+        f"{run} --sandbox-fault lose-write=0.05": "red: acknowledged writes are not held",
+        f"{run} -H http://HOST:PORT": "on your own server",
+    }
+    width = max(map(len, commands))
+    return "\n".join(
+        [
+            f"wrote {name}.py, the users: what they do, what is measured, and what must hold",
+            f"wrote {name}_world.py, a stand-in for the server: what it answers, and what it holds",
+            f"wrote test_{name}.py, a test of both: green when all is well, red when writes are lost",
+            "",
+            "Next:",
+            *(f"  {command:<{width}}  {about}" for command, about in commands.items()),
+            f"Then put your own requests into {name}.py, and your server's answers into {name}_world.py.",
+        ]
+    )

@@ -93,7 +93,9 @@ def test_files_are_never_overwritten_and_nothing_is_written_beside_them(new: New
 
 def test_a_dangling_link_is_not_written_through(new: New, tmp_path: Path) -> None:
     (tmp_path / "shop.py").symlink_to(tmp_path / "elsewhere.py")
-    assert new("shop").returncode == 104
+    done = new("shop")
+    assert done.returncode == 104
+    assert "shop.py is there already" in done.stderr
     assert not (tmp_path / "elsewhere.py").exists()
 
 

@@ -62,7 +62,8 @@ def test_a_reference_that_leads_nowhere_says_why(reference: str, says: str) -> N
 
 def test_a_sandbox_serves_a_world_by_reference_and_a_file_beside_it_hides_no_library(tmp_path: Path) -> None:
     (tmp_path / "tiny_world.py").write_text(WORLD)
-    (tmp_path / "asyncio.py").write_text("raise RuntimeError('this is not the library')")
+    # loaded after the folder is on the path
+    (tmp_path / "uvloop.py").write_text("raise RuntimeError('this is not the library')")
     with start_sandbox(["tiny_world:PLATFORM"], path=[str(tmp_path)]) as process:
         assert process.state()["platform"] == "tiny"
     with pytest.raises(ConfigurationError, match="there is no world 'tiny_world:PLATFORM'"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -12,7 +14,7 @@ from importlib.util import find_spec
 from pika_locust import platforms
 from pika_locust.errors import ConfigurationError
 from pika_locust.sandbox.world import Platform
-from pika_locust.scenario import Scenario
+from pika_locust.scenario import Scenario, load_reference
 
 GROUP = "pika_locust.platforms"
 """The package with our platforms, and the entry-point group of other people's."""
@@ -81,8 +83,17 @@ def known_platforms() -> tuple[str, ...]:
     return tuple(name for name, package in packages().items() if find_spec(f"{package}.world") is not None)
 
 
-def find_platform(name: str) -> Platform:
-    """The platform of that name; raises `ConfigurationError` naming the known ones."""
+def find_platform(name: str, path: Sequence[str] = ()) -> Platform:
+    """The platform of that name, or the one at a reference such as `orders_world:PLATFORM`.
+
+    Arguments:
+        name: a known platform's, or `package.module:NAME`.
+        path: folders where the module of a reference is looked for, after those of this process.
+
+    Raises `ConfigurationError`, which names the known platforms or says what is wrong with the reference.
+    """
+    if ":" in name:
+        return _platform_at(name, path)
     package = packages().get(name)
     if package is None or find_spec(f"{package}.world") is None:
         raise ConfigurationError(f"platform {name!r} has no sandbox; known are {', '.join(known_platforms())}")
@@ -90,3 +101,25 @@ def find_platform(name: str) -> Platform:
     if not isinstance(platform, Platform):
         raise ConfigurationError(f"{package}.world.PLATFORM is no sandbox.world.Platform")
     return platform
+
+
+def _platform_at(reference: str, path: Sequence[str]) -> Platform:
+    try:
+        with _importable(path):
+            platform = load_reference(reference)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"there is no world {reference!r}: {error}") from error
+    if not isinstance(platform, Platform):
+        raise ConfigurationError(f"{reference} is no sandbox.world.Platform; an App's is made by its `platform()`")
+    return platform
+
+
+@contextmanager
+def _importable(path: Sequence[str]) -> Iterator[None]:
+    """Behind all others: a file of the user's called `queue.py` must not stand in for the standard library's."""
+    before = list(sys.path)
+    sys.path += [folder for folder in path if folder not in sys.path]
+    try:
+        yield
+    finally:
+        sys.path[:] = before

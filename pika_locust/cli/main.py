@@ -24,6 +24,7 @@ commands:
                         options of a run (Locust's own --help ends before it has seen the locustfile)
   locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
   sandbox               serve a platform's sandbox, with faults if you like
+  new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
 
 A test itself is a Locust run:
   locust -f locustfiles/dancers.py                                 with the web page
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "inspect": inspect_scenario,
         "locustfile": print_locustfile,
         "sandbox": run_sandbox,
+        "new": write_platform,
     }
     parser = argparse.ArgumentParser(
         prog="pika-locust",
@@ -179,6 +181,13 @@ def _inspect_parser(scenario: Scenario) -> Any:
 def run_sandbox(argv: list[str]) -> int:
     """Serve a sandbox until Ctrl-C."""
     from pika_locust.cli.sandbox import run
+
+    return run(argv)
+
+
+def write_platform(argv: list[str]) -> int:
+    """Write a platform of one's own into the current folder."""
+    from pika_locust.cli.new import run
 
     return run(argv)
 

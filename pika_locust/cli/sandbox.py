@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from pika_locust.catalogue import find_platform, known_platforms
@@ -24,6 +25,7 @@ _EPILOG = """\
 examples:
   pika-locust sandbox                            every platform, on a free port
   pika-locust sandbox --platform pika --port 8700
+  pika-locust sandbox --platform orders_world:PLATFORM      the world in ./orders_world.py
   pika-locust sandbox --fault lose-write=0.02    2 of 100 likes and votes are acknowledged, but not kept
   pika-locust sandbox --fault latency=300 --fault drop=1%
 
@@ -47,7 +49,9 @@ def run(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     try:
-        platforms = [find_platform(name) for name in dict.fromkeys(options.platform or known_platforms())]
+        names = list(dict.fromkeys(options.platform or known_platforms()))
+        here = [str(Path.cwd())]
+        platforms = [find_platform(name, here) for name in names]
         legal = legal_faults(platforms)
         if options.list_faults:
             print(_fault_list(platforms, legal))
@@ -55,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
         parse_faults(options.fault, legal)
         if not 0 <= options.port <= _LAST_PORT:
             raise ConfigurationError(f"--port {options.port}: ports are 1 to {_LAST_PORT}; 0 takes a free one")
-        process = start_sandbox([platform.name for platform in platforms], options.fault, options.port)
+        process = start_sandbox(names, options.fault, options.port, path=here)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return ExitCode.CONFIG
@@ -76,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         "--platform",
         action="append",
         metavar="NAME",
-        help=f"serve this one ({', '.join(known_platforms())}); may be repeated; default: all. "
+        help=f"serve this one ({', '.join(known_platforms())}, or a world of yours as MODULE:NAME, looked for in this "
+        "folder); may be repeated; default: all. "
         "One platform is served at /, several each under /<name>",
     )
     parser.add_argument("--port", type=int, default=0, metavar="N", help="default: a free one, which is printed")

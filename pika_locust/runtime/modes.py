@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
@@ -231,6 +232,8 @@ class ScenarioMode:
     def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
         self._scenario = scenario
         self._environ = environ
+        # While Locust loads a locustfile, its folder is on the path; the module of the world may be there.
+        self._path = tuple(folder or str(Path.cwd()) for folder in sys.path) if scenario.world else ()
         self._stop_timeout_s = STOP_TIMEOUT_S
         self.sandbox: SandboxProcess | None = None
         """The embedded sandbox, when there is one."""
@@ -246,7 +249,7 @@ class ScenarioMode:
         """What this process is to run. Raises ConfigurationError with every mistake."""
         # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
         parser.set_defaults(only_summary=not arguments.print_stats)
-        options = read_options(self._scenario, arguments, self._environ, problems)
+        options = read_options(self._scenario, arguments, self._environ, problems, self._path)
         # Locust parses once more after this, with these defaults.
         self._stop_timeout_s = max(STOP_TIMEOUT_S, self._scenario.finish_s(options.settings))
         parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
@@ -268,7 +271,8 @@ class ScenarioMode:
 
     def _start_sandbox(self, options: RunOptions) -> str:
         try:
-            self.sandbox = start_sandbox([self._scenario.platform], faults=options.sandbox_faults, env=self._environ)
+            world = self._scenario.world or self._scenario.platform
+            self.sandbox = start_sandbox([world], options.sandbox_faults, env=self._environ, path=self._path)
         except SetupError as error:
             sys.stderr.write(f"The embedded sandbox did not start: {error}\n")
             raise SystemExit(int(ExitCode.SETUP)) from None

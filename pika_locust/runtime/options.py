@@ -207,9 +207,16 @@ def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
 
 
 def read_options(
-    scenario: Scenario, arguments: Any, environ: Mapping[str, str], mistakes: Sequence[str] = ()
+    scenario: Scenario,
+    arguments: Any,
+    environ: Mapping[str, str],
+    mistakes: Sequence[str] = (),
+    path: Sequence[str] = (),
 ) -> RunOptions:
-    """Settle everything, or raise ConfigurationError with every mistake at once, those found before included."""
+    """Settle everything, or raise ConfigurationError with every mistake at once, those found before included.
+
+    `path` are the folders where the module of the scenario's world may be.
+    """
     problems = list(mistakes)
     settings, unreadable = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
     problems += unreadable
@@ -231,7 +238,7 @@ def read_options(
     target = _target(scenario, arguments, settings, refused, problems)
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")
-    problems += _fault_problems(scenario, arguments.sandbox_fault)
+    problems += _fault_problems(scenario, arguments.sandbox_fault, path)
     if target is not None:
         problems += [
             f"{name} is needed to test {target}: the run signs what the target verifies with it"
@@ -372,7 +379,7 @@ def _target(
     return target
 
 
-def _fault_problems(scenario: Scenario, faults: Sequence[str]) -> list[str]:
+def _fault_problems(scenario: Scenario, faults: Sequence[str], path: Sequence[str]) -> list[str]:
     if not faults:
         return []
     # A world is worth loading only for those who plant faults in it.
@@ -381,7 +388,7 @@ def _fault_problems(scenario: Scenario, faults: Sequence[str]) -> list[str]:
     from pika_locust.sandbox.server import legal_faults
 
     try:
-        parse_faults(faults, legal_faults([find_platform(scenario.platform)]))
+        parse_faults(faults, legal_faults([find_platform(scenario.world or scenario.platform, path)]))
     except ConfigurationError as error:
         return [f"--sandbox-fault: {problem}" for problem in error.problems]
     return []

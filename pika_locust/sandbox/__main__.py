@@ -93,12 +93,16 @@ def _watch_stdin(closed: Callable[[], object]) -> None:
 def main() -> int:
     """Serves, after one line of JSON on stdout with the port and the process id; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m pika_locust.sandbox", description=__doc__)
-    parser.add_argument("--platform", action="append", required=True, help="whose world to serve; may be repeated")
+    parser.add_argument(
+        "--platform", action="append", required=True, help="whose world to serve, by name or as module:NAME"
+    )
+    parser.add_argument("--path", action="append", default=[], help="a folder with modules of worlds; may be repeated")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]", help="may be repeated")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the starter's pipe closes")
     options = parser.parse_args()
     try:
+        sys.path += [folder for folder in options.path if folder not in sys.path]
         platforms = [find_platform(name) for name in dict.fromkeys(options.platform)]
         faults = parse_faults(options.fault, legal_faults(platforms))
         serve(platforms, faults, os.environ, options.port, _announce, options.until_stdin_closes)

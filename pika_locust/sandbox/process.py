@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -100,21 +100,28 @@ class SandboxProcess:
 
 
 def start_sandbox(
-    platforms: Iterable[str], faults: Iterable[str] = (), port: int = 0, env: Mapping[str, str] | None = None
+    platforms: Iterable[str],
+    faults: Iterable[str] = (),
+    port: int = 0,
+    env: Mapping[str, str] | None = None,
+    path: Sequence[str] = (),
 ) -> SandboxProcess:
     """Starts a sandbox on loopback and returns when it accepts connections.
 
     Arguments:
-        platforms: names of the worlds to serve; one is served at `/`, several each under `/<name>`.
+        platforms: names of the worlds to serve, or references (`orders_world:PLATFORM`); one is served at `/`,
+            several each under `/<name>`.
         faults: switched on from the start, each `NAME[=VALUE]`.
         port: 0 picks a free one.
         env: the process's environment instead of this process's.
+        path: folders where the modules of references are looked for, after those of the process.
 
     Raises `ConfigurationError` for unknown platforms or faults and `SetupError` when the process does not come up;
     both carry what it said.
     """
     command = [sys.executable, "-P", "-m", "pika_locust.sandbox", "--until-stdin-closes", "--port", str(port)]
     command += [part for name in platforms for part in ("--platform", name)]
+    command += [part for folder in path for part in ("--path", str(Path(folder).resolve()))]
     command += [part for fault in faults for part in ("--fault", fault)]
     environment = dict(os.environ if env is None else env)
     root = str(Path(__file__).resolve().parents[2])

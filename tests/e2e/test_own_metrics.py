@@ -141,6 +141,7 @@ def test_each_test_of_a_web_page_has_its_own_ledger(extra: list[str], server: Ta
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("summary.json", "summary-2.json"))
     assert (first["verdict"], second["verdict"]) == ("pass", "fail")
     assert [reason["subject"] for reason in second["reasons"]] == ["orders"]
+    assert "acknowledged are not held" in second["audits"][0]["detail"]
     assert sum(summary["audits"][0]["actual"] for summary in (first, second)) == len(server.orders)
     assert finished.exit_code == 99
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pika_locust.kit import stripe
+from pika_locust.kit.sampled_audit import SAMPLE_SIZE, SampledAudit
 from pika_locust.load.rng import SeededRandom
-from pika_locust.platforms.verity.auditor import SampledAudit
+from pika_locust.platforms.verity.audits import ExpectedBalance, look_up_balances
 from pika_locust.platforms.verity.messages import DONE, Credentials, balance_in, member_in
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
@@ -41,18 +42,6 @@ class TokenBounds:
         self.most -= max(0, change)
         if happened:
             self.credited(change)
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedBalance:
-    """How a user was left: what the target must hold, and how to ask for it."""
-
-    user_id: str
-    number: int
-    """The user's number in its process, from which its address follows."""
-    entry: Credentials
-    least: int
-    most: int
 
 
 # What all actors of one process have in common: the address, how they connect, the bound metrics, the books.
@@ -100,6 +89,18 @@ class VerityContext:
         """Send a checkout as Stripe does."""
         headers = {"content-type": "application/json", stripe.HEADER: signature}
         return http.post("/webhooks/stripe", data=payload, headers=headers, name="stripe_webhook")
+
+
+def balance_audit(worker: WorkerContext, wanted: int = SAMPLE_SIZE) -> SampledAudit[ExpectedBalance]:
+    """What looks the balances of users up who have ended; get it with `worker.shared(balance_audit)`."""
+    context = worker.shared(VerityContext)
+
+    def look_up(owed: Sequence[ExpectedBalance]) -> Mapping[str, Any]:
+        # Where each user has an address of its own, each has a connection of its own.
+        keep = context.addresses is None
+        return look_up_balances(owed, lambda number: context.client(number, metered=False), keep=keep)
+
+    return SampledAudit(worker, look_up, wanted)
 
 
 def _word(dice: SeededRandom) -> str:
@@ -202,7 +203,7 @@ class SeededMembers:
 
     def __init__(self, worker: WorkerContext) -> None:
         self._facts = worker.facts
-        self._auditor = worker.shared(SampledAudit)
+        self._auditor = worker.shared(balance_audit)
         self._seeded = [Payee(user_id, TokenBounds()) for user_id in worker.begin.given.get("users", ())]
         self._late: list[Account] = []
         # What is asked for later comes earlier at the end: before the auditor looks anything up.

@@ -2,15 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pika_locust.judge import AuditResult, balance, not_observed
-from pika_locust.platforms.verity.account import ExpectedBalance
-from pika_locust.platforms.verity.lookups import look_up
-from pika_locust.platforms.verity.messages import Credentials
+from pika_locust.kit import sampled_audit
+from pika_locust.platforms.verity.messages import Credentials, balance_in
 from pika_locust.scenario import AuditContext
-from pika_locust.wire.http import HttpClient
+from pika_locust.wire.http import HttpClient, Response
+
+# What was owed to users, and what the target says they hold.
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedBalance:
+    """How a user was left: what the target must hold, and how to ask for it."""
+
+    user_id: str
+    number: int
+    """The user's number in its process, from which its address follows."""
+    entry: Credentials
+    least: int
+    most: int
+
+
+def look_up_balances(
+    owed: Sequence[ExpectedBalance],
+    client: Callable[[int], HttpClient],
+    *,
+    keep: bool = True,
+    within_s: float = sampled_audit.WITHIN_S,
+) -> dict[str, Any]:
+    """Look all these balances up, some at a time, and compare.
+
+    Arguments:
+        owed: what the users are owed; every user once.
+        client: makes a connection for a user's number.
+        keep: whether a connection serves one user after another; not so where each user has an address of its own.
+        within_s: seconds for all; whoever is left then counts as untold.
+
+    Gives facts that add up over processes (`users_audited`, `tokens_expected`, `tokens_unanswered`, `tokens_held`,
+    `balances_wrong`, `balances_untold`) and one example each of what is wrong and untold.
+    """
+    facts: dict[str, Any] = dict.fromkeys(("users_audited", "tokens_expected", "tokens_unanswered", "tokens_held"), 0)
+    answers = sampled_audit.look_up(owed, lambda user: client(user.number), _ask, keep=keep, within_s=within_s)
+    for user, response in zip(owed, answers, strict=True):
+        held = None if response is None else balance_in(response)
+        if held is not None:
+            _compare(facts, user, held)
+            continue
+        facts["balances_untold"] = facts.get("balances_untold", 0) + 1
+        why = sampled_audit.why_not(response, within_s)
+        facts.setdefault("balances_untold_first", f"user {user.user_id}: {why}")
+    return facts
+
+
+def _ask(http: HttpClient, user: ExpectedBalance) -> Response:
+    entry = user.entry
+    if entry.is_old:
+        entry = entry.renewed(http, sampled_audit.TIMEOUTS) or entry
+    return sampled_audit.get(http, "/tokens/balance", entry.headers)
+
+
+def _compare(facts: dict[str, Any], user: ExpectedBalance, held: int) -> None:
+    least, most = user.least, user.most
+    facts["users_audited"] += 1
+    facts["tokens_expected"] += least
+    facts["tokens_unanswered"] += most - least
+    facts["tokens_held"] += held
+    if not least <= held <= most:
+        facts["balances_wrong"] = facts.get("balances_wrong", 0) + 1
+        owed = str(least) if least == most else f"{least} to {most}"
+        facts.setdefault("balances_wrong_first", f"user {user.user_id} holds {held}, owed {owed}")
+
+
+# The scenarios' audits.
 
 
 def audit_tokens(context: AuditContext) -> Sequence[AuditResult]:
@@ -65,5 +132,5 @@ def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     for number, (user_id, entry) in enumerate(members.items()):
         least = facts.get(f"credited {number}", 0)
         owed.append(ExpectedBalance(user_id, number, entry, least, least + facts.get(f"maybe {number}", 0)))
-    found = look_up(owed, lambda number: HttpClient(context.target))
+    found = look_up_balances(owed, lambda number: HttpClient(context.target))
     return [_balances("webhooks", {**found, "users_owed": len(owed)}, "members")]

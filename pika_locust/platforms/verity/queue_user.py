@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pika_locust.platforms.verity.account import Account, VerityContext, think_s
-from pika_locust.platforms.verity.auditor import SampledAudit
+from pika_locust.platforms.verity.account import Account, VerityContext, balance_audit, think_s
 from pika_locust.platforms.verity.messages import DONE, body_of
 from pika_locust.platforms.verity.scenarios import PAUSE_S
 from pika_locust.runtime.actor import Actor
@@ -18,7 +17,7 @@ class QueueUser(Actor):
     def begin(self) -> None:
         settings = self.worker.settings
         self.lobby = self.worker.shared(VerityContext)
-        self.auditor = self.worker.shared(SampledAudit)
+        self.auditor = self.worker.shared(balance_audit)
         self.account = Account(self.number, self.dice, self.lobby)
         self._join_latency = self.worker.metrics.trend("queue_join_latency")
         self._shared = settings["QUEUE_MODE"] == "shared"

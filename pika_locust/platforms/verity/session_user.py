@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
 
-from pika_locust.platforms.verity.account import Account, TokenBounds, VerityContext, think_s
-from pika_locust.platforms.verity.auditor import SampledAudit
+from pika_locust.platforms.verity.account import Account, TokenBounds, VerityContext, balance_audit, think_s
 from pika_locust.platforms.verity.messages import DONE, body_of
 from pika_locust.platforms.verity.scenarios import (
     END_GRACE_S,
@@ -176,7 +175,7 @@ class SessionUser(Actor):
     def begin(self) -> None:
         worker = self.worker
         self.lobby = worker.shared(VerityContext)
-        self.auditor = worker.shared(SampledAudit)
+        self.auditor = worker.shared(balance_audit)
         self.account = Account(self.number, self.dice, self.lobby)
         metrics = worker.metrics
         self._join_latency = metrics.trend("queue_join_latency")

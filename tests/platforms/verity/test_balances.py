@@ -6,9 +6,8 @@ from typing import Any
 import gevent
 import pytest
 
-from pika_locust.platforms.verity import lookups
-from pika_locust.platforms.verity.account import ExpectedBalance
-from pika_locust.platforms.verity.lookups import look_up
+from pika_locust.kit import sampled_audit
+from pika_locust.platforms.verity.audits import ExpectedBalance, look_up_balances
 from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.wire.http import HttpClient, Timeouts
 from tests.platforms.verity.night import answer, saying
@@ -41,7 +40,7 @@ def holds(tokens: Any) -> bytes:
 
 def looked_up(script: Any, *owed: ExpectedBalance, **how: Any) -> tuple[dict[str, Any], Server]:
     with serving(script) as server:
-        return look_up(owed, lambda number: HttpClient(server.url), **how), server
+        return look_up_balances(owed, lambda number: HttpClient(server.url), **how), server
 
 
 FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]]] = {
@@ -114,7 +113,7 @@ def test_a_target_that_breaks_each_time_is_named() -> None:
 def test_a_target_that_is_gone_is_named() -> None:
     with serving(lambda peer: None) as server:
         url = server.url
-    found = look_up([books(n, 1) for n in range(50)], lambda number: HttpClient(url))
+    found = look_up_balances([books(n, 1) for n in range(50)], lambda number: HttpClient(url))
     assert (found["users_audited"], found["balances_untold"]) == (0, 50)
     assert "refused" in found["balances_untold_first"]
 
@@ -149,7 +148,7 @@ def test_some_are_asked_for_at_a_time_and_connections_are_used_again() -> None:
 
     found, server = looked_up(script, *(books(n, 1) for n in range(100)))
     assert found["users_audited"] == 100
-    assert most == len(server.peers) == lookups.AT_ONCE
+    assert most == len(server.peers) == sampled_audit.AT_ONCE
 
 
 def test_where_each_has_an_address_each_has_a_connection() -> None:
@@ -158,7 +157,7 @@ def test_where_each_has_an_address_each_has_a_connection() -> None:
 
 
 def test_whoever_is_not_told_of_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "AT_ONCE", 1)
+    monkeypatch.setattr(sampled_audit, "AT_ONCE", 1)
     began_s = time.monotonic()
     found, _ = looked_up(lambda peer: peer.wait_for_end(), books(0, 1), books(1, 1), within_s=0.1)
     assert time.monotonic() - began_s < 1.0
@@ -166,11 +165,11 @@ def test_whoever_is_not_told_of_in_time_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_silence_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "TIMEOUTS", Timeouts(read_s=0.05))
+    monkeypatch.setattr(sampled_audit, "TIMEOUTS", Timeouts(read_s=0.05))
     found, _ = looked_up(lambda peer: peer.wait_for_end(), books(0, 1))
     assert found["balances_untold_first"].startswith("user u0: read_timeout")
 
 
 def test_all_of_it_is_over_before_anybody_gives_a_worker_up() -> None:
     # A worker that is told to hurry has ten seconds; two tries, each until its own time-out, fit into the time for all.
-    assert lookups.TRIES * lookups.TIMEOUTS.total_s < lookups.WITHIN_S < 10
+    assert sampled_audit.TRIES * sampled_audit.TIMEOUTS.total_s < sampled_audit.WITHIN_S < 10

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from pika_locust.kit.sampled_audit import BottomKSample, part_of
 from pika_locust.load.rng import SeededRandom
-from pika_locust.platforms.verity.sample import BottomKSample, part_of
 
 
 def sample_of(items: int, size: int, seed: int = 1) -> BottomKSample[int]:

@@ -1,0 +1,60 @@
+"""What `pika-locust new` writes, used as its owner would: the test passes, and finds a server that loses writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.support import ROOT
+from tests.test_new import KINDS
+
+pytestmark = pytest.mark.e2e
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A Python module in that folder, without anybody's settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIKA_", "LOCUST_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env={**clean, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+
+
+@pytest.fixture(params=KINDS, ids=lambda options: "".join(options) or "--http")
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder that holds what was written, and nothing else."""
+    done = run(tmp_path, "pika_locust.cli.main", "new", "shop", *request.param)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_the_test_that_is_written_passes(folder: Path) -> None:
+    done = run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_the_test_that_is_written_fails_when_the_server_keeps_nothing(folder: Path) -> None:
+    world = folder / "shop_world.py"
+    healthy = world.read_text()
+    broken = healthy.replace("self.copies(", "0 * self.copies(")
+    assert broken != healthy
+    world.write_text(broken)
+    done = run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py", "-k", "healthy")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "are not held" in done.stdout
+
+
+def test_the_run_that_is_suggested_ends_red_when_writes_are_lost(folder: Path) -> None:
+    words = ("--headless", "-f", "shop.py", "-u", "20", "-t", "8s", "--sandbox-fault", "lose-write=0.1")
+    done = run(folder, "locust", *words)
+    assert done.returncode == 99, done.stdout + done.stderr
+    assert "acknowledged are not held" in done.stdout + done.stderr

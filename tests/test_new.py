@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -52,7 +53,16 @@ def test_what_is_written_passes_the_linters_of_this_package(new: New, tmp_path: 
     new("tea_shop", *options)
     root = Path(__file__).resolve().parents[1]
     for command in (["check"], ["format", "--check"]):
-        words = ["ruff", *command, "--no-cache", "--config", str(root / "pyproject.toml"), str(tmp_path)]
+        words = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--no-cache",
+            "--config",
+            str(root / "pyproject.toml"),
+            str(tmp_path),
+        ]
         told = subprocess.run(words, capture_output=True, text=True)
         assert told.returncode == 0, told.stdout + told.stderr
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pika_locust.version import __version__
+
 if TYPE_CHECKING:
     from pika_locust.judge import Threshold
     from pika_locust.kit.fast_user import FastUser
     from pika_locust.metrics import counter, gauge, rate, trend
     from pika_locust.plugin import install
 
-__version__ = "0.1.0"
 __all__ = ["FastUser", "Threshold", "__version__", "counter", "gauge", "install", "rate", "trend"]
 
 _EXPORTED = {

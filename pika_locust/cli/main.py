@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pika_locust
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.outputs import redact
+from pika_locust.version import __version__
 
 if TYPE_CHECKING:
     from pika_locust.scenario import Scenario
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"pika-locust {pika_locust.__version__}")
+    parser.add_argument("--version", action="version", version=f"pika-locust {__version__}")
     parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     if not words:

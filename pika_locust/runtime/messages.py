@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pika_locust import __version__
+from pika_locust.version import __version__
 
 # What the master tells all processes at the beginning of a test.
 

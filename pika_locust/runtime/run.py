@@ -11,7 +11,6 @@ from typing import Any
 
 from gevent.event import Event
 
-import pika_locust
 from pika_locust.errors import ExitCode
 from pika_locust.judge import (
     AuditResult,
@@ -37,6 +36,7 @@ from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants
 from pika_locust.scenario import AuditContext, Scenario, SetupResult
+from pika_locust.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """What made the report."""
     return {
-        "pika_locust": pika_locust.__version__,
+        "pika_locust": __version__,
         "locust": version("locust"),
         "python": platform.python_version(),
     }

@@ -13,7 +13,7 @@ import tests.quiet_locust  # noqa: F401
 from pika_locust.kit import HttpActor, counter, scenario, trend
 from pika_locust.runtime.messages import RunStart
 from pika_locust.settings import read_settings
-from tests.runtime.house import Told
+from pika_locust.testing.worker import RecordingContext
 from tests.wire.http_servers import Peer, serving
 
 
@@ -59,10 +59,10 @@ def begun(target: str, **environ: str) -> Shopper:
         supporters=0,
         stop_timeout_s=5.0,
     )
-    return join(Told(start, SHOP, settings, 0))
+    return join(RecordingContext(start, SHOP, settings, 0))
 
 
-def join(worker: Told) -> Shopper:
+def join(worker: RecordingContext) -> Shopper:
     user = Shopper(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
     user.on_start()
     assert worker.internal_errors == []

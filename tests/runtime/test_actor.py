@@ -15,7 +15,7 @@ from gevent.pool import Group
 
 import pika_locust
 from pika_locust.runtime.actor import Actor
-from tests.runtime.house import make_context
+from tests.runtime.sample_scenario import make_context
 
 
 class Guest(Actor):

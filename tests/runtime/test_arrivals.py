@@ -11,7 +11,8 @@ from locust.exception import StopUser
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate, Schedule
 from pika_locust.runtime.arrivals import STRIPES, TOPIC, Arrivals, OpenActor
-from tests.runtime.house import Told, make_context, until
+from pika_locust.testing.worker import RecordingContext, wait_until
+from tests.runtime.sample_scenario import make_context
 
 MS = 1_000_000
 
@@ -44,7 +45,7 @@ class Desk:
     """One process of an open model, and its users."""
 
     def __init__(self, **begin: Any) -> None:
-        self.worker: Told = make_context(
+        self.worker: RecordingContext = make_context(
             spread=False, **{"arrivals": {"duration_s": 1.0}, "stripes": {"w0": 0}, **begin}
         )
         self.start_ns = 0
@@ -110,7 +111,7 @@ SCHEDULES = {"even": (even(60), 60), "a ramp": (RAMP.schedule(), 30 + 30 + 10), 
 def test_every_arrival_is_started_or_dropped(schedule: Schedule, arrivals: int, slow: bool, desk: Desk) -> None:
     desk.take(schedule)
     desk.call(Slow if slow else Caller, 2)
-    until(lambda: desk.total >= arrivals)
+    wait_until(lambda: desk.total >= arrivals)
     gevent.sleep(0.05)
     desk.end()
     assert desk.total == arrivals == schedule.total
@@ -123,7 +124,7 @@ def test_every_arrival_is_started_or_dropped(schedule: Schedule, arrivals: int, 
 def test_iterations_begin_when_they_are_due(desk: Desk) -> None:
     desk.take(even(100, 1.0).cut(0.5))
     desk.call(Caller, 5)
-    until(lambda: desk.total == 50)
+    wait_until(lambda: desk.total == 50)
     desk.end()
     assert [due_ns - desk.start_ns for due_ns, _ in desk.calls] == [round(number * 1e9 / 100) for number in range(50)]
     late_ns = sorted(began_ns - due_ns for due_ns, began_ns in desk.calls)
@@ -139,7 +140,7 @@ def test_a_loop_that_was_busy_starts_what_became_due_meanwhile_and_says_how_late
     desk.call(Caller, 20)
     gevent.sleep(0.025)
     time.sleep(0.1)
-    until(lambda: desk.total == 20)
+    wait_until(lambda: desk.total == 20)
     desk.end()
     assert desk.count("iterations_started") == 20
     assert desk.trend("arrival_lateness").maximum > 80_000
@@ -151,7 +152,7 @@ def test_a_loop_that_was_busy_starts_what_became_due_meanwhile_and_says_how_late
 def test_users_take_turns(desk: Desk) -> None:
     desk.take(even(60).cut(0.5))
     desk.call(Caller, 3)
-    until(lambda: desk.total == 30)
+    wait_until(lambda: desk.total == 30)
     desk.end()
     assert [len(caller.calls) for caller in desk.callers] == [10, 10, 10]
 
@@ -162,7 +163,7 @@ def test_stripes_of_several_processes_are_the_whole_schedule() -> None:
     for index, desk in enumerate(desks):
         desk.take(schedule, name=f"w{index}")
         desk.call(Caller, 2)
-    until(lambda: sum(desk.total for desk in desks) >= 50)
+    wait_until(lambda: sum(desk.total for desk in desks) >= 50)
     gevent.sleep(0.03)
     numbers = []
     for desk in desks:
@@ -173,17 +174,17 @@ def test_stripes_of_several_processes_are_the_whole_schedule() -> None:
 
 def test_an_arrival_that_finds_nobody_is_dropped_and_one_more_user_asked_for(desk: Desk) -> None:
     desk.take(even(50, 1.0).cut(0.4))
-    until(lambda: desk.total == 20)
+    wait_until(lambda: desk.total == 20)
     assert desk.count("dropped_iterations") == 20
     # It asks once a second at most, for as many as were short by then.
-    assert desk.worker.told == [(TOPIC, {"worker": 1, "users": 1})]
+    assert desk.worker.published == [(TOPIC, {"worker": 1, "users": 1})]
 
 
 def test_it_asks_again_for_all_that_were_short_so_far(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pika_locust.runtime.arrivals._ASK_EVERY_NS", 100 * MS)
     desk.take(even(50, 1.0).cut(0.4))
-    until(lambda: desk.total == 20)
-    asked = [told["users"] for _, told in desk.worker.told]
+    wait_until(lambda: desk.total == 20)
+    asked = [told["users"] for _, told in desk.worker.published]
     assert 3 <= len(asked) <= 4
     assert asked == sorted(set(asked))
     assert asked[0] == 1
@@ -192,9 +193,9 @@ def test_it_asks_again_for_all_that_were_short_so_far(desk: Desk, monkeypatch: p
 
 def test_a_user_that_comes_later_is_used_from_then_on(desk: Desk) -> None:
     desk.take(even(50, 1.0).cut(0.6))
-    until(lambda: desk.count("dropped_iterations") >= 10)
+    wait_until(lambda: desk.count("dropped_iterations") >= 10)
     desk.call()
-    until(lambda: desk.total == 30)
+    wait_until(lambda: desk.total == 30)
     desk.end()
     assert desk.count("dropped_iterations") < 15
     assert desk.count("iterations") == 30 - desk.count("dropped_iterations")
@@ -203,13 +204,13 @@ def test_a_user_that_comes_later_is_used_from_then_on(desk: Desk) -> None:
 def test_a_user_that_is_released_while_it_waits_ends_and_gets_nothing_more(desk: Desk) -> None:
     desk.take(even(50, 1.0).cut(0.6))
     desk.call(Caller, 2)
-    until(lambda: desk.total >= 10)
+    wait_until(lambda: desk.total >= 10)
     gone = desk.callers[0]
     gone.release()
     gone.release()
     calls = len(gone.calls)
-    until(lambda: desk.lives[0].dead, 0.5)
-    until(lambda: desk.total == 30)
+    wait_until(lambda: desk.lives[0].dead, 0.5)
+    wait_until(lambda: desk.total == 30)
     desk.end()
     assert len(gone.calls) == calls
     assert desk.count("dropped_iterations") == 0
@@ -219,9 +220,9 @@ def test_a_user_that_is_released_while_it_waits_ends_and_gets_nothing_more(desk:
 def test_a_user_that_is_released_while_it_works_finishes_first(desk: Desk) -> None:
     desk.take(even(10, 1.0).cut(0.1))
     desk.call(Slow)
-    until(lambda: desk.count("iterations_started") == 1)
+    wait_until(lambda: desk.count("iterations_started") == 1)
     desk.callers[0].release()
-    until(lambda: desk.lives[0].dead)
+    wait_until(lambda: desk.lives[0].dead)
     assert desk.count("iterations") == 1
     desk.end()
 
@@ -231,7 +232,7 @@ def test_a_user_that_is_killed_while_it_waits_is_not_woken(desk: Desk) -> None:
     desk.call(Caller, 2)
     gevent.sleep(0.02)
     gevent.kill(desk.lives[0])
-    until(lambda: desk.total == 10)
+    wait_until(lambda: desk.total == 10)
     desk.end()
     assert [len(caller.calls) for caller in desk.callers] == [0, 10]
 
@@ -239,7 +240,7 @@ def test_a_user_that_is_killed_while_it_waits_is_not_woken(desk: Desk) -> None:
 def test_once_the_test_drains_nothing_is_started(desk: Desk) -> None:
     desk.take(even(50, 1.0))
     desk.call(Slow, 4)
-    until(lambda: desk.total >= 10)
+    wait_until(lambda: desk.total >= 10)
     desk.end()
     total = desk.total
     gevent.sleep(0.1)
@@ -251,7 +252,7 @@ def test_once_the_test_drains_nothing_is_started(desk: Desk) -> None:
 def test_the_schedules_end_leaves_users_waiting_until_they_are_released(desk: Desk) -> None:
     desk.take(even(50, 1.0).cut(0.1))
     desk.call(Caller, 2)
-    until(lambda: desk.total == 5)
+    wait_until(lambda: desk.total == 5)
     gevent.sleep(0.05)
     assert not any(life.dead for life in desk.lives)
     desk.end()
@@ -264,7 +265,7 @@ def test_an_iteration_that_has_a_fault_of_ours_is_no_iteration_and_the_rest_goes
     desk.take(even(50, 1.0).cut(0.2))
     desk.call(Caller, 2)
     desk.callers[0].fails = True
-    until(lambda: desk.total == 10)
+    wait_until(lambda: desk.total == 10)
     gevent.sleep(0.02)
     desk.end()
     assert desk.worker.internal_errors == ["RuntimeError: a fault of ours"]
@@ -274,7 +275,7 @@ def test_an_iteration_that_has_a_fault_of_ours_is_no_iteration_and_the_rest_goes
 def test_in_a_closed_load_a_user_simply_goes_round() -> None:
     desk = Desk(arrivals=None)
     desk.call(Slow, 2)
-    until(lambda: desk.count("iterations") >= 6)
+    wait_until(lambda: desk.count("iterations") >= 6)
     desk.end()
     assert desk.count("iterations_started") == 0
     assert desk.trend("iteration_service_time").count == 0
@@ -297,10 +298,10 @@ def test_what_comes_later_is_divided_anew_and_nothing_is_lost_or_done_twice() ->
     for name, desk in desks.items():
         desk.take(schedule, name=name)
         desk.call(Caller, 2)
-    until(lambda: sum(desk.total for desk in desks.values()) >= 10)
+    wait_until(lambda: sum(desk.total for desk in desks.values()) >= 10)
     for desk in desks.values():
         desk.worker.hear(STRIPES, {"first": 20, "workers": {"w0": 0, "w2": 1}})
-    until(lambda: sum(desk.total for desk in desks.values()) >= 50)
+    wait_until(lambda: sum(desk.total for desk in desks.values()) >= 50)
     gevent.sleep(0.03)
     numbers = {}
     for name, desk in desks.items():
@@ -318,6 +319,6 @@ def test_a_process_that_has_done_its_part_takes_what_another_leaves(desk: Desk) 
     desk.call(Caller, 2)
     gevent.sleep(0.1)
     desk.worker.hear(STRIPES, {"first": 40, "workers": {"late": 0}})
-    until(lambda: desk.total == 10)
+    wait_until(lambda: desk.total == 10)
     desk.end()
     assert desk.count("iterations") == 10

@@ -14,8 +14,7 @@ from pika_locust.metrics import CounterValue, GaugeValue, RateValue, Snapshot
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, WorkerContext
 from pika_locust.runtime.iterations import IterationQuota
-from tests.runtime.house import HOUSE, make_context
-from tests.runtime.house import settings as house_settings
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 
 
 class Guest:
@@ -194,12 +193,12 @@ def test_locust_hears_of_requests() -> None:
     worker = make_context()
     worker.request("WS", "like", 1.5, 20)
     worker.request("WS", "like", None, 0, RuntimeError("no answer"))
-    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in worker.fired] == [
+    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in worker.request_events] == [
         ("WS", "like", 1.5),
         ("WS", "like", None),
     ]
-    assert worker.fired[0]["exception"] is None
-    assert str(worker.fired[1]["exception"]) == "no answer"
+    assert worker.request_events[0]["exception"] is None
+    assert str(worker.request_events[1]["exception"]) == "no answer"
 
 
 def test_what_actors_share_is_made_once_in_a_process() -> None:
@@ -227,7 +226,7 @@ def test_news_reach_those_who_listen_to_the_topic() -> None:
     worker.hear("poll", {"title": "?"})
     assert heard == [{"title": "Alley Cat"}, "Alley Cat"]
     worker.tell_all("track", {"title": "Alley Cat"})
-    assert worker.told == [("track", {"title": "Alley Cat"})]
+    assert worker.published == [("track", {"title": "Alley Cat"})]
 
 
 def test_a_listener_s_fault_is_counted_and_the_others_hear_all_the_same() -> None:
@@ -287,8 +286,8 @@ def test_a_context_is_complete_when_its_arrivals_are_made_of_it() -> None:
     begin, clocks, quota = make_context().begin, Clocks("here"), IterationQuota(Iterations(1, False), print, print)
     context = WorkerContext(
         begin,
-        HOUSE,
-        house_settings(),
+        SAMPLE_SCENARIO,
+        sample_settings(),
         0,
         lambda *news: None,
         EventHook(),

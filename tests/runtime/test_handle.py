@@ -16,7 +16,7 @@ from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.scenario import AuditContext
 from pika_locust.settings import Settings
-from tests.runtime.house import make_context
+from tests.runtime.sample_scenario import make_context
 
 METRICS = (trend("checkout_time"), trend("basket", unit="items"), rate("in_stock"), counter("sold"), gauge("queued"))
 

@@ -13,13 +13,14 @@ from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.runtime import http_meter
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
+from pika_locust.testing.worker import RecordingContext
 from pika_locust.wire.http import HttpClient, Response
 from pika_locust.wire.http_models import ErrorKind, TransportError
-from tests.runtime.house import HOUSE, Told, make_context, settings
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 from tests.runtime.test_locust_stats import locusts_of
 from tests.wire.http_servers import serving
 
-SHOP = replace(HOUSE, metrics=HTTP_METRICS)
+SHOP = replace(SAMPLE_SCENARIO, metrics=HTTP_METRICS)
 PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
 US = 1000
 REFUSED = TransportError(ErrorKind.CONNECT_REFUSED, "connection refused")
@@ -27,7 +28,7 @@ LATE = TransportError(ErrorKind.READ_TIMEOUT, "no answer in time")
 
 
 @pytest.fixture
-def worker() -> Told:
+def worker() -> RecordingContext:
     return make_context(SHOP)
 
 
@@ -48,12 +49,12 @@ def response(
     return Response(status, b"HTTP/1.1 %d Words\r\n\r\n" % status, b"body", stamps, 100, 200, error)
 
 
-def trend(worker: Told, name: str, /, **tags: str) -> Any:
+def trend(worker: RecordingContext, name: str, /, **tags: str) -> Any:
     handle = worker.metrics.trend(name)
     return (handle.tagged(**tags) if tags else handle).read()
 
 
-def counted(worker: Told, name: str) -> tuple[int, int]:
+def counted(worker: RecordingContext, name: str) -> tuple[int, int]:
     """Requests of a name in all, and those that failed."""
     failed = worker.metrics.rate("http_req_failed").tagged(name=name).read()
     reqs = worker.metrics.counter("http_reqs").tagged(name=name).read()
@@ -61,7 +62,7 @@ def counted(worker: Told, name: str) -> tuple[int, int]:
     return reqs.count, failed.passes  # type: ignore[union-attr, return-value]
 
 
-def test_an_answer_is_counted_under_its_name_and_timed_in_phases(worker: Told) -> None:
+def test_an_answer_is_counted_under_its_name_and_timed_in_phases(worker: RecordingContext) -> None:
     meter = HttpMeter(worker)
     meter("join", "POST", response())
     meter("join", "POST", response(waiting=500))
@@ -71,12 +72,12 @@ def test_an_answer_is_counted_under_its_name_and_timed_in_phases(worker: Told) -
     assert (duration.count, duration.minimum, duration.maximum) == (2, 360, 560)
     assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [0, 0, 0, 3, 3, 3]
     assert trend(worker, "http_req_failed_duration").count == 0
-    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in worker.fired] == [
+    assert [(fired["request_type"], fired["name"], fired["response_time"]) for fired in worker.request_events] == [
         ("POST", "join", 0.36),
         ("POST", "join", 0.56),
         ("DELETE", "leave", 0.36),
     ]
-    assert all(fired["exception"] is None and fired["response_length"] == 4 for fired in worker.fired)
+    assert all(fired["exception"] is None and fired["response_length"] == 4 for fired in worker.request_events)
 
 
 KINDS: dict[str, Callable[[int], Response]] = {
@@ -103,12 +104,12 @@ def test_what_is_counted_in_batches_is_what_would_be_counted_one_by_one(told: li
     assert shares[2].metrics.counter("http_reqs").read().samples == len(told)
 
 
-def test_not_more_than_a_batch_waits_to_be_counted(worker: Told) -> None:
+def test_not_more_than_a_batch_waits_to_be_counted(worker: RecordingContext) -> None:
     meter = HttpMeter(worker)
     for count in range(1, 3 * http_meter.BATCH):
         meter("join", "POST", response())
         assert len(meter._named["join", "POST"].aside) == count % http_meter.BATCH
-        assert len(worker.fired) == count, "who listens to Locust's event hears of each at once"
+        assert len(worker.request_events) == count, "who listens to Locust's event hears of each at once"
     assert counted(worker, "join") == (3 * http_meter.BATCH - 1, 0)
 
 
@@ -119,7 +120,7 @@ def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> 
         heard.append(name)
 
     with locusts_of(1) as (locust,):
-        worker = WorkerContext(make_context(SHOP).begin, SHOP, settings(), 0, lambda *news: None, locust.event)
+        worker = WorkerContext(make_context(SHOP).begin, SHOP, sample_settings(), 0, lambda *news: None, locust.event)
         meter = HttpMeter(worker)
 
         def ask(name: str, count: int) -> None:
@@ -159,7 +160,7 @@ def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does() -> 
     assert counted(worker, "before") == (8, 0)
 
 
-def test_only_connections_that_were_made_have_a_time_of_making(worker: Told) -> None:
+def test_only_connections_that_were_made_have_a_time_of_making(worker: RecordingContext) -> None:
     meter = HttpMeter(worker)
     meter("join", "POST", response(connecting=100))
     meter("join", "POST", response())
@@ -171,24 +172,24 @@ def test_only_connections_that_were_made_have_a_time_of_making(worker: Told) -> 
     assert trend(worker, "http_req_duration").maximum == 360
 
 
-def test_what_took_less_than_a_microsecond_did_not_take_nothing(worker: Told) -> None:
+def test_what_took_less_than_a_microsecond_did_not_take_nothing(worker: RecordingContext) -> None:
     HttpMeter(worker)("join", "POST", response(sending=0, waiting=0, receiving=0))
     for phase in ("sending", "waiting", "receiving"):
         assert (trend(worker, f"http_req_{phase}").minimum, trend(worker, f"http_req_{phase}").underflow) == (1, 0)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
-def test_a_refusal_is_a_failure_with_a_time_of_its_own(status: int, worker: Told) -> None:
+def test_a_refusal_is_a_failure_with_a_time_of_its_own(status: int, worker: RecordingContext) -> None:
     HttpMeter(worker)("join", "POST", response(status))
     assert counted(worker, "join") == (1, 1)
     assert trend(worker, "http_req_duration").count == 0
     assert trend(worker, "http_req_failed_duration", name="join").maximum == 360
     assert worker.errors == {("join", f"{status} Words"): 1}
-    assert str(worker.fired[0]["exception"]) == f"{status} Words"
+    assert str(worker.request_events[0]["exception"]) == f"{status} Words"
     assert worker.metrics.counter("http_rate_limited").read().count == 0  # type: ignore[union-attr]
 
 
-def test_429_is_a_failure_and_counted_apart(worker: Told) -> None:
+def test_429_is_a_failure_and_counted_apart(worker: RecordingContext) -> None:
     meter = HttpMeter(worker)
     meter("join", "POST", response(429))
     meter("leave", "DELETE", response())
@@ -198,12 +199,12 @@ def test_429_is_a_failure_and_counted_apart(worker: Told) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 399])
-def test_what_k6_calls_a_success(status: int, worker: Told) -> None:
+def test_what_k6_calls_a_success(status: int, worker: RecordingContext) -> None:
     HttpMeter(worker)("join", "POST", response(status))
     assert counted(worker, "join") == (1, 0)
 
 
-def test_a_request_that_was_never_sent_has_no_times(worker: Told) -> None:
+def test_a_request_that_was_never_sent_has_no_times(worker: RecordingContext) -> None:
     HttpMeter(worker)("join", "POST", response(0, 90, sending=0, waiting=0, receiving=0, error=REFUSED))
     assert counted(worker, "join") == (1, 1)
     assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
@@ -211,14 +212,14 @@ def test_a_request_that_was_never_sent_has_no_times(worker: Told) -> None:
     assert worker.errors == {("join", str(REFUSED)): 1}
 
 
-def test_an_answer_that_never_came_has_the_time_it_was_waited_for_and_no_phases(worker: Told) -> None:
+def test_an_answer_that_never_came_has_the_time_it_was_waited_for_and_no_phases(worker: RecordingContext) -> None:
     HttpMeter(worker)("join", "POST", response(0, waiting=30_000, receiving=0, error=LATE))
     assert trend(worker, "http_req_failed_duration").maximum == 30_020
     assert [trend(worker, f"http_req_{phase}").count for phase in PHASES] == [0] * 6
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, worker: Told) -> None:
+def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, worker: RecordingContext) -> None:
     again = response(status)
     again.retried = True
     HttpMeter(worker)("join", "POST", again)
@@ -226,7 +227,7 @@ def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, w
     assert counted(worker, "join")[0] == 1
 
 
-def test_a_client_feeds_it_every_request(worker: Told) -> None:
+def test_a_client_feeds_it_every_request(worker: RecordingContext) -> None:
     def answers(peer: Any) -> None:
         peer.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         peer.answer(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")

@@ -9,7 +9,7 @@ from gevent.event import Event
 from pika_locust.load.iterations import Iterations
 from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.workers import IterationGrants
-from tests.runtime.house import until
+from pika_locust.testing.worker import wait_until
 
 
 class World:
@@ -64,7 +64,7 @@ def record(worker: str, begun: int, done: int) -> Any:
 
 def test_exactly_so_many_are_done_whoever_does_them() -> None:
     world = World(Iterations(500), {"w0": 7, "w1": 3})
-    until(world.is_done)
+    wait_until(world.is_done)
     gevent.sleep(0.02)
     world.end()
     assert world.done == 500
@@ -76,7 +76,7 @@ def test_exactly_so_many_are_done_whoever_does_them() -> None:
 
 def test_a_worker_without_users_takes_nothing_and_keeps_nobody_waiting() -> None:
     world = World(Iterations(20), {"w0": 2, "w1": 0})
-    until(world.is_done)
+    wait_until(world.is_done)
     world.end()
     assert (world.quotas["w0"].done, world.quotas["w1"].begun) == (20, 0)
 
@@ -84,7 +84,7 @@ def test_a_worker_without_users_takes_nothing_and_keeps_nobody_waiting() -> None
 def test_a_slow_worker_does_less() -> None:
     world = World(Iterations(60), {"slow": 1, "quick": 1})
     world.pauses_s = {"slow": 0.05, "quick": 0.001}
-    until(world.is_done)
+    wait_until(world.is_done)
     world.end()
     assert world.quotas["slow"].done < 20 < world.quotas["quick"].done
     assert world.done == 60
@@ -92,14 +92,14 @@ def test_a_slow_worker_does_less() -> None:
 
 def test_who_has_nothing_left_says_so_once_everything_is_done() -> None:
     world = World(Iterations(10), {"w0": 2})
-    until(world.is_done)
-    until(lambda: world.idle == ["w0"])
+    wait_until(world.is_done)
+    wait_until(lambda: world.idle == ["w0"])
     world.end()
 
 
 def test_each_user_does_its_own_and_then_waits() -> None:
     world = World(Iterations(3, per_user=True), {"w0": 2, "w1": 1})
-    until(world.is_done)
+    wait_until(world.is_done)
     gevent.sleep(0.02)
     assert [quota.done for quota in world.quotas.values()] == [6, 3]
     assert not any(life.dead for lives in world.work.values() for life in lives)
@@ -113,7 +113,7 @@ def test_each_user_does_its_own_and_then_waits() -> None:
 def test_users_that_are_released_end_although_there_is_more_to_do() -> None:
     world = World(Iterations(1000), {"w0": 2})
     world.pauses_s = {"w0": 0.005}
-    until(lambda: world.done > 4)
+    wait_until(lambda: world.done > 4)
     world.end()
     begun = world.quotas["w0"].begun
     assert begun < 1000
@@ -123,17 +123,17 @@ def test_users_that_are_released_end_although_there_is_more_to_do() -> None:
 def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
     world = World(Iterations(100), {"w0": 2, "w1": 2})
     world.pauses_s = {"w0": 0.002, "w1": 0.002}
-    until(lambda: world.quotas["w1"].done > 3)
+    wait_until(lambda: world.quotas["w1"].done > 3)
     lost = world.quotas.pop("w1")
     gevent.killall(world.work.pop("w1"))
     # Its last report is older than what it did last: only that counts.
     reported = lost.done - 2
-    until(lambda: world.quotas["w0"]._dry)
+    wait_until(lambda: world.quotas["w0"]._dry)
     assert not world.grants.is_done(world.done + reported)
     for _ in range(2):
         for granted in world.grants.take_back([record("w1", lost.begun, reported)]):
             world.hear(granted)
-    until(lambda: world.grants.is_done(world.done + reported))
+    wait_until(lambda: world.grants.is_done(world.done + reported))
     gevent.sleep(0.02)
     world.end()
     assert world.done + reported == 100
@@ -143,17 +143,17 @@ def test_of_so_many_for_each_user_what_a_lost_worker_did_not_finish_is_all_that_
     each = Iterations(5, per_user=True)
     world = World(each, {"w0": 2, "w1": 2})
     world.pauses_s = {"w0": 0.002, "w1": 0.004}
-    until(lambda: world.quotas["w1"].done == 4)
+    wait_until(lambda: world.quotas["w1"].done == 4)
     lost = world.quotas.pop("w1")
     gevent.killall(world.work.pop("w1"))
     # Locust starts as many elsewhere before anybody knows what is left for them.
     world.work["w0"] += [gevent.spawn(world._go_round, "w0", user) for user in (2, 3)]
-    until(lambda: world.quotas["w0"]._dry)
+    wait_until(lambda: world.quotas["w0"]._dry)
     assert world.quotas["w0"].done == 10
-    until(lambda: world.idle.count("w0") > 0)
+    wait_until(lambda: world.idle.count("w0") > 0)
     for granted in world.grants.take_back([record("w1", lost.begun, 4)]):
         world.hear(granted)
-    until(lambda: world.grants.is_done(world.done + 4))
+    wait_until(lambda: world.grants.is_done(world.done + 4))
     gevent.sleep(0.05)
     world.end()
     assert world.done + 4 == 20
@@ -168,7 +168,7 @@ def test_users_that_come_one_after_another_get_theirs_each() -> None:
     for user in (1, 2):
         gevent.sleep(0.002)
         world.work["w0"].append(gevent.spawn(world._go_round, "w0", user))
-    until(world.is_done)
+    wait_until(world.is_done)
     gevent.sleep(0.02)
     world.end()
     assert [sorted(quota._taken.values()) for quota in world.quotas.values()] == [[3, 3, 3]] * 2

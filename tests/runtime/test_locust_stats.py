@@ -17,8 +17,7 @@ from locust.stats import RequestStats, StatsEntry
 
 from pika_locust.runtime import locust_stats
 from pika_locust.runtime.context import WorkerContext
-from tests.runtime.house import HOUSE, make_context
-from tests.runtime.house import settings as house_settings
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 
 Request = tuple[str, str, float | None, int, Any]
 
@@ -32,7 +31,9 @@ class Locust:
         self.environment.stats.use_response_times_cache = cache
         self.environment.stats.clear_all()
         self.event = self.environment.events.request
-        self.worker = WorkerContext(make_context().begin, HOUSE, house_settings(), 0, lambda *news: None, self.event)
+        self.worker = WorkerContext(
+            make_context().begin, SAMPLE_SCENARIO, sample_settings(), 0, lambda *news: None, self.event
+        )
         self.fired: list[dict[str, Any]] = []
         fire = self.event.fire
         self.event.fire = lambda **fields: (self.fired.append(fields), fire(**fields))
@@ -197,7 +198,7 @@ def test_some_can_be_told_together(locust: Locust) -> None:
 def test_a_locust_without_handlers_to_look_at_is_told_by_its_event() -> None:
     fired: list[str] = []
     event = SimpleNamespace(fire=lambda name, **_: fired.append(name))
-    worker = WorkerContext(make_context().begin, HOUSE, house_settings(), 0, lambda *news: None, event)
+    worker = WorkerContext(make_context().begin, SAMPLE_SCENARIO, sample_settings(), 0, lambda *news: None, event)
     assert not worker.may_tell_later
     worker.request("GET", "page", 12.5, 70)
     assert fired == ["page"]

@@ -12,7 +12,7 @@ from pika_locust.platforms.verity.scenarios import TOKENS
 from pika_locust.runtime import options as module
 from pika_locust.runtime.options import all_metrics, form_profile, from_web_form, refusal
 from pika_locust.runtime.shape import StagesShape
-from tests.runtime.house import HOUSE, read
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, read
 
 
 def problems_of(line: str = "", environ: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -122,9 +122,9 @@ def test_a_shape_that_nobody_would_follow_is_refused(monkeypatch: pytest.MonkeyP
         return [type("Wave", (), {})]
 
     monkeypatch.setattr(module, "foreign_shapes", foreign_shapes)
-    (problem,) = problems_of("-f locustfiles/house.py,wave.py")
+    (problem,) = problems_of("-f locustfiles/sample.py,wave.py")
     assert problem.startswith("-f names the shape Wave, which is none of this package's and would not be followed")
-    assert named == ["locustfiles/house.py", "wave.py"]
+    assert named == ["locustfiles/sample.py", "wave.py"]
 
 
 # Thresholds
@@ -159,7 +159,7 @@ def test_a_threshold_on_what_nobody_measures_is_a_mistake() -> None:
 
 
 def test_every_run_declares_its_own_metrics_beside_the_scenario_s() -> None:
-    assert all_metrics(HOUSE) == (*BASE_METRICS, *TARGET_METRICS, *HOUSE.metrics)
+    assert all_metrics(SAMPLE_SCENARIO) == (*BASE_METRICS, *TARGET_METRICS, *SAMPLE_SCENARIO.metrics)
 
 
 # The target
@@ -182,16 +182,16 @@ def test_the_strongest_name_of_the_target_wins(line: str, environ: dict[str, str
 
 
 def test_a_target_that_cannot_be_one_is_named_with_its_source() -> None:
-    assert problems_of("-H house") == ("-H house: not a URL that begins with http://",)
+    assert problems_of("-H sample") == ("-H sample: not a URL that begins with http://",)
 
 
 PRODUCTION = {
-    "by -H": ("-H http://house.example", {}, "-H names house.example"),
-    "by a setting": ("", {"API_URL": "http://api.house.example:8080/v1"}, "API_URL names api.house.example"),
-    "in capital letters": ("-H http://HOUSE.Example", {}, "-H names house.example"),
-    "with a final dot": ("-H http://house.example.", {}, "-H names house.example"),
+    "by -H": ("-H http://sample.example", {}, "-H names sample.example"),
+    "by a setting": ("", {"API_URL": "http://api.sample.example:8080/v1"}, "API_URL names api.sample.example"),
+    "in capital letters": ("-H http://SAMPLE.Example", {}, "-H names sample.example"),
+    "with a final dot": ("-H http://sample.example.", {}, "-H names sample.example"),
     "from the list": ("-H http://b.c", {"PIKA_PRODUCTION_HOSTS": "a.b, B.c."}, "-H names b.c"),
-    "an empty list is none": ("-H http://house.example", {"PIKA_PRODUCTION_HOSTS": " "}, "-H names house.example"),
+    "an empty list is none": ("-H http://sample.example", {"PIKA_PRODUCTION_HOSTS": " "}, "-H names sample.example"),
 }
 
 
@@ -202,15 +202,15 @@ def test_production_is_refused_unless_it_is_meant(line: str, environ: dict[str, 
 
 
 def test_a_list_of_production_hosts_replaces_the_scenario_s() -> None:
-    options = read("-H http://house.example", {"PIKA_PRODUCTION_HOSTS": "other.example"})
-    assert options.target == "http://house.example/"
+    options = read("-H http://sample.example", {"PIKA_PRODUCTION_HOSTS": "other.example"})
+    assert options.target == "http://sample.example/"
     assert options.refused_hosts == {"other.example"}
     assert refusal("http://other.example:80/", "the form", options.refused_hosts) is not None
     assert read("--allow-production").refused_hosts == frozenset()
 
 
 def test_a_host_that_only_contains_a_production_host_s_name_is_not_one() -> None:
-    assert read("-H http://house.example.test").target == "http://house.example.test/"
+    assert read("-H http://sample.example.test").target == "http://sample.example.test/"
 
 
 def test_faults_are_for_the_embedded_sandbox() -> None:
@@ -226,7 +226,7 @@ def test_a_fault_that_the_sandbox_does_not_have_is_told_before_it_starts() -> No
 
 
 def test_a_named_target_that_needs_a_secret_is_not_tested_without_it() -> None:
-    needy = replace(HOUSE, secrets_needed=lambda settings: ("PIKA_CODE",))
+    needy = replace(SAMPLE_SCENARIO, secrets_needed=lambda settings: ("PIKA_CODE",))
     assert read("", scenario=needy).target is None
     assert read("-H http://a", {"PIKA_CODE": "sesame"}, needy).settings["PIKA_CODE"] == "sesame"
     with pytest.raises(ConfigurationError, match="PIKA_CODE is needed to test http://a/"):
@@ -245,8 +245,8 @@ def test_a_seed_is_kept_and_one_is_drawn_where_there_is_none() -> None:
 
 def test_all_mistakes_are_told_at_once_and_each_once() -> None:
     problems = problems_of(
-        "-r 5 --seed x --stage bad --threshold nonsense -H house --load-profile no --sandbox-fault bogus",
-        {"USERS": "none", "PIKA_HOLD": "soon", "ROOMS": "6", "API_URL": "ftp://x"},
+        "-r 5 --seed x --stage bad --threshold nonsense -H sample --load-profile no --sandbox-fault bogus",
+        {"USERS": "none", "PIKA_HOLD": "soon", "PAGES": "6", "API_URL": "ftp://x"},
     )
     beginnings = [
         "--load-profile no: ",
@@ -257,16 +257,16 @@ def test_all_mistakes_are_told_at_once_and_each_once() -> None:
         "-r needs -u: ",
         "--stage: 'bad' ",
         "--threshold: ",
-        "-H house: ",
+        "-H sample: ",
         "--sandbox-fault: ",
-        "ROOMS=6: ",
+        "PAGES=6: ",
     ]
     assert len(problems) == len(beginnings) == len(set(problems))
     assert all(problem.startswith(begin) for problem, begin in zip(sorted(problems), sorted(beginnings), strict=True))
 
 
 def test_mistakes_between_settings_see_the_planned_time() -> None:
-    assert problems_of("-t 90", {"ROOMS": "6"}) == ("ROOMS=6: nobody visits that many in 90.0 s",)
+    assert problems_of("-t 90", {"PAGES": "6"}) == ("PAGES=6: nobody visits that many in 90.0 s",)
 
 
 def test_a_secret_is_in_no_public_value() -> None:
@@ -286,16 +286,18 @@ def form(**chosen: object) -> SimpleNamespace:
 
 def test_the_form_s_numbers_count_for_the_constant_profile_only() -> None:
     options = read()
-    assert from_web_form(HOUSE, options, form(num_users=50)) is options
-    stress = from_web_form(HOUSE, options, form(load_profile="stress", num_users=50))
+    assert from_web_form(SAMPLE_SCENARIO, options, form(num_users=50)) is options
+    stress = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress", num_users=50))
     assert stress.plan.describe() == "stress: 5m → 500, 10m at 500, 2m → 0 (17m)"
-    constant = from_web_form(HOUSE, options, form(load_profile="constant", num_users=50, spawn_rate=10.0, run_time=60))
+    constant = from_web_form(
+        SAMPLE_SCENARIO, options, form(load_profile="constant", num_users=50, spawn_rate=10.0, run_time=60)
+    )
     assert constant.plan.describe() == "constant: 50 users at 10/s, for 1m"
 
 
 def test_the_form_s_profile_brings_its_thresholds_and_keeps_those_of_the_command_line() -> None:
     options = read("--threshold errors:count<99")
-    stress = from_web_form(HOUSE, options, form(load_profile="stress"))
+    stress = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress"))
     assert [threshold.metric for threshold in stress.thresholds] == [
         "delivery",
         "latency",
@@ -307,25 +309,25 @@ def test_the_form_s_profile_brings_its_thresholds_and_keeps_those_of_the_command
 
 def test_constant_users_of_the_command_line_give_way_to_the_form() -> None:
     options = read("-u 5 -t 1m")
-    again = from_web_form(HOUSE, options, form(load_profile="constant", num_users=8, spawn_rate=2.0))
+    again = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="constant", num_users=8, spawn_rate=2.0))
     assert again.plan.describe() == "constant: 8 users at 2/s, until stopped"
-    standard = from_web_form(HOUSE, options, form(load_profile="standard", run_time=60))
+    standard = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="standard", run_time=60))
     assert standard.plan.describe() == "standard: 1m → 51 (1m)"
 
 
 def test_stages_by_hand_stay_what_the_form_begins_with() -> None:
     options = read("--stage 10s:5")
-    assert from_web_form(HOUSE, options, form(load_profile="by hand")) is options
-    assert from_web_form(HOUSE, options, form(load_profile="stress")).plan.name == "stress"
-    assert from_web_form(HOUSE, options, form(load_profile="constant", num_users=3)).plan.users_peak == 3
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="by hand")) is options
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress")).plan.name == "stress"
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="constant", num_users=3)).plan.users_peak == 3
 
 
 def test_the_form_s_run_time_cuts_a_profile_as_t_does() -> None:
     options = read("-t 1m --load-profile stress")
-    assert from_web_form(HOUSE, options, form(load_profile="stress", run_time=60)) is options
-    longer = from_web_form(HOUSE, options, form(load_profile="stress", run_time=360))
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress", run_time=60)) is options
+    longer = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress", run_time=360))
     assert longer.plan.describe() == "stress: 5m → 500, 1m at 500 (6m)"
-    whole = from_web_form(HOUSE, options, form(load_profile="stress"))
+    whole = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress"))
     assert whole.plan.describe() == "stress: 5m → 500, 10m at 500, 2m → 0 (17m)"
 
 
@@ -345,17 +347,17 @@ def test_what_the_form_begins_with(line: str, environ: dict[str, str], shown: st
     options = read(line, environ)
     assert form_profile(options) == shown
     # A script that fills in the numbers only; and a start without a form.
-    by_script = from_web_form(HOUSE, options, form(load_profile=None, num_users=3))
+    by_script = from_web_form(SAMPLE_SCENARIO, options, form(load_profile=None, num_users=3))
     assert by_script.plan.name == shown
     given = form(load_profile=None, num_users=options.load.users, spawn_rate=options.load.spawn_rate)
-    assert from_web_form(HOUSE, options, given).plan.describe() == options.plan.describe()
+    assert from_web_form(SAMPLE_SCENARIO, options, given).plan.describe() == options.plan.describe()
 
 
 def test_another_choice_of_the_form_drops_the_iterations() -> None:
     options = read("", {"ITERATIONS": "20"})
-    assert from_web_form(HOUSE, options, form(load_profile="iterations")) is options
-    assert from_web_form(HOUSE, options, form(load_profile="stress")).plan.iterations is None
-    assert from_web_form(HOUSE, options, form(load_profile="constant", num_users=3)).plan.iterations is None
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="iterations")) is options
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress")).plan.iterations is None
+    assert from_web_form(SAMPLE_SCENARIO, options, form(load_profile="constant", num_users=3)).plan.iterations is None
 
 
 def test_arrivals_stay_what_the_form_begins_with_and_a_run_time_cuts_them() -> None:
@@ -370,8 +372,8 @@ def test_arrivals_stay_what_the_form_begins_with_and_a_run_time_cuts_them() -> N
 
 def test_numbers_of_the_form_that_make_no_plan_are_told() -> None:
     with pytest.raises(ValueError, match="-u, the number of users, must be at least 1, got 0"):
-        from_web_form(HOUSE, read(), form(load_profile="constant", num_users=0))
+        from_web_form(SAMPLE_SCENARIO, read(), form(load_profile="constant", num_users=0))
     with pytest.raises(ValueError, match="-u, the number of users, must be at least 1, got -3"):
-        from_web_form(HOUSE, read(), form(load_profile="constant", num_users=-3))
+        from_web_form(SAMPLE_SCENARIO, read(), form(load_profile="constant", num_users=-3))
     with pytest.raises(ValueError, match="-r must be a number of users a second above 0, got -1"):
-        from_web_form(HOUSE, read(), form(load_profile="constant", num_users=3, spawn_rate=-1.0))
+        from_web_form(SAMPLE_SCENARIO, read(), form(load_profile="constant", num_users=3, spawn_rate=-1.0))

@@ -8,7 +8,7 @@ import pytest
 from pika_locust.metrics import Registry
 from pika_locust.metrics.builtin import BASE_METRICS
 from pika_locust.outputs.progress import ProgressPrinter
-from tests.runtime.house import read
+from tests.runtime.sample_scenario import read
 
 PLAN = read("-u 4 -t 60").plan
 

@@ -5,7 +5,8 @@ import time
 import gevent
 
 from pika_locust.runtime.timers import every, later
-from tests.runtime.house import make_context, until
+from pika_locust.testing.worker import wait_until
+from tests.runtime.sample_scenario import make_context
 
 
 def test_a_call_comes_once_when_it_is_due_and_not_before() -> None:
@@ -15,7 +16,7 @@ def test_a_call_comes_once_when_it_is_due_and_not_before() -> None:
     time.sleep(0.05)
     began_s = time.monotonic()
     later(worker, 0.03, lambda word: called.append((time.monotonic() - began_s, word)), "hello")
-    until(lambda: called)
+    wait_until(lambda: called)
     ((at_s, word),) = called
     assert word == "hello"
     assert at_s >= 0.029
@@ -35,7 +36,7 @@ def test_a_repeated_call_comes_until_it_is_stopped() -> None:
     worker = make_context()
     called: list[int] = []
     timer = every(worker, 0.01, called.append, 1)
-    until(lambda: len(called) >= 3)
+    wait_until(lambda: len(called) >= 3)
     timer.stop()
     count = len(called)
     gevent.sleep(0.03)
@@ -62,6 +63,6 @@ def test_what_a_call_raises_is_a_fault_of_the_test_and_stops_nothing() -> None:
         raise KeyError("x")
 
     timer = every(worker, 0.01, broken)
-    until(lambda: len(worker.internal_errors) >= 2)
+    wait_until(lambda: len(worker.internal_errors) >= 2)
     timer.stop()
     assert set(worker.internal_errors) == {"KeyError: 'x'"}

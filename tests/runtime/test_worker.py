@@ -14,13 +14,15 @@ from pika_locust.runtime import messages
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import Settings
-from tests.runtime.house import HOUSE, make_context
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context
 
 MS = 1_000_000
 S = 1_000_000_000
 DAY = 86_400 * S
 
-RUSH = replace(HOUSE, arrivals=lambda settings: ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4))
+RUSH = replace(
+    SAMPLE_SCENARIO, arrivals=lambda settings: ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4)
+)
 START_NS = 500 * S
 
 
@@ -35,7 +37,7 @@ class Worker:
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
         self.has_quit = False
         self.environment = environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
-        values = Settings({"ARRIVALS": "uniform", "ROOMS": 1}, {}, frozenset())
+        values = Settings({"ARRIVALS": "uniform", "PAGES": 1}, {}, frozenset())
         self.side = WorkerSide(environment, RUSH, values)
         self.side.attach(self)
 
@@ -117,7 +119,7 @@ def test_a_test_without_arrivals_waits_for_nobody_s_clock(worker: Worker) -> Non
 
 
 def test_a_worker_that_is_sent_away_says_why_and_ends(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
-    assert dict(worker.sent)[messages.HELLO] == messages.hello("house")
+    assert dict(worker.sent)[messages.HELLO] == messages.hello("sample")
     worker.listeners[messages.REFUSE](None, SimpleNamespace(data={"why": "it runs queue"}))
     assert "sent this worker away: it runs queue" in caplog.text
     assert worker.environment.process_exit_code == 104

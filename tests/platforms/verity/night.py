@@ -18,7 +18,8 @@ from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.sandbox import SandboxProcess
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings, read_settings
-from tests.runtime.house import Told, until
+from pika_locust.testing.worker import RecordingContext
+from pika_locust.testing.worker import wait_until as until
 from tests.wire.http_servers import Peer
 
 SESSION_S = 0.3
@@ -42,7 +43,7 @@ class Night:
 
     def open(
         self, scenario: Scenario, target: str = "", begin: Mapping[str, Any] | None = None, **environ: str
-    ) -> Told:
+    ) -> RecordingContext:
         """The share of a scenario, with short pauses; it becomes the night's."""
         settings = settings_of(scenario, **{**BRISK, **environ})
         fields = {
@@ -56,7 +57,7 @@ class Night:
             "stop_timeout_s": 5.0,
             **(begin or {}),
         }
-        self.worker = Told(RunStart(**fields), scenario, settings, 0)
+        self.worker = RecordingContext(RunStart(**fields), scenario, settings, 0)
         return self.worker
 
     def start(self, kind: type[Any]) -> Any:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import gevent
 
 from pika_locust.runtime.timers import UserTimers
-from tests.runtime.house import make_context, until
+from pika_locust.testing.worker import wait_until
+from tests.runtime.sample_scenario import make_context
 
 
 def test_a_thought_is_acted_upon_when_its_time_has_come() -> None:
@@ -32,7 +33,7 @@ def test_a_thought_may_think_its_own_next_one() -> None:
             thoughts.think("like", 0.005, again, left - 1)
 
     thoughts.think("like", 0.005, again, 2)
-    until(lambda: len(done) == 3)
+    wait_until(lambda: len(done) == 3)
     gevent.sleep(0.01)
     assert done == [2, 1, 0]
 

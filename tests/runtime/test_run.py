@@ -14,14 +14,15 @@ from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import all_metrics
 from pika_locust.runtime.run import Run, RunFacts, empty_report, unwritten, versions
-from tests.runtime.house import HOUSE, Told, make_context, read
+from pika_locust.testing.worker import RecordingContext
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, read
 
-FACTS = RunFacts("r1", 7, "locust -f house.py", {"ROOMS": "3"}, "http://house/", False, "2026-05-01T20:00:00+00:00")
+FACTS = RunFacts("r1", 7, "locust -f sample.py", {"PAGES": "3"}, "http://sample/", False, "2026-05-01T20:00:00+00:00")
 OPTIONS = read("-u 4 -t 60")
 THRESHOLDS = ("latency:p(95)<500", "errors:count<10")
 
 
-def worked(*latencies_us: int, users: int = 2, lag_us: int = 1_000, errors: int = 0) -> Told:
+def worked(*latencies_us: int, users: int = 2, lag_us: int = 1_000, errors: int = 0) -> RecordingContext:
     """A process that has measured something."""
     worker = make_context()
     for latency_us in latencies_us:
@@ -34,7 +35,7 @@ def worked(*latencies_us: int, users: int = 2, lag_us: int = 1_000, errors: int 
     return worker
 
 
-def collect(*shares: Told, final: bool = True, cpu_percent: float | None = 20.0) -> Collector:
+def collect(*shares: RecordingContext, final: bool = True, cpu_percent: float | None = 20.0) -> Collector:
     collector = Collector("r1")
     for index, worker in enumerate(shares):
         whole = {
@@ -68,14 +69,14 @@ def close(
         options=replace(OPTIONS, strict=strict, fail_on=fail_on),
         facts=facts,
         collector=collector,
-        evaluator=ThresholdEvaluator(judged, all_metrics(HOUSE)),
+        evaluator=ThresholdEvaluator(judged, all_metrics(SAMPLE_SCENARIO)),
         target_monitor=cast(TargetMonitor, None),
         began_s=0.0,
         supporters=0,
         notes=list(notes),
     )
     run.observer = cast(PrometheusMonitor, SimpleNamespace(found=lambda: observed, notes=list))
-    return run.report(HOUSE, collector.fold(), audits=audits, run_reasons=run_reasons, duration_s=60.0)
+    return run.report(SAMPLE_SCENARIO, collector.fold(), audits=audits, run_reasons=run_reasons, duration_s=60.0)
 
 
 def codes(report: Report) -> list[tuple[str, str]]:
@@ -88,8 +89,8 @@ MANY = (10_000,) * 1000
 def test_a_good_run_passes_and_says_what_it_was() -> None:
     report = close(collect(worked(*MANY), worked(20_000, 30_000, users=3)))
     assert (report.verdict, report.exit_code, report.reasons) == ("pass", 0, ())
-    assert (report.run_id, report.seed, report.scenario, report.target) == ("r1", 7, "house", "http://house/")
-    assert report.settings == {"ROOMS": "3"}
+    assert (report.run_id, report.seed, report.scenario, report.target) == ("r1", 7, "sample", "http://sample/")
+    assert report.settings == {"PAGES": "3"}
     assert (report.command, report.sandbox, report.started_at) == (FACTS.command, False, FACTS.started_at)
     assert (report.duration_s, report.versions) == (60.0, versions())
     assert report.metrics["latency"]["count"] == 1002
@@ -240,5 +241,5 @@ def test_a_run_whose_summary_could_not_be_written_is_no_pass(text: str, code: in
     ],
 )
 def test_a_test_that_never_began_has_the_verdict_of_its_exit_code(code: ExitCode, verdict: str) -> None:
-    report = empty_report(HOUSE, "locust", [Reason("setup", "workers", "nobody came")], code)
+    report = empty_report(SAMPLE_SCENARIO, "locust", [Reason("setup", "workers", "nobody came")], code)
     assert (report.exit_code, report.verdict) == (code, verdict)

@@ -10,7 +10,7 @@ from pika_locust.metrics.builtin import BASE_METRICS
 from pika_locust.runtime.workers import NOTICE_S, ArrivalAssignment
 from pika_locust.scenario import schedule_of
 from pika_locust.settings import Settings
-from tests.runtime.house import HOUSE
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO
 
 
 def even(duration_s: float = 100.0) -> Schedule:
@@ -83,5 +83,5 @@ def test_what_went_down_with_a_worker_is_what_nobody_reported(started: int, drop
 
 
 def test_a_scenario_without_arrivals_has_no_schedule() -> None:
-    with pytest.raises(ValueError, match="house has no arrival rate"):
-        schedule_of(HOUSE, Settings({}, {}), 7, 10.0)
+    with pytest.raises(ValueError, match="sample has no arrival rate"):
+        schedule_of(SAMPLE_SCENARIO, Settings({}, {}), 7, 10.0)

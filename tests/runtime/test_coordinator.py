@@ -27,9 +27,10 @@ from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
 from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
-from tests.runtime.house import HOUSE, Told, make_context, read, until
+from pika_locust.testing.worker import RecordingContext, wait_until
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, read
 
-HELLO = messages.hello(HOUSE.name)
+HELLO = messages.hello(SAMPLE_SCENARIO.name)
 
 
 class Clock:
@@ -69,7 +70,7 @@ class Worker:
     def __init__(self, name: str, index: int) -> None:
         self.name = name
         self.index = index
-        self.worker: Told = make_context()
+        self.worker: RecordingContext = make_context()
         self.worker.metrics.gauge("vus").set(2)
         self.state = "running"
         self.answers = True
@@ -158,7 +159,7 @@ class Stage:
     def __init__(
         self,
         line: str = "-u 4 -t 60 --seed 7",
-        scenario: Scenario = HOUSE,
+        scenario: Scenario = SAMPLE_SCENARIO,
         web: bool = False,
         form: Callable[[], Any] | None = None,
         environ: Mapping[str, str] | None = None,
@@ -167,10 +168,10 @@ class Stage:
         self.runner = Runner(*self.workers)
         self.told: list[Report] = []
         environment = SimpleNamespace(
-            host="http://house",
+            host="http://sample",
             stop_timeout=0.2,
             web_ui=object() if web else None,
-            pika_locust=SimpleNamespace(sandbox_url="http://house", sandbox_pid=77),
+            pika_locust=SimpleNamespace(sandbox_url="http://sample", sandbox_pid=77),
             runner=self.runner,
         )
         self.environment = environment
@@ -282,9 +283,9 @@ def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
     stage.play()
     ((kind, begin, client),) = stage.runner.sent
     assert (kind, client) == (messages.BEGIN, None)
-    assert (begin["seed"], begin["target"], begin["planned_s"]) == (7, "http://house/", 60.0)
+    assert (begin["seed"], begin["target"], begin["planned_s"]) == (7, "http://sample/", 60.0)
     assert (begin["supporters"], begin["workers"], begin["spread"], begin["stop_timeout_s"]) == (1, 2, True, 0.2)
-    assert begin["settings"]["ROOMS"] == 1
+    assert begin["settings"]["PAGES"] == 1
     assert begin["thresholds"] == ("latency:p(95)<500", "errors:count<10", "dropped_iterations:count==0")
     assert "sesame" not in str(begin)
 
@@ -332,7 +333,7 @@ def test_a_worker_of_another_kind_is_sent_away_and_told_why(said: dict[str, str]
     kind, told, client = stage.runner.sent[-1]
     assert (kind, client) == (messages.REFUSE, "w2")
     assert theirs in told["why"]
-    assert f"the master house with {HELLO['version']}" in told["why"]
+    assert f"the master sample with {HELLO['version']}" in told["why"]
     stage.engine.finish(cause="end")
     assert stage.report.load.workers == 2
     assert stage.report.notes[0] == f"worker w2 was sent away: {told['why']}"
@@ -533,7 +534,7 @@ def test_a_threshold_can_end_the_test(web: bool, how: str) -> None:
     stage.play()
     stage.workers[0].work(9000)
     stage.runner.receive(messages.REPORT, stage.workers[0].report(stage.runner.run_id, final=False), "w0")
-    until(lambda: stage.runner.ended)
+    wait_until(lambda: stage.runner.ended)
     stage.engine.finish()
     assert stage.runner.ended == [how]
     assert stage.reasons() == [("threshold", "latency")]
@@ -548,7 +549,7 @@ def test_a_judge_that_falls_over_is_our_own_fault(clock: Clock, monkeypatch: pyt
     monkeypatch.setattr(gevent.get_hub(), "print_exception", lambda *_: None)
     stage = Stage()
     stage.play()
-    until(lambda: stage.engine._run is not None and stage.engine._run.internal_errors)
+    wait_until(lambda: stage.engine._run is not None and stage.engine._run.internal_errors)
     end(stage, clock)
     assert stage.reasons() == [("internal", "exception")]
     assert "judging: ZeroDivisionError('progress')" in stage.report.reasons[0].text
@@ -568,7 +569,7 @@ def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
     stage.play()
     stage.engine.tick()
     # Each of the two workers runs two.
-    until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
+    wait_until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
     end(stage, clock)
     assert stage.reasons() == [("incomplete", "load")]
     assert stage.report.reasons[0].text.startswith("4 users at most, where the plan wanted 6")
@@ -579,7 +580,7 @@ def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
 def test_who_ends_a_test_early_wanted_fewer_users(cause: Any, clock: Clock) -> None:
     stage = Stage("-u 6 -t 60", web=True)
     stage.play()
-    until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
+    wait_until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
     stage.engine.finish(cause)
     assert stage.reasons() == []
 
@@ -606,7 +607,7 @@ def test_users_that_were_started_anew_elsewhere_do_not_count_twice(clock: Clock)
         test = stage.engine._run
         assert test is not None
         before = len(test.came)
-        until(lambda: len(test.came) >= before + times)
+        wait_until(lambda: len(test.came) >= before + times)
 
     for worker in (stays, goes):
         stage.runner.receive(messages.REPORT, worker.report(stage.runner.run_id, final=False), worker.name)
@@ -631,12 +632,12 @@ def test_an_audit_sees_the_ledgers_the_facts_and_the_sandbox(clock: Clock) -> No
         seen.append(context)
         return [AuditResult("visits", "fail", 4, 3)]
 
-    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     stage.play()
     stage.workers[0].worker.facts["session"] = "s"
     end(stage, clock)
     (context,) = seen
-    assert (context.target, context.settings["PIKA_CODE"]) == ("http://house/", "sesame")
+    assert (context.target, context.settings["PIKA_CODE"]) == ("http://sample/", "sesame")
     assert context.facts == {"session": "s", "run_id": stage.report.run_id}
     assert context.sandbox_state == {"visits_held": 3}
     whole = Ledger("visits")
@@ -651,7 +652,7 @@ def test_an_audit_that_falls_over_is_our_own_fault(clock: Clock) -> None:
     def audit(context: AuditContext) -> list[AuditResult]:
         raise KeyError("likes")
 
-    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     stage.play()
     end(stage, clock)
     assert stage.reasons() == [("internal", "audit")]
@@ -662,7 +663,7 @@ def test_who_interrupts_an_audit_still_gets_a_report(clock: Clock) -> None:
     def audit(context: AuditContext) -> list[AuditResult]:
         raise KeyboardInterrupt
 
-    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     stage.play()
     end(stage, clock)
     assert stage.reasons() == [("stopped", "SIGINT")]
@@ -674,7 +675,7 @@ def test_who_interrupts_the_wait_for_another_s_audit_ends_it(clock: Clock) -> No
         gevent.sleep(60)
         return []
 
-    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     stage.play()
     finishing, waiting = (gevent.spawn(stage.engine.finish, "end") for _ in range(2))
     gevent.sleep(0.05)
@@ -689,7 +690,7 @@ def test_what_is_held_beyond_the_books_of_a_lost_worker_fails_no_audit(clock: Cl
     def audit(context: AuditContext) -> list[AuditResult]:
         return [balance("visits", 5, 6, 0), balance("likes", 6, 5, 0)]
 
-    stage = Stage(scenario=replace(HOUSE, audit=audit))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     stage.play()
     stage.workers[1].answers = False
     end(stage, clock)
@@ -723,18 +724,18 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     while ask("w0")["data"]["w0"]:
         pass
     stage.workers[1].state = "missing"
-    until(lambda: stage.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None))
+    wait_until(lambda: stage.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None))
 
 
 def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
     rate = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4)
     arrivals = Setting("ARRIVALS", text, "uniform", "spacing")
-    scenario = replace(HOUSE, arrivals=lambda settings: rate, settings=(*HOUSE.settings, arrivals))
+    scenario = replace(SAMPLE_SCENARIO, arrivals=lambda settings: rate, settings=(*SAMPLE_SCENARIO.settings, arrivals))
     stage = Stage("", scenario)
     stage.play()
     assert stage.runner.sent[0][1]["stripes"] == {"w0": 0, "w1": 1}
     stage.workers[1].state = "missing"
-    until(lambda: stage.runner.sent[-1][0] == messages.NEWS)
+    wait_until(lambda: stage.runner.sent[-1][0] == messages.NEWS)
     news = stage.runner.sent[-1][1]
     assert (news["topic"], news["data"]["workers"]) == (STRIPES, {"w0": 0})
     stage.workers[1].answers = False
@@ -748,7 +749,7 @@ def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(c
         clock.now_s += 30
         return SetupResult(public={"accounts": 5, "seed": context.seed}, private={"token": "t0k3n"})
 
-    stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
+    stage = Stage("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
     assert stage.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
     assert "t0k3n" not in str(stage.runner.sent)
@@ -765,7 +766,7 @@ def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None
             asked.append(stage.engine.tick())
         return SetupResult()
 
-    stage = Stage("--stage 10s:11 --seed 7", replace(HOUSE, set_up=set_up))
+    stage = Stage("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
     assert asked == [(2, 2.0)] * 3
     clock.now_s += 1.1
@@ -778,7 +779,7 @@ def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None
         stage.runner.receive(messages.HELLO, HELLO, "w2")
         return SetupResult()
 
-    stage = Stage(scenario=replace(HOUSE, set_up=set_up))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
     ((kind, begin, client),) = stage.runner.sent
     assert (kind, client, begin["workers"]) == (messages.BEGIN, None, 3)
@@ -791,9 +792,9 @@ def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
     def set_up(context: SetupContext) -> SetupResult:
         raise SetupError("no accounts could be made")
 
-    stage = Stage(scenario=replace(HOUSE, set_up=set_up))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
-    until(lambda: stage.runner.ended)
+    wait_until(lambda: stage.runner.ended)
     stage.engine.finish()
     assert stage.reasons()[0] == ("setup", "set-up")
     assert (stage.report.exit_code, stage.report.reasons[0].text) == (100, "no accounts could be made")
@@ -803,9 +804,9 @@ def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
     def set_up(context: SetupContext) -> SetupResult:
         raise KeyError("accounts")
 
-    stage = Stage(scenario=replace(HOUSE, set_up=set_up))
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
-    until(lambda: stage.runner.ended)
+    wait_until(lambda: stage.runner.ended)
     stage.engine.finish()
     assert stage.reasons()[0] == ("internal", "exception")
     assert (stage.report.exit_code, stage.report.verdict) == (107, "invalid")
@@ -820,7 +821,7 @@ def test_a_beginning_that_falls_over_ends_the_test_and_is_our_own_fault(monkeypa
     for worker in stage.workers:
         worker.answers = False
     stage.play()
-    until(lambda: stage.runner.ended == ["quit"])
+    wait_until(lambda: stage.runner.ended == ["quit"])
     stage.engine.finish()
     assert stage.reasons()[0] == ("internal", "exception")
     assert stage.report.reasons[0].text == "beginning: KeyError: 'stripes'"
@@ -840,9 +841,9 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
         return [Reading("keys", {(("db", "0"),): 10.0 * len(asked)})]
 
     monkeypatch.setattr(PrometheusMonitor, "_ask", ask)
-    settings = (*HOUSE.settings, *PROMETHEUS_SETTINGS)
+    settings = (*SAMPLE_SCENARIO.settings, *PROMETHEUS_SETTINGS)
     environ = {"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_QUERIES": "keys"}
-    stage = Stage(scenario=replace(HOUSE, settings=settings), environ=environ)
+    stage = Stage(scenario=replace(SAMPLE_SCENARIO, settings=settings), environ=environ)
     stage.play()
     assert asked == [[]]
     end(stage, clock)

@@ -7,7 +7,7 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 
 from pika_locust.runtime.modes import ScenarioMode
 from pika_locust.runtime.options import parse_all
-from tests.runtime.house import HOUSE
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from tests.runtime.house import HOUSE
     ],
 )
 def test_users_have_time_to_finish(finish_s: float, line: str, stop_timeout: int) -> None:
-    users = ScenarioMode(replace(HOUSE, finish_s=lambda settings: finish_s), {"PIKA_CODE": "sesame"})
+    users = ScenarioMode(replace(SAMPLE_SCENARIO, finish_s=lambda settings: finish_s), {"PIKA_CODE": "sesame"})
     words = ["-u", "4", *line.split()]
     # Locust parses the command line once more, and the web page makes a parser of its own.
     for _ in range(2):

@@ -10,7 +10,7 @@ from locust.event import Events
 from pika_locust.metrics import Histogram, results
 from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.runtime.request_events import RequestEventMeter
-from tests.runtime.house import make_context
+from tests.runtime.sample_scenario import make_context
 
 
 class Runner:

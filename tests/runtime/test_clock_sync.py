@@ -11,7 +11,8 @@ from pika_locust.runtime import messages
 from pika_locust.runtime.clock_sync import ClockClient, ClockServer
 from pika_locust.runtime.clocks import Clocks, LocalTime
 from pika_locust.runtime.machine import boot_id
-from tests.runtime.house import make_context, until
+from pika_locust.testing.worker import wait_until
+from tests.runtime.sample_scenario import make_context
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -149,7 +150,7 @@ def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) ->
     away = room.join("away", DAY)
     away.start()
     assert len(room.answers) == 1
-    until(lambda: len(room.answers) > timekeeping.BURST + 2)
+    wait_until(lambda: len(room.answers) > timekeeping.BURST + 2)
     away._asking.kill()
 
 

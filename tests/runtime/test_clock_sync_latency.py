@@ -10,11 +10,12 @@ from pika_locust.metrics.snapshot import fold
 from pika_locust.runtime.clock_sync import CrossHostLatency, clock_notes
 from pika_locust.runtime.clocks import Offset
 from pika_locust.runtime.machine import boot_id
-from tests.runtime.house import HOUSE, Told, make_context
+from pika_locust.testing.worker import RecordingContext
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context
 
 MS = 1_000_000
 S = 1_000_000_000
-CROSSED = replace(HOUSE, metrics=(*HOUSE.metrics, *CLOCK_METRICS))
+CROSSED = replace(SAMPLE_SCENARIO, metrics=(*SAMPLE_SCENARIO.metrics, *CLOCK_METRICS))
 AHEAD_NS = 7 * S
 AWAY = "00ff00ff"
 NOW = 100 * S
@@ -27,7 +28,7 @@ def process(error_ns: int = MS, thresholds: tuple[str, ...] = (), metrics: tuple
     return worker, CrossHostLatency(worker, *metrics)
 
 
-def figures(worker: Told) -> dict[str, int]:
+def figures(worker: RecordingContext) -> dict[str, int]:
     """What was counted, without what was not."""
     names = [metric.name for metric in CLOCK_METRICS if metric.name.startswith("latencies_")]
     counts = {name.removeprefix("latencies_"): worker.metrics.counter(name).read().count for name in names}  # type: ignore[union-attr]
@@ -93,7 +94,7 @@ def test_when_something_was_sent_is_known_as_well_as_the_clocks_are() -> None:
 # What the report says
 
 
-def notes(*shares: Told) -> tuple[str, ...]:
+def notes(*shares: RecordingContext) -> tuple[str, ...]:
     return clock_notes(fold(worker.metrics.snapshot() for worker in shares))
 
 

@@ -8,13 +8,13 @@ from locust.argument_parser import LocustArgumentParser, get_empty_argument_pars
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.runtime.options import add_arguments, parse_all, summary_path
-from tests.runtime.house import HOUSE
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO
 
 
 def parser_of(profile: str | None = None) -> Any:
     parser = get_empty_argument_parser(default_config_files=[])
     setup_parser_arguments(parser)
-    add_arguments(parser, HOUSE, profile)
+    add_arguments(parser, SAMPLE_SCENARIO, profile)
     return parser
 
 

@@ -21,7 +21,6 @@ applied here, `lose-write` and `double` by `copies`, `lose-fanout` by `broadcast
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -31,8 +30,20 @@ from urllib.parse import parse_qsl, unquote
 
 from pika_locust.sandbox.faults import Cover, FanoutLoss, FaultKind, FaultSwitches
 from pika_locust.sandbox.rate_limit import FixedWindow
-from pika_locust.sandbox.schema import Refused, Schema, read_fields, read_json
-from pika_locust.sandbox.world import Answer, Close, Effect, Effects, Platform, Publish, Reply, Request, Send, to_json
+from pika_locust.sandbox.schema import Refused, Schema, parse_json, read_fields, read_json
+from pika_locust.sandbox.world import (
+    Answer,
+    Close,
+    Effect,
+    Effects,
+    Ping,
+    Platform,
+    Publish,
+    Reply,
+    Request,
+    Send,
+    to_json,
+)
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -85,7 +96,7 @@ def route(
         path: parts in braces (`/orders/{id}`) match one part of any text, which is then in `Call.params`.
         body: what each field of the JSON body must be (see `sandbox.schema`); the accepted ones are in `Call.body`.
         auth: asks `App.authenticate` who calls; without an answer it is `App.unauthorized`.
-        limit: requests let through for each client address in a window; more are `App.too_many`.
+        limit: requests let through for each client (see `App.client_of`) in a window; more are `App.too_many`.
         window_s: seconds of that window, which starts with the client's first request.
         exempt: neither `drop` nor `throttle` touches it: for health pages and for what an audit reads.
     """
@@ -146,12 +157,15 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Socket:
-    """One WebSocket; `data` is the world's own."""
+    """One WebSocket."""
 
     world: App
     id: int
     request: Request
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Any = field(default_factory=dict)
+    """The world's own: a dictionary, unless `App.on_open` puts something else here."""
+    queued_bytes: int = 0
+    """What waited to be written to it when its latest message came."""
 
     @property
     def is_open(self) -> bool:
@@ -162,6 +176,10 @@ class Socket:
         """Sends a text frame: a string as it is, any other value as JSON. `bytes` are a binary frame."""
         self.world._effects.append(Send(self.id, value if isinstance(value, str | bytes) else to_json(value)))
 
+    def ping(self) -> None:
+        """Sends an empty ping frame; the answer is told to `App.on_pong`."""
+        self.world._effects.append(Ping(self.id))
+
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Ends it with a close frame; without a code, by cutting the connection."""
         self.world._effects.append(Close(self.id, code, reason))
@@ -169,15 +187,16 @@ class Socket:
 
 @dataclass(slots=True, eq=False)
 class Timer:
-    """Something that is to be done at a time."""
+    """Something that is to be done at a time, and with a period again and again."""
 
     at: float
     act: Callable[..., object]
     arguments: tuple[Any, ...]
+    period_s: float = 0.0
     cancelled: bool = False
 
     def cancel(self) -> None:
-        """It will not be done, if it has not been."""
+        """It will not be done, if it has not been, and not again."""
         self.cancelled = True
 
 
@@ -270,12 +289,26 @@ class App:
     def on_close(self, socket: Socket) -> None:
         """A WebSocket is gone, whoever ended it."""
 
+    def on_pong(self, socket: Socket) -> None:
+        """A ping or pong frame came (pings are answered by the server)."""
+
+    def on_shutdown(self) -> None:
+        """The server was told to stop; what is sent now is the last."""
+
     def on_unknown(self, socket: Socket, data: str | bytes) -> None:
         """A message came that is not a JSON object or of a kind without handler."""
 
     def kind_of(self, message: Any) -> str:
         """The kind of a WebSocket message, a JSON object."""
         return str(message.get("type"))
+
+    def is_answer(self, data: str | bytes) -> bool:
+        """Whether what is sent to the sender of a message while that is handled may be taken away by `drop`."""
+        return True
+
+    def client_of(self, request: Request) -> str:
+        """The client that limits count a request for: its address, unless a proxy's header says more."""
+        return request.peer
 
     def group(self, socket: int) -> str:
         """Which of `groups` a socket belongs to by what it has done so far."""
@@ -303,11 +336,21 @@ class App:
         """More requests than the limit; the window ends in `retry_s` seconds."""
         return Answer.json({"error": "too many requests"}, 429, (("retry-after", str(retry_s)),))
 
+    def too_many_sockets(self, request: Request, retry_s: int) -> Answer:
+        """More WebSockets asked for than `throttle` lets through; the window ends in `retry_s` seconds."""
+        return Answer.json({"error": "too many requests"}, 429, (("retry-after", str(retry_s)),))
+
     # For the platform to use
 
     def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` when that time has come (`self.now` tells it)."""
-        timer = Timer(self.now + seconds, act, arguments)
+        return self._set(Timer(self.now + seconds, act, arguments))
+
+    def every(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
+        """Calls `act(*arguments)` whenever so many seconds have passed; times that were missed are skipped."""
+        return self._set(Timer(self.now + seconds, act, arguments, seconds))
+
+    def _set(self, timer: Timer) -> Timer:
         self._timers_set += 1
         heappush(self._timers, (timer.at, self._timers_set, timer))
         return timer
@@ -387,23 +430,28 @@ class App:
 
     def _over_limit(self, call: Call) -> int | None:
         """Seconds until the client may try again, when it tried too often."""
-        wanted = call.route
-        if self._throttle is not None and not wanted.exempt:
-            limit, window_s = self._throttle
-            retry_s = self._take_from(self._throttled, call, limit, window_s)
-            if retry_s is not None:
-                self.faults.count("throttle")
-                return retry_s
-        if wanted.limit is not None:
-            return self._take_from(self._limited, call, wanted.limit, wanted.window_s)
-        return None
+        wanted, request = call.route, call.request
+        retry_s = None if wanted.exempt else self._over_throttle(wanted.kind, request)
+        if retry_s is None and wanted.limit is not None:
+            return self._take_from(self._limited, wanted.kind, request, wanted.limit, wanted.window_s)
+        return retry_s
 
-    def _take_from(self, windows: dict[str, FixedWindow], call: Call, limit: int, window_s: float) -> int | None:
-        kind, peer = call.route.kind, call.request.peer
+    def _over_throttle(self, kind: str, request: Request) -> int | None:
+        if self._throttle is None:
+            return None
+        retry_s = self._take_from(self._throttled, kind, request, *self._throttle)
+        if retry_s is not None:
+            self.faults.count("throttle")
+        return retry_s
+
+    def _take_from(
+        self, windows: dict[str, FixedWindow], kind: str, request: Request, limit: int, window_s: float
+    ) -> int | None:
+        client = self.client_of(request)
         window = windows.get(kind)
         if window is None:
             window = windows[kind] = FixedWindow(limit, window_s)
-        return None if window.take(peer, self.now) else max(1, ceil(window.resets_in(peer, self.now)))
+        return None if window.take(client, self.now) else max(1, ceil(window.resets_in(client, self.now)))
 
     def _reply(self, call: Call, answer: Answer) -> None:
         if "drop" in self.faults.on and not call.route.exempt and self.hit("drop", call.route.kind):
@@ -416,7 +464,8 @@ class App:
 
     def upgrade(self, request: Request, now: float) -> Answer | None:
         self.now = now
-        return self.accept(request)
+        retry_s = self._over_throttle("WebSocket", request)
+        return self.accept(request) if retry_s is None else self.too_many_sockets(request, retry_s)
 
     def opened(self, socket: int, request: Request, now: float) -> Effects:
         self.now = now
@@ -427,12 +476,13 @@ class App:
     def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
         self.now = now
         one = self.sockets[socket]
+        one.queued_bytes = queued
         found, value = None, None
         try:
-            value = json.loads(data)
+            value = parse_json(data)
             if isinstance(value, dict):
                 found = self._messages.get(self.kind_of(value))
-        except (ValueError, RecursionError):
+        except ValueError:
             pass
         if found is None:
             self.on_unknown(one, data)
@@ -450,13 +500,18 @@ class App:
         """The fault `drop`: the message was processed, but its sender is not answered; others hear of it."""
         if "drop" not in self.faults.on:
             return effects
-        others = [effect for effect in effects if not (isinstance(effect, Send) and effect.socket == socket)]
+        others = [
+            effect
+            for effect in effects
+            if not (isinstance(effect, Send) and effect.socket == socket and self.is_answer(effect.data))
+        ]
         answered = len(others) < len(effects)
         return others if answered and self.hit("drop", kind) else effects
 
     def ponged(self, socket: int, now: float) -> Effects:
         self.now = now
-        return ()
+        self.on_pong(self.sockets[socket])
+        return self._take()
 
     def closed(self, socket: int, now: float) -> Effects:
         self.now = now
@@ -479,11 +534,15 @@ class App:
         while self.due <= now:
             timer = heappop(self._timers)[2]
             timer.act(*timer.arguments)
+            if timer.period_s and not timer.cancelled:
+                timer.at += timer.period_s * (1 + (now - timer.at) // timer.period_s)
+                self._set(timer)
         return self._take()
 
     def shutdown(self, now: float) -> Effects:
         self.now = now
-        return ()
+        self.on_shutdown()
+        return self._take()
 
     def reset(self, now: float) -> None:
         """A fresh world. The faults stay as they are switched."""

@@ -1,15 +1,18 @@
 """Checks of the JSON a world is sent: what each field must be, and a sentence for each that is not.
 
 A schema is a mapping of field names to checks: `{"id": text(1), "count": whole(1, 99), "note": optional(text())}`.
-A field that is absent is given to its check as None. Fields that the schema does not name are left out.
+A field that is absent is given to its check as None. Fields that the schema does not name are left out. Texts are
+measured and numbers written as JavaScript does, in which most of the servers are written that a world stands for.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 Check = Callable[[Any], Any]
 """Gives the accepted value back; raises ValueError that says what is wrong with it, as in "must be a string"."""
@@ -25,11 +28,26 @@ class Refused(ValueError):
         self.problems = problems
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def parse_json(data: str | bytes) -> Any:
+    """The value of a JSON text in UTF-8. Raises ValueError when it is none; NaN and Infinity are none."""
+    try:
+        return _DECODER.decode(data if isinstance(data, str) else data.decode())
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
 def read_json(data: str | bytes, schema: Schema) -> dict[str, Any]:
     """The fields of a JSON object in text form; nothing at all counts as an empty object. Raises `Refused`."""
     try:
-        value = json.loads(data or "{}")
-    except (ValueError, RecursionError):
+        value = parse_json(data or "{}")
+    except ValueError:
         raise Refused(["the body is not JSON"]) from None
     return read_fields(value, schema)
 
@@ -41,6 +59,8 @@ def read_fields(value: Any, schema: Schema) -> dict[str, Any]:
     accepted: dict[str, Any] = {}
     problems: list[str] = []
     for name, check in schema.items():
+        if name not in value and isinstance(check, _AbsentOr):
+            continue
         try:
             accepted[name] = check(value.get(name))
         except Refused as refused:
@@ -53,17 +73,22 @@ def read_fields(value: Any, schema: Schema) -> dict[str, Any]:
 
 
 def text(shortest: int = 0, longest: int = 10_000, pattern: str = "") -> Check:
-    """A string of so many characters; with `pattern`, all of it must match that regular expression."""
+    """A string of so many characters (see `utf16_units`); with `pattern`, all of it must match that."""
     wanted = re.compile(pattern) if pattern else None
 
     def check(value: Any) -> str:
-        if not isinstance(value, str) or not shortest <= len(value) <= longest:
+        if not isinstance(value, str) or not shortest <= utf16_units(value) <= longest:
             raise ValueError(f"must be a string of {shortest} to {longest} characters")
         if wanted is not None and wanted.fullmatch(value) is None:
             raise ValueError(f"must match {pattern}")
         return value
 
     return check
+
+
+def utf16_units(value: str) -> int:
+    """The length of a text as JavaScript counts it: characters beyond U+FFFF are two."""
+    return len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def whole(least: int | None = None, most: int | None = None) -> Check:
@@ -79,13 +104,15 @@ def whole(least: int | None = None, most: int | None = None) -> Check:
 
 
 def number(least: float | None = None, most: float | None = None) -> Check:
-    """A number within these limits, both included."""
+    """A finite number within these limits, both included. 2.0 comes back as 2, as JavaScript writes it."""
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError("must be a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("must be a finite number")
         _within(value, least, most)
-        return value
+        return int(value) if value == value // 1 else value
 
     return check
 
@@ -147,3 +174,16 @@ def fields(schema: Schema) -> Check:
 def optional(check: Check, default: Any = None) -> Check:
     """What `check` accepts, or nothing: absent and null give `default`."""
     return lambda value: default if value is None else check(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _AbsentOr:
+    check: Check
+
+    def __call__(self, value: Any) -> Any:
+        return self.check(value)
+
+
+def absent_or(check: Check) -> Check:
+    """What `check` accepts, null included only if it does; a field that is absent stays absent."""
+    return _AbsentOr(check)

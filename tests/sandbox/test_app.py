@@ -12,7 +12,7 @@ import pytest
 from pika_locust.sandbox.app import App, Call, Socket, message, route
 from pika_locust.sandbox.faults import Cover, FaultSwitches, parse_faults
 from pika_locust.sandbox.schema import text, whole
-from pika_locust.sandbox.world import Answer, Close, Publish, Reply, Request, Send
+from pika_locust.sandbox.world import Answer, Close, Ping, Publish, Reply, Request, Send
 from tests.sandbox.conftest import Served
 
 FAULTS = ("lose-write", "double", "drop", "throttle", "lose-fanout")
@@ -243,6 +243,29 @@ def test_a_timer_may_set_the_next() -> None:
     assert seen == [101.0, 102.0, 103.0]
 
 
+def test_a_timer_with_a_period_keeps_its_beat_skips_what_was_missed_and_may_be_cancelled() -> None:
+    around, seen = Around(), []
+    beat = around.world.every(2, lambda: seen.append(around.world.now))
+    for seconds in (2, 2.5, 1.5, 5, 1):
+        around.later(seconds)
+    assert seen == [102.0, 104.5, 106.0, 111.0, 112.0]
+    beat.cancel()
+    assert around.world.due == float("inf")
+
+
+def test_a_timer_with_a_period_may_end_itself() -> None:
+    around, seen = Around(), []
+
+    def once() -> None:
+        seen.append(around.world.now)
+        beat.cancel()
+
+    beat = around.world.every(1, once)
+    around.later(1)
+    around.later(1)
+    assert seen == [101.0]
+
+
 # WebSockets
 
 
@@ -279,6 +302,29 @@ def test_a_message_of_no_known_kind_is_the_platform_s_affair() -> None:
     assert around.world.heard == messages
 
 
+def test_a_socket_is_pinged_and_tells_what_is_queued_and_the_last_word_is_the_world_s() -> None:
+    class Watching(App):
+        def on_open(self, socket: Socket) -> None:
+            socket.data = ["open"]
+            socket.ping()
+
+        def on_pong(self, socket: Socket) -> None:
+            socket.send(socket.data)
+
+        def on_shutdown(self) -> None:
+            self.broadcast("over")
+
+        @message("queued")
+        def queued(self, socket: Socket, body: Any) -> None:
+            socket.send({"queued": socket.queued_bytes})
+
+    world = Watching(FaultSwitches(), {}, 1.0)
+    assert world.opened(1, Request("GET", "/ws", "", {}), 1.0) == [Ping(1)]
+    assert world.ponged(1, 1.0) == [Send(1, '["open"]')]
+    assert world.received(1, '{"type":"queued"}', 1.0, 77) == [Send(1, '{"queued":77}')]
+    assert world.shutdown(1.0) == [Publish("over")]
+
+
 def test_a_closed_socket_is_forgotten() -> None:
     around = Around()
     around.open(1, 2)
@@ -310,6 +356,37 @@ def test_drop_keeps_the_answer_to_a_message_from_its_sender_only() -> None:
     around = Around(Shop, "drop=1")
     around.open(1, 2)
     assert around.hear(1, {"type": "say", "text": "x"}) == [Publish('{"text":"x"}', 1, "say")]
+
+
+def test_drop_takes_away_only_what_is_an_answer() -> None:
+    class Picky(Shop):
+        def is_answer(self, data: str | bytes) -> bool:
+            return data == '{"type":"said"}'
+
+    around = Around(Picky, "drop=0.5")
+    around.open(1)
+    told = [around.hear(1, {"type": kind, **({"text": "x"} if kind == "say" else {})}) for kind in ("say", "room") * 2]
+    assert [[effect for effect in effects if isinstance(effect, Send)] for effects in told] == [
+        [],
+        [Send(1, '{"type":"room"}')],
+        [Send(1, '{"type":"said"}')],
+        [Send(1, '{"type":"room"}')],
+    ]
+
+
+def test_throttle_limits_the_websockets_of_a_client_and_a_platform_says_who_that_is() -> None:
+    class Proxied(App):
+        def client_of(self, request: Request) -> str:
+            return request.headers.get("x-client", request.peer)
+
+    def status(world: App, **headers: str) -> int:
+        refusal = world.upgrade(Request("GET", "/ws", "", headers, peer="1.1.1.1"), 100.0)
+        return 101 if refusal is None else refusal.status
+
+    around = Around(Proxied, "throttle=2/10s")
+    assert [status(around.world) for _ in range(3)] == [101, 101, 429]
+    assert [status(around.world, **{"x-client": "2.2.2.2"}) for _ in range(3)] == [101, 101, 429]
+    assert around.switches.counts()["throttle"]["hit"] == 2
 
 
 def test_throttle_limits_each_kind_of_request_of_a_client_until_it_is_off() -> None:

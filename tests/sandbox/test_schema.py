@@ -9,6 +9,7 @@ import pytest
 from pika_locust.sandbox.schema import (
     Check,
     Refused,
+    absent_or,
     fields,
     flag,
     list_of,
@@ -18,6 +19,7 @@ from pika_locust.sandbox.schema import (
     read_fields,
     read_json,
     text,
+    utf16_units,
     whole,
 )
 
@@ -31,6 +33,9 @@ from pika_locust.sandbox.schema import (
         (whole(1, 9), 9, 9),
         (whole(), 2.0, 2),
         (number(0), 0.5, 0.5),
+        (number(), 148.0, 148),
+        (number(), 10**400, 10**400),
+        (text(2, 2), "💃", "💃"),
         (flag, False, False),
         (one_of("tea", "coffee"), "tea", "tea"),
         (one_of(1, 2), 2, 2),
@@ -62,7 +67,10 @@ def test_what_is_accepted(check: Check, value: Any, accepted: Any) -> None:
         (whole(1, 9), 10, "must be at most 9"),
         (number(), True, "must be a number"),
         (number(0.5), 0.4, "must be at least 0.5"),
-        (number(0, 1), float("nan"), "must be at least 0"),
+        (number(0, 1), float("nan"), "must be a finite number"),
+        (number(), float("inf"), "must be a finite number"),
+        (text(0, 2), "💃x", "must be a string of 0 to 2 characters"),
+        (absent_or(text()), None, "must be a string of 0 to 10000 characters"),
         (flag, 1, "must be true or false"),
         (one_of("a", "b"), "c", "must be one of a, b"),
         (one_of(0, 1), True, "must be one of 0, 1"),
@@ -86,6 +94,19 @@ def test_an_object_s_fields_come_back_and_no_others() -> None:
     assert body == {"id": "a", "to": {"city": "X", "zip": 1}, "note": None}
 
 
+def test_a_field_that_may_be_absent_is_then_absent_from_what_is_accepted() -> None:
+    schema = {"id": text(1), "note": absent_or(text())}
+    assert read_fields({"id": "a"}, schema) == {"id": "a"}
+    assert read_fields({"id": "a", "note": ""}, schema) == {"id": "a", "note": ""}
+    with pytest.raises(Refused, match="note must be a string"):
+        read_fields({"id": "a", "note": None}, schema)
+
+
+@pytest.mark.parametrize(("value", "length"), [("abc", 3), ("é", 1), ("💃", 2), ("\ud800", 1), ("", 0)])
+def test_lengths_are_in_utf16_units(value: str, length: int) -> None:
+    assert utf16_units(value) == length
+
+
 def test_every_problem_is_told_with_its_place() -> None:
     with pytest.raises(Refused) as refused:
         read_fields({"to": {"city": "", "zip": "1"}}, SCHEMA)
@@ -102,6 +123,7 @@ def test_every_problem_is_told_with_its_place() -> None:
         (b"{", "the body is not JSON"),
         (b"\xff", "the body is not JSON"),
         (b"[" * 100_000, "the body is not JSON"),
+        (b'{"id": NaN}', "the body is not JSON"),
         (b"[1]", "the body must be a JSON object"),
         (b"", "id must be a string of 1 to 10000 characters"),
     ],

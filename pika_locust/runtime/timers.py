@@ -38,7 +38,7 @@ class Condition:
         return True
 
 
-# What a user is about to do: think time as timers, so that nobody sleeps while messages come in.
+# Think time as timers, so that no user sleeps while messages come in.
 
 
 class UserTimers:
@@ -50,27 +50,27 @@ class UserTimers:
         self._worker = worker
         self._timers: dict[str, Any] = {}
 
-    def think(self, name: str, after_s: float, act: Callable[..., None], *arguments: Any) -> None:
-        """Call `act` in the event loop after so many seconds; an earlier thought of that name is given up."""
-        self.forget(name)
+    def start(self, name: str, after_s: float, act: Callable[..., None], *arguments: Any) -> None:
+        """Call `act` in the event loop after so many seconds; an earlier timer of that name is cancelled."""
+        self.cancel(name)
         timer = self._timers[name] = get_hub().loop.timer(after_s)
         # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
         timer.start(self._due, name, act, arguments, update=True)
 
-    def forget(self, name: str) -> None:
-        """Give up a thought, if there is one of that name."""
+    def cancel(self, name: str) -> None:
+        """Stop the timer of that name, if there is one."""
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.stop()
             timer.close()
 
-    def forget_all(self, but: str | None = None) -> None:
-        """Give up all thoughts but one."""
+    def cancel_all(self, but: str | None = None) -> None:
+        """Stop all timers, or all but one."""
         for name in [name for name in self._timers if name != but]:
-            self.forget(name)
+            self.cancel(name)
 
     def _due(self, name: str, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self.forget(name)
+        self.cancel(name)
         # The same as worker.guarded(), without its generator: this runs for every like and vote.
         try:
             act(*arguments)

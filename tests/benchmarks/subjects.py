@@ -1,7 +1,7 @@
 """What is measured, each in a process of its own: `python -m tests.benchmarks.subjects NAME PORT` prints JSON.
 
 The actors are the real ones with everything that a run switches on: Locust's runner, its statistics listener on the
-request event, metrics, ledgers, answers and their time-outs, thoughts, the lag probe, and a report every two seconds.
+request event, metrics, ledgers, answers and their time-outs, timers, the lag probe, and a report every two seconds.
 The plain peers are websocket-client on gevent as one would write it in ten lines, and do no bookkeeping at all.
 """
 
@@ -138,7 +138,7 @@ class EagerReactions(Reactions):
     tally = Tally()
 
     def again(self) -> None:
-        self._thoughts.think("tempo", 0.0, self.ask_tempo, "perfect")
+        self._timers.start("tempo", 0.0, self.ask_tempo, "perfect")
 
     def _on_tempo_answer(self, message_id: str, song: int, ok: bool, why: str) -> None:
         super()._on_tempo_answer(message_id, song, ok, why)
@@ -149,7 +149,7 @@ class EagerReactions(Reactions):
 class EagerDancer(Dancer):
     def begin(self) -> None:
         super().begin()
-        self._reactions = EagerReactions(self.room, self.subscription, self._thoughts, self.dice)
+        self._reactions = EagerReactions(self.room, self.subscription, self._timers, self.dice)
 
     def _on_live(self) -> None:
         self._reactions.again()  # type: ignore[attr-defined]

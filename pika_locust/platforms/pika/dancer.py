@@ -163,7 +163,7 @@ class Subscription:
 
 # What a dancer makes of the night: likes, wishes for another tempo, votes.
 #
-# Reactions are thoughts, scheduled and not slept, so that a dancer who thinks goes on reading, as an app does.
+# Reactions are timers, scheduled and not slept, so that a dancer who thinks goes on reading, as an app does.
 
 
 class Reactions:
@@ -179,14 +179,14 @@ class Reactions:
         "_room",
         "_song",
         "_subscription",
-        "_thoughts",
+        "_timers",
     )
 
-    def __init__(self, room: PikaContext, subscription: Subscription, thoughts: UserTimers, dice: SeededRandom) -> None:
+    def __init__(self, room: PikaContext, subscription: Subscription, timers: UserTimers, dice: SeededRandom) -> None:
         self._room = room
         self._subscription = subscription
         self._line = subscription.line
-        self._thoughts = thoughts
+        self._timers = timers
         self._dice = dice
         self._song = 0
         self._liked: set[int] = set()
@@ -203,13 +203,13 @@ class Reactions:
         if song in (0, self._song):
             return
         self._song = song
-        self._thoughts.forget("tempo")
+        self._timers.cancel("tempo")
         dice = self._dice
         if dice.chance(LIKE_CHANCE):
-            self._thoughts.think("like", dice.uniform(0, LIKE_WITHIN_S), self._like, track)
+            self._timers.start("like", dice.uniform(0, LIKE_WITHIN_S), self._like, track)
         if dice.chance(TEMPO_CHANCE):
             preference = dice.choice(messages.TEMPOS)
-            self._thoughts.think("tempo", dice.uniform(0, TEMPO_WITHIN_S), self.ask_tempo, preference)
+            self._timers.start("tempo", dice.uniform(0, TEMPO_WITHIN_S), self.ask_tempo, preference)
 
     def to_poll(self, poll: Mapping[str, Any]) -> None:
         """The room is asked something."""
@@ -220,7 +220,7 @@ class Reactions:
             return
         if self._dice.chance(VOTE_CHANCE):
             option = self._dice.below(len(options))
-            self._thoughts.think("vote", self._dice.uniform(0, VOTE_WITHIN_S), self._vote, poll_id, option)
+            self._timers.start("vote", self._dice.uniform(0, VOTE_WITHIN_S), self._vote, poll_id, option)
 
     def to_end_of_poll(self, poll_id: Any) -> None:
         """Votes are taken no longer."""
@@ -313,9 +313,9 @@ class Dancer(Actor):
         self.line = line = PikaConnection(room, room.meters.sent.add)
         self.subscription = Subscription(room, line, self.number, client_id, self._on_live)
         self._count_received = room.meters.received.add
-        self._thoughts = UserTimers(self.worker)
-        self._heartbeat = Heartbeat(line, self._thoughts, room.meters.ping_latency)
-        self._reactions = Reactions(room, self.subscription, self._thoughts, self.dice)
+        self._timers = UserTimers(self.worker)
+        self._heartbeat = Heartbeat(line, self._timers, room.meters.ping_latency)
+        self._reactions = Reactions(room, self.subscription, self._timers, self.dice)
         self._gone = Event()
         self._opened_ns = 0
 
@@ -396,7 +396,7 @@ class Dancer(Actor):
 
     def _on_session_ended(self, payload: bytes, at_ns: int) -> None:
         if self.subscription.on_session_ended(SPELLING.parse(payload) or {}):
-            self._thoughts.forget_all(but="ping")
+            self._timers.cancel_all(but="ping")
             if self._leaving:
                 self._leave()
 
@@ -442,7 +442,7 @@ class Dancer(Actor):
 
     def on_close(self, close: Close) -> None:
         meters = self.room.meters
-        self._thoughts.forget_all(but="like")
+        self._timers.cancel_all(but="like")
         self.line.lost()
         meters.session_duration.add((monotonic_ns() - self._opened_ns) // 1000)
         kept = close.by_us and not close.error
@@ -462,10 +462,10 @@ class Dancer(Actor):
         if self._leaving or not hasattr(self, "line") or not self.line.is_open:
             return
         self._leaving = True
-        self._thoughts.forget_all()
+        self._timers.cancel_all()
         at_the_end = self.role in self.worker.draining
         if at_the_end and self.subscription.is_live and self.dice.chance(THANKS_CHANCE):
-            self._thoughts.think("leave", self.dice.uniform(0, THANKS_WITHIN_S), self._thank)
+            self._timers.start("leave", self.dice.uniform(0, THANKS_WITHIN_S), self._thank)
         else:
             self._leave()
 
@@ -479,7 +479,7 @@ class Dancer(Actor):
         if not self.line.is_open:
             return
         if self.line.unanswered:
-            self._thoughts.think("leave", 0.05, self._leave)
+            self._timers.start("leave", 0.05, self._leave)
             return
         self.subscription.leave()
         self.line.close()

@@ -15,11 +15,11 @@ PONG_WITHIN_S = 30.0
 class Heartbeat:
     """Pings while a line is open, and gives it up when no PONG comes."""
 
-    __slots__ = ("_latency", "_line", "_sent_ns", "_thoughts")
+    __slots__ = ("_latency", "_line", "_sent_ns", "_timers")
 
-    def __init__(self, line: PikaConnection, thoughts: UserTimers, latency: Trend) -> None:
+    def __init__(self, line: PikaConnection, timers: UserTimers, latency: Trend) -> None:
         self._line = line
-        self._thoughts = thoughts
+        self._timers = timers
         self._latency = latency
         self._sent_ns = 0
         """When the oldest PING went out that has no PONG yet; 0: none."""
@@ -27,7 +27,7 @@ class Heartbeat:
     def start(self) -> None:
         """The line has just been opened."""
         self._sent_ns = 0
-        self._thoughts.think("ping", PING_EVERY_S, self._beat)
+        self._timers.start("ping", PING_EVERY_S, self._beat)
 
     def on_pong(self, at_ns: int) -> None:
         """A PONG was read at `at_ns`."""
@@ -45,4 +45,4 @@ class Heartbeat:
         if not self._sent_ns:
             self._sent_ns = now_ns
         self._line.ping()
-        self._thoughts.think("ping", PING_EVERY_S, self._beat)
+        self._timers.start("ping", PING_EVERY_S, self._beat)

@@ -20,7 +20,6 @@ from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import actor, context, timers
-from pika_locust.runtime import timers as thoughts
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
@@ -110,7 +109,7 @@ class Evening:
         self._patches = patches
         self.clock = clock = Clock()
         hub = SimpleNamespace(loop=clock, switch=clock.give_way)
-        for module in (actor, thoughts, timers):
+        for module in (actor, timers):
             patches.setattr(module, "get_hub", lambda: hub)
         for module in (dancer, dj, heartbeat, reactions, pending, broadcast):
             patches.setattr(module, "monotonic_ns", clock.monotonic_ns)

@@ -71,7 +71,7 @@ def test_about_half_of_the_tracks_are_liked_within_two_seconds(evening: Evening)
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_tempo_thought_is_dropped_when_the_track_changes(evening: Evening) -> None:
+def test_a_tempo_request_is_dropped_when_the_track_changes(evening: Evening) -> None:
     """Votes come within 10 s of a track; where tracks are 3 s apart, only those within 3 s are cast."""
     wires = [evening.live_dancer()[1] for _ in range(100)]
     for wire in wires:

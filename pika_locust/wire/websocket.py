@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import _socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any, Protocol
@@ -225,9 +225,10 @@ class WebSocket:
         "_recv",
         "_sock",
         "received_ns",
+        "subprotocol",
     )
 
-    def __init__(self, sock: Any, handler: Handler, limits: Limits) -> None:
+    def __init__(self, sock: Any, handler: Handler, limits: Limits, subprotocol: str | None = None) -> None:
         self._sock = sock
         self._recv = sock.recv
         self._handler = handler
@@ -238,6 +239,8 @@ class WebSocket:
         self._close: Close | None = None
         self.received_ns = monotonic_ns()
         """The monotonic clock when bytes last came in."""
+        self.subprotocol = subprotocol
+        """Which of the offered subprotocols the server chose; None: none was offered."""
         loop = get_hub().loop
         self._read_watcher: Any = loop.io(sock.fileno(), _READ)
         if not isinstance(sock, SSLSocket):
@@ -435,22 +438,31 @@ def connect(
     limits: Limits | None = None,
     verify: bool = True,
     ca_file: str | None = None,
+    subprotocols: Sequence[str] = (),
 ) -> WebSocket:
     """Open a connection to a `ws://` or `wss://` URL; waits for the handshake in the caller's greenlet.
 
     Certificates are verified unless `verify` is False; `ca_file` names other authorities. No proxy is used, no Origin
-    is sent, no extension is offered. Nothing is handed to the handler before this has returned and the caller waits.
+    is sent, no extension is offered. Of `subprotocols` the server must choose one, then `WebSocket.subprotocol`.
+    Nothing is handed to the handler before this has returned and the caller waits.
 
     Raises `wire.handshake.ConnectError`, which says what kind of failure it was, and ValueError for a URL or a file
     that is none.
     """
     limits = limits or Limits()
-    sock = open_socket(url, headers=headers or {}, timeout_s=limits.connect_s, verify=verify, ca_file=ca_file)
+    sock, chosen = open_socket(
+        url,
+        headers=headers or {},
+        timeout_s=limits.connect_s,
+        verify=verify,
+        ca_file=ca_file,
+        subprotocols=subprotocols,
+    )
     if isinstance(sock, SSLSocket):
         sock.settimeout(0.0)
-        return WebSocket(sock, handler, limits)
+        return WebSocket(sock, handler, limits, chosen)
     # A gevent socket holds two watchers and more for each connection; the bare one is all that is needed here.
     family, kind, proto = sock.family, sock.type, sock.proto
     bare = _socket.socket(family, kind, proto, sock.detach())
     bare.setblocking(False)
-    return WebSocket(bare, handler, limits)
+    return WebSocket(bare, handler, limits, chosen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -39,12 +39,20 @@ class ConnectError(Exception):
 
 
 def open_socket(
-    url: str, *, headers: Mapping[str, str], timeout_s: float, verify: bool = True, ca_file: str | None = None
-) -> Any:
-    """A gevent socket that has been upgraded to WebSocket and from which no byte beyond the handshake was read.
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    verify: bool = True,
+    ca_file: str | None = None,
+    subprotocols: Sequence[str] = (),
+) -> tuple[Any, str | None]:
+    """A gevent socket that has been upgraded to WebSocket and from which no byte beyond the handshake was read, and
+    the subprotocol that the server chose of those offered (None: none was offered).
 
     For `wss://` it is a gevent SSLSocket, which may hold decrypted bytes already. `timeout_s` bounds everything
-    together, the look-up of the host's name included.
+    together, the look-up of the host's name included. As in browsers, a server that is offered subprotocols must
+    choose one of them.
 
     Raises ConnectError, and ValueError for a URL that is none and for a `ca_file` without certificates.
     """
@@ -63,7 +71,7 @@ def open_socket(
                 sock = context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
                 sock.do_handshake()
             missing = "answer to the upgrade"
-            _upgrade(sock, url, headers)
+            chosen = _upgrade(sock, url, headers, subprotocols)
     except BaseException as error:
         if sock is not None:
             sock.close()
@@ -73,7 +81,7 @@ def open_socket(
         if failure is None:
             raise
         raise failure from error
-    return sock
+    return sock, chosen
 
 
 def _origin(url: str) -> Origin:
@@ -127,9 +135,11 @@ def _connect(addresses: list[Address], seconds: float) -> Any:
     raise failure
 
 
-def _upgrade(sock: Any, url: str, headers: Mapping[str, str]) -> None:
+def _upgrade(sock: Any, url: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> str | None:
     """Ask for the upgrade; websocket-client reads the answer byte by byte, and so nothing beyond it."""
     connection = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+    if subprotocols:
+        headers = {**headers, "Sec-WebSocket-Protocol": ", ".join(subprotocols)}
     try:
         connection.connect(
             url,
@@ -148,8 +158,16 @@ def _upgrade(sock: Any, url: str, headers: Mapping[str, str]) -> None:
         # What it remembers of cookies, it would send for everybody else in this process, too.
         websocket._handshake.CookieJar.jar.clear()
         connection.sock = None
-    if connection.handshake_response.headers.get("sec-websocket-extensions"):
+    answered = connection.handshake_response.headers
+    if answered.get("sec-websocket-extensions"):
         raise ConnectError("protocol", "not a WebSocket answer: it agrees to an extension that nobody offered")
+    if not subprotocols:
+        return None
+    chosen: str | None = answered.get("sec-websocket-protocol")
+    if chosen not in subprotocols:
+        offered = ", ".join(subprotocols)
+        raise ConnectError("protocol", f"the server chose the subprotocol {chosen!r}; offered were {offered}")
+    return chosen
 
 
 def _named(error: BaseException) -> ConnectError | None:

@@ -39,7 +39,7 @@ def accepting(peer: Peer) -> None:
 
 
 def dial(url: str, **options: Any) -> Any:
-    return open_socket(url, **{"headers": {}, "timeout_s": 5.0, **options})
+    return open_socket(url, **{"headers": {}, "timeout_s": 5.0, **options})[0]
 
 
 def failure(url: str, **options: Any) -> ConnectError:
@@ -59,6 +59,34 @@ def open_files() -> int:
 
 
 # What is asked for
+
+
+def choosing(*subprotocol: str) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        peer.send(switching(peer.request(), *(f"Sec-WebSocket-Protocol: {name}" for name in subprotocol)))
+        peer.wait_for_end()
+
+    return script
+
+
+def test_the_server_chooses_one_of_the_subprotocols_that_are_offered() -> None:
+    with serving(choosing("chat.V2")) as server:
+        sock, chosen = open_socket(
+            f"ws://127.0.0.1:{server.port}/", headers={}, timeout_s=5.0, subprotocols=("chat.V1", "chat.V2")
+        )
+        sock.close()
+    assert chosen == "chat.V2"
+    assert b"Sec-WebSocket-Protocol: chat.V1, chat.V2\r\n" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"), [((), "None"), (("chat",), "'chat'"), (("CHAT.V1",), "'CHAT.V1'")], ids=["none", "one", "case"]
+)
+def test_a_subprotocol_that_was_not_offered_is_refused(chosen: tuple[str, ...], named: str) -> None:
+    with serving(choosing(*chosen)) as server:
+        error = failure(f"ws://127.0.0.1:{server.port}/", subprotocols=("chat.v1", "chat.v2"))
+    assert error.kind == "protocol"
+    assert str(error) == f"the server chose the subprotocol {named}; offered were chat.v1, chat.v2"
 
 
 def test_the_request_has_what_the_protocol_asks_for_and_what_the_caller_adds() -> None:

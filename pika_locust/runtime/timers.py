@@ -17,17 +17,17 @@ from pika_locust.runtime.context import WorkerContext
 
 
 class Condition:
-    """Wakes the one greenlet that waits for it; whoever may have changed what it waits for rings."""
+    """Wakes the one greenlet that waits for it; whoever may have changed what it waits for notifies it."""
 
     def __init__(self) -> None:
         self._event = Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Have the waiting greenlet look again."""
         self._event.set()
 
-    def wait_until(self, condition: Callable[[], object], within_s: float) -> bool:
-        """Wait until something is so, looking now and after each ring; False when it is not so within the seconds."""
+    def wait_for(self, condition: Callable[[], object], within_s: float) -> bool:
+        """Wait until something is so, looking now and when notified; False when it is not so within the seconds."""
         deadline_s = time.monotonic() + within_s
         while not condition():
             left_s = deadline_s - time.monotonic()

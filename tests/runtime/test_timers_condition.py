@@ -10,38 +10,38 @@ from pika_locust.runtime.timers import Condition
 
 def test_what_is_so_already_is_not_waited_for() -> None:
     began_s = time.monotonic()
-    assert Condition().wait_until(lambda: True, 5.0)
+    assert Condition().wait_for(lambda: True, 5.0)
     assert time.monotonic() - began_s < 0.1
 
 
-def test_a_ring_makes_whoever_waits_look_again_and_nothing_more() -> None:
-    bell = Condition()
+def test_a_notification_makes_whoever_waits_look_again_and_nothing_more() -> None:
+    changed = Condition()
     looks: list[int] = []
-    rung: list[int] = []
+    notified: list[int] = []
 
     def enough() -> bool:
         looks.append(1)
-        return len(rung) == 2
+        return len(notified) == 2
 
-    waiting = gevent.spawn(bell.wait_until, enough, 5.0)
+    waiting = gevent.spawn(changed.wait_for, enough, 5.0)
     for times in (1, 2):
         gevent.sleep(0.01)
         assert (waiting.dead, len(looks)) == (False, times)
-        rung.append(1)
-        bell.ring()
+        notified.append(1)
+        changed.notify()
     assert waiting.get(timeout=1.0) is True
     assert len(looks) == 3
 
 
-def test_a_ring_from_before_is_no_news() -> None:
-    bell = Condition()
-    bell.ring()
+def test_a_notification_from_before_is_no_news() -> None:
+    changed = Condition()
+    changed.notify()
     began_s = time.monotonic()
-    assert not bell.wait_until(lambda: False, 0.05)
+    assert not changed.wait_for(lambda: False, 0.05)
     assert 0.05 <= time.monotonic() - began_s < 0.5
 
 
-def test_something_that_became_so_without_a_ring_is_seen_in_the_end() -> None:
+def test_something_that_became_so_without_a_notification_is_seen_in_the_end() -> None:
     so: list[int] = []
     gevent.spawn(so.append, 1)
-    assert Condition().wait_until(lambda: so, 0.05)
+    assert Condition().wait_for(lambda: so, 0.05)

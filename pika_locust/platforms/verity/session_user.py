@@ -81,7 +81,7 @@ class SessionSockets:
         def settled() -> bool:
             return self._socket is None or all(map(socket.is_connected, NAMESPACES))
 
-        if not self._bell.wait_until(settled, START_WAIT_S):
+        if not self._bell.wait_for(settled, START_WAIT_S):
             socket.abort("the namespaces were not opened")
         return self._lobby.checked("sockets connected", self._socket is not None and not self._kicked)
 
@@ -105,12 +105,12 @@ class SessionSockets:
         elif name == b"session:start" and not visit.started_ns:
             visit.started_ns = at_ns
             self._start_lag.add(max(1, (at_ns - visit.matched_ns) // 1000))
-            self._bell.ring()
+            self._bell.notify()
         elif name == b"session:end" and not visit.ended_ns:
             visit.ended_ns = at_ns
             if visit.started_ns:
                 self._length.add((at_ns - visit.started_ns) // 1000)
-            self._bell.ring()
+            self._bell.notify()
 
     def _on_match(self, visit: Visit, session_id: str, at_ns: int) -> None:
         facts = self._worker.facts
@@ -122,7 +122,7 @@ class SessionSockets:
         self._tokens.credited(-1)
         facts["matches_seen"] = facts.get("matches_seen", 0) + 1
         self._match_time.add((at_ns - visit.joined_ns) // 1000)
-        self._bell.ring()
+        self._bell.notify()
 
     def on_call(self, namespace: str, name: bytes, payload: bytes, ack_id: int, at_ns: int) -> None:
         self.on_event(namespace, name, payload, at_ns)
@@ -130,7 +130,7 @@ class SessionSockets:
     # The connection, in the event loop
 
     def on_connect(self, namespace: str) -> None:
-        self._bell.ring()
+        self._bell.notify()
 
     def on_connect_error(self, namespace: str, data: bytes) -> None:
         self._worker.error("connect", f"{namespace} was refused: {data[:80].decode(errors='replace')}")
@@ -138,7 +138,7 @@ class SessionSockets:
     def on_kicked(self, namespace: str) -> None:
         self._kicked = True
         self._worker.error("connect", f"kicked out of {namespace}")
-        self._bell.ring()
+        self._bell.notify()
 
     def on_trouble(self, words: str) -> None:
         self._worker.error("receive", words)
@@ -152,7 +152,7 @@ class SessionSockets:
             self._lobby.errors.add(True)
             reason = f"closed by the server: {close.code} {close.reason}".strip()
             self._worker.error("connection", close.error or reason)
-        self._bell.ring()
+        self._bell.notify()
 
 
 def _session_id(payload: bytes) -> str | None:
@@ -310,12 +310,12 @@ class SessionUser(Actor):
     def _wait_until(self, condition: Callable[[], object], within_s: float) -> None:
         """Wait for what is to be heard, as long as anything can be."""
         assert self._bell is not None
-        self._bell.wait_until(lambda: condition() or not self.ears.are_open, within_s)
+        self._bell.wait_for(lambda: condition() or not self.ears.are_open, within_s)
 
     def release(self) -> None:
         super().release()
         if self._bell is not None:
-            self._bell.ring()
+            self._bell.notify()
 
     def on_stop(self) -> None:
         if self._bell is not None:

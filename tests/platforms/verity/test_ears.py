@@ -25,9 +25,9 @@ class Rung(Condition):
         super().__init__()
         self.times = 0
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         self.times += 1
-        super().ring()
+        super().notify()
 
 
 @pytest.fixture

@@ -57,30 +57,63 @@ class Environment(Mapping[str, str]):
 
 
 def environment_of(environ: Mapping[str, str], directory: Path) -> Environment:
-    """The environment, completed by the directory's `.env.load-tests`; the environment itself is not touched."""
-    path = directory / ENV_FILE
-    if not path.exists():
-        return Environment(dict(environ))
+    """The environment, completed by the directory's `.env.load-tests`; the environment itself is not touched.
+
+    A line of that file without effect is a problem: whoever wrote it believes that it counts.
+    """
     try:
-        from_file, problems = _read_file(path.read_text("utf-8"))
+        # -sig: Windows editors begin a file with a byte order mark, which would be part of the first name.
+        content = (directory / ENV_FILE).read_text("utf-8-sig")
+    except FileNotFoundError:
+        if not (directory / ENV_FILE).is_symlink():
+            return Environment(dict(environ))
+        return Environment(dict(environ), {}, (f"{ENV_FILE} cannot be read: it is a link to a file that is not there",))
     except (OSError, UnicodeDecodeError) as error:
-        from_file, problems = {}, [f"{ENV_FILE} cannot be read: {error}"]
+        return Environment(dict(environ), {}, (f"{ENV_FILE} cannot be read: {error}",))
+    from_file, problems = _read_file(content, environ)
     return Environment(dict(environ), from_file, tuple(problems))
 
 
-def _read_file(content: str) -> tuple[dict[str, str], list[str]]:
+def _read_file(content: str, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What the file sets, and a sentence for each line of no effect. It says where, not what: it may be a secret."""
     # Importing it costs 10 ms, and most runs have no such file.
-    from dotenv import dotenv_values
     from dotenv.parser import parse_stream
+    from dotenv.variables import Variable, parse_variables
 
-    # No more than where it is: the line may hold a secret.
-    problems = [
-        f"{ENV_FILE}, line {_first_line(binding.original)}: not a setting; write NAME=value, or # before a comment"
-        for binding in parse_stream(StringIO(content))
-        if binding.error
-    ]
-    values = {} if problems else dotenv_values(stream=StringIO(content))
-    return {name: value for name, value in values.items() if value is not None}, problems
+    values: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    problems = []
+    for binding in parse_stream(StringIO(content)):
+        name, raw, line = binding.key, binding.value, _first_line(binding.original)
+        if name is None and not binding.error:
+            continue  # a comment, or empty lines
+        problem = None
+        if name is None or _NAME.fullmatch(name) is None:
+            problem = "not a setting; write NAME=value, or # before a comment"
+        elif raw is None:
+            problem = f"{name} has no value; write {name}=value, or {name}= to leave it unset"
+        elif _FOREIGN_VALUE.fullmatch(raw):
+            problem = f"{name} is set in another shell's syntax; write the value itself, or ${{NAME}} for a variable's"
+        elif name in lines:
+            problem = f"{name} is set on line {lines[name]} already; keep one of them"
+        if problem is None and name is not None and raw is not None:
+            known = {**values, **environ}
+            atoms = list(parse_variables(raw))
+            variables = [atom for atom in atoms if isinstance(atom, Variable)]
+            unset = [one.name for one in variables if one.default is None and known.get(one.name) is None]
+            if unset:
+                problem = f"{name} uses ${{{unset[0]}}}, which is not set; set it, or write ${{{unset[0]}:-default}}"
+            values[name] = "".join(atom.resolve(known) for atom in atoms)
+            lines[name] = line
+        if problem is not None:
+            problems.append(f"{ENV_FILE}, line {line}: {problem}")
+    return values, problems
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_FOREIGN_VALUE = re.compile(r"\$\w+|\$env:\w+|%\w+%|\$\(.*\)|`.*`")
+"""A variable or a command as shells write them: nothing is put in its place."""
 
 
 def _first_line(original: Any) -> int:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -11,7 +13,7 @@ from pika_locust.settings import ENV_FILE, Environment, environment_of, misspelt
 
 def test_the_file_completes_the_environment_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ENV_FILE).write_text(
-        "# a comment\nUSERS=7\nexport HOLD='90s'\nAPI_URL=\"http://127.0.0.1:1\" # why\nEMPTY=\nBARE\n"
+        "# a comment\nUSERS=7\nexport HOLD='90s'\nAPI_URL=\"http://127.0.0.1:1\" # why\nEMPTY=\n"
     )
     environ = {"USERS": "5", "PATH": "/bin"}
     found = environment_of(environ, tmp_path)
@@ -39,17 +41,72 @@ def test_a_mark_at_the_beginning_is_no_part_of_the_first_name(tmp_path: Path) ->
     assert dict(environment_of({}, tmp_path)) == {"USERS": "7", "HOLD": "5s"}
 
 
-def test_lines_that_are_no_settings_are_told_by_their_number_and_nothing_else_of_the_file_counts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("content", [b"USERS=7\n", b"\xef\xbb\xbfUSERS=7\n"])
+def test_the_parser_is_never_given_the_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    # Parsers before 1.1.2 took the mark for a part of the first name, and the setting was nobody's.
+    import dotenv.parser
+
+    given: list[str] = []
+
+    def parse_stream(stream: IO[str]) -> Iterator[dotenv.parser.Binding]:
+        given.append(stream.read())
+        return iter(())
+
+    monkeypatch.setattr(dotenv.parser, "parse_stream", parse_stream)
+    (tmp_path / ENV_FILE).write_bytes(content)
+    environment_of({}, tmp_path)
+    assert given == ["USERS=7\n"]
+
+
+NOT_A_SETTING = "not a setting; write NAME=value, or # before a comment"
+OTHER_SHELL = "WS_URL is set in another shell's syntax; write the value itself, or ${NAME} for a variable's"
+WITHOUT_EFFECT: dict[str, tuple[str, str]] = {
+    "no value": ("export WS_URL", "WS_URL has no value; write WS_URL=value, or WS_URL= to leave it unset"),
+    "a colon": ("WS_URL: s3cr3t", NOT_A_SETTING),
+    "no equals sign": ("WS_TOKEN s3cr3t", NOT_A_SETTING),
+    "csh": ("setenv WS_URL s3cr3t", NOT_A_SETTING),
+    "fish": ("set -x WS_URL s3cr3t", NOT_A_SETTING),
+    "cmd": ("set WS_URL=s3cr3t", NOT_A_SETTING),
+    "PowerShell": ('$env:WS_URL="s3cr3t"', NOT_A_SETTING),
+    "not a name": ("WS-URL=s3cr3t", NOT_A_SETTING),
+    "a variable of a shell": ("WS_URL=$HOST_URL", OTHER_SHELL),
+    "a variable of cmd": ("WS_URL=%HOST_URL%", OTHER_SHELL),
+    "a command": ("WS_URL=$(hostname)", OTHER_SHELL),
+    "an unset variable": (
+        "WS_URL=ws://${NOWHERE}/ws",
+        "WS_URL uses ${NOWHERE}, which is not set; set it, or write ${NOWHERE:-default}",
+    ),
+    "a second time": ("USERS=8", "USERS is set on line 1 already; keep one of them"),
+}
+
+
+@pytest.mark.parametrize(("line", "problem"), WITHOUT_EFFECT.values(), ids=WITHOUT_EFFECT)
+def test_a_line_without_effect_is_told_by_its_number_and_never_by_its_value(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str, problem: str
 ) -> None:
-    (tmp_path / ENV_FILE).write_text("USERS=7\n\n\nWS_TOKEN s3cr3t\n# fine\nHOLD: 5s\n")
-    found = environment_of({"PATH": "/bin"}, tmp_path)
-    assert found.problems == (
-        ".env.load-tests, line 4: not a setting; write NAME=value, or # before a comment",
-        ".env.load-tests, line 6: not a setting; write NAME=value, or # before a comment",
-    )
-    assert dict(found) == {"PATH": "/bin"}
+    (tmp_path / ENV_FILE).write_text(f"USERS=7\n\n\n{line}\n# fine\nHOLD=5s\n")
+    found = environment_of({}, tmp_path)
+    assert found.problems == (f".env.load-tests, line 4: {problem}",)
+    assert found["HOLD"] == "5s"  # so that the mistakes of other lines are told in the same run
     assert caplog.text == ""
+
+
+def test_every_line_without_effect_is_told(tmp_path: Path) -> None:
+    (tmp_path / ENV_FILE).write_text("export WS_URL\nHOLD: 5s\n")
+    assert len(environment_of({}, tmp_path).problems) == 2
+
+
+def test_a_variable_is_what_the_environment_says_or_the_lines_before_or_its_default(tmp_path: Path) -> None:
+    (tmp_path / ENV_FILE).write_text("PORT=1\nA=${HOST}:${PORT}\nB=${NOWHERE:-none}\nTOKEN=pa$word\n")
+    found = environment_of({"HOST": "here", "PORT": "2"}, tmp_path)
+    assert found.problems == ()
+    assert (found["A"], found["B"], found["TOKEN"]) == ("here:2", "none", "pa$word")
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / ENV_FILE).symlink_to(tmp_path / "gone")
+    (problem,) = environment_of({}, tmp_path).problems
+    assert problem == ".env.load-tests cannot be read: it is a link to a file that is not there"
 
 
 def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The handle that `install` returns: what the tasks of any locustfile measure with, and what its audits look at."""
+"""The handle that `install` returns: timers, checks, metrics, ledgers and audits for the tasks of any locustfile."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ class AuditedRun:
 
 
 class LedgerAudits:
-    """The audit functions of one locustfile, and how their findings are judged."""
+    """The audit functions of one locustfile, called as its scenario's audit."""
 
     def __init__(self, ledgers: Sequence[str]) -> None:
         self._ledgers = tuple(ledgers)
         self._functions: dict[str, AuditFunction] = {}
         self.problems: list[str] = []
-        """What is wrong with them, a sentence each."""
+        """What is wrong with the registered functions, a sentence each."""
 
     def add(self, ledger: str, function: AuditFunction) -> None:
-        """Make this the audit of a ledger; a mistake is noted, for all of them to be told together."""
+        """Make this the audit of a ledger; a mistake is noted in `problems`."""
         known = self._functions.get(ledger)
         if ledger not in self._ledgers:
             names = ", ".join(self._ledgers) or "none"
@@ -79,7 +79,7 @@ class LedgerAudits:
             self._functions[ledger] = function
 
     def __call__(self, context: AuditContext) -> list[AuditResult]:
-        """Run all of them."""
+        """Run all of them: a result for each ledger."""
         run = AuditedRun(context)
         return [self._audit(name, context.ledgers.get(name) or Ledger(name), run) for name in self._ledgers]
 
@@ -106,7 +106,7 @@ def _origin(function: AuditFunction) -> tuple[str, str]:
 
 
 class Timer:
-    """One measurement that is under way."""
+    """One measurement of `Handle.timer` that is under way."""
 
     def __init__(self) -> None:
         self._counts = True

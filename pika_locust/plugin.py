@@ -1,7 +1,7 @@
-"""`install()`: registers with Locust, reads all options before the run, and ties the parts together.
+"""`install()` and the Locust plugin behind it: registers with Locust's events, and reads all options before the run.
 
-It listens to Locust's events and gives the two sides of a test (`runtime.engine` leads, `runtime.worker` runs users)
-what they need. Everything that can be wrong is found while Locust builds its command line parser: before it forks
+The plugin starts the two sides of a test, `runtime.coordinator` in the master and `runtime.worker` in the workers (both
+in a local run). Everything that can be wrong is found while Locust builds its command line parser: before it forks
 workers, before the first request.
 """
 
@@ -23,13 +23,11 @@ from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report
 from pika_locust.metrics import Metric
-from pika_locust.outputs import console as delivery
-from pika_locust.outputs import redact
+from pika_locust.outputs import console, redact
 from pika_locust.process import raise_open_file_limit, tune_gc
-from pika_locust.runtime import exit as signals
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
-from pika_locust.runtime.exit import ExitHandler
+from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, ThresholdSpec, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unwritten
@@ -99,7 +97,7 @@ def _locustfile(
     ledgers: Sequence[str],
     audits: LedgerAudits,
 ) -> tuple[Scenario, tuple[str, ...]]:
-    """The scenario that watches a locustfile, and what is wrong with it, a sentence each."""
+    """The scenario that watches a locustfile, and what is wrong with its arguments, a sentence each."""
     try:
         return locustfile_scenario(thresholds, metrics, ledgers, audits), ()
     except ConfigurationError as error:
@@ -124,7 +122,7 @@ def _or_exit(listener: Callable[..., None]) -> Callable[..., None]:
 
 
 class Plugin:
-    """What ties one scenario to one Locust process."""
+    """One scenario, or watched locustfile, in one Locust process: listens to its events and starts the two sides."""
 
     def __init__(self, scenario: Scenario, mistakes: Sequence[str] = (), audits: LedgerAudits | None = None) -> None:
         self.scenario = scenario
@@ -133,29 +131,29 @@ class Plugin:
         self._audits = audits
         self._options: RunOptions | None = None
         self._environment: Any = None
-        self._engine: Coordinator | None = None
-        self._leaving: ExitHandler | None = None
+        self._coordinator: Coordinator | None = None
+        self._exit_handler: ExitHandler | None = None
         self._worker: WorkerSide | None = None
         self._environ = environment_of(os.environ, Path.cwd())
-        users = LocustfileMode if scenario.is_locustfile else ScenarioMode
-        self._users: LocustfileMode | ScenarioMode = users(scenario, self._environ)
+        mode = LocustfileMode if scenario.is_locustfile else ScenarioMode
+        self._mode: LocustfileMode | ScenarioMode = mode(scenario, self._environ)
 
     # Before the run
 
     def on_parser(self, parser: Any) -> None:
         """Add our options; the first time, settle everything or end with 104. The web page parses again and again."""
         chosen = form_profile(self._options) if self._options is not None else None
-        self._users.add_arguments(parser, chosen)
+        self._mode.add_arguments(parser, chosen)
         # Locust parses once more, and finds then what nobody knows: a misspelt option.
         parser.exit = functools.partial(self._on_parser_exit, parser.exit)
         if self._options is not None:
             return
         try:
             arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
-            problems += delivery.problems(arguments.summary_json) if not arguments.worker else []
+            problems += console.problems(arguments.summary_json) if not arguments.worker else []
             if self._audits is not None:
                 problems += self._audits.problems
-            self._options = self._users.read(parser, arguments, [*self._mistakes, *problems])
+            self._options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
         except ConfigurationError as error:
             self.refuse(error.problems)
 
@@ -166,110 +164,114 @@ class Plugin:
         leave(status, message)
 
     def refuse(self, problems: Sequence[str]) -> NoReturn:
-        """End with 104, with every problem said and in the summary."""
+        """End with 104, every problem on standard error and in the summary."""
         sys.stderr.write(f"{self.scenario.name}: this cannot run as it is set up:\n")
         sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
         path = summary_path(sys.argv[1:], self._environ)
         if path:
             reasons = [Reason("config", "settings", problem) for problem in problems]
-            delivery.write(self._empty_report(reasons, ExitCode.CONFIG), path)
+            console.write(self._empty_report(reasons, ExitCode.CONFIG), path)
         sys.exit(int(ExitCode.CONFIG))
 
     def on_init(self, environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
-        """Locust has its runner: take our place in it."""
+        """Locust has its runner: start the coordinator, the worker side, or both."""
         self._environment = environment
         environment.pika_locust = self
         raise_open_file_limit()
         # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.
         get_hub().loop.update_now()
         if not isinstance(runner, WorkerRunner):
-            self._lead(environment, runner)
+            self._start_coordinator(environment, runner)
         if not isinstance(runner, MasterRunner):
-            self._take_part(environment, runner)
-        # Locust goes through these from the last to the first: users drain before a worker says goodbye.
+            self._start_worker(environment, runner)
+        # Locust goes through these from the last to the first: users drain before a worker signs off.
         environment.events.quitting.add_listener(self._on_quitting)
-        if self._leaving is not None:
-            self._leaving.attach()
+        if self._exit_handler is not None:
+            self._exit_handler.attach()
         else:
-            signals.listen(lambda name: True, alone=False)
+            handle_signals(lambda name: True, alone=False)
 
-    def _take_part(self, environment: Any, runner: Any) -> None:
+    def _start_worker(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._worker = WorkerSide(environment, self.scenario, self._options.settings, self.handle.bind)
         self._worker.attach(runner)
         if not self.scenario.is_locustfile:
             tune_gc()
 
-    def _lead(self, environment: Any, runner: Any) -> None:
+    def _start_coordinator(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
-        self._engine = engine = Coordinator(environment, self.scenario, self._options, self._command, self._on_report)
-        self._leaving = ExitHandler(environment, engine, self._tell_of_none, others_judge=self.scenario.is_locustfile)
-        self._leaving.keep_listening()
+        self._coordinator = coordinator = Coordinator(
+            environment, self.scenario, self._options, self._command, self._on_report
+        )
+        self._exit_handler = ExitHandler(
+            environment, coordinator, self._report_without_test, others_judge=self.scenario.is_locustfile
+        )
+        self._exit_handler.keep_listening()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
-        environment.events.test_start._handlers.insert(0, lambda **_: engine.begin())
+        environment.events.test_start._handlers.insert(0, lambda **_: coordinator.begin())
         try:
-            self._users.lead(environment, runner, engine, self._options, self._choose)
+            self._mode.attach(environment, runner, coordinator, self._options, self._choose)
         except ConfigurationError as error:
             self.refuse(error.problems)
         if environment.web_ui is not None:
-            check_form(environment, functools.partial(self._users.choose, options=self._options, tests_before=0))
+            check_form(environment, functools.partial(self._mode.choose, options=self._options, tests_before=0))
 
     @property
     def _command(self) -> str:
         secrets = [setting.name for setting in self.scenario.settings if setting.secret]
         return redact.command_line(sys.argv, self._environ, secrets)
 
-    # What others ask for
+    # What the rest of the process asks for
 
     @property
     def sandbox_url(self) -> str | None:
         """Where the embedded sandbox listens, if there is one."""
-        return self._users.sandbox.url if self._users.sandbox is not None else None
+        return self._mode.sandbox.url if self._mode.sandbox is not None else None
 
     @property
     def sandbox_pid(self) -> int | None:
         """The embedded sandbox's process, if there is one."""
-        return self._users.sandbox.pid if self._users.sandbox is not None else None
+        return self._mode.sandbox.pid if self._mode.sandbox is not None else None
 
     def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
-        """What the actors of this process share in the running test."""
+        """The context that the actors of this process share in the running test; None when there is none in time."""
         return self._worker.wait_for_context(timeout_s) if self._worker is not None else None
 
     def _choose(self) -> RunOptions:
         assert self._options is not None
         try:
-            return self._users.choose(self._environment, self._options, len(self._reports()))
+            return self._mode.choose(self._environment, self._options, len(self._reports()))
         except ValueError as error:
             problems = str(error).split("\n")
             for problem in problems:
                 logger.error("This test cannot run: %s", redact.text(problem))
-            self._tell_of_none([Reason("config", "form", text) for text in problems], ExitCode.CONFIG)
+            self._report_without_test([Reason("config", "form", text) for text in problems], ExitCode.CONFIG)
             raise ConfigurationError(problems) from None
 
     # The end
 
     def _reports(self) -> list[Report]:
-        return self._engine.reports if self._engine is not None else []
+        return self._coordinator.reports if self._coordinator is not None else []
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
-        if self._engine is not None:
-            self._users.end(self._engine)
+        if self._coordinator is not None:
+            self._mode.end(self._coordinator)
         elif self._worker is not None:
             self._worker.drain_before_quitting()
-        self._users.close()
+        self._mode.close()
 
-    def _tell_of_none(self, reasons: Sequence[Reason], code: ExitCode) -> None:
+    def _report_without_test(self, reasons: Sequence[Reason], code: ExitCode) -> None:
         self._reports().append(report := self._empty_report(reasons, code))
         self._reports()[-1] = self._on_report(report)
 
     def _on_report(self, report: Report) -> Report:
         assert self._options is not None
         path = self._options.summary_json
-        if path and (problem := delivery.write(report, path, len(self._reports()) or 1)):
+        if path and (problem := console.write(report, path, len(self._reports()) or 1)):
             report = unwritten(report, problem)
         if self._environment is not None and self._environment.web_ui is not None:
-            delivery.log(report)
-            delivery.show(report, sys.stdout)
+            console.log(report)
+            console.show(report, sys.stdout)
         return report
 
     def _empty_report(self, reasons: Sequence[Reason], code: ExitCode) -> Report:

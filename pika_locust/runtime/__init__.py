@@ -1,1 +1,1 @@
-"""The Locust side: users, the shape that drives them, the messages between processes, and when to judge."""
+"""The Locust side of a test: virtual users, load control, master-worker messages, and the run from start to report."""

@@ -1,4 +1,4 @@
-"""The base of all virtual users."""
+"""`Actor`: the base class of all virtual users, a Locust User that runs iterations until it is released."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ class Actor(User):  # type: ignore[misc]
         raise TypeError(f"{type(self).__name__} is no OpenActor, but its scenario has an arrival rate")
 
     def _attempt(self) -> bool:
-        """One iteration; False when it raised, which is a fault of ours."""
+        """One iteration; False when it raised, which is an internal error."""
         try:
             self.act()
         except StopUser:
             raise
         except Exception as error:
             self.worker.internal_error(error)
-            # A fault in every iteration must not become a hot loop.
+            # An exception in every iteration must not become a hot loop.
             self.pause(1.0)
             return False
         return True

@@ -1,4 +1,8 @@
-"""The open model at work: iterations begin when they are due, on whatever user is free."""
+"""The open model in one process: starts iterations when they are due, on whatever user is free.
+
+`Arrivals` takes this process's part of the schedule, `PreciseTimer` (timerfd) wakes it with sub-millisecond precision,
+and `OpenActor` is the user that serves one arrival after another.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,6 @@ from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.scenario import schedule_of
 
-# Waking up on time: the event loop's own timers are a millisecond coarse, which at 2,000 arrivals a second is two.
-#
-# On Linux a timer of the kernel (`timerfd_create(2)`) makes a file descriptor readable to the nanosecond, and the loop
-# watches it like a socket. Elsewhere the loop's timers must do.
-
 _CLOCK_MONOTONIC = 1
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _ABSOLUTE = 1
@@ -41,10 +40,15 @@ class _TimerSpec(ctypes.Structure):
 
 
 class PreciseTimer:
-    """Calls `ring` in the event loop as soon as the monotonic clock passes what `set` said; once for each `set`."""
+    """Calls `callback` in the event loop as soon as the monotonic clock passes what `set` said; once for each `set`.
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    The event loop's own timers are a millisecond coarse, which at 2,000 arrivals a second is two arrivals. On Linux a
+    timer of the kernel (`timerfd_create(2)`) makes a file descriptor readable to the nanosecond, and the loop watches
+    it like a socket. Elsewhere the loop's timers must do.
+    """
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
         self._watcher: Any = None
         self._descriptor = -1
         if sys.platform == "linux":
@@ -56,7 +60,7 @@ class PreciseTimer:
             self._watcher.start(self._on_readable)
 
     def set(self, at_ns: int) -> None:
-        """Ring at `at_ns` of the monotonic clock, in place of any earlier setting; at once when that is past."""
+        """Fire at `at_ns` of the monotonic clock, in place of any earlier setting; at once when that is past."""
         if self._descriptor >= 0:
             value = self._spec.value
             # All zeros would disarm the timer.
@@ -67,10 +71,10 @@ class PreciseTimer:
             self._watcher.stop()
             self._watcher.close()
         self._watcher = get_hub().loop.timer(max(0.0, (at_ns - monotonic_ns()) / 1e9))
-        self._watcher.start(self._ring, update=True)
+        self._watcher.start(self._callback, update=True)
 
     def close(self) -> None:
-        """Ring no more; the alarm cannot be set again."""
+        """Never fire again; the timer cannot be set any more."""
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()
@@ -83,12 +87,13 @@ class PreciseTimer:
         try:
             os.read(self._descriptor, 8)
         except BlockingIOError:
-            # Set anew after the loop had seen it, and before it came to us: that ring is not due any more.
+            # Set anew after the loop had seen it, and before it came to us: the earlier time does not count any more.
             return
-        self._ring()
+        self._callback()
 
 
-TOPIC = "more_users"
+MORE_USERS = "more_users"
+"""News: a worker wants so many users beyond those prepared, as arrivals found nobody free."""
 STRIPES = "stripes"
 """News: from arrival `first` on, these workers take every so many-th, and no others."""
 _ASK_EVERY_NS = 1_000_000_000
@@ -114,7 +119,7 @@ class Arrivals:
         self._asked_ns = 0
         self._next: tuple[int, float] | None = None
         self._due_ns: int | None = None
-        self._timer = PreciseTimer(self._ring)
+        self._timer = PreciseTimer(self._on_due)
         worker.listen(STRIPES, self._on_stripes)
         worker.on_end(self._timer.close)
         self._advance()
@@ -148,7 +153,7 @@ class Arrivals:
         if self._due_ns is not None:
             self._timer.set(self._due_ns)
 
-    def _ring(self) -> None:
+    def _on_due(self) -> None:
         with self._worker.guarded():
             while self._due_ns is not None and self._due_ns <= (now_ns := time.monotonic_ns()):
                 if self._worker.draining:
@@ -156,7 +161,7 @@ class Arrivals:
                 self._arrive(self._due_ns, now_ns)
                 self._advance()
             if self._due_ns is not None:
-                # The alarm rang a little early, or the last setting was overwritten by an arrival in the past.
+                # The timer fired a little early, or the last setting was overwritten by an arrival in the past.
                 self._timer.set(self._due_ns)
 
     def _arrive(self, due_ns: int, now_ns: int) -> None:
@@ -169,7 +174,7 @@ class Arrivals:
         self._short += 1
         if now_ns - self._asked_ns > _ASK_EVERY_NS:
             self._asked_ns = now_ns
-            self._worker.tell_all(TOPIC, {"worker": self._worker.worker_index, "users": self._short})
+            self._worker.tell_all(MORE_USERS, {"worker": self._worker.worker_index, "users": self._short})
 
 
 def arrivals_of(worker: WorkerContext, start_ns: int, worker_id: str) -> Arrivals:

@@ -1,5 +1,6 @@
-"""How processes learn what their clocks have to do with each other: workers ask, the master answers.
+"""Clock synchronisation between the processes of a run, and latencies that begin on one machine and end on another.
 
+Workers ask (`ClockClient`), the master answers (`ClockServer`); `CrossHostLatency` measures with the result.
 A question takes what its worker has found so far along, and the answer what all have found, so no other message is
 needed. Locust's master takes one message after another, and a worker is busy with its users; what either costs is in
 the samples' bounds (`runtime.clocks`), and one of several gets through quickly.
@@ -18,13 +19,10 @@ from pika_locust.judge import parse_option
 from pika_locust.metrics import CounterValue, GaugeValue, Snapshot
 from pika_locust.runtime import messages
 from pika_locust.runtime.clocks import Clocks, LocalTime, Offset, OffsetTable
+from pika_locust.runtime.machine import boot_id
 
 if TYPE_CHECKING:
     from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.machine import boot_id
-
-# Latencies that begin in one process and end in another: by one clock where they can be, else by two, with care.
-
 
 ERROR_SHARE = 0.1
 """An offset may be wrong by this share of the tightest limit on the latency..."""
@@ -33,7 +31,7 @@ ERROR_MOST_MS = 50.0
 
 
 class CrossHostLatency:
-    """Measures one latency between processes, and keeps account of which clocks it was measured by.
+    """Measures one latency between processes, by one clock or by two, and counts which.
 
     What two clocks cannot tell closely enough is left out, counted and noted in the report. Kept, such samples could
     turn a verdict: a clock that is wrong by 100 ms makes a target that needs 550 ms pass a limit of 500. Left out, they
@@ -46,12 +44,12 @@ class CrossHostLatency:
         """`metrics` are those that take the latency; the account goes by the first. Limits are those of all."""
         self._clocks = worker.clocks
         self._error_most_ns = round(_error_most_ms(worker.begin.thresholds, metrics) * 1e6)
-        books, of = worker.metrics, metrics[0]
-        self._one_clock = books.counter("latencies_one_clock").tagged(of=of)
-        self._two_clocks = books.counter("latencies_two_clocks").tagged(of=of)
-        self._negative = books.counter("latencies_negative").tagged(of=of)
-        self._left_out = books.counter("latencies_left_out").tagged(of=of)
-        self._error = books.gauge("clock_error").tagged(of=of)
+        registry, of = worker.metrics, metrics[0]
+        self._one_clock = registry.counter("latencies_one_clock").tagged(of=of)
+        self._two_clocks = registry.counter("latencies_two_clocks").tagged(of=of)
+        self._negative = registry.counter("latencies_negative").tagged(of=of)
+        self._left_out = registry.counter("latencies_left_out").tagged(of=of)
+        self._error = registry.gauge("clock_error").tagged(of=of)
 
     def latency_us(self, machine: str, sent_ns: int, received_ns: int) -> int | None:
         """Microseconds from `sent_ns` by the clock of `machine` to `received_ns` by ours; None: left out."""
@@ -130,7 +128,7 @@ processor."""
 
 
 class ClockClient:
-    """A worker's part: asks for as long as the process lives, since the next test may begin at any time."""
+    """Asks the master for its time, as long as the worker lives, since the next test may begin at any time."""
 
     def __init__(self, send: Callable[[str, Mapping[str, Any]], None]) -> None:
         self.clocks = Clocks(boot_id())
@@ -174,21 +172,21 @@ class ClockClient:
 
 
 class ClockServer:
-    """The master's part."""
+    """Answers the workers' questions in the master, and keeps the offsets that they found."""
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
-        self._directory = OffsetTable()
+        self._offsets = OffsetTable()
         runner.register_message(messages.CLOCK_REQUEST, self._on_question)
 
     def _on_question(self, environment: Any, msg: Any) -> None:
         heard_ns = monotonic_ns()
         asked = msg.data
         if asked["offset"] is not None:
-            self._directory.note(asked["machine"], Offset(*asked["offset"]))
+            self._offsets.note(asked["machine"], Offset(*asked["offset"]))
         answer = {
             "machine": boot_id(),
-            "offsets": self._directory.to_wire(heard_ns),
+            "offsets": self._offsets.to_wire(heard_ns),
             "sent_ns": asked["sent_ns"],
             "heard_ns": heard_ns,
         }

@@ -1,4 +1,4 @@
-"""What one monotonic clock says of another: offsets as NTP estimates them (RFC 5905), each with a bound on its error.
+"""Offsets between the monotonic clocks of machines, as NTP estimates them (RFC 5905), each with an error bound.
 
 A question leaves at t1 by the asker's clock, is heard at t2 and answered at t3 by the other's, and the answer is back
 at t4. Section 8 of the RFC: the offset is ((t2 - t1) + (t3 - t4)) / 2, the delay (t4 - t1) - (t3 - t2); however unequal
@@ -22,7 +22,7 @@ RFC reckons with 15). So much is an offset's bound wider for every second of its
 KEPT = 8
 """Samples that the best is chosen from, as in section 10 of the RFC."""
 FORGET_AFTER_NS = 30_000_000_000
-"""A machine that nobody reports from for so long is gone, and another may come under its name."""
+"""A machine without a report for so long is dropped: another may come under its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the workers of a test have reported, newest of each, and who is missing."""
+"""Collects the reports of the workers of a test: the newest of each, who is missing, and all of them folded."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Collector:
         return [record for record in self._by_index() if not record.final]
 
     def lost(self) -> list[WorkerRecord]:
-        """Workers that are not heard of any more."""
+        """Workers that have disconnected, or whose heartbeats have stopped."""
         return [record for record in self._by_index() if record.lost_at_s is not None]
 
     @property
@@ -134,5 +134,5 @@ class Collector:
         return [(name, error, count) for (name, error), count in total.most_common()]
 
     def internal_errors(self) -> list[str]:
-        """This project's own errors, of all workers."""
+        """Unexpected exceptions, of all workers."""
         return [error for record in self._by_index() for error in record.internal_errors]

@@ -1,4 +1,7 @@
-"""What the virtual users of one process share: metrics, ledgers, facts, and news from the other processes."""
+"""`WorkerContext`: what the virtual users of one process share in a test.
+
+That is metrics, ledgers, errors, facts for the audits, seeded random numbers, and news to and from other processes.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +130,7 @@ class WorkerContext:
         return list(self._actors[role])
 
     def dice(self, number: int) -> SeededRandom:
-        """The random numbers of a user: the same for the same seed, worker and number."""
+        """The random number generator of a user: the same for the same seed, worker and number."""
         return SeededRandom(self.begin.seed, self.worker_index, number)
 
     def global_number(self, number: int) -> int:
@@ -155,7 +158,7 @@ class WorkerContext:
         gevent.sleep(0)
 
     def end(self) -> None:
-        """All users have ended: let whatever watched them settle its accounts."""
+        """All users have ended: call what `on_end` has registered, the last one first."""
         while self._at_end:
             with self.guarded():
                 self._at_end.pop()()
@@ -214,7 +217,7 @@ class WorkerContext:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """For callbacks of timers: what they raise is a fault of ours, and must not stop the loop's other work."""
+        """For callbacks of timers: what they raise is an internal error, and must not stop the loop's other work."""
         try:
             yield
         except Exception as error:
@@ -239,11 +242,11 @@ class WorkerContext:
         self._tell_all(topic, data)
 
     def listen(self, topic: str, listener: Listener) -> None:
-        """Call `listener` with whatever is told about `topic` from now on."""
+        """Call `listener` with all news about `topic` from now on."""
         self._listeners.setdefault(topic, []).append(listener)
 
     def hear(self, topic: str, data: Mapping[str, Any]) -> None:
-        """News have arrived."""
+        """News has arrived about `topic`."""
         if topic == "supporters_ready":
             self.supporters_ready.set()
         for listener in self._listeners.get(topic, ()):

@@ -1,7 +1,7 @@
-"""The side of a test that leads: in the master, and in the one process of a local run.
+"""The coordinator of a test, in the master or in the one process of a local run: starts, watches and ends it.
 
-It begins a test and tells everybody, watches and judges while it runs, and has it ended (`runtime.ending`). The way out
-is always the same: Locust's `test_stopping` (or `quitting`, when the process was told to end) -> `finish`.
+`Coordinator` starts a run and tells all workers, evaluates the thresholds while it runs, and ends it by an `Ending`.
+The way out is always the same: Locust's `test_stopping` (or `quitting`, when the process was told to end) -> `finish`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,8 @@ from pika_locust.scenario import Scenario, SetupContext, schedule_of
 logger = logging.getLogger(__name__)
 
 
-# The beginning of a test: what it is, what must exist before its first user, and what everybody is told.
-
-
 def make_run(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Run:
-    """A test that is about to run; `command` is how it was started, without secrets."""
+    """The run that is about to start; `command` is how it was started, without secrets."""
     plugin = environment.pika_locust
     target = options.target or "" if scenario.is_locustfile else scenario.normalise_target(environment.host)
     is_sandbox = plugin.sandbox_url is not None and target == scenario.normalise_target(plugin.sandbox_url)
@@ -66,7 +63,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
 
 
 def set_up(scenario: Scenario, run: Run) -> bool:
-    """Make what must exist before the first user, accounts, say. False when there is no use in going on."""
+    """Run the scenario's set-up: what must exist before the first user. False when the test cannot go on."""
     if scenario.set_up is None:
         return True
     try:
@@ -77,13 +74,13 @@ def set_up(scenario: Scenario, run: Run) -> bool:
         logger.error("The set-up failed: %s", error)
         run.failed_setup = str(error)
     except Exception as error:
-        logger.exception("The set-up has a fault of its own")
+        logger.exception("The set-up raised an unexpected exception")
         run.internal_errors.append(f"set-up: {type(error).__name__}: {error}")
     return False
 
 
 def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float) -> RunStart:
-    """What everybody is told; `participants` are the workers, by id and index."""
+    """The BEGIN message for all workers; `participants` are these, by id and index."""
     options, plan = run.options, run.options.plan
     return RunStart(
         run_id=run.facts.run_id,
@@ -112,24 +109,25 @@ def _arrivals(plan: LoadPlan) -> Mapping[str, Any] | None:
 
 
 def log_plan(scenario: Scenario, run: Run) -> None:
-    """Log what is about to happen."""
+    """Log the load plan, the seed and the target, and what the scenario notes on them."""
     options, plan = run.options, run.options.plan
     seed = "" if scenario.is_locustfile else f"; seed {options.seed}"
     logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(run.facts.target))
-    for said in (*plan.overrides, *scenario.notes(options.settings, plan)):
-        logger.info("Load plan: %s", said)
+    for note in (*plan.overrides, *scenario.notes(options.settings, plan)):
+        logger.info("Load plan: %s", note)
 
-
-# The end of a test, whichever way it comes: drain primaries, then supporters; then audits and the verdict.
 
 Cause = Literal["end", "abort", "user", "signal"]
 
 DRAIN_GRACE_S = 10.0
-"""Beyond the workers' own time-outs, before one that says nothing is given up."""
+"""Beyond the workers' own time-outs, before one that does not answer is given up."""
 
 
 class Ending:
-    """Ends one test. `cause` says why, as far as anybody knows so far, and `signalled` by which signal, if one came."""
+    """Ends one test, whatever the cause: drain primary users, then supporters; then audits and the verdict.
+
+    `cause` is why it ends, as far as known; `signalled` gives the signal that asked for it, if one came.
+    """
 
     def __init__(
         self, environment: Any, workers: Workers, scenario: Scenario, run: Run, signalled: Callable[[], str | None]
@@ -143,8 +141,8 @@ class Ending:
         self.cause: Cause | None = None
 
     def drain(self) -> None:
-        """Let everybody finish. Who is interrupted while waiting (Ctrl-C again) has the rest cut off, and who is
-        interrupted once more waits for nobody: what the workers have reported so far is told in any case."""
+        """Let all users finish. A Ctrl-C during the wait cuts off the rest, and one more ends the wait at once: what
+        the workers have reported so far is told in any case."""
         for role in ROLES:
             timeout_s = float(self._environment.stop_timeout) if role == "primary" else SUPPORTER_DRAIN_S
             try:
@@ -158,7 +156,7 @@ class Ending:
     def cut_short(self) -> None:
         """The user does not want to wait: cut the users off now, or the audits, and still tell what was measured."""
         if self._judging is not None:
-            # Not from here: it might be through with them by the time it is its turn.
+            # Not from here: the audits might be over by the time that their greenlet runs.
             get_hub().loop.run_callback(self._interrupt_judging)
             return
         logger.warning("Interrupted again: not waiting for users to finish")
@@ -185,13 +183,13 @@ class Ending:
         self._workers.note_lost(run.collector, duration_s)
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
-        run.observer.after()
+        run.prometheus.after()
         run_reasons = self._why(ended_s)
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
         internal_errors = [*run.internal_errors, *run.target_monitor.internal_errors]
         if not self._scenario.is_locustfile:
-            # Of users that are the locustfile's own, a metric tells; here they are ours, and so is the fault.
+            # A locustfile's own users have a metric for it; the users of a scenario are ours, and so is the error.
             internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]
         run_reasons += [Reason("internal", "exception", error) for error in internal_errors]
         return run.judged(self._scenario, snapshot, run_reasons, duration_s)
@@ -216,7 +214,7 @@ class Ending:
 
 
 class Coordinator:
-    """Leads tests, one after another."""
+    """Starts, watches and ends tests, one after another; its `reports` are those of all tests so far."""
 
     def __init__(
         self,
@@ -247,10 +245,10 @@ class Coordinator:
         runner.register_message(messages.HELLO, self._on_hello)
         runner.register_message(messages.REPORT, self._on_report_message)
         runner.register_message(messages.DRAINED, self._on_drained)
-        runner.register_message(messages.PUBLISH, self._on_tell)
+        runner.register_message(messages.PUBLISH, self._on_publish)
         ClockServer(runner)
 
-    # The load
+    # The load, as PlanShape asks for it
 
     def prepare(self) -> None:
         """A test is about to start; Locust calls this once or twice before its first user."""
@@ -277,15 +275,15 @@ class Coordinator:
         if self._ending is not None:
             self._ending.cause = self._ending.cause or cause
 
-    # Beginning
+    # The start
 
     def begin(self) -> None:
-        """Locust's `test_start`: tell everybody, before the first user is spawned."""
+        """Locust's `test_start`: tell all workers, before the first user is spawned."""
         scenario = self._scenario
         if self._run is not None:
             raise RuntimeError("a test began while another was running")
         if scenario.is_locustfile:
-            # No shape of ours has asked before.
+            # There is no shape of ours, which would have called it.
             self.prepare()
         if self._plan_clock.refused:
             gevent.spawn(self._stop_test)
@@ -293,18 +291,18 @@ class Coordinator:
         self._run = run = make_run(self._environment, scenario, self._plan_clock.options, self._command)
         self._ending = Ending(self._environment, self._workers, scenario, run, lambda: self.signalled)
         try:
-            self._set_going(run)
+            self._start(run)
         except Exception as error:
             # Locust logs what a listener raises, and would wait for this test for ever.
             logger.exception("The test could not begin")
             run.internal_errors.append(f"beginning: {type(error).__name__}: {error}")
             gevent.spawn(self._stop_test)
 
-    def _set_going(self, run: Run) -> None:
+    def _start(self, run: Run) -> None:
         scenario, options = self._scenario, run.options
         if not set_up(scenario, run):
             gevent.spawn(self._stop_test)
-        run.observer.before()
+        run.prometheus.before()
         # What the set-up took is not the load's time.
         self.prepare()
         participants = self._workers.participants()
@@ -328,7 +326,7 @@ class Coordinator:
     # Messages
 
     def _on_hello(self, environment: Any, msg: Any) -> None:
-        """A worker can take messages now; one that came late is told of the test that is running. One that comes while
+        """A worker can take messages now. One that came late is told of the test that is running; one that comes while
         the test is still being set up is told with all others."""
         run = self._run
         if why := messages.refusal(msg.data, self._scenario.name):
@@ -346,7 +344,7 @@ class Coordinator:
             return
         record = run.collector.take(msg.data, time.monotonic() - run.began_s)
         if record is not None and record.final and not run.finishing:
-            run.take_leave(record)
+            run.note_departure(record)
 
     def _on_drained(self, environment: Any, msg: Any) -> None:
         run = self._run
@@ -354,10 +352,10 @@ class Coordinator:
             worker = self._runner.client_id if msg.node_id == "local" else msg.node_id
             run.collector.expect(worker, 0).drained.add(msg.data["role"])
 
-    def _on_tell(self, environment: Any, msg: Any) -> None:
+    def _on_publish(self, environment: Any, msg: Any) -> None:
         topic, data = msg.data["topic"], msg.data["data"]
         run = self._run
-        if topic == arrivals.TOPIC:
+        if topic == arrivals.MORE_USERS:
             self._plan_clock.more_users(data["worker"], data["users"])
         elif topic != messages.ITERATIONS_WANTED:
             self._publish(topic, data)
@@ -370,7 +368,7 @@ class Coordinator:
     # While it runs
 
     def _judge_forever(self, run: Run) -> None:
-        # Of users that are not of this package, Locust's own table tells.
+        # A locustfile's own users are in Locust's own table.
         printer = None if self._scenario.is_locustfile else ProgressPrinter(run.options.plan, self._scenario.speeds)
         next_s = time.monotonic()
         while True:
@@ -378,8 +376,8 @@ class Coordinator:
             gevent.sleep(max(0.0, next_s - time.monotonic()))
             at_s = time.monotonic() - run.began_s
             self._workers.note_lost(run.collector, at_s)
-            self._hand_on(run)
-            run.look(self._plan_clock.primaries)
+            self._reassign_lost(run)
+            run.note_users(self._plan_clock.primaries)
             snapshot = run.collector.fold(run.target_monitor.snapshot())
             run.evaluator.observe(at_s, snapshot)
             results = run.evaluator.results(snapshot, at_s)
@@ -392,8 +390,8 @@ class Coordinator:
                 gevent.spawn(self._stop_test)
                 return
 
-    def _hand_on(self, run: Run) -> None:
-        """What lost workers leave undone is done by others."""
+    def _reassign_lost(self, run: Run) -> None:
+        """Give the arrivals and iterations of lost workers to others."""
         if run.arrival_assignment is not None and (news := run.arrival_assignment.review()) is not None:
             self._publish(arrivals.STRIPES, news)
         if run.iteration_grants is not None:

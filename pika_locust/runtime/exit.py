@@ -1,4 +1,7 @@
-"""How the process that leads tests leaves: with a report and an exit code of ours, whichever way Locust takes."""
+"""Signals and the exit of the master (or local) process: a report and an exit code of ours, whichever way Locust ends.
+
+`handle_signals` passes SIGINT, SIGTERM and SIGHUP on to Locust's main greenlet; `ExitHandler` sets the exit code.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,13 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
-from pika_locust.outputs import console as delivery
+from pika_locust.outputs import console
 from pika_locust.runtime.coordinator import Coordinator
 
 logger = logging.getLogger(__name__)
 
 
-# Ctrl-C, SIGTERM and a terminal that is closed, as Locust's main greenlet needs to hear of them.
-
-
-def listen(heard: Callable[[str], bool], *, alone: bool) -> None:
+def handle_signals(heard: Callable[[str], bool], *, alone: bool) -> None:
     """Have `heard` called with the name of a signal that asks this process to end; it says whether Locust is to know.
 
     SIGINT then goes on to Locust as the KeyboardInterrupt it waits for. So does SIGHUP, which would end the process on
@@ -45,28 +45,29 @@ def _on_signal(heard: Callable[[str], bool], name: str, interrupt: bool) -> None
 
 
 class ExitHandler:
-    """Sees one process out, the master or that of a local run."""
+    """Ends one process, the master or that of a local run, with a report, its exit code and the printed verdict."""
 
     def __init__(
         self,
         environment: Any,
-        engine: Coordinator,
-        tell: Callable[[Sequence[Reason], ExitCode], None],
+        coordinator: Coordinator,
+        report_without_test: Callable[[Sequence[Reason], ExitCode], None],
         *,
         others_judge: bool,
     ) -> None:
-        """`tell` makes the report of a run without a test; `others_judge`: exit codes of a locustfile's own count."""
+        """`report_without_test` makes the report of a run whose test never began; `others_judge`: an exit code that
+        the locustfile sets counts."""
         self._environment = environment
         self._runner = environment.runner
-        self._engine = engine
-        self._tell = tell
+        self._coordinator = coordinator
+        self._report_without_test = report_without_test
         self._others_judge = others_judge
         self._judged = False
         self._gone = False
 
     def keep_listening(self) -> None:
-        """When its last worker leaves before the test, Locust's master closes its ears, and goes on to wait for others:
-        from now on it listens as long as it waits."""
+        """Keep the master receiving messages while it waits for workers: when its last worker leaves before the test,
+        Locust's master stops to receive, and yet goes on to wait for others."""
         if self._is_master and self._environment.web_ui is None:
             quit_for_good = self._runner.quit
             self._runner.quit = lambda: None if self._waits_for_workers() else quit_for_good()
@@ -74,7 +75,7 @@ class ExitHandler:
     def attach(self) -> None:
         """Listen to signals and to Locust. Called last: the exit code is settled after all others have said theirs."""
         environment, options = self._environment, self._environment.parsed_options
-        listen(self.on_signal, alone=environment.web_ui is None and environment.shape_class is not None)
+        handle_signals(self.on_signal, alone=environment.web_ui is None and environment.shape_class is not None)
         # Locust goes through these from the last to the first.
         environment.events.quitting._handlers.insert(0, self._set_exit_code)
         environment.events.quit.add_listener(self._on_quit)
@@ -93,9 +94,9 @@ class ExitHandler:
 
     def on_signal(self, name: str) -> bool:
         """Whether Locust is to be interrupted: not while it has nothing but its own things to put away."""
-        if self._has_said_all:
+        if self._has_reported:
             return False
-        self._engine.signalled = name
+        self._coordinator.signalled = name
         if self._environment.web_ui is None and self._waits_for_workers():
             # Interrupted here, Locust would leave without a word, and its workers would stay.
             text = f"stopped by {name} before the test began: {self._workers_there()}"
@@ -103,13 +104,13 @@ class ExitHandler:
         return True
 
     @property
-    def _has_said_all(self) -> bool:
-        judged = self._judged or (self._environment.web_ui is None and bool(self._engine.reports))
+    def _has_reported(self) -> bool:
+        judged = self._judged or (self._environment.web_ui is None and bool(self._coordinator.reports))
         return judged and not self._gone
 
     def _waits_for_workers(self) -> bool:
         runner = self._runner
-        began = runner.state != STATE_INIT or runner.shape_greenlet is not None or bool(self._engine.reports)
+        began = runner.state != STATE_INIT or runner.shape_greenlet is not None or bool(self._coordinator.reports)
         return self._is_master and not began
 
     def _workers_there(self) -> str:
@@ -123,17 +124,17 @@ class ExitHandler:
 
     def _leave(self, reason: Reason, code: ExitCode) -> None:
         """End this process as Locust does it where it gets that far."""
-        self._tell([reason], code)
+        self._report_without_test([reason], code)
         events = self._environment.events
         events.quitting.fire(environment=self._environment, reverse=True)
         events.quit.fire(exit_code=self._environment.process_exit_code)
         sys.exit(self._environment.process_exit_code)
 
     def _set_exit_code(self, environment: Any, **_: Any) -> None:
-        reports = self._engine.reports
+        reports = self._coordinator.reports
         if not reports and environment.web_ui is None:
             why = "Locust ended before the test had begun; its log says why"
-            self._tell([Reason("internal", "locust", why)], ExitCode.INTERNAL)
+            self._report_without_test([Reason("internal", "locust", why)], ExitCode.INTERNAL)
         ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
         # A locustfile may have judged, too, and said so with Locust's own means; a failure of either is one.
         theirs = environment.process_exit_code if self._others_judge else None
@@ -146,12 +147,12 @@ class ExitHandler:
     def _on_quit(self, exit_code: int, **_: Any) -> None:
         self._gone = True
         # Locust prints its own tables on the way out; the verdict is what should stand last.
-        if self._environment.web_ui is not None or not self._engine.reports:
+        if self._environment.web_ui is not None or not self._coordinator.reports:
             return
         # With --json, standard output is Locust's JSON and nothing else.
         stream = sys.stderr if self._environment.parsed_options.json else sys.stdout
         try:
-            delivery.show(self._engine.reports[-1], stream)
+            console.show(self._coordinator.reports[-1], stream)
         except OSError as problem:
             # Python would try once more at its end, and make its own exit code of the failure.
             logger.error("The verdict could not be printed: %s", problem.strerror)

@@ -1,4 +1,4 @@
-"""Feeds `http_metrics` from `wire.http` clients: give an instance to them as their observer."""
+"""Counts the requests of `wire.http` clients in k6's HTTP metrics and Locust's statistics, as their observer."""
 
 from __future__ import annotations
 

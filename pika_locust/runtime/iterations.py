@@ -1,4 +1,4 @@
-"""A fixed number of iterations (`ITERATIONS`): who may begin one. Workers ask, and the leading side grants."""
+"""A fixed number of iterations (`ITERATIONS`) in one process: workers ask for more, and the master grants them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pika_locust.load.iterations import IterationPool, Iterations
 
 
 class IterationQuota:
-    """One process's side: which of its users may begin another iteration."""
+    """Which users of this process may begin another iteration."""
 
     def __init__(self, iterations: Iterations, ask: Callable[[int], None], when_idle: Callable[[], None]) -> None:
         """`ask` asks for so many more; `when_idle` is called when there is nothing left to do here."""
         self._most = iterations.number if iterations.per_user else None
         """For one user."""
         self._taken: dict[int, int] = {}
-        self._pot = IterationPool()
+        self._pool = IterationPool()
         self._ask = ask
         self._when_idle = when_idle
         self._asked = False
-        self._dry = False
+        self._none_left = False
         self._waiting: set[int] = set()
         self._more = Event()
         self.begun = 0
@@ -35,7 +35,7 @@ class IterationQuota:
         while not released.is_set():
             if taken == self._most:
                 released.wait()
-            elif self._pot.take():
+            elif self._pool.take():
                 self._taken[user] = taken + 1
                 self.begun += 1
                 return True
@@ -69,17 +69,17 @@ class IterationQuota:
     def _note_idle(self) -> None:
         if self.done < self.begun:
             return
-        if self._dry or all(taken == self._most for taken in self._taken.values()):
+        if self._none_left or all(taken == self._most for taken in self._taken.values()):
             self._when_idle()
 
     def on_granted(self, granted: Mapping[str, Any], worker: str) -> None:
         """News of grants; `worker` is who we are."""
         if worker not in granted:
             return
-        self._dry = granted[worker] == 0
-        if self._dry:
+        self._none_left = granted[worker] == 0
+        if self._none_left:
             self._note_idle()
             return
         self._asked = False
-        self._pot.grant(granted[worker])
+        self._pool.grant(granted[worker])
         self._more.set()

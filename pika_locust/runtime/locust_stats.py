@@ -1,4 +1,4 @@
-"""Locust's own statistics of requests, written without its `request` event while nobody else listens to that.
+"""Writes successes to Locust's request statistics directly, while nobody else listens to its `request` event.
 
 Firing the event, and Locust's listener to it, cost more than writing a request and reading its answer. What is written
 here must be what `RequestStats.log_request` writes, and is compared with that before it is relied upon.

@@ -1,4 +1,4 @@
-"""Which monotonic clock this process reads: two processes that read the same one can compare their times directly."""
+"""The boot id, which names this machine's monotonic clock: processes with the same one compare times directly."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The messages between master and workers. In a local run the same ones are handed over within the process.
+"""The messages between master and workers, and what they carry; a local run passes the same ones within its process.
 
-To workers: BEGIN a test, DRAIN the users of a role, NEWS a piece of news, CLOCK_REPLY (what the clocks say), REFUSE (go
-away, and why). To the master: HELLO (a worker is ready for tests, and of what kind), REPORT (cumulative: the newest of
-a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, PUBLISH (news for all), CLOCK_REQUEST.
+To workers: BEGIN a test, DRAIN the users of a role, NEWS (what a process published), CLOCK_REPLY (times and offsets),
+REFUSE (the worker must end, and why). To the master: HELLO (a worker is ready, and its scenario and version), REPORT
+(cumulative: the newest of a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, PUBLISH (news for
+all processes), CLOCK_REQUEST.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from typing import Any
 
 from pika_locust.version import __version__
 
-# What the master tells all processes at the beginning of a test.
-
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """What a process must know to take part in a test; sent by the master, so without secrets."""
+    """BEGIN: what a process must know to take part in a test; sent by the master, so without secrets."""
 
     run_id: str
     seed: int
@@ -51,14 +50,14 @@ class RunStart:
 
 BEGIN = "pika_locust_begin"
 DRAIN = "pika_locust_drain"
-NEWS = "pika_locust_hear"
-CLOCK_REPLY = "pika_locust_tell_time"
+NEWS = "pika_locust_news"
+CLOCK_REPLY = "pika_locust_clock_reply"
 REFUSE = "pika_locust_refuse"
 HELLO = "pika_locust_hello"
 REPORT = "pika_locust_report"
 DRAINED = "pika_locust_drained"
-PUBLISH = "pika_locust_tell"
-CLOCK_REQUEST = "pika_locust_ask_time"
+PUBLISH = "pika_locust_publish"
+CLOCK_REQUEST = "pika_locust_clock_request"
 
 REPORT_EVERY_S = 2.0
 

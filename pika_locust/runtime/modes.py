@@ -1,4 +1,10 @@
-"""Users of this package: the engine says how many there are, and where no target is named there is a sandbox."""
+"""The two modes of a test in Locust: a scenario of this package, or the users of any locustfile.
+
+`ScenarioMode` takes the load over (users follow the load plan), and starts the embedded sandbox where no target is
+named. `LocustfileMode` only watches: users and load stay Locust's own (`-u`, `-r`, `-t`, its shapes, the web form), and
+what they do is seen through Locust's `request` event, so it holds for HttpUser, FastHttpUser and every other client
+that fires it. `locustfile_scenario` is the scenario of such a test: k6's HTTP metrics, thresholds and ledgers.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +36,12 @@ from pika_locust.runtime.options import (
     refusal,
     threshold_overrides,
 )
-from pika_locust.runtime.pacing import EngineShape, SteadyDispatcher
+from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
 from pika_locust.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-
-# Any locustfile: k6's HTTP metrics, thresholds and a verdict for users that are not of this package.
-#
-# The users are whatever the locustfile has and the load is Locust's own (`-u`, `-r`, `-t`, its shapes, the web form).
-# What they do is seen through Locust's `request` event, so it holds for HttpUser, FastHttpUser and every other client
-# that fires it.
 
 NAME = "locustfile"
 
@@ -73,7 +72,7 @@ def locustfile_scenario(
     ledgers: Sequence[str] = (),
     audit: Audit | None = None,
 ) -> Scenario:
-    """A scenario that only watches.
+    """The scenario of a locustfile with users of its own, which are only watched.
 
     Arguments:
         thresholds: k6's `thresholds` option: metric, with tags where wanted -> an expression or a list of them,
@@ -136,7 +135,7 @@ def _ledger_problems(ledgers: Sequence[str]) -> Iterator[str]:
 
 
 class LocustfileMode:
-    """How a locustfile with users of its own is watched: it stays its own master, from the ramp-up to the end."""
+    """Watches a locustfile's own users: Locust controls them, from the ramp-up to the end."""
 
     sandbox = None
 
@@ -175,16 +174,21 @@ class LocustfileMode:
             fail_on=None,
         )
 
-    def lead(
-        self, environment: Any, runner: Any, engine: Coordinator, options: RunOptions, chosen: Callable[[], RunOptions]
+    def attach(
+        self,
+        environment: Any,
+        runner: Any,
+        coordinator: Coordinator,
+        options: RunOptions,
+        chosen: Callable[[], RunOptions],
     ) -> None:
         """Listen only. Raises ConfigurationError for a target that must not be loaded."""
         self._runner = runner
         if problems := self._refusals(environment, options):
             raise ConfigurationError(problems)
-        engine.attach(runner, chosen)
+        coordinator.attach(runner, chosen)
         # Not when the test is stopping: in the master and here, users act until Locust has stopped them.
-        environment.events.test_stop.add_listener(lambda **_: engine.finish())
+        environment.events.test_stop.add_listener(lambda **_: coordinator.finish())
 
     # Test after test
 
@@ -205,14 +209,14 @@ class LocustfileMode:
             return [environment.host]
         return list(dict.fromkeys(user.host for user in environment.user_classes if user.host))
 
-    def end(self, engine: Coordinator) -> None:
+    def end(self, coordinator: Coordinator) -> None:
         """This process was told to end: stop the users first, as Locust does it, which ends the test."""
         if hasattr(self._runner, "clients"):
             # The drain stops those of the workers, and waits for no worker that is lost.
             self._runner.stop(send_stop_to_client=False)
         else:
             self._runner.stop()
-        engine.finish(cause="signal")
+        coordinator.finish(cause="signal")
 
     def close(self) -> None:
         """There is nothing of ours that runs."""
@@ -227,7 +231,7 @@ def locusts_plan(chosen: Any, shape: Any = None) -> LoadPlan:
 
 
 class ScenarioMode:
-    """How a scenario of this package takes its place in Locust."""
+    """Runs a scenario of this package: its load plan, target and sandbox take the place of Locust's own load."""
 
     def __init__(self, scenario: Scenario, environ: Mapping[str, str]) -> None:
         self._scenario = scenario
@@ -255,18 +259,23 @@ class ScenarioMode:
         parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
         return options
 
-    def lead(
-        self, environment: Any, runner: Any, engine: Coordinator, options: RunOptions, chosen: Callable[[], RunOptions]
+    def attach(
+        self,
+        environment: Any,
+        runner: Any,
+        coordinator: Coordinator,
+        options: RunOptions,
+        chosen: Callable[[], RunOptions],
     ) -> None:
-        """Put the engine in charge of the load, and name or start the target."""
+        """Let the coordinator control the load, and name or start the target."""
         actors = {load_reference(name) for name in self._scenario.actor_names(options.settings)}
         environment.user_classes = [user for user in environment.user_classes if user in actors]
-        engine.attach(runner, chosen if environment.web_ui is not None else None)
-        shape = EngineShape(engine)
+        coordinator.attach(runner, chosen if environment.web_ui is not None else None)
+        shape = PlanShape(coordinator)
         shape.runner = runner
         environment.shape_class = shape
         environment.dispatcher_class = SteadyDispatcher
-        environment.events.test_stopping.add_listener(lambda **_: engine.finish())
+        environment.events.test_stopping.add_listener(lambda **_: coordinator.finish())
         environment.host = options.target or self._start_sandbox(options)
 
     def _start_sandbox(self, options: RunOptions) -> str:
@@ -305,9 +314,9 @@ class ScenarioMode:
             chosen = replace(chosen, seed=SeededRandom(chosen.seed, tests_before).below(1 << 31))
         return chosen
 
-    def end(self, engine: Coordinator) -> None:
+    def end(self, coordinator: Coordinator) -> None:
         """This process was told to end."""
-        engine.finish(cause="signal")
+        coordinator.finish(cause="signal")
 
     def close(self) -> None:
         """Leave nothing running."""

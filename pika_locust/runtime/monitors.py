@@ -1,4 +1,4 @@
-"""Watching the target from the leading process, beside the load."""
+"""Monitors of the target, in the master (or local) process: Prometheus before and after the load, health and memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ from pika_locust.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-
-# Has a Prometheus asked before the first user and after the last, where one is named.
-
 TIMEOUT_S = 5.0
 """For all queries together, which are asked at once: no run waits longer for a Prometheus that hangs."""
 
 
 class PrometheusMonitor:
-    """What a Prometheus shows of the target in one test. Without `PROMETHEUS_URL` it does nothing."""
+    """Queries a Prometheus before the first user and after the last. Without `PROMETHEUS_URL` it does nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._url: str | None = settings.get("PROMETHEUS_URL")
@@ -113,10 +110,10 @@ class TargetMonitor:
         self._is_sandbox = sandbox_pid is not None
         self._greenlet: Any = None
         self.internal_errors: list[str] = []
-        """What went wrong with the watching itself: our own fault."""
+        """Exceptions of the monitor itself."""
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Begin to probe."""
         if not self._base_url:
             return
         self._greenlet = gevent.spawn(self._watch)
@@ -125,7 +122,7 @@ class TargetMonitor:
         )
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop probing."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 

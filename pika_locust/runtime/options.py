@@ -1,4 +1,8 @@
-"""Command line and environment -> what this run is to be, or one error that lists every mistake."""
+"""The options of a run: command line and environment, read into `RunOptions` or one error that lists every mistake.
+
+Here are the options added to Locust's command line, how they are parsed without stopping at the first mistake, which
+hosts count as production, and how load plan, thresholds and target follow from all of them.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,6 @@ from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, TARGET
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, read_settings, text, whole
-
-# The options that this package adds to Locust's command line, and reading all of them with every mistake at once.
 
 _KINDS = {int: "a whole number", float: "a number"}
 
@@ -140,11 +142,8 @@ def _reader(action: Any, read: Any, choices: Sequence[str] | None, problems: lis
     return lenient
 
 
-# Hosts that nobody may put load on by mistake.
-
-
 def production_hosts(scenario: Scenario, environ: Mapping[str, str]) -> frozenset[str]:
-    """Hosts that are somebody's production: `PIKA_PRODUCTION_HOSTS`, a list with commas, else the scenario's own."""
+    """Hosts that must not be loaded by mistake: `PIKA_PRODUCTION_HOSTS`, a list with commas, else the scenario's."""
     listed = [name.strip() for name in environ.get("PIKA_PRODUCTION_HOSTS", "").split(",")]
     return frozenset(_host(name) for name in ([name for name in listed if name] or scenario.production_hosts))
 

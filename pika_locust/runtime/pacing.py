@@ -1,4 +1,8 @@
-"""How many users there are to be now: the load plan on the clock of the running test."""
+"""The load plan applied to Locust: how many users there should be now, and which worker runs them.
+
+`PlanClock` reads the plan at the time of the running test, `PlanShape` hands its numbers to Locust, and
+`SteadyDispatcher` spreads the users over the workers.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,14 @@ from pika_locust.errors import ConfigurationError
 from pika_locust.runtime.options import RunOptions
 from pika_locust.scenario import Scenario
 
-# Which worker runs which users: as Locust does it, but nobody is moved.
-#
-# When a worker joins or is lost, Locust works the distribution out anew, from nothing, and users change workers: those
-# here are killed, others start there. For a DJ, whose connection is the session, that ends the night. Here everybody
-# stays; a new worker gets users as more are started.
-
 
 class SteadyDispatcher(UsersDispatcher):  # type: ignore[misc]
-    """A dispatcher that leaves running users where they are."""
+    """Locust's dispatcher, but one that leaves running users on their worker.
+
+    When a worker joins or is lost, Locust works the distribution out anew, from nothing, and users change workers:
+    those here are killed, others start there. A user whose connection is the session (a DJ) would end it for everybody.
+    Here running users stay; a new worker gets users as more are started.
+    """
 
     _users_on_workers: dict[str, dict[str, int]]
     _active_users: list[tuple[Any, str]]
@@ -109,7 +112,7 @@ class PlanClock:
 
 
 class Driver(Protocol):
-    """Who knows how many users there should be now."""
+    """What knows how many users there should be now: the `Coordinator`."""
 
     def prepare(self) -> None:
         """A test is about to start: its clock is 0 now."""
@@ -119,8 +122,8 @@ class Driver(Protocol):
 
 
 # Locust's classes are untyped here: see the mypy overrides.
-class EngineShape(LoadTestShape):  # type: ignore[misc]
-    """The only shape that Locust sees. It asks the engine, which owns the load plan and the clock."""
+class PlanShape(LoadTestShape):  # type: ignore[misc]
+    """The only LoadTestShape that Locust sees: it asks the coordinator, which owns the load plan and its clock."""
 
     abstract = True
     use_common_options = True

@@ -1,4 +1,4 @@
-"""Measuring users that are not of this package: through Locust's `request` event, in every process that runs users."""
+"""Metrics of a locustfile's own users, from Locust's `request` event, in every process that runs users."""
 
 from __future__ import annotations
 

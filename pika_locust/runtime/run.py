@@ -1,4 +1,4 @@
-"""One test, from its first user to its report: what the leading side knows of it."""
+"""`Run`: the state of one test in the master (or local) process, from its first user to its `Report`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,6 @@ from pika_locust.version import __version__
 
 logger = logging.getLogger(__name__)
 
-
-# From what the workers reported to the frozen Report.
 
 LAG = "generator_lag_ms"
 
@@ -135,12 +133,12 @@ def _series_note(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 SETTLING = 3
-"""Looks at the figures within which users that are asked for have come, and been reported."""
+"""How many reports after Locust was asked for users they must be there, and be reported."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A test that runs, or is coming to its end."""
+    """A test that runs, or is coming to its end; `report` makes a report of what its workers reported."""
 
     options: RunOptions
     facts: RunFacts
@@ -155,7 +153,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     given: SetupResult = field(default_factory=SetupResult)
     internal_errors: list[str] = field(default_factory=list)
-    """What went wrong on this side and is nobody else's doing."""
+    """Unexpected exceptions in this process; any of them ends the run with 107."""
     failed_setup: str | None = None
     """Why the set-up failed, if it did."""
     arrival_assignment: ArrivalAssignment | None = None
@@ -163,15 +161,15 @@ class Run:
     iteration_grants: IterationGrants | None = None
     """Who takes which iterations, where their number is fixed."""
     wanted: list[int] = field(default_factory=list)
-    """The primary users that Locust was asked for, each time the figures were looked at."""
-    came: list[int] = field(default_factory=list)
+    """The primary users that Locust was asked for, at each evaluation."""
+    present: list[int] = field(default_factory=list)
     """The primary users that were there then."""
     workers_left: bool = False
-    """Whether a worker said goodbye before the end."""
-    observer: PrometheusMonitor = field(init=False)
+    """Whether a worker left before the end, with a final report."""
+    prometheus: PrometheusMonitor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.observer = PrometheusMonitor(self.options.settings)
+        self.prometheus = PrometheusMonitor(self.options.settings)
 
     def is_done(self) -> bool:
         """Whether nothing is left to do, long as the plan may go on: all iterations of a fixed number are done."""
@@ -191,17 +189,17 @@ class Run:
             dropped = self.iteration_grants.not_begun(self.collector.iterations_begun)
         if dropped <= 0:
             return snapshot
-        books = Registry(BASE_METRICS)
-        books.counter("dropped_iterations").add(dropped)
-        return fold([snapshot, books.snapshot()])
+        registry = Registry(BASE_METRICS)
+        registry.counter("dropped_iterations").add(dropped)
+        return fold([snapshot, registry.snapshot()])
 
-    def look(self, wanted: int) -> None:
-        """The figures are looked at; so many primary users are wanted now."""
+    def note_users(self, wanted: int) -> None:
+        """Note how many primary users are wanted now, and how many are there."""
         self.wanted.append(wanted)
-        self.came.append(self.collector.users)
+        self.present.append(self.collector.users)
 
-    def take_leave(self, record: WorkerRecord) -> None:
-        """A worker has said goodbye before the end."""
+    def note_departure(self, record: WorkerRecord) -> None:
+        """A worker has left before the end, with its final report."""
         self.workers_left = True
         gone = f"{record} left {record.seen_at_s:.0f} s after the start; its users were started anew elsewhere"
         self.notes.append(gone)
@@ -210,21 +208,21 @@ class Run:
         """The most primary users at any instant.
 
         Those of a worker that went were started anew elsewhere, and to add up the peaks of all workers would count them
-        twice. Then it is the most that were there when the figures were looked at.
+        twice. Then it is the most that were there at any evaluation.
         """
         of_all = users_peak(snapshot)
-        return max(self.came, default=of_all) if self.workers_left or self.collector.missing else of_all
+        return max(self.present, default=of_all) if self.workers_left or self.collector.missing else of_all
 
     def users_short(self, snapshot: Snapshot) -> Reason | None:
-        """The load that never was: Locust was asked for users, and they did not come."""
-        wanted, came = max(self.wanted[:-SETTLING], default=0), self.users_peak(snapshot)
-        if came >= wanted or self.collector.missing:
+        """Why the run is incomplete when Locust was asked for users that never started; None when all were there."""
+        wanted, present = max(self.wanted[:-SETTLING], default=0), self.users_peak(snapshot)
+        if present >= wanted or self.collector.missing:
             return None
-        text = f"{came:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
+        text = f"{present:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
         return Reason("incomplete", "load", text)
 
     def judged(self, scenario: Scenario, snapshot: Snapshot, run_reasons: list[Reason], duration_s: float) -> Report:
-        """Audit the target and judge everything. An audit that falls over is a fault of ours, among the reasons."""
+        """Audit the target and judge everything. An audit that raises is an internal error, among the reasons."""
         audits: Sequence[AuditResult] = ()
         try:
             audits = self._audit(scenario)
@@ -317,12 +315,12 @@ class Run:
             workers=workers,
             errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
             generator=generator,
-            observed=tuple(self.observer.found()),
+            observed=tuple(self.prometheus.found()),
             resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
             notes=(
                 *self.notes,
                 *self.given.notes,
-                *self.observer.notes(),
+                *self.prometheus.notes(),
                 *decision.notes,
                 *clock_notes(snapshot),
                 *_series_note(snapshot),

@@ -1,4 +1,4 @@
-"""LoadTestShapes: the one that follows the engine, and the base of the files in `shapes/`."""
+"""`StagesShape`, the base of the files in `shapes/`, and the search for LoadTestShapes that would not be followed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StagesShape(LoadTestShape):  # type: ignore[misc]
 
 
 def foreign_shapes(locustfiles: Iterable[str]) -> list[type[Any]]:
-    """Shapes of other kinds in these files or directories: Locust would follow them, the engine does not."""
+    """Shapes of other kinds in these files or directories: Locust would follow them, a load plan does not."""
     named = [Path(file).resolve() for file in locustfiles if file]
     found = []
     for shape in _descendants(LoadTestShape):

@@ -1,4 +1,7 @@
-"""Timers of the event loop for whoever works beside the users: what they call must neither wait nor raise."""
+"""Timers and waiting in the event loop: per-user timers, single and periodic calls, conditions, bounded concurrency.
+
+Timer callbacks run in the event loop, so they must not block; what one raises is an internal error of the run.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,22 @@ from gevent.pool import Pool
 
 from pika_locust.runtime.context import WorkerContext
 
-# How a user's greenlet waits for what callbacks of the event loop notice.
-
 
 class Condition:
-    """Wakes the one greenlet that waits for it; whoever may have changed what it waits for notifies it."""
+    """One greenlet waits until something is so; callbacks that may have changed it notify."""
 
     def __init__(self) -> None:
         self._event = Event()
 
     def notify(self) -> None:
-        """Have the waiting greenlet look again."""
+        """Have the waiting greenlet check again."""
         self._event.set()
 
-    def wait_for(self, condition: Callable[[], object], within_s: float) -> bool:
-        """Wait until something is so, looking now and when notified; False when it is not so within the seconds."""
+    def wait_for(self, predicate: Callable[[], object], within_s: float) -> bool:
+        """Wait until `predicate` holds, checking now and after each `notify`; False when it does not within `within_s`
+        seconds."""
         deadline_s = time.monotonic() + within_s
-        while not condition():
+        while not predicate():
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 return False
@@ -38,11 +40,8 @@ class Condition:
         return True
 
 
-# Think time as timers, so that no user sleeps while messages come in.
-
-
 class UserTimers:
-    """The timers of one user, at most one of each name."""
+    """The timers of one user, at most one of each name: its think times, so that no greenlet sleeps for each."""
 
     __slots__ = ("_timers", "_worker")
 
@@ -109,22 +108,20 @@ class Timer:
 
 
 def later(worker: WorkerContext, after_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
-    """Call `act` once, `after_s` seconds from now; what it raises is a fault of the test."""
+    """Call `act` once, `after_s` seconds from now; what it raises is an internal error."""
     return Timer(worker, after_s, False, act, arguments)
 
 
 def every(worker: WorkerContext, every_s: float, act: Callable[..., None], *arguments: Any) -> Timer:
-    """Call `act` again and again, for the first time in `every_s` seconds; what it raises is a fault of the test."""
+    """Call `act` again and again, for the first time in `every_s` seconds; what it raises is an internal error."""
     return Timer(worker, every_s, True, act, arguments)
 
-
-# Much small work done by a few greenlets at once, within a bounded time.
 
 T = TypeVar("T")
 
 
 def run_concurrently(items: Iterable[T], action: Callable[[T], None], *, at_once: int, within_s: float) -> bool:
-    """Do `action` for all items, `at_once` at a time. False when the seconds were not enough.
+    """Do `action` for all items, in `at_once` greenlets. False when `within_s` seconds were not enough.
 
     What is under way then is given up, and the rest is not begun. Raises what an action raised, when all are done.
     """

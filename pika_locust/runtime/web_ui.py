@@ -1,4 +1,4 @@
-"""The start form of Locust's web page: what makes no test is said in the form, and nothing starts.
+"""Validates the start form of Locust's web page: an input that makes no test is refused with a message in the form.
 
 Locust's own check ends with numbers that cannot be read; past it, a start always succeeds as far as the page can tell.
 """

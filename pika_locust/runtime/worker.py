@@ -1,4 +1,8 @@
-"""The side of a test that runs users: in every worker process, and in the one process of a local run."""
+"""The worker side of a test: takes part in runs, reports every two seconds, and drains its users at the end.
+
+There is one in every worker process, and in the one process of a local run. Beside the users it measures the load
+generator itself: how late its event loop is (`LagProbe`), and how much CPU and memory it takes (`ProcessUsage`).
+"""
 
 from __future__ import annotations
 
@@ -30,17 +34,16 @@ from pika_locust.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-
-# The measurer measured: how late this process sees what happens, and how much of a core it uses.
-
 PROBE_EVERY_S = 0.02
 CPU_WINDOW_S = 10.0
 _READ = 1
 
 
 class LagProbe:
-    """Every 20 ms a timer falls due and writes a byte to a socket of our own; when that byte is read, the time since
-    the timer was due is how long anything else in this loop may have waited, timer and socket both.
+    """Measures how late the event loop handles timers and readable sockets.
+
+    Every 20 ms a timer falls due and writes a byte to a socket of our own; when that byte is read, the time since the
+    timer was due is how long anything else in this loop may have waited, timer and socket both.
 
     A loop that was blocked for a second missed fifty probes, and each of them would have waited: all are recorded
     (the correction for coordinated omission of wrk2), so that one long stall weighs as much as it should.
@@ -161,13 +164,13 @@ class WorkerSide:
         self._runner.quit()
 
     def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
-        """This process's share of the running test, as soon as it has been told of one."""
+        """This process's context of the running test, as soon as the master has started one here."""
         self._begun.wait(timeout_s)
         return self.context
 
     def drain_before_quitting(self) -> None:
         """This process was told to end. If all were (Ctrl-C in a terminal), the master drains everybody in the right
-        order, dancers before the DJ, wherever they are; if only this one was, it finishes by itself."""
+        order, primary users before supporters, wherever they are; if only this one was, it finishes by itself."""
         context = self.context
         if context is None:
             return

@@ -1,4 +1,7 @@
-"""The processes that run users, seen from the one that leads: who they are, who is lost, who has drained."""
+"""The workers as the master sees them: who is there, lost or drained, and which part of the load each one takes.
+
+`ArrivalAssignment` deals out the arrivals of the open model, `IterationGrants` a fixed number of iterations.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class Workers:
         return [client.id for client in self._runner.clients.all if client.state != MISSING and client.user_count]
 
     def is_lost(self, worker: str) -> bool:
-        """Whether a worker is not heard of any more."""
+        """Whether a worker has disconnected, or its heartbeats have stopped."""
         if not hasattr(self._runner, "clients"):
             return False
         client = self._runner.clients.get(worker)
@@ -71,14 +74,12 @@ class Workers:
             gevent.sleep(0.05)
 
 
-# Who takes which arrivals of the open model, while workers are lost and others come.
-
 NOTICE_S = 1.0
 """How long before an arrival is due the workers are told that it is another's now: messages take their time."""
 
 
 class ArrivalAssignment:
-    """The leading side's view: every arrival is in the hands of a worker that is there and has users."""
+    """Which worker takes which arrivals of the open model: each arrival is one's that is connected and has users."""
 
     def __init__(self, schedule: Schedule, start_ns: int, workers: Workers, holders: Iterable[str]) -> None:
         self._schedule = schedule
@@ -87,7 +88,7 @@ class ArrivalAssignment:
         self.holders = tuple(holders)
 
     def review(self) -> Mapping[str, Any] | None:
-        """What all workers are to hear when others than before take the arrivals from now on; None: nothing new."""
+        """The news for all workers when others than before take the arrivals from now on; None: nothing new."""
         here = [worker for worker in self.holders if not self._workers.is_lost(worker)]
         holders = (*here, *(worker for worker in self._workers.with_users() if worker not in here))
         if holders == self.holders or not holders:
@@ -105,7 +106,7 @@ class ArrivalAssignment:
         return {"first": first, "workers": {worker: index for index, worker in enumerate(holders)}}
 
     def lost(self, snapshot: Snapshot, ended_ns: int) -> int:
-        """How many arrivals went down with lost workers: due before `ended_ns` (by the monotonic clock), but neither
+        """How many arrivals were lost with their workers: due before `ended_ns` (by the monotonic clock), but neither
         begun nor dropped in anybody's last report."""
         due = self._schedule.count(max(0.0, (ended_ns - self._start_ns) / 1e9))
         return due - snapshot.counted("iterations_started") - snapshot.counted("dropped_iterations")
@@ -115,7 +116,7 @@ class ArrivalAssignment:
 
 
 class IterationGrants:
-    """The leading side: deals out what is left, and takes back what lost workers did not finish."""
+    """Deals out a fixed number of iterations to the workers, and takes back what lost ones did not finish."""
 
     def __init__(self, iterations: Iterations, users: int, workers: int) -> None:
         self._workers = workers

@@ -10,7 +10,7 @@ import pytest
 from locust.exception import StopUser
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate, Schedule
-from pika_locust.runtime.arrivals import STRIPES, TOPIC, Arrivals, OpenActor
+from pika_locust.runtime.arrivals import MORE_USERS, STRIPES, Arrivals, OpenActor
 from pika_locust.testing.worker import RecordingContext, wait_until
 from tests.runtime.sample_scenario import make_context
 
@@ -177,7 +177,7 @@ def test_an_arrival_that_finds_nobody_is_dropped_and_one_more_user_asked_for(des
     wait_until(lambda: desk.total == 20)
     assert desk.count("dropped_iterations") == 20
     # It asks once a second at most, for as many as were short by then.
-    assert desk.worker.published == [(TOPIC, {"worker": 1, "users": 1})]
+    assert desk.worker.published == [(MORE_USERS, {"worker": 1, "users": 1})]
 
 
 def test_it_asks_again_for_all_that_were_short_so_far(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

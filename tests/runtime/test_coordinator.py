@@ -15,11 +15,8 @@ from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.metrics import Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS, Reading
-from pika_locust.runtime import coordinator as beginning
-from pika_locust.runtime import coordinator as ending
 from pika_locust.runtime import coordinator as module
-from pika_locust.runtime import messages
-from pika_locust.runtime import pacing as pace
+from pika_locust.runtime import messages, pacing
 from pika_locust.runtime.arrivals import STRIPES
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.machine import boot_id
@@ -176,8 +173,8 @@ class Stage:
         )
         self.environment = environment
         self.options = read(line, {"PIKA_CODE": "sesame", **(environ or {})}, scenario)
-        self.engine = Coordinator(environment, scenario, self.options, "locust", self._tell)
-        self.engine.attach(self.runner, form)
+        self.coordinator = Coordinator(environment, scenario, self.options, "locust", self._tell)
+        self.coordinator.attach(self.runner, form)
         self.made.append(self)
 
     def _tell(self, report: Report) -> Report:
@@ -186,9 +183,9 @@ class Stage:
 
     def play(self) -> None:
         """To the middle of a test."""
-        self.engine.prepare()
-        self.engine.tick()
-        self.engine.begin()
+        self.coordinator.prepare()
+        self.coordinator.tick()
+        self.coordinator.begin()
         for worker in self.workers:
             worker.work(1000, 2000)
 
@@ -205,9 +202,9 @@ class Stage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     real = module.time
-    monkeypatch.setattr(beginning, "TargetMonitor", Watch)
-    monkeypatch.setattr(ending, "DRAIN_GRACE_S", 0.2)
-    monkeypatch.setattr(ending, "SUPPORTER_DRAIN_S", 0.2)
+    monkeypatch.setattr(module, "TargetMonitor", Watch)
+    monkeypatch.setattr(module, "DRAIN_GRACE_S", 0.2)
+    monkeypatch.setattr(module, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
 
     class Time:
@@ -223,12 +220,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
             return round(self.monotonic() * 1e9)
 
     time = Time()
-    for room in (module, beginning, ending, pace):
-        monkeypatch.setattr(room, "time", time)
+    for patched in (module, pacing):
+        monkeypatch.setattr(patched, "time", time)
     yield clock
     for stage in Stage.made:
-        if stage.engine._run is not None:
-            stage.engine._run.judge.kill()
+        if stage.coordinator._run is not None:
+            stage.coordinator._run.judge.kill()
     Stage.made.clear()
 
 
@@ -237,40 +234,40 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 def test_the_engine_wants_the_plan_s_users_and_the_supporters(clock: Clock) -> None:
     stage = Stage("--stage 10s:11,10s:0")
-    stage.engine.prepare()
+    stage.coordinator.prepare()
     wanted = []
     for at_s in (0.1, 4.1, 4.2, 9.9, 19.7):
         clock.now_s = 1000.0 + at_s
-        wanted.append(stage.engine.tick())
+        wanted.append(stage.coordinator.tick())
     assert wanted == [(2, 2.0), (6, 4.0), (6, 4.0), (12, 6.0), (1, 11.0)]
     clock.now_s = 1020.1
-    assert stage.engine.tick() is None
+    assert stage.coordinator.tick() is None
 
 
 def test_an_unchanged_number_is_the_same_answer_so_that_locust_sends_nothing(clock: Clock) -> None:
     stage = Stage("-u 4")
-    stage.engine.prepare()
-    first = stage.engine.tick()
+    stage.coordinator.prepare()
+    first = stage.coordinator.tick()
     clock.now_s += 3600
     assert first == (5, 5.0)
-    assert stage.engine.tick() is first
+    assert stage.coordinator.tick() is first
 
 
 def test_the_plan_s_clock_starts_again_when_locust_prepares_once_more(clock: Clock) -> None:
     stage = Stage("--stage 10s:11")
     stage.play()
     clock.now_s += 5
-    stage.engine.prepare()
-    assert stage.engine.tick() == (2, 2.0)
+    stage.coordinator.prepare()
+    assert stage.coordinator.tick() == (2, 2.0)
 
 
 def test_while_users_drain_nobody_is_started_or_stopped(clock: Clock) -> None:
     stage = Stage("--stage 10s:11")
     stage.play()
     seen = []
-    stage.runner.listeners[messages.DRAINED] = lambda **_: seen.append(stage.engine.tick())
+    stage.runner.listeners[messages.DRAINED] = lambda **_: seen.append(stage.coordinator.tick())
     clock.now_s += 3600
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert seen
     assert set(seen) == {(2, 2.0)}
 
@@ -300,7 +297,7 @@ def test_two_tests_at_once_are_a_fault() -> None:
     stage = Stage()
     stage.play()
     with pytest.raises(RuntimeError, match="while another was running"):
-        stage.engine.begin()
+        stage.coordinator.begin()
 
 
 def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
@@ -313,7 +310,7 @@ def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
     stage.runner.receive(messages.HELLO, HELLO, "w2")
     assert stage.runner.sent[-1][2] == "w2"
     assert stage.runner.sent[-1][1] == stage.runner.sent[0][1]
-    stage.engine.finish(cause="end")
+    stage.coordinator.finish(cause="end")
     assert stage.report.load.workers == 3
 
 
@@ -334,7 +331,7 @@ def test_a_worker_of_another_kind_is_sent_away_and_told_why(said: dict[str, str]
     assert (kind, client) == (messages.REFUSE, "w2")
     assert theirs in told["why"]
     assert f"the master sample with {HELLO['version']}" in told["why"]
-    stage.engine.finish(cause="end")
+    stage.coordinator.finish(cause="end")
     assert stage.report.load.workers == 2
     assert stage.report.notes[0] == f"worker w2 was sent away: {told['why']}"
 
@@ -360,8 +357,8 @@ def test_news_go_to_all() -> None:
 def end(stage: Stage, clock: Clock) -> None:
     """The plan comes to its end."""
     clock.now_s += 60
-    assert stage.engine.tick() is None
-    stage.engine.finish()
+    assert stage.coordinator.tick() is None
+    stage.coordinator.finish()
 
 
 def test_a_test_that_comes_to_its_end_is_drained_and_judged(clock: Clock) -> None:
@@ -376,14 +373,14 @@ def test_a_test_that_comes_to_its_end_is_drained_and_judged(clock: Clock) -> Non
     assert (report.metrics["latency"]["count"], report.seed, report.sandbox) == (4, 7, True)
     assert (report.load.workers, report.load.complete) == (2, True)
     assert 60.0 <= report.duration_s < 65.0
-    assert stage.engine.reports == [report]
+    assert stage.coordinator.reports == [report]
 
 
 def test_a_second_call_changes_nothing_and_a_next_test_can_begin(clock: Clock) -> None:
     stage = Stage()
     stage.play()
     end(stage, clock)
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert len(stage.told) == 1
     stage.play()
     end(stage, clock)
@@ -395,7 +392,7 @@ def test_two_callers_at_once_wait_for_one_report() -> None:
     stage = Stage()
     stage.play()
     stage.workers[0].answers = False
-    callers = [gevent.spawn(stage.engine.finish) for _ in range(3)]
+    callers = [gevent.spawn(stage.coordinator.finish) for _ in range(3)]
     gevent.joinall(callers, timeout=5)
     assert all(caller.successful() for caller in callers)
     assert len(stage.told) == 1
@@ -403,7 +400,7 @@ def test_two_callers_at_once_wait_for_one_report() -> None:
 
 def test_without_a_test_there_is_nothing_to_finish() -> None:
     stage = Stage()
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.told == []
 
 
@@ -417,7 +414,7 @@ def test_a_worker_that_says_nothing_is_given_up_and_named(clock: Clock) -> None:
 
 
 def test_a_worker_that_locust_calls_missing_is_not_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "DRAIN_GRACE_S", 60.0)
+    monkeypatch.setattr(module, "DRAIN_GRACE_S", 60.0)
     stage = Stage()
     stage.play()
     stage.workers[1].answers, stage.workers[1].state = False, "missing"
@@ -442,8 +439,8 @@ def test_what_a_lost_worker_had_reported_is_kept(clock: Clock) -> None:
 def test_a_signal_is_a_reason() -> None:
     stage = Stage()
     stage.play()
-    stage.engine.signalled = "SIGTERM"
-    stage.engine.finish(cause="signal")
+    stage.coordinator.signalled = "SIGTERM"
+    stage.coordinator.finish(cause="signal")
     assert stage.reasons() == [("stopped", "SIGTERM")]
     assert stage.report.reasons[0].text == "stopped by SIGTERM after 0 s of 60 s"
     assert stage.report.exit_code == 105
@@ -452,7 +449,7 @@ def test_a_signal_is_a_reason() -> None:
 def test_locust_ending_a_headless_test_by_itself_is_a_reason() -> None:
     stage = Stage()
     stage.play()
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.reasons() == [("stopped", "locust")]
 
 
@@ -460,7 +457,7 @@ def test_a_test_that_ends_because_its_last_worker_is_gone_was_not_stopped_but_is
     stage = Stage()
     stage.play()
     stage.runner.clients.clear()
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.reasons()[0] == ("incomplete", "workers")
     assert stage.report.reasons[0].text == "Locust ended the test after 0 s of 60 s, as no worker was left"
     assert stage.report.exit_code == 99
@@ -469,7 +466,7 @@ def test_a_test_that_ends_because_its_last_worker_is_gone_was_not_stopped_but_is
 def test_stopping_in_the_web_page_is_a_note() -> None:
     stage = Stage(web=True)
     stage.play()
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.report.verdict == "pass"
     assert "stopped in the web page after 0 s of 60 s" in stage.report.notes
 
@@ -478,9 +475,9 @@ def test_who_interrupts_the_drain_has_users_cut_off_and_everything_told(clock: C
     stage = Stage()
     stage.play()
     clock.now_s += 60
-    assert stage.engine.tick() is None
+    assert stage.coordinator.tick() is None
     stage.runner.interrupts = 1
-    stage.engine.finish()
+    stage.coordinator.finish()
     drains = [(data["role"], data["timeout_s"]) for kind, data, _ in stage.runner.sent if kind == messages.DRAIN]
     assert drains == [("primary", 0.2), ("primary", 0.0), ("supporter", 0.0), ("supporter", 0.2)]
     assert stage.reasons() == [("stopped", "SIGINT")]
@@ -492,7 +489,7 @@ def test_who_interrupts_the_wait_for_another_s_drain_has_users_cut_off_as_well(c
     stage.play()
     stage.environment.stop_timeout = 60.0
     stage.workers[0].answers = False
-    waiting = [gevent.spawn(stage.engine.finish) for _ in range(2)]
+    waiting = [gevent.spawn(stage.coordinator.finish) for _ in range(2)]
     gevent.sleep(0.02)
     stage.workers[0].answers = True
     waiting[1].kill(KeyboardInterrupt, block=False)
@@ -509,8 +506,8 @@ def test_who_interrupts_again_and_again_waits_for_nobody_and_still_gets_a_report
     stage.runner.receive(messages.REPORT, report, "w0")
     for worker in stage.workers:
         worker.answers = False
-    finishing, waiting = (gevent.spawn(stage.engine.finish) for _ in range(2))
-    stage.engine.signalled = "SIGTERM"
+    finishing, waiting = (gevent.spawn(stage.coordinator.finish) for _ in range(2))
+    stage.coordinator.signalled = "SIGTERM"
     for _ in range(3):
         gevent.sleep(0.02)
         finishing.kill(KeyboardInterrupt, block=False)
@@ -535,7 +532,7 @@ def test_a_threshold_can_end_the_test(web: bool, how: str) -> None:
     stage.workers[0].work(9000)
     stage.runner.receive(messages.REPORT, stage.workers[0].report(stage.runner.run_id, final=False), "w0")
     wait_until(lambda: stage.runner.ended)
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.runner.ended == [how]
     assert stage.reasons() == [("threshold", "latency")]
     assert stage.report.notes[0].startswith("ended early by abort_on_fail: latency max was 9")
@@ -549,7 +546,7 @@ def test_a_judge_that_falls_over_is_our_own_fault(clock: Clock, monkeypatch: pyt
     monkeypatch.setattr(gevent.get_hub(), "print_exception", lambda *_: None)
     stage = Stage()
     stage.play()
-    wait_until(lambda: stage.engine._run is not None and stage.engine._run.internal_errors)
+    wait_until(lambda: stage.coordinator._run is not None and stage.coordinator._run.internal_errors)
     end(stage, clock)
     assert stage.reasons() == [("internal", "exception")]
     assert "judging: ZeroDivisionError('progress')" in stage.report.reasons[0].text
@@ -567,9 +564,9 @@ def test_what_locust_caught_in_users_is_our_own_fault(clock: Clock) -> None:
 def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
     stage = Stage("-u 6 -t 60")
     stage.play()
-    stage.engine.tick()
+    stage.coordinator.tick()
     # Each of the two workers runs two.
-    wait_until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
+    wait_until(lambda: stage.coordinator._run is not None and len(stage.coordinator._run.wanted) > 4)
     end(stage, clock)
     assert stage.reasons() == [("incomplete", "load")]
     assert stage.report.reasons[0].text.startswith("4 users at most, where the plan wanted 6")
@@ -580,8 +577,8 @@ def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
 def test_who_ends_a_test_early_wanted_fewer_users(cause: Any, clock: Clock) -> None:
     stage = Stage("-u 6 -t 60", web=True)
     stage.play()
-    wait_until(lambda: stage.engine._run is not None and len(stage.engine._run.wanted) > 4)
-    stage.engine.finish(cause)
+    wait_until(lambda: stage.coordinator._run is not None and len(stage.coordinator._run.wanted) > 4)
+    stage.coordinator.finish(cause)
     assert stage.reasons() == []
 
 
@@ -604,10 +601,10 @@ def test_users_that_were_started_anew_elsewhere_do_not_count_twice(clock: Clock)
     stays, goes = stage.workers
 
     def look(times: int) -> None:
-        test = stage.engine._run
+        test = stage.coordinator._run
         assert test is not None
-        before = len(test.came)
-        wait_until(lambda: len(test.came) >= before + times)
+        before = len(test.present)
+        wait_until(lambda: len(test.present) >= before + times)
 
     for worker in (stays, goes):
         stage.runner.receive(messages.REPORT, worker.report(stage.runner.run_id, final=False), worker.name)
@@ -677,7 +674,7 @@ def test_who_interrupts_the_wait_for_another_s_audit_ends_it(clock: Clock) -> No
 
     stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     stage.play()
-    finishing, waiting = (gevent.spawn(stage.engine.finish, "end") for _ in range(2))
+    finishing, waiting = (gevent.spawn(stage.coordinator.finish, "end") for _ in range(2))
     gevent.sleep(0.05)
     waiting.kill(KeyboardInterrupt, block=False)
     gevent.joinall([finishing, waiting], timeout=5)
@@ -702,11 +699,11 @@ def test_the_plan_is_over_when_a_fixed_number_of_iterations_is_done(clock: Clock
     stage = Stage("-u 4 -t 60", environ={"ITERATIONS": "3/user"})
     stage.play()
     assert stage.runner.sent[0][1]["iterations"] == {"number": 3, "per_user": True}
-    assert stage.engine.tick() is not None
+    assert stage.coordinator.tick() is not None
     for worker in stage.workers:
         report = worker.report(stage.runner.run_id, final=False)
         stage.runner.receive(messages.REPORT, {**report, "iterations": [6, 6]}, worker.name)
-    assert stage.engine.tick() is None
+    assert stage.coordinator.tick() is None
 
 
 def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs(clock: Clock) -> None:
@@ -739,7 +736,7 @@ def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
     news = stage.runner.sent[-1][1]
     assert (news["topic"], news["data"]["workers"]) == (STRIPES, {"w0": 0})
     stage.workers[1].answers = False
-    stage.engine.finish(cause="end")
+    stage.coordinator.finish(cause="end")
     # Nobody reported any arrival, and none was due: they begin two seconds after the first user.
     assert stage.report.load.dropped_iterations == 0
 
@@ -753,7 +750,7 @@ def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(c
     stage.play()
     assert stage.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
     assert "t0k3n" not in str(stage.runner.sent)
-    assert stage.engine.tick() == (2, 2.0)
+    assert stage.coordinator.tick() == (2, 2.0)
 
 
 def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None:
@@ -763,14 +760,14 @@ def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None
     def set_up(context: SetupContext) -> SetupResult:
         for _ in range(3):
             clock.now_s += 7
-            asked.append(stage.engine.tick())
+            asked.append(stage.coordinator.tick())
         return SetupResult()
 
     stage = Stage("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
     assert asked == [(2, 2.0)] * 3
     clock.now_s += 1.1
-    assert stage.engine.tick() == (3, 1.0)
+    assert stage.coordinator.tick() == (3, 1.0)
 
 
 def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None:
@@ -783,7 +780,7 @@ def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None
     stage.play()
     ((kind, begin, client),) = stage.runner.sent
     assert (kind, client, begin["workers"]) == (messages.BEGIN, None, 3)
-    stage.engine.finish(cause="end")
+    stage.coordinator.finish(cause="end")
     assert stage.report.load.workers == 3
     assert "internal" not in {code for code, _ in stage.reasons()}
 
@@ -795,7 +792,7 @@ def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
     stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
     wait_until(lambda: stage.runner.ended)
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.reasons()[0] == ("setup", "set-up")
     assert (stage.report.exit_code, stage.report.reasons[0].text) == (100, "no accounts could be made")
 
@@ -807,7 +804,7 @@ def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
     stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
     stage.play()
     wait_until(lambda: stage.runner.ended)
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.reasons()[0] == ("internal", "exception")
     assert (stage.report.exit_code, stage.report.verdict) == (107, "invalid")
 
@@ -822,7 +819,7 @@ def test_a_beginning_that_falls_over_ends_the_test_and_is_our_own_fault(monkeypa
         worker.answers = False
     stage.play()
     wait_until(lambda: stage.runner.ended == ["quit"])
-    stage.engine.finish()
+    stage.coordinator.finish()
     assert stage.reasons()[0] == ("internal", "exception")
     assert stage.report.reasons[0].text == "beginning: KeyError: 'stripes'"
 
@@ -858,9 +855,9 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
 
 def test_the_form_s_options_are_those_of_the_next_test() -> None:
     stage = Stage(form=lambda: read("-u 9 -t 5 --seed 8"))
-    stage.engine.prepare()
-    assert stage.engine.tick() == (10, 10.0)
-    stage.engine.begin()
+    stage.coordinator.prepare()
+    assert stage.coordinator.tick() == (10, 10.0)
+    stage.coordinator.begin()
     assert stage.runner.sent[0][1]["seed"] == 8
 
 
@@ -874,9 +871,9 @@ def test_a_form_that_makes_no_test_starts_none() -> None:
         return read("-u 9")
 
     stage = Stage(form=form)
-    stage.engine.prepare()
-    assert stage.engine.tick() is None
-    stage.engine.finish()
+    stage.coordinator.prepare()
+    assert stage.coordinator.tick() is None
+    stage.coordinator.finish()
     assert stage.told == []
-    stage.engine.prepare()
-    assert stage.engine.tick() == (10, 10.0)
+    stage.coordinator.prepare()
+    assert stage.coordinator.tick() == (10, 10.0)

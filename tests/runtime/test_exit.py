@@ -19,15 +19,15 @@ from pika_locust.runtime.exit import ExitHandler
 FULL_DISK = """
 import logging, sys
 from types import SimpleNamespace
-from pika_locust.runtime import exit as leaving
+from pika_locust.runtime import exit as exit_module
 logging.basicConfig()
 def show(report, stream):
     sys.stdout.write("FAIL" * 1000)
     sys.stdout.flush()
-leaving.delivery.show = show
+exit_module.console.show = show
 environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=SimpleNamespace(json=False))
-engine = SimpleNamespace(reports=[None])
-leaving.ExitHandler(environment, engine, None, others_judge=False)._on_quit(99)
+coordinator = SimpleNamespace(reports=[None])
+exit_module.ExitHandler(environment, coordinator, None, others_judge=False)._on_quit(99)
 sys.exit(99)
 """
 
@@ -36,12 +36,12 @@ class Place:
     """A process that leads tests, a master unless it is said otherwise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, web: bool = False, master: bool = True) -> None:
-        monkeypatch.setattr(module, "listen", lambda heard, alone: None)
-        monkeypatch.setattr(module.delivery, "show", self._show)
+        monkeypatch.setattr(module, "handle_signals", lambda heard, alone: None)
+        monkeypatch.setattr(module.console, "show", self._show)
         self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []
         self.heard: list[str] = []
-        self.engine: Any = SimpleNamespace(reports=[], signalled=None)
+        self.coordinator: Any = SimpleNamespace(reports=[], signalled=None)
         self.runner: Any = SimpleNamespace(
             state="ready", shape_greenlet=None, quit=lambda: self.heard.append("the runner quits")
         )
@@ -65,9 +65,9 @@ class Place:
         self.environment.events.quitting.add_listener(lambda **_: self.heard.append("quitting"))
 
     def attach(self, *, others_judge: bool = False) -> ExitHandler:
-        leaving = ExitHandler(self.environment, self.engine, self._tell, others_judge=others_judge)
-        leaving.attach()
-        return leaving
+        handler = ExitHandler(self.environment, self.coordinator, self._tell, others_judge=others_judge)
+        handler.attach()
+        return handler
 
     def _show(self, report: Any, stream: Any) -> None:
         self.shown.append((report.exit_code, stream))
@@ -77,7 +77,7 @@ class Place:
         self.judge(int(code))
 
     def judge(self, exit_code: int) -> None:
-        self.engine.reports.append(SimpleNamespace(exit_code=exit_code))
+        self.coordinator.reports.append(SimpleNamespace(exit_code=exit_code))
 
     def begin(self) -> None:
         self.runner.shape_greenlet = object()
@@ -96,9 +96,9 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_who_stops_a_master_that_waits_for_workers_gets_a_report_and_the_workers_hear_of_it(
     name: str, place: Place
 ) -> None:
-    leaving = place.attach()
+    handler = place.attach()
     with pytest.raises(SystemExit) as left:
-        leaving.on_signal(name)
+        handler.on_signal(name)
     assert left.value.code == 105
     assert place.told == [
         Reason("stopped", name, f"stopped by {name} before the test began: 1 of 2 workers were there")
@@ -148,10 +148,10 @@ def test_a_master_that_loses_its_last_worker_before_the_test_goes_on_to_listen(
 
 
 def test_a_signal_during_a_test_goes_on_to_locust(place: Place) -> None:
-    leaving = place.attach()
+    handler = place.attach()
     place.begin()
-    assert leaving.on_signal("SIGTERM") is True
-    assert place.engine.signalled == "SIGTERM"
+    assert handler.on_signal("SIGTERM") is True
+    assert place.coordinator.signalled == "SIGTERM"
     assert place.told == []
 
 
@@ -163,24 +163,24 @@ def test_a_signal_before_the_test_goes_on_to_locust_where_nobody_is_waited_for(
 
 
 def test_between_the_verdict_and_the_end_signals_change_nothing(place: Place) -> None:
-    leaving = place.attach()
+    handler = place.attach()
     place.begin()
     place.judge(99)
-    assert leaving.on_signal("SIGINT") is False
+    assert handler.on_signal("SIGINT") is False
     assert place.quitting() == 99
-    assert leaving.on_signal("SIGINT") is False
+    assert handler.on_signal("SIGINT") is False
     place.environment.events.quit.fire(exit_code=99)
     # Should workers that do not end hold it up, the process can be interrupted.
-    assert leaving.on_signal("SIGINT") is True
+    assert handler.on_signal("SIGINT") is True
 
 
 def test_after_a_test_the_web_page_is_ended_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(monkeypatch, web=True)
-    leaving = place.attach()
+    handler = place.attach()
     place.judge(0)
-    assert leaving.on_signal("SIGINT") is True
+    assert handler.on_signal("SIGINT") is True
     place.quitting()
-    assert leaving.on_signal("SIGINT") is False
+    assert handler.on_signal("SIGINT") is False
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ number = signal.Signals[sys.argv[1]]
 if sys.argv[3] == "ignored":
     signal.signal(number, signal.SIG_IGN)
 import gevent
-from pika_locust.runtime import exit as signals
+from pika_locust.runtime.exit import handle_signals
 def heard(name):
     print("heard", name)
     return sys.argv[2] == "goes on"
-signals.listen(heard, alone=sys.argv[4] == "alone")
+handle_signals(heard, alone=sys.argv[4] == "alone")
 gevent.spawn_later(0.01, os.kill, os.getpid(), number)
 try:
     gevent.sleep(0.3)

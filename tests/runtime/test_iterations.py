@@ -128,7 +128,7 @@ def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
     gevent.killall(world.work.pop("w1"))
     # Its last report is older than what it did last: only that counts.
     reported = lost.done - 2
-    wait_until(lambda: world.quotas["w0"]._dry)
+    wait_until(lambda: world.quotas["w0"]._none_left)
     assert not world.grants.is_done(world.done + reported)
     for _ in range(2):
         for granted in world.grants.take_back([record("w1", lost.begun, reported)]):
@@ -148,7 +148,7 @@ def test_of_so_many_for_each_user_what_a_lost_worker_did_not_finish_is_all_that_
     gevent.killall(world.work.pop("w1"))
     # Locust starts as many elsewhere before anybody knows what is left for them.
     world.work["w0"] += [gevent.spawn(world._go_round, "w0", user) for user in (2, 3)]
-    wait_until(lambda: world.quotas["w0"]._dry)
+    wait_until(lambda: world.quotas["w0"]._none_left)
     assert world.quotas["w0"].done == 10
     wait_until(lambda: world.idle.count("w0") > 0)
     for granted in world.grants.take_back([record("w1", lost.begun, 4)]):

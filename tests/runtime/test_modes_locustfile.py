@@ -108,8 +108,8 @@ def locust(host: str | None, *hosts: str | None, shape: Any = None, **options: A
 
 def chosen(environment: Any, line: str = "", environ: Mapping[str, str] | None = None) -> RunOptions:
     users, options = settle(line, environ=environ)
-    engine = SimpleNamespace(attach=lambda runner, chosen: None)
-    users.lead(environment, None, engine, options, lambda: options)  # type: ignore[arg-type]
+    coordinator = SimpleNamespace(attach=lambda runner, chosen: None)
+    users.attach(environment, None, coordinator, options, lambda: options)  # type: ignore[arg-type]
     return users.choose(environment, options, 0)
 
 
@@ -137,8 +137,8 @@ def test_a_host_that_the_web_form_names_is_looked_at_again() -> None:
     environ = {"PIKA_PRODUCTION_HOSTS": "shop.example"}
     users, options = settle("", environ=environ)
     environment = locust(None)
-    engine = SimpleNamespace(attach=lambda runner, chosen: None)
-    users.lead(environment, None, engine, options, lambda: options)  # type: ignore[arg-type]
+    coordinator = SimpleNamespace(attach=lambda runner, chosen: None)
+    users.attach(environment, None, coordinator, options, lambda: options)  # type: ignore[arg-type]
     environment.host = "http://shop.example"
     with pytest.raises(ValueError, match=r"shop\.example, a production host"):
         users.choose(environment, options, 0)

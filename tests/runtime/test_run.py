@@ -75,7 +75,7 @@ def close(
         supporters=0,
         notes=list(notes),
     )
-    run.observer = cast(PrometheusMonitor, SimpleNamespace(found=lambda: observed, notes=list))
+    run.prometheus = cast(PrometheusMonitor, SimpleNamespace(found=lambda: observed, notes=list))
     return run.report(SAMPLE_SCENARIO, collector.fold(), audits=audits, run_reasons=run_reasons, duration_s=60.0)
 
 

@@ -13,7 +13,7 @@ import pytest
 from locust import LoadTestShape
 
 from pika_locust.load.stages import parse_stages
-from pika_locust.runtime.pacing import EngineShape
+from pika_locust.runtime.pacing import PlanShape
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ class Driver:
 
 def test_the_engine_s_shape_asks_the_engine() -> None:
     driver = Driver()
-    shape = EngineShape(driver)
+    shape = PlanShape(driver)
     shape.reset_time()
     assert (driver.prepared, shape.tick()) == (1, (5, 2.0))
     shape.reset_time()
@@ -69,9 +69,9 @@ def test_the_engine_s_shape_asks_the_engine() -> None:
 
 
 def test_locust_finds_no_shape_of_ours_in_a_locustfile_that_imports_them() -> None:
-    assert EngineShape.abstract
+    assert PlanShape.abstract
     assert StagesShape.abstract
-    assert EngineShape.use_common_options
+    assert PlanShape.use_common_options
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "shapes").glob("*.py")), ids=lambda path: path.name)

@@ -85,8 +85,22 @@ def amount(value: float | None, unit: str, limit: float | None = None) -> str:
     return f"{shown} {unit}" if unit and shown != MISSING else shown
 
 
-def span(low: float, high: float, unit: str, to: str = " .. ", limit: float | None = None) -> str:
-    """Both ends of an interval, the unit once: `11.0 .. 14.9 ms`."""
+def span(
+    low: float,
+    high: float,
+    unit: str,
+    to: str = " .. ",
+    limit: float | None = None,
+    at_least: str = ">=",
+    at_most: str = "<=",
+) -> str:
+    """Both ends of an interval, the unit once: `11.0 .. 14.9 ms`; with one end open `>= 11.0 ms`, with both `open`."""
+    if math.isinf(low) and math.isinf(high):
+        return "open"
+    if math.isinf(high):
+        return f"{at_least} {amount(low, unit, limit)}"
+    if math.isinf(low):
+        return f"{at_most} {amount(high, unit, limit)}"
     first, last = amount(low, unit, limit), amount(high, unit, limit)
     return f"{first.removesuffix(f' {unit}') if last != MISSING else first}{to}{last}"
 

@@ -58,7 +58,12 @@ def test_an_interval_names_its_unit_once() -> None:
     assert humanise.span(11.0, 14.9, "ms") == "11.0 .. 14.9 ms"
     assert humanise.span(0.9985, 0.9999, "%", "–") == "99.85–99.99 %"
     assert humanise.span(3, 12, "") == "3 .. 12"
-    assert humanise.span(11.0, math.inf, "ms") == "11.0 ms .. -"
+
+
+def test_an_open_end_of_an_interval_is_no_number() -> None:
+    assert humanise.span(11.0, math.inf, "ms") == ">= 11.0 ms"
+    assert humanise.span(-math.inf, 0.25, "%", at_most="≤") == "≤ 25.00 %"
+    assert humanise.span(-math.inf, math.inf, "ms") == "open"
 
 
 @pytest.mark.parametrize(

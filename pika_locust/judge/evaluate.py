@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -108,7 +109,7 @@ def certainty(expression: Expression, value: Value, scale: int = 1) -> tuple[Int
     and conclusive, for what is a fact about the run and not an estimate: counters, gauges, minimum and maximum.
 
     A limit at an end is not inside, so that `rate==1` is conclusive when nothing failed. Where too few samples leave a
-    side open, no limit on that side is excluded; the interval itself then ends at the smallest or largest sample.
+    side open, that end is infinite and no limit on that side is excluded: what was seen is no bound of what is true.
     """
     if isinstance(value, RateValue):
         kept = wilson(value.passes, value.samples)
@@ -122,7 +123,10 @@ def certainty(expression: Expression, value: Value, scale: int = 1) -> tuple[Int
         return None, True
     low, high = kept
     conclusive = not low < expression.limit * scale < high
-    return (max(low, least) / scale, min(high, most) / scale), conclusive
+    # A bucket's value may lie a little beyond the samples in it; an open end stays open.
+    first = max(low, least) if math.isfinite(low) else low
+    last = min(high, most) if math.isfinite(high) else high
+    return (first / scale, last / scale), conclusive
 
 
 def _of_trend(expression: Expression, histogram: Histogram) -> Interval | None:

@@ -2,7 +2,7 @@
 
 Each function returns `(low, high)` in the unit of its samples, or None where there is nothing to say. A side that
 the samples cannot bound is infinite: no 95 % statement about the 99th percentile has an upper end before the 368th
-sample. Callers that print intervals replace infinities by what they observed.
+sample.
 """
 
 from __future__ import annotations

@@ -37,12 +37,14 @@ class WorstWindow:
     samples: int = 0
     interval: tuple[float, float] | None = None
     conclusive: bool = True
-    """The value's 95 % interval, and whether it excludes the threshold's limit."""
+    """The value's 95 % interval (an end is infinite where the samples leave it open), and whether it excludes the
+    threshold's limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdResult:
-    """One threshold, judged. `value` and `interval` are in the metric's reported unit (ms for times).
+    """One threshold, judged. `value` and `interval` are in the metric's reported unit (ms for times); an end
+    of the interval is infinite where the samples leave it open.
 
     `kind` and `unit` are the metric's, so that a reader needs no second table. `window_s` is set when the worst window
     was judged instead of the whole run; `value` is then that window's. `abort` says that the test should end now.

@@ -8,6 +8,7 @@ it lose anything; a threshold does not, since a slow generator makes any of them
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -308,9 +309,16 @@ def _of_missing(load: LoadReport, workers: Sequence[WorkerReport]) -> list[Reaso
 def _interval(result: ThresholdResult) -> str:
     if result.interval is None:
         return "the limit lies within its 95 % interval"
-    low, high = (significant(end, parse(result.expression).limit) for end in result.interval)
-    extent = with_unit(f"{low} to {high}", result.unit)
-    return f"its 95 % interval, {extent} on {result.samples:,} samples, holds the limit"
+    ends = [end for end in result.interval if math.isfinite(end)]
+    shown = [significant(end, parse(result.expression).limit) for end in ends]
+    samples = f"{result.samples:,} sample{'' if result.samples == 1 else 's'}"
+    if not ends:
+        return f"{samples} cannot bound its value"
+    extent = with_unit(" to ".join(shown), result.unit)
+    if len(ends) == 2:
+        return f"its 95 % interval, {extent} on {samples}, holds the limit"
+    side, open_end = ("at least", "above") if math.isinf(result.interval[1]) else ("at most", "below")
+    return f"its 95 % interval is {side} {extent}: {samples} are too few for a bound {open_end}"
 
 
 def _in_brackets(parts: list[str]) -> str:

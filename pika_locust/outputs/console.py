@@ -108,11 +108,16 @@ def _threshold(result: ThresholdResult, unit: str, with_seconds: bool, medium: M
         Span(one_line(result.metric)),
         Span(one_line(result.expression) + judged_by),
         Span(amount(result.value, unit, limit), "bad" if result.status in ("fail", "no_data") else ""),
-        Span(span(*interval, unit, medium.choose("–", " .. "), limit) if interval else "", "dim"),
+        Span(_interval(interval, unit, limit, medium) if interval else "", "dim"),
         Span(f"{amount(worst.value, unit, limit)}{seconds} at {clock(worst.from_s)}" if worst else "", "dim"),
         Span(number(result.samples)),
         Span(result.grade or "", _GRADES.get(result.grade or "", "")),
     ]
+
+
+def _interval(interval: tuple[float, float], unit: str, limit: float | None, medium: Medium) -> str:
+    to, at_least, at_most = medium.choose("–", " .. "), medium.choose("≥", ">="), medium.choose("≤", "<=")
+    return span(*interval, unit, to, limit, at_least, at_most)
 
 
 def _audit(result: AuditResult, medium: Medium) -> list[Span]:

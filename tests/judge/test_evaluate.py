@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from pika_locust.judge.evaluate import certainty, evaluate, statistic
@@ -158,15 +160,16 @@ def test_facts_have_no_interval_and_are_conclusive(expression: str, value: Value
     assert certainty(parse(expression), value) == (None, True)
 
 
-def test_an_open_interval_ends_at_what_was_observed() -> None:
+def test_an_end_that_the_samples_leave_open_is_infinite() -> None:
     interval, conclusive = certainty(parse("p(95)<500"), Histogram([10_000, 20_000, 30_000]), 1000)
 
     # the second of three is low enough for 97.5 %, none is high enough
-    assert interval == pytest.approx((20.0, 30.0), rel=1e-3)
+    assert interval == pytest.approx((20.0, math.inf), rel=1e-3)
     assert not conclusive
     assert certainty(parse("p(5)>500"), Histogram([10_000, 20_000, 30_000]), 1000)[0] == pytest.approx(
-        (10.0, 20.0), rel=1e-3
+        (-math.inf, 20.0), rel=1e-3
     )
+    assert certainty(parse("p(95)<500"), Histogram([7_000]), 1000)[0] == (-math.inf, math.inf)
 
 
 def test_the_interval_is_in_reported_units() -> None:

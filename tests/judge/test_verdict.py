@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import Any
 
@@ -225,6 +226,24 @@ def test_an_interval_that_holds_the_limit_shows_that_it_does() -> None:
         ),
         pytest.param(
             latency(conclusive=False, interval=None), "threshold", "lies within", id="inconclusive, no interval"
+        ),
+        pytest.param(
+            latency(conclusive=False, samples=20, interval=(90.0, math.inf)),
+            "threshold",
+            "its 95 % interval is at least 90 ms: 20 samples are too few for a bound above",
+            id="open above",
+        ),
+        pytest.param(
+            latency(conclusive=False, samples=20, interval=(-math.inf, 90.0)),
+            "threshold",
+            "its 95 % interval is at most 90 ms: 20 samples are too few for a bound below",
+            id="open below",
+        ),
+        pytest.param(
+            latency(conclusive=False, samples=1, interval=(-math.inf, math.inf)),
+            "threshold",
+            "1 sample cannot bound its value",
+            id="open on both sides",
         ),
         pytest.param(
             latency(value=None, samples=0, status="not_observed"), "no_data", "was not observed", id="not observed"

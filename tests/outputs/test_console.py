@@ -247,7 +247,7 @@ def test_huge_numbers_stay_readable() -> None:
 
 
 def test_what_is_not_finite_is_a_dash() -> None:
-    result = ThresholdResult("x", "p(95)<3", math.nan, 4, "fail", (math.nan, math.inf))
+    result = ThresholdResult("x", "p(95)<3", math.nan, 4, "fail", (math.nan, math.nan))
     generator = GeneratorReport({"p95": math.inf}, math.nan, None)
     text = plain(replace(GREEN, thresholds=(result,), generator=generator, duration_s=math.nan))
     assert re.search(r"FAIL +x +p\(95\)<3 +- +- \.\. - +4\n", text)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -40,6 +41,14 @@ def test_marks_are_explained_only_where_they_occur() -> None:
     doubtful = thresholds(ThresholdResult("a", "rate<0.1", 0.09, 50, "pass", (0.02, 0.2), conclusive=False))
     assert doubtful[-1].startswith("  ? not conclusive: the limit lies inside the 95 % interval")
     assert len(thresholds(ThresholdResult("a", "rate<0.1", 0.01, 5000, "pass", (0.008, 0.013)))) == 3
+
+
+def test_an_open_end_of_an_interval_is_shown_as_open() -> None:
+    few = ThresholdResult("t", "p(95)<50", 9.0, 9, "pass", (7.0, math.inf), False, kind="trend", unit="ms")
+    assert ">= 7.00 ms" in thresholds(few)[2]
+    assert "≥ 7.00 ms" in "\n".join(thresholds(few, medium=Medium(True, 140)))
+    one = ThresholdResult("t", "p(95)<50", 9.0, 1, "pass", (-math.inf, math.inf), False, kind="trend", unit="ms")
+    assert " open " in thresholds(one)[2]
 
 
 def test_windows_of_one_length_share_the_title_and_others_name_theirs() -> None:

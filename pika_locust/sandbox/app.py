@@ -279,6 +279,22 @@ class App:
         """Who calls, for routes with `auth`; None refuses."""
         return None
 
+    def read_body(self, request: Request, schema: Schema | None) -> dict[str, Any]:
+        """What `Call.body` is for a route with this schema; raises `sandbox.schema.Refused` with what is wrong."""
+        return request.json_object() if schema is None else read_json(request.body, schema)
+
+    def over_limit(self, call: Call) -> int | None:
+        """Seconds until the client may call this route again, when it tried too often; None lets the call through."""
+        wanted, request = call.route, call.request
+        retry_s = None if wanted.exempt else self._over_throttle(wanted.kind, request)
+        if retry_s is None and wanted.limit is not None:
+            return self._take_from(self._limited, wanted.kind, request, wanted.limit, wanted.window_s)
+        return retry_s
+
+    def upgrade_over_limit(self, request: Request) -> int | None:
+        """Seconds until the client may ask for a WebSocket again, when it tried too often; None lets it through."""
+        return self._over_throttle("WebSocket", request)
+
     def accept(self, request: Request) -> Answer | None:
         """A WebSocket is asked for: None accepts it, an answer refuses it."""
         return None if request.path == self.socket_path else self.not_found(request)
@@ -344,7 +360,11 @@ class App:
 
     def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` when that time has come (`self.now` tells it)."""
-        return self._set(Timer(self.now + seconds, act, arguments))
+        return self.at(self.now + seconds, act, *arguments)
+
+    def at(self, when: float, act: Callable[..., object], *arguments: Any) -> Timer:
+        """Calls `act(*arguments)` at a time, in seconds since the epoch; those of one instant in the order set."""
+        return self._set(Timer(when, act, arguments))
 
     def every(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` whenever so many seconds have passed; times that were missed are skipped."""
@@ -412,29 +432,18 @@ class App:
     def _refusal(self, call: Call) -> Answer | None:
         """Why a call does not get as far as its handler; fills in who calls and with what."""
         wanted = call.route
-        retry_s = self._over_limit(call)
+        retry_s = self.over_limit(call)
         if retry_s is not None:
             return self.too_many(call, retry_s)
         if wanted.auth:
             call.user = self.authenticate(call)
             if call.user is None:
                 return self.unauthorized(call)
-        if wanted.body is None:
-            call.body = call.request.json_object()
-            return None
         try:
-            call.body = read_json(call.request.body, wanted.body)
+            call.body = self.read_body(call.request, wanted.body)
         except Refused as refused:
             return self.refused_body(refused.problems)
         return None
-
-    def _over_limit(self, call: Call) -> int | None:
-        """Seconds until the client may try again, when it tried too often."""
-        wanted, request = call.route, call.request
-        retry_s = None if wanted.exempt else self._over_throttle(wanted.kind, request)
-        if retry_s is None and wanted.limit is not None:
-            return self._take_from(self._limited, wanted.kind, request, wanted.limit, wanted.window_s)
-        return retry_s
 
     def _over_throttle(self, kind: str, request: Request) -> int | None:
         if self._throttle is None:
@@ -464,7 +473,7 @@ class App:
 
     def upgrade(self, request: Request, now: float) -> Answer | None:
         self.now = now
-        retry_s = self._over_throttle("WebSocket", request)
+        retry_s = self.upgrade_over_limit(request)
         return self.accept(request) if retry_s is None else self.too_many_sockets(request, retry_s)
 
     def opened(self, socket: int, request: Request, now: float) -> Effects:

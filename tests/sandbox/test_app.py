@@ -11,7 +11,7 @@ import pytest
 
 from pika_locust.sandbox.app import App, Call, Socket, message, route
 from pika_locust.sandbox.faults import Cover, FaultSwitches, parse_faults
-from pika_locust.sandbox.schema import text, whole
+from pika_locust.sandbox.schema import Schema, text, whole
 from pika_locust.sandbox.world import Answer, Close, Ping, Publish, Reply, Request, Send
 from tests.sandbox.conftest import Served
 
@@ -387,6 +387,35 @@ def test_throttle_limits_the_websockets_of_a_client_and_a_platform_says_who_that
     assert [status(around.world) for _ in range(3)] == [101, 101, 429]
     assert [status(around.world, **{"x-client": "2.2.2.2"}) for _ in range(3)] == [101, 101, 429]
     assert around.switches.counts()["throttle"]["hit"] == 2
+
+
+def test_a_platform_counts_attempts_and_reads_bodies_in_its_own_way() -> None:
+    class Own(Shop):
+        def read_body(self, request: Request, schema: Schema | None) -> dict[str, Any]:
+            return {"id": request.body.decode(), "count": 1}
+
+        def over_limit(self, call: Call) -> int | None:
+            return 7 if call.body or len(self.orders) > 1 else None
+
+        def upgrade_over_limit(self, request: Request) -> int | None:
+            return 9 if request.query else None
+
+    around = Around(Own, "throttle=1/10s")
+    assert [around.status("POST", "/orders", b"no JSON") for _ in range(3)] == [201, 201, 429]
+    assert around.world.upgrade(Request("GET", "/ws", "", {}), 100.0) is None
+    refused = around.world.upgrade(Request("GET", "/ws", "again", {}), 100.0)
+    assert refused is not None
+    assert ("retry-after", "9") in refused.headers
+
+
+def test_what_is_set_for_one_instant_is_done_in_the_order_it_was_set() -> None:
+    around = Around(Shop)
+    around.world.at(102.0, around.world.orders.append, "third")
+    for word in ("first", "second"):
+        around.world.at(101.0, around.world.orders.append, word)
+    assert around.world.due == 101.0
+    around.world.tick(103.0)
+    assert around.world.orders == ["first", "second", "third"]
 
 
 def test_throttle_limits_each_kind_of_request_of_a_client_until_it_is_off() -> None:

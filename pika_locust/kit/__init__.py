@@ -9,20 +9,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pika_locust.kit.actor import on as on
+    from pika_locust.kit.actor import on_raw as on_raw
     from pika_locust.kit.http_actor import HttpActor as HttpActor
     from pika_locust.kit.meters import counter, gauge, rate, trend
     from pika_locust.kit.scenarios import scenario
+    from pika_locust.kit.websocket_actor import WebSocketActor as WebSocketActor
 
 _MODULES = {
     "HttpActor": "http_actor",
+    "WebSocketActor": "websocket_actor",
     "counter": "meters",
     "gauge": "meters",
+    "on": "actor",
+    "on_raw": "actor",
     "rate": "meters",
     "scenario": "scenarios",
     "trend": "meters",
 }
 
-__all__ = ["HttpActor", "counter", "gauge", "rate", "scenario", "trend"]
+__all__ = ["HttpActor", "WebSocketActor", "counter", "gauge", "on", "on_raw", "rate", "scenario", "trend"]
 
 
 def __getattr__(name: str) -> Any:

@@ -77,6 +77,20 @@ def on(*names: str, fields: Mapping[str, type] | None = None) -> Callable[[Metho
 
 Fields = tuple[tuple[str, type], ...]
 
+RAW: Fields = (("", bytes),)
+"""In the place of the fields of a handler that gets messages as they came."""
+
+
+def on_raw(*names: str) -> Callable[[Method], Method]:
+    """Mark a method of a `WebSocketActor` as the handler of messages of these kinds, as they came: it is called as
+    `method(payload, at_ns)`, and nothing is parsed. See `on`."""
+
+    def mark(method: Method) -> Method:
+        setattr(method, _NAMES, (names, RAW))
+        return method
+
+    return mark
+
 
 def handlers_of(actor: type) -> dict[bytes, tuple[Callable[..., Any], Fields]]:
     """The marked methods of a class and its bases by the event's name, as UTF-8, and what they ask of its data."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pika_locust.judge import Ledger
 from pika_locust.kit.json_messages import JsonMessages
@@ -45,6 +46,34 @@ class ReplyMetrics:
     late: Counter
     """Replies to what nobody waits for any more."""
 
+    @classmethod
+    def of(cls, worker: WorkerContext) -> ReplyMetrics:
+        """The built-in ones (`metrics.builtin.WEBSOCKET_METRICS`), by kind of message as it comes."""
+        metrics = worker.metrics
+        return cls(
+            latency=_ByKind(metrics.trend("ack_latency")),
+            success=_ByKind(metrics.rate("ack_success")),
+            round_trip=metrics.trend("ws_message_latency"),
+            refused=metrics.counter("nacks"),
+            late=metrics.counter("late_answers"),
+        )
+
+
+Handle = TypeVar("Handle", Trend, Rate)
+
+
+class _ByKind(dict[str, Handle]):
+    """The handles of one metric, each bound when its kind is first asked for."""
+
+    def __init__(self, root: Handle) -> None:
+        super().__init__()
+        self._root: Handle = root
+
+    def __missing__(self, kind: str) -> Handle:
+        handle: Handle = self._root.tagged(kind=kind)
+        self[kind] = handle
+        return handle
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -56,6 +85,11 @@ class Waiting:
     ledger: Ledger | None
     items: tuple[str, ...]
     on_reply: OnReply | None
+
+
+def _numbers(worker: WorkerContext) -> Iterator[int]:
+    """One count for all tables of a process, which may well belong to the same server."""
+    return itertools.count(1)
 
 
 class PendingReplies:
@@ -85,7 +119,7 @@ class PendingReplies:
         # A server may take an id that it has seen some minutes ago for a repetition, and not act on it: so ids differ
         # between runs, too.
         self._prefix = f"{worker.begin.run_id}.{worker.worker_index:x}."
-        self._count = 0
+        self._numbers = worker.shared(_numbers)
         self._waiting: dict[str, Waiting] = {}
         self._by_owner: dict[Owner, list[str]] | None = None
         self._late: dict[str, Waiting] = {}
@@ -94,8 +128,7 @@ class PendingReplies:
 
     def next_id(self) -> str:
         """An id that no other message has, of this run or of the one before."""
-        self._count = count = self._count + 1
-        return f"{self._prefix}{count:x}"
+        return f"{self._prefix}{next(self._numbers):x}"
 
     def expect(
         self,
@@ -211,3 +244,15 @@ class PendingReplies:
 
     def _id_of(self, message: Mapping[str, Any] | None) -> str:
         return str((message or {}).get(self._spelling.id))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedReplies:
+    """`worker.shared(SharedReplies(spelling))`: one table for all messages that are so spelt, counted under the
+    built-in names. Raises KeyError where the scenario does not declare `WEBSOCKET_METRICS`."""
+
+    spelling: JsonMessages
+    timeout_s: float = REPLY_TIMEOUT_S
+
+    def __call__(self, worker: WorkerContext) -> PendingReplies:
+        return PendingReplies(worker, ReplyMetrics.of(worker), self.spelling, self.timeout_s)

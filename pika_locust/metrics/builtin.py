@@ -21,6 +21,25 @@ HTTP_METRICS = (
     counter("http_retries", "requests sent twice, because the kept connection turned out to be closed"),
 )
 
+# What is measured of WebSockets, for scenarios to declare.
+
+WEBSOCKET_METRICS = (
+    trend("ws_message_latency", "from a send to its receipt: answers to users' own messages, and measured broadcasts"),
+    counter("ws_messages_received", "text messages that users received"),
+    counter("ws_messages_sent", "text messages that users sent, heartbeats left out"),
+    counter("ws_connection_errors", "connections that failed or were lost"),
+    rate("ws_connection_success", "attempts to connect that were upgraded and, where that is waited for, answered"),
+    rate("ws_connection_kept", "connections that lasted until we closed them"),
+    trend("ws_connecting", "from the first packet to the end of the upgrade"),
+    trend("ws_session_duration", "how long connections lasted"),
+    counter("ws_reconnects", "connections that are not a user's first"),
+    trend("ack_latency", "from a message to its acknowledgement"),
+    rate("ack_success", "messages that were acknowledged in time"),
+    counter("nacks", "messages that were refused, by text"),
+    counter("late_answers", "acknowledgements that came too late"),
+    trend("ping_latency", "from a heartbeat's ping to its pong"),
+)
+
 
 _PROCESS_METRICS = (
     gauge("vus", "primary users that are active now"),

@@ -1,0 +1,470 @@
+"""Users on a WebSocket, against a real server on a real socket."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.kit import WebSocketActor, counter, on, on_raw, scenario
+from pika_locust.kit.json_messages import JsonMessages
+from pika_locust.load.pauses import Backoff
+from pika_locust.testing.worker import RecordingContext, live, make_context, make_user, wait_until
+from tests.wire.http_servers import Peer, Server, serving
+from tests.wire.websocket_servers import CLOSE, TEXT, Talk, close_frame, frame, sending, silent, upgraded
+
+SOON = Backoff(first_s=0.03, jitter_s=0.0, factor=2.0, cap_s=1.0)
+
+
+class Chatter(WebSocketActor):
+    meters: Any = {"greetings": counter("messages that greeted")}
+    ledgers = ("posts",)
+    spelling = JsonMessages(kind="kind", id="id", error="reason", ack="yes", nack="no")
+    ignored = ("typing",)
+    reply_within_s = 0.3
+    backoff = SOON
+    ping = b'{"kind":"ping"}'
+    pong = "pong"
+    ping_every_s = 0.05
+    pong_within_s = 0.12
+
+    def begin(self) -> None:
+        super().begin()
+        self.heard: list[Any] = []
+        self.times_ns: list[int] = []
+
+    @on("hello")
+    def on_hello(self, message: dict[str, Any], at_ns: int) -> None:
+        self.heard.append(message)
+        self.times_ns.append(at_ns)
+        self.meters.greetings.add()
+
+    @on("moved", fields={"room": str})
+    def on_moved(self, message: dict[str, Any], at_ns: int) -> None:
+        self.heard.append(message["room"])
+
+    @on_raw("noise")
+    def on_noise(self, payload: bytes, at_ns: int) -> None:
+        self.heard.append(payload)
+
+    @on("fail")
+    def on_fail(self, message: dict[str, Any], at_ns: int) -> None:
+        raise LookupError("a mistake of the handler")
+
+
+CHAT = scenario("chat", Chatter, target="ws", thresholds={"ack_success": "rate>0.99"})
+
+
+def text(**message: Any) -> bytes:
+    return frame(json.dumps(message, separators=(",", ":")).encode())
+
+
+def replying(talk: Talk) -> None:
+    """Acknowledge what has an id, answer pings, and refuse what is rude."""
+    while (received := talk.frame()) is not None:
+        opcode, payload = received
+        if opcode == CLOSE:
+            talk.send(frame(payload, CLOSE))
+            return
+        message = json.loads(payload)
+        if message["kind"] == "ping":
+            talk.send(text(kind="pong"))
+        elif message.get("rude"):
+            talk.send(text(kind="no", id=message["id"], reason="be nice"))
+        elif "id" in message:
+            talk.send(text(kind="yes", id=message["id"]))
+
+
+class Chat:
+    """A server with these scripts, one for each connection, the last one for all others; and users on it."""
+
+    def __init__(self, server: Server, actor: type[Chatter] = Chatter) -> None:
+        self.server = server
+        self.actor = actor
+        self.worker: RecordingContext = make_context(CHAT, target=f"ws://127.0.0.1:{server.port}/ws")
+        self.users: list[Any] = []
+        self.greenlets: list[Any] = []
+
+    def user(self) -> Any:
+        """One that has begun, and does only what it is told."""
+        self.users.append(user := make_user(self.actor, self.worker))
+        user.on_start()
+        return user
+
+    def live(self) -> Any:
+        """One that lives as Locust lets it."""
+        self.users.append(user := make_user(self.actor, self.worker))
+        self.greenlets.append(gevent.spawn(live, user))
+        return user
+
+    def errors(self) -> dict[tuple[str, str], int]:
+        return self.worker.errors
+
+
+Open = Callable[..., Chat]
+
+
+@pytest.fixture
+def chat() -> Iterator[Open]:
+    opened: list[Any] = []
+
+    def start(*scripts: Callable[[Talk], None], actor: type[Chatter] = Chatter) -> Chat:
+        context = serving(*map(upgraded, scripts))
+        opened.append((context, made := Chat(context.__enter__(), actor)))
+        return made
+
+    yield start
+    for context, made in opened:
+        gevent.killall(made.greenlets)
+        for user in made.users:
+            user.on_stop()
+        made.worker.end()
+        context.__exit__(None, None, None)
+
+
+# Connecting
+
+
+def test_a_connection_is_counted_from_its_upgrade_to_its_end(chat: Open) -> None:
+    room = chat(replying)
+    user = room.user()
+    assert user.connect()
+    assert user.is_open
+    user.disconnect()
+    worker = room.worker
+    assert not user.is_open
+    assert worker.rate_of("ws_connection_success") == (1, 0)
+    assert worker.rate_of("ws_connection_kept") == (1, 0)
+    assert worker.rate_of("checks", check="WebSocket connected") == (1, 0)
+    assert worker.trend_of("ws_connecting").count == worker.trend_of("ws_session_duration").count == 1
+    assert worker.count_of("ws_connection_errors") == worker.count_of("ws_reconnects") == 0
+    assert [event["name"] for event in worker.request_events] == ["connect"]
+    assert worker.errors == {}
+
+
+def test_a_connection_that_cannot_be_made_is_counted_and_followed_by_growing_pauses(chat: Open) -> None:
+    room = chat(silent)
+    worker = room.worker = make_context(CHAT, target="ws://127.0.0.1:9/ws")
+    user = room.user()
+    began_s = time.monotonic()
+    assert [user.connect() for _ in range(4)] == [False] * 4
+    assert 0.03 + 0.06 + 0.12 <= time.monotonic() - began_s < 2.0
+    assert user.failures == 4
+    assert worker.rate_of("ws_connection_success") == (0, 4)
+    assert worker.rate_of("checks", check="WebSocket connected") == (0, 4)
+    assert worker.count_of("ws_connection_errors") == 4
+    assert len(worker.errors_of("connect")) == 1
+    assert [type(event["exception"]).__name__ for event in worker.request_events] == ["ConnectError"] * 4
+
+
+def test_a_lost_connection_is_an_error_and_opened_again(chat: Open) -> None:
+    room = chat(lambda talk: gevent.sleep(0.02), sending(close_frame(1012, b"restart")), replying)
+    user = room.live()
+    wait_until(lambda: len(room.server.peers) == 3 and user.is_open)
+    worker = room.worker
+    assert worker.rate_of("ws_connection_kept") == (0, 2)
+    assert worker.rate_of("ws_connection_success") == (3, 0)
+    assert worker.count_of("ws_connection_errors") == worker.count_of("ws_reconnects") == 2
+    assert worker.errors_of("connection") == [
+        "the server ended the connection without a close frame",
+        "closed by the server: 1012 restart",
+    ]
+
+
+def test_who_is_to_finish_stops_waiting_for_the_next_attempt(chat: Open) -> None:
+    room = chat(silent)
+    user = room.user()
+    user.backoff, user.failures = Backoff(first_s=30.0, jitter_s=0.0, factor=1.0, cap_s=30.0), 1
+    gevent.spawn_later(0.02, user.release)
+    began_s = time.monotonic()
+    assert not user.connect()
+    assert time.monotonic() - began_s < 5.0
+    assert room.server.peers == []
+
+
+def test_a_second_connection_at_a_time_is_a_mistake(chat: Open) -> None:
+    user = chat(replying).user()
+    user.connect()
+    with pytest.raises(RuntimeError, match="still open"):
+        user.connect()
+
+
+class Cautious(Chatter):
+    """Whose connections are a success when somebody has said hello."""
+
+    confirmed_by_upgrade = False
+
+    def on_hello(self, message: dict[str, Any], at_ns: int) -> None:
+        super().on_hello(message, at_ns)
+        self.confirm()
+
+
+def test_a_connection_may_have_to_be_confirmed(chat: Open) -> None:
+    room = chat(silent, sending(text(kind="hello"), text(kind="hello")), actor=Cautious)
+    user = room.user()
+    user.failures = 1
+    user.connect()
+    user.abort("never mind")
+    assert room.worker.rate_of("ws_connection_success") == (0, 1)
+    user.connect()
+    assert user.failures == 2
+    wait_until(lambda: len(user.heard) == 2)
+    assert user.failures == 0
+    user.abort("never mind")
+    assert room.worker.rate_of("ws_connection_success") == (1, 1)
+
+
+# What arrives
+
+
+def test_messages_go_to_the_handlers_of_their_kinds(chat: Open) -> None:
+    noise = b'{"kind":"noise", not looked into'
+    said = [text(kind="hello", to="all"), text(kind="typing"), frame(noise), text(kind="moved", room="kitchen")]
+    room = chat(sending(*said))
+    user = room.user()
+    before_ns = time.monotonic_ns()
+    user.connect()
+    wait_until(lambda: len(user.heard) == 3)
+    assert user.heard == [{"kind": "hello", "to": "all"}, noise, "kitchen"]
+    assert before_ns < user.times_ns[0] < time.monotonic_ns()
+    assert room.worker.count_of("ws_messages_received") == 4
+    assert room.worker.count_of("greetings") == 1
+    assert room.worker.errors == {}
+
+
+NOT_UNDERSTOOD = {
+    "no JSON": (frame(b"hello there"), "a message that is not a JSON object"),
+    "no object": (frame(b"[1,2]"), "a message that is not a JSON object"),
+    "an unknown kind": (text(kind="waltz"), "a message of the unknown type waltz"),
+    "no kind": (text(id="1"), "a message of the unknown type None"),
+    "a field that is none": (text(kind="moved", room=5), "moved without room, or with one that is no str"),
+    "a binary message": (frame(b"\0", 2), "a binary message, which the protocol does not have"),
+}
+
+
+@pytest.mark.parametrize(("piece", "error"), NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
+def test_what_is_not_understood_is_an_error_and_ends_nothing(piece: bytes, error: str, chat: Open) -> None:
+    room = chat(sending(piece, text(kind="hello")))
+    user = room.user()
+    user.connect()
+    wait_until(lambda: user.heard)
+    assert room.worker.errors_of("receive") == [error]
+    assert user.is_open
+
+
+def test_a_message_in_another_spelling_is_understood_and_counted_once(chat: Open) -> None:
+    room = chat(sending(frame(b' { "to": "all", "kind" : "hello" }')))
+    user = room.user()
+    user.connect()
+    wait_until(lambda: user.heard)
+    assert user.heard == [{"kind": "hello", "to": "all"}]
+    assert room.worker.count_of("ws_messages_received") == 1
+    assert room.worker.errors == {}
+
+
+def test_a_handler_that_raises_is_our_mistake_and_the_next_message_is_taken(chat: Open) -> None:
+    room = chat(sending(text(kind="fail") + text(kind="hello")))
+    user = room.user()
+    user.connect()
+    wait_until(lambda: user.heard)
+    assert room.worker.internal_errors == ["LookupError: a mistake of the handler"]
+
+
+# Messages that want a reply
+
+
+def test_a_question_is_answered_booked_and_timed(chat: Open) -> None:
+    room = chat(replying)
+    user = room.user()
+    user.connect()
+    yes = user.ask("post", {"kind": "post", "words": "hi"}, ledger="posts")
+    no = user.ask("post", {"kind": "post", "rude": True}, ledger="posts", items=2)
+    assert (yes.ok, yes.why) == (True, "")
+    assert (no.ok, no.why) == (False, "be nice")
+    worker = room.worker
+    assert worker.ledger_of("posts") == {"sent": 3, "acked": 1, "refused": 2}
+    assert worker.rate_of("ack_success", kind="post") == (1, 1)
+    assert worker.trend_of("ack_latency", kind="post").count == 1
+    assert worker.trend_of("ws_message_latency").count == 2
+    assert worker.count_of("nacks", error="be nice") == 1
+    assert worker.count_of("ws_messages_sent") == 2
+    assert user.unanswered == 0
+
+
+def test_what_is_posted_is_answered_in_the_event_loop(chat: Open) -> None:
+    room = chat(replying)
+    user = room.user()
+    user.connect()
+    replies: list[tuple[bool, str]] = []
+    ids = [
+        user.post("post", {"kind": "post"}, on_reply=lambda *reply: replies.append(reply)),
+        user.post("post", lambda id: json.dumps({"kind": "post", "id": id, "rude": 1}).encode(), on_reply=None),
+    ]
+    assert user.unanswered == 2
+    wait_until(lambda: not user.unanswered)
+    assert replies == [(True, "")]
+    assert len(set(ids)) == 2
+
+
+def test_no_reply_in_time_is_a_failure(chat: Open) -> None:
+    room = chat(silent)
+    user = room.user()
+    user.ping_every_s = 60.0
+    user.connect()
+    reply = user.ask("post", {"kind": "post"}, ledger="posts")
+    assert (reply.ok, reply.why) == (False, "no answer within 0.3 s")
+    assert room.worker.ledger_of("posts") == {"sent": 1, "timed_out": 1}
+
+
+def test_a_connection_that_is_lost_takes_the_reply_with_it(chat: Open) -> None:
+    room = chat(lambda talk: talk.frame() and None)
+    user = room.user()
+    user.connect()
+    reply = user.ask("post", {"kind": "post"}, ledger="posts")
+    assert (reply.ok, reply.why) == (False, "the connection was lost before the answer")
+    assert room.worker.ledger_of("posts") == {"sent": 1, "uncertain": 1}
+
+
+def test_without_a_connection_nothing_is_sent_or_counted(chat: Open) -> None:
+    room = chat(silent)
+    user = room.user()
+    assert not user.send(b"hi")
+    assert not user.send_json({"kind": "post"})
+    user.send_ping()
+    user.close()
+    user.leave()
+    user.abort("never mind")
+    user.disconnect()
+    assert room.worker.count_of("ws_messages_sent") == 0
+
+
+# Heartbeat
+
+
+def test_pongs_are_timed_and_keep_a_connection(chat: Open) -> None:
+    room = chat(replying)
+    user = room.user()
+    user.connect()
+    assert not user.wait_closed(0.5)
+    assert room.worker.trend_of("ping_latency").count >= 3
+    assert room.worker.count_of("ws_messages_sent") == 0
+
+
+def test_a_connection_without_a_pong_is_dropped(chat: Open) -> None:
+    room = chat(silent)
+    user = room.user()
+    user.connect()
+    assert user.wait_closed(5.0)
+    assert room.worker.errors_of("connection") == ["no pong for 0.12 s"]
+    assert room.worker.rate_of("ws_connection_kept") == (0, 1)
+
+
+# Leaving
+
+
+def test_who_is_to_finish_leaves_as_soon_as_nothing_is_unanswered(chat: Open) -> None:
+    answered_s: list[float] = []
+
+    def slowly(talk: Talk) -> None:
+        while (received := talk.frame()) is not None:
+            opcode, payload = received
+            if opcode == CLOSE:
+                talk.send(frame(payload, CLOSE))
+                return
+            if opcode == TEXT and b'"id"' in payload:
+                gevent.sleep(0.1)
+                answered_s.append(time.monotonic())
+                talk.send(text(kind="yes", id=json.loads(payload)["id"]))
+
+    room = chat(slowly)
+    user = room.live()
+    wait_until(lambda: user.is_open)
+    user.post("post", {"kind": "post"}, ledger="posts")
+    room.worker.drain("primary", 5.0)
+    assert time.monotonic() > answered_s[0]
+    assert room.worker.ledger_of("posts") == {"sent": 1, "acked": 1}
+    assert room.worker.rate_of("ws_connection_kept") == (1, 0)
+    assert room.worker.actors("primary") == []
+    assert room.worker.errors == {}
+
+
+def test_who_is_released_while_it_connects_leaves_at_once(chat: Open) -> None:
+    def late(peer: Peer) -> None:
+        gevent.sleep(0.1)
+        upgraded(replying)(peer)
+
+    with serving(late) as server:
+        room = Chat(server)
+        user = room.live()
+        wait_until(lambda: server.peers)
+        user.release()
+        gevent.joinall(room.greenlets, timeout=5.0, raise_error=True)
+        assert room.worker.rate_of("ws_connection_kept") == (1, 0)
+        assert room.greenlets[0].dead
+
+
+def test_who_is_killed_drops_its_connection(chat: Open) -> None:
+    room = chat(silent)
+    user = room.live()
+    wait_until(lambda: user.is_open)
+    gevent.killall(room.greenlets)
+    assert not user.is_open
+    assert room.worker.errors_of("connection") == ["the user was killed"]
+
+
+def test_nobody_is_released_before_it_has_begun() -> None:
+    make_user(Chatter, None).release()
+
+
+# Classes of users
+
+
+class Quiet(Chatter):
+    """One of another sort, whose messages are counted as greetings, and nothing else is."""
+
+    connect_check = ""
+    lost_as = "quiet connection"
+
+    @classmethod
+    def connection_metrics(cls, meters: Any) -> Any:
+        return type(super().connection_metrics(meters))(received=meters.greetings, errors=meters.ws_connection_errors)
+
+    def on_unknown(self, payload: bytes, at_ns: int) -> None:
+        self.heard.append("?")
+
+
+def test_a_class_may_be_counted_elsewhere(chat: Open) -> None:
+    room = chat(sending(text(kind="waltz")), actor=Quiet)
+    user = room.user()
+    user.connect()
+    wait_until(lambda: user.heard)
+    user.send(b'{"kind":"post"}')
+    user.abort("enough")
+    worker = room.worker
+    assert user.heard == ["?"]
+    assert worker.count_of("greetings") == 1
+    assert worker.count_of("ws_connection_errors") == 1
+    assert worker.errors_of("quiet connection") == ["enough"]
+    assert worker.errors_of("receive") == []
+    assert worker.request_events == []
+    for name in ("ws_messages_received", "ws_messages_sent", "ws_reconnects"):
+        assert worker.count_of(name) == 0
+    for name in ("ws_connection_success", "ws_connection_kept", "checks"):
+        assert worker.rate_of(name) == (0, 0)
+
+
+def test_ids_differ_between_users_and_between_spellings(chat: Open) -> None:
+    class Other(Chatter):
+        spelling = JsonMessages()
+
+    room = chat(replying)
+    first = room.user()
+    room.actor = Other
+    second, third = room.user(), room.user()
+    assert second.pending is third.pending is not first.pending
+    assert len({user.expect("post") for user in (first, second, third, first)}) == 4

@@ -2,13 +2,15 @@
 
 One kept connection per client, one llhttp parser per connection, one `send` and one `recv` per usual request: a
 request costs little more than its system calls. Nothing is shared between clients but what is handed to them.
+
+`HttpClient` has the methods; `redirect_of` says where a redirect leads (RFC 9110, section 15.4).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 from urllib.parse import urljoin, urlsplit
 
 from pika_locust.settings import SourceAddresses
@@ -20,8 +22,6 @@ from pika_locust.wire.http_protocol import Data, Params, RequestWriter
 if TYPE_CHECKING:
     from pika_locust.wire.http_tls import Trust
 
-
-# Where a redirect leads (RFC 9110, section 15.4), as far as a load generator may go.
 
 _AS_GET = frozenset((301, 302))
 _AS_IT_WAS = frozenset((307, 308))
@@ -68,16 +68,14 @@ def redirect(origin: Origin, target: str, method: str, response: Response) -> tu
     return onward[0], f"{path}?{there.query}" if there.query else path
 
 
-# One kept connection and its fate: opened when needed, looked at after a rest, replaced, retried once, closed.
-
 IDLE_CHECK_NS = 100_000_000
-"""A connection that was idle for so long is looked at before it is used: the server may have closed it, or spoken."""
+"""A connection that was idle for so long is checked before it is used: the server may have closed it, or sent."""
 RETRY_WITHIN_US = 1_000_000
 """An idle connection that the server has closed shows it at once. A later end is the server's answer to the request."""
 
 
 class RequestObserver(Protocol):
-    """Who is told of every finished request, in the greenlet that made it, before the caller gets the response."""
+    """Called with every finished request, in the greenlet that made it, before the caller gets the response."""
 
     def __call__(self, name: str, method: str, response: Response, /) -> None: ...
 
@@ -87,8 +85,10 @@ class ConcurrentUseError(RuntimeError):
 
 
 class _Requests:
-    """Takes requests as bytes, one at a time, to one origin.
+    """Sends requests, given as bytes, one at a time to one origin, over one kept connection.
 
+    The connection is opened when it is needed, checked after it was idle, replaced when it was closed, and the request
+    on it retried once.
     `connections` opened, `retries` (requests sent twice) and `abandoned` (requests whose greenlet was killed) are
     counted. `HttpClient` says what the arguments mean.
     """
@@ -161,21 +161,23 @@ class _Requests:
     def _exchange_anew(self, payload: bytes, started: int, bodiless: bool, timeouts: Timeouts) -> Response:
         """An exchange on a new connection."""
         self._drop()
-        dial = Connector(self.origin, self._trust, self.source_address)
+        connector = Connector(self.origin, self._trust, self.source_address)
         left_s = timeouts.total_s - (monotonic_ns() - started) / 1e9
         try:
-            connection = dial.connect(timeouts, left_s, self.max_body_bytes)
+            connection = connector.connect(timeouts, left_s, self.max_body_bytes)
         except TransportError as error:
-            return dial.failed(error, started)
+            return connector.failed(error, started)
         if self._closed:
             connection.close()
-            return dial.failed(TransportError(ErrorKind.CLOSED, "the client was closed meanwhile"), started)
+            return connector.failed(TransportError(ErrorKind.CLOSED, "the client was closed meanwhile"), started)
         self._connection = connection
         self.connections += 1
         ready = monotonic_ns()
-        response = connection.exchange(payload, started, ready, bodiless, timeouts, dial.connecting_ns, dial.tls_ns)
-        response.bytes_sent += dial.bytes_sent
-        response.bytes_received += dial.bytes_received
+        response = connection.exchange(
+            payload, started, ready, bodiless, timeouts, connector.connecting_ns, connector.tls_ns
+        )
+        response.bytes_sent += connector.bytes_sent
+        response.bytes_received += connector.bytes_received
         if self._closed or not connection.reusable:
             self._drop()
         return response
@@ -234,6 +236,22 @@ __all__ = [
 MAX_BODY_BYTES = 1 << 24
 
 
+class RequestOptions(TypedDict, total=False):
+    """What every request can be given by name; see `HttpClient.request`."""
+
+    name: str | None
+    params: Params | None
+    headers: Mapping[str, str] | None
+    timeouts: Timeouts | None
+
+
+class BodyOptions(RequestOptions, total=False):
+    """The same for a request that can have a body."""
+
+    json: Any
+    data: Data | None
+
+
 class HttpClient(_Requests):
     """What a virtual user sends requests with.
 
@@ -285,103 +303,28 @@ class HttpClient(_Requests):
         """Change what goes with every request from now on (a token after login, say); None takes a header away."""
         self._writer.set_headers(headers)
 
-    def get(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("GET", path, name, None, None, params, headers, timeouts)
+    def get(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        return self._run_without_body("GET", path, **options)
 
-    def head(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("HEAD", path, name, None, None, params, headers, timeouts)
+    def head(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        return self._run_without_body("HEAD", path, **options)
 
-    def options(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("OPTIONS", path, name, None, None, params, headers, timeouts)
+    def options(self, path: str, **options: Unpack[RequestOptions]) -> Response:
+        return self._run_without_body("OPTIONS", path, **options)
 
-    def post(
-        self,
-        path: str,
-        *,
-        json: Any = None,
-        data: Data | None = None,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("POST", path, name, json, data, params, headers, timeouts)
+    def post(self, path: str, **options: Unpack[BodyOptions]) -> Response:
+        return self._run("POST", path, **options)
 
-    def put(
-        self,
-        path: str,
-        *,
-        json: Any = None,
-        data: Data | None = None,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("PUT", path, name, json, data, params, headers, timeouts)
+    def put(self, path: str, **options: Unpack[BodyOptions]) -> Response:
+        return self._run("PUT", path, **options)
 
-    def patch(
-        self,
-        path: str,
-        *,
-        json: Any = None,
-        data: Data | None = None,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("PATCH", path, name, json, data, params, headers, timeouts)
+    def patch(self, path: str, **options: Unpack[BodyOptions]) -> Response:
+        return self._run("PATCH", path, **options)
 
-    def delete(
-        self,
-        path: str,
-        *,
-        json: Any = None,
-        data: Data | None = None,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run("DELETE", path, name, json, data, params, headers, timeouts)
+    def delete(self, path: str, **options: Unpack[BodyOptions]) -> Response:
+        return self._run("DELETE", path, **options)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Any = None,
-        data: Data | None = None,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
+    def request(self, method: str, path: str, **options: Unpack[BodyOptions]) -> Response:
         """Send a request and wait for its answer.
 
         `path` is below the base URL's, `name` (the path, if it is not given) is what the observer is told, `json` or
@@ -390,18 +333,30 @@ class HttpClient(_Requests):
         method = method.upper()
         if not (method.isascii() and method.isalpha()):
             raise ValueError(f"{method!r} is no HTTP method")
-        return self._run(method, path, name, json, data, params, headers, timeouts)
+        return self._run(method, path, **options)
+
+    def _run_without_body(
+        self,
+        method: str,
+        path: str,
+        name: str | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Response:
+        return self._run(method, path, name=name, params=params, headers=headers, timeouts=timeouts)
 
     def _run(
         self,
         method: str,
         path: str,
-        name: str | None,
-        json: Any,
-        data: Data | None,
-        params: Params | None,
-        headers: Mapping[str, str] | None,
-        timeouts: Timeouts | None,
+        *,
+        name: str | None = None,
+        json: Any = None,
+        data: Data | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
     ) -> Response:
         payload = self._writer.write(method, path, json, data, params, headers)
         response = self._exchange(payload, name or path, method, timeouts or self._timeouts)

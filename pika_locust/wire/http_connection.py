@@ -1,4 +1,7 @@
-"""One keep-alive HTTP connection on a gevent socket, timed at the edges."""
+"""One keep-alive HTTP connection: a raw socket on gevent's event loop, with a time stamp at each phase of a request.
+
+`SocketWaiter` is the socket and the ways to wait for it; `Connection` sends requests over it and reads the answers.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ from pika_locust.wire.http_protocol import ResponseParser
 if TYPE_CHECKING:
     from pika_locust.wire.http_tls import TlsLayer
 
-
-# A connected socket and the ways to wait for it.
 
 _READ, _WRITE = 1, 2
 
@@ -152,7 +153,7 @@ READ_BYTES = 65536
 
 
 class Connection(SocketWaiter):
-    """A channel that speaks HTTP.
+    """A connected socket that speaks HTTP/1.1, with TLS after `secure`.
 
     After `exchange` the caller looks at `reusable`: when it is False, the connection must be closed.
     """

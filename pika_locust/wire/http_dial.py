@@ -1,4 +1,4 @@
-"""Opening connections: name resolution, source address, TCP and TLS, each with a time-out."""
+"""Opens HTTP connections: name resolution, source address, TCP and TLS, each with a time-out."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pika_locust.wire.http_tls import Trust
 
 
-# Who is asked: scheme, host and port of a target, and the addresses they stand for.
-
 ADDRESSES_LIVE_S = 60.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -34,7 +32,9 @@ Address = tuple[int, Any]
 
 
 class Origin:
-    """Where requests go, made from a base URL; `prefix` is the path that stands before every request's own.
+    """Scheme, host, port and addresses of a target, made from a base URL.
+
+    `prefix` is the path that stands before every request's own.
 
     Share one among the clients of a target: the addresses of its host are looked up once a minute for all of them.
     Raises ValueError for a URL that is none, or carries what belongs elsewhere (user and password, query, fragment).

@@ -1,4 +1,4 @@
-"""HTTP responses, phase timings, errors, time-outs and JSON."""
+"""What an HTTP request takes and gives: responses with phase timings, errors, time-outs, and JSON bodies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from pika_locust.errors import PikaLocustError
-
-# Why a request got no usable answer: a value that the response carries, raised only when the caller asked for it.
 
 
 class ErrorKind(StrEnum):
@@ -42,7 +40,9 @@ class ErrorKind(StrEnum):
 
 
 class TransportError(PikaLocustError):
-    """A request that failed below HTTP: `kind` to count by, `text` for people.
+    """Why a request got no usable answer: `kind` to count by, `text` for people.
+
+    The response carries it; it is raised only when the caller asked for that.
 
     Texts hold no addresses of this machine, counts or times that differ from request to request, so that equal
     failures group together.
@@ -53,8 +53,6 @@ class TransportError(PikaLocustError):
         self.kind = kind
         self.text = text
 
-
-# JSON of bodies, by orjson; the json module sees to the little that orjson does not do, or does differently.
 
 _NULL = b"null"
 # A dataclass could have NaN in it.
@@ -70,7 +68,7 @@ _careful = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_for
 
 
 def encode_json(value: Any) -> bytes:
-    """A value as compact JSON in UTF-8.
+    """A value as compact JSON in UTF-8, by orjson; the json module for the little that orjson does not, or differently.
 
     Raises TypeError for what JSON cannot hold, ValueError for a value that contains itself and for NaN and infinity
     (which are no JSON). Whole numbers of any size, keys that are numbers and lone surrogates are written.
@@ -294,12 +292,9 @@ class Response:
         return f"<Response {self.status} {len(self.content)} bytes>"
 
 
-# How long each phase of a request may take.
-
-
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds per phase, and for the whole request; k6 gives a request 60 s in all.
+    """Seconds that each phase, and the whole request, may take; k6 gives a request 60 s in all.
 
     Raises ValueError for anything but a positive, finite number: a request without an end would hold its user for ever.
     """

@@ -15,15 +15,13 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from pika_locust.wire.http_models import ErrorKind, TransportError, encode_json
 
-# The content of an answer: content codings undone, within a bound (RFC 9110, section 8.4).
-
 _AUTO_WINDOW = 32 + zlib.MAX_WBITS
 """zlib's own way of accepting either of the gzip and the zlib format."""
 _MAX_CODINGS = 4
 
 
 def decode_content(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
-    """The body without its gzip and deflate codings: what Content-Encoding lists, in lower case.
+    """The body without its gzip and deflate codings (RFC 9110, section 8.4); `codings` are in lower case.
 
     A body in any other coding (br, zstd) is returned as it came: only a caller who asked for it gets one.
     Raises TransportError: `too_large` as soon as more than `max_bytes` came out, `protocol` for what is no such data.
@@ -162,13 +160,13 @@ class ResponseParser:
         return self._settle(data)
 
     def _settle(self, data: bytes) -> Answer | None:
-        """Book what llhttp has just read of an answer that is not the usual one."""
+        """Take in what llhttp has just read of an answer that is not the usual one."""
         partly = self._partial
         assert partly is not None
         if not partly.head:
             partly.collect(data)
         for thing in self._met:
-            partly.book(thing)
+            partly.add(thing)
         self._met.clear()
         if len(partly.content) > self.max_body_bytes:
             raise too_large_body(self.max_body_bytes)
@@ -238,7 +236,7 @@ class _Partial:
         self.begun = 0
         self.ended = 0
 
-    def book(self, thing: bytes | bool | None) -> None:
+    def add(self, thing: bytes | bool | None) -> None:
         """Take one of the things that llhttp has met."""
         if thing is _BEGIN:
             self.begun += 1
@@ -300,8 +298,6 @@ def _too_large_head() -> TransportError:
     return TransportError(ErrorKind.TOO_LARGE, f"the head of the answer exceeds {MAX_HEAD_BYTES} bytes")
 
 
-# What is sent: one request as bytes (RFC 9112), ready for the socket.
-
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 Data = bytes | str | Mapping[str, Any] | Sequence[tuple[str, Any]]
 
@@ -313,7 +309,7 @@ _TARGET_SAFE = "/?%:@!$&'()*+,;=~[]\"<>\\^`{|}"
 
 
 class RequestWriter:
-    """Turns requests to one target into bytes.
+    """Turns requests to one target into bytes (RFC 9112), ready for the socket.
 
     `headers` go with every request; those of a single request win over them. `authority` is the Host, `prefix` stands
     before every path. The lines that never change are laid out once.

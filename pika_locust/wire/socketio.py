@@ -1,4 +1,4 @@
-"""A Socket.IO client (Engine.IO 4 over WebSocket) without a greenlet of its own.
+"""A Socket.IO client (Engine.IO 4 over WebSocket) in the event loop, without a greenlet for each connection.
 
 Everything that arrives is handed on from the event loop's own callback, so a handler must not block. Events are told
 apart by their first bytes; their JSON is never parsed here.
@@ -25,7 +25,7 @@ PATH = "/socket.io/"
 class SocketIo(SocketIoProtocol):
     """One connection with any number of namespaces, made by `connect`; ends with `Handler.on_close`.
 
-    What it can say is in `SocketIoProtocol`; its own `on_…` methods are for the WebSocket below.
+    What it can send is in `SocketIoProtocol`; its own `on_…` methods are for the WebSocket below.
     """
 
     __slots__ = ("_dismissed_by_server", "_heard_ns", "_socket", "_timer")
@@ -64,7 +64,7 @@ class SocketIo(SocketIoProtocol):
         if self._socket is not None:
             self._socket.abort(error)
 
-    # For the session and the WebSocket
+    # Called by SocketIoProtocol and by the WebSocket
 
     def _write(self, message: bytes) -> bool:
         return self._socket is not None and self._socket.send(message)
@@ -85,7 +85,7 @@ class SocketIo(SocketIoProtocol):
         self._over()
         self._handler.on_close(replace(close, by_us=False) if self._dismissed_by_server else close)
 
-    # Time: one timer a connection, which is set anew only when it fires
+    # Time-outs: one timer a connection, which is set anew only when it fires
 
     def _heard(self, at_ns: int) -> None:
         first, self._heard_ns = not self._heard_ns, at_ns
@@ -143,7 +143,7 @@ def connect(
 ) -> SocketIo:
     """Open a connection to a server (see `endpoint`); waits for the WebSocket's handshake in the caller's greenlet.
 
-    Then `open` its namespaces. `counts` may be shared by many connections. Raises `wire.handshake.ConnectError`.
+    Then `open` its namespaces. `counts` may be shared by many connections. Raises `websocket_handshake.ConnectError`.
     """
     limits = limits or Limits()
     client = SocketIo(handler, counts)

@@ -1,4 +1,12 @@
-"""Engine.IO 4 and Socket.IO 5 packets and the client's protocol state, without a socket."""
+"""Engine.IO 4 and Socket.IO 5 packets and the client's protocol state, without a socket.
+
+Over WebSocket one text message carries one packet. An Engine.IO packet is a digit and its content; a message (`4`)
+holds a Socket.IO packet: a digit, for binary kinds the number of attachments and a hyphen, the namespace and a comma
+unless it is `/`, an acknowledgement's id if there is one, and JSON. (github.com/socketio/socket.io:
+docs/engine.io-protocol/v4-current.md, docs/socket.io-protocol/v5-current.md.)
+
+JSON is found, not parsed: whoever wants to know what is in it calls `arguments`.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +19,6 @@ from time import monotonic_ns
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from pika_locust.wire.websocket import Close
-
-# Packets of Engine.IO 4 and Socket.IO 5 over WebSocket, as bytes: one text message carries one packet.
-#
-# An Engine.IO packet is a digit and its content; a message (`4`) holds a Socket.IO packet: a digit, for binary kinds
-# the number of attachments and a hyphen, the namespace and a comma unless it is `/`, an acknowledgement's id if there
-# is one, and JSON. (github.com/socketio/socket.io: docs/engine.io-protocol/v4-current.md, docs/socket.io-
-# protocol/v5-current.md.)
-#
-# JSON is found, not parsed: whoever wants to know what is in it calls `arguments`.
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
@@ -47,7 +46,7 @@ class Packet(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """What the server says first."""
+    """The content of the open packet, the server's first."""
 
     sid: str
     ping_interval_s: float
@@ -163,15 +162,13 @@ def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-# What a Socket.IO connection tells its user: a handler's methods, and what is counted.
-
 OnAck = Callable[[bytes | None, int], None]
 """Called once: with the JSON array that the server acknowledged with and the moment it was read, or with None and the
 moment when the namespace or the connection ended before."""
 
 
 class Handler(Protocol):
-    """Who listens. All methods are called in the event loop and must not block."""
+    """Receives what comes in on a connection. All methods are called in the event loop and must not block."""
 
     def on_connect(self, namespace: str) -> None:
         """The server accepted a namespace. It may yet kick us out of it: Verity accepts a bad token first."""
@@ -180,7 +177,7 @@ class Handler(Protocol):
         """The server refused a namespace; `data` is its JSON, such as `{"message":"Invalid namespace"}`."""
 
     def on_event(self, namespace: str, name: bytes, payload: bytes, at_ns: int) -> None:
-        """An event. `payload` is the whole JSON array, name included (`socketio_codec.arguments` reads it); `at_ns` is
+        """An event. `payload` is the whole JSON array, name included (`arguments` reads it); `at_ns` is
         the monotonic clock at the moment its last bytes were read. Some servers send events before they confirm the
         namespace, so one may come before `on_connect`."""
 
@@ -231,9 +228,6 @@ class Counts:
     malformed: int = 0
     unsupported: int = 0
     """Binary events and acknowledgements, and binary messages that belong to none."""
-
-
-# Who waits for which acknowledgement on a Socket.IO connection.
 
 
 class PendingAcks:
@@ -311,7 +305,7 @@ class SocketIoProtocol(ABC):
         """Whether events can be sent in a namespace."""
         return packet_head(EVENT, namespace) in self._routes
 
-    # What we say
+    # Sending
 
     def open(self, namespace: str = "/", auth: Mapping[str, Any] | None = None) -> bool:
         """Ask for a namespace (a query may follow its path); the answer is on_connect, on_connect_error or on_kicked.
@@ -381,7 +375,7 @@ class SocketIoProtocol(ABC):
         self.counts.unsent += 1
         return False
 
-    # What the server says
+    # Receiving
 
     def on_text(self, payload: bytes, at_ns: int) -> None:
         """Take one packet, read at `at_ns`."""

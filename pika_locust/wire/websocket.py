@@ -1,6 +1,7 @@
 """A WebSocket client for many connections in one process; messages arrive in the event loop.
 
-`connect` opens a connection and hands it to the event loop; `websocket_connection` is what happens then.
+`connect` does the handshake in the caller's greenlet and returns a `WebSocket`, which reads and sends without one. What
+the kernel does not take at once waits in a `SendBuffer`; `ConnectionTimers` watches the time-outs of its `Limits`.
 """
 
 from __future__ import annotations
@@ -19,27 +20,25 @@ from pika_locust.wire import websocket_protocol as frames
 from pika_locust.wire.websocket_handshake import open_socket
 from pika_locust.wire.websocket_protocol import MessageReader
 
-# What the kernel would not take at once of what was sent on a connection: kept, and sent in order as there is room.
-
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket that must not block raises when it cannot do now what it is asked for."""
 _WRITE = 2
 
 
 class SendBuffer:
-    """The unsent bytes of one connection; made when there are some, over when there are none.
+    """The bytes of one connection that the kernel did not take at once; made when there are some, until all are sent.
 
-    `on_room` is called in the event loop whenever the kernel takes more: call `send` then.
+    `on_writable` is called in the event loop whenever the kernel takes more: call `send` then.
     """
 
     __slots__ = ("_max_bytes", "_sock", "_unsent", "_watcher")
 
-    def __init__(self, sock: Any, unsent: bytes, max_bytes: int, on_room: Callable[[], None]) -> None:
+    def __init__(self, sock: Any, unsent: bytes, max_bytes: int, on_writable: Callable[[], None]) -> None:
         self._sock = sock
         self._unsent = bytearray(unsent)
         self._max_bytes = max_bytes
         self._watcher = get_hub().loop.io(sock.fileno(), _WRITE)
-        self._watcher.start(on_room)
+        self._watcher.start(on_writable)
 
     def add(self, data: bytes) -> bool:
         """Keep this behind the rest; False, and nothing of it is kept, when that would be more than `max_bytes`."""
@@ -59,12 +58,9 @@ class SendBuffer:
         return not self._unsent
 
     def stop(self) -> None:
-        """Call `on_room` no more."""
+        """Call `on_writable` no more."""
         self._watcher.stop()
         self._watcher.close()
-
-
-# What a WebSocket connection tells its user: a handler's methods, and how a connection ended.
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class Close:
 
 
 class Handler(Protocol):
-    """Who listens. All methods are called in the event loop and must not block."""
+    """Receives what comes in on a connection. All methods are called in the event loop and must not block."""
 
     def on_text(self, payload: bytes, at_ns: int) -> None:
         """A text message, UTF-8; `at_ns` is the monotonic clock at the moment its last bytes were read."""
@@ -97,12 +93,9 @@ class Handler(Protocol):
         """One of the methods above raised: a mistake in the handler, never in the target."""
 
 
-# How long a WebSocket connection may take for what, and the one timer that sees to it.
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Time-outs in seconds (None: none) and bounds in bytes."""
+    """Time-outs of a connection in seconds (None: none), and bounds in bytes."""
 
     connect_s: float = 10.0
     """From the first packet to the end of the handshake."""
@@ -133,7 +126,7 @@ class Watched(Protocol):
 
 
 class ConnectionTimers:
-    """Tells a connection that a limit is over.
+    """The one timer of a connection, for all its time-outs: calls `on_overdue` when one is over.
 
     The timer is not touched on every message: when it fires it looks what is over by then, and what will be next.
     """
@@ -200,30 +193,29 @@ class ConnectionTimers:
             connection.on_overdue(error)
 
 
-# One open WebSocket connection: reading, sending, and every way to end.
-#
-# Frames are read in the event loop's own callback: one `recv` takes what is there, the clock is stamped before anything
-# is parsed, and every complete text message is handed to the handler without a greenlet switch. So a handler must not
-# block: it counts, decides, sends (sending never blocks), and starts timers.
-
 READ_BYTES = 65536
 _LAST_READS = 128
 _READ = 1
 
 
 class WebSocket:
-    """Made by `websocket.connect` on a socket that does not block; ends with `Handler.on_close`."""
+    """One open connection, made by `connect` on a socket that does not block; ends with `Handler.on_close`.
+
+    Frames are read in the event loop's own callback: one `recv` takes what is there, the clock is stamped before
+    anything is parsed, and every complete text message is handed to the handler without a greenlet switch. So a handler
+    must not block: it counts, decides, sends (sending never blocks), and starts timers.
+    """
 
     __slots__ = (
-        "_backlog",
         "_close",
-        "_deadlines",
         "_handler",
         "_limits",
         "_read_watcher",
         "_reader",
         "_recv",
+        "_send_buffer",
         "_sock",
+        "_timers",
         "received_ns",
         "subprotocol",
     )
@@ -234,8 +226,8 @@ class WebSocket:
         self._handler = handler
         self._limits = limits
         self._reader = MessageReader(handler, self, limits.max_message_bytes)
-        self._deadlines = ConnectionTimers(limits, self)
-        self._backlog: SendBuffer | None = None
+        self._timers = ConnectionTimers(limits, self)
+        self._send_buffer: SendBuffer | None = None
         self._close: Close | None = None
         self.received_ns = monotonic_ns()
         """The monotonic clock when bytes last came in."""
@@ -250,7 +242,7 @@ class WebSocket:
             if sock.pending():
                 # They came in one TLS record with the answer to the upgrade.
                 loop.run_callback(self._readable_tls)
-        self._deadlines.start()
+        self._timers.start()
 
     @property
     def is_open(self) -> bool:
@@ -279,7 +271,7 @@ class WebSocket:
             self._write(frames.encode_close(code, reason))
             if self._close is None:
                 self._close = Close(code, reason, by_us=True)
-                self._deadlines.expect_the_end()
+                self._timers.expect_the_end()
 
     def abort(self, error: str = "given up by the user") -> None:
         """Drop the connection at once, without a closing handshake."""
@@ -313,7 +305,7 @@ class WebSocket:
                 continue
             break
         if self._reader.partial_since_ns:
-            self._deadlines.expect_the_rest()
+            self._timers.expect_the_rest()
         return self._sock is not None
 
     def _readable_tls(self) -> None:
@@ -343,8 +335,8 @@ class WebSocket:
         """Give the kernel what it takes at once and keep the rest; False when nothing of it was sent or kept."""
         if self._sock is None:
             return False
-        if self._backlog is not None:
-            if self._backlog.add(data):
+        if self._send_buffer is not None:
+            if self._send_buffer.add(data):
                 return True
             error = f"the server does not read: more than {self._limits.max_unsent_bytes:,} bytes are unsent"
             self._end_soon(Close(frames.ABNORMAL, "", by_us=True, error=error), self._end)
@@ -357,15 +349,15 @@ class WebSocket:
             self._end_soon(self._broken(error), self._end_after_reading)
             return False
         if sent != len(data):
-            self._backlog = SendBuffer(self._sock, data[sent:], self._limits.max_unsent_bytes, self._writable)
+            self._send_buffer = SendBuffer(self._sock, data[sent:], self._limits.max_unsent_bytes, self._writable)
         return True
 
     def _writable(self) -> None:
-        assert self._backlog is not None
+        assert self._send_buffer is not None
         try:
-            if self._backlog.send():
-                self._backlog.stop()
-                self._backlog = None
+            if self._send_buffer.send():
+                self._send_buffer.stop()
+                self._send_buffer = None
         except OSError as error:
             self._end_after_reading(self._broken(error))
 
@@ -389,7 +381,7 @@ class WebSocket:
         self._end(Close(violation.code, "", by_us=True, error=f"the server sent {violation}"))
 
     def on_overdue(self, error: str) -> None:
-        """Give the connection up, as a limit is over; called by the deadlines."""
+        """Give the connection up, as a limit is over; called by the timers."""
         if self._close is None or self._is_closing:
             self._end(Close(frames.ABNORMAL, "", by_us=True, error=error))
 
@@ -413,13 +405,13 @@ class WebSocket:
         self._sock = None
         self._close = close
         self._reader.stop()
-        self._deadlines.stop()
+        self._timers.stop()
         self._read_watcher.stop()
         self._read_watcher.close()
         self._read_watcher = None
-        if self._backlog is not None:
-            self._backlog.stop()
-            self._backlog = None
+        if self._send_buffer is not None:
+            self._send_buffer.stop()
+            self._send_buffer = None
         sock.close()
         try:
             self._handler.on_close(close)
@@ -446,7 +438,7 @@ def connect(
     is sent, no extension is offered. Of `subprotocols` the server must choose one, then `WebSocket.subprotocol`.
     Nothing is handed to the handler before this has returned and the caller waits.
 
-    Raises `wire.handshake.ConnectError`, which says what kind of failure it was, and ValueError for a URL or a file
+    Raises `websocket_handshake.ConnectError`, which says what kind of failure it was, and ValueError for a URL or file
     that is none.
     """
     limits = limits or Limits()

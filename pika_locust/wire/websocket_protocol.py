@@ -1,6 +1,6 @@
 """WebSocket frames as bytes (RFC 6455, section 5): encoding, decoding and message assembly.
 
-Nothing here touches a socket; `websocket_connection` is the driver.
+Nothing here touches a socket; `wire.websocket` does. `MessageReader` is the hot path of every broadcast.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def encode_close(code: int, reason: str = "") -> bytes:
         return encode(b"", CLOSE)
     if not _may_be_sent(code):
         raise ValueError(f"close code {code}: expected 1000 to 1014 without 1004 to 1006, or 3000 to 4999")
-    room = _LONGEST_CONTROL - _CODE.size
-    return encode(_CODE.pack(code) + reason.encode()[:room].decode(errors="ignore").encode(), CLOSE)
+    longest = _LONGEST_CONTROL - _CODE.size
+    return encode(_CODE.pack(code) + reason.encode()[:longest].decode(errors="ignore").encode(), CLOSE)
 
 
 def extent(data: bytes, start: int) -> tuple[int, int]:
@@ -145,27 +145,23 @@ def _may_be_sent(code: int) -> bool:
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, NO_CODE, ABNORMAL))
 
 
-# Bytes in, messages out: the receiving half of a WebSocket client, without a socket.
-#
-# This is the hot path of every broadcast: on CPython a text frame costs about a microsecond here, its handler aside.
-
-
 class Listener(Protocol):
-    """Who is told what came in."""
+    """Receives complete messages."""
 
     def on_text(self, payload: bytes, at_ns: int) -> None: ...
     def on_binary(self, payload: bytes, at_ns: int) -> None: ...
 
 
 class Controls(Protocol):
-    """Who answers control frames."""
+    """Answers control frames."""
 
     def on_control(self, opcode: int, payload: bytes) -> None: ...
 
 
 class MessageReader:
-    """Cuts a stream of bytes into messages.
+    """The receiving half of a client, without a socket: cuts a stream of bytes into messages.
 
+    On CPython a text frame costs about a microsecond here, its handler aside.
     `partial_since_ns` is the stamp of the read that began a message which is not complete yet, 0 when there is none.
     """
 

@@ -146,7 +146,7 @@ def test_no_end_leaves_anything_behind(
     with talking(script, limits=limits, certificates=certificates if tls else None) as (opened, seen):
         act(opened)
         until(lambda: seen.closes)
-        assert (opened._sock, opened._read_watcher, opened._backlog, opened._deadlines._timer) == (None,) * 4
+        assert (opened._sock, opened._read_watcher, opened._send_buffer, opened._timers._timer) == (None,) * 4
         gevent.sleep(0.2)
         assert seen.order.count("close") == 1
         assert seen.order[-1] == "close"

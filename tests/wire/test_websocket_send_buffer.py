@@ -56,9 +56,9 @@ def test_what_a_slow_server_could_not_take_is_sent_in_order_later(certificates: 
         with talking(script, limits=Limits(max_unsent_bytes=1 << 24), certificates=tls) as (opened, _):
             active = get_hub().loop.activecnt
             assert all(opened.send(message) for message in messages)
-            assert opened._backlog is not None, "this test needs a server that is slow enough"
+            assert opened._send_buffer is not None, "this test needs a server that is slow enough"
             until(lambda got=got: len(got) == 150)  # type: ignore[misc]
-            assert opened._backlog is None
+            assert opened._send_buffer is None
             assert get_hub().loop.activecnt <= active
         assert got == [(1, message) for message in messages]
 
@@ -90,7 +90,7 @@ def test_a_reset_while_something_is_unsent() -> None:
 
     active = get_hub().loop.activecnt
     with talking(script) as (opened, seen):
-        while opened._backlog is None:
+        while opened._send_buffer is None:
             opened.send(bytes(100_000))
         until(lambda: seen.closes)
     assert [close.code for close in seen.closes] == [1006]
@@ -124,7 +124,7 @@ def test_bytes_that_tls_could_not_send_are_sent_again_as_they_were(
 
         opened._sock = Watching()
         message = os.urandom(1 << 20).hex().encode()
-        while opened._backlog is None:
+        while opened._send_buffer is None:
             opened.send(message)
         sent_before = len(offered)
         refused = offered[-1]

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from pika_locust.kit.http_actor import HttpActor as HttpActor
     from pika_locust.kit.meters import counter, gauge, rate, trend
     from pika_locust.kit.scenarios import scenario
+    from pika_locust.kit.socketio_actor import SocketIoActor as SocketIoActor
     from pika_locust.kit.websocket_actor import WebSocketActor as WebSocketActor
 
 _MODULES = {
     "HttpActor": "http_actor",
+    "SocketIoActor": "socketio_actor",
     "WebSocketActor": "websocket_actor",
     "counter": "meters",
     "gauge": "meters",
@@ -28,7 +30,18 @@ _MODULES = {
     "trend": "meters",
 }
 
-__all__ = ["HttpActor", "WebSocketActor", "counter", "gauge", "on", "on_raw", "rate", "scenario", "trend"]
+__all__ = [
+    "HttpActor",
+    "SocketIoActor",
+    "WebSocketActor",
+    "counter",
+    "gauge",
+    "on",
+    "on_raw",
+    "rate",
+    "scenario",
+    "trend",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ class SocketIo(SocketIoProtocol):
     What it can send is in `SocketIoProtocol`; its own `on_…` methods are for the WebSocket below.
     """
 
-    __slots__ = ("_dismissed_by_server", "_heard_ns", "_socket", "_timer")
+    __slots__ = ("_dismissed_by_server", "_heard_ns", "_socket", "_timer", "opened_ns")
 
     def __init__(self, handler: Handler, counts: Counts | None = None) -> None:
         super().__init__(handler, counts)
@@ -36,6 +36,8 @@ class SocketIo(SocketIoProtocol):
         self._dismissed_by_server = False
         self._heard_ns = 0
         self._timer: Any = None
+        self.opened_ns = 0
+        """The monotonic clock when the server's open packet was read; 0: not yet."""
 
     def attach(self, socket: WebSocket, open_s: float) -> None:
         """Begin on a connected WebSocket, whose handler this is; the open packet must come within `open_s` seconds."""
@@ -88,9 +90,11 @@ class SocketIo(SocketIoProtocol):
     # Time-outs: one timer a connection, which is set anew only when it fires
 
     def _heard(self, at_ns: int) -> None:
-        first, self._heard_ns = not self._heard_ns, at_ns
-        if first and self.opening is not None and self.is_open:
-            self._arm(self.opening.silence_s)
+        self._heard_ns = at_ns
+        if not self.opened_ns:
+            self.opened_ns = at_ns
+            if self.opening is not None and self.is_open:
+                self._arm(self.opening.silence_s)
 
     def _arm(self, after_s: float) -> None:
         self._disarm()

@@ -6,14 +6,35 @@ The first does what its URL's path says, frame by frame. The second is python-so
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import socketio
 from websockets.sync.server import ServerConnection, serve
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+
+class Servers(NamedTuple):
+    """The base URLs of both."""
+
+    scripted: str
+    real: str
+
+
+@contextmanager
+def running() -> Iterator[Servers]:
+    """Both servers, until the end of the block."""
+    command = [sys.executable, "-m", "tests.wire.socketio_servers"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        scripted, real = (int(port) for port in process.stdout.readline().split())
+        yield Servers(f"http://127.0.0.1:{scripted}", f"http://127.0.0.1:{real}")
+        process.kill()
 
 
 def opening(interval_ms: int = 25_000, timeout_ms: int = 20_000) -> str:
@@ -29,6 +50,16 @@ def kick(ws: ServerConnection) -> None:
         if namespace == "/queue":
             ws.send("41/queue,")
     ws.send("41/video,")
+
+
+def slow_open(ws: ServerConnection) -> None:
+    """An open packet after 0.2 s, and the consent to the namespace 0.4 s later."""
+    time.sleep(0.2)
+    ws.send(opening())
+    ws.recv()
+    time.sleep(0.4)
+    ws.send("40")
+    ws.recv()
 
 
 def silent(ws: ServerConnection) -> None:
@@ -99,7 +130,8 @@ def two(ws: ServerConnection) -> None:
 
 
 SCRIPTS: dict[str, Callable[[ServerConnection], None]] = {
-    f"/{script.__name__}/socket.io/": script for script in (kick, silent, no_ping, pings, dismiss, binary, die, two)
+    f"/{script.__name__}/socket.io/": script
+    for script in (kick, slow_open, silent, no_ping, pings, dismiss, binary, die, two)
 }
 
 
@@ -125,6 +157,16 @@ def real_app() -> socketio.WSGIApp:
     @server.on("add", namespace="/queue")
     def add(sid: str, *numbers: int) -> int:
         return sum(numbers)
+
+    @server.on("add slowly", namespace="/queue")
+    def add_slowly(sid: str, after_s: float, *numbers: int) -> int:
+        time.sleep(after_s)
+        return sum(numbers)
+
+    @server.on("say", namespace="/queue")
+    def say(sid: str, *events: list) -> None:
+        for name, *values in events:
+            server.emit(name, tuple(values), to=sid, namespace="/queue")
 
     @server.on("ask", namespace="/queue")
     def ask(sid: str, question: str) -> None:

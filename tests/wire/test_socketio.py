@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 import pytest
@@ -15,21 +13,13 @@ from pika_locust.wire.socketio_protocol import all_of, arguments
 from pika_locust.wire.websocket import Close, Limits
 from pika_locust.wire.websocket_handshake import ConnectError
 from tests.wire.socketio_doubles import Diary
-
-
-class Servers(NamedTuple):
-    scripted: str
-    real: str
+from tests.wire.socketio_servers import Servers, running
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    command = [sys.executable, "-m", "tests.wire.socketio_servers"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        scripted, real = (int(port) for port in process.stdout.readline().split())
-        yield Servers(f"http://127.0.0.1:{scripted}", f"http://127.0.0.1:{real}")
-        process.kill()
+    with running() as both:
+        yield both
 
 
 def until(condition: Callable[[], Any], within_s: float = 3.0) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pika_locust.metrics.metric import counter, gauge, rate, trend
 
-# k6's HTTP metrics, for scenarios to declare; whoever only looks at a scenario loads no socket for it.
-
 HTTP_METRICS = (
     counter("http_reqs", "HTTP requests"),
     rate("http_req_failed", "HTTP requests that failed or were not answered 2xx or 3xx"),
@@ -20,8 +18,7 @@ HTTP_METRICS = (
     counter("http_rate_limited", "requests that were answered 429"),
     counter("http_retries", "requests sent twice, because the kept connection turned out to be closed"),
 )
-
-# What is measured of WebSockets, for scenarios to declare.
+"""k6's HTTP metrics, for scenarios to declare; whoever only looks at a scenario loads no socket for it."""
 
 WEBSOCKET_METRICS = (
     trend("ws_message_latency", "from a send to its receipt: answers to users' own messages, and measured broadcasts"),
@@ -39,6 +36,7 @@ WEBSOCKET_METRICS = (
     counter("late_answers", "acknowledgements that came too late"),
     trend("ping_latency", "from a heartbeat's ping to its pong"),
 )
+"""What is measured of WebSockets, for scenarios to declare."""
 
 
 _PROCESS_METRICS = (
@@ -49,7 +47,17 @@ _PROCESS_METRICS = (
 _CHECKS = rate("checks", "share of checks that held")
 
 LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS)
-"""What can be told of users that are not of this package."""
+"""What every run of a locustfile with users of its own measures."""
+
+REQUEST_EVENT_METRICS = (
+    counter("http_reqs", "requests that Locust's request event told of"),
+    rate("http_req_failed", "requests that were counted as failures"),
+    trend("http_req_duration", "response time of requests that did not fail"),
+    trend("http_req_failed_duration", "response time of requests that failed"),
+    counter("data_received", "size of all answers", "B"),
+    counter("task_exceptions", "exceptions that tasks raised and nobody caught"),
+)
+"""The same from Locust's `request` event, whichever client fires it."""
 
 BASE_METRICS = (
     *_PROCESS_METRICS,

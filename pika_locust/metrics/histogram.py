@@ -1,4 +1,16 @@
-"""A log-linear histogram in constant memory: percentiles within 0.1 %, exact merge and difference."""
+"""A log-linear histogram in constant memory: percentiles within 0.1 %, exact merge and difference.
+
+Values are whole numbers (microseconds, for times). Up to 1,023 each value has a bucket of its own; above that every
+power of two is cut into 512 buckets, so that with L = bit length of v and s = L - 10
+
+    index(v) = v                       for v < 1024
+    index(v) = 512 s + (v >> s)        otherwise, where 512 <= v >> s < 1024
+
+is continuous and increasing. A bucket is 2**s wide and starts at 512 * 2**s or later: its middle lies at most
+(2**s - 1) / 2 from every value in it, less than 1/1024 (0.098 %) of that value. A weighted mean of two neighbouring
+rank values, which is what an interpolated percentile is, keeps that bound. Negative values (differences of clocks)
+mirror the positive ones.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +20,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import sub
 from typing import Any, NamedTuple
-
-# Where a value goes: the log-linear buckets that every distribution shares.
-#
-# Values are whole numbers (microseconds, for times). Up to 1,023 each value has a bucket of its own; above that every
-# power of two is cut into 512 buckets, so that with L = bit length of v and s = L - 10
-#
-#     index(v) = v                       for v < 1024
-#     index(v) = 512 s + (v >> s)        otherwise, where 512 <= v >> s < 1024
-#
-# is continuous and increasing. A bucket is 2**s wide and starts at 512 * 2**s or later: its middle lies at most
-# (2**s - 1) / 2 from every value in it, less than 1/1024 (0.098 %) of that value. A weighted mean of two neighbouring
-# rank values, which is what an interpolated percentile is, keeps that bound. Negative values (differences of clocks)
-# mirror the positive ones.
 
 SCHEME = "log-linear-512"
 """The name of this way to cut buckets, for whoever reads them from a file."""
@@ -65,11 +64,11 @@ def unpack(flat: Sequence[int]) -> dict[int, int]:
     return dict(zip(accumulate(flat[::2]), flat[1::2], strict=True))
 
 
-# Everything that a histogram knows, as a value: what it is without a way to grow.
-
-
 class HistogramData(NamedTuple):
-    """Counts by bucket, and what is known exactly; see `Histogram` for the fields. No minimum: no samples."""
+    """The content of a histogram as a plain value: counts by bucket, and what is known exactly. No minimum: no samples.
+
+    See `Histogram` for the fields.
+    """
 
     buckets: Mapping[int, int]
     total: int
@@ -137,9 +136,6 @@ def _middle(index: int) -> int:
 def _wire_int(value: int) -> int | str:
     # msgpack knows 64 bits; a sum of absurd values may need more, and must not stop a worker from reporting.
     return value if -(1 << 63) <= value < 1 << 64 else str(value)
-
-
-# The samples of a distribution in ascending order, as far as buckets know it.
 
 
 class SortedBuckets:
@@ -326,8 +322,8 @@ class Histogram:
 
     def quantiles(self, qs: Iterable[float]) -> list[float]:
         """`quantile` for several shares at once, which sorts the buckets only once."""
-        ranking = self._ranking()
-        return [ranking.quantile(q) for q in qs]
+        ordered = self._sorted()
+        return [ordered.quantile(q) for q in qs]
 
     def value_at_rank(self, rank: int) -> float:
         """The sample that has `rank` others before it in ascending order: 0 is the minimum, count - 1 the maximum.
@@ -335,27 +331,27 @@ class Histogram:
         Within 0.1 % (the middle of its bucket, clamped to minimum and maximum), exact for the first and the last.
         Raises `ValueError` for a rank that no sample has.
         """
-        return self._ranking().value(rank)
+        return self._sorted().value(rank)
 
-    def _ranking(self) -> SortedBuckets:
+    def _sorted(self) -> SortedBuckets:
         return SortedBuckets(self._buckets, self.minimum, self.maximum)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
             return NotImplemented
-        return self._contents() == other._contents()
+        return self._data() == other._data()
 
     def __repr__(self) -> str:
         extent = "" if self._minimum is None else f", minimum={self._minimum}, maximum={self._maximum}"
         return f"Histogram(count={self.count}, total={self.total}{extent})"
 
-    def _contents(self) -> HistogramData:
+    def _data(self) -> HistogramData:
         return HistogramData(self._buckets, self.total, self._minimum, self._maximum, self.underflow, self.overflow)
 
     # Combining
 
     def copy(self) -> Histogram:
-        return Histogram.from_buckets(*self._contents())
+        return Histogram.from_buckets(*self._data())
 
     def merge(self, other: object) -> None:
         """Take in all samples of `other`, exactly. Raises `TypeError` when it is not a histogram."""
@@ -376,13 +372,13 @@ class Histogram:
         only the bucket is known, and its middle is taken, so that percentiles of windows keep the bound as well.
         Raises `ValueError` when `earlier` holds samples that this one lacks.
         """
-        return Histogram.from_buckets(*self._contents().minus(_histogram(earlier)._contents()))
+        return Histogram.from_buckets(*self._data().minus(_histogram(earlier)._data()))
 
     # The wire
 
     def to_wire(self) -> dict[str, Any]:
         """Plain values for msgpack or JSON; at most 10 bytes for each bucket in use, mostly 2 to 4."""
-        return self._contents().to_wire()
+        return self._data().to_wire()
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Histogram:

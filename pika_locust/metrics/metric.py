@@ -1,6 +1,10 @@
 """Metric declarations: name, kind, unit, legal aggregations; series names with tags.
 
 Kinds and aggregations are k6's. Nothing here holds a sample; that is the business of `histogram` and `values`.
+
+A series is a metric's name and the tags its samples carry. Its text is k6's: `name` or `name{tag:value,tag2:value}`. A
+tag's value runs from the first colon to the next comma; one that holds a comma, a brace, a quote or outer blanks is put
+in double quotes, with a backslash before `"` and the backslash.
 """
 
 from __future__ import annotations
@@ -106,11 +110,6 @@ def trend(name: str, about: str = "", unit: str = "ms") -> Metric:
     """Declare a distribution. With the default unit, samples are integer microseconds and results milliseconds."""
     return Metric(name, Kind.TREND, unit, about)
 
-
-# The name of a series: a metric's name and the tags its samples carry, as a key and as text.
-#
-# The text is k6's: `name` or `name{tag:value,tag2:value}`. A tag's value runs from the first colon to the next comma;
-# one that holds a comma, a brace, a quote or outer blanks is put in double quotes, with a backslash before `"` and `\`.
 
 Tags = tuple[tuple[str, str], ...]
 """Tags sorted by key, each key once."""

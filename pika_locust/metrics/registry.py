@@ -1,4 +1,12 @@
-"""The registry of one process's metrics, and the handles that add samples."""
+"""The registry of one process's metrics, and the handles that add samples: bind one once, then add on the hot path.
+
+    latency = registry.trend("like_latency")
+    premium = latency.tagged(tier="premium")
+    premium.add(12_345)                        # microseconds; counts in like_latency, too
+
+Adding touches the handle's own samples and nothing else. A metric is the fold of those of its handle and of its tagged
+children, and that is done when somebody reads. Handles are for one thread (or greenlets of one thread).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +19,6 @@ from pika_locust.metrics.histogram import Histogram
 from pika_locust.metrics.metric import OTHER, Kind, Metric, Tags, series_text, tags_of
 from pika_locust.metrics.snapshot import Snapshot, describe
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value
-
-# Handles: bind one once, then add samples to it on the hot path.
-#
-#     latency = registry.trend("like_latency")
-#     premium = latency.tagged(tier="premium")
-#     premium.add(12_345)                        # microseconds; counts in like_latency, too
-#
-# Adding touches the handle's own sink and nothing else. A metric is the fold of its own sink and those of its tagged
-# children, and that is done when somebody reads. Handles are for one thread (or greenlets of one thread).
 
 
 class SeriesLimit:
@@ -48,16 +47,16 @@ class SeriesLimit:
 class Series:
     """What all handles share: their metric, their tags, and their tagged children."""
 
-    __slots__ = ("_children", "_guard", "_root", "metric", "tags")
+    __slots__ = ("_children", "_limit", "_root", "metric", "tags")
 
     kind: Kind
 
-    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
+    def __init__(self, metric: Metric, limit: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         if metric.kind is not self.kind:
             raise TypeError(f"{metric.name} is a {metric.kind}, not a {self.kind}")
         self.metric = metric
         self.tags = tags
-        self._guard = guard
+        self._limit = limit
         self._root: Self = self if root is None else root
         self._children: dict[Tags, Self] = {}
 
@@ -81,9 +80,9 @@ class Series:
             return self
         child = self._children.get(tags)
         if child is None:
-            if tags != OTHER and not self._guard.admit():
+            if tags != OTHER and not self._limit.admit():
                 return self._child(OTHER)
-            child = self._children[tags] = type(self)(self.metric, self._guard, tags, self)
+            child = self._children[tags] = type(self)(self.metric, self._limit, tags, self)
         return child
 
     def family(self) -> Iterator[Self]:
@@ -96,7 +95,7 @@ class Series:
         raise NotImplementedError
 
     def _settle(self) -> None:
-        for settle in self._guard.on_collect:
+        for settle in self._limit.on_collect:
             settle()
 
     def read(self) -> Value:
@@ -118,8 +117,8 @@ class Counter(Series):
 
     kind = Kind.COUNTER
 
-    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
-        super().__init__(metric, guard, tags, root)
+    def __init__(self, metric: Metric, limit: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, limit, tags, root)
         self._count: int | float = 0
 
     def add(self, n: int | float = 1) -> None:
@@ -142,8 +141,8 @@ class Gauge(Series):
 
     kind = Kind.GAUGE
 
-    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
-        super().__init__(metric, guard, tags, root)
+    def __init__(self, metric: Metric, limit: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, limit, tags, root)
         self._value = GaugeValue(mode=metric.merge)
 
     def set(self, value: int | float) -> None:
@@ -166,8 +165,8 @@ class Rate(Series):
 
     kind = Kind.RATE
 
-    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
-        super().__init__(metric, guard, tags, root)
+    def __init__(self, metric: Metric, limit: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, limit, tags, root)
         self._passes = 0
         self._fails = 0
 
@@ -190,8 +189,8 @@ class Trend(Series):
 
     kind = Kind.TREND
 
-    def __init__(self, metric: Metric, guard: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
-        super().__init__(metric, guard, tags, root)
+    def __init__(self, metric: Metric, limit: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
+        super().__init__(metric, limit, tags, root)
         self._histogram = Histogram()
         self.add: Callable[[int], None] = self._histogram.add
         """Count one sample: whole microseconds when the unit is ms, else a whole number of the metric's unit."""
@@ -219,7 +218,7 @@ class Registry:
     """
 
     def __init__(self, metrics: Iterable[Metric] = (), max_series: int = 2000) -> None:
-        self._guard = SeriesLimit(max_series)
+        self._limit = SeriesLimit(max_series)
         self._roots: dict[str, Series] = {}
         for metric in metrics:
             self.declare(metric)
@@ -228,7 +227,7 @@ class Registry:
         """Make a metric known. Saying the same twice is fine; `ValueError` when it is known as something else."""
         known = self._roots.get(metric.name)
         if known is None:
-            self._roots[metric.name] = HANDLES[metric.kind](metric, self._guard)
+            self._roots[metric.name] = HANDLES[metric.kind](metric, self._limit)
         elif known.metric != metric:
             what = f"{describe(known.metric)}, and {describe(metric)}"
             raise ValueError(f"metric {metric.name} is declared twice, in two ways: {what} (or their texts differ)")
@@ -241,7 +240,7 @@ class Registry:
     @property
     def series_refused(self) -> int:
         """How often a tagged series was asked for past the limit; asking twice for the same counts twice."""
-        return self._guard.refused
+        return self._limit.refused
 
     def counter(self, name: str) -> Counter:
         """The handle of a declared counter. `KeyError` for an unknown name, `TypeError` for another kind."""
@@ -279,12 +278,12 @@ class Registry:
 
     def on_collect(self, settle: Callable[[], None]) -> None:
         """Call `settle` whenever samples are about to be read, for it to add those that wait to be counted."""
-        self._guard.on_collect.append(settle)
+        self._limit.on_collect.append(settle)
 
     def snapshot(self) -> Snapshot:
         """A copy of everything measured so far: later samples do not change it."""
         return Snapshot(
             {(name, handle.tags): handle.own_value() for name, root in self._roots.items() for handle in root.family()},
             self.metrics,
-            self._guard.refused,
+            self._limit.refused,
         )

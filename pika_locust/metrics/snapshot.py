@@ -1,7 +1,8 @@
 """A snapshot of all metrics of a process: cumulative, merged over workers, subtracted for windows.
 
 Snapshots are cumulative: a later one replaces an earlier one of the same process, the whole test is the fold of the
-newest of each process, and a window is the difference of two.
+newest of each process, and a window is the difference of two. `results` and `distributions` give a snapshot as plain
+dictionaries, for reports and files.
 """
 
 from __future__ import annotations
@@ -145,8 +146,6 @@ def describe(metric: Metric) -> str:
     unit = f" in {metric.unit}" if metric.unit else ""
     return f"a {metric.kind}{unit}" + (f" merged by {metric.merge}" if metric.kind is Kind.GAUGE else "")
 
-
-# Snapshots as plain dictionaries for people and files: statistics in reported units, and the buckets behind them.
 
 PERCENTILES = (90, 95, 99, 99.9)
 """The percentiles that every trend reports, beside its median."""

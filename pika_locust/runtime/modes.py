@@ -21,8 +21,8 @@ from pika_locust.judge import Threshold, check, replace_or_add
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.load.rng import SeededRandom
 from pika_locust.load.stages import Stage
-from pika_locust.metrics import Metric, counter, rate, trend
-from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
+from pika_locust.metrics import Metric
+from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.options import (
     STOP_TIMEOUT_S,
@@ -44,15 +44,6 @@ from pika_locust.settings import Settings
 logger = logging.getLogger(__name__)
 
 NAME = "locustfile"
-
-METRICS = (
-    counter("http_reqs", "requests that Locust's request event told of"),
-    rate("http_req_failed", "requests that were counted as failures"),
-    trend("http_req_duration", "response time of requests that did not fail"),
-    trend("http_req_failed_duration", "response time of requests that failed"),
-    counter("data_received", "size of all answers", "B"),
-    counter("task_exceptions", "exceptions that tasks raised and nobody caught"),
-)
 
 LOCUSTS_RULE = (
     Threshold.of(
@@ -108,7 +99,7 @@ def locustfile_scenario(
         normalise_target=str,
         target_settings=(),
         http_base=lambda target: "",
-        metrics=(*METRICS, *metrics),
+        metrics=(*REQUEST_EVENT_METRICS, *metrics),
         thresholds=(*defaults, *own),
         ledgers=tuple(ledgers),
         audit=audit,
@@ -117,7 +108,7 @@ def locustfile_scenario(
 
 
 def _metric_problems(metrics: Sequence[Metric]) -> Iterator[str]:
-    taken = {metric.name: "is measured already" for metric in (*BASE_METRICS, *TARGET_METRICS, *METRICS)}
+    taken = {metric.name: "is measured already" for metric in (*BASE_METRICS, *TARGET_METRICS, *REQUEST_EVENT_METRICS)}
     for metric in metrics:
         if not isinstance(metric, Metric):
             yield f"the metric {metric!r}: declare it, as in pika_locust.trend('checkout_time')"

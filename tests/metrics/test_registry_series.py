@@ -133,10 +133,10 @@ def test_past_the_limit_samples_go_to_one_shared_child() -> None:
         handle.add()
     assert refused[0].read() == CounterValue(2)
     assert root.read() == CounterValue(4)
-    assert root._guard.refused == 2
+    assert root._limit.refused == 2
 
 
-def test_the_limit_is_shared_by_all_metrics_of_a_guard() -> None:
+def test_the_limit_is_shared_by_all_metrics_of_a_registry() -> None:
     guard = SeriesLimit(1)
     sent, latency = Counter(counter("sent"), guard), Trend(trend("latency"), guard)
     sent.tagged(user=1)

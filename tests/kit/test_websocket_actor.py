@@ -16,7 +16,7 @@ from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.load.pauses import Backoff
 from pika_locust.testing.worker import RecordingContext, live, make_context, make_user, wait_until
 from tests.wire.http_servers import Peer, Server, serving
-from tests.wire.websocket_servers import CLOSE, TEXT, Talk, close_frame, frame, sending, silent, upgraded
+from tests.wire.websocket_servers import CLOSE, Talk, close_frame, frame, sending, silent, upgraded
 
 SOON = Backoff(first_s=0.03, jitter_s=0.0, factor=2.0, cap_s=1.0)
 
@@ -258,12 +258,12 @@ def test_what_is_not_understood_is_an_error_and_ends_nothing(piece: bytes, error
 
 
 def test_a_message_in_another_spelling_is_understood_and_counted_once(chat: Open) -> None:
-    room = chat(sending(frame(b' { "to": "all", "kind" : "hello" }')))
+    room = chat(sending(frame(b' { "to": "all", "kind" : "hello" }'), frame(b'{ "level" : 3, "kind" : "noise" }')))
     user = room.user()
     user.connect()
-    wait_until(lambda: user.heard)
-    assert user.heard == [{"kind": "hello", "to": "all"}]
-    assert room.worker.count_of("ws_messages_received") == 1
+    wait_until(lambda: len(user.heard) == 2)
+    assert user.heard == [{"kind": "hello", "to": "all"}, b'{"kind":"noise","level":3}']
+    assert room.worker.count_of("ws_messages_received") == 2
     assert room.worker.errors == {}
 
 
@@ -283,9 +283,11 @@ def test_a_question_is_answered_booked_and_timed(chat: Open) -> None:
     user = room.user()
     user.connect()
     yes = user.ask("post", {"kind": "post", "words": "hi"}, ledger="posts")
-    no = user.ask("post", {"kind": "post", "rude": True}, ledger="posts", items=2)
+    heard: list[tuple[bool, str]] = []
+    rude = {"kind": "post", "rude": True}
+    no = user.ask("post", rude, ledger="posts", items=2, on_reply=lambda *reply: heard.append(reply))
     assert (yes.ok, yes.why) == (True, "")
-    assert (no.ok, no.why) == (False, "be nice")
+    assert heard == [(no.ok, no.why)] == [(False, "be nice")]
     worker = room.worker
     assert worker.ledger_of("posts") == {"sent": 3, "acked": 1, "refused": 2}
     assert worker.rate_of("ack_success", kind="post") == (1, 1)
@@ -368,25 +370,21 @@ def test_a_connection_without_a_pong_is_dropped(chat: Open) -> None:
 
 
 def test_who_is_to_finish_leaves_as_soon_as_nothing_is_unanswered(chat: Open) -> None:
-    answered_s: list[float] = []
-
     def slowly(talk: Talk) -> None:
         while (received := talk.frame()) is not None:
             opcode, payload = received
             if opcode == CLOSE:
                 talk.send(frame(payload, CLOSE))
                 return
-            if opcode == TEXT and b'"id"' in payload:
-                gevent.sleep(0.1)
-                answered_s.append(time.monotonic())
-                talk.send(text(kind="yes", id=json.loads(payload)["id"]))
+            message = json.loads(payload)
+            if "id" in message:
+                gevent.spawn_later(0.1, talk.send, text(kind="yes", id=message["id"]))
 
     room = chat(slowly)
     user = room.live()
     wait_until(lambda: user.is_open)
     user.post("post", {"kind": "post"}, ledger="posts")
     room.worker.drain("primary", 5.0)
-    assert time.monotonic() > answered_s[0]
     assert room.worker.ledger_of("posts") == {"sent": 1, "acked": 1}
     assert room.worker.rate_of("ws_connection_kept") == (1, 0)
     assert room.worker.actors("primary") == []
@@ -417,8 +415,18 @@ def test_who_is_killed_drops_its_connection(chat: Open) -> None:
     assert room.worker.errors_of("connection") == ["the user was killed"]
 
 
-def test_nobody_is_released_before_it_has_begun() -> None:
-    make_user(Chatter, None).release()
+class Polite(Chatter):
+    def finish(self) -> None:
+        self.heard.append("it is over")
+        super().finish()
+
+
+def test_nobody_finishes_before_it_has_begun(chat: Open) -> None:
+    room = chat(silent, actor=Polite)
+    make_user(Polite, None).release()
+    user = room.user()
+    user.release()
+    assert user.heard == ["it is over"]
 
 
 # Classes of users

@@ -1,4 +1,8 @@
-"""Numbers, durations and units as text; rounding never moves a value across its limit."""
+"""Numbers, durations and units as text, as people read them: `1,234,567`, `12.3 ms`, `99.97 %`, `1:01`.
+
+Rounding never changes the message: a ratio below one is never shown as 100 %, and a value on one side of a limit is
+never shown as the limit itself.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ def significant(value: float, beside: float | None = None) -> str:
     if value == int(value):
         return f"{int(value):,}"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
-    while beside is not None and _side_of(round(value, decimals), beside) != _side_of(value, beside) and decimals < 17:
+    while beside is not None and _side(round(value, decimals), beside) != _side(value, beside) and decimals < 17:
         decimals += 1
     return plain(round(value, decimals), decimals)
 
@@ -31,15 +35,6 @@ def with_unit(text: str, unit: str) -> str:
     """A number's text and its unit, if it has one."""
     return f"{text} {unit}" if unit else text
 
-
-def _side_of(value: float, of: float) -> int:
-    return (value > of) - (value < of)
-
-
-# Numbers, durations and units as people read them: `1,234,567`, `12.3 ms`, `99.97 %`, `1:01`.
-#
-# Rounding never changes the message: a ratio below one is never shown as 100 %, and a value on one side of a limit is
-# never shown as the limit itself.
 
 MISSING = "-"
 """Shown for what is absent or not a finite number."""
@@ -128,12 +123,12 @@ def cut(words: str, columns: int, ellipsis: str = "...") -> str:
     """`words` in at most `columns` columns, the end replaced by the ellipsis where it does not fit."""
     if width_of(words) <= columns:
         return words
-    room = columns - width_of(ellipsis)
-    if room <= 0:
+    kept_columns = columns - width_of(ellipsis)
+    if kept_columns <= 0:
         return ellipsis[: max(0, columns)]
     kept = ""
     for character in words:
-        if width_of(kept + character) > room:
+        if width_of(kept + character) > kept_columns:
             break
         kept += character
     return kept.rstrip() + ellipsis

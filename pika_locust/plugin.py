@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,14 +21,14 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.handle import Handle, LedgerAudits
-from pika_locust.judge import Reason, Report
+from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, redact
 from pika_locust.process import raise_open_file_limit, tune_gc
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.exit import ExitHandler, handle_signals
-from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, ThresholdSpec, locustfile_scenario
+from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unwritten
 from pika_locust.runtime.web_ui import check_form
@@ -43,7 +43,7 @@ def install(
     scenario: Scenario | None = None,
     *,
     metrics: Sequence[Metric] = (),
-    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]] | None = None,
+    thresholds: ThresholdSpecs | None = None,
     ledgers: Sequence[str] = (),
 ) -> Handle:
     """Make this Locust process judge what it runs.
@@ -93,7 +93,7 @@ def install(
 
 def _locustfile(
     metrics: Sequence[Metric],
-    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]],
+    thresholds: ThresholdSpecs,
     ledgers: Sequence[str],
     audits: LedgerAudits,
 ) -> tuple[Scenario, tuple[str, ...]]:

@@ -5,7 +5,7 @@ Standard library only; no clock, no I/O, nothing global.
 
 from __future__ import annotations
 
-from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
+from pika_locust.judge.audit import allowing_for_lost_workers, balance, exactly_once, not_observed
 from pika_locust.judge.evaluate import (
     DEFAULT_WINDOW_S,
     ThresholdEvaluator,
@@ -34,7 +34,7 @@ from pika_locust.judge.report import (
     WorkerReport,
     WorstWindow,
 )
-from pika_locust.judge.thresholds import Threshold, check, parse_option, replace_or_add
+from pika_locust.judge.thresholds import Threshold, ThresholdSpecs, check, parse_option, read_thresholds, replace_or_add
 from pika_locust.judge.verdict import Decision, decide, describe, lag_limit_ms, resolving_power
 
 __all__ = [
@@ -58,9 +58,11 @@ __all__ = [
     "Threshold",
     "ThresholdEvaluator",
     "ThresholdResult",
+    "ThresholdSpecs",
     "WindowTracker",
     "WorkerReport",
     "WorstWindow",
+    "allowing_for_lost_workers",
     "balance",
     "certainty",
     "check",
@@ -78,9 +80,9 @@ __all__ = [
     "parse",
     "parse_option",
     "percentile_interval",
+    "read_thresholds",
     "replace_or_add",
     "resolving_power",
     "statistic",
     "wilson",
-    "without_lost_books",
 ]

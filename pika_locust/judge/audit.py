@@ -86,16 +86,16 @@ def not_observed(name: str, detail: str, expected: float | None = None, unanswer
     return AuditResult(name, "not_observed", expected, None, unanswered, detail)
 
 
-def without_lost_books(result: AuditResult) -> AuditResult:
-    """The audit as far as it can be judged when some of our own books are lost, a worker's last figures say.
+def allowing_for_lost_workers(result: AuditResult) -> AuditResult:
+    """The audit as far as it can be judged when a worker's last report, and with it a part of the ledger, is lost.
 
-    What is acknowledged in the books that are left and not held is missing all the same. What is held beyond them may
-    be in the lost ones: that is nobody's fault, and `not_observed`.
+    What is acknowledged in the ledger that is left and not held is missing all the same. What is held beyond it may be
+    in the lost part: that is `not_observed`.
     """
     expected, held = result.expected or 0, result.actual
     if result.status != "fail" or held is None or held < expected:
         return result
-    detail = _joined("cannot be judged: a worker's last books are lost, and may account for it", result.detail)
+    detail = _joined("cannot be judged: a worker's last report is lost, and may account for it", result.detail)
     return replace(result, status="not_observed", detail=detail)
 
 

@@ -1,4 +1,8 @@
-"""Threshold evaluation: value, status, confidence interval and worst window."""
+"""Threshold evaluation: value, status, confidence interval and worst window.
+
+`evaluate` judges one threshold, `ThresholdEvaluator` all of a test, while it runs and at its end. Percentiles of a
+whole run hide the peak, so every threshold also shows its worst window, which a `WindowTracker` finds.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,7 @@ def evaluate(
     from one that the target never shows.
 
     A threshold with a window is judged by the worst window's value and interval; where the run was too short or too
-    sparse to have one (see `windows`), by the whole run's.
+    sparse to have one (see `WindowTracker`), by the whole run's.
 
     What has no samples yet aborts nothing, as in k6: a counter that is to reach something begins at 0.
     """
@@ -157,11 +161,6 @@ def _kind_of(value: Value | None) -> Kind | None:
     return kinds.get(type(value))
 
 
-# The worst stretch of a run: whole-run percentiles hide the peak, so every threshold also shows its worst window.
-#
-# Workers report cumulative values; the difference of two of them is exactly what happened in between. No sample is kept
-# twice, no clock is read: whoever has the values says when they were true.
-
 DEFAULT_WINDOW_S = 30.0
 
 MIN_SAMPLES = 20
@@ -171,6 +170,9 @@ and the minimum and maximum of a trend, are facts; for them one sample is enough
 
 class WindowTracker:
     """Finds the worst window for one expression, while the run goes on.
+
+    Workers report cumulative values; the difference of two of them is exactly what happened in between. No sample is
+    kept twice, no clock is read: whoever has the values says when they were true.
 
     Feed it the cumulative value of its series every few seconds, `at_s` counted from the start of the load, then read
     `worst`. A window ends at an observation and begins at the latest earlier one that is `window_s` or more away (or at
@@ -245,9 +247,6 @@ class WindowTracker:
         if isinstance(window, CounterValue):
             return 0
         return 1 if isinstance(window, GaugeValue) or self._expression.aggregation in ("min", "max") else MIN_SAMPLES
-
-
-# All thresholds of a test together: fed with snapshots while it runs, asked for judgements whenever one likes.
 
 
 class ThresholdEvaluator:

@@ -19,7 +19,7 @@ ORDER: tuple[Grade, ...] = ("healthy", "warning", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One row of such a table: `Band("latency", "p(95)", healthy="<500", warning="<1000")`.
+    """The limits of one statistic's grades: `Band("latency", "p(95)", healthy="<500", warning="<1000")`.
 
     A value is healthy where `healthy` holds, a warning where only `warning` holds, and critical otherwise. Limits are
     in the metric's reported unit.

@@ -1,7 +1,10 @@
 """The ledger: every item sent and its outcome, in constant memory, merged over workers.
 
-Each outcome keeps a count and a checksum of its ids (see `expectation`). Both merge exactly, in any order and grouping;
-audits compare them with what the target holds.
+Each outcome keeps a count and a checksum of its ids; audits compare them with what the target holds.
+
+The checksum is the sum of the ids' 64-bit hashes modulo 2**64. It merges exactly, in any order and grouping, and tells
+sets apart that the count cannot: one item lost and another doubled leave the count as it was, but not the sum (Clarke
+et al., "Incremental multiset hash functions", 2003; a chance collision has the probability 2**-64).
 """
 
 from __future__ import annotations
@@ -10,12 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
-
-# What a target must hold, going by its own answers: as a number, and as a checksum that tells sets apart.
-#
-# The checksum is the sum of the ids' 64-bit hashes modulo 2**64. It merges exactly, in any order and grouping, and
-# tells sets apart that the count cannot: one item lost and another doubled leave the count as it was, but not the sum
-# (Clarke et al., "Incremental multiset hash functions", 2003; a chance collision has the probability 2**-64).
 
 MASK = (1 << 64) - 1
 _from_bytes = int.from_bytes
@@ -38,8 +35,8 @@ class ExpectedState:
     acknowledged: how many different ids it said yes to; each must be there, exactly once.
     unanswered: how many ids got no answer, or none yet; each may be there or not.
     acknowledged_sum: checksum of the acknowledged ids.
-    consistent: whether every answer belongs to something sent. False means that the books themselves are wrong (an id
-        acknowledged twice, or never sent), and that no audit on them says anything.
+    consistent: whether every answer belongs to something sent. False means that the ledger itself is wrong (an id
+        acknowledged twice, or never sent), and that no audit of it says anything.
     acknowledged_ids, unanswered_ids: the ids, where the ledger kept all of them, else None.
     """
 
@@ -58,15 +55,13 @@ MAX_REASONS = 32
 """Reasons of refusals (and observers) told apart in one process; further ones are counted as "other"."""
 MAX_REASON_LENGTH = 120
 
-_from_bytes = int.from_bytes
-
 
 class Ledger:
-    """The books on one kind of item: bookings, messages, tokens.
+    """The items of one kind (orders, messages, tokens) and their outcomes.
 
     Call `sent` when an item goes out and exactly one of `acked` and `refused` when its answer comes; `timed_out` or
-    `uncertain` when one gives up waiting (a late answer is then booked as ever). The same id going out again, as a
-    retry or as a redelivery on purpose, is `repeated` and not `sent`, and a second answer to it is not booked: what
+    `uncertain` when one gives up waiting (a late answer is then counted as ever). The same id going out again, as a
+    retry or as a redelivery on purpose, is `repeated` and not `sent`, and a second answer to it is not counted: what
     the target should hold does not grow by it. Only after a refusal may it be `sent` anew.
 
     `keep_ids` also keeps the ids of up to `max_ids` items each process, so that an audit can name what is missing.
@@ -79,7 +74,7 @@ class Ledger:
     seen_by: dict[str, int]
     """How many were seen, by observer."""
     ids_dropped: int
-    """How many bookings found no room for their id; while it is 0, the kept ids are complete."""
+    """How many ids were not kept, as there were `max_ids` already; while it is 0, the kept ids are complete."""
 
     def __init__(self, name: str = "", *, keep_ids: bool = False, max_ids: int = 100_000) -> None:
         self.name = name
@@ -91,7 +86,7 @@ class Ledger:
         self._sums = dict.fromkeys(OUTCOMES, 0)
         self._ids: dict[str, set[str]] | None = {outcome: set() for outcome in NAMED_OUTCOMES} if keep_ids else None
 
-    # Booking. `sent` and `acked` are on the path of every message, so they spell out what `_book` does.
+    # Outcomes. `sent` and `acked` are on the path of every message, so they spell out what `_record` does.
 
     def sent(self, item: str) -> None:
         """The item goes out, for the first time."""
@@ -110,35 +105,35 @@ class Ledger:
 
     def refused(self, item: str, why: str) -> None:
         """The target said no (429, sold out) and must not hold the item. `why` is a short reason, one of a few."""
-        self._book("refused", item)
+        self._record("refused", item)
         _tally(self.refused_by, why)
 
     def timed_out(self, item: str) -> None:
         """No answer came in time; the target may hold the item."""
-        self._book("timed_out", item)
+        self._record("timed_out", item)
 
     def uncertain(self, item: str) -> None:
         """The connection broke before the answer; the target may hold the item."""
-        self._book("uncertain", item)
+        self._record("uncertain", item)
 
     def repeated(self, item: str) -> None:
         """The item goes out again, under the same id."""
-        self._book("repeated", item)
+        self._record("repeated", item)
 
     def seen(self, item: str, by: str = "") -> None:
         """The item turned up where it should: `by` names the observer or the place, one of a few."""
-        self._book("seen", item)
+        self._record("seen", item)
         if by:
             _tally(self.seen_by, by)
 
     # Reading
 
     def count(self, outcome: str) -> int:
-        """How many items were booked as `outcome`, one of OUTCOMES."""
+        """How many items had the outcome, one of OUTCOMES."""
         return self._counts[outcome]
 
     def sum_of(self, outcome: str) -> int:
-        """The checksum of the items booked as `outcome`."""
+        """The checksum of the items that had the outcome."""
         return self._sums[outcome] & MASK
 
     @property
@@ -173,10 +168,10 @@ class Ledger:
             unanswered_ids,
         )
 
-    # Merging and travelling
+    # Merging and the wire form
 
     def merge(self, other: Ledger) -> None:
-        """Take in the books of another process: exact, and the same in whatever order and grouping.
+        """Take in the ledger of another process: exact, and the same in whatever order and grouping.
 
         Where one of the two kept no ids the merged ledger has none. Raises ValueError when the names differ.
         """
@@ -224,7 +219,7 @@ class Ledger:
             raise ValueError(f"not a ledger's wire form ({error!r}): {str(wire)[:80]}") from error
         return ledger
 
-    def _book(self, outcome: str, item: str) -> None:
+    def _record(self, outcome: str, item: str) -> None:
         self._counts[outcome] += 1
         self._sums[outcome] += hash_id(item)
         if self._ids is not None and outcome in self._ids:

@@ -103,6 +103,29 @@ class Threshold:
         return f"{self.metric}:{self.expression.text}"
 
 
+ThresholdSpec = str | Mapping[str, Any]
+"""An expression, or a mapping with options, as `Threshold.of` takes them."""
+ThresholdSpecs = Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]]
+"""k6's `thresholds` option: metric, with tags where wanted -> one of them or several."""
+
+
+def read_thresholds(given: ThresholdSpecs, problems: list[str]) -> tuple[Threshold, ...]:
+    """The thresholds of k6's `thresholds` option; what cannot be read is added to `problems`, a sentence each."""
+    found = []
+    for metric, specs in given.items():
+        several: Sequence[Any] = specs if isinstance(specs, list | tuple) else [specs]
+        for spec in several:
+            subject = f"the threshold {spec!r} of {metric}"
+            if not isinstance(spec, str | Mapping):
+                problems.append(f"{subject}: it must be an expression, such as 'p(95)<500'")
+                continue
+            try:
+                found.append(Threshold.of(metric, spec))
+            except ValueError as error:
+                problems.append(f"{subject}: {error}")
+    return tuple(found)
+
+
 def parse_option(text: str) -> Threshold:
     """A threshold as the command line has it: `name{tag:value}:p(95)<300`; the last colon outside braces separates.
 

@@ -1,4 +1,4 @@
-"""The verdict of a run: exit code, reasons, generator overload and minimum detectable failure.
+"""The verdict of a run: exit code, reasons, generator overload and resolving power (the smallest detectable failure).
 
 The first that applies decides: bad configuration (104), the project's own fault (107), stopped from outside (105), a
 set-up step failed (100), an audit failed or a part is missing (99), the generator could not keep up (110), a threshold
@@ -29,8 +29,6 @@ from pika_locust.judge.report import (
     WorkerReport,
 )
 from pika_locust.metrics.metric import Kind
-
-# Whether the load generator kept up: a saturated one measures itself.
 
 LAG_SHARE = 0.25
 """Lag p95 may be this share of the tightest latency limit, within the two bounds below."""
@@ -72,7 +70,7 @@ def assess(
     *,
     paced: bool,
 ) -> tuple[list[Reason], list[str]]:
-    """Why the generator did not keep up, and what is only worth a note.
+    """Whether the load generator kept up, as a saturated one measures itself: reasons why not, and notes.
 
     `generator.lag_ms` holds the lag of all processes under "p(95)" and "p(99)"; `cpu_percent_max` (of the generator or
     of a worker) is the highest average over 10 s of one process. `paced` says that users think or that the model is
@@ -106,11 +104,8 @@ def assess(
     return reasons, notes
 
 
-# A green run's resolving power: the smallest loss that would have turned it red.
-
-
 def resolving_power(thresholds: Iterable[ThresholdResult], audits: Iterable[AuditResult] = ()) -> list[str]:
-    """A sentence for each passed threshold on a rate, and for each passed audit."""
+    """The smallest loss that would have failed it: a sentence for each passed rate threshold and each passed audit."""
     sentences = [_rate_power(result) for result in thresholds if result.status == "pass" and result.kind == Kind.RATE]
     sentences += [_audit_power(audit) for audit in audits if audit.status == "pass"]
     return [sentence for sentence in sentences if sentence]
@@ -127,10 +122,10 @@ def further_failures(expression: Expression, value: float, samples: int) -> int 
     wants_low = expression.operator in ("<", "<=") or (expression.operator in ("==", "===") and expression.limit == 0)
     if not wants_high and not wants_low:
         return None
-    room, step = (passes, -1) if wants_high else (samples - passes, 1)
+    most, step = (passes, -1) if wants_high else (samples - passes, 1)
     # shares move one way only, so the first failure that breaks the expression can be searched for by halves
-    broken = bisect_left(range(1, room + 1), True, key=lambda k: not expression.holds((passes + step * k) / samples))
-    return broken + 1 if broken < room else None
+    broken = bisect_left(range(1, most + 1), True, key=lambda k: not expression.holds((passes + step * k) / samples))
+    return broken + 1 if broken < most else None
 
 
 def _rate_power(result: ThresholdResult) -> str:
@@ -150,7 +145,7 @@ def _rate_power(result: ThresholdResult) -> str:
 def _audit_power(audit: AuditResult) -> str:
     if audit.expected is None or audit.actual is None:
         return ""
-    # the room that unanswered items leave: so many losses, or so many doubles, go unnoticed
+    # what unanswered items leave open: so many losses, or so many doubles, go unnoticed
     spare_below = int(audit.actual - audit.expected)
     spare_above = int(audit.expected + audit.unanswered - audit.actual)
     unanswered = f" ({audit.unanswered:,} stayed unanswered)" if audit.unanswered else ""
@@ -208,11 +203,11 @@ def decide(
     fail_on: Grade | None = None,
     paced: bool = True,
 ) -> Decision:
-    """Weigh everything a run found.
+    """The verdict on everything that a run found.
 
     `run_reasons` are the reasons that no figure shows: configuration, set-up, a signal, an internal error. `strict`
     also fails what is not conclusive and what was not observed; `fail_on` also fails a threshold whose grade is that
-    bad or worse. `paced` says that users think or that the model is open (see `generator.assess`).
+    bad or worse. `paced` says that users think or that the model is open (see `assess`).
     """
     reasons = list(run_reasons)
     for audit in audits:

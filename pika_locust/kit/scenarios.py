@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.judge import Threshold
+from pika_locust.judge import ThresholdSpecs, read_thresholds
 from pika_locust.kit.meters import declared
 from pika_locust.kit.targets import http_side, http_url, websocket_url
 from pika_locust.load.plan import LoadProfile
@@ -16,7 +16,6 @@ from pika_locust.metrics import Metric
 from pika_locust.scenario import Audit, Deferred, Scenario
 from pika_locust.settings import Setting, SourceAddresses, number, url
 
-ThresholdSpec = str | Mapping[str, Any]
 STANDARD = {"standard": "30s:50,1m:50,10s:0"}
 
 
@@ -39,7 +38,7 @@ def scenario(
     path: str = "/ws",
     world: str = "",
     profiles: Mapping[str, str] = STANDARD,
-    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]] | None = None,
+    thresholds: ThresholdSpecs | None = None,
     metrics: Iterable[Metric] = (),
     ledgers: Iterable[str] = (),
     audit: Audit | str | None = None,
@@ -82,7 +81,7 @@ def scenario(
         "profiles": _profiles(profiles, problems),
         "default_profile": next(iter(profiles), ""),
         "metrics": _metrics(classes, metrics, problems),
-        "thresholds": _thresholds(thresholds or {}, problems),
+        "thresholds": read_thresholds(thresholds or {}, problems),
         "ledgers": tuple(all_ledgers),
         "audit": Deferred(audit) if isinstance(audit, str) else audit,
         "settings": _settings(target, actor, settings),
@@ -142,17 +141,3 @@ def _metrics(actors: Sequence[type], own: Iterable[Metric], problems: list[str])
             if found.setdefault(metric.name, metric) != metric:
                 problems.append(f"{owner} declares {metric.name} otherwise than it was before")
     return tuple(found.values())
-
-
-def _thresholds(
-    given: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]], problems: list[str]
-) -> tuple[Threshold, ...]:
-    found = []
-    for metric, specs in given.items():
-        several: Sequence[Any] = specs if isinstance(specs, list | tuple) else [specs]
-        for spec in several:
-            try:
-                found.append(Threshold.of(metric, spec))
-            except (ValueError, AttributeError, TypeError) as error:
-                problems.append(f"the threshold {spec!r} of {metric}: {error}")
-    return tuple(found)

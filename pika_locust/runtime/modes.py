@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
-from pika_locust.judge import Threshold, check, replace_or_add
+from pika_locust.judge import Threshold, ThresholdSpecs, check, read_thresholds, replace_or_add
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
 from pika_locust.load.rng import SeededRandom
 from pika_locust.load.stages import Stage
@@ -54,11 +54,9 @@ LOCUSTS_RULE = (
 )
 """When Locust itself ends with an exit code other than 0."""
 
-ThresholdSpec = str | Mapping[str, Any]
-
 
 def locustfile_scenario(
-    thresholds: Mapping[str, ThresholdSpec | Sequence[ThresholdSpec]],
+    thresholds: ThresholdSpecs,
     metrics: Sequence[Metric] = (),
     ledgers: Sequence[str] = (),
     audit: Audit | None = None,
@@ -75,17 +73,7 @@ def locustfile_scenario(
     Raises ConfigurationError with every threshold that cannot be read, and every name that is given twice.
     """
     problems = [*_metric_problems(metrics), *_ledger_problems(ledgers)]
-    own: list[Threshold] = []
-    for metric, given in thresholds.items():
-        specs: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
-        for spec in specs:
-            if not isinstance(spec, str | Mapping):
-                problems.append(f"the threshold {spec!r} of {metric}: it must be an expression, such as 'p(95)<500'")
-                continue
-            try:
-                own.append(Threshold.of(metric, spec))
-            except ValueError as error:
-                problems.append(f"the threshold {spec!r} of {metric}: {error}")
+    own = read_thresholds(thresholds, problems)
     if problems:
         raise ConfigurationError(problems)
     # A word about one request, `http_req_failed{name:/login}`, says nothing of the others: the rule stays for all.

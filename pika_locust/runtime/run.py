@@ -22,9 +22,9 @@ from pika_locust.judge import (
     Report,
     ThresholdEvaluator,
     WorkerReport,
+    allowing_for_lost_workers,
     decide,
     resolving_power,
-    without_lost_books,
 )
 from pika_locust.judge.verdict import INVALID
 from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
@@ -227,7 +227,7 @@ class Run:
         try:
             audits = self._audit(scenario)
             if self.collector.missing:
-                audits = [without_lost_books(audit) for audit in audits]
+                audits = [allowing_for_lost_workers(audit) for audit in audits]
         except KeyboardInterrupt:
             why = "interrupted during the audits: nobody knows what the target holds"
             run_reasons = [*run_reasons, Reason("stopped", "SIGINT", why)]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pika_locust.judge.audit import balance, exactly_once, not_observed, without_lost_books
+from pika_locust.judge.audit import allowing_for_lost_workers, balance, exactly_once, not_observed
 from pika_locust.judge.ledger import ExpectedState, Ledger, checksum
 from pika_locust.judge.report import AuditResult
 
@@ -114,7 +114,7 @@ def test_exactly_once(expectation: ExpectedState, held: str, status: str, detail
     assert result.unanswered == expectation.unanswered
 
 
-def test_books_that_contradict_themselves_prove_nothing() -> None:
+def test_a_ledger_that_contradicts_itself_proves_nothing() -> None:
     result = exactly_once("bookings", ExpectedState(1, 0, checksum("a"), consistent=False), ["a"], "on the master")
 
     assert result.status == "fail"
@@ -131,17 +131,17 @@ def test_ids_that_the_target_cannot_show_are_not_observed() -> None:
     ("expected", "held", "status"),
     [
         pytest.param(10, 10, "pass", id="what balances balances"),
-        pytest.param(10, 9, "fail", id="what is missing is missing, whatever the lost books say"),
-        pytest.param(10, 12, "not_observed", id="what is too much may be in the lost books"),
+        pytest.param(10, 9, "fail", id="what is missing is missing, whatever the lost part of the ledger says"),
+        pytest.param(10, 12, "not_observed", id="what is too much may be in the lost part of the ledger"),
     ],
 )
-def test_an_audit_when_some_of_our_own_books_are_lost(expected: int, held: int, status: str) -> None:
-    result = without_lost_books(balance("visits", expected, held, 0, "rooms looked up"))
+def test_an_audit_when_a_worker_s_ledger_is_lost(expected: int, held: int, status: str) -> None:
+    result = allowing_for_lost_workers(balance("visits", expected, held, 0, "visits looked up"))
     assert (result.status, result.expected, result.actual) == (status, expected, held)
-    assert result.detail.endswith("rooms looked up")
+    assert result.detail.endswith("visits looked up")
     assert result.detail.startswith("cannot be judged") is (status == "not_observed")
 
 
 def test_an_audit_that_saw_nothing_stays_one_that_saw_nothing() -> None:
     unseen = not_observed("visits", "nobody looked")
-    assert without_lost_books(unseen) is unseen
+    assert allowing_for_lost_workers(unseen) is unseen

@@ -85,7 +85,7 @@ def test_what_the_target_must_hold(
         ),
     ],
 )
-def test_books_that_contradict_themselves(bookings: list[tuple[str, str]], keep_ids: bool) -> None:
+def test_a_ledger_that_contradicts_itself(bookings: list[tuple[str, str]], keep_ids: bool) -> None:
     assert not booked(*bookings, keep_ids=keep_ids).expect().consistent
 
 

@@ -153,7 +153,7 @@ ALLOWED = {
     ),
     "a world is written in the sandbox's words": (
         "pika_locust/platforms/pika/world_messages.py",
-        "from pika_locust.platforms.pika import world_turn\nfrom pika_locust.sandbox.world import Effects",
+        "from pika_locust.platforms.pika import world_model\nfrom pika_locust.sandbox.world import Effects",
     ),
     "the package itself loads the plugin": ("pika_locust/__init__.py", "from pika_locust.plugin import install"),
     "judging reads what was measured": (

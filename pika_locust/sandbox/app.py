@@ -302,6 +302,10 @@ class App:
     def on_open(self, socket: Socket) -> None:
         """An accepted WebSocket is open."""
 
+    def on_data(self, socket: Socket, data: str | bytes) -> bool:
+        """Something came from a WebSocket and has not been read yet; False leaves it unread."""
+        return True
+
     def on_close(self, socket: Socket) -> None:
         """A WebSocket is gone, whoever ended it."""
 
@@ -486,6 +490,8 @@ class App:
         self.now = now
         one = self.sockets[socket]
         one.queued_bytes = queued
+        if not self.on_data(one, data):
+            return self._take()
         found, value = None, None
         try:
             value = parse_json(data)

@@ -302,6 +302,22 @@ def test_a_message_of_no_known_kind_is_the_platform_s_affair() -> None:
     assert around.world.heard == messages
 
 
+def test_a_platform_sees_what_came_before_it_is_read_and_may_leave_it_unread() -> None:
+    class TextOnly(Shop):
+        def on_data(self, socket: Socket, data: str | bytes) -> bool:
+            if len(data) > 30:
+                socket.close(1009)
+            return isinstance(data, str)
+
+    around = Around(TextOnly)
+    around.open(1)
+    bye = {"type": "bye"}
+    assert around.hear(1, bye) == [Close(1, 4001, "as asked")]
+    assert around.hear(1, json.dumps(bye).encode()) == []
+    assert around.hear(1, b" " * 31) == [Close(1, 1009)]
+    assert around.world.heard == []
+
+
 def test_a_socket_is_pinged_and_tells_what_is_queued_and_the_last_word_is_the_world_s() -> None:
     class Watching(App):
         def on_open(self, socket: Socket) -> None:

@@ -1,36 +1,424 @@
-"""How Pika's server treats what dancers send: joining, likes, tempo votes, poll votes, reactions and questions."""
+"""How Pika's server treats the messages it is sent: by dancers who like and vote, and by DJs who play and ask."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-from pika_locust.platforms.pika.world_model import Announcement, Poll, Session, TempoVote, Track
-from pika_locust.platforms.pika.world_turn import (
-    QUEUE_LIMIT_BYTES,
-    Handler,
-    MessageContext,
-    ServerState,
-    iso,
-    published,
-)
-from pika_locust.sandbox.world import Close, Effect
+from pika_locust.platforms.pika.world_model import Announcement, Database, LiveState, Poll, Session, TempoVote
+from pika_locust.platforms.pika.world_schema import MESSAGES, Message, Track
+from pika_locust.sandbox.app import App, Socket, message
 
+QUEUE_LIMIT_BYTES = 64 * 1024
+"""A socket with this much waiting is not sent the list of sessions, and its messages are not broadcast."""
 BULK_LIKES_TAKEN = 100
+_ANSWERS = ('{"type":"ACK"', '{"type":"NACK"')
+
+Handler = TypeVar("Handler", bound=Callable[..., None])
 
 
-def session_summary(session: Session) -> dict[str, Any]:
+@dataclass(slots=True)
+class Activity:
+    """When every socket last took part in a broadcast, without touching every socket at each broadcast.
+
+    A broadcast reaches all but one, so it is enough to know the latest, whom it left out, and the latest that left out
+    somebody else.
+    """
+
+    latest_at: float = 0.0
+    latest_without: int | None = None
+    other_at: float = 0.0
+
+    def published(self, now: float, without: int | None) -> None:
+        if without != self.latest_without:
+            self.other_at = self.latest_at
+            self.latest_without = without
+        self.latest_at = now
+
+    def seen_by(self, socket: int) -> float:
+        return self.other_at if socket == self.latest_without else self.latest_at
+
+
+def handles(kind: str) -> Callable[[Handler], Handler]:
+    """Marks the handler of one kind of message; it is given what is left of it after the check of `MESSAGES`."""
+    return message(kind, body=MESSAGES[kind])
+
+
+class MessageHandlers(App):
+    """Pika's state and its rules for messages. `Socket.data` is a `Connection`."""
+
+    max_sessions: int
+
+    def start(self) -> None:
+        self.live = LiveState()
+        self.database = Database()
+        self.activity = Activity()
+
+    # How the server speaks
+
+    def publish(self, through: Socket | None, **message: Any) -> None:
+        """A message to every socket except the one that it is published through."""
+        self.activity.published(self.now, None if through is None else through.id)
+        self.broadcast(message, through, message["type"])
+
+    def pass_on(self, sender: Socket, **message: Any) -> None:
+        """Publishes a message, unless too much waits to be written to its sender."""
+        if sender.queued_bytes < QUEUE_LIMIT_BYTES:
+            self.publish(sender, **message)
+
+    def ack(self, socket: Socket, message: Message) -> None:
+        """Confirms a message that carries a messageId."""
+        self._answer(socket, message, "ACK", "status", "ok")
+
+    def nack(self, socket: Socket, message: Message, error: str) -> None:
+        """Refuses a message that carries a messageId; without one the refusal is silent."""
+        self._answer(socket, message, "NACK", "error", error)
+
+    def is_answer(self, data: str | bytes) -> bool:
+        return isinstance(data, str) and data.startswith(_ANSWERS)
+
+    def refused_message(self, socket: Socket, kind: str, problems: list[str]) -> None:
+        """What does not have the shape it should have is ignored without a word."""
+
+    def _answer(self, socket: Socket, message: Message, type_: str, key: str, value: str) -> None:
+        message_id = message.get("messageId")
+        if message_id:
+            socket.send({"type": type_, "messageId": message_id, key: value, "timestamp": iso(self.now)})
+
+    # What anyone may send
+
+    @handles("SUBSCRIBE")
+    def subscribe(self, socket: Socket, message: Message) -> None:
+        session_id, client_id, sessions = message.get("sessionId"), identify(socket, message), self.live.sessions
+        if session_id is not None and client_id is not None and socket.data.listens_to is None:
+            socket.data.listens_to = session_id
+            if self.live.join(session_id, client_id):
+                self.publish(socket, **self._listener_count(session_id))
+        if "dead-session" in self.faults.on:
+            self.faults.count("dead-session")
+            sessions = {}
+        if socket.queued_bytes < QUEUE_LIMIT_BYTES:
+            summaries = [_summary(session) for session in sessions.values()]
+            socket.send({"type": "SESSIONS_LIST", "sessions": summaries})
+        if session_id is not None:
+            socket.send(self._listener_count(session_id))
+            if session_id in sessions:
+                self._catch_up(socket, sessions[session_id])
+            else:
+                socket.send({"type": "SESSION_ENDED", "sessionId": session_id})
+        self.ack(socket, message)
+
+    def _listener_count(self, session_id: str) -> Message:
+        return {"type": "LISTENER_COUNT", "sessionId": session_id, "count": self.live.listener_count(session_id)}
+
+    def _catch_up(self, socket: Socket, session: Session) -> None:
+        """Tells a late joiner what is on: the track, the poll, the announcement."""
+        if session.track is not None:
+            socket.send(_now_playing(session))
+        poll = self.database.polls.get(self.live.shown_poll.get(session.id, 0))
+        if poll is not None:
+            choice = poll.choices.get(socket.data.client_id or "")
+            votes = {"votes": poll.votes, "totalVotes": sum(poll.votes), "hasVoted": choice is not None}
+            chosen = {"votedOptionIndex": choice} if choice is not None else {}
+            socket.send({"type": "POLL_STARTED", **_question(poll), **votes, **chosen})
+        if (announcement := session.announcement_at(self.now)) is not None:
+            body = _announcement(announcement, session.dj_name)
+            socket.send({"type": "ANNOUNCEMENT_RECEIVED", "sessionId": session.id, **body})
+
+    @handles("SEND_LIKE")
+    def like(self, socket: Socket, message: Message) -> None:
+        client_id, track = identify(socket, message), message["payload"]["track"]
+        if client_id is None:
+            return self.nack(socket, message, "Client ID required for likes")
+        session_id = message.get("sessionId") or next(iter(self.live.sessions), None)
+        if session_id is None:
+            return self.nack(socket, message, "No active session found")
+        if not self.live.may_like(client_id, self.now):
+            return self.nack(socket, message, "Rate limit exceeded (max 10/min)")
+        if not self.live.first_like(session_id, client_id, track):
+            return self.nack(socket, message, "Already liked this track")
+        self._keep_like(socket, session_id, client_id, track)
+        return self.ack(socket, message)
+
+    @handles("SEND_BULK_LIKE")
+    def bulk_like(self, socket: Socket, message: Message) -> None:
+        client_id, session_id = identify(socket, message), message.get("sessionId")
+        if client_id is None or session_id is None:
+            return self.nack(socket, message, "Session or Client ID missing")
+        for track in message["payload"]["tracks"][:BULK_LIKES_TAKEN]:
+            if self.live.first_like(session_id, client_id, track):
+                self._keep_like(socket, session_id, client_id, track)
+        return self.ack(socket, message)
+
+    def _keep_like(self, socket: Socket, session_id: str, client_id: str, track: Track) -> None:
+        self.pass_on(socket, type="LIKE_RECEIVED", payload={"track": track})
+        play = self.database.likeable(session_id, client_id, track)
+        if play is not None:
+            play.likes[client_id] = self.copies("like")
+
+    @handles("REMOVE_LIKE")
+    def remove_like(self, socket: Socket, message: Message) -> None:
+        client_id, session_id = identify(socket, message), message.get("sessionId")
+        if client_id is None or session_id is None:
+            return self.nack(socket, message, "Session or Client ID missing")
+        self.live.unlike(session_id, client_id, message["payload"]["track"])
+        self.database.remove_like(session_id, client_id, message["payload"]["track"])
+        return self.ack(socket, message)
+
+    @handles("SEND_TEMPO_REQUEST")
+    def vote_on_tempo(self, socket: Socket, message: Message) -> None:
+        client_id, session_id, preference = identify(socket, message), message["sessionId"], message["preference"]
+        if client_id is None:
+            return self.nack(socket, message, "Client ID required for tempo requests")
+        if session_id not in self.live.sessions:
+            return self.nack(socket, message, "Session not found")
+        if preference != "clear" and (copies := self.copies("tempo")):
+            self.live.tempo.setdefault(session_id, {})[client_id] = TempoVote(preference, self.now, copies)
+        totals = self.live.tempo_totals(session_id, self.now)
+        self.pass_on(socket, type="TEMPO_FEEDBACK", sessionId=session_id, **totals, total=sum(totals.values()))
+        return self.ack(socket, message)
+
+    @handles("VOTE_ON_POLL")
+    def vote_on_poll(self, socket: Socket, message: Message) -> None:
+        client_id, option = identify(socket, message), message["optionIndex"]
+        if client_id is None:
+            return self.nack(socket, message, "Client ID required to vote")
+        poll = self.database.polls.get(message["pollId"])
+        if poll is None or not poll.open:
+            return self.nack(socket, message, "Poll not found or already ended")
+        if option not in range(len(poll.options)):
+            return self.nack(socket, message, "Invalid option index")
+        if client_id not in poll.choices:
+            poll.choices[client_id] = option
+            poll.votes[option] += self.copies("vote")
+            update = {"pollId": poll.id, "votes": poll.votes, "totalVotes": sum(poll.votes)}
+            self.pass_on(socket, type="POLL_UPDATE", **update, sessionId=poll.session_id)
+        return self.ack(socket, message)
+
+    @handles("SEND_REACTION")
+    def react(self, socket: Socket, message: Message) -> None:
+        reaction = {"sessionId": message["sessionId"], "reaction": message["reaction"]}
+        self.pass_on(socket, type="REACTION_RECEIVED", **reaction)
+        self.ack(socket, message)
+
+    @handles("PING")
+    def ping(self, socket: Socket, message: Message) -> None:
+        socket.send({"type": "PONG"})
+        self.ack(socket, message)
+
+    @handles("GET_SESSIONS")
+    def list_sessions(self, socket: Socket, message: Message) -> None:
+        sessions = [_details(session, self.now) for session in self.live.sessions.values()]
+        socket.send({"type": "SESSIONS_LIST", "sessions": sessions})
+
+    @handles("VALIDATE_SESSION")
+    def validate_session(self, socket: Socket, message: Message) -> None:
+        is_valid = message["sessionId"] in self.live.sessions
+        socket.send({"type": "SESSION_VALID", "sessionId": message["sessionId"], "isValid": is_valid})
+        self.ack(socket, message)
+
+    # What DJs send: sessions and tracks
+
+    @handles("REGISTER_SESSION")
+    def register_session(self, socket: Socket, message: Message) -> None:
+        session_id = message.get("sessionId") or f"session_{int(self.now * 1000)}"
+        if session_id not in self.live.sessions and len(self.live.sessions) >= self.max_sessions:
+            return socket.close(1013, "Server busy (max sessions reached)")
+        dj_name = message.get("djName", "DJ")
+        self.live.sessions[session_id] = Session(session_id, dj_name, self.now, self.now)
+        self.database.open_session(session_id, dj_name, self.now)
+        socket.data.dj_of, socket.data.was_dj = session_id, True
+        registered = {"sessionId": session_id, "authenticated": False, "djName": dj_name}
+        socket.send({"type": "SESSION_REGISTERED", **registered})
+        self.ack(socket, message)
+        self.publish(socket, type="SESSION_STARTED", sessionId=session_id, djName=dj_name, startTime=iso(self.now))
+        return None
+
+    def _owned(self, socket: Socket, message: Message, attempt: str | None) -> Session | None:
+        """The session a DJ's message is about; None when it is not there or not this DJ's, which is told here.
+
+        An attempt without a name is ignored without a word when the session is somebody else's.
+        """
+        session = self.live.sessions.get(message["sessionId"])
+        if session is None:
+            self.nack(socket, message, "Session not found")
+        elif socket.data.dj_of != session.id:
+            if attempt is not None:
+                self.nack(socket, message, f"Unauthorized {attempt}")
+            return None
+        return session
+
+    @handles("BROADCAST_TRACK")
+    def broadcast_track(self, socket: Socket, message: Message) -> None:
+        session, track, nonce = self._owned(socket, message, None), message["track"], message.get("messageId")
+        if session is None:
+            return None
+        if not self.live.may_play(session.id, self.now):
+            return self.nack(socket, message, "Rate limit exceeded (wait 5s)")
+        if nonce and not self.live.fresh_nonce(nonce, self.now):
+            return self.ack(socket, message)
+        if session.track is not None and not _same_song(session.track, track):
+            self._bank_tempo(session)
+            self.publish(socket, type="TEMPO_RESET", sessionId=session.id)
+        session.track, session.active_at = track, self.now
+        self.database.add_play(session.id, track, self.now)
+        self.publish(socket, **_now_playing(session))
+        return self.ack(socket, message)
+
+    @handles("METADATA_UPDATED")
+    def update_metadata(self, socket: Socket, message: Message) -> None:
+        session, track = self._owned(socket, message, None), message["track"]
+        if session is None:
+            return
+        if session.track is not None:
+            if not _same_song(session.track, track):
+                return
+            session.track, session.active_at = track, self.now
+            self.publish(socket, type="METADATA_UPDATED", sessionId=session.id, track=track)
+        self.ack(socket, message)
+
+    @handles("TRACK_STOPPED")
+    def stop_track(self, socket: Socket, message: Message) -> None:
+        session = self._owned(socket, message, "track stop")
+        if session is not None:
+            session.track, session.active_at = None, self.now
+            self._bank_tempo(session)
+            self.publish(socket, type="TRACK_STOPPED", sessionId=session.id)
+            self.ack(socket, message)
+
+    @handles("END_SESSION")
+    def end(self, socket: Socket, message: Message) -> None:
+        session = self._owned(socket, message, "end session")
+        if session is not None:
+            self.end_session(session)
+            socket.data.dj_of = None
+            self.publish(socket, type="SESSION_ENDED", sessionId=session.id)
+            self.ack(socket, message)
+
+    def end_session(self, session: Session) -> None:
+        """What every end of a session does: tempo votes are banked, the row is closed, the memory is cleared."""
+        self._bank_tempo(session)
+        self.database.sessions[session.id].ended_at = self.now
+        self.live.end_session(session.id)
+
+    def abandon_session(self, session: Session) -> None:
+        """The owner is gone: the session ends, and the poll on show is lost without an end."""
+        self.end_session(session)
+        poll = self.database.polls.get(self.live.shown_poll.pop(session.id, 0))
+        if poll is not None:
+            poll.open = False
+
+    def _bank_tempo(self, session: Session) -> None:
+        totals = self.live.tempo_totals(session.id, self.now)
+        self.live.tempo.pop(session.id, None)
+        play = self.database.sessions[session.id].play_of(session.track) if session.track is not None else None
+        if play is None:
+            self.live.tempo_dropped += sum(totals.values())
+        elif any(totals.values()):
+            play.tempo = {"slower": totals["slower"], "perfect": totals["perfect"], "faster": totals["faster"]}
+
+    # What DJs send: polls and announcements
+
+    @handles("START_POLL")
+    def start_poll(self, socket: Socket, message: Message) -> None:
+        session = self._owned(socket, message, "poll attempt")
+        if session is None:
+            return
+        poll = self.database.add_poll(session.id, message["question"], message["options"], socket.id, self.now)
+        self.live.shown_poll[session.id] = poll.id
+        if "durationSeconds" in message:
+            poll.ends_at = self.now + message["durationSeconds"]
+            self.after(message["durationSeconds"], self._time_is_up, poll)
+        self.ack(socket, message)
+        self.publish(socket, type="POLL_STARTED", sessionId=session.id, **_question(poll))
+
+    def _time_is_up(self, poll: Poll) -> None:
+        """The end is published through the socket that started the poll, and not at all when that is gone."""
+        if poll.open:
+            self._close_poll(poll, "ended")
+            if (starter := self.sockets.get(poll.starter)) is not None:
+                self.publish(starter, **_poll_ended(poll))
+
+    @handles("END_POLL")
+    def end_poll(self, socket: Socket, message: Message) -> None:
+        poll = self._owned_poll(socket, message, "end poll")
+        if poll is not None:
+            self._close_poll(poll, "ended")
+            self.publish(socket, **_poll_ended(poll))
+            self.ack(socket, message)
+
+    @handles("CANCEL_POLL")
+    def cancel_poll(self, socket: Socket, message: Message) -> None:
+        poll = self._owned_poll(socket, message, "cancel poll")
+        if poll is not None:
+            self._close_poll(poll, "cancelled")
+            nothing = {"results": [0] * len(poll.options), "totalVotes": 0, "winnerIndex": -1}
+            self.publish(socket, type="POLL_ENDED", pollId=poll.id, **nothing)
+            self.ack(socket, message)
+
+    def _owned_poll(self, socket: Socket, message: Message, attempt: str) -> Poll | None:
+        poll = self.database.polls.get(message["pollId"])
+        if poll is None or not poll.open:
+            self.nack(socket, message, "Poll not found")
+        elif socket.data.dj_of != poll.session_id:
+            self.nack(socket, message, f"Unauthorized {attempt}")
+        else:
+            return poll
+        return None
+
+    def _close_poll(self, poll: Poll, status: str) -> None:
+        # the real server forgets which poll is on show whenever any poll of the session ends, also a replaced one
+        self.live.shown_poll.pop(poll.session_id, None)
+        poll.open, poll.status = False, status
+
+    @handles("SEND_ANNOUNCEMENT")
+    def announce(self, socket: Socket, message: Message) -> None:
+        session = self._owned(socket, message, "announcement")
+        if session is not None:
+            lives_s = message.get("durationSeconds")
+            ends_at = self.now + lives_s if lives_s is not None else None
+            session.announcement = Announcement(message["message"], self.now, ends_at)
+            body = _announcement(session.announcement, session.dj_name)
+            self.publish(socket, type="ANNOUNCEMENT_RECEIVED", sessionId=session.id, **body)
+            self.ack(socket, message)
+
+    @handles("CANCEL_ANNOUNCEMENT")
+    def cancel_announcement(self, socket: Socket, message: Message) -> None:
+        session = self._owned(socket, message, "cancel announcement")
+        if session is not None:
+            session.announcement = None
+            self.publish(socket, type="ANNOUNCEMENT_CANCELLED", sessionId=session.id)
+            self.ack(socket, message)
+
+
+def iso(now: float) -> str:
+    """A time as JavaScript's `toISOString` writes it."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def identify(socket: Socket, message: Message) -> str | None:
+    """The client's identity: the first one named on this connection, whatever the message says."""
+    if socket.data.client_id is None:
+        socket.data.client_id = message.get("clientId")
+    client_id: str | None = socket.data.client_id
+    return client_id
+
+
+def _same_song(one: Track, other: Track) -> bool:
+    return (one["title"], one["artist"]) == (other["title"], other["artist"])
+
+
+def _summary(session: Session) -> Message:
     """A session as SUBSCRIBE lists it."""
-    summary: dict[str, Any] = {"sessionId": session.id, "djName": session.dj_name}
-    if session.track is not None:
-        summary["currentTrack"] = session.track
-    return summary
+    track = {"currentTrack": session.track} if session.track is not None else {}
+    return {"sessionId": session.id, "djName": session.dj_name, **track}
 
 
-def session_details(session: Session, now: float) -> dict[str, Any]:
+def _details(session: Session, now: float) -> Message:
     """A session as GET_SESSIONS lists it."""
-    details: dict[str, Any] = {
+    details: Message = {
         "sessionId": session.id,
         "djName": session.dj_name,
         "startedAt": iso(session.started_at),
@@ -38,402 +426,27 @@ def session_details(session: Session, now: float) -> dict[str, Any]:
     }
     if session.track is not None:
         details["currentTrack"] = session.track
-    if (announcement := active_announcement(session, now)) is not None:
-        details["activeAnnouncement"] = announcement_body(announcement)
+    if (announcement := session.announcement_at(now)) is not None:
+        details["activeAnnouncement"] = _announcement(announcement)
     return details
 
 
-def active_announcement(session: Session, now: float) -> Announcement | None:
-    announcement = session.announcement
-    if announcement is None or (announcement.ends_at is not None and announcement.ends_at <= now):
-        return None
-    return announcement
+def _now_playing(session: Session) -> Message:
+    return {"type": "NOW_PLAYING", "sessionId": session.id, "djName": session.dj_name, "track": session.track}
 
 
-def announcement_body(announcement: Announcement, dj_name: str | None = None) -> dict[str, Any]:
+def _announcement(announcement: Announcement, dj_name: str | None = None) -> Message:
     """The part of an announcement that is the same wherever it is told."""
-    body: dict[str, Any] = {"message": announcement.message}
-    if dj_name is not None:
-        body["djName"] = dj_name
-    body["timestamp"] = iso(announcement.made_at)
-    if announcement.ends_at is not None:
-        body["endsAt"] = iso(announcement.ends_at)
-    return body
+    name = {"djName": dj_name} if dj_name is not None else {}
+    end = {"endsAt": iso(announcement.ends_at)} if announcement.ends_at is not None else {}
+    return {"message": announcement.message, **name, "timestamp": iso(announcement.made_at), **end}
 
 
-def _subscribe(turn: MessageContext) -> None:
-    memory, session_id = turn.memory, turn.message.get("sessionId")
-    client_id = turn.identify()
-    if session_id is not None and client_id is not None and turn.socket.listens_to is None:
-        turn.socket.listens_to = session_id
-        if memory.join(session_id, client_id):
-            turn.publish(type="LISTENER_COUNT", sessionId=session_id, count=memory.listener_count(session_id))
-    sessions = memory.sessions
-    if "dead-session" in turn.live.faults.on:
-        turn.live.faults.count("dead-session")
-        sessions = {}
-    if turn.queued < QUEUE_LIMIT_BYTES:
-        turn.send(type="SESSIONS_LIST", sessions=[session_summary(session) for session in sessions.values()])
-    if session_id is not None:
-        turn.send(type="LISTENER_COUNT", sessionId=session_id, count=memory.listener_count(session_id))
-        if session_id in sessions:
-            _replay(turn, sessions[session_id])
-        else:
-            turn.send(type="SESSION_ENDED", sessionId=session_id)
-    turn.ack()
+def _question(poll: Poll) -> Message:
+    end = {"endsAt": iso(poll.ends_at)} if poll.ends_at is not None else {}
+    return {"pollId": poll.id, "question": poll.question, "options": poll.options, **end}
 
 
-def _replay(turn: MessageContext, session: Session) -> None:
-    if session.track is not None:
-        turn.send(type="NOW_PLAYING", sessionId=session.id, djName=session.dj_name, track=session.track)
-    poll = turn.live.archive.polls.get(turn.memory.shown_poll.get(session.id, 0))
-    if poll is not None:
-        body: dict[str, Any] = {"pollId": poll.id, "question": poll.question, "options": poll.options}
-        if poll.ends_at is not None:
-            body["endsAt"] = iso(poll.ends_at)
-        choice = poll.choices.get(turn.socket.client_id or "")
-        body |= {"votes": poll.votes, "totalVotes": sum(poll.votes), "hasVoted": choice is not None}
-        if choice is not None:
-            body["votedOptionIndex"] = choice
-        turn.send(type="POLL_STARTED", **body)
-    if (announcement := active_announcement(session, turn.now)) is not None:
-        body = announcement_body(announcement, session.dj_name)
-        turn.send(type="ANNOUNCEMENT_RECEIVED", sessionId=session.id, **body)
-
-
-def _like(turn: MessageContext) -> None:
-    memory, track = turn.memory, turn.message["payload"]["track"]
-    client_id = turn.identify()
-    if client_id is None:
-        return turn.nack("Client ID required for likes")
-    session_id = turn.message.get("sessionId") or next(iter(memory.sessions), None)
-    if session_id is None:
-        return turn.nack("No active session found")
-    if not memory.may_like(client_id, turn.now):
-        return turn.nack("Rate limit exceeded (max 10/min)")
-    if not memory.first_like(session_id, client_id, track):
-        return turn.nack("Already liked this track")
-    _keep_like(turn, session_id, client_id, track)
-    return turn.ack()
-
-
-def _bulk_like(turn: MessageContext) -> None:
-    client_id, session_id = turn.identify(), turn.message.get("sessionId")
-    if client_id is None or session_id is None:
-        return turn.nack("Session or Client ID missing")
-    for track in turn.message["payload"]["tracks"][:BULK_LIKES_TAKEN]:
-        if turn.memory.first_like(session_id, client_id, track):
-            _keep_like(turn, session_id, client_id, track)
-    return turn.ack()
-
-
-def _keep_like(turn: MessageContext, session_id: str, client_id: str, track: Track) -> None:
-    if turn.queued < QUEUE_LIMIT_BYTES:
-        turn.publish(type="LIKE_RECEIVED", payload={"track": track})
-    archive = turn.live.archive
-    play = archive.likeable(session_id, client_id, track)
-    if play is not None:
-        archive.add_likes(client_id, play, turn.live.copies("like"))
-
-
-def _unlike(turn: MessageContext) -> None:
-    client_id, session_id = turn.identify(), turn.message.get("sessionId")
-    if client_id is None or session_id is None:
-        return turn.nack("Session or Client ID missing")
-    track = turn.message["payload"]["track"]
-    turn.memory.unlike(session_id, client_id, track)
-    turn.live.archive.remove_like(session_id, client_id, track)
-    return turn.ack()
-
-
-def _tempo(turn: MessageContext) -> None:
-    memory, session_id, preference = turn.memory, turn.message["sessionId"], turn.message["preference"]
-    client_id = turn.identify()
-    if client_id is None:
-        return turn.nack("Client ID required for tempo requests")
-    if session_id not in memory.sessions:
-        return turn.nack("Session not found")
-    if preference != "clear" and (copies := turn.live.copies("tempo")):
-        memory.tempo.setdefault(session_id, {})[client_id] = TempoVote(preference, turn.now, copies)
-    totals = memory.tempo_totals(session_id, turn.now)
-    if turn.queued < QUEUE_LIMIT_BYTES:
-        turn.publish(type="TEMPO_FEEDBACK", sessionId=session_id, **totals, total=sum(totals.values()))
-    return turn.ack()
-
-
-def _vote(turn: MessageContext) -> None:
-    client_id, option = turn.identify(), turn.message["optionIndex"]
-    if client_id is None:
-        return turn.nack("Client ID required to vote")
-    poll = turn.live.archive.polls.get(turn.message["pollId"])
-    if poll is None or not poll.open:
-        return turn.nack("Poll not found or already ended")
-    if option not in range(len(poll.options)):
-        return turn.nack("Invalid option index")
-    if client_id not in poll.choices:
-        poll.choices[client_id] = int(option)
-        poll.votes[int(option)] += turn.live.copies("vote")
-        if turn.queued < QUEUE_LIMIT_BYTES:
-            turn.publish(
-                type="POLL_UPDATE",
-                pollId=poll.id,
-                votes=poll.votes,
-                totalVotes=sum(poll.votes),
-                sessionId=poll.session_id,
-            )
-    return turn.ack()
-
-
-def _react(turn: MessageContext) -> None:
-    if turn.queued < QUEUE_LIMIT_BYTES:
-        turn.publish(type="REACTION_RECEIVED", sessionId=turn.message["sessionId"], reaction=turn.message["reaction"])
-    turn.ack()
-
-
-def _ping(turn: MessageContext) -> None:
-    turn.send(type="PONG")
-    turn.ack()
-
-
-def _list_sessions(turn: MessageContext) -> None:
-    sessions = turn.memory.sessions.values()
-    turn.send(type="SESSIONS_LIST", sessions=[session_details(session, turn.now) for session in sessions])
-
-
-def _validate(turn: MessageContext) -> None:
-    session_id = turn.message["sessionId"]
-    turn.send(type="SESSION_VALID", sessionId=session_id, isValid=session_id in turn.memory.sessions)
-    turn.ack()
-
-
-DANCER_HANDLERS: Mapping[str, Handler] = {
-    "SUBSCRIBE": _subscribe,
-    "SEND_LIKE": _like,
-    "SEND_BULK_LIKE": _bulk_like,
-    "REMOVE_LIKE": _unlike,
-    "SEND_TEMPO_REQUEST": _tempo,
-    "VOTE_ON_POLL": _vote,
-    "SEND_REACTION": _react,
-    "PING": _ping,
-    "GET_SESSIONS": _list_sessions,
-    "VALIDATE_SESSION": _validate,
-}
-"""The messages of anyone who is in the room."""
-
-
-# How Pika's server treats what DJs send: sessions, tracks, polls and announcements.
-
-
-def end_session(live: ServerState, session: Session, now: float) -> None:
-    """What every end of a session does: tempo votes are banked, the row is closed, the memory is cleared."""
-    _bank_tempo(live, session, now)
-    live.archive.sessions[session.id].ended_at = now
-    live.memory.end_session(session.id)
-
-
-def dj_left(live: ServerState, session: Session, now: float) -> None:
-    """The owner's socket is gone: the session ends, and the poll on show is lost without an end."""
-    end_session(live, session, now)
-    poll = live.archive.polls.get(live.memory.shown_poll.pop(session.id, 0))
-    if poll is not None:
-        poll.open = False
-
-
-def end_due_polls(live: ServerState, now: float) -> list[Effect]:
-    """Ends polls whose time is over. The end is published through the socket that started the poll, if still open."""
-    effects: list[Effect] = []
-    while live.poll_ends and live.poll_ends[0][0] <= now:
-        poll = live.archive.polls[heapq.heappop(live.poll_ends)[1]]
-        if poll.open:
-            _close_poll(live, poll, now)
-            if poll.starter in live.memory.sockets:
-                effects.append(published(live, now, poll.starter, _poll_ended(poll)))
-    return effects
-
-
-def _bank_tempo(live: ServerState, session: Session, now: float) -> None:
-    totals = live.memory.tempo_totals(session.id, now)
-    live.memory.tempo.pop(session.id, None)
-    play = live.archive.sessions[session.id].play_of(session.track) if session.track is not None else None
-    if play is None:
-        live.memory.tempo_dropped += sum(totals.values())
-    elif any(totals.values()):
-        play.tempo = {"slower": totals["slower"], "perfect": totals["perfect"], "faster": totals["faster"]}
-
-
-def _register(turn: MessageContext) -> None:
-    live, memory, message = turn.live, turn.memory, turn.message
-    session_id = message.get("sessionId") or f"session_{int(turn.now * 1000)}"
-    if session_id not in memory.sessions and len(memory.sessions) >= live.max_sessions:
-        turn.effects.append(Close(turn.socket.id, 1013, "Server busy (max sessions reached)"))
-        return
-    dj_name = message.get("djName", "DJ")
-    memory.sessions[session_id] = Session(session_id, dj_name, turn.now, turn.now)
-    live.archive.open_session(session_id, dj_name, turn.now)
-    turn.socket.dj_of, turn.socket.was_dj = session_id, True
-    turn.send(type="SESSION_REGISTERED", sessionId=session_id, authenticated=False, djName=dj_name)
-    turn.ack()
-    turn.publish(type="SESSION_STARTED", sessionId=session_id, djName=dj_name, startTime=iso(turn.now))
-
-
-def _owned(turn: MessageContext, attempt: str) -> Session | None:
-    """The session a DJ's message is about; a refusal has been sent when there is none."""
-    session = turn.memory.sessions.get(turn.message["sessionId"])
-    if session is None:
-        turn.nack("Session not found")
-    elif turn.socket.dj_of != session.id:
-        turn.nack(f"Unauthorized {attempt}")
-        return None
-    return session
-
-
-def _same_song(one: Track, other: Track) -> bool:
-    return (one["title"], one["artist"]) == (other["title"], other["artist"])
-
-
-def _track(turn: MessageContext) -> None:
-    memory, message, track = turn.memory, turn.message, turn.message["track"]
-    session = memory.sessions.get(message["sessionId"])
-    if session is None:
-        return turn.nack("Session not found")
-    if turn.socket.dj_of != session.id:
-        return None
-    if not memory.may_play(session.id, turn.now):
-        return turn.nack("Rate limit exceeded (wait 5s)")
-    nonce = message.get("messageId")
-    if nonce and not memory.fresh_nonce(nonce, turn.now):
-        return turn.ack()
-    if session.track is not None and not _same_song(session.track, track):
-        _bank_tempo(turn.live, session, turn.now)
-        turn.publish(type="TEMPO_RESET", sessionId=session.id)
-    session.track, session.active_at = track, turn.now
-    turn.live.archive.add_play(session.id, track, turn.now)
-    turn.publish(type="NOW_PLAYING", sessionId=session.id, djName=session.dj_name, track=track)
-    return turn.ack()
-
-
-def _metadata(turn: MessageContext) -> None:
-    session, track = turn.memory.sessions.get(turn.message["sessionId"]), turn.message["track"]
-    if session is None:
-        return turn.nack("Session not found")
-    if turn.socket.dj_of != session.id:
-        return None
-    if session.track is not None:
-        if not _same_song(session.track, track):
-            return None
-        session.track, session.active_at = track, turn.now
-        turn.publish(type="METADATA_UPDATED", sessionId=session.id, track=track)
-    return turn.ack()
-
-
-def _stop_track(turn: MessageContext) -> None:
-    session = _owned(turn, "track stop")
-    if session is not None:
-        session.track, session.active_at = None, turn.now
-        _bank_tempo(turn.live, session, turn.now)
-        turn.publish(type="TRACK_STOPPED", sessionId=session.id)
-        turn.ack()
-
-
-def _end(turn: MessageContext) -> None:
-    session = _owned(turn, "end session")
-    if session is not None:
-        end_session(turn.live, session, turn.now)
-        turn.socket.dj_of = None
-        turn.publish(type="SESSION_ENDED", sessionId=session.id)
-        turn.ack()
-
-
-def _start_poll(turn: MessageContext) -> None:
-    session, message, live = _owned(turn, "poll attempt"), turn.message, turn.live
-    if session is None:
-        return
-    poll = live.archive.add_poll(session.id, message["question"], message["options"], turn.socket.id, turn.now)
-    poll.current_track = session.track
-    turn.memory.shown_poll[session.id] = poll.id
-    started = {"sessionId": session.id, "pollId": poll.id, "question": poll.question, "options": poll.options}
-    if "durationSeconds" in message:
-        poll.ends_at = turn.now + message["durationSeconds"]
-        started["endsAt"] = iso(poll.ends_at)
-        heapq.heappush(live.poll_ends, (poll.ends_at, poll.id))
-    turn.ack()
-    turn.publish(type="POLL_STARTED", **started)
-
-
-def _owned_poll(turn: MessageContext, attempt: str) -> Poll | None:
-    poll = turn.live.archive.polls.get(turn.message["pollId"])
-    if poll is None or not poll.open:
-        turn.nack("Poll not found")
-    elif turn.socket.dj_of != poll.session_id:
-        turn.nack(f"Unauthorized {attempt}")
-        return None
-    else:
-        return poll
-    return None
-
-
-def _end_poll(turn: MessageContext) -> None:
-    poll = _owned_poll(turn, "end poll")
-    if poll is not None:
-        _close_poll(turn.live, poll, turn.now)
-        turn.publish(**_poll_ended(poll))
-        turn.ack()
-
-
-def _cancel_poll(turn: MessageContext) -> None:
-    poll = _owned_poll(turn, "cancel poll")
-    if poll is not None:
-        _close_poll(turn.live, poll, turn.now, "cancelled")
-        nothing = [0] * len(poll.options)
-        turn.publish(type="POLL_ENDED", pollId=poll.id, results=nothing, totalVotes=0, winnerIndex=-1)
-        turn.ack()
-
-
-def _close_poll(live: ServerState, poll: Poll, now: float, status: str = "ended") -> None:
-    # the real server forgets which poll is on show whenever any poll of the session ends, also a replaced one
-    live.memory.shown_poll.pop(poll.session_id, None)
-    poll.open, poll.status, poll.ended_at = False, status, now
-
-
-def _poll_ended(poll: Poll) -> dict[str, object]:
-    return {
-        "type": "POLL_ENDED",
-        "pollId": poll.id,
-        "results": poll.votes,
-        "totalVotes": sum(poll.votes),
-        "winnerIndex": poll.winner,
-    }
-
-
-def _announce(turn: MessageContext) -> None:
-    session = _owned(turn, "announcement")
-    if session is not None:
-        lives_s = turn.message.get("durationSeconds")
-        ends_at = turn.now + lives_s if lives_s is not None else None
-        session.announcement = Announcement(turn.message["message"], turn.now, ends_at)
-        body = announcement_body(session.announcement, session.dj_name)
-        turn.publish(type="ANNOUNCEMENT_RECEIVED", sessionId=session.id, **body)
-        turn.ack()
-
-
-def _cancel_announcement(turn: MessageContext) -> None:
-    session = _owned(turn, "cancel announcement")
-    if session is not None:
-        session.announcement = None
-        turn.publish(type="ANNOUNCEMENT_CANCELLED", sessionId=session.id)
-        turn.ack()
-
-
-DJ_HANDLERS: Mapping[str, Handler] = {
-    "REGISTER_SESSION": _register,
-    "BROADCAST_TRACK": _track,
-    "METADATA_UPDATED": _metadata,
-    "TRACK_STOPPED": _stop_track,
-    "END_SESSION": _end,
-    "START_POLL": _start_poll,
-    "END_POLL": _end_poll,
-    "CANCEL_POLL": _cancel_poll,
-    "SEND_ANNOUNCEMENT": _announce,
-    "CANCEL_ANNOUNCEMENT": _cancel_announcement,
-}
-"""The messages of the one who plays."""
+def _poll_ended(poll: Poll) -> Message:
+    totals = {"results": poll.votes, "totalVotes": sum(poll.votes), "winnerIndex": poll.winner}
+    return {"type": "POLL_ENDED", "pollId": poll.id, **totals}

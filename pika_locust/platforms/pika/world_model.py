@@ -1,4 +1,4 @@
-"""What Pika's server keeps in memory: live sessions, listeners, likes and tempo votes of the moment, and sockets."""
+"""What Pika's server knows: in its database what outlives a session, in memory what is live."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
-# What Pika's server writes to its database: the sessions, plays, likes and polls that outlive a session.
+from pika_locust.platforms.pika.world_schema import Track
 
-Track = dict[str, Any]
+STICKY_S = 300.0
+"""How long a client still counts as a listener after its last socket closed."""
+TEMPO_VOTE_LIVES_S = 300.0
+LIKES_PER_MINUTE = 10
+LIKE_WINDOW_S = 60.0
+TRACK_GAP_S = 5.0
+NONCE_LIVES_S = 300.0
+NONCES_KEPT = 10_000
 
 
 @dataclass(slots=True)
@@ -42,10 +48,8 @@ class Poll:
     started_at: float
     starter: int
     ends_at: float | None = None
-    current_track: Track | None = None
     votes: list[int] = field(default_factory=list)
     choices: dict[str, int] = field(default_factory=dict)
-    ended_at: float | None = None
     status: str = "active"
     open: bool = True
 
@@ -77,7 +81,7 @@ class SessionRow:
 
 
 class Database:
-    """The tables, with serial numbers as PostgreSQL gives them."""
+    """The sessions, plays, likes and polls that outlive a session, with serial numbers as PostgreSQL gives them."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, SessionRow] = {}
@@ -109,10 +113,6 @@ class Database:
             return None
         return None if client_id in play.likes else play
 
-    def add_likes(self, client_id: str, play: Play, copies: int = 1) -> None:
-        """Keeps the like; `copies` other than 1 are what faults make of it."""
-        play.likes[client_id] = copies
-
     def remove_like(self, session_id: str, client_id: str, track: Track) -> None:
         play = self._play(session_id, track)
         if play is not None:
@@ -129,22 +129,10 @@ class Database:
         return poll
 
 
-STICKY_S = 300.0
-"""How long a client still counts as a listener after its last socket closed."""
-TEMPO_VOTE_LIVES_S = 300.0
-LIKES_PER_MINUTE = 10
-LIKE_WINDOW_S = 60.0
-TRACK_GAP_S = 5.0
-NONCE_LIVES_S = 300.0
-NONCES_KEPT = 10_000
-
-
 @dataclass(slots=True)
-class Socket:
-    """One open connection. The first clientId a connection names is its identity for good."""
+class Connection:
+    """What is known of one open socket. The first clientId that it names is its identity for good."""
 
-    id: int
-    opened_at: float
     active_at: float
     client_id: str | None = None
     listens_to: str | None = None
@@ -171,6 +159,13 @@ class Session:
     track: Track | None = None
     announcement: Announcement | None = None
 
+    def announcement_at(self, now: float) -> Announcement | None:
+        """The announcement, unless its time is over."""
+        announcement = self.announcement
+        if announcement is None or (announcement.ends_at is not None and announcement.ends_at <= now):
+            return None
+        return announcement
+
 
 @dataclass(slots=True)
 class TempoVote:
@@ -196,10 +191,9 @@ def like_key(session_id: str, client_id: str, track: Track) -> tuple[str, str, s
 
 @dataclass(slots=True)
 class LiveState:
-    """The live state as a whole. Polls are found by id in the archive; `shown_poll` is a session's current one."""
+    """Live sessions, their listeners, likes and tempo votes; `shown_poll` is the id of a session's current poll."""
 
     sessions: dict[str, Session] = field(default_factory=dict)
-    sockets: dict[int, Socket] = field(default_factory=dict)
     listeners: dict[str, dict[str, Listener]] = field(default_factory=dict)
     tempo: dict[str, dict[str, TempoVote]] = field(default_factory=dict)
     liked: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
@@ -209,10 +203,6 @@ class LiveState:
     nonces: dict[str, float] = field(default_factory=dict)
     counts_told: dict[str, int] = field(default_factory=dict)
     tempo_dropped: int = 0
-
-    def oldest_socket(self) -> int | None:
-        """The socket opened first among the open ones: heartbeats are published through it."""
-        return next(iter(self.sockets), None)
 
     def listener_count(self, session_id: str) -> int:
         return len(self.listeners.get(session_id, ()))
@@ -302,11 +292,10 @@ class LiveState:
         self.track_times.pop(session_id, None)
         self.counts_told.pop(session_id, None)
 
-    def to_json(self) -> dict[str, Any]:
-        """Sizes of what is kept, to see that nothing grows for ever."""
+    def sizes(self) -> dict[str, int]:
+        """How much is kept, to see that nothing grows for ever."""
         return {
             "sessions": len(self.sessions),
-            "sockets": len(self.sockets),
             "listeners": sum(map(len, self.listeners.values())),
             "likes_remembered": sum(map(len, self.liked.values())),
             "clients_with_quota": len(self.like_times),

@@ -2,31 +2,29 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.pika.world_http import client_key
 from pika_locust.sandbox.world import Request
-from tests.platforms.pika.world_room import OTHER, SESSION, TRACK, Room
+from tests.platforms.pika.world_driver import OTHER, SESSION, TRACK, PikaDriver
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def driver() -> PikaDriver:
+    return PikaDriver()
 
 
-def night(room: Room) -> tuple[int, int, int]:
-    """A DJ who played two tracks, and two dancers who liked and voted."""
-    dj, one, two = room.dj(), room.dancer("client_one"), room.dancer("client_two")
-    room.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track=TRACK)
-    room.like(one)
-    room.like(two)
-    room.wait(5)
-    room.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track=OTHER)
-    room.like(one, OTHER)
-    return dj, one, two
+def play_two_tracks(driver: PikaDriver) -> None:
+    """A DJ plays two tracks, and two dancers like them."""
+    dj, one, two = driver.dj(), driver.dancer("client_one"), driver.dancer("client_two")
+    driver.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track=TRACK)
+    driver.like(one)
+    driver.like(two)
+    driver.wait(5)
+    driver.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track=OTHER)
+    driver.like(one, OTHER)
 
 
-def test_the_recap_counts_what_was_kept(room: Room) -> None:
-    night(room)
-    recap = room.get(f"/api/session/{SESSION}/recap")
+def test_the_recap_counts_what_was_kept(driver: PikaDriver) -> None:
+    play_two_tracks(driver)
+    recap = driver.get(f"/api/session/{SESSION}/recap")
     assert (recap["trackCount"], recap["totalLikes"]) == (2, 3)
     assert [(t["position"], t["title"], t["likes"]) for t in recap["tracks"]] == [
         (1, "Blue Bossa", 2),
@@ -36,24 +34,24 @@ def test_the_recap_counts_what_was_kept(room: Room) -> None:
     assert "polls" not in recap
 
 
-def test_the_history_is_the_latest_fifty_newest_first(room: Room) -> None:
-    dj = room.dj()
+def test_the_history_is_the_latest_fifty_newest_first(driver: PikaDriver) -> None:
+    dj = driver.dj()
     for n in range(52):
-        room.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track={"title": f"T{n}", "artist": "A"})
-        room.wait(5)
-    history = room.get(f"/api/session/{SESSION}/history")
+        driver.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track={"title": f"T{n}", "artist": "A"})
+        driver.wait(5)
+    history = driver.get(f"/api/session/{SESSION}/history")
     assert [entry["title"] for entry in history] == [f"T{n}" for n in range(51, 1, -1)]
     assert list(history[0]) == ["id", "artist", "title", "playedAt"]
 
 
 @pytest.mark.parametrize(("listeners", "momentum"), [(0, "0"), (1, "0.05"), (3, "0.15"), (20, "1"), (25, "1")], ids=str)
 def test_momentum_grows_with_the_listeners_and_is_written_as_javascript_does(
-    room: Room, listeners: int, momentum: str
+    driver: PikaDriver, listeners: int, momentum: str
 ) -> None:
-    room.dj()
+    driver.dj()
     for n in range(listeners):
-        room.dancer(f"client_{n:02}")
-    assert room.ask("GET", "/api/sessions/active").body.decode().endswith(f'"momentum":{momentum}}}]}}')
+        driver.dancer(f"client_{n:02}")
+    assert driver.http("GET", "/api/sessions/active").body.decode().endswith(f'"momentum":{momentum}}}]}}')
 
 
 @pytest.mark.parametrize(
@@ -66,8 +64,8 @@ def test_momentum_grows_with_the_listeners_and_is_written_as_javascript_does(
         ("GET", "/api/stats/global", 404, "404 Not Found"),
     ],
 )
-def test_refusals(room: Room, method: str, path: str, status: int, body: str) -> None:
-    answer = room.ask(method, path)
+def test_refusals(driver: PikaDriver, method: str, path: str, status: int, body: str) -> None:
+    answer = driver.http(method, path)
     assert (answer.status, answer.body.decode()) == (status, body)
 
 
@@ -81,5 +79,5 @@ def test_refusals(room: Room, method: str, path: str, status: int, body: str) ->
         ),
     ],
 )
-def test_whom_a_request_is_counted_for(headers: dict[str, str], key: str) -> None:
-    assert client_key(Request("GET", "/", "", headers, peer="127.0.0.1")) == key
+def test_whom_a_request_is_counted_for(driver: PikaDriver, headers: dict[str, str], key: str) -> None:
+    assert driver.world.client_of(Request("GET", "/", "", headers, peer="127.0.0.1")) == key

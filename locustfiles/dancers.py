@@ -1,4 +1,4 @@
-"""The dancers' night: a DJ plays; dancers listen, like, vote and thank over WebSocket.
+"""Dancers: a DJ plays; dancers listen, like, vote and thank over WebSocket.
 
     locust -f locustfiles/dancers.py                                  # web page at http://localhost:8089
     locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s   # 100 dancers for 40 s, then the verdict

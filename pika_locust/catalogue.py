@@ -75,11 +75,8 @@ def find_scenario(name: str) -> Scenario:
     raise ConfigurationError(f"there is no scenario {name!r}; {hint}")
 
 
-# Worlds that can be served: those of this package, and those of packages that offer a platform.
-
-
 def known_platforms() -> tuple[str, ...]:
-    """Names of all platforms that have a world, in alphabetical order."""
+    """Names of all platforms that have a world to serve, of this package and of others, in alphabetical order."""
     return tuple(name for name, package in packages().items() if find_spec(f"{package}.world") is not None)
 
 

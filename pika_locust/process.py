@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import resource
 
-# The limit of open files: Locust raises it to 10,000, which ten thousand sockets in one process exceed.
-
 
 def raise_open_file_limit() -> None:
-    """Raise this process's limit of open files as far as it may go."""
+    """Raise this process's limit of open files as far as it may go.
+
+    Locust raises it to 10,000, which ten thousand sockets in one process exceed.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -22,7 +23,7 @@ each time, which every latency that is being measured contains."""
 
 
 def tune_gc() -> None:
-    """Call it when everything is loaded: what is there now is there to stay, and is not looked at any more."""
+    """Search for garbage rarely, and never among what is loaded already; call it when everything is loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)

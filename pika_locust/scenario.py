@@ -73,7 +73,7 @@ class Scenario:
     target_settings: tuple[str, ...]
     """Settings that may name the target, the strongest first."""
     http_base: Callable[[str], str] = str
-    """The base URL of the target's HTTP side, below which its health page is (and a sandbox's books are)."""
+    """The base URL of the target's HTTP side, below which its health page is (and a sandbox's state)."""
     secrets_needed: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())
     """Secret settings that a named target needs; the sandbox has a public one."""
     users_setting: str = "USERS"

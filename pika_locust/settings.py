@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 
 from pika_locust.load.durations import parse_duration
 
-# What the environment says, and behind it `.env.load-tests`; and which names in both seem misspelt.
-
 ENV_FILE = ".env.load-tests"
 
 
@@ -343,14 +341,11 @@ def sized(minimum: int, maximum: int) -> Parser:
     return parse
 
 
-# Which addresses of this machine the users of a test send from.
-#
-# A server that limits requests by address sees a load test as one visitor. On loopback every address of 127.0.0.0/8 is
-# this machine's, so each user can have its own.
-
-
 class SourceAddresses:
-    """A pool of source addresses, from which user number n always gets the same one.
+    """A pool of source addresses of this machine, from which user number n always gets the same one.
+
+    A server that limits requests by address sees a load test as one visitor. On loopback every address of 127.0.0.0/8
+    is this machine's, so each user can have its own.
 
     Spelled like k6's `--local-ips`: addresses, ranges `first-last` and networks `127.0.8.0/22`, separated by commas.
     Of an IPv4 network the first and the last address are left out, as they are nobody's. Nothing is kept per address.

@@ -4,7 +4,7 @@ from pika_locust.runtime.shape import StagesShape
 
 
 class Big(StagesShape):
-    """A full house."""
+    """The most dancers that are expected."""
 
     profile = "big"
     stages = "5m:300,15m:300,2m:0"

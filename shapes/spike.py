@@ -4,7 +4,7 @@ from pika_locust.runtime.shape import StagesShape
 
 
 class Spike(StagesShape):
-    """Everybody comes through the door at once."""
+    """All dancers join within a minute, and leave soon."""
 
     profile = "spike"
     stages = "1m:100,30s:100,1m:0"

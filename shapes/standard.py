@@ -4,7 +4,7 @@ from pika_locust.runtime.shape import StagesShape
 
 
 class Standard(StagesShape):
-    """An ordinary evening."""
+    """The usual number of dancers."""
 
     profile = "standard"
     stages = "2m:100,8m:100,1m:0"

@@ -4,7 +4,7 @@ from pika_locust.runtime.shape import StagesShape
 
 
 class Stress(StagesShape):
-    """More than the room was built for."""
+    """More dancers than the server was built for."""
 
     profile = "stress"
     stages = "5m:500,10m:500,2m:0"

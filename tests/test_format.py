@@ -86,8 +86,8 @@ def test_plurals() -> None:
         pytest.param("short", 5, "short", id="what fits stays"),
         pytest.param("too long", 6, "too...", id="the ellipsis is within the width"),
         pytest.param("超负荷了", 7, "超负...", id="wide characters count twice"),
-        pytest.param("word", 2, "..", id="hardly any room"),
-        pytest.param("word", 0, "", id="no room"),
+        pytest.param("word", 2, "..", id="hardly any space"),
+        pytest.param("word", 0, "", id="no space"),
     ],
 )
 def test_cut_keeps_to_the_width(words: str, columns: int, kept: str) -> None:

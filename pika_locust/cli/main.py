@@ -1,4 +1,4 @@
-"""The `pika-locust` command."""
+"""The `pika-locust` command: list, inspect, locustfile, sandbox, new."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read along (`| head`) has seen enough; what Python still holds goes nowhere, without a word.
+        # The reader (`| head`) has closed the pipe; what Python still holds goes nowhere, without an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.PASS)
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""An audit by sampling: of all users who have ended, some are drawn, and looked up at the target when all have ended.
+"""Audits by sampling: of all users who have ended, some are drawn, and looked up at the target when all have ended.
 
 For what only the user itself can ask for (its own balance, its own orders), where asking for everybody would be another
 load test. Any number of processes take part: together they look up as many as are wanted, each in proportion to the
@@ -18,9 +18,6 @@ from pika_locust.wire.http import HttpClient, Response, Timeouts
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
-
-
-# A few of many, each as likely as the others; and how many of them each of several processes has to take.
 
 
 class BottomKSample(Generic[T]):
@@ -111,8 +108,6 @@ class SampledAudit(Generic[T]):
         part = part_of(self._wanted, self._sample.seen, self._others.values())
         self._worker.facts.update(self._look_up(self._sample.pick(part)))
 
-
-# Looking up: some at a time, and within a time for all of them.
 
 AT_ONCE = 32
 WITHIN_S = 8.0

@@ -1,8 +1,8 @@
 """Arrival rates (the open model): when each iteration is due, as k6's arrival-rate executors define it.
 
 A schedule is computed from absolute offsets, so it cannot drift, and any of its arrivals can be looked up alone, so it
-can be divided among workers without their talking. How the times follow from the rates is in `load.rate_curve`; how
-arrivals are divided is in `load.stripes`.
+can be divided among workers without messages between them (`stripe`). How the times follow from the rates is in
+`load.rate_curve`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Protocol
 from pika_locust.load.durations import format_duration
 from pika_locust.load.rate_curve import PoissonProcess, RateCurve
 
-# Which worker takes which arrivals. A stripe is a `range` of arrival numbers: constant in size, and it can be walked
-# and counted without being written out.
-
 
 def stripe(total: int, index: int, count: int, first: int = 0) -> range:
     """From arrival `first` on, every `count`-th for worker `index` (from 0), as k6 stripes them over instances.
+
+    A stripe is a `range` of arrival numbers: constant in size, and it can be walked and counted without being written
+    out.
 
     Where workers change in the middle, all divide anew what comes from some arrival on: whoever had a stripe before
     keeps of it what is below.
@@ -105,7 +105,7 @@ class Schedule:
         return self.walk(stripe(self.total, index, count))
 
     def walk(self, numbers: range) -> Iterator[tuple[int, float]]:
-        """Number and due time of the arrivals of a stripe (see `load.stripes`), in the order they are due."""
+        """Number and due time of the arrivals of a `stripe`, in the order they are due."""
         due_s = self._due_s
         return ((number, due_s(number)) for number in numbers)
 

@@ -62,7 +62,7 @@ def part(left: int, takers: int) -> int:
 
 
 class IterationPool:
-    """Iterations that somebody may begin."""
+    """Iterations that were granted and may be begun."""
 
     __slots__ = ("granted", "taken")
 
@@ -78,5 +78,5 @@ class IterationPool:
         return True
 
     def grant(self, more: int) -> None:
-        """There are more to take."""
+        """Grant so many more."""
         self.granted += more

@@ -1,6 +1,7 @@
 """The load plan: profile, stages, arrival rate or iterations, resolved from all settings before the run.
 
-`load.closed_plan` and `load.open_plan` make it, for users and for arrivals.
+`resolve` makes the plan of a closed model, in which the number of users is set; `open_plan` that of an open model, in
+which the times of arrivals are set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ CONSTANT = "constant"
 BY_HAND = "by hand"
 FIXED = "iterations"
 MOST_USERS = 1_000_000
-"""A slip of the finger beyond: a plan is worked out in steps of one user."""
+"""More is a typing error: a plan is worked out in steps of one user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class LoadRequest:
     """A fixed number of iterations, after which the test ends."""
 
     def problems(self) -> list[str]:
-        """Numbers that can be meant by nobody, a sentence each."""
+        """Numbers that make no sense, a sentence each."""
         problems = []
         rate = self.spawn_rate
         if rate is not None and self.users is None:
@@ -170,11 +171,8 @@ class LoadPlan:
         return f"{self.name}: {', '.join(parts)} ({length})"
 
 
-# The closed model as a load plan: what `-u`, `--stage`, a profile's name and the suites' settings come to.
-
-
 def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: str) -> LoadPlan:
-    """The plan that a request comes to. The stronger wins, and `overrides` says over what:
+    """The closed model's plan of a request. The stronger wins, and `overrides` says over what:
 
     a fixed number of iterations, then constant users (`-u`), then stages by hand (`--stage`), then a profile by name,
     then the scenario's default.
@@ -307,8 +305,6 @@ def _constant(request: LoadRequest, users: int, overrides: list[str]) -> LoadPla
     return LoadPlan(CONSTANT, stages, 0, duration_s, request.spawn_rate, tuple(overrides))
 
 
-# The open model as a load plan: users are prepared, and iterations begin when they are due.
-
 OPEN = "arrivals"
 LEAD_S = 2.0
 """From the first user to the first arrival: k6, too, prepares its users before the clock starts."""
@@ -318,7 +314,7 @@ to finish, however messages travel."""
 
 
 def open_plan(rate: ArrivalRate, request: LoadRequest) -> LoadPlan:
-    """The plan of an arrival-rate load: `-t` cuts the schedule, `-u` sets how many users are prepared.
+    """The open model's plan: users are prepared (`-u`: how many), iterations begin when due; `-t` cuts the schedule.
 
     Raises ValueError with every mistake, one a line.
     """

@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 from pika_locust.load.rng import SeededRandom
 
-# Arrivals that come by chance: a Poisson process of rate one, of which any stretch can be looked up.
-
 BLOCK = 1024
 
 
 class PoissonProcess:
-    """Where the arrivals lie on an axis on which one is expected per unit; the same for the same seed, on every worker.
+    """A Poisson process of rate one, any stretch of which can be looked up; the same for the same seed on every worker.
 
     Read along an integrated rate, it is a Poisson process of that rate: its k-th arrival comes when the integral
     reaches `position(k)` (the time-change theorem).

@@ -1,4 +1,7 @@
-"""Prometheus instant queries before and after the load, side by side in the report."""
+"""Prometheus instant queries before and after the load, side by side in the report; they decide nothing.
+
+`Prometheus` asks one query, `compare` makes the rows of the report, `PROMETHEUS_SETTINGS` name the server and queries.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from pika_locust.settings import Setting, url
 
 if TYPE_CHECKING:
     import requests
-
-# What another eye saw of the target before and after the load, side by side. It decides nothing.
 
 Labels = tuple[tuple[str, str], ...]
 """What tells the series of one query apart: names and values, in the order of the names."""
@@ -216,8 +217,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-# Which Prometheus watches the target, and what it is asked: settings that any scenario can have.
-
 MAX_QUERIES = 20
 """As many as a Prometheus answers at once, unless it is told otherwise (`--query.max-concurrency`)."""
 
@@ -271,3 +270,4 @@ PROMETHEUS_SETTINGS = (
     Setting("PROMETHEUS_BEARER_TOKEN", _token, None, "sent to that Prometheus, where it wants one", secret=True),
     Setting("PROMETHEUS_QUERIES", _queries, "; ".join(DEFAULT_QUERIES), "instant queries to ask it, separated by ;"),
 )
+"""Which Prometheus is asked, and what: settings that any scenario can have."""

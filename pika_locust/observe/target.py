@@ -57,11 +57,8 @@ def fetch_json(
             return answer.status_code, None
 
 
-# The target's own process, where it runs on this machine and may be looked at.
-
-
 class ProcessMemory:
-    """Resident memory of a process and of its children, in MB."""
+    """Resident memory of a process of this machine and of its children, in MB."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""The report as terminal text, the verdict last.
+"""The report as terminal text, the verdict last; and its delivery to the screen, the log and the summary file.
 
 A terminal gets colours and marks; anything else (a log, a file, a pipe) gets plain aligned words with one fact per
 line, so that `grep FAIL` finds what failed.
@@ -23,8 +23,6 @@ from pika_locust.outputs.table import Column, Line, Medium, Span, Tone, heading,
 
 logger = logging.getLogger(__name__)
 
-
-# The two tables that decide: thresholds and audits.
 
 _STATUSES: dict[str, tuple[str, str, Tone]] = {
     "pass": ("✓", "pass", "good"),
@@ -149,12 +147,10 @@ def _limit(expression: str) -> float | None:
     return float(found[0]) if found else None
 
 
-# What a Prometheus showed of the target, before and after the load: a table that decides nothing.
-
 MAX_QUERY_WIDTH, MAX_NAME_WIDTH = 60, 110
 """Columns for a query and for the name of a series; the summary JSON has the whole."""
 
-_COLUMNS = (
+_OBSERVED_COLUMNS = (
     Column("query"),
     Column("start", right=True),
     Column("end", right=True),
@@ -164,14 +160,14 @@ _COLUMNS = (
 )
 
 
-def section(report: Report, medium: Medium) -> list[Line]:
-    """Every series on a row, with the name that tells it from others of its query."""
+def observed(report: Report, medium: Medium) -> list[Line]:
+    """What a Prometheus showed before and after the load: every series on a row, with what tells it from others."""
     if not report.observed:
         return []
     rows = [_series(series, medium) for series in report.observed]
     queries = len({series.query for series in report.observed})
     words = f"{plural(queries, 'query', 'queries')} to Prometheus, before and after the load"
-    return [heading("Observed", words), *table(_COLUMNS, rows, medium)]
+    return [heading("Observed", words), *table(_OBSERVED_COLUMNS, rows, medium)]
 
 
 def _series(series: Observed, medium: Medium) -> list[Span]:
@@ -230,7 +226,7 @@ def render(report: Report, *, terminal: bool, width: int) -> str:
         audits(report, medium),
         _checks(report, medium),
         _errors(report, medium),
-        section(report, medium),
+        observed(report, medium),
         _generator(report, medium),
         _reasons(report, medium),
         _sentences("Notes", report.notes, medium),
@@ -305,9 +301,9 @@ def _errors(report: Report, medium: Medium) -> list[Line]:
     shown, rest = kinds[:MAX_ERRORS], kinds[MAX_ERRORS:]
     counts, names = [number(kind.count) for kind in shown], [one_line(kind.name) for kind in shown]
     taken = max(map(width_of, [*counts, "count"])) + max(map(width_of, [*names, "name"])) + 6
-    room = max(_MIN_ERROR_WIDTH, medium.width - taken)
+    columns_left = max(_MIN_ERROR_WIDTH, medium.width - taken)
     rows = [
-        [Span(count, "bad"), Span(name), Span(cut(one_line(kind.error), room, medium.choose("…", "...")))]
+        [Span(count, "bad"), Span(name), Span(cut(one_line(kind.error), columns_left, medium.choose("…", "...")))]
         for count, name, kind in zip(counts, names, shown, strict=True)
     ]
     columns = [Column("count", right=True), Column("name"), Column("error")]
@@ -374,8 +370,6 @@ def _failed_by_doubt_alone(report: Report) -> bool:
     )
 
 
-# Bringing a finished report to where it is wanted: the summary file, the screen, and the log.
-
 PLAIN_WIDTH = 120
 
 
@@ -394,7 +388,7 @@ def write(report: Report, path: str, number: int = 1) -> str | None:
 
 
 def log(report: Report) -> None:
-    """Say the verdict in the log, where who sits before the web page sees it: a line, and one for each reason."""
+    """Log the verdict, which the web page shows: a line, and one for each reason."""
     level = logging.INFO if report.verdict == "pass" else logging.ERROR
     logger.log(level, "%s %s, exit code %d", report.verdict.upper(), report.scenario, report.exit_code)
     for reason in report.reasons:

@@ -1,4 +1,4 @@
-"""The progress line of a running test."""
+"""The progress line of a running test: in place on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def line(
     return words + " " * (width - width_of(words))
 
 
-def _names(failing: Sequence[str], room: int) -> str:
-    """`: a, b +1`: as many names as the room allows, and how many it did not."""
+def _names(failing: Sequence[str], columns: int) -> str:
+    """`: a, b +1`: as many names as fit into so many columns, and how many do not."""
     for shown in range(len(failing), 0, -1):
         rest = len(failing) - shown
         names = ": " + ", ".join(failing[:shown]) + (f" +{rest}" if rest else "")
-        if width_of(names) <= room:
+        if width_of(names) <= columns:
             return names
     return ""
 
@@ -68,8 +68,6 @@ def _is_utf8(encoding: str | None) -> bool:
     except LookupError:
         return False
 
-
-# Saying how a running test is doing: in place on a terminal, a line every ten seconds elsewhere.
 
 LINE_EVERY_S = 10.0
 LINE_WIDTH = 120
@@ -85,7 +83,7 @@ class ProgressPrinter:
         self._printed_s = 0.0
 
     def show(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult]) -> None:
-        """Tell the state `at_s` seconds after the start, if it is time to."""
+        """Print the state `at_s` seconds after the start, if a line is due."""
         stream = sys.stderr
         in_place = stream.isatty()
         if not in_place and at_s - self._printed_s < LINE_EVERY_S:

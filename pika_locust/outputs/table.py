@@ -92,8 +92,8 @@ def prose(
         margin = (Span(" " * _INDENT), lead, Span(" " * max(_GAP, indent - _INDENT - width_of(lead.text))))
     parts = [words]
     if medium.terminal:
-        room = max(20, medium.width - indent)
-        parts = textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False) or [""]
+        columns = max(20, medium.width - indent)
+        parts = textwrap.wrap(words, columns, break_long_words=False, break_on_hyphens=False) or [""]
     return [(*(margin if at == 0 else (first,)), Span(part, tone)) for at, part in enumerate(parts)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pika_locust.judge.report import ErrorCount, Reason
-from pika_locust.outputs import console as delivery
+from pika_locust.outputs import console
 from tests.outputs.samples import GREEN, RED
 
 
@@ -18,7 +18,7 @@ def test_a_page_that_a_stream_cannot_spell_is_shown_all_the_same(
 ) -> None:
     written = io.BytesIO()
     stream = io.TextIOWrapper(written, encoding)
-    delivery.show(replace(RED, errors=(ErrorCount("join", "\u65e5\u672c full", 1),)), stream)
+    console.show(replace(RED, errors=(ErrorCount("join", "\u65e5\u672c full", 1),)), stream)
 
     page = written.getvalue().decode(encoding)
     assert "full" in page
@@ -28,7 +28,7 @@ def test_a_page_that_a_stream_cannot_spell_is_shown_all_the_same(
 def test_a_summary_that_cannot_be_written_is_told_and_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    delivery.write(GREEN, str(tmp_path))
+    console.write(GREEN, str(tmp_path))
 
     assert capsys.readouterr().err == (
         f"The summary could not be written to '{tmp_path}': there is a directory at that name.\n"
@@ -36,8 +36,8 @@ def test_a_summary_that_cannot_be_written_is_told_and_stops_nothing(
 
 
 def test_each_test_has_its_own_summary(tmp_path: Path) -> None:
-    delivery.write(GREEN, str(tmp_path / "s.json"))
-    delivery.write(RED, str(tmp_path / "s.json"), 2)
+    console.write(GREEN, str(tmp_path / "s.json"))
+    console.write(RED, str(tmp_path / "s.json"), 2)
 
     written = {path.name: json.loads(path.read_text("utf-8"))["run_id"] for path in tmp_path.iterdir()}
     assert written == {"s.json": "q-7", "s-2.json": "q-8"}
@@ -45,8 +45,8 @@ def test_each_test_has_its_own_summary(tmp_path: Path) -> None:
 
 def test_the_verdict_is_in_the_log_with_its_reasons_and_on_single_lines(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        delivery.log(GREEN)
-        delivery.log(replace(RED, reasons=(Reason("audit", "likes", "9 are\nnot held, whsec_0123456789"),)))
+        console.log(GREEN)
+        console.log(replace(RED, reasons=(Reason("audit", "likes", "9 are\nnot held, whsec_0123456789"),)))
 
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert said == [
@@ -57,6 +57,6 @@ def test_the_verdict_is_in_the_log_with_its_reasons_and_on_single_lines(caplog: 
 
 
 def test_a_path_that_will_not_do_is_told_before_the_test(tmp_path: Path) -> None:
-    assert delivery.problems(None) == []
-    assert delivery.problems(str(tmp_path / "s.json")) == []
-    assert delivery.problems(str(tmp_path)) == [f"--summary-json {tmp_path}: there is a directory at that name"]
+    assert console.problems(None) == []
+    assert console.problems(str(tmp_path / "s.json")) == []
+    assert console.problems(str(tmp_path)) == [f"--summary-json {tmp_path}: there is a directory at that name"]

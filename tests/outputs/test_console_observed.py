@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from pika_locust.judge.report import Observed
-from pika_locust.outputs import console as observed
+from pika_locust.outputs import console
 from pika_locust.outputs.console import render
 from pika_locust.outputs.table import Medium, paint
 from tests.outputs.samples import GREEN, RED
@@ -46,7 +46,7 @@ Observed  3 queries to Prometheus, before and after the load
 
 def shown(*rows: Observed, width: int = 160, terminal: bool = False) -> str:
     medium = Medium(terminal, width)
-    return paint(observed.section(replace(GREEN, observed=rows), medium), medium)
+    return paint(console.observed(replace(GREEN, observed=rows), medium), medium)
 
 
 def test_every_series_is_a_row() -> None:
@@ -74,6 +74,6 @@ def test_what_the_server_said_is_cut_and_cleaned() -> None:
         text = shown(row, terminal=terminal)
         assert dots in text
         assert "sum(" * 15 not in text
-        assert "x" * observed.MAX_NAME_WIDTH not in text
+        assert "x" * console.MAX_NAME_WIDTH not in text
         assert "Bearer REDACTED" in text
         assert "\x07" not in text

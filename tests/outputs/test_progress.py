@@ -35,7 +35,7 @@ BROKEN = ["queue_join_latency p(95)<3000", "checks rate>0.99"]
             {"failing": BROKEN, "width": 120},
             "[ 0:23 / 1:00 ] ramp-up 1/3 · 100/100 users · 34.2 msg/s · 0:36 left · 2 failing: queue_join_latency "
             "p(95)<3000 +1",
-            id="those without room are counted",
+            id="names that do not fit are counted",
         ),
         pytest.param(
             {"failing": BROKEN, "width": 80},
@@ -77,7 +77,7 @@ BROKEN = ["queue_join_latency p(95)<3000", "checks rate>0.99"]
             "[ 0:23 / 1:00 ] ramp-up 1/3 | 100/100 users | 34.2 msg/s | 0:36 left | 0 failing",
             id="and one that does not exist",
         ),
-        pytest.param({"encoding": "UTF8", "width": 30}, "[ 0:23 / 1:00 ] ramp-up 1/3 ·…", id="hardly any room"),
+        pytest.param({"encoding": "UTF8", "width": 30}, "[ 0:23 / 1:00 ] ramp-up 1/3 ·…", id="hardly any space"),
         pytest.param(
             {"rates": {"msg": float("nan")}},
             "[ 0:23 / 1:00 ] ramp-up 1/3 · 100/100 users · - msg/s · 0:36 left · 0 failing",

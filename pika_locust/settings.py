@@ -13,9 +13,9 @@ from io import StringIO
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pika_locust.load.durations import parse_duration
+from pika_locust.url import parse_url
 
 ENV_FILE = ".env.load-tests"
 
@@ -163,6 +163,9 @@ def _one_slip(given: str, meant: str) -> bool:
 
 Parser = Callable[[str], Any]
 
+_CREDENTIALS = re.compile(r"(?<=//)[^\s/]*@")
+"""A user and a password in a URL, or in what was meant to be one."""
+
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -243,7 +246,7 @@ def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platf
             if setting.secret:
                 problems.append(f"{name}{place}: {str(error).replace(said, 'its value')}")
             else:
-                problems.append(f"{name}={said}{place}: {error}")
+                problems.append(f"{name}={_CREDENTIALS.sub('...@', said)}{place}: {error}")
     problems += misspelt(layers, known, unset)
     return Settings(values, sources, frozenset(secrets), given), problems
 
@@ -317,15 +320,11 @@ def one_of(*choices: str) -> Parser:
 
 
 def url(*schemes: str) -> Parser:
-    """A parser of URLs with one of the given schemes and a host."""
+    """A parser of URLs of servers with one of the given schemes, see `parse_url`."""
 
     def parse(value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        # Reading the port raises ValueError for one that is not a number from 0 to 65535.
-        _ = parts.port
-        return value.rstrip("/") if parts.path in ("", "/") else value
+        parsed = parse_url(value, *schemes)
+        return replace(parsed, path="").full if parsed.path == "/" else parsed.full
 
     return parse
 

@@ -157,7 +157,8 @@ PARSED: dict[str, tuple[Any, str, Any]] = {
     "a URL": (url("ws"), "ws://127.0.0.1:3001/ws", "ws://127.0.0.1:3001/ws"),
     "a URL's final slash goes where there is no path": (url("http"), "http://host/", "http://host"),
     "a URL's path stays as it is": (url("http"), "http://host/a/", "http://host/a/"),
-    "a URL with an IPv6 address": (url("http"), "http://[::1]:80", "http://[::1]:80"),
+    "a URL's credentials stay": (url("http"), "http://al:pa55@host/", "http://al:pa55@host"),
+    "a URL with an IPv6 address": (url("http"), "http://[::1]:81", "http://[::1]:81"),
     "a text of the least length": (sized(2, 3), "ab", "ab"),
     "a text of the most length": (sized(2, 3), "abc", "abc"),
 }
@@ -181,7 +182,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "another scheme": (url("ws", "wss"), "http://host", "not a URL that begins with ws:// or wss://"),
     "no scheme": (url("http"), "host:80", "not a URL that begins with http://"),
     "no host": (url("http"), "http://", "not a URL that begins with http://"),
-    "a port that is none": (url("http"), "http://host:99999", "out of range"),
+    "a port that is none": (url("http"), "http://host:99999", "1 to 65535"),
     "a bracket left open": (url("http"), "http://[::1", "Invalid IPv6 URL"),
     "too short": (sized(2, 3), "a", "it must have 2 to 3 characters, it has 1"),
     "too long": (sized(2, 3), "abcd", "it must have 2 to 3 characters, it has 4"),
@@ -194,3 +195,11 @@ def test_what_cannot_be_read_says_what_would_be_right(parse: Any, given: str, wh
     with pytest.raises(ValueError) as caught:
         parse(given)
     assert why in str(caught.value)
+
+
+def test_the_credentials_of_a_url_that_is_wrong_are_not_repeated() -> None:
+    for given in ("http://alice:pa55@a..b", "http://alice:pa55@b@host:0", "htp://alice:pa55@host", "//alice:pa55@h"):
+        _, (problem,) = read({"API_URL": given})
+        assert problem.startswith("API_URL=")
+        assert "...@" in problem
+        assert "pa55" not in problem

@@ -1,20 +1,24 @@
-"""The ways to name a server, brought to one form: the base URL of its HTTP side, or the URL of its WebSocket."""
+"""The ways to name a server, brought to one form: the base URL of its HTTP side, or the URL of its WebSocket.
+
+What comes out still has the credentials that a URL may carry: whoever connects sends them, whoever shows it hides them.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from dataclasses import replace
 
-_SOCKET_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+from pika_locust.url import parse_url
+
+_WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 def http_url(target: str) -> str:
-    """`https://host/` -> `https://host`. Raises ValueError for what is no HTTP URL."""
-    parts = urlsplit(target)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("not a URL that begins with http:// or https://")
-    _ = parts.port  # raises ValueError for what is not a port
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    """`https://host/` -> `https://host`. Raises ValueError for what is no base URL of an HTTP server."""
+    url = parse_url(target, "http", "https")
+    if url.query:
+        raise ValueError("a base URL has no query: it would stand in the middle of every request's URL")
+    return replace(url, path=url.path.rstrip("/")).full
 
 
 def websocket_url(target: str, path: str = "/ws") -> str:
@@ -22,15 +26,11 @@ def websocket_url(target: str, path: str = "/ws") -> str:
 
     Raises ValueError for what is no URL of either kind.
     """
-    parts = urlsplit(target)
-    scheme = _SOCKET_SCHEMES.get(parts.scheme)
-    if scheme is None or not parts.hostname:
-        raise ValueError("not a URL that begins with ws://, wss://, http:// or https://")
-    _ = parts.port  # raises ValueError for what is not a port
-    given = parts.path.rstrip("/")
-    if parts.scheme.startswith("http"):
+    url = parse_url(target, "ws", "wss", "http", "https")
+    given = url.path.rstrip("/")
+    if url.scheme.startswith("http"):
         given += path
-    return urlunsplit((scheme, parts.netloc, given or path, parts.query, ""))
+    return replace(url, scheme=_WEBSOCKET_SCHEMES[url.scheme], path=given or path).full
 
 
 def http_side(websocket: str, path: str = "/ws") -> str:
@@ -38,6 +38,6 @@ def http_side(websocket: str, path: str = "/ws") -> str:
 
     `path` is what `websocket_url` puts behind the base; of another path the last part is left out.
     """
-    parts = urlsplit(websocket)
-    base = parts.path.removesuffix(path) if parts.path.endswith(path) else parts.path.rpartition("/")[0]
-    return urlunsplit((_HTTP_SCHEMES[parts.scheme], parts.netloc, base, "", ""))
+    url = parse_url(websocket, "ws", "wss")
+    base = url.path.removesuffix(path) if url.path.endswith(path) else url.path.rpartition("/")[0]
+    return replace(url, scheme=_HTTP_SCHEMES[url.scheme], path=base, query="").full

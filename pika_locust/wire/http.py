@@ -252,6 +252,13 @@ class BodyOptions(RequestOptions, total=False):
     data: Data | None
 
 
+def _with_credentials(origin: Origin, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers, and the Authorization that the target's URL carries where they have none of their own."""
+    if origin.authorization is None or any(name.lower() == "authorization" for name in headers):
+        return headers
+    return {**headers, "Authorization": origin.authorization}
+
+
 class HttpClient(_Requests):
     """What a virtual user sends requests with.
 
@@ -290,7 +297,7 @@ class HttpClient(_Requests):
     ) -> None:
         origin = Origin(base_url) if isinstance(base_url, str) else base_url
         super().__init__(origin, timeouts or Timeouts(), source_address, verify, observer, max_body_bytes)
-        self._writer = RequestWriter(origin.authority, origin.prefix, headers or {})
+        self._writer = RequestWriter(origin.authority, origin.prefix, _with_credentials(origin, headers or {}))
         self.max_redirects = max_redirects
         self.raise_errors = raise_errors
 

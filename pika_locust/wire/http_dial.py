@@ -11,12 +11,12 @@ from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import gevent
 from gevent import get_hub
 from gevent.socket import getaddrinfo
 
+from pika_locust.url import parse_url
 from pika_locust.wire.http_connection import Connection, wait_for
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts, TransportError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 ADDRESSES_LIVE_S = 60.0
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Address = tuple[int, Any]
 """A socket family, and what `connect` takes for it."""
@@ -36,27 +35,24 @@ class Origin:
 
     `prefix` is the path that stands before every request's own.
 
-    Share one among the clients of a target: the addresses of its host are looked up once a minute for all of them.
-    Raises ValueError for a URL that is none, or carries what belongs elsewhere (user and password, query, fragment).
+    `authorization` is the header that a user and a password in the URL stand for, None without any. Share one among the
+    clients of a target: the addresses of its host are looked up once a minute for all of them.
+
+    Raises ValueError for a URL that is none (`parse_url`), or has a query.
     """
 
-    __slots__ = ("_addresses", "_known_until", "authority", "host", "port", "prefix", "scheme")
+    __slots__ = ("_addresses", "_known_until", "authority", "authorization", "host", "port", "prefix", "scheme")
 
     def __init__(self, base_url: str) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-            raise ValueError(f"base URL {base_url!r}: expected http://host[:port][/path] or https://…")
-        if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError(
-                "a base URL has no user, query or fragment; credentials belong into an Authorization header"
-            )
-        self.scheme = parts.scheme
-        self.host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
-        default_port = _DEFAULT_PORTS[parts.scheme]
-        self.port = default_port if parts.port is None else parts.port
-        self.prefix = parts.path.rstrip("/")
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        self.authority = name if self.port == default_port else f"{name}:{self.port}"
+        url = parse_url(base_url, "http", "https")
+        if url.query:
+            raise ValueError("a base URL has no query: it would stand in the middle of every request's URL")
+        self.scheme = url.scheme
+        self.host = url.host
+        self.port = url.port_number
+        self.prefix = url.path.rstrip("/")
+        self.authority = url.authority
+        self.authorization = url.basic_auth
         self._addresses = _literal(self.host, self.port)
         self._known_until = float("inf") if self._addresses else 0.0
 

@@ -339,8 +339,7 @@ class RequestWriter:
             if value is None:
                 lines.pop(_known(name), None)
             else:
-                lines[_known(name)] = f"{name}: {value}\r\n"
-        _check_lines("".join(lines.values()), len(lines))
+                lines[_known(name)] = header_line(name, value)
         self._lines = lines
         self._typed = "content-type" in lines
         self._block = "".join(lines.values())
@@ -404,8 +403,7 @@ class RequestWriter:
                 overridden = True
             elif known == "content-type":
                 typed = True
-            own += f"{name}: {value}\r\n"
-        _check_lines(own, len(headers))
+            own += header_line(name, value)
         if not overridden:
             return self._block + own, typed
         replaced = {_known(name) for name in headers}
@@ -423,10 +421,22 @@ def _known(name: str) -> str:
     return known
 
 
-def _check_lines(lines: str, count: int) -> None:
-    """Refuse a value that would begin another line, or end the head: `lines` are `count` lines, each with its end."""
-    if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
+def header_line(name: str, value: str) -> str:
+    """A header as it goes over the wire, its line end included; the value's characters are bytes (Latin-1).
+
+    Raises ValueError for a name that is no token, and for a value that would begin another line, or that has a
+    character which no header can carry.
+    """
+    if not _TOKEN(name):
+        raise ValueError(f"{name!r} cannot be the name of a header")
+    if "\n" in value or "\r" in value or "\0" in value:
         raise ValueError("a header's value has a line break or a NUL in it")
+    if not value.isascii():
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(f"the header {name} has characters beyond Latin-1 in its value; encode them") from None
+    return f"{name}: {value}\r\n"
 
 
 @lru_cache(maxsize=1024)

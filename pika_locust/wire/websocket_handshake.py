@@ -11,15 +11,16 @@ import ssl
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import gevent
 import websocket
 from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
+from pika_locust.url import Url, parse_url
 from pika_locust.wire.http_dial import Address, Origin
 from pika_locust.wire.http_models import TransportError
+from pika_locust.wire.http_protocol import header_line
 
 FailureKind = Literal["address", "refused", "unreachable", "timeout", "tls", "status", "protocol", "closed"]
 
@@ -54,9 +55,14 @@ def open_socket(
     together, the look-up of the host's name included. As in browsers, a server that is offered subprotocols must
     choose one of them.
 
-    Raises ConnectError, and ValueError for a URL that is none and for a `ca_file` without certificates.
+    A user and a password in the URL go as basic authentication, unless `headers` have an Authorization.
+
+    Raises ConnectError, and ValueError for a URL that is none, for a header that cannot be sent or is the upgrade's
+    own, and for a `ca_file` without certificates.
     """
-    origin = _origin(url)
+    target = parse_url(url, "ws", "wss")
+    origin = _shared_origin(f"{_SCHEMES[target.scheme]}://{target.authority}")
+    lines = _header_lines(target, headers, subprotocols)
     context = _tls_context(verify, ca_file) if origin.scheme == "https" else None
     time_limit = gevent.Timeout(timeout_s)
     missing = "address for the host"
@@ -71,7 +77,7 @@ def open_socket(
                 sock = context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
                 sock.do_handshake()
             missing = "answer to the upgrade"
-            chosen = _upgrade(sock, url, headers, subprotocols)
+            chosen = _upgrade(sock, target, lines, subprotocols)
     except BaseException as error:
         if sock is not None:
             sock.close()
@@ -84,11 +90,24 @@ def open_socket(
     return sock, chosen
 
 
-def _origin(url: str) -> Origin:
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ValueError(f"WebSocket URL {url!r}: expected ws://host[:port][/path] or wss://…")
-    return _shared_origin(f"{_SCHEMES[parts.scheme]}://{parts.netloc}")
+_OWN = frozenset(("connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"))
+
+
+def _header_lines(target: Url, headers: Mapping[str, str], subprotocols: Sequence[str]) -> dict[str, str]:
+    """The lines of the request that are the caller's or the target's, without their ends, by name in lower case."""
+    lines = {"host": header_line("Host", target.authority).rstrip()}
+    if target.basic_auth is not None:
+        lines["authorization"] = header_line("Authorization", target.basic_auth).rstrip()
+    for name, value in headers.items():
+        known = name.lower()
+        if known in _OWN:
+            raise ValueError(f"{name} is the upgrade's own; leave it out")
+        if known == "sec-websocket-protocol":
+            raise ValueError("name the protocols as subprotocols=(…), so that the server's choice is checked")
+        lines[known] = header_line(name, value).rstrip("\r\n")
+    if subprotocols:
+        lines["sec-websocket-protocol"] = header_line("Sec-WebSocket-Protocol", ", ".join(subprotocols)).rstrip()
+    return lines
 
 
 @lru_cache(maxsize=64)
@@ -135,23 +154,23 @@ def _connect(addresses: list[Address], seconds: float) -> Any:
     raise failure
 
 
-def _upgrade(sock: Any, url: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> str | None:
+def _upgrade(sock: Any, target: Url, lines: Mapping[str, str], subprotocols: Sequence[str]) -> str | None:
     """Ask for the upgrade; websocket-client reads the answer byte by byte, and so nothing beyond it."""
     connection = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
-    if subprotocols:
-        headers = {**headers, "Sec-WebSocket-Protocol": ", ".join(subprotocols)}
     try:
         connection.connect(
-            url,
+            str(target),
             socket=sock,
-            header=[f"{name}: {value}" for name, value in headers.items()],
+            host=lines["host"].partition(": ")[2],
+            header=[line for name, line in lines.items() if name != "host"],
             suppress_origin=True,
             redirect_limit=0,
         )
     except websocket.WebSocketException:
         redirect = connection.handshake_response
         if redirect is not None:
-            text = f"the upgrade was answered {redirect.status}, a redirect"
+            onward = redirect.headers.get("location", "")
+            text = f"the upgrade was answered {redirect.status}, a redirect" + (f" to {onward}" if onward else "")
             raise ConnectError("status", text, redirect.status) from None
         raise
     finally:

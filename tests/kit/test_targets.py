@@ -11,10 +11,11 @@ SOCKETS = {
     "a socket without a path": ("ws://localhost:3001", "ws://localhost:3001/ws", "http://localhost:3001"),
     "the suite's own form": ("wss://staging.example/ws", "wss://staging.example/ws", "https://staging.example"),
     "a socket's path of its own stays": ("ws://host/live", "ws://host/live", "http://host"),
+    "credentials go to both sides": ("ws://al:pa55@host", "ws://al:pa55@host/ws", "http://al:pa55@host"),
     "a site below a path": ("https://host/pika", "wss://host/pika/ws", "https://host/pika"),
     "a socket below a path": ("wss://host/pika/ws", "wss://host/pika/ws", "https://host/pika"),
     "a query of a socket stays there": ("ws://host/ws?a=1", "ws://host/ws?a=1", "http://host"),
-    "an address of version 6": ("http://[::1]:80", "ws://[::1]:80/ws", "http://[::1]:80"),
+    "an address of version 6": ("http://[::1]:81", "ws://[::1]:81/ws", "http://[::1]:81"),
 }
 
 
@@ -53,7 +54,8 @@ BASES = {
     "a slash at the end": ("http://127.0.0.1:3000/", "http://127.0.0.1:3000"),
     "over TLS": ("https://staging.example", "https://staging.example"),
     "below a path": ("https://host/verity/", "https://host/verity"),
-    "a query and a fragment are dropped": ("https://host/?a=1#b", "https://host"),
+    "credentials": ("https://alice:pa55@host/", "https://alice:pa55@host"),
+    "a name beyond ASCII": ("http://bücher.example", "http://xn--bcher-kva.example"),
     "an address of version 6": ("http://[::1]:3000", "http://[::1]:3000"),
     "a scheme in capitals": ("HTTP://host", "http://host"),
 }
@@ -71,6 +73,9 @@ NO_BASES = {
     "no host": "http://",
     "a port that is none": "http://host:70000",
     "a port in words": "http://host:http",
+    "a query": "https://host/?a=1",
+    "a fragment": "https://host/#b",
+    "an empty label": "https://host..example",
 }
 
 

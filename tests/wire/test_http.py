@@ -328,3 +328,14 @@ def test_plain_requests_do_without_openssl_and_locust() -> None:
     code = "import sys, pika_locust.wire.http; print([name for name in ('ssl', 'locust') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert result.stdout == "[]\n", result.stderr
+
+
+def test_credentials_of_the_url_go_with_every_request_unless_there_are_others() -> None:
+    with serving(mirror) as server, HttpClient(f"http://alice:pa55@127.0.0.1:{server.port}") as client:
+        first = client.get("/").text
+        assert "Authorization: Basic YWxpY2U6cGE1NQ==\r\n" in first
+        assert "alice" not in first
+        other = client.get("/", headers={"authorization": "Bearer abc"}).text
+        assert "authorization: Bearer abc\r\n" in other
+        assert "Basic" not in other
+    assert str(Origin("http://alice:pa55@host")) == "http://host"

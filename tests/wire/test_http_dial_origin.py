@@ -36,7 +36,7 @@ REFUSED = {
     "nothing": "",
     "a port that is none": "http://example.test:http",
     "a port beyond the last": "http://example.test:65536",
-    "a user": "http://me@example.test",
+    "an empty label": "http://example..test",
     "a query": "http://example.test/?a",
     "a fragment": "http://example.test/#a",
 }

@@ -107,6 +107,49 @@ def test_the_request_has_what_the_protocol_asks_for_and_what_the_caller_adds() -
     }, "no Origin and no extension"
 
 
+def fields_of(url: str, headers: dict[str, str] | None = None) -> tuple[str, list[str]]:
+    """What a server at `url`, which has {port} in it, is asked: the first line, and the headers."""
+    with serving(accepting) as server:
+        dial(url.format(port=server.port), headers=headers or {}).close()
+    first, *lines = server.requests[0].decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    return first, lines
+
+
+def test_what_a_request_line_cannot_hold_is_encoded() -> None:
+    first, _ = fields_of("ws://127.0.0.1:{port}/a b/ü/?name=a b")
+    assert first == "GET /a%20b/%C3%BC/?name=a%20b HTTP/1.1"
+
+
+def test_credentials_of_the_url_are_basic_authentication() -> None:
+    _, lines = fields_of("ws://alice:pa55@127.0.0.1:{port}/ws")
+    assert lines.count("Authorization: Basic YWxpY2U6cGE1NQ==") == 1
+    assert not any("alice" in line for line in lines)
+    _, lines = fields_of("ws://alice:pa55@127.0.0.1:{port}/ws", {"authorization": "Bearer abc"})
+    assert [line for line in lines if line.lower().startswith("authorization")] == ["authorization: Bearer abc"]
+
+
+def test_a_host_of_the_callers_takes_the_place_of_the_urls() -> None:
+    _, lines = fields_of("ws://127.0.0.1:{port}/ws", {"host": "app.example"})
+    assert [line for line in lines if line.lower().startswith("host")] == ["Host: app.example"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"X": "a\r\nEvil: 1"}, "a header's value has a line break"),
+        ({"X Y": "a"}, "'X Y' cannot be the name of a header"),
+        ({"X-Name": "Zoë ✓"}, "beyond Latin-1"),
+        ({"upgrade": "h2c"}, "upgrade is the upgrade's own; leave it out"),
+        ({"Sec-WebSocket-Key": "a"}, "Sec-WebSocket-Key is the upgrade's own"),
+        ({"Sec-WebSocket-Protocol": "chat"}, "subprotocols="),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_the_callers_mistake(headers: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        dial("ws://127.0.0.1:1/", headers=headers)
+    assert problem in str(caught.value)
+
+
 def test_every_key_is_another() -> None:
     with serving(accepting) as server:
         for _ in range(5):
@@ -335,7 +378,7 @@ FAILURES: dict[str, tuple[Callable[[Peer], None], str, int | None, str]] = {
         saying(content(b"", "302 Found", "Location: ws://127.0.0.1:1/elsewhere")),
         "status",
         302,
-        "the upgrade was answered 302, a redirect",
+        "the upgrade was answered 302, a redirect to ws://127.0.0.1:1/elsewhere",
     ),
     "a redirect to nowhere": (
         saying(b"HTTP/1.1 308 Permanent Redirect\r\n\r\n"),
@@ -418,22 +461,15 @@ def test_a_host_that_cannot_be_reached() -> None:
     assert str(error)
 
 
-UNKNOWN_HOSTS: dict[str, str] = {
-    "a name that nobody has": "no-such-host.invalid",
-    "a name with too long a part": "x" * 64 + ".test",
-}
-
-
-@pytest.mark.parametrize("host", UNKNOWN_HOSTS.values(), ids=UNKNOWN_HOSTS)
-def test_an_unknown_host(host: str) -> None:
-    error = failure(f"ws://{host}/")
+def test_an_unknown_host() -> None:
+    error = failure("ws://no-such-host.invalid/")
     assert error.kind == "address"
-    assert str(error).startswith(f"the host cannot be looked up: {host}")
+    assert str(error).startswith("the host cannot be looked up: no-such-host.invalid")
 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1/", "127.0.0.1:8080", "ws://", "ws:///path", "", "ws://user:secret@127.0.0.1/", "ws://h:0x/"],
+    ["http://127.0.0.1/", "127.0.0.1:8080", "ws://", "ws:///path", "", f"ws://{'x' * 64}.test/", "ws://h:0x/"],
 )
 def test_what_is_no_url_is_the_callers_mistake_and_not_the_targets(url: str) -> None:
     with pytest.raises(ValueError):

@@ -8,6 +8,7 @@ silent refusals, notices that never reach the oldest socket.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
@@ -80,15 +81,17 @@ class PikaWorld(MessageHandlers):
         headers = request.headers
         return headers.get("cf-connecting-ip") or headers.get("x-forwarded-for", "").split(",")[0].strip() or "unknown"
 
-    def accept(self, request: Request) -> Answer | None:
-        answer = self.not_found(request)
-        return None if request.path == self.socket_path and answer is NOT_FOUND else answer
+    def upgrade_over_limit(self, request: Request) -> int | None:
+        if request.path != self.socket_path:
+            return None
+        retry_s, client = super().upgrade_over_limit(request), self.client_of(request)
+        if retry_s is None and self._attempts is not None and not self._attempts.take(client, self.now):
+            return ceil(self._attempts.resets_in(client, self.now))
+        return retry_s
 
     def not_found(self, request: Request) -> Answer:
         """Asking for the WebSocket's path is an attempt to connect, also without the headers of one."""
-        if request.path != self.socket_path or self._attempts is None:
-            return NOT_FOUND
-        return NOT_FOUND if self._attempts.take(self.client_of(request), self.now) else TOO_MANY
+        return NOT_FOUND if self.upgrade_over_limit(request) is None else TOO_MANY
 
     def too_many_sockets(self, request: Request, retry_s: int) -> Answer:
         return TOO_MANY

@@ -177,17 +177,18 @@ def test_throttle_counts_every_attempt() -> None:
     assert [answer and (answer.status, answer.body) for answer in answers] == [None] * 3 + [
         (429, b"Rate limit exceeded")
     ] * 2
+    assert driver.http("GET", "/ws").status == 429
     assert driver.refusal(x_forwarded_for="10.0.0.9") is None
     driver.wait(60)
     assert driver.refusal() is None
-    assert driver.faults.counts()["throttle"]["hit"] == 2
+    assert driver.faults.counts()["throttle"]["hit"] == 3
 
 
-def test_other_paths_have_no_socket() -> None:
-    driver = PikaDriver()
-    answer = driver.refusal("/other")
-    assert answer is not None
-    assert answer.status == 404
+def test_other_paths_have_no_socket_and_are_no_attempt_at_one() -> None:
+    driver = PikaDriver("throttle=1/60s", settings={"PIKA_SANDBOX_WS_RATE_LIMIT": "1"})
+    answers = [driver.refusal("/other") for _ in range(3)]
+    assert [answer and answer.status for answer in answers] == [404] * 3
+    assert driver.refusal() is None
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "²"])

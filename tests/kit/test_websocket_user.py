@@ -148,7 +148,10 @@ def test_certificates_are_verified_unless_told_otherwise(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("url", "says"),
-    [("/", "the upgrade was answered 403: members only"), ("ftp://127.0.0.1/", "not a URL that begins with ws:// or wss://")],
+    [
+        ("/", "the upgrade was answered 403: members only"),
+        ("ftp://127.0.0.1/", "not a URL that begins with ws:// or wss://"),
+    ],
     ids=["refused", "no WebSocket's URL"],
 )
 def test_a_connection_that_fails_is_a_failed_request_and_no_exception(url: str, says: str) -> None:

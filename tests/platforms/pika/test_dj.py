@@ -11,7 +11,7 @@ from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import FIRST_DANCERS_S, Dj
 from pika_locust.wire.websocket import Close
 from tests.platforms.pika.evening import RUN_ID, SESSION, Evening, Wire, refused_dial
-from tests.platforms.pika.hall import Hall
+from tests.platforms.pika.virtual_server import VirtualServer
 
 
 class Booth:
@@ -68,7 +68,7 @@ class Booth:
         self.evening.clock.run(15.0)
 
 
-def test_a_night_goes_live_plays_and_ends_in_order(evening: Evening) -> None:
+def test_a_session_goes_live_plays_and_ends_in_order(evening: Evening) -> None:
     booth = Booth(evening)
     assert booth.wire.kinds() == ["REGISTER_SESSION"]
     evening.clock.run(3.0)
@@ -304,13 +304,13 @@ def test_garbage_does_a_dj_no_harm(evening: Evening) -> None:
     assert "poll_votes_seen" not in evening.worker.facts
 
 
-PLANNED = {"the shortest night": 12.0, "a minute": 60.0, "eleven minutes": 660.0}
+PLANNED = {"the shortest": 12.0, "a minute": 60.0, "eleven minutes": 660.0}
 
 
 @pytest.mark.parametrize("planned_s", PLANNED.values(), ids=PLANNED.keys())
-def test_a_whole_night_in_the_hall_is_accepted_and_adds_up(planned_s: float, evening: Evening) -> None:
+def test_a_whole_session_is_accepted_by_the_server_and_adds_up(planned_s: float, evening: Evening) -> None:
     evening.make_context(planned_s=planned_s)
-    hall = Hall(evening, way_s=0.004)
+    server = VirtualServer(evening, way_s=0.004)
     evening.start(Dj)
     for _ in range(20):
         evening.start(Dancer)
@@ -322,7 +322,7 @@ def test_a_whole_night_in_the_hall_is_accepted_and_adds_up(planned_s: float, eve
     evening.clock.run(8.0)
     assert not evening.worker.actors("supporter")
     evening.worker.end()
-    state = hall.state()
+    state = server.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
         expected = evening.worker.ledgers[ledger].expect()
         assert expected.acknowledged <= state[held] <= expected.acknowledged + expected.unanswered

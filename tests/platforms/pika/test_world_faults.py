@@ -23,7 +23,7 @@ TRACK = {"title": "Blue Bossa", "artist": "Kenny Dorham"}
 DANCERS = 40
 
 
-class Night:
+class Sandbox:
     """A sandbox with a DJ and dancers, reset before each test."""
 
     def __init__(self, process: SandboxProcess, stack: ExitStack) -> None:
@@ -64,11 +64,11 @@ def process() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def night(process: SandboxProcess) -> Iterator[Night]:
+def sandbox(process: SandboxProcess) -> Iterator[Sandbox]:
     process.clear_faults()
     process.reset()
     with ExitStack() as stack:
-        yield Night(process, stack)
+        yield Sandbox(process, stack)
         process.clear_faults()
 
 
@@ -92,9 +92,9 @@ def hear_all(socket: ClientConnection) -> Counter[str]:
     return heard
 
 
-def act(night: Night) -> Counter[str]:
+def act(sandbox: Sandbox) -> Counter[str]:
     """Every dancer likes, votes for a tempo and votes on the poll; returns the answers to these."""
-    dj, dancers = night.dj(), night.dancers()
+    dj, dancers = sandbox.dj(), sandbox.dancers()
     say(dj, "START_POLL", sessionId=SESSION, question="?", options=["a", "b"], messageId="p")
     hear_until(dj, "ACK")
     answers: Counter[str] = Counter()
@@ -107,48 +107,48 @@ def act(night: Night) -> Counter[str]:
     return answers
 
 
-def held(night: Night) -> tuple[int, int, int]:
-    state = night.process.state()
+def held(sandbox: Sandbox) -> tuple[int, int, int]:
+    state = sandbox.process.state()
     return state["likes_held"], state["tempo_held"], state["poll_votes_held"]
 
 
-def test_without_faults_everything_acknowledged_is_held(night: Night) -> None:
-    assert act(night)["ACK"] == 3 * DANCERS
-    assert held(night) == (DANCERS, DANCERS, DANCERS)
+def test_without_faults_everything_acknowledged_is_held(sandbox: Sandbox) -> None:
+    assert act(sandbox)["ACK"] == 3 * DANCERS
+    assert held(sandbox) == (DANCERS, DANCERS, DANCERS)
 
 
-def test_lose_write_acknowledges_everything_and_keeps_less_of_each_kind(night: Night) -> None:
-    night.process.set_faults({"lose-write": 0.1})
-    answers = act(night)
+def test_lose_write_acknowledges_everything_and_keeps_less_of_each_kind(sandbox: Sandbox) -> None:
+    sandbox.process.set_faults({"lose-write": 0.1})
+    answers = act(sandbox)
     assert (answers["ACK"], answers["NACK"]) == (3 * DANCERS, 0)
-    assert held(night) == (36, 36, 36)
-    hits = night.process.state()["fault_hits"]["lose-write"]["by_kind"]
+    assert held(sandbox) == (36, 36, 36)
+    hits = sandbox.process.state()["fault_hits"]["lose-write"]["by_kind"]
     assert hits == {kind: {"eligible": 40, "hit": 4} for kind in ("like", "tempo", "vote")}
 
 
-def test_double_acknowledges_once_and_keeps_twice(night: Night) -> None:
-    night.process.set_faults({"double": 0.25})
-    assert act(night)["ACK"] == 3 * DANCERS
-    assert held(night) == (50, 50, 50)
-    with urllib.request.urlopen(f"{night.process.url}/api/session/{SESSION}/recap") as answer:
+def test_double_acknowledges_once_and_keeps_twice(sandbox: Sandbox) -> None:
+    sandbox.process.set_faults({"double": 0.25})
+    assert act(sandbox)["ACK"] == 3 * DANCERS
+    assert held(sandbox) == (50, 50, 50)
+    with urllib.request.urlopen(f"{sandbox.process.url}/api/session/{SESSION}/recap") as answer:
         assert json.load(answer)["totalLikes"] == 50
 
 
-def test_drop_processes_but_does_not_answer(night: Night) -> None:
-    dj, (one,) = night.dj(), night.dancers(1)
+def test_drop_processes_but_does_not_answer(sandbox: Sandbox) -> None:
+    dj, (one,) = sandbox.dj(), sandbox.dancers(1)
     hear_all(dj)
-    night.process.set_faults({"drop": 0.2})
+    sandbox.process.set_faults({"drop": 0.2})
     for n in range(50):
         say(one, "SEND_TEMPO_REQUEST", sessionId=SESSION, preference="faster", messageId=f"m{n}")
     assert hear_all(one)["ACK"] == 40
     assert hear_all(dj)["TEMPO_FEEDBACK"] == 50
 
 
-def test_lose_fanout_spreads_the_losses_of_each_kind_over_everyone(night: Night) -> None:
-    dj, dancers = night.dj(), night.dancers(10)
+def test_lose_fanout_spreads_the_losses_of_each_kind_over_everyone(sandbox: Sandbox) -> None:
+    dj, dancers = sandbox.dj(), sandbox.dancers(10)
     for socket in (dj, *dancers):
         hear_all(socket)
-    night.process.set_faults({"lose-fanout": 0.1})
+    sandbox.process.set_faults({"lose-fanout": 0.1})
     for n in range(20):
         say(dj, "SEND_ANNOUNCEMENT", sessionId=SESSION, message=f"n{n}", messageId="a")
         hear_until(dj, "ACK")
@@ -157,13 +157,13 @@ def test_lose_fanout_spreads_the_losses_of_each_kind_over_everyone(night: Night)
     heard = [hear_all(dancer) for dancer in dancers]
     assert [h["ANNOUNCEMENT_RECEIVED"] for h in heard] == [18] * 10
     assert [h["REACTION_RECEIVED"] for h in heard] == [18] * 10
-    by_kind = night.process.state()["fault_hits"]["lose-fanout"]["by_kind"]
+    by_kind = sandbox.process.state()["fault_hits"]["lose-fanout"]["by_kind"]
     assert by_kind["ANNOUNCEMENT_RECEIVED"] == {"eligible": 200, "hit": 20}
 
 
-def test_frames_to_dancers_are_exactly_those_that_arrived(night: Night) -> None:
-    dj, dancers = night.dj(), [night.open() for _ in range(5)]
-    night.process.set_faults({"lose-fanout": 0.15, "drop": 0.3})
+def test_frames_to_dancers_are_exactly_those_that_arrived(sandbox: Sandbox) -> None:
+    dj, dancers = sandbox.dj(), [sandbox.open() for _ in range(5)]
+    sandbox.process.set_faults({"lose-fanout": 0.15, "drop": 0.3})
     arrived: Counter[str] = Counter()
     for n, dancer in enumerate(dancers):
         say(dancer, "SUBSCRIBE", sessionId=SESSION, clientId=f"client_{n:03}", messageId="s")
@@ -174,26 +174,26 @@ def test_frames_to_dancers_are_exactly_those_that_arrived(night: Night) -> None:
     for dancer in dancers:
         arrived += hear_all(dancer)
     # the answers to the PINGs of `hear_all` are frames as well
-    assert night.process.state()["frames_to_dancers"] == arrived.total() + 10
+    assert sandbox.process.state()["frames_to_dancers"] == arrived.total() + 10
 
 
-def test_latency_delays_answers_and_broadcasts(night: Night) -> None:
-    dj, (one,) = night.dj(), night.dancers(1)
+def test_latency_delays_answers_and_broadcasts(sandbox: Sandbox) -> None:
+    dj, (one,) = sandbox.dj(), sandbox.dancers(1)
     hear_all(one)
-    night.process.set_faults({"latency": 200})
+    sandbox.process.set_faults({"latency": 200})
     started = time.monotonic()
     say(dj, "SEND_REACTION", sessionId=SESSION, reaction="thank_you", messageId="m")
     hear_until(one, "REACTION_RECEIVED")
     assert 0.2 <= time.monotonic() - started < 0.5
     started = time.monotonic()
-    assert night.http("/health") == 200
+    assert sandbox.http("/health") == 200
     assert 0.2 <= time.monotonic() - started < 0.5
 
 
-def test_error_answers_http_with_500(night: Night) -> None:
-    night.process.set_faults({"error": 0.5})
+def test_error_answers_http_with_500(sandbox: Sandbox) -> None:
+    sandbox.process.set_faults({"error": 0.5})
     paths = ("/health", "/api/sessions/active")
-    answers = Counter((path, night.http(path)) for _ in range(10) for path in paths)
+    answers = Counter((path, sandbox.http(path)) for _ in range(10) for path in paths)
     assert answers == {(path, status): 5 for path in paths for status in (200, 500)}
 
 
@@ -202,35 +202,35 @@ def test_error_answers_http_with_500(night: Night) -> None:
     [("refuse", 0.3, 503, 3), ("throttle", "6/60s", 429, 4)],
     ids=["refuse", "throttle"],
 )
-def test_upgrades_are_refused(night: Night, fault: str, value: object, status: int, refused: int) -> None:
-    night.process.set_faults({fault: value})
+def test_upgrades_are_refused(sandbox: Sandbox, fault: str, value: object, status: int, refused: int) -> None:
+    sandbox.process.set_faults({fault: value})
     seen: Counter[int] = Counter()
     for _ in range(10):
         try:
-            night.open()
+            sandbox.open()
             seen[101] += 1
         except InvalidStatus as error:
             seen[error.response.status_code] += 1
     assert seen == {101: 10 - refused, status: refused}
-    assert night.process.state()["connections_refused"] == refused
+    assert sandbox.process.state()["connections_refused"] == refused
 
 
-def test_a_dead_session_registers_but_is_not_there_for_dancers(night: Night) -> None:
-    night.process.set_faults({"dead-session": True})
-    night.dj()
-    one = night.open()
+def test_a_dead_session_registers_but_is_not_there_for_dancers(sandbox: Sandbox) -> None:
+    sandbox.process.set_faults({"dead-session": True})
+    sandbox.dj()
+    one = sandbox.open()
     say(one, "SUBSCRIBE", sessionId=SESSION, clientId="client_one", messageId="s")
     heard = hear_until(one, "ACK")
     assert (heard["SESSION_ENDED"], heard["NOW_PLAYING"]) == (1, 0)
-    night.process.clear_faults()
+    sandbox.process.clear_faults()
     say(one, "SUBSCRIBE", sessionId=SESSION, messageId="s")
     assert hear_until(one, "ACK")["NOW_PLAYING"] == 1
 
 
-def test_close_after_cuts_every_socket(night: Night) -> None:
-    night.process.set_faults({"close-after": 0.2})
+def test_close_after_cuts_every_socket(sandbox: Sandbox) -> None:
+    sandbox.process.set_faults({"close-after": 0.2})
     started = time.monotonic()
-    one = night.open()
+    one = sandbox.open()
     with pytest.raises(ConnectionClosed) as ended:
         one.recv(3)
     assert ended.value.rcvd is None

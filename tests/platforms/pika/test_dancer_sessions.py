@@ -1,4 +1,4 @@
-"""Whole nights of dancers and a DJ in Pika's world, in virtual time: what a seed repeats, and what breaks nothing."""
+"""Whole sessions of dancers and a DJ in Pika's world, in virtual time: what a seed repeats, and what breaks nothing."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from tests.platforms.pika.evening import Evening
-from tests.platforms.pika.hall import Hall
+from tests.platforms.pika.virtual_server import VirtualServer
 
 
-def night(evening: Evening, seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
+def session(evening: Evening, seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
     """What each of eight dancers sends in forty seconds, ids and times aside."""
     evening.make_context(seed=seed, TRACK_EVERY="6s")
-    hall = Hall(evening)
+    server = VirtualServer(evening)
     evening.start(Dj)
     dancers = [evening.start(Dancer) for _ in range(8)]
     if lost_at_s is not None:
         evening.clock.run(lost_at_s)
-        hall.cut(next(wire for wire in evening.wires if wire.handler is dancers[3]))
+        server.cut(next(wire for wire in evening.wires if wire.handler is dancers[3]))
     evening.clock.run(40.0 - evening.clock.now_s)
     evening.drain("primary")
     evening.clock.run(8.0)
@@ -51,7 +51,7 @@ def evenings(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_seed_repeats_an_evening_and_another_seed_makes_another(evenings: Any) -> None:
-    first, second, other = night(evenings(), 7), night(evenings(), 7), night(evenings(), 8)
+    first, second, other = session(evenings(), 7), session(evenings(), 7), session(evenings(), 8)
     assert first == second
     assert first != other
     assert len({tuple(did) for did in map(tuple, first)}) == 8
@@ -66,7 +66,7 @@ def test_a_seed_repeats_an_evening_and_another_seed_makes_another(evenings: Any)
 
 
 def test_what_one_dancer_suffers_changes_nothing_for_the_others(evenings: Any) -> None:
-    calm, rough = night(evenings(), 7), night(evenings(), 7, lost_at_s=13.0)
+    calm, rough = session(evenings(), 7), session(evenings(), 7, lost_at_s=13.0)
     assert calm[:3] == rough[:3]
     assert calm[4:] == rough[4:]
     assert sum(kind == "SUBSCRIBE" for kind, _ in rough[3]) == 2
@@ -79,21 +79,21 @@ WAYS_S = {"a fast server": 0.001, "a slow server": 0.4}
 def test_connections_that_break_cost_no_like_and_no_vote(way_s: float, evening: Evening) -> None:
     """What was acknowledged is held once, what was not may be: the audit's inequality, over two hundred breaks."""
     evening.make_context(TRACK_EVERY="6s")
-    hall = Hall(evening, way_s=way_s)
+    server = VirtualServer(evening, way_s=way_s)
     evening.start(Dj)
     dancers = [evening.start(Dancer) for _ in range(20)]
     for number in range(200):
         evening.clock.run(0.37)
         unlucky = dancers[number % 20]
-        wires = [wire for wire in hall.wires.values() if wire.handler is unlucky]
+        wires = [wire for wire in server.wires.values() if wire.handler is unlucky]
         if wires:
-            hall.cut(wires[0])
+            server.cut(wires[0])
     evening.clock.run(20.0)
     evening.drain("primary")
     evening.clock.run(12.0)
     evening.drain("supporter")
     evening.clock.run(12.0)
-    state = hall.state()
+    state = server.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
         expected = evening.worker.ledgers[ledger].expect()
         assert expected.acknowledged > 0

@@ -7,170 +7,83 @@ so that a misreading of the protocol cannot hide in both. Its defects are faults
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from email.utils import formatdate
 from typing import Any
 
-from pika_locust.platforms.verity.world_accounts import Accounts, Payments, access_tokens, not_found, reply
-from pika_locust.platforms.verity.world_calls import Call, ReplySender
-from pika_locust.platforms.verity.world_model import Ids, TokenStore, iso, rules_from
-from pika_locust.platforms.verity.world_queue import MatchWorker, Queue, QueueRoutes, QueueStatus
-from pika_locust.platforms.verity.world_routes import Route, Routes
-from pika_locust.platforms.verity.world_sessions import Sessions
-from pika_locust.sandbox.auth import StripeSignatures, bearer_token
+from pika_locust.platforms.verity.world_http import (
+    TOO_MANY,
+    UNAUTHORIZED,
+    UnreadableBody,
+    a_date,
+    a_string,
+    an_object,
+    bad_request,
+    check_body,
+    not_found,
+    parse_body,
+    refusal,
+    reply,
+)
+from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, iso, rules_from
+from pika_locust.platforms.verity.world_payments import Payments
+from pika_locust.platforms.verity.world_queue import Entry, MatchWorker, Queue, QueueStatus, WaitingLine, queue_key
+from pika_locust.platforms.verity.world_sessions import CHOICE, Sessions
+from pika_locust.sandbox.app import App, Call, route
+from pika_locust.sandbox.auth import (
+    AccessTokens,
+    RefreshError,
+    RefreshTokens,
+    StripeSignatures,
+    bearer_token,
+    cookie_value,
+)
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
-from pika_locust.sandbox.rate_limit import Throttle
+from pika_locust.sandbox.rate_limit import Refused, Throttle
+from pika_locust.sandbox.schema import Schema, optional
 from pika_locust.sandbox.socketio import DEFAULT, LARGEST_PACKET_BYTES, NO_TRANSPORT, Outbox, SocketIoServer
 from pika_locust.sandbox.timers import Timers
-from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Request
+from pika_locust.sandbox.world import Answer, Close, Effect, Effects, Reply, Request
 
 SOCKET_PATH = "/socket.io/"
 NAMESPACES = ("/queue", "/video", "/chat")
 
+ADULT_YEARS = 18
+ACCESS_LIVES_S = 900
+REFRESH_LIVES_S = 30 * 24 * 3600
+COOKIE = "refresh_token"
+SIGN_UP = {
+    "dateOfBirth": optional(a_date),
+    "consents": optional(an_object),
+    "privacyNoticeVersion": optional(a_string),
+    "tosVersion": optional(a_string),
+}
+TOO_YOUNG = bad_request("Must be 18 or older")
+NO_COOKIE = refusal(401, "Missing refresh token", "Unauthorized")
+NO_USER = not_found("User not found")
+_NOT_RENEWED = {RefreshError.INVALID: "Invalid or expired refresh token", RefreshError.REUSED: "Refresh token reused"}
 
-class VerityWorld:
-    """The world of one Verity server; `settings` are the environment that `world_rules.rules_from` reads.
+JOIN_S = 0.002
+"""How long a join takes; a second one of the same user, or a leave, that comes in this time meets its lock."""
+JOIN = {"city": optional(a_string), "region": optional(a_string), "preferences": optional(an_object)}
+NO_CITY = bad_request("City must be a non-empty string when provided")
+NO_TOKENS = bad_request("Insufficient token balance")
+LOCKED = refusal(409, "Queue operation in progress", "Conflict")
+NOT_QUEUED = reply({"status": "not_queued", "refunded": False})
+
+
+class VerityWorld(App):
+    """The world of one Verity server; `settings` are the environment that `world_model.rules_from` reads.
 
     Raises `ConfigurationError` for settings that cannot be read.
     """
 
-    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
-        self._faults = faults
-        self._rules = rules_from(settings)
-        self._throttle = Throttle(faults)
-        self._signatures = StripeSignatures(self._rules.webhook_secret)
-        self.reset(now)
-
-    def reset(self, now: float) -> None:
-        faults, rules = self._faults, self._rules
-        self._started_at = now
-        self._hub, self._timers, ids = Outbox(faults), Timers(), Ids()
-        self._purse, self._access = TokenStore(), access_tokens(rules.jwt_secret)
-        self._accounts = Accounts(self._purse, ids, self._access)
-        self._payments = Payments(faults, self._purse, self._signatures)
-        self._sessions = Sessions(self._hub, self._timers, self._purse, ids, faults, rules)
-        self._queue = Queue()
-        announcer = QueueStatus(self._hub, self._queue, self._timers, rules.status_fanout)
-        worker = MatchWorker(self._queue, self._timers, faults, now, self._sessions.pair_up, announcer.tell)
-        desk = ReplySender(self._hub, faults)
-        self._visits = QueueRoutes(desk, self._queue, worker, announcer, self._purse, self._timers, faults)
-        self._sockets = SocketIoServer(
-            self._hub, self._timers, new_sid=ids.socket, namespaces=NAMESPACES, admit=self._admit, left=self._left
-        )
-        self._throttle.reset()
-        self._routes = Routes(self._table(), self._hub, desk, self._throttle, self._access, self._accounts.users)
-
-    @property
-    def due(self) -> float:
-        return self._timers.due
-
-    def request(self, exchange: int, request: Request, now: float) -> Effects:
-        if request.path == SOCKET_PATH:
-            self._hub.reply(exchange, NO_TRANSPORT)  # polling is not offered
-        else:
-            self._routes.handle(exchange, request, now)
-        return self._hub.take()
-
-    def abandoned(self, exchange: int, now: float) -> Effects:
-        return ()
-
-    def upgrade(self, request: Request, now: float) -> Answer | None:
-        if request.path != SOCKET_PATH:
-            return not_found(f"Cannot GET {request.path}")
-        return self._sockets.handshake(request)
-
-    def opened(self, socket: int, request: Request, now: float) -> Effects:
-        self._sockets.opened(socket, request, now)
-        return self._hub.take()
-
-    def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
-        if len(data) > LARGEST_PACKET_BYTES:
-            return [Close(socket, 1009, "")]
-        self._sockets.received(socket, data, now)
-        return self._hub.take()
-
-    def ponged(self, socket: int, now: float) -> Effects:
-        return ()
-
-    def closed(self, socket: int, now: float) -> Effects:
-        self._sockets.closed(socket, now)
-        return self._hub.take()
-
-    def tick(self, now: float) -> Effects:
-        self._timers.run(now)
-        return self._hub.take()
-
-    def shutdown(self, now: float) -> Effects:
-        return ()
-
-    def group(self, socket: int) -> str:
-        return "members"
-
-    def state(self, now: float) -> dict[str, Any]:
-        """What the world holds, for audits.
-
-        `balances`, `credits` and `matches` are by user id: tokens now, tokens bought, matches paid for. For every user
-        balance + 1 if queued + matches = credits. `sessions` counts them (see `Sessions`), `webhooks` deliveries by
-        what became of them (see `Payments`).
-        """
-        counts = self._payments.counts
-        kinds = ("received", "credited", "duplicates", "refused", "ignored", "failed")
-        return {
-            "users": len(self._accounts.users),
-            "queued": len(self._queue.visits),
-            "lines": len(self._queue.lines),
-            "tokens": {
-                "credited": sum(self._purse.credits.values()),
-                "held": sum(self._purse.balances.values()),
-                "spent": sum(self._purse.matches.values()),
-            },
-            "sessions": self._sessions.to_json(),
-            "sessions_live": self._sessions.live,
-            "webhooks": {kind: counts[kind] for kind in kinds},
-            "balances": self._purse.balances,
-            "credits": self._purse.credits,
-            "matches": self._purse.matches,
-        }
-
-    def _admit(self, namespace: str, auth: Any, handshake: Request, now: float) -> str | None:
-        """Every namespace but the default one wants a user's token; each user has a room of their own there."""
-        if namespace == DEFAULT:
-            return ""
-        token = auth.get("token") if isinstance(auth, dict) else None
-        if not isinstance(token, str) or not token:
-            token = bearer_token(handshake.headers.get("authorization", ""))
-        user_id = self._access.read(token, now)
-        return user_id if user_id in self._accounts.users else None
-
-    def _left(self, namespace: str, user_id: str, now: float) -> None:
-        if namespace == "/queue":
-            self._visits.disconnected(self._accounts.users[user_id], now)
-
-    def _table(self) -> tuple[Route, ...]:
-        accounts, visits = self._accounts, self._visits
-        return (
-            Route("GET", "/health", self._health, guarded=False),
-            Route("POST", "/auth/signup-anonymous", accounts.sign_up, guarded=False, limit=10),
-            Route("POST", "/auth/refresh", accounts.renew, guarded=False, limit=20),
-            Route("GET", "/tokens/balance", accounts.balance),
-            Route("POST", "/webhooks/stripe", self._webhook, guarded=False),
-            Route("POST", "/queue/join", visits.join),
-            Route("DELETE", "/queue/leave", visits.leave),
-            Route("POST", "/sessions/*/choice", self._sessions.choose),
-        )
-
-    def _webhook(self, call: Call) -> Answer:
-        return self._payments.webhook(call.request, call.body, call.now)
-
-    def _health(self, call: Call) -> Answer:
-        up = int(call.now - self._started_at)
-        return reply({"status": "ok", "timestamp": iso(call.now), "uptimeSeconds": up})
-
-
-PLATFORM = Platform(
-    name="verity",
-    about="Verity: a matchmaking queue that costs tokens, video sessions over Socket.IO, Stripe webhooks",
-    create=VerityWorld,
-    covers=(
+    name = "verity"
+    about = "Verity: a matchmaking queue that costs tokens, video sessions over Socket.IO, Stripe webhooks"
+    groups = ("members",)
+    per_user = ("balances", "credits", "matches")
+    covers = (
         Cover("latency", "latency=400", "queue", "http_req_duration"),
         Cover("error", "error=0.1", "queue", "http_req_failed"),
         Cover("drop", "drop=0.05", "queue", "http_req_failed"),
@@ -193,9 +106,8 @@ PLATFORM = Platform(
         Cover("forged-500", "forged-500", "tokens", "forged_refused"),
         Cover("forget-event", "forget-event", "tokens", "webhooks"),
         Cover("redelivery-500", "redelivery-500", "tokens", "redelivery_ignored"),
-    ),
-    groups=("members",),
-    named=(
+    )
+    named = (
         FaultKind("no-match", Form.FLAG, "the matching worker pairs nobody"),
         FaultKind("late-match", Form.MILLISECONDS, "nobody is paired before having waited for MS"),
         FaultKind("end-early", Form.SECONDS, "sessions end S seconds before their time"),
@@ -203,7 +115,307 @@ PLATFORM = Platform(
         FaultKind("forged-500", Form.FLAG, "a webhook with a bad signature is answered 500 instead of 400"),
         FaultKind("redelivery-500", Form.FLAG, "an event that is delivered again is answered 500"),
         FaultKind("forget-event", Form.FLAG, "an event that is delivered again is credited again"),
-    ),
-    per_user=("balances", "credits", "matches"),
-)
+    )
+
+    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
+        self.rules = rules_from(settings)
+        self._limits = Throttle(faults)
+        self._signatures = StripeSignatures(self.rules.webhook_secret)
+        super().__init__(faults, settings, now)
+
+    def start(self) -> None:
+        self._started_at = self.now
+        self._limits.reset()
+        self._ids, self.tokens = Ids(), TokenStore()
+        self.users: dict[str, User] = {}
+        claims = {"typ": "access", "role": "USER"}
+        self.access = AccessTokens(self.rules.jwt_secret, ACCESS_LIVES_S, claims, required={"typ": "access"})
+        self._refresh = RefreshTokens(self._ids.secret, REFRESH_LIVES_S)
+        self._payments = Payments(self, self.tokens, self._signatures)
+        self._sessions = Sessions(self, self.tokens, self._ids, self.rules, self._emit)
+        self.queue = Queue()
+        self._status = QueueStatus(self, self.queue, self._tell_size)
+        self._worker = MatchWorker(self, self.queue, self._sessions.pair_up, self._line_changed)
+        self._outbox, self._socket_timers = Outbox(self.faults), Timers()
+        self._sockets = SocketIoServer(
+            self._outbox,
+            self._socket_timers,
+            new_sid=self._ids.socket,
+            namespaces=NAMESPACES,
+            admit=self._admit,
+            left=self._left,
+        )
+
+    def state(self, now: float) -> dict[str, Any]:
+        """What the world holds, for audits.
+
+        `balances`, `credits` and `matches` are by user id: tokens now, tokens bought, matches paid for. For every user
+        balance + 1 if queued + matches = credits. `sessions` counts them (see `Sessions`), `webhooks` deliveries by
+        what became of them (see `Payments`).
+        """
+        tokens = self.tokens
+        return {
+            "users": len(self.users),
+            "queued": len(self.queue.entries),
+            "lines": len(self.queue.lines),
+            "tokens": {
+                "credited": sum(tokens.credits.values()),
+                "held": sum(tokens.balances.values()),
+                "spent": sum(tokens.matches.values()),
+            },
+            "sessions": self._sessions.to_json(),
+            "sessions_live": self._sessions.live,
+            "webhooks": self._payments.to_json(),
+            "balances": tokens.balances,
+            "credits": tokens.credits,
+            "matches": tokens.matches,
+        }
+
+    # What comes before a route's handler
+
+    def request(self, exchange: int, request: Request, now: float) -> Effects:
+        if request.path == SOCKET_PATH:
+            return [Reply(exchange, NO_TRANSPORT)]  # polling is not offered
+        try:
+            self._fields = parse_body(request)
+        except UnreadableBody as unreadable:
+            return [Reply(exchange, unreadable.answer)]
+        return super().request(exchange, request, now)
+
+    def read_body(self, request: Request, schema: Schema | None) -> dict[str, Any]:
+        return self._fields if schema is None else check_body(self._fields, schema)
+
+    def over_limit(self, call: Call) -> int | None:
+        """As the fault `throttle` says; while it is off, the limits that routes have of their own are off, too."""
+        found = call.route
+        passed = self._limits.pass_through(found.kind, found.limit, call.request.peer, self.now)
+        if isinstance(passed, Refused):
+            return passed.retry_s
+        call.headers = passed
+        return None
+
+    def upgrade_over_limit(self, request: Request) -> int | None:
+        return None
+
+    def authenticate(self, call: Call) -> User | None:
+        return self.users.get(self.access.read(call.bearer, self.now) or "")
+
+    def unauthorized(self, call: Call) -> Answer:
+        return UNAUTHORIZED if self.access.read(call.bearer, self.now) is None else NO_USER
+
+    def too_many(self, call: Call, retry_s: int) -> Answer:
+        return reply(TOO_MANY, 429, (("retry-after", str(retry_s)),))
+
+    def refused_body(self, problems: list[str]) -> Answer:
+        return bad_request(problems)
+
+    def not_found(self, request: Request) -> Answer:
+        if request.method == "OPTIONS":
+            return Answer(204)
+        query = f"?{request.query}" if request.query else ""
+        return not_found(f"Cannot {request.method} {request.path}{query}")
+
+    # Accounts
+
+    @route("GET", "/health")
+    def health(self, call: Call) -> Answer:
+        up = int(self.now - self._started_at)
+        return reply({"status": "ok", "timestamp": iso(self.now), "uptimeSeconds": up})
+
+    @route("POST", "/auth/signup-anonymous", body=SIGN_UP, limit=10)
+    def sign_up(self, call: Call) -> Answer:
+        """A new user, with the tokens that stand for them."""
+        now, given = self.now, call.body
+        born: datetime | None = given["dateOfBirth"]
+        if born is not None and _age(born.date(), datetime.fromtimestamp(now, UTC).date()) < ADULT_YEARS:
+            return TOO_YOUNG
+        user = User(self._ids.row(now), now)
+        self.users[user.id] = user
+        self.tokens.open(user.id)
+        consents = given["consents"]
+        profile = {
+            **user.profile(),
+            "dateOfBirth": None if born is None else iso(born.timestamp()),
+            "ageVerifiedAt": None if born is None else iso(now),
+            "consents": None if consents is None else _as_stored({**consents, "acceptedAt": iso(now)}),
+            "privacyNoticeVersion": given["privacyNoticeVersion"],
+            "tosVersion": given["tosVersion"],
+            "phone": None,
+            "email": None,
+            "tokenBalance": 0,
+        }
+        answer = {"user": profile, "accessToken": self.access.mint(user.id, now)}
+        return reply(answer, 201, self._cookie(self._refresh.issue(user.id, now)))
+
+    @route("POST", "/auth/refresh", limit=20)
+    def renew(self, call: Call) -> Answer:
+        """Another access token for a refresh cookie, which is replaced."""
+        cookie = cookie_value(call.request.headers.get("cookie", ""), COOKIE)
+        if not cookie:
+            return NO_COOKIE
+        rotated = self._refresh.rotate(cookie, self.now)
+        if isinstance(rotated, RefreshError):
+            return refusal(401, _NOT_RENEWED[rotated], "Unauthorized")
+        user_id, newest = rotated
+        return reply({"accessToken": self.access.mint(user_id, self.now)}, headers=self._cookie(newest))
+
+    def _cookie(self, token: str) -> tuple[tuple[str, str], ...]:
+        expires = formatdate(self.now + REFRESH_LIVES_S, usegmt=True)
+        terms = f"Max-Age={REFRESH_LIVES_S}; Path=/auth/refresh; Expires={expires}; HttpOnly; SameSite=Strict"
+        return (("set-cookie", f"{COOKIE}={token}; {terms}"),)
+
+    @route("GET", "/tokens/balance", auth=True)
+    def balance(self, call: Call) -> Answer:
+        """How many tokens a user has."""
+        return reply({"tokenBalance": self.tokens.balances[call.user.id]})
+
+    @route("POST", "/webhooks/stripe")
+    def webhook(self, call: Call) -> Answer:
+        """Stripe reports a payment."""
+        return self._payments.webhook(call.request, call.body)
+
+    # The queue and sessions
+
+    @route("POST", "/queue/join", body=JOIN, auth=True)
+    def join(self, call: Call) -> Answer | None:
+        """Enters the queue for a token; answered only after `JOIN_S`, with the position of that moment."""
+        city, user = call.body["city"], call.user
+        if city is not None and not city.strip():
+            return NO_CITY
+        if user.joining:
+            return LOCKED
+        entry = self.queue.entries.get(user.id)
+        if entry is not None:
+            return self._queued("already_queued", entry)
+        if not self.tokens.take(user.id):
+            return NO_TOKENS
+        line = self.queue.line(queue_key(call.body["region"] if city is None else city, call.body["preferences"]))
+        self._worker.expect(line)
+        entry = self.queue.enter(user, line, self.now)
+        self._worker.wake()
+        self._line_changed(line)
+        user.joining = True
+        self.after(JOIN_S, self._joined, call, entry)
+        return None
+
+    def _joined(self, call: Call, entry: Entry) -> None:
+        call.user.joining = False
+        call.answer(self._queued("queued", entry))
+
+    def _queued(self, status: str, entry: Entry) -> Answer:
+        gone = self.queue.entries.get(entry.user.id) is not entry
+        popped = gone or self._worker.has_popped_alone(entry.line)
+        position = None if popped else self.queue.position(entry)
+        return reply({"status": status, "queueKey": entry.line.key, "position": position}, 201)
+
+    @route("DELETE", "/queue/leave", auth=True)
+    def leave(self, call: Call) -> Answer | None:
+        """Leaves the queue; whoever is in the worker's hand is answered when it has decided."""
+        user = call.user
+        if user.joining:
+            return LOCKED
+        entry = self.queue.entries.get(user.id)
+        if entry is not None and entry.in_hand:
+            self._worker.afterwards(entry, lambda: call.answer(self._leave(user)))
+            return None
+        return self._leave(user)
+
+    def _leave(self, user: User) -> Answer:
+        entry = self.queue.entries.get(user.id)
+        if entry is None:
+            return NOT_QUEUED
+        self.queue.end(entry)
+        self._line_changed(entry.line)
+        if self.hit("kept-token"):
+            return reply({"status": "already_matched", "refunded": False, "queueKey": entry.line.key})
+        if not self.hit("lose-write", "refund"):
+            self.tokens.give_back(user.id)
+        return reply({"status": "left", "refunded": True, "queueKey": entry.line.key})
+
+    @route("POST", "/sessions/{id}/choice", body=CHOICE, auth=True)
+    def choose(self, call: Call) -> Answer:
+        """What a user says of their partner once the session has ended."""
+        return self._sessions.choose(call)
+
+    # Sockets
+
+    @property
+    def due(self) -> float:
+        return min(super().due, self._socket_timers.due)
+
+    def _take(self) -> list[Effect]:
+        return [*self._outbox.take(), *super()._take()]
+
+    def accept(self, request: Request) -> Answer | None:
+        return self._sockets.handshake(request) if request.path == SOCKET_PATH else self.not_found(request)
+
+    def opened(self, socket: int, request: Request, now: float) -> Effects:
+        self.now = now
+        self._sockets.opened(socket, request, now)
+        return self._take()
+
+    def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
+        self.now = now
+        if len(data) > LARGEST_PACKET_BYTES:
+            return [Close(socket, 1009, "")]
+        self._sockets.received(socket, data, now)
+        return self._take()
+
+    def ponged(self, socket: int, now: float) -> Effects:
+        return ()
+
+    def closed(self, socket: int, now: float) -> Effects:
+        self.now = now
+        self._sockets.closed(socket, now)
+        return self._take()
+
+    def tick(self, now: float) -> Effects:
+        self.now = now
+        self._socket_timers.run(now)
+        return super().tick(now)
+
+    def _admit(self, namespace: str, auth: Any, handshake: Request, now: float) -> str | None:
+        """Every namespace but the default one wants a user's token; each user has a room of their own there."""
+        if namespace == DEFAULT:
+            return ""
+        token = auth.get("token") if isinstance(auth, dict) else None
+        if not isinstance(token, str) or not token:
+            token = bearer_token(handshake.headers.get("authorization", ""))
+        user_id = self.access.read(token, now)
+        return user_id if user_id in self.users else None
+
+    def _left(self, namespace: str, user_id: str, now: float) -> None:
+        """A user's /queue socket is gone: the server leaves the queue for them."""
+        if namespace != "/queue":
+            return
+        user, entry = self.users[user_id], self.queue.entries.get(user_id)
+        if entry is not None and entry.in_hand:
+            self._worker.afterwards(entry, lambda: self._leave(user))
+        else:
+            self._leave(user)
+
+    def _emit(self, namespace: str, user: User, event: str, payload: Any) -> None:
+        self._outbox.emit(namespace, user.id, event, payload)
+
+    def _line_changed(self, line: WaitingLine) -> None:
+        if self.rules.status_fanout and self._outbox.listeners("/queue"):
+            self._status.changed(line)
+
+    def _tell_size(self, user_ids: Iterable[str], size: int) -> None:
+        self._outbox.emit_to_all("/queue", user_ids, "queue:status", {"usersSearching": size})
+
+
+def _age(born: date, today: date) -> int:
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def _as_stored(value: Any) -> Any:
+    """JSON as it comes back from a `jsonb` column: keys by length, then by bytes."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+        return {key: _as_stored(value[key]) for key in keys}
+    return [_as_stored(item) for item in value] if isinstance(value, list) else value
+
+
+PLATFORM = VerityWorld.platform()
 """Verity's offer to the sandbox."""

@@ -13,8 +13,6 @@ from typing import Any
 
 from pika_locust.errors import ConfigurationError
 
-# Identifiers and times as Verity writes them.
-
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BLOCK = 36**4
 
@@ -71,9 +69,6 @@ def anonymous(session_id: str, user_id: str) -> str:
     return "anon_" + sha256(f"{session_id}:{user_id}".encode()).hexdigest()[:12]
 
 
-NOTHING: dict[str, Any] = {}
-
-
 @dataclass(slots=True, eq=False)
 class User:
     """An account, and what it is busy with.
@@ -86,21 +81,11 @@ class User:
     joining: bool = False
     live: int = 0
 
-    def profile(self, **after_times: Any) -> dict[str, Any]:
-        """What is known of a fresh user; `after_times` comes after the times."""
+    def profile(self) -> dict[str, Any]:
+        """What is known of a fresh user, as the answer to signing up begins."""
         at = iso(self.created_at)
-        return {
-            "id": self.id,
-            "createdAt": at,
-            "updatedAt": at,
-            **after_times,
-            "displayName": None,
-            "photos": None,
-            "bio": None,
-            "age": None,
-            "gender": None,
-            "interests": [],
-        }
+        nothing = dict.fromkeys(("displayName", "photos", "bio", "age", "gender"))
+        return {"id": self.id, "createdAt": at, "updatedAt": at, "role": "USER", **nothing, "interests": []}
 
     def reveal(self) -> dict[str, Any]:
         """What a partner of a mutual match gets to see."""

@@ -1,24 +1,18 @@
-"""The waiting lines: who is queued under which key, in what order."""
+"""Verity's queue: keys, who waits under which of them, how many are searching, and the worker that matches pairs."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from json.encoder import encode_basestring
 from math import floor
 from typing import Any
 
-from pika_locust.platforms.verity.world_accounts import JSON_TYPE, an_object, bad_request, problems, refusal, text
-from pika_locust.platforms.verity.world_calls import Call, ReplySender
-from pika_locust.platforms.verity.world_model import TokenStore, User
-from pika_locust.sandbox.faults import FaultSwitches
-from pika_locust.sandbox.socketio import Outbox
-from pika_locust.sandbox.timers import Action, Timers
-from pika_locust.sandbox.world import Answer
+from pika_locust.platforms.verity.world_model import User
+from pika_locust.sandbox.app import App
 
 # Which queue a join goes to: a city, and a hash of the preferences in one canonical spelling.
 
@@ -115,7 +109,7 @@ class WaitingLine:
 
 
 @dataclass(slots=True, eq=False)
-class Visit:
+class Entry:
     """One user's stay in a line, which lasts while the worker has them in hand."""
 
     user: User
@@ -131,7 +125,7 @@ class Queue:
     def __init__(self) -> None:
         self.lines: dict[str, WaitingLine] = {}
         self.crowded: dict[str, WaitingLine] = {}
-        self.visits: dict[str, Visit] = {}
+        self.entries: dict[str, Entry] = {}
 
     def line(self, key: str) -> WaitingLine:
         """The line of a key, made when there is none; one that stays empty is forgotten by `tidy`."""
@@ -140,65 +134,67 @@ class Queue:
             line = self.lines[key] = WaitingLine(key)
         return line
 
-    def enter(self, user: User, line: WaitingLine, now: float) -> Visit:
+    def enter(self, user: User, line: WaitingLine, now: float) -> Entry:
         """Puts a user at the end of a line."""
-        visit = self.visits[user.id] = Visit(user, line, now, int(now * 1000))
-        self._insert(visit)
-        return visit
+        entry = self.entries[user.id] = Entry(user, line, now, int(now * 1000))
+        self._insert(entry)
+        return entry
 
-    def first(self, line: WaitingLine, number: int) -> list[Visit]:
+    def first(self, line: WaitingLine, number: int) -> list[Entry]:
         """Whose turn it is; fewer when fewer wait."""
-        return [self.visits[user_id] for _, user_id in line.waiting[:number]]
+        return [self.entries[user_id] for _, user_id in line.waiting[:number]]
 
-    def take_in_hand(self, visit: Visit) -> None:
+    def take_in_hand(self, entry: Entry) -> None:
         """Pulls a user out of the line, for the worker to decide on."""
-        self._remove(visit)
-        visit.in_hand = True
+        self._remove(entry)
+        entry.in_hand = True
 
-    def put_back(self, visit: Visit, score: int) -> None:
+    def put_back(self, entry: Entry) -> None:
         """Ends the worker's hold on a user: back into the line."""
-        visit.in_hand = False
-        visit.score = score
-        self._insert(visit)
+        entry.in_hand = False
+        self._insert(entry)
 
-    def end(self, visit: Visit) -> None:
-        """The visit is over, by leaving or by a match."""
-        if not visit.in_hand:
-            self._remove(visit)
-        del self.visits[visit.user.id]
-        self.tidy(visit.line)
+    def end(self, entry: Entry) -> None:
+        """The wait is over, by leaving or by a match."""
+        if not entry.in_hand:
+            self._remove(entry)
+        del self.entries[entry.user.id]
+        self.tidy(entry.line)
 
-    def position(self, visit: Visit) -> int | None:
+    def position(self, entry: Entry) -> int | None:
         """The rank from 0; None for one who is in the worker's hand."""
-        if visit.in_hand:
+        if entry.in_hand:
             return None
-        return bisect_left(visit.line.waiting, (visit.score, visit.user.id))
+        return bisect_left(entry.line.waiting, (entry.score, entry.user.id))
 
     def tidy(self, line: WaitingLine) -> None:
         """Forgets an empty line: a client may use a key of its own for every join."""
         if not line.waiting and not line.worked_on:
             self.lines.pop(line.key, None)
 
-    def _insert(self, visit: Visit) -> None:
-        line = visit.line
-        insort(line.waiting, (visit.score, visit.user.id))
+    def _insert(self, entry: Entry) -> None:
+        line = entry.line
+        insort(line.waiting, (entry.score, entry.user.id))
         if len(line.waiting) == 2:
             self.crowded[line.key] = line
 
-    def _remove(self, visit: Visit) -> None:
-        line = visit.line
-        del line.waiting[bisect_left(line.waiting, (visit.score, visit.user.id))]
+    def _remove(self, entry: Entry) -> None:
+        line = entry.line
+        del line.waiting[bisect_left(line.waiting, (entry.score, entry.user.id))]
         if len(line.waiting) == 1:
             del self.crowded[line.key]
 
 
 # queue:status: how many search under a key, told to each of them whenever that changes.
 
-DELAY_S = 0.005
+STATUS_DELAY_S = 0.005
 """The real server counts and tells a few milliseconds after the change, when others have joined meanwhile."""
 MANY = 50
 SLICE = 100
 SLICE_S = 0.01
+
+TellSize = Callable[[Iterable[str], int], None]
+"""Tells users, by id, how many are searching."""
 
 
 class QueueStatus:
@@ -209,42 +205,36 @@ class QueueStatus:
     next round: 10,000 messages a second at worst, and the last of several changes is always told.
     """
 
-    def __init__(self, hub: Outbox, queue: Queue, timers: Timers, enabled: bool) -> None:
-        self._hub = hub
+    def __init__(self, app: App, queue: Queue, tell_size: TellSize) -> None:
+        self._app = app
         self._queue = queue
-        self._timers = timers
-        self._enabled = enabled
+        self._tell_size = tell_size
 
-    def tell(self, line: WaitingLine, now: float) -> None:
+    def changed(self, line: WaitingLine) -> None:
         """The size of a line has changed."""
-        if not self._enabled or not self._hub.listeners("/queue"):
-            return
         if line.telling:
             line.changed = True
             return
         line.telling = len(line.waiting) > MANY
-        self._timers.at(now + DELAY_S, partial(self._begin, line))
+        self._app.after(STATUS_DELAY_S, self._begin, line)
 
-    def _begin(self, line: WaitingLine, now: float) -> None:
+    def _begin(self, line: WaitingLine) -> None:
         waiting = [user_id for _, user_id in line.waiting]
         line.changed = False
         if line.telling:
-            self._slice(line, waiting, len(waiting), now)
+            self._slice(line, waiting, len(waiting))
         elif waiting:
-            self._emit(waiting, len(waiting))
+            self._tell_size(waiting, len(waiting))
 
-    def _slice(self, line: WaitingLine, left: list[str], size: int, now: float) -> None:
-        visits = self._queue.visits
-        self._emit([user_id for user_id in left[:SLICE] if user_id in visits and visits[user_id].line is line], size)
+    def _slice(self, line: WaitingLine, left: list[str], size: int) -> None:
+        entries = self._queue.entries
+        self._tell_size([one for one in left[:SLICE] if one in entries and entries[one].line is line], size)
         if len(left) > SLICE:
-            self._timers.at(now + SLICE_S, partial(self._slice, line, left[SLICE:], size))
+            self._app.after(SLICE_S, self._slice, line, left[SLICE:], size)
             return
         line.telling = False
         if line.changed:
-            self.tell(line, now)
-
-    def _emit(self, user_ids: list[str], size: int) -> None:
-        self._hub.emit_to_all("/queue", user_ids, "queue:status", {"usersSearching": size})
+            self.changed(line)
 
 
 # The matching worker: every half second it pairs those who wait, first come, first served.
@@ -259,8 +249,7 @@ TICK_S = 0.5
 ATTEMPT_S = 0.004
 PAIRS_PER_TICK = 10
 
-PairUp = Callable[[User, User, str, float], None]
-Tell = Callable[[WaitingLine, float], None]
+PairUp = Callable[[User, User, str], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -270,221 +259,106 @@ class _Pass:
     line: WaitingLine
     size_before: int
     attempts_left: int
-    held: list[Visit] = field(default_factory=list)
-    afterwards: list[Action] = field(default_factory=list)
+    held: list[Entry] = field(default_factory=list)
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
 
 
 class MatchWorker:
-    """Calls `pair_up(first, second, key, now)` for each pair and `tell(line, now)` when a tick changed a line's size.
+    """Calls `pair_up(first, second, key)` for each pair, and `changed(line)` when a tick changed a line's size.
 
-    Ticks fall on `started_at` plus whole multiples of half a second.
+    Ticks fall on the time it is made at plus whole multiples of half a second.
     """
 
-    def __init__(
-        self, queue: Queue, timers: Timers, faults: FaultSwitches, started_at: float, pair_up: PairUp, tell: Tell
-    ) -> None:
+    def __init__(self, app: App, queue: Queue, pair_up: PairUp, changed: Callable[[WaitingLine], None]) -> None:
+        self._app = app
         self._queue = queue
-        self._timers = timers
-        self._faults = faults
-        self._started_at = started_at
+        self._started_at = app.now
         self._pair_up = pair_up
-        self._tell = tell
+        self._changed = changed
         self._passes: dict[WaitingLine, _Pass] = {}
         self._awake = False
 
-    def wake(self, now: float) -> None:
+    def wake(self) -> None:
         """Must be called when a line may have become crowded."""
         if self._queue.crowded and not self._awake:
             self._awake = True
-            self._timers.at(self._last_tick(now) + TICK_S, self._tick)
+            self._app.at(self._last_tick() + TICK_S, self._tick)
 
-    def has_popped_alone(self, line: WaitingLine, now: float) -> bool:
+    def has_popped_alone(self, line: WaitingLine) -> bool:
         """Whether a line's only user is out of it just now, to be put back at once."""
-        tick = self._last_tick(now)
-        if now >= tick + ATTEMPT_S or len(line.waiting) != 1 or line.worked_on or "no-match" in self._faults.on:
+        tick = self._last_tick()
+        if self._app.now >= tick + ATTEMPT_S or len(line.waiting) != 1 or line.worked_on:
             return False
-        return self._queue.first(line, 1)[0].joined_at < tick
+        return "no-match" not in self._app.faults.on and self._queue.first(line, 1)[0].joined_at < tick
 
-    def hold_alone(self, line: WaitingLine, now: float) -> None:
-        """Plays the popping of a line's only user out, because somebody else is about to join the line."""
-        work = self._open(line, attempts=0)
-        self._hold(work, self._queue.first(line, 1), self._last_tick(now) + ATTEMPT_S)
+    def expect(self, line: WaitingLine) -> None:
+        """Somebody is about to join a line: if its only user is popped just now, that must be played out."""
+        if self.has_popped_alone(line):
+            work = self._open(line, attempts=0)
+            self._hold(work, self._queue.first(line, 1), self._last_tick() + ATTEMPT_S)
 
-    def afterwards(self, visit: Visit, action: Action) -> None:
+    def afterwards(self, entry: Entry, action: Callable[[], object]) -> None:
         """Runs `action` when the worker has decided on somebody it has in hand."""
-        self._passes[visit.line].afterwards.append(action)
+        self._passes[entry.line].afterwards.append(action)
 
-    def _last_tick(self, now: float) -> float:
-        return self._started_at + floor((now - self._started_at) / TICK_S + 1e-5) * TICK_S
+    def _last_tick(self) -> float:
+        return self._started_at + floor((self._app.now - self._started_at) / TICK_S + 1e-5) * TICK_S
 
-    def _tick(self, now: float) -> None:
+    def _tick(self) -> None:
         self._awake = False
-        if "no-match" in self._faults.on:
-            self._faults.count("no-match")
-        else:
+        if not self._app.hit("no-match"):
             for line in list(self._queue.crowded.values()):
                 if not line.worked_on:
-                    self._next_attempt(self._open(line, PAIRS_PER_TICK), now)
-        self.wake(now)
+                    self._next_attempt(self._open(line, PAIRS_PER_TICK))
+        self.wake()
 
     def _open(self, line: WaitingLine, attempts: int) -> _Pass:
         line.worked_on = True
         work = self._passes[line] = _Pass(line, len(line.waiting), attempts)
         return work
 
-    def _next_attempt(self, work: _Pass, now: float) -> None:
+    def _next_attempt(self, work: _Pass) -> None:
         pair = self._queue.first(work.line, 2)
-        if work.attempts_left and len(pair) == 2 and self._old_enough(pair, now):
+        if work.attempts_left and len(pair) == 2 and self._old_enough(pair):
             work.attempts_left -= 1
-            self._hold(work, pair, now + ATTEMPT_S)
+            self._hold(work, pair, self._app.now + ATTEMPT_S)
         else:
-            self._close(work, now)
+            self._close(work)
 
-    def _old_enough(self, pair: list[Visit], now: float) -> bool:
-        late_s = self._faults.amount("late-match") / 1000
-        if late_s and any(now - visit.joined_at < late_s for visit in pair):
-            self._faults.count("late-match")
+    def _old_enough(self, pair: list[Entry]) -> bool:
+        faults, now = self._app.faults, self._app.now
+        late_s = faults.amount("late-match") / 1000
+        if late_s and any(now - entry.joined_at < late_s for entry in pair):
+            faults.count("late-match")
             return False
         return True
 
-    def _hold(self, work: _Pass, visits: list[Visit], until: float) -> None:
-        work.held = visits
-        for visit in visits:
-            self._queue.take_in_hand(visit)
-        self._timers.at(until, partial(self._decide, work))
+    def _hold(self, work: _Pass, entries: list[Entry], until: float) -> None:
+        work.held = entries
+        for entry in entries:
+            self._queue.take_in_hand(entry)
+        self._app.at(until, self._decide, work)
 
-    def _decide(self, work: _Pass, now: float) -> None:
+    def _decide(self, work: _Pass) -> None:
         held, work.held = work.held, []
         match held:
             case [first, second]:
-                for visit in held:
-                    self._queue.end(visit)
-                self._pair_up(first.user, second.user, work.line.key, now)
+                for entry in held:
+                    self._queue.end(entry)
+                self._pair_up(first.user, second.user, work.line.key)
             case _:
-                for visit in held:
-                    self._queue.put_back(visit, visit.score)
+                for entry in held:
+                    self._queue.put_back(entry)
         actions, work.afterwards = work.afterwards, []
         for action in actions:
-            action(now)
-        self._next_attempt(work, now)
+            action()
+        self._next_attempt(work)
 
-    def _close(self, work: _Pass, now: float) -> None:
+    def _close(self, work: _Pass) -> None:
         line = work.line
         line.worked_on = False
         del self._passes[line]
         if len(line.waiting) != work.size_before:
-            self._tell(line, now)
+            self._changed(line)
         self._queue.tidy(line)
-        self.wake(now)
-
-
-# Joining and leaving the queue: the locks, the token that is taken, and the refund.
-
-JOIN_S = 0.002
-"""How long a join takes; a second one of the same user, or a leave, that comes in this time meets its lock."""
-
-JOIN_CHECKS = {"city": text, "region": text, "preferences": an_object}
-NO_CITY = bad_request("City must be a non-empty string when provided")
-NO_TOKENS = bad_request("Insufficient token balance")
-LOCKED = refusal(409, "Queue operation in progress", "Conflict")
-NOT_QUEUED = Answer(200, b'{"status":"not_queued","refunded":false}', JSON_TYPE)
-
-
-class QueueRoutes:
-    """The two routes of the queue, and what a closed socket does to it."""
-
-    def __init__(
-        self,
-        desk: ReplySender,
-        queue: Queue,
-        worker: MatchWorker,
-        announcer: QueueStatus,
-        purse: TokenStore,
-        timers: Timers,
-        faults: FaultSwitches,
-    ) -> None:
-        self._desk = desk
-        self._queue = queue
-        self._worker = worker
-        self._announcer = announcer
-        self._purse = purse
-        self._timers = timers
-        self._faults = faults
-
-    def join(self, call: Call) -> Answer | None:
-        """POST /queue/join. Answers a new visit only after `JOIN_S`, with the position of that moment."""
-        body: dict[str, Any] = call.body if isinstance(call.body, dict) else {}
-        if wrong := problems(body, JOIN_CHECKS):
-            return bad_request(wrong)
-        city = body.get("city")
-        if city is not None and not city.strip():
-            return NO_CITY
-        user, now = call.user, call.now
-        if user.joining:
-            return LOCKED
-        visit = self._queue.visits.get(user.id)
-        if visit is not None:
-            return self._queued("already_queued", visit, now)
-        if not self._purse.take(user.id):
-            return NO_TOKENS
-        line = self._queue.line(queue_key(body.get("region") if city is None else city, body.get("preferences")))
-        if self._worker.has_popped_alone(line, now):
-            self._worker.hold_alone(line, now)
-        visit = self._queue.enter(user, line, now)
-        self._worker.wake(now)
-        self._announcer.tell(line, now)
-        user.joining = True
-        self._timers.at(now + JOIN_S, partial(self._joined, call, visit))
-        return None
-
-    def leave(self, call: Call) -> Answer | None:
-        """DELETE /queue/leave. Whoever is in the worker's hand is answered when it has decided."""
-        user = call.user
-        if user.joining:
-            return LOCKED
-        visit = self._queue.visits.get(user.id)
-        if visit is not None and visit.in_hand:
-            self._worker.afterwards(visit, lambda now: self._desk.reply(call, self._end(user, now)))
-            return None
-        return self._end(user, call.now)
-
-    def disconnected(self, user: User, now: float) -> None:
-        """A /queue socket of the user is gone: the server leaves for them."""
-        visit = self._queue.visits.get(user.id)
-        if visit is not None and visit.in_hand:
-            self._worker.afterwards(visit, lambda later: self._quietly_end(user, later))
-        else:
-            self._end(user, now)
-
-    def _quietly_end(self, user: User, now: float) -> None:
-        self._end(user, now)
-
-    def _joined(self, call: Call, visit: Visit, now: float) -> None:
-        call.user.joining = False
-        self._desk.reply(call, self._queued("queued", visit, now))
-
-    def _queued(self, status: str, visit: Visit, now: float) -> Answer:
-        gone = self._queue.visits.get(visit.user.id) is not visit
-        popped = gone or self._worker.has_popped_alone(visit.line, now)
-        position = None if popped else self._queue.position(visit)
-        rank = "null" if position is None else position
-        body = f'{{"status":"{status}","queueKey":"{visit.line.key}","position":{rank}}}'
-        return Answer(201, body.encode(), JSON_TYPE)
-
-    def _end(self, user: User, now: float) -> Answer:
-        visit = self._queue.visits.get(user.id)
-        if visit is None:
-            return NOT_QUEUED
-        self._queue.end(visit)
-        self._announcer.tell(visit.line, now)
-        if "kept-token" in self._faults.on:
-            self._faults.count("kept-token")
-            return _left("already_matched", "false", visit)
-        if not self._faults.hits("lose-write", "refund"):
-            self._purse.give_back(user.id)
-        return _left("left", "true", visit)
-
-
-def _left(status: str, refunded: str, visit: Visit) -> Answer:
-    body = f'{{"status":"{status}","refunded":{refunded},"queueKey":"{visit.line.key}"}}'
-    return Answer(200, body.encode(), JSON_TYPE)
+        self.wake()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from pika_locust.platforms.verity.world_accounts import bad_request, not_found, one_of, problems, refusal, reply
-from pika_locust.platforms.verity.world_calls import Call
+from pika_locust.platforms.verity.world_http import bad_request, not_found, one_of, refusal, reply
 from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, User, anonymous, iso
-from pika_locust.sandbox.faults import FaultSwitches
-from pika_locust.sandbox.socketio import Outbox
-from pika_locust.sandbox.timers import Timers
+from pika_locust.sandbox.app import App, Call
 from pika_locust.sandbox.world import Answer
 
 SETUP_S = 0.004
@@ -20,7 +17,7 @@ SETUP_S = 0.004
 MEDIA_TOKEN_LIVES_S = 60.0
 SUSPECTS_NAMED = 20
 
-CHOICE_CHECKS = {"choice": one_of("MATCH", "PASS")}
+CHOICE = {"choice": one_of("MATCH", "PASS")}
 NO_SESSION = not_found("Session not found")
 NOT_ENDED = bad_request("Session has not ended")
 NOT_IN_IT = refusal(403, "Not a session participant", "Forbidden")
@@ -43,40 +40,36 @@ class Session:
         return second if user is first else first
 
 
+Emit = Callable[[str, User, str, Any], None]
+"""Sends an event to a user: namespace, user, name, payload."""
+
+
 class Sessions:
     """All sessions ever, and their counts: `created`, `started`, `ended`, `mutual`, `non_mutual`.
 
     `in_two_live` names users who have been in two live sessions at once (the first of them).
     """
 
-    def __init__(
-        self,
-        hub: Outbox,
-        timers: Timers,
-        purse: TokenStore,
-        ids: Ids,
-        faults: FaultSwitches,
-        rules: Rules,
-    ) -> None:
-        self._hub = hub
-        self._timers = timers
-        self._purse = purse
+    def __init__(self, app: App, tokens: TokenStore, ids: Ids, rules: Rules, emit: Emit) -> None:
+        self._app = app
+        self._tokens = tokens
         self._ids = ids
-        self._faults = faults
         self._rules = rules
+        self._emit = emit
         self._sessions: dict[str, Session] = {}
-        self.counts: Counter[str] = Counter()
-        self.in_two_live: dict[str, None] = {}
+        self._counts: Counter[str] = Counter()
+        self._in_two_live: dict[str, None] = {}
 
     @property
     def live(self) -> int:
-        return self.counts["started"] - self.counts["ended"]
+        return self._counts["started"] - self._counts["ended"]
 
-    def pair_up(self, first: User, second: User, queue_key: str, now: float) -> None:
+    def pair_up(self, first: User, second: User, queue_key: str) -> None:
         """Two users are matched: their tokens are spent, both are told, and their session begins."""
+        now = self._app.now
         session = Session(self._ids.row(now), (first, second))
         for user in session.users:
-            self._purse.matched(user.id)
+            self._tokens.matched(user.id)
         for user in session.users:
             told = {
                 "sessionId": session.id,
@@ -84,19 +77,16 @@ class Sessions:
                 "queueKey": queue_key,
                 "matchedAt": iso(now),
             }
-            self._hub.emit("/queue", user.id, "match", told)
-        if "dead-session" in self._faults.on:
-            self._faults.count("dead-session")
+            self._emit("/queue", user, "match", told)
+        if self._app.hit("dead-session"):
             return
         self._sessions[session.id] = session
-        self.counts["created"] += 1
-        self._timers.at(now + SETUP_S, partial(self._start, session))
+        self._counts["created"] += 1
+        self._app.after(SETUP_S, self._start, session)
 
     def choose(self, call: Call) -> Answer:
         """POST /sessions/:id/choice."""
-        if wrong := problems(call.body, CHOICE_CHECKS, needed=("choice",)):
-            return bad_request(wrong)
-        session, user = self._sessions.get(call.id), call.user
+        session, user = self._sessions.get(call.params["id"]), call.user
         if session is None:
             return NO_SESSION
         if user not in session.users:
@@ -105,21 +95,24 @@ class Sessions:
             return NOT_ENDED
         if session.outcome is None:
             session.choices.setdefault(user.id, call.body["choice"])
-            self._resolve(session, call.now)
+            self._resolve(session)
         return reply(self._outcome(session, user), 201)
 
     def to_json(self) -> dict[str, Any]:
-        counts = {name: self.counts[name] for name in ("created", "started", "ended", "mutual", "non_mutual")}
-        overlaps = {"users_in_two_live": len(self.in_two_live), "in_two_live": list(self.in_two_live)[:SUSPECTS_NAMED]}
+        counts = {name: self._counts[name] for name in ("created", "started", "ended", "mutual", "non_mutual")}
+        overlaps = {
+            "users_in_two_live": len(self._in_two_live),
+            "in_two_live": list(self._in_two_live)[:SUSPECTS_NAMED],
+        }
         return {**counts, "live": self.live, **overlaps}
 
-    def _start(self, session: Session, now: float) -> None:
-        lasts_s = self._rules.session_s
-        self.counts["started"] += 1
+    def _start(self, session: Session) -> None:
+        now, lasts_s = self._app.now, self._rules.session_s
+        self._counts["started"] += 1
         for user in session.users:
             user.live += 1
             if user.live > 1:
-                self.in_two_live[user.id] = None
+                self._in_two_live[user.id] = None
             told = {
                 "sessionId": session.id,
                 "channelName": f"session_{session.id}",
@@ -130,42 +123,42 @@ class Sessions:
                 "rtc": {"token": self._ids.media_token(), "uid": self._ids.media_uid()},
                 "rtm": {"token": self._ids.media_token(), "userId": user.id},
             }
-            self._hub.emit("/video", user.id, "session:start", told)
-        early_s = min(lasts_s, self._faults.amount("end-early"))
-        if early_s:
-            self._faults.count("end-early")
-        self._timers.at(now + lasts_s - early_s, partial(self._end, session))
+            self._emit("/video", user, "session:start", told)
+        early_s = min(lasts_s, self._app.faults.amount("end-early"))
+        self._app.faults.count("end-early")
+        self._app.at(now + lasts_s - early_s, self._end, session)
 
-    def _end(self, session: Session, now: float) -> None:
-        self.counts["ended"] += 1
+    def _end(self, session: Session) -> None:
+        now = self._app.now
+        self._counts["ended"] += 1
         session.deadline = now + self._rules.choice_s
         for user in session.users:
             user.live -= 1
             told = {"sessionId": session.id, "reason": "timeout", "endedAt": iso(now)}
-            self._hub.emit("/video", user.id, "session:end", told)
-        self._timers.at(session.deadline, partial(self._expire, session))
+            self._emit("/video", user, "session:end", told)
+        self._app.at(session.deadline, self._expire, session)
 
-    def _expire(self, session: Session, now: float) -> None:
+    def _expire(self, session: Session) -> None:
         if session.outcome is None:
             self._part(session)
 
-    def _resolve(self, session: Session, now: float) -> None:
+    def _resolve(self, session: Session) -> None:
         choices = list(session.choices.values())
         if "PASS" in choices:
             self._part(session)
         elif len(choices) == len(session.users):
             session.outcome = "mutual"
-            self.counts["mutual"] += 1
-            session.match_id = self._ids.row(now)
+            self._counts["mutual"] += 1
+            session.match_id = self._ids.row(self._app.now)
             for user in session.users:
                 told = {"sessionId": session.id, **self._revealed(session, user)}
-                self._hub.emit("/video", user.id, "match:mutual", told)
+                self._emit("/video", user, "match:mutual", told)
 
     def _part(self, session: Session) -> None:
         session.outcome = "non_mutual"
-        self.counts["non_mutual"] += 1
+        self._counts["non_mutual"] += 1
         for user in session.users:
-            self._hub.emit("/video", user.id, "match:non_mutual", {"sessionId": session.id, "outcome": "pass"})
+            self._emit("/video", user, "match:non_mutual", {"sessionId": session.id, "outcome": "pass"})
 
     def _outcome(self, session: Session, user: User) -> dict[str, Any]:
         if session.outcome is None and session.deadline is not None:

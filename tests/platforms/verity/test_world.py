@@ -98,19 +98,19 @@ def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> Non
             case "hang up" if sockets[who]:
                 club.hang_up(sockets[who].pop())
             case "buy":
-                club.world._payments._purse.buy(member.id, 1)
+                club.world.tokens.buy(member.id, 1)
             case "wait":
                 club.wait(amount / 1000)
             case "tick":
                 club.wait_until_tick(before_s=(amount % 8) / 1000)
         world: VerityWorld = club.world
-        queue, state = world._queue, club.state()
+        queue, state = world.queue, club.state()
         for one in members:
-            queued = one.id in queue.visits
+            queued = one.id in queue.entries
             assert state["balances"][one.id] + queued + state["matches"][one.id] == state["credits"][one.id], n
-        in_hand = [visit for visit in queue.visits.values() if visit.in_hand]
+        in_hand = [visit for visit in queue.entries.values() if visit.in_hand]
         waiting = [user_id for line in queue.lines.values() for _, user_id in line.waiting]
-        assert sorted(waiting + [visit.user.id for visit in in_hand]) == sorted(queue.visits), n
+        assert sorted(waiting + [visit.user.id for visit in in_hand]) == sorted(queue.entries), n
         assert set(queue.crowded) == {key for key, line in queue.lines.items() if len(line.waiting) > 1}, n
     club.wait(5.0)
     assert sum(club.state()["matches"].values()) == 2 * club.state()["sessions"]["created"]

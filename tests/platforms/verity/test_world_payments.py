@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.world_accounts import Purchase, purchase_of
+from pika_locust.platforms.verity.world_payments import Purchase, purchase_of
 from tests.platforms.verity.world_club import Club, purchase, signed
 
 OK = (200, {"received": True})
@@ -89,7 +89,7 @@ def test_other_events_are_received_and_ignored(change: dict[str, Any]) -> None:
 
 def test_a_purchase_is_read_from_an_event() -> None:
     assert purchase_of(purchase("c1", "5", "evt_1", "cs_1")) == Purchase("evt_1", "cs_1", "c1", 5)
-    assert purchase_of([]) is None
+    assert purchase_of({}) is None
 
 
 def test_a_forged_signature_is_refused_and_credits_nothing() -> None:

@@ -25,7 +25,7 @@ def test_most_routes_are_guarded_before_they_look_at_the_body(method: str, path:
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_a_good_token_of_nobody_is_answered_404(method: str, path: str) -> None:
     club = Club()
-    token = club.world._access.mint("cnosuchuser00000000000000", club.now)
+    token = club.world.access.mint("cnosuchuser00000000000000", club.now)
     answer = club.ask(method, path, authorization=f"bearer {token}")
     assert answer == (404, {"message": "User not found", "error": "Not Found", "statusCode": 404})
 

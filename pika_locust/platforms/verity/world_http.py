@@ -50,8 +50,10 @@ class UnreadableBody(Exception):
 
 def parse_body(request: Request) -> dict[str, Any]:
     """The fields of a JSON object or of a form, by content type; of anything else, none. Raises `UnreadableBody`."""
+    if not request.body:
+        return {}
     kind = media_type(request)
-    if not request.body or kind not in ("application/json", "application/x-www-form-urlencoded"):
+    if kind not in ("application/json", "application/x-www-form-urlencoded"):
         return {}
     if len(request.body) > LARGEST_BODY_BYTES:
         raise UnreadableBody(refusal(413, "request entity too large", "Payload Too Large"))
@@ -62,7 +64,8 @@ def parse_body(request: Request) -> dict[str, Any]:
 
 def media_type(request: Request) -> str:
     """The content type without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = request.headers.get("content-type", "")
+    return kind if kind == "application/json" else kind.partition(";")[0].strip().lower()
 
 
 def _parse_json(body: str) -> Any:

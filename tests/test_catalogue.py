@@ -61,16 +61,16 @@ def test_what_is_installed_says_the_same(offered: list[EntryPoint]) -> None:
 def test_another_package_s_platform_stands_beside_them(
     monkeypatch: pytest.MonkeyPatch, offered: list[EntryPoint]
 ) -> None:
-    party = replace(DANCERS, name="party", platform="house")
-    offered.append(elsewhere(monkeypatch, "house", party))
-    assert catalogue.find_scenario("party") is party
+    crowd = replace(DANCERS, name="crowd", platform="acme")
+    offered.append(elsewhere(monkeypatch, "acme", crowd))
+    assert catalogue.find_scenario("crowd") is crowd
     assert catalogue.find_scenario("dancers") is DANCERS
-    assert catalogue.platforms_with_scenarios()["house"] == "house"
+    assert catalogue.platforms_with_scenarios()["acme"] == "acme"
 
 
 def test_two_scenarios_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch, offered: list[EntryPoint]) -> None:
-    offered.append(elsewhere(monkeypatch, "house", replace(DANCERS, platform="house")))
-    with pytest.raises(ConfigurationError, match=r"house and pika|pika and house") as caught:
+    offered.append(elsewhere(monkeypatch, "acme", replace(DANCERS, platform="acme")))
+    with pytest.raises(ConfigurationError, match=r"acme and pika|pika and acme") as caught:
         catalogue.scenarios()
     assert "both have a scenario dancers" in str(caught.value)
 

@@ -132,12 +132,12 @@ def test_what_a_grade_means_is_told(standard: dict[str, list[str]]) -> None:
 
 
 def test_every_setting_is_there_with_its_value_and_where_it_came_from() -> None:
-    settings = parts(env={"PIKA_SESSION_ID": "friday-night", "TRACK_EVERY": "10s", "PIKA_DJ_TOKEN": "s3cr3t"})[
+    settings = parts(env={"PIKA_SESSION_ID": "friday-session", "TRACK_EVERY": "10s", "PIKA_DJ_TOKEN": "s3cr3t"})[
         "Settings"
     ]
     by_name = {line.split()[0]: line for line in settings[1:]}
     assert set(by_name) >= {setting.name for setting in DANCERS.settings} | {"SCENARIO", "USERS", "USE_SIMPLE"}
-    assert "friday-night (from PIKA_SESSION_ID)" in by_name["SESSION_ID"]
+    assert "friday-session (from PIKA_SESSION_ID)" in by_name["SESSION_ID"]
     assert "10s (from the environment)" in by_name["TRACK_EVERY"]
     assert "set (from the environment)" in by_name["PIKA_DJ_TOKEN"]
     assert by_name["WS_URL"].split()[1] == "-"

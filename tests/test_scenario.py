@@ -13,16 +13,16 @@ from pika_locust.settings import Settings
 
 SCENARIO = Scenario(
     name="party",
-    platform="house",
+    platform="sample",
     about="people come and go",
-    primary="house.guest:Guest",
+    primary="sample.user:User",
     normalise_target=str,
-    target_settings=("HOUSE_URL",),
-    supporters=lambda settings: ("house.host:Host",) if settings["HOST"] else (),
-    default_profile="evening",
+    target_settings=("SAMPLE_URL",),
+    supporters=lambda settings: ("sample.host:Host",) if settings["HOST"] else (),
+    default_profile="standard",
     thresholds=(parse_option("delivery:rate>0.9"), parse_option("latency{kind:a}:p(95)<10")),
     profile_thresholds={
-        "evening": (parse_option("latency:p(95)<100"),),
+        "standard": (parse_option("latency:p(95)<100"),),
         "rush": (parse_option("latency:p(95)<500"), parse_option("errors:count<5")),
         "empty": (),
     },
@@ -39,7 +39,7 @@ def written(thresholds: tuple[Threshold, ...]) -> list[str]:
 
 ALWAYS = ["delivery:rate>0.9", "latency{kind:a}:p(95)<10"]
 HELD = {
-    "the default profile": ("evening", ["latency:p(95)<100", *ALWAYS]),
+    "the default profile": ("standard", ["latency:p(95)<100", *ALWAYS]),
     "a profile of its own": ("rush", ["latency:p(95)<500", "errors:count<5", *ALWAYS]),
     "a profile that asks for nothing more": ("empty", ALWAYS),
     "a profile without an entry is held to the default's": ("constant", ["latency:p(95)<100", *ALWAYS]),
@@ -66,8 +66,8 @@ def test_some_limits_follow_from_the_settings() -> None:
 
 
 def test_supporters_depend_on_the_settings() -> None:
-    assert SCENARIO.actor_names(WITH_HOST) == ("house.guest:Guest", "house.host:Host")
-    assert SCENARIO.actor_names(WITHOUT) == ("house.guest:Guest",)
+    assert SCENARIO.actor_names(WITH_HOST) == ("sample.user:User", "sample.host:Host")
+    assert SCENARIO.actor_names(WITHOUT) == ("sample.user:User",)
 
 
 def test_a_scenario_is_a_frozen_value() -> None:

@@ -92,8 +92,8 @@ def plain_broadcast(port: int) -> float:
     return cpu_us_per_event(tally)
 
 
-class Night:
-    """A local run of real dancers, without its engine: the leading side costs the users nothing."""
+class DancerRun:
+    """A local run of real dancers, without its coordinator, which costs the users nothing."""
 
     def __init__(self, port: int, actor: type[Dancer]) -> None:
         raise_open_file_limit()
@@ -158,9 +158,9 @@ class EagerDancer(Dancer):
 class Counted:
     """Reads how many frames the dancers have received."""
 
-    def __init__(self, night: Night) -> None:
-        assert night.worker.context is not None
-        self._handle = night.worker.context.metrics.counter("ws_messages_received")
+    def __init__(self, run: DancerRun) -> None:
+        assert run.worker.context is not None
+        self._handle = run.worker.context.metrics.counter("ws_messages_received")
 
     @property
     def count(self) -> int:
@@ -168,23 +168,23 @@ class Counted:
 
 
 def actor_ack(port: int) -> float:
-    Night(port, EagerDancer).join(CONNECTIONS)
+    DancerRun(port, EagerDancer).join(CONNECTIONS)
     return cpu_us_per_event(EagerReactions.tally)
 
 
 def actor_broadcast(port: int) -> float:
-    night = Night(port, Dancer)
-    night.join(CONNECTIONS)
-    return cpu_us_per_event(Counted(night))  # type: ignore[arg-type]
+    run = DancerRun(port, Dancer)
+    run.join(CONNECTIONS)
+    return cpu_us_per_event(Counted(run))  # type: ignore[arg-type]
 
 
 def memory_kb(port: int) -> float:
     """Slope of resident memory over the number of connected dancers, by least squares, in kB (1,000 bytes)."""
-    night = Night(port, Dancer)
+    run = DancerRun(port, Dancer)
     process = psutil.Process()
     points = []
     for dancers in MEMORY_STEPS:
-        night.join(dancers)
+        run.join(dancers)
         gevent.sleep(1.0)
         gc.collect()
         points.append((dancers, process.memory_info().rss / 1000))

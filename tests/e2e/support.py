@@ -117,7 +117,7 @@ def run(arguments: Sequence[str], directory: Path, env: Mapping[str, str] | None
 
 @contextmanager
 def sandbox(*faults: str) -> Iterator[SandboxProcess]:
-    """A sandbox that outlives the run, so that its books can be read afterwards."""
+    """A sandbox that outlives the run, so that its state can be read afterwards."""
     with start_sandbox(["pika"], faults=faults) as process:
         yield process
 

@@ -32,23 +32,23 @@ def run_on_two_machines(file: str, options: list[str], directory: Path, env: Map
 def test_broadcasts_are_timed_across_machines(tmp_path: Path) -> None:
     with sandbox() as target:
         env = {"WS_URL": socket_url(target)}
-        night = run_on_two_machines(DANCERS, ["-u", "20", "-r", "20", "-t", "6s"], tmp_path, env)
+        finished = run_on_two_machines(DANCERS, ["-u", "20", "-r", "20", "-t", "6s"], tmp_path, env)
         state = target.state()
-    assert night.exit_code == 0, night.output
-    assert night.summary is not None
-    assert night.summary["verdict"] == "pass"
-    assert night.metric("ws_messages_received")["count"] == state["frames_to_dancers"]
-    assert night.metric("fanout_delivery")["rate"] == 1.0
-    one_clock, two_clocks = (night.metric(f"latencies_{kind}")["count"] for kind in ("one_clock", "two_clocks"))
-    fanout = night.metric("fanout_latency")
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    assert finished.summary["verdict"] == "pass"
+    assert finished.metric("ws_messages_received")["count"] == state["frames_to_dancers"]
+    assert finished.metric("fanout_delivery")["rate"] == 1.0
+    one_clock, two_clocks = (finished.metric(f"latencies_{kind}")["count"] for kind in ("one_clock", "two_clocks"))
+    fanout = finished.metric("fanout_latency")
     assert one_clock + two_clocks == fanout["count"]
     # A track at least reached the ten dancers on the DJ's machine, and the ten on the other.
     assert one_clock >= 10
     assert two_clocks >= 10
     assert 0 < fanout["min"] <= fanout["med"] <= fanout["p(95)"] < 250
-    assert night.metric("latencies_left_out")["count"] == 0
-    assert 0 < night.metric("clock_error")["max"] < 20
-    (note,) = [note for note in night.summary["notes"] if note.startswith("fanout_latency")]
+    assert finished.metric("latencies_left_out")["count"] == 0
+    assert 0 < finished.metric("clock_error")["max"] < 20
+    (note,) = [note for note in finished.summary["notes"] if note.startswith("fanout_latency")]
     said = f"fanout_latency: {one_clock} samples by one clock, {two_clocks} across machines after an estimated offset"
     assert re.fullmatch(re.escape(said) + r" \(error at most [0-9.]+ ms\)", note)
 

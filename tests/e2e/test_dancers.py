@@ -1,4 +1,4 @@
-"""The dancers' night as a user runs it: locally, with worker processes, and what must come out the same."""
+"""The dancers as a user runs them: locally, with worker processes, and what must come out the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
 
 
 @pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS.keys())
-def test_a_healthy_night_passes_and_every_frame_and_like_is_accounted_for(extra: list[str], tmp_path: Path) -> None:
+def test_a_healthy_run_passes_and_every_frame_and_like_is_accounted_for(extra: list[str], tmp_path: Path) -> None:
     with sandbox() as target:
         finished = run(
             ["--headless", "-f", DANCERS, "-u", "40", "-r", "20", "-t", "20s", "--seed", "7", *extra],

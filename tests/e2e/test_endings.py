@@ -13,7 +13,7 @@ from tests.e2e.support import DANCERS, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
-NIGHT = ["--headless", "-f", DANCERS, "-u", "20", "-r", "20", "-t", "60s"]
+OPTIONS = ["--headless", "-f", DANCERS, "-u", "20", "-r", "20", "-t", "60s"]
 WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
 
 
@@ -24,7 +24,7 @@ def playing(output: str) -> bool:
 @pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS.keys())
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_stopped_run_drains_and_writes_everything(number: signal.Signals, extra: list[str], tmp_path: Path) -> None:
-    with Run([*NIGHT, *extra], tmp_path) as started:
+    with Run([*OPTIONS, *extra], tmp_path) as started:
         started.wait_for(playing, "ten seconds of play")
         if number is signal.SIGINT:
             started.signal_group(number)  # a terminal's Ctrl-C reaches every process of the group
@@ -42,7 +42,7 @@ def test_a_stopped_run_drains_and_writes_everything(number: signal.Signals, extr
 
 
 def test_a_killed_worker_is_named_and_what_the_other_one_saw_is_kept(tmp_path: Path) -> None:
-    with Run([*NIGHT[:-1], "24s", "--processes", "2"], tmp_path) as started:
+    with Run([*OPTIONS[:-1], "24s", "--processes", "2"], tmp_path) as started:
         started.wait_for(playing, "ten seconds of play")
         workers = started.children()
         assert len(workers) == 2

@@ -10,7 +10,7 @@ from tests.e2e.support import DANCERS, run
 
 pytestmark = pytest.mark.e2e
 
-EVENING = ["--headless", "-f", DANCERS, "-u", "40", "-r", "40", "-t", "18s", "--seed", "11"]
+OPTIONS = ["--headless", "-f", DANCERS, "-u", "40", "-r", "40", "-t", "18s", "--seed", "11"]
 
 AUDITS = {"likes", "tempo votes", "poll votes"}
 FAULTS = {
@@ -29,19 +29,19 @@ FAULTS = {
 
 @pytest.mark.parametrize(("fault", "seen_by"), FAULTS.items(), ids=FAULTS.keys())
 def test_a_fault_is_seen_by_what_it_breaks(fault: str, seen_by: set[str], tmp_path: Path) -> None:
-    finished = run([*EVENING, "--sandbox-fault", fault], tmp_path)
+    finished = run([*OPTIONS, "--sandbox-fault", fault], tmp_path)
     assert finished.exit_code == 99, finished.output
     assert finished.subjects & seen_by, finished.reasons
 
 
 def test_a_leak_is_seen_in_the_memory_of_the_target(tmp_path: Path) -> None:
-    finished = run([*EVENING, "--sandbox-fault", "leak=3000"], tmp_path)
+    finished = run([*OPTIONS, "--sandbox-fault", "leak=3000"], tmp_path)
     assert finished.exit_code == 99, finished.output
     assert "target_memory_mb" in finished.subjects
 
 
-def test_without_a_fault_the_same_evening_is_green(tmp_path: Path) -> None:
-    finished = run(EVENING, tmp_path)
+def test_without_a_fault_the_same_run_is_green(tmp_path: Path) -> None:
+    finished = run(OPTIONS, tmp_path)
     assert finished.exit_code == 0, finished.output
     assert finished.reasons == []
     assert finished.summary is not None
@@ -49,7 +49,7 @@ def test_without_a_fault_the_same_evening_is_green(tmp_path: Path) -> None:
 
 
 def test_a_threshold_of_the_command_line_decides_too(tmp_path: Path) -> None:
-    finished = run([*EVENING, "--threshold", "ws_message_latency:p(95)<0.001"], tmp_path)
+    finished = run([*OPTIONS, "--threshold", "ws_message_latency:p(95)<0.001"], tmp_path)
     assert finished.exit_code == 99, finished.output
     assert finished.reasons == [("threshold", "ws_message_latency")]
 

@@ -103,7 +103,7 @@ def test_a_snapshot_holds_every_series_under_its_exact_tags() -> None:
     registry = Registry(METRICS)
     registry.counter("likes_sent").add(2)
     registry.counter("likes_sent").tagged(dj="a").add(5)
-    registry.trend("like_latency").tagged(dj="a", room=1).add(1234)
+    registry.trend("like_latency").tagged(dj="a", stage=1).add(1234)
     registry.rate("checks").add(True)
     snapshot = registry.snapshot()
     assert snapshot.series == {
@@ -112,7 +112,7 @@ def test_a_snapshot_holds_every_series_under_its_exact_tags() -> None:
         ("vus", ()): GaugeValue(),
         ("checks", ()): RateValue(1, 0),
         ("like_latency", ()): Histogram(),
-        ("like_latency", (("dj", "a"), ("room", "1"))): Histogram([1234]),
+        ("like_latency", (("dj", "a"), ("stage", "1"))): Histogram([1234]),
         ("queue_latency", ()): Histogram(),
     }
     assert snapshot.metrics == registry.metrics

@@ -18,22 +18,22 @@ from pika_locust.runtime.actor import Actor
 from tests.runtime.sample_scenario import make_context
 
 
-class Guest(Actor):
+class SampleUser(Actor):
     def act(self) -> None:
         self.release()
 
 
-def live(worker: Any) -> Guest:
+def live(worker: Any) -> SampleUser:
     """A user's whole life, as Locust has it."""
     failed: list[Any] = []
     events = SimpleNamespace(user_error=SimpleNamespace(fire=lambda **error: failed.append(error)))
     plugin = SimpleNamespace(wait_for_context=lambda timeout_s: worker)
-    guest = Guest(SimpleNamespace(pika_locust=plugin, events=events, host=None))
-    guest.start(Group())
-    guest.greenlet.join(5)
-    assert guest.greenlet.successful()
+    user = SampleUser(SimpleNamespace(pika_locust=plugin, events=events, host=None))
+    user.start(Group())
+    user.greenlet.join(5)
+    assert user.greenlet.successful()
     assert failed == []
-    return guest
+    return user
 
 
 def test_a_user_acts_until_it_is_released() -> None:

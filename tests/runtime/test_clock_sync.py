@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.runtime import clock_sync as timekeeping
+from pika_locust.runtime import clock_sync as module
 from pika_locust.runtime import messages
 from pika_locust.runtime.clock_sync import ClockClient, ClockServer
 from pika_locust.runtime.clocks import Clocks, LocalTime
@@ -19,8 +19,8 @@ S = 1_000_000_000
 DAY = 86_400 * S
 
 
-class Room:
-    """A master's process and those of workers, each with a clock of its own, on a network that takes its time."""
+class Network:
+    """A master and workers, each with a clock of its own, on a network with latency."""
 
     def __init__(self, patches: pytest.MonkeyPatch, way_ns: int = MS) -> None:
         self.now_ns = 0
@@ -29,8 +29,8 @@ class Room:
         self.ahead = {"master": 0}
         self.workers: dict[str, ClockClient] = {}
         self.answers: list[Mapping[str, Any]] = []
-        patches.setattr(timekeeping, "monotonic_ns", self.clock)
-        patches.setattr(timekeeping, "boot_id", lambda: self.place)
+        patches.setattr(module, "monotonic_ns", self.clock)
+        patches.setattr(module, "boot_id", lambda: self.place)
         self.server = ClockServer(self)
 
     def clock(self) -> int:
@@ -67,90 +67,90 @@ class Room:
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> Room:
-    return Room(monkeypatch)
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    return Network(monkeypatch)
 
 
-def test_one_question_tells_a_worker_what_the_master_s_clock_says(room: Room) -> None:
-    away = room.join("away", DAY)
-    room.ask("away")
+def test_one_question_tells_a_worker_what_the_master_s_clock_says(network: Network) -> None:
+    away = network.join("away", DAY)
+    network.ask("away")
     reading = away.clocks.here("master", 1000 * S, 1000 * S + DAY)
     assert reading is not None
     assert (reading.ns, reading.error_ns // MS) == (1000 * S + DAY, 1)
 
 
-def test_workers_learn_of_each_other_by_what_they_tell_the_master(room: Room) -> None:
-    one, two = room.join("one", DAY), room.join("two", -3 * S)
-    room.ask("one")
-    room.ask("two")
+def test_workers_learn_of_each_other_by_what_they_tell_the_master(network: Network) -> None:
+    one, two = network.join("one", DAY), network.join("two", -3 * S)
+    network.ask("one")
+    network.ask("two")
     assert two.clocks.here("one", 0, 1000 * S) is None
-    room.ask("one")
-    room.ask("two")
+    network.ask("one")
+    network.ask("two")
     sent = two.clocks.here("one", 1000 * S + DAY, 1000 * S)
     assert sent is not None
     assert (sent.ns, sent.error_ns // MS) == (1000 * S - 3 * S, 2)
-    room.ask("one")
+    network.ask("one")
     assert one.clocks.here("two", 1000 * S, 1000 * S + DAY) is not None
 
 
-def test_a_worker_beside_the_master_reports_nothing_and_learns_of_others(room: Room) -> None:
-    room.join("away", DAY)
-    room.ask("away")
-    room.ask("away")
-    beside = room.join("master", 0)
-    room.ask("master")
-    room.ask("master")
-    assert set(room.answers[-1]["offsets"]) == {"away"}
+def test_a_worker_beside_the_master_reports_nothing_and_learns_of_others(network: Network) -> None:
+    network.join("away", DAY)
+    network.ask("away")
+    network.ask("away")
+    beside = network.join("master", 0)
+    network.ask("master")
+    network.ask("master")
+    assert set(network.answers[-1]["offsets"]) == {"away"}
     assert beside.clocks.here("master", 77, 1000 * S) == LocalTime(77, 0)
     there = beside.clocks.here("away", 1000 * S + DAY, 1000 * S)
     assert there is not None
     assert (there.ns, there.error_ns // MS) == (1000 * S, 1)
 
 
-def test_a_slow_answer_does_no_harm_to_what_is_known(room: Room) -> None:
-    away = room.join("away", DAY)
+def test_a_slow_answer_does_no_harm_to_what_is_known(network: Network) -> None:
+    away = network.join("away", DAY)
     for way_ns in (200 * MS, MS // 2, 300 * MS):
-        room.ask("away", way_ns)
+        network.ask("away", way_ns)
     found = away.clocks.to_report()
     assert found is not None
     assert (found.ns, found.error_ns) == (-DAY, MS // 2 + 1)
 
 
-def test_a_clock_that_jumped_while_an_answer_was_on_its_way_says_nothing(room: Room) -> None:
-    away = room.join("away", DAY)
-    room.ask("away")
+def test_a_clock_that_jumped_while_an_answer_was_on_its_way_says_nothing(network: Network) -> None:
+    away = network.join("away", DAY)
+    network.ask("away")
     before = away.clocks.to_report()
-    listener = room.listener
+    listener = network.listener
 
     def jump(**message: Any) -> None:
-        room.ahead["away"] -= 10 * S
+        network.ahead["away"] -= 10 * S
         listener(**message)
 
-    room.listener = jump
-    room.ask("away")
+    network.listener = jump
+    network.ask("away")
     assert away.clocks.to_report() == before
-    room.listener = listener
-    room.ask("away")
+    network.listener = listener
+    network.ask("away")
     assert away.clocks.to_report().ns == 10 * S - DAY  # type: ignore[union-attr]
 
 
-def test_who_waits_for_an_answer_is_called_once_and_the_last_who_came(room: Room) -> None:
+def test_who_waits_for_an_answer_is_called_once_and_the_last_who_came(network: Network) -> None:
     called: list[str] = []
-    away = room.join("away", DAY)
+    away = network.join("away", DAY)
     away.when_answered(lambda: called.append("early"))
     away.when_answered(lambda: called.append("late"))
-    room.ask("away")
-    room.ask("away")
+    network.ask("away")
+    network.ask("away")
     assert called == ["late"]
 
 
-def test_a_worker_goes_on_asking(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timekeeping, "BURST_EVERY_S", 0.001)
-    monkeypatch.setattr(timekeeping, "EVERY_S", 0.002)
-    away = room.join("away", DAY)
+def test_a_worker_goes_on_asking(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BURST_EVERY_S", 0.001)
+    monkeypatch.setattr(module, "EVERY_S", 0.002)
+    away = network.join("away", DAY)
     away.start()
-    assert len(room.answers) == 1
-    wait_until(lambda: len(room.answers) > timekeeping.BURST + 2)
+    assert len(network.answers) == 1
+    wait_until(lambda: len(network.answers) > module.BURST + 2)
     away._asking.kill()
 
 

@@ -17,7 +17,7 @@ from pika_locust.runtime.iterations import IterationQuota
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 
 
-class Guest:
+class FakeUser:
     """An actor as far as a context knows it: it takes `stays_s` to finish once it was asked to."""
 
     def __init__(self, worker: WorkerContext, role: str = "primary", stays_s: float | None = 0.0) -> None:
@@ -55,20 +55,20 @@ def count(worker: WorkerContext, name: str) -> float:
 
 def test_primary_users_are_counted_while_they_are_there() -> None:
     worker = make_context()
-    guests = [Guest(worker) for _ in range(3)]
-    assert [guest.number for guest in guests] == [0, 1, 2]
+    users = [FakeUser(worker) for _ in range(3)]
+    assert [user.number for user in users] == [0, 1, 2]
     assert gauge(worker, "vus") == (3, 3)
-    worker.leave(guests[1])  # type: ignore[arg-type]
-    worker.leave(guests[1])  # type: ignore[arg-type]
+    worker.leave(users[1])  # type: ignore[arg-type]
+    worker.leave(users[1])  # type: ignore[arg-type]
     assert gauge(worker, "vus") == (2, 3)
-    assert Guest(worker).number == 3
+    assert FakeUser(worker).number == 3
     assert gauge(worker, "vus_max") == (3, 3)
-    assert worker.actors("primary") == [guests[0], guests[2], worker.actors("primary")[-1]]
+    assert worker.actors("primary") == [users[0], users[2], worker.actors("primary")[-1]]
 
 
 def test_supporters_come_on_top() -> None:
     worker = make_context(supporters=1)
-    Guest(worker, "supporter")
+    FakeUser(worker, "supporter")
     assert worker.actors("primary") == []
     assert len(worker.actors("supporter")) == 1
     value = worker.metrics.snapshot().select("vus")
@@ -100,8 +100,8 @@ def test_users_that_come_together_are_spread_over_the_second() -> None:
 
 def test_a_drain_lets_everybody_of_the_role_finish() -> None:
     worker = make_context()
-    dancers = [Guest(worker, stays_s=0.03 * number) for number in range(3)]
-    host = Guest(worker, "supporter")
+    dancers = [FakeUser(worker, stays_s=0.03 * number) for number in range(3)]
+    host = FakeUser(worker, "supporter")
     worker.drain("primary", 5.0)
     assert worker.actors("primary") == []
     assert [dancer.released for dancer in dancers] == [1, 1, 1]
@@ -112,7 +112,7 @@ def test_a_drain_lets_everybody_of_the_role_finish() -> None:
 
 def test_a_drain_ends_as_soon_as_the_last_one_is_gone() -> None:
     worker = make_context()
-    Guest(worker, stays_s=0.02)
+    FakeUser(worker, stays_s=0.02)
     began_s = time.monotonic()
     worker.drain("primary", 30.0)
     assert time.monotonic() - began_s < 2.0
@@ -120,7 +120,7 @@ def test_a_drain_ends_as_soon_as_the_last_one_is_gone() -> None:
 
 def test_who_does_not_finish_in_time_is_cut_and_counted() -> None:
     worker = make_context()
-    quick, slow, never = Guest(worker), Guest(worker, stays_s=9.0), Guest(worker, stays_s=None)
+    quick, slow, never = FakeUser(worker), FakeUser(worker, stays_s=9.0), FakeUser(worker, stays_s=None)
     worker.drain("primary", 0.1)
     assert (quick.was_cut, slow.was_cut, never.was_cut) == (False, True, True)
     assert count(worker, "iterations_cut") == 2
@@ -133,7 +133,7 @@ def test_at_the_end_everybody_who_asked_is_called_once_and_a_fault_stops_nobody(
     called: list[str] = []
 
     def broken() -> None:
-        raise KeyError("books")
+        raise KeyError("orders")
 
     worker.on_end(lambda: called.append("first"))
     worker.on_end(broken)
@@ -141,7 +141,7 @@ def test_at_the_end_everybody_who_asked_is_called_once_and_a_fault_stops_nobody(
     worker.end()
     worker.end()
     assert called == ["last", "first"]
-    assert worker.internal_errors == ["KeyError: 'books'"]
+    assert worker.internal_errors == ["KeyError: 'orders'"]
 
 
 # What is measured
@@ -229,7 +229,7 @@ def test_news_reach_those_who_listen_to_the_topic() -> None:
     assert worker.published == [("track", {"title": "Alley Cat"})]
 
 
-def test_a_listener_s_fault_is_counted_and_the_others_hear_all_the_same() -> None:
+def test_a_listener_s_exception_is_counted_and_the_others_are_called_all_the_same() -> None:
     worker = make_context()
     heard: list[Any] = []
 
@@ -256,7 +256,7 @@ def test_who_waits_for_supporters_waits_until_they_say_so() -> None:
 
 def test_a_report_holds_everything_so_far_in_plain_values() -> None:
     worker = make_context()
-    Guest(worker)
+    FakeUser(worker)
     worker.metrics.trend("latency").add(1500)
     worker.ledgers["visits"].sent("v1")
     worker.facts["session"] = "s"

@@ -31,7 +31,7 @@ HELLO = messages.hello(SAMPLE_SCENARIO.name)
 
 
 class Clock:
-    """The engine's clock, moved by hand; what sleeps really sleeps, but not for long."""
+    """The coordinator's clock, moved by hand; what sleeps really sleeps, but not for long."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -40,7 +40,7 @@ class Clock:
         return self.now_s
 
 
-class Watch:
+class FakeTargetMonitor:
     """Stands in for the probes of the target."""
 
     def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
@@ -148,10 +148,10 @@ class Runner:
         return [kind.removeprefix("pika_locust_") for kind, _, _ in self.sent]
 
 
-class Stage:
-    """An engine with everything around it."""
+class Harness:
+    """A coordinator with everything around it."""
 
-    made: ClassVar[list[Stage]] = []
+    made: ClassVar[list[Harness]] = []
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class Stage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     real = module.time
-    monkeypatch.setattr(module, "TargetMonitor", Watch)
+    monkeypatch.setattr(module, "TargetMonitor", FakeTargetMonitor)
     monkeypatch.setattr(module, "DRAIN_GRACE_S", 0.2)
     monkeypatch.setattr(module, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
@@ -223,51 +223,51 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     for patched in (module, pacing):
         monkeypatch.setattr(patched, "time", time)
     yield clock
-    for stage in Stage.made:
-        if stage.coordinator._run is not None:
-            stage.coordinator._run.judge.kill()
-    Stage.made.clear()
+    for harness in Harness.made:
+        if harness.coordinator._run is not None:
+            harness.coordinator._run.judge.kill()
+    Harness.made.clear()
 
 
 # The load
 
 
-def test_the_engine_wants_the_plan_s_users_and_the_supporters(clock: Clock) -> None:
-    stage = Stage("--stage 10s:11,10s:0")
-    stage.coordinator.prepare()
+def test_the_coordinator_wants_the_plan_s_users_and_the_supporters(clock: Clock) -> None:
+    harness = Harness("--stage 10s:11,10s:0")
+    harness.coordinator.prepare()
     wanted = []
     for at_s in (0.1, 4.1, 4.2, 9.9, 19.7):
         clock.now_s = 1000.0 + at_s
-        wanted.append(stage.coordinator.tick())
+        wanted.append(harness.coordinator.tick())
     assert wanted == [(2, 2.0), (6, 4.0), (6, 4.0), (12, 6.0), (1, 11.0)]
     clock.now_s = 1020.1
-    assert stage.coordinator.tick() is None
+    assert harness.coordinator.tick() is None
 
 
 def test_an_unchanged_number_is_the_same_answer_so_that_locust_sends_nothing(clock: Clock) -> None:
-    stage = Stage("-u 4")
-    stage.coordinator.prepare()
-    first = stage.coordinator.tick()
+    harness = Harness("-u 4")
+    harness.coordinator.prepare()
+    first = harness.coordinator.tick()
     clock.now_s += 3600
     assert first == (5, 5.0)
-    assert stage.coordinator.tick() is first
+    assert harness.coordinator.tick() is first
 
 
 def test_the_plan_s_clock_starts_again_when_locust_prepares_once_more(clock: Clock) -> None:
-    stage = Stage("--stage 10s:11")
-    stage.play()
+    harness = Harness("--stage 10s:11")
+    harness.play()
     clock.now_s += 5
-    stage.coordinator.prepare()
-    assert stage.coordinator.tick() == (2, 2.0)
+    harness.coordinator.prepare()
+    assert harness.coordinator.tick() == (2, 2.0)
 
 
 def test_while_users_drain_nobody_is_started_or_stopped(clock: Clock) -> None:
-    stage = Stage("--stage 10s:11")
-    stage.play()
+    harness = Harness("--stage 10s:11")
+    harness.play()
     seen = []
-    stage.runner.listeners[messages.DRAINED] = lambda **_: seen.append(stage.coordinator.tick())
+    harness.runner.listeners[messages.DRAINED] = lambda **_: seen.append(harness.coordinator.tick())
     clock.now_s += 3600
-    stage.coordinator.finish()
+    harness.coordinator.finish()
     assert seen
     assert set(seen) == {(2, 2.0)}
 
@@ -276,9 +276,9 @@ def test_while_users_drain_nobody_is_started_or_stopped(clock: Clock) -> None:
 
 
 def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
-    stage = Stage("-u 4 -r 2 -t 60 --seed 7")
-    stage.play()
-    ((kind, begin, client),) = stage.runner.sent
+    harness = Harness("-u 4 -r 2 -t 60 --seed 7")
+    harness.play()
+    ((kind, begin, client),) = harness.runner.sent
     assert (kind, client) == (messages.BEGIN, None)
     assert (begin["seed"], begin["target"], begin["planned_s"]) == (7, "http://sample/", 60.0)
     assert (begin["supporters"], begin["workers"], begin["spread"], begin["stop_timeout_s"]) == (1, 2, True, 0.2)
@@ -288,30 +288,30 @@ def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
 
 
 def test_users_that_come_all_at_once_are_not_spread() -> None:
-    stage = Stage("-u 4")
-    stage.play()
-    assert stage.runner.sent[0][1]["spread"] is False
+    harness = Harness("-u 4")
+    harness.play()
+    assert harness.runner.sent[0][1]["spread"] is False
 
 
 def test_two_tests_at_once_are_a_fault() -> None:
-    stage = Stage()
-    stage.play()
+    harness = Harness()
+    harness.play()
     with pytest.raises(RuntimeError, match="while another was running"):
-        stage.coordinator.begin()
+        harness.coordinator.begin()
 
 
 def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
-    stage = Stage()
-    stage.runner.receive(messages.HELLO, HELLO, "w0")
-    assert stage.runner.sent == []
-    stage.play()
+    harness = Harness()
+    harness.runner.receive(messages.HELLO, HELLO, "w0")
+    assert harness.runner.sent == []
+    harness.play()
     late = Worker("w2", 2)
-    stage.runner.clients["w2"] = late
-    stage.runner.receive(messages.HELLO, HELLO, "w2")
-    assert stage.runner.sent[-1][2] == "w2"
-    assert stage.runner.sent[-1][1] == stage.runner.sent[0][1]
-    stage.coordinator.finish(cause="end")
-    assert stage.report.load.workers == 3
+    harness.runner.clients["w2"] = late
+    harness.runner.receive(messages.HELLO, HELLO, "w2")
+    assert harness.runner.sent[-1][2] == "w2"
+    assert harness.runner.sent[-1][1] == harness.runner.sent[0][1]
+    harness.coordinator.finish(cause="end")
+    assert harness.report.load.workers == 3
 
 
 @pytest.mark.parametrize(
@@ -324,299 +324,299 @@ def test_a_worker_that_comes_late_is_told_of_the_running_test() -> None:
     ids=["another scenario", "another version", "who does not say"],
 )
 def test_a_worker_of_another_kind_is_sent_away_and_told_why(said: dict[str, str], theirs: str) -> None:
-    stage = Stage()
-    stage.play()
-    stage.runner.receive(messages.HELLO, said, "w2")
-    kind, told, client = stage.runner.sent[-1]
+    harness = Harness()
+    harness.play()
+    harness.runner.receive(messages.HELLO, said, "w2")
+    kind, told, client = harness.runner.sent[-1]
     assert (kind, client) == (messages.REFUSE, "w2")
     assert theirs in told["why"]
     assert f"the master sample with {HELLO['version']}" in told["why"]
-    stage.coordinator.finish(cause="end")
-    assert stage.report.load.workers == 2
-    assert stage.report.notes[0] == f"worker w2 was sent away: {told['why']}"
+    harness.coordinator.finish(cause="end")
+    assert harness.report.load.workers == 2
+    assert harness.report.notes[0] == f"worker w2 was sent away: {told['why']}"
 
 
 def test_who_asks_for_the_time_is_told_it_by_the_master_s_clock() -> None:
-    stage = Stage()
-    stage.runner.receive(messages.CLOCK_REQUEST, {"machine": "away", "offset": [5, 6, 7], "sent_ns": 70}, "w0")
-    ((kind, said, client),) = stage.runner.sent
+    harness = Harness()
+    harness.runner.receive(messages.CLOCK_REQUEST, {"machine": "away", "offset": [5, 6, 7], "sent_ns": 70}, "w0")
+    ((kind, said, client),) = harness.runner.sent
     assert (kind, client, said["machine"], said["sent_ns"]) == (messages.CLOCK_REPLY, "w0", boot_id(), 70)
     assert said["heard_ns"] <= said["answered_ns"] <= monotonic_ns()
 
 
 def test_news_go_to_all() -> None:
-    stage = Stage()
-    stage.play()
-    stage.runner.receive(messages.PUBLISH, {"topic": "track", "data": {}}, "w0")
-    assert stage.runner.sent[-1] == (messages.NEWS, {"topic": "track", "data": {}}, None)
+    harness = Harness()
+    harness.play()
+    harness.runner.receive(messages.PUBLISH, {"topic": "track", "data": {}}, "w0")
+    assert harness.runner.sent[-1] == (messages.NEWS, {"topic": "track", "data": {}}, None)
 
 
 # The end
 
 
-def end(stage: Stage, clock: Clock) -> None:
+def end(harness: Harness, clock: Clock) -> None:
     """The plan comes to its end."""
     clock.now_s += 60
-    assert stage.coordinator.tick() is None
-    stage.coordinator.finish()
+    assert harness.coordinator.tick() is None
+    harness.coordinator.finish()
 
 
 def test_a_test_that_comes_to_its_end_is_drained_and_judged(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    end(stage, clock)
-    assert stage.runner.kinds() == ["begin", "drain", "drain"]
-    assert [data["role"] for _, data, _ in stage.runner.sent[1:]] == ["primary", "supporter"]
-    assert [data["timeout_s"] for _, data, _ in stage.runner.sent[1:]] == [0.2, 0.2]
-    report = stage.report
+    harness = Harness()
+    harness.play()
+    end(harness, clock)
+    assert harness.runner.kinds() == ["begin", "drain", "drain"]
+    assert [data["role"] for _, data, _ in harness.runner.sent[1:]] == ["primary", "supporter"]
+    assert [data["timeout_s"] for _, data, _ in harness.runner.sent[1:]] == [0.2, 0.2]
+    report = harness.report
     assert (report.verdict, report.exit_code, report.reasons) == ("pass", 0, ())
     assert (report.metrics["latency"]["count"], report.seed, report.sandbox) == (4, 7, True)
     assert (report.load.workers, report.load.complete) == (2, True)
     assert 60.0 <= report.duration_s < 65.0
-    assert stage.coordinator.reports == [report]
+    assert harness.coordinator.reports == [report]
 
 
 def test_a_second_call_changes_nothing_and_a_next_test_can_begin(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    end(stage, clock)
-    stage.coordinator.finish()
-    assert len(stage.told) == 1
-    stage.play()
-    end(stage, clock)
-    assert len(stage.told) == 2
-    assert stage.told[0].run_id != stage.told[1].run_id
+    harness = Harness()
+    harness.play()
+    end(harness, clock)
+    harness.coordinator.finish()
+    assert len(harness.told) == 1
+    harness.play()
+    end(harness, clock)
+    assert len(harness.told) == 2
+    assert harness.told[0].run_id != harness.told[1].run_id
 
 
 def test_two_callers_at_once_wait_for_one_report() -> None:
-    stage = Stage()
-    stage.play()
-    stage.workers[0].answers = False
-    callers = [gevent.spawn(stage.coordinator.finish) for _ in range(3)]
+    harness = Harness()
+    harness.play()
+    harness.workers[0].answers = False
+    callers = [gevent.spawn(harness.coordinator.finish) for _ in range(3)]
     gevent.joinall(callers, timeout=5)
     assert all(caller.successful() for caller in callers)
-    assert len(stage.told) == 1
+    assert len(harness.told) == 1
 
 
 def test_without_a_test_there_is_nothing_to_finish() -> None:
-    stage = Stage()
-    stage.coordinator.finish()
-    assert stage.told == []
+    harness = Harness()
+    harness.coordinator.finish()
+    assert harness.told == []
 
 
 def test_a_worker_that_says_nothing_is_given_up_and_named(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    stage.workers[1].answers = False
-    end(stage, clock)
-    assert stage.reasons() == [("incomplete", "worker 1")]
-    assert stage.report.metrics["latency"]["count"] == 2
+    harness = Harness()
+    harness.play()
+    harness.workers[1].answers = False
+    end(harness, clock)
+    assert harness.reasons() == [("incomplete", "worker 1")]
+    assert harness.report.metrics["latency"]["count"] == 2
 
 
 def test_a_worker_that_locust_calls_missing_is_not_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DRAIN_GRACE_S", 60.0)
-    stage = Stage()
-    stage.play()
-    stage.workers[1].answers, stage.workers[1].state = False, "missing"
+    harness = Harness()
+    harness.play()
+    harness.workers[1].answers, harness.workers[1].state = False, "missing"
     with gevent.Timeout(5):
-        end(stage, clock)
-    assert stage.reasons() == [("incomplete", "worker 1")]
-    assert stage.report.workers[1].lost_at_s is not None
+        end(harness, clock)
+    assert harness.reasons() == [("incomplete", "worker 1")]
+    assert harness.report.workers[1].lost_at_s is not None
 
 
 def test_what_a_lost_worker_had_reported_is_kept(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    lost = stage.workers[1]
-    stage.runner.receive(messages.REPORT, lost.report(stage.runner.run_id, final=False), "w1")
-    stage.runner.receive(messages.REPORT, lost.report("another run", final=True), "w1")
+    harness = Harness()
+    harness.play()
+    lost = harness.workers[1]
+    harness.runner.receive(messages.REPORT, lost.report(harness.runner.run_id, final=False), "w1")
+    harness.runner.receive(messages.REPORT, lost.report("another run", final=True), "w1")
     lost.answers = False
-    end(stage, clock)
-    assert stage.reasons() == [("incomplete", "worker 1")]
-    assert stage.report.metrics["latency"]["count"] == 4
+    end(harness, clock)
+    assert harness.reasons() == [("incomplete", "worker 1")]
+    assert harness.report.metrics["latency"]["count"] == 4
 
 
 def test_a_signal_is_a_reason() -> None:
-    stage = Stage()
-    stage.play()
-    stage.coordinator.signalled = "SIGTERM"
-    stage.coordinator.finish(cause="signal")
-    assert stage.reasons() == [("stopped", "SIGTERM")]
-    assert stage.report.reasons[0].text == "stopped by SIGTERM after 0 s of 60 s"
-    assert stage.report.exit_code == 105
+    harness = Harness()
+    harness.play()
+    harness.coordinator.signalled = "SIGTERM"
+    harness.coordinator.finish(cause="signal")
+    assert harness.reasons() == [("stopped", "SIGTERM")]
+    assert harness.report.reasons[0].text == "stopped by SIGTERM after 0 s of 60 s"
+    assert harness.report.exit_code == 105
 
 
 def test_locust_ending_a_headless_test_by_itself_is_a_reason() -> None:
-    stage = Stage()
-    stage.play()
-    stage.coordinator.finish()
-    assert stage.reasons() == [("stopped", "locust")]
+    harness = Harness()
+    harness.play()
+    harness.coordinator.finish()
+    assert harness.reasons() == [("stopped", "locust")]
 
 
 def test_a_test_that_ends_because_its_last_worker_is_gone_was_not_stopped_but_is_incomplete() -> None:
-    stage = Stage()
-    stage.play()
-    stage.runner.clients.clear()
-    stage.coordinator.finish()
-    assert stage.reasons()[0] == ("incomplete", "workers")
-    assert stage.report.reasons[0].text == "Locust ended the test after 0 s of 60 s, as no worker was left"
-    assert stage.report.exit_code == 99
+    harness = Harness()
+    harness.play()
+    harness.runner.clients.clear()
+    harness.coordinator.finish()
+    assert harness.reasons()[0] == ("incomplete", "workers")
+    assert harness.report.reasons[0].text == "Locust ended the test after 0 s of 60 s, as no worker was left"
+    assert harness.report.exit_code == 99
 
 
 def test_stopping_in_the_web_page_is_a_note() -> None:
-    stage = Stage(web=True)
-    stage.play()
-    stage.coordinator.finish()
-    assert stage.report.verdict == "pass"
-    assert "stopped in the web page after 0 s of 60 s" in stage.report.notes
+    harness = Harness(web=True)
+    harness.play()
+    harness.coordinator.finish()
+    assert harness.report.verdict == "pass"
+    assert "stopped in the web page after 0 s of 60 s" in harness.report.notes
 
 
 def test_who_interrupts_the_drain_has_users_cut_off_and_everything_told(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
+    harness = Harness()
+    harness.play()
     clock.now_s += 60
-    assert stage.coordinator.tick() is None
-    stage.runner.interrupts = 1
-    stage.coordinator.finish()
-    drains = [(data["role"], data["timeout_s"]) for kind, data, _ in stage.runner.sent if kind == messages.DRAIN]
+    assert harness.coordinator.tick() is None
+    harness.runner.interrupts = 1
+    harness.coordinator.finish()
+    drains = [(data["role"], data["timeout_s"]) for kind, data, _ in harness.runner.sent if kind == messages.DRAIN]
     assert drains == [("primary", 0.2), ("primary", 0.0), ("supporter", 0.0), ("supporter", 0.2)]
-    assert stage.reasons() == [("stopped", "SIGINT")]
-    assert stage.report.load.complete
+    assert harness.reasons() == [("stopped", "SIGINT")]
+    assert harness.report.load.complete
 
 
 def test_who_interrupts_the_wait_for_another_s_drain_has_users_cut_off_as_well(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    stage.environment.stop_timeout = 60.0
-    stage.workers[0].answers = False
-    waiting = [gevent.spawn(stage.coordinator.finish) for _ in range(2)]
+    harness = Harness()
+    harness.play()
+    harness.environment.stop_timeout = 60.0
+    harness.workers[0].answers = False
+    waiting = [gevent.spawn(harness.coordinator.finish) for _ in range(2)]
     gevent.sleep(0.02)
-    stage.workers[0].answers = True
+    harness.workers[0].answers = True
     waiting[1].kill(KeyboardInterrupt, block=False)
     gevent.joinall(waiting, timeout=5)
-    assert stage.reasons() == [("stopped", "SIGINT")]
-    assert stage.report.load.complete
+    assert harness.reasons() == [("stopped", "SIGINT")]
+    assert harness.report.load.complete
 
 
 def test_who_interrupts_again_and_again_waits_for_nobody_and_still_gets_a_report(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    stage.environment.stop_timeout = 60.0
-    report = stage.workers[0].report(stage.runner.run_id, final=False)
-    stage.runner.receive(messages.REPORT, report, "w0")
-    for worker in stage.workers:
+    harness = Harness()
+    harness.play()
+    harness.environment.stop_timeout = 60.0
+    report = harness.workers[0].report(harness.runner.run_id, final=False)
+    harness.runner.receive(messages.REPORT, report, "w0")
+    for worker in harness.workers:
         worker.answers = False
-    finishing, waiting = (gevent.spawn(stage.coordinator.finish) for _ in range(2))
-    stage.coordinator.signalled = "SIGTERM"
+    finishing, waiting = (gevent.spawn(harness.coordinator.finish) for _ in range(2))
+    harness.coordinator.signalled = "SIGTERM"
     for _ in range(3):
         gevent.sleep(0.02)
         finishing.kill(KeyboardInterrupt, block=False)
         waiting.kill(KeyboardInterrupt, block=False)
     gevent.joinall([finishing, waiting], timeout=5)
-    assert stage.reasons()[0] == ("stopped", "SIGTERM")
-    assert stage.report.metrics["latency"]["count"] == 2
+    assert harness.reasons()[0] == ("stopped", "SIGTERM")
+    assert harness.report.metrics["latency"]["count"] == 2
 
 
 # Judging
 
 
-def wary(line: str, **of: Any) -> Stage:
+def wary(line: str, **of: Any) -> Harness:
     """With a threshold that ends the test."""
-    return Stage(f"-u 4 -t 60 --threshold {line}", **of)
+    return Harness(f"-u 4 -t 60 --threshold {line}", **of)
 
 
 @pytest.mark.parametrize(("web", "how"), [(False, "quit"), (True, "stop")], ids=["headless", "in the web page"])
 def test_a_threshold_can_end_the_test(web: bool, how: str) -> None:
-    stage = wary("latency:max<5;abort_on_fail", web=web)
-    stage.play()
-    stage.workers[0].work(9000)
-    stage.runner.receive(messages.REPORT, stage.workers[0].report(stage.runner.run_id, final=False), "w0")
-    wait_until(lambda: stage.runner.ended)
-    stage.coordinator.finish()
-    assert stage.runner.ended == [how]
-    assert stage.reasons() == [("threshold", "latency")]
-    assert stage.report.notes[0].startswith("ended early by abort_on_fail: latency max was 9")
+    harness = wary("latency:max<5;abort_on_fail", web=web)
+    harness.play()
+    harness.workers[0].work(9000)
+    harness.runner.receive(messages.REPORT, harness.workers[0].report(harness.runner.run_id, final=False), "w0")
+    wait_until(lambda: harness.runner.ended)
+    harness.coordinator.finish()
+    assert harness.runner.ended == [how]
+    assert harness.reasons() == [("threshold", "latency")]
+    assert harness.report.notes[0].startswith("ended early by abort_on_fail: latency max was 9")
 
 
-def test_a_judge_that_falls_over_is_our_own_fault(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_while_judging_is_an_internal_error(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("progress")
 
     monkeypatch.setattr(module.ProgressPrinter, "show", broken)
     monkeypatch.setattr(gevent.get_hub(), "print_exception", lambda *_: None)
-    stage = Stage()
-    stage.play()
-    wait_until(lambda: stage.coordinator._run is not None and stage.coordinator._run.internal_errors)
-    end(stage, clock)
-    assert stage.reasons() == [("internal", "exception")]
-    assert "judging: ZeroDivisionError('progress')" in stage.report.reasons[0].text
+    harness = Harness()
+    harness.play()
+    wait_until(lambda: harness.coordinator._run is not None and harness.coordinator._run.internal_errors)
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "exception")]
+    assert "judging: ZeroDivisionError('progress')" in harness.report.reasons[0].text
 
 
-def test_what_locust_caught_in_users_is_our_own_fault(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    stage.runner.exceptions[1] = {"msg": "KeyError('x')", "traceback": "…"}
-    end(stage, clock)
-    assert stage.reasons() == [("internal", "exception")]
-    assert stage.report.exit_code == 107
+def test_what_locust_caught_in_users_is_an_internal_error(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    harness.runner.exceptions[1] = {"msg": "KeyError('x')", "traceback": "…"}
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "exception")]
+    assert harness.report.exit_code == 107
 
 
 def test_users_that_never_came_make_no_green_run(clock: Clock) -> None:
-    stage = Stage("-u 6 -t 60")
-    stage.play()
-    stage.coordinator.tick()
+    harness = Harness("-u 6 -t 60")
+    harness.play()
+    harness.coordinator.tick()
     # Each of the two workers runs two.
-    wait_until(lambda: stage.coordinator._run is not None and len(stage.coordinator._run.wanted) > 4)
-    end(stage, clock)
-    assert stage.reasons() == [("incomplete", "load")]
-    assert stage.report.reasons[0].text.startswith("4 users at most, where the plan wanted 6")
-    assert stage.report.exit_code == 99
+    wait_until(lambda: harness.coordinator._run is not None and len(harness.coordinator._run.wanted) > 4)
+    end(harness, clock)
+    assert harness.reasons() == [("incomplete", "load")]
+    assert harness.report.reasons[0].text.startswith("4 users at most, where the plan wanted 6")
+    assert harness.report.exit_code == 99
 
 
 @pytest.mark.parametrize("cause", ["user", "abort"])
 def test_who_ends_a_test_early_wanted_fewer_users(cause: Any, clock: Clock) -> None:
-    stage = Stage("-u 6 -t 60", web=True)
-    stage.play()
-    wait_until(lambda: stage.coordinator._run is not None and len(stage.coordinator._run.wanted) > 4)
-    stage.coordinator.finish(cause)
-    assert stage.reasons() == []
+    harness = Harness("-u 6 -t 60", web=True)
+    harness.play()
+    wait_until(lambda: harness.coordinator._run is not None and len(harness.coordinator._run.wanted) > 4)
+    harness.coordinator.finish(cause)
+    assert harness.reasons() == []
 
 
 def test_a_worker_that_leaves_before_the_end_is_noted(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
+    harness = Harness()
+    harness.play()
     clock.now_s += 20
-    stage.runner.receive(messages.REPORT, stage.workers[1].report(stage.runner.run_id, final=True), "w1")
-    end(stage, clock)
-    assert stage.reasons() == []
+    harness.runner.receive(messages.REPORT, harness.workers[1].report(harness.runner.run_id, final=True), "w1")
+    end(harness, clock)
+    assert harness.reasons() == []
     assert (
-        stage.report.notes[0]
+        harness.report.notes[0]
         == "worker 1 (box, pid 1) left 20 s after the start; its users were started anew elsewhere"
     )
 
 
 def test_users_that_were_started_anew_elsewhere_do_not_count_twice(clock: Clock) -> None:
-    stage = Stage()
-    stage.play()
-    stays, goes = stage.workers
+    harness = Harness()
+    harness.play()
+    stays, goes = harness.workers
 
     def look(times: int) -> None:
-        test = stage.coordinator._run
+        test = harness.coordinator._run
         assert test is not None
         before = len(test.present)
         wait_until(lambda: len(test.present) >= before + times)
 
     for worker in (stays, goes):
-        stage.runner.receive(messages.REPORT, worker.report(stage.runner.run_id, final=False), worker.name)
+        harness.runner.receive(messages.REPORT, worker.report(harness.runner.run_id, final=False), worker.name)
     look(2)
-    stage.runner.receive(messages.REPORT, goes.report(stage.runner.run_id, final=True), goes.name)
+    harness.runner.receive(messages.REPORT, goes.report(harness.runner.run_id, final=True), goes.name)
     look(2)
     stays.worker.metrics.gauge("vus").set(4)
-    stage.runner.receive(messages.REPORT, stays.report(stage.runner.run_id, final=False), stays.name)
+    harness.runner.receive(messages.REPORT, stays.report(harness.runner.run_id, final=False), stays.name)
     look(2)
-    end(stage, clock)
+    end(harness, clock)
     # Two and two, then four in the one that stayed: never two and four.
-    assert stage.report.load.users_peak == 4
+    assert harness.report.load.users_peak == 4
 
 
 # Set-up and audits
@@ -629,42 +629,42 @@ def test_an_audit_sees_the_ledgers_the_facts_and_the_sandbox(clock: Clock) -> No
         seen.append(context)
         return [AuditResult("visits", "fail", 4, 3)]
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
-    stage.play()
-    stage.workers[0].worker.facts["session"] = "s"
-    end(stage, clock)
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    harness.workers[0].worker.facts["session"] = "s"
+    end(harness, clock)
     (context,) = seen
     assert (context.target, context.settings["PIKA_CODE"]) == ("http://sample/", "sesame")
-    assert context.facts == {"session": "s", "run_id": stage.report.run_id}
+    assert context.facts == {"session": "s", "run_id": harness.report.run_id}
     assert context.sandbox_state == {"visits_held": 3}
     whole = Ledger("visits")
     for visit in ("w0/1000", "w0/2000", "w1/1000", "w1/2000"):
         whole.sent(visit)
         whole.acked(visit)
     assert context.ledgers["visits"].to_wire() == whole.to_wire()
-    assert stage.reasons() == [("audit", "visits")]
+    assert harness.reasons() == [("audit", "visits")]
 
 
-def test_an_audit_that_falls_over_is_our_own_fault(clock: Clock) -> None:
+def test_an_audit_that_raises_is_an_internal_error(clock: Clock) -> None:
     def audit(context: AuditContext) -> list[AuditResult]:
         raise KeyError("likes")
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
-    stage.play()
-    end(stage, clock)
-    assert stage.reasons() == [("internal", "audit")]
-    assert stage.report.audits == ()
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "audit")]
+    assert harness.report.audits == ()
 
 
 def test_who_interrupts_an_audit_still_gets_a_report(clock: Clock) -> None:
     def audit(context: AuditContext) -> list[AuditResult]:
         raise KeyboardInterrupt
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
-    stage.play()
-    end(stage, clock)
-    assert stage.reasons() == [("stopped", "SIGINT")]
-    assert stage.report.metrics["latency"]["count"] == 4
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    end(harness, clock)
+    assert harness.reasons() == [("stopped", "SIGINT")]
+    assert harness.report.metrics["latency"]["count"] == 4
 
 
 def test_who_interrupts_the_wait_for_another_s_audit_ends_it(clock: Clock) -> None:
@@ -672,73 +672,75 @@ def test_who_interrupts_the_wait_for_another_s_audit_ends_it(clock: Clock) -> No
         gevent.sleep(60)
         return []
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
-    stage.play()
-    finishing, waiting = (gevent.spawn(stage.coordinator.finish, "end") for _ in range(2))
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    finishing, waiting = (gevent.spawn(harness.coordinator.finish, "end") for _ in range(2))
     gevent.sleep(0.05)
     waiting.kill(KeyboardInterrupt, block=False)
     gevent.joinall([finishing, waiting], timeout=5)
-    assert stage.reasons() == [("stopped", "SIGINT")]
+    assert harness.reasons() == [("stopped", "SIGINT")]
     assert finishing.successful()
     assert waiting.successful()
 
 
-def test_what_is_held_beyond_the_books_of_a_lost_worker_fails_no_audit(clock: Clock) -> None:
+def test_what_is_held_beyond_the_ledger_of_a_lost_worker_fails_no_audit(clock: Clock) -> None:
     def audit(context: AuditContext) -> list[AuditResult]:
         return [balance("visits", 5, 6, 0), balance("likes", 6, 5, 0)]
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, audit=audit))
-    stage.play()
-    stage.workers[1].answers = False
-    end(stage, clock)
-    assert [result.status for result in stage.report.audits] == ["not_observed", "fail"]
-    assert stage.reasons() == [("audit", "likes"), ("incomplete", "worker 1")]
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    harness.workers[1].answers = False
+    end(harness, clock)
+    assert [result.status for result in harness.report.audits] == ["not_observed", "fail"]
+    assert harness.reasons() == [("audit", "likes"), ("incomplete", "worker 1")]
 
 
 def test_the_plan_is_over_when_a_fixed_number_of_iterations_is_done(clock: Clock) -> None:
-    stage = Stage("-u 4 -t 60", environ={"ITERATIONS": "3/user"})
-    stage.play()
-    assert stage.runner.sent[0][1]["iterations"] == {"number": 3, "per_user": True}
-    assert stage.coordinator.tick() is not None
-    for worker in stage.workers:
-        report = worker.report(stage.runner.run_id, final=False)
-        stage.runner.receive(messages.REPORT, {**report, "iterations": [6, 6]}, worker.name)
-    assert stage.coordinator.tick() is None
+    harness = Harness("-u 4 -t 60", environ={"ITERATIONS": "3/user"})
+    harness.play()
+    assert harness.runner.sent[0][1]["iterations"] == {"number": 3, "per_user": True}
+    assert harness.coordinator.tick() is not None
+    for worker in harness.workers:
+        report = worker.report(harness.runner.run_id, final=False)
+        harness.runner.receive(messages.REPORT, {**report, "iterations": [6, 6]}, worker.name)
+    assert harness.coordinator.tick() is None
 
 
 def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs(clock: Clock) -> None:
-    stage = Stage("-u 4 -t 60", environ={"ITERATIONS": "8"})
-    stage.play()
+    harness = Harness("-u 4 -t 60", environ={"ITERATIONS": "8"})
+    harness.play()
 
     def ask(worker: str) -> Any:
-        stage.runner.receive(
+        harness.runner.receive(
             messages.PUBLISH, {"topic": ITERATIONS_WANTED, "data": {"worker": worker, "users": 2}}, worker
         )
-        return stage.runner.sent[-1][1]
+        return harness.runner.sent[-1][1]
 
     granted = [ask("w0")["data"]["w0"], ask("w1")["data"]["w1"]]
     assert granted == [2, 2]
     while ask("w0")["data"]["w0"]:
         pass
-    stage.workers[1].state = "missing"
-    wait_until(lambda: stage.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None))
+    harness.workers[1].state = "missing"
+    wait_until(
+        lambda: harness.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None)
+    )
 
 
 def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
     rate = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4)
     arrivals = Setting("ARRIVALS", text, "uniform", "spacing")
     scenario = replace(SAMPLE_SCENARIO, arrivals=lambda settings: rate, settings=(*SAMPLE_SCENARIO.settings, arrivals))
-    stage = Stage("", scenario)
-    stage.play()
-    assert stage.runner.sent[0][1]["stripes"] == {"w0": 0, "w1": 1}
-    stage.workers[1].state = "missing"
-    wait_until(lambda: stage.runner.sent[-1][0] == messages.NEWS)
-    news = stage.runner.sent[-1][1]
+    harness = Harness("", scenario)
+    harness.play()
+    assert harness.runner.sent[0][1]["stripes"] == {"w0": 0, "w1": 1}
+    harness.workers[1].state = "missing"
+    wait_until(lambda: harness.runner.sent[-1][0] == messages.NEWS)
+    news = harness.runner.sent[-1][1]
     assert (news["topic"], news["data"]["workers"]) == (STRIPES, {"w0": 0})
-    stage.workers[1].answers = False
-    stage.coordinator.finish(cause="end")
+    harness.workers[1].answers = False
+    harness.coordinator.finish(cause="end")
     # Nobody reported any arrival, and none was due: they begin two seconds after the first user.
-    assert stage.report.load.dropped_iterations == 0
+    assert harness.report.load.dropped_iterations == 0
 
 
 def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(clock: Clock) -> None:
@@ -746,11 +748,11 @@ def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(c
         clock.now_s += 30
         return SetupResult(public={"accounts": 5, "seed": context.seed}, private={"token": "t0k3n"})
 
-    stage = Stage("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
-    stage.play()
-    assert stage.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
-    assert "t0k3n" not in str(stage.runner.sent)
-    assert stage.coordinator.tick() == (2, 2.0)
+    harness = Harness("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
+    harness.play()
+    assert harness.runner.sent[0][1]["given"] == {"accounts": 5, "seed": 7}
+    assert "t0k3n" not in str(harness.runner.sent)
+    assert harness.coordinator.tick() == (2, 2.0)
 
 
 def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None:
@@ -760,68 +762,68 @@ def test_while_the_set_up_lasts_locust_is_told_nothing_new(clock: Clock) -> None
     def set_up(context: SetupContext) -> SetupResult:
         for _ in range(3):
             clock.now_s += 7
-            asked.append(stage.coordinator.tick())
+            asked.append(harness.coordinator.tick())
         return SetupResult()
 
-    stage = Stage("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
-    stage.play()
+    harness = Harness("--stage 10s:11 --seed 7", replace(SAMPLE_SCENARIO, set_up=set_up))
+    harness.play()
     assert asked == [(2, 2.0)] * 3
     clock.now_s += 1.1
-    assert stage.coordinator.tick() == (3, 1.0)
+    assert harness.coordinator.tick() == (3, 1.0)
 
 
 def test_a_worker_that_comes_during_the_set_up_is_told_with_all_others() -> None:
     def set_up(context: SetupContext) -> SetupResult:
-        stage.runner.clients["w2"] = Worker("w2", 2)
-        stage.runner.receive(messages.HELLO, HELLO, "w2")
+        harness.runner.clients["w2"] = Worker("w2", 2)
+        harness.runner.receive(messages.HELLO, HELLO, "w2")
         return SetupResult()
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
-    stage.play()
-    ((kind, begin, client),) = stage.runner.sent
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
+    harness.play()
+    ((kind, begin, client),) = harness.runner.sent
     assert (kind, client, begin["workers"]) == (messages.BEGIN, None, 3)
-    stage.coordinator.finish(cause="end")
-    assert stage.report.load.workers == 3
-    assert "internal" not in {code for code, _ in stage.reasons()}
+    harness.coordinator.finish(cause="end")
+    assert harness.report.load.workers == 3
+    assert "internal" not in {code for code, _ in harness.reasons()}
 
 
 def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
     def set_up(context: SetupContext) -> SetupResult:
         raise SetupError("no accounts could be made")
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
-    stage.play()
-    wait_until(lambda: stage.runner.ended)
-    stage.coordinator.finish()
-    assert stage.reasons()[0] == ("setup", "set-up")
-    assert (stage.report.exit_code, stage.report.reasons[0].text) == (100, "no accounts could be made")
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
+    harness.play()
+    wait_until(lambda: harness.runner.ended)
+    harness.coordinator.finish()
+    assert harness.reasons()[0] == ("setup", "set-up")
+    assert (harness.report.exit_code, harness.report.reasons[0].text) == (100, "no accounts could be made")
 
 
-def test_a_set_up_that_falls_over_is_our_own_fault() -> None:
+def test_a_set_up_that_raises_is_an_internal_error() -> None:
     def set_up(context: SetupContext) -> SetupResult:
         raise KeyError("accounts")
 
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
-    stage.play()
-    wait_until(lambda: stage.runner.ended)
-    stage.coordinator.finish()
-    assert stage.reasons()[0] == ("internal", "exception")
-    assert (stage.report.exit_code, stage.report.verdict) == (107, "invalid")
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, set_up=set_up))
+    harness.play()
+    wait_until(lambda: harness.runner.ended)
+    harness.coordinator.finish()
+    assert harness.reasons()[0] == ("internal", "exception")
+    assert (harness.report.exit_code, harness.report.verdict) == (107, "invalid")
 
 
-def test_a_beginning_that_falls_over_ends_the_test_and_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_raises_ends_the_test_and_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise KeyError("stripes")
 
     monkeypatch.setattr(module, "run_start", broken)
-    stage = Stage()
-    for worker in stage.workers:
+    harness = Harness()
+    for worker in harness.workers:
         worker.answers = False
-    stage.play()
-    wait_until(lambda: stage.runner.ended == ["quit"])
-    stage.coordinator.finish()
-    assert stage.reasons()[0] == ("internal", "exception")
-    assert stage.report.reasons[0].text == "beginning: KeyError: 'stripes'"
+    harness.play()
+    wait_until(lambda: harness.runner.ended == ["quit"])
+    harness.coordinator.finish()
+    assert harness.reasons()[0] == ("internal", "exception")
+    assert harness.report.reasons[0].text == "beginning: KeyError: 'stripes'"
 
 
 # Prometheus
@@ -834,31 +836,31 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
 
     def ask(observer: PrometheusMonitor, when: str) -> list[Reading]:
         clock.now_s += 3
-        asked.append(stage.runner.kinds())
+        asked.append(harness.runner.kinds())
         return [Reading("keys", {(("db", "0"),): 10.0 * len(asked)})]
 
     monkeypatch.setattr(PrometheusMonitor, "_ask", ask)
     settings = (*SAMPLE_SCENARIO.settings, *PROMETHEUS_SETTINGS)
     environ = {"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_QUERIES": "keys"}
-    stage = Stage(scenario=replace(SAMPLE_SCENARIO, settings=settings), environ=environ)
-    stage.play()
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, settings=settings), environ=environ)
+    harness.play()
     assert asked == [[]]
-    end(stage, clock)
+    end(harness, clock)
     assert asked[1:] == [["begin", "drain", "drain"]]
-    assert stage.report.observed == (Observed("keys", {"db": "0"}, 10.0, 20.0, 10.0),)
+    assert harness.report.observed == (Observed("keys", {"db": "0"}, 10.0, 20.0, 10.0),)
     # Neither the first three seconds nor the last are the load's.
-    assert 60.0 <= stage.report.duration_s < 62.0
+    assert 60.0 <= harness.report.duration_s < 62.0
 
 
 # The web form
 
 
 def test_the_form_s_options_are_those_of_the_next_test() -> None:
-    stage = Stage(form=lambda: read("-u 9 -t 5 --seed 8"))
-    stage.coordinator.prepare()
-    assert stage.coordinator.tick() == (10, 10.0)
-    stage.coordinator.begin()
-    assert stage.runner.sent[0][1]["seed"] == 8
+    harness = Harness(form=lambda: read("-u 9 -t 5 --seed 8"))
+    harness.coordinator.prepare()
+    assert harness.coordinator.tick() == (10, 10.0)
+    harness.coordinator.begin()
+    assert harness.runner.sent[0][1]["seed"] == 8
 
 
 def test_a_form_that_makes_no_test_starts_none() -> None:
@@ -870,10 +872,10 @@ def test_a_form_that_makes_no_test_starts_none() -> None:
             raise ConfigurationError("a production host")
         return read("-u 9")
 
-    stage = Stage(form=form)
-    stage.coordinator.prepare()
-    assert stage.coordinator.tick() is None
-    stage.coordinator.finish()
-    assert stage.told == []
-    stage.coordinator.prepare()
-    assert stage.coordinator.tick() == (10, 10.0)
+    harness = Harness(form=form)
+    harness.coordinator.prepare()
+    assert harness.coordinator.tick() is None
+    harness.coordinator.finish()
+    assert harness.told == []
+    harness.coordinator.prepare()
+    assert harness.coordinator.tick() == (10, 10.0)

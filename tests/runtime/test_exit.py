@@ -32,7 +32,7 @@ sys.exit(99)
 """
 
 
-class Place:
+class MasterProcess:
     """A process that leads tests, a master unless it is said otherwise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, web: bool = False, master: bool = True) -> None:
@@ -88,98 +88,98 @@ class Place:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Place:
-    return Place(monkeypatch)
+def process(monkeypatch: pytest.MonkeyPatch) -> MasterProcess:
+    return MasterProcess(monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_who_stops_a_master_that_waits_for_workers_gets_a_report_and_the_workers_hear_of_it(
-    name: str, place: Place
+    name: str, process: MasterProcess
 ) -> None:
-    handler = place.attach()
+    handler = process.attach()
     with pytest.raises(SystemExit) as left:
         handler.on_signal(name)
     assert left.value.code == 105
-    assert place.told == [
+    assert process.told == [
         Reason("stopped", name, f"stopped by {name} before the test began: 1 of 2 workers were there")
     ]
-    assert place.heard == ["quitting"]
-    assert place.shown == [(105, sys.stdout)]
+    assert process.heard == ["quitting"]
+    assert process.shown == [(105, sys.stdout)]
 
 
-def test_workers_that_never_come_end_the_run_with_a_report(place: Place) -> None:
-    options = place.environment.parsed_options
+def test_workers_that_never_come_end_the_run_with_a_report(process: MasterProcess) -> None:
+    options = process.environment.parsed_options
     options.expect_workers_max_wait = 0.02
-    place.attach()
+    process.attach()
     # Locust itself would end the process without one.
     assert options.expect_workers_max_wait == 0
     with pytest.raises(SystemExit) as left:
         gevent.sleep(1)
     assert left.value.code == 100
-    assert [(reason.code, reason.subject) for reason in place.told] == [("setup", "workers")]
-    assert "1 of 2 workers were there after 0.02 s" in place.told[0].text
+    assert [(reason.code, reason.subject) for reason in process.told] == [("setup", "workers")]
+    assert "1 of 2 workers were there after 0.02 s" in process.told[0].text
 
 
 @pytest.mark.parametrize("began", [True, False], ids=["the test has begun", "the last one has just come"])
-def test_workers_that_came_in_time_end_nothing(began: bool, place: Place) -> None:
-    place.environment.parsed_options.expect_workers_max_wait = 0.02
-    place.attach()
+def test_workers_that_came_in_time_end_nothing(began: bool, process: MasterProcess) -> None:
+    process.environment.parsed_options.expect_workers_max_wait = 0.02
+    process.attach()
     if began:
-        place.begin()
+        process.begin()
     else:
-        place.runner.clients.ready.append("w1")
+        process.runner.clients.ready.append("w1")
     gevent.sleep(0.1)
-    assert place.told == []
+    assert process.told == []
 
 
 def test_a_master_that_loses_its_last_worker_before_the_test_goes_on_to_listen(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    process: MasterProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.attach().keep_listening()
-    place.runner.quit()
-    assert place.heard == []
-    place.begin()
-    place.runner.quit()
-    assert place.heard == ["the runner quits"]
-    web = Place(monkeypatch, web=True)
+    process.attach().keep_listening()
+    process.runner.quit()
+    assert process.heard == []
+    process.begin()
+    process.runner.quit()
+    assert process.heard == ["the runner quits"]
+    web = MasterProcess(monkeypatch, web=True)
     web.attach().keep_listening()
     web.runner.quit()
     assert web.heard == ["the runner quits"]
 
 
-def test_a_signal_during_a_test_goes_on_to_locust(place: Place) -> None:
-    handler = place.attach()
-    place.begin()
+def test_a_signal_during_a_test_goes_on_to_locust(process: MasterProcess) -> None:
+    handler = process.attach()
+    process.begin()
     assert handler.on_signal("SIGTERM") is True
-    assert place.coordinator.signalled == "SIGTERM"
-    assert place.told == []
+    assert process.coordinator.signalled == "SIGTERM"
+    assert process.told == []
 
 
 def test_a_signal_before_the_test_goes_on_to_locust_where_nobody_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert Place(monkeypatch, master=False).attach().on_signal("SIGINT") is True
-    assert Place(monkeypatch, web=True).attach().on_signal("SIGINT") is True
+    assert MasterProcess(monkeypatch, master=False).attach().on_signal("SIGINT") is True
+    assert MasterProcess(monkeypatch, web=True).attach().on_signal("SIGINT") is True
 
 
-def test_between_the_verdict_and_the_end_signals_change_nothing(place: Place) -> None:
-    handler = place.attach()
-    place.begin()
-    place.judge(99)
+def test_between_the_verdict_and_the_end_signals_change_nothing(process: MasterProcess) -> None:
+    handler = process.attach()
+    process.begin()
+    process.judge(99)
     assert handler.on_signal("SIGINT") is False
-    assert place.quitting() == 99
+    assert process.quitting() == 99
     assert handler.on_signal("SIGINT") is False
-    place.environment.events.quit.fire(exit_code=99)
+    process.environment.events.quit.fire(exit_code=99)
     # Should workers that do not end hold it up, the process can be interrupted.
     assert handler.on_signal("SIGINT") is True
 
 
 def test_after_a_test_the_web_page_is_ended_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(monkeypatch, web=True)
-    handler = place.attach()
-    place.judge(0)
+    process = MasterProcess(monkeypatch, web=True)
+    handler = process.attach()
+    process.judge(0)
     assert handler.on_signal("SIGINT") is True
-    place.quitting()
+    process.quitting()
     assert handler.on_signal("SIGINT") is False
 
 
@@ -189,45 +189,45 @@ def test_after_a_test_the_web_page_is_ended_by_a_signal(monkeypatch: pytest.Monk
     ids=["only ours counts", "a locustfile's counts, too", "ours first", "neither fails"],
 )
 def test_the_exit_code_is_that_of_the_last_test(
-    ours: int, theirs: int | None, others_judge: bool, code: int, place: Place
+    ours: int, theirs: int | None, others_judge: bool, code: int, process: MasterProcess
 ) -> None:
-    place.attach(others_judge=others_judge)
-    place.judge(107)
-    place.judge(ours)
-    place.environment.process_exit_code = theirs
-    assert place.quitting() == code
+    process.attach(others_judge=others_judge)
+    process.judge(107)
+    process.judge(ours)
+    process.environment.process_exit_code = theirs
+    assert process.quitting() == code
 
 
-def test_an_end_without_any_test_is_our_own_fault(place: Place) -> None:
-    place.attach()
-    assert place.quitting() == 107
-    assert [(reason.code, reason.subject) for reason in place.told] == [("internal", "locust")]
+def test_an_end_without_any_test_is_an_internal_error(process: MasterProcess) -> None:
+    process.attach()
+    assert process.quitting() == 107
+    assert [(reason.code, reason.subject) for reason in process.told] == [("internal", "locust")]
 
 
 def test_a_web_page_that_nobody_used_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(monkeypatch, web=True)
-    place.attach()
-    assert place.quitting() == 0
-    assert place.told == []
-    place.environment.events.quit.fire(exit_code=0)
-    assert place.shown == []
+    process = MasterProcess(monkeypatch, web=True)
+    process.attach()
+    assert process.quitting() == 0
+    assert process.told == []
+    process.environment.events.quit.fire(exit_code=0)
+    assert process.shown == []
 
 
-def test_with_json_the_verdict_keeps_out_of_standard_output(place: Place) -> None:
-    place.environment.parsed_options.json = True
-    place.attach()
-    place.judge(99)
-    place.environment.events.quit.fire(exit_code=99)
-    assert place.shown == [(99, sys.stderr)]
+def test_with_json_the_verdict_keeps_out_of_standard_output(process: MasterProcess) -> None:
+    process.environment.parsed_options.json = True
+    process.attach()
+    process.judge(99)
+    process.environment.events.quit.fire(exit_code=99)
+    assert process.shown == [(99, sys.stderr)]
 
 
-@pytest.mark.parametrize(("prefix", "least_s"), [("night", 1.0), (None, 0.0)], ids=["with --csv", "without"])
-def test_locusts_csv_files_get_their_last_second(prefix: str | None, least_s: float, place: Place) -> None:
-    place.environment.parsed_options.csv_prefix = prefix
-    place.attach()
-    place.judge(0)
+@pytest.mark.parametrize(("prefix", "least_s"), [("results", 1.0), (None, 0.0)], ids=["with --csv", "without"])
+def test_locusts_csv_files_get_their_last_second(prefix: str | None, least_s: float, process: MasterProcess) -> None:
+    process.environment.parsed_options.csv_prefix = prefix
+    process.attach()
+    process.judge(0)
     began_s = time.monotonic()
-    place.quitting()
+    process.quitting()
     assert least_s <= time.monotonic() - began_s < least_s + 0.9
 
 

@@ -12,7 +12,7 @@ from pika_locust.runtime.workers import IterationGrants
 from pika_locust.testing.worker import wait_until
 
 
-class World:
+class Cluster:
     """A leading side and its workers, in one process; messages arrive at once."""
 
     def __init__(self, iterations: Iterations, users: dict[str, int]) -> None:
@@ -63,115 +63,115 @@ def record(worker: str, begun: int, done: int) -> Any:
 
 
 def test_exactly_so_many_are_done_whoever_does_them() -> None:
-    world = World(Iterations(500), {"w0": 7, "w1": 3})
-    wait_until(world.is_done)
+    cluster = Cluster(Iterations(500), {"w0": 7, "w1": 3})
+    wait_until(cluster.is_done)
     gevent.sleep(0.02)
-    world.end()
-    assert world.done == 500
-    assert world.grants.not_begun(world.done) == 0
-    assert all(quota.done == quota.begun > 50 for quota in world.quotas.values())
+    cluster.end()
+    assert cluster.done == 500
+    assert cluster.grants.not_begun(cluster.done) == 0
+    assert all(quota.done == quota.begun > 50 for quota in cluster.quotas.values())
     # In parts, and not one by one.
-    assert len(world.asked) < 100
+    assert len(cluster.asked) < 100
 
 
 def test_a_worker_without_users_takes_nothing_and_keeps_nobody_waiting() -> None:
-    world = World(Iterations(20), {"w0": 2, "w1": 0})
-    wait_until(world.is_done)
-    world.end()
-    assert (world.quotas["w0"].done, world.quotas["w1"].begun) == (20, 0)
+    cluster = Cluster(Iterations(20), {"w0": 2, "w1": 0})
+    wait_until(cluster.is_done)
+    cluster.end()
+    assert (cluster.quotas["w0"].done, cluster.quotas["w1"].begun) == (20, 0)
 
 
 def test_a_slow_worker_does_less() -> None:
-    world = World(Iterations(60), {"slow": 1, "quick": 1})
-    world.pauses_s = {"slow": 0.05, "quick": 0.001}
-    wait_until(world.is_done)
-    world.end()
-    assert world.quotas["slow"].done < 20 < world.quotas["quick"].done
-    assert world.done == 60
+    cluster = Cluster(Iterations(60), {"slow": 1, "quick": 1})
+    cluster.pauses_s = {"slow": 0.05, "quick": 0.001}
+    wait_until(cluster.is_done)
+    cluster.end()
+    assert cluster.quotas["slow"].done < 20 < cluster.quotas["quick"].done
+    assert cluster.done == 60
 
 
 def test_who_has_nothing_left_says_so_once_everything_is_done() -> None:
-    world = World(Iterations(10), {"w0": 2})
-    wait_until(world.is_done)
-    wait_until(lambda: world.idle == ["w0"])
-    world.end()
+    cluster = Cluster(Iterations(10), {"w0": 2})
+    wait_until(cluster.is_done)
+    wait_until(lambda: cluster.idle == ["w0"])
+    cluster.end()
 
 
 def test_each_user_does_its_own_and_then_waits() -> None:
-    world = World(Iterations(3, per_user=True), {"w0": 2, "w1": 1})
-    wait_until(world.is_done)
+    cluster = Cluster(Iterations(3, per_user=True), {"w0": 2, "w1": 1})
+    wait_until(cluster.is_done)
     gevent.sleep(0.02)
-    assert [quota.done for quota in world.quotas.values()] == [6, 3]
-    assert not any(life.dead for lives in world.work.values() for life in lives)
-    assert set(world.idle) == {"w0", "w1"}
+    assert [quota.done for quota in cluster.quotas.values()] == [6, 3]
+    assert not any(life.dead for lives in cluster.work.values() for life in lives)
+    assert set(cluster.idle) == {"w0", "w1"}
     # For all users of a worker at once.
-    assert world.asked == [("w0", 6), ("w1", 3)]
-    world.end()
-    assert world.done == 9
+    assert cluster.asked == [("w0", 6), ("w1", 3)]
+    cluster.end()
+    assert cluster.done == 9
 
 
 def test_users_that_are_released_end_although_there_is_more_to_do() -> None:
-    world = World(Iterations(1000), {"w0": 2})
-    world.pauses_s = {"w0": 0.005}
-    wait_until(lambda: world.done > 4)
-    world.end()
-    begun = world.quotas["w0"].begun
+    cluster = Cluster(Iterations(1000), {"w0": 2})
+    cluster.pauses_s = {"w0": 0.005}
+    wait_until(lambda: cluster.done > 4)
+    cluster.end()
+    begun = cluster.quotas["w0"].begun
     assert begun < 1000
-    assert world.grants.not_begun(begun) == 1000 - begun
+    assert cluster.grants.not_begun(begun) == 1000 - begun
 
 
 def test_what_a_lost_worker_did_not_finish_is_done_by_others() -> None:
-    world = World(Iterations(100), {"w0": 2, "w1": 2})
-    world.pauses_s = {"w0": 0.002, "w1": 0.002}
-    wait_until(lambda: world.quotas["w1"].done > 3)
-    lost = world.quotas.pop("w1")
-    gevent.killall(world.work.pop("w1"))
+    cluster = Cluster(Iterations(100), {"w0": 2, "w1": 2})
+    cluster.pauses_s = {"w0": 0.002, "w1": 0.002}
+    wait_until(lambda: cluster.quotas["w1"].done > 3)
+    lost = cluster.quotas.pop("w1")
+    gevent.killall(cluster.work.pop("w1"))
     # Its last report is older than what it did last: only that counts.
     reported = lost.done - 2
-    wait_until(lambda: world.quotas["w0"]._none_left)
-    assert not world.grants.is_done(world.done + reported)
+    wait_until(lambda: cluster.quotas["w0"]._none_left)
+    assert not cluster.grants.is_done(cluster.done + reported)
     for _ in range(2):
-        for granted in world.grants.take_back([record("w1", lost.begun, reported)]):
-            world.hear(granted)
-    wait_until(lambda: world.grants.is_done(world.done + reported))
+        for granted in cluster.grants.take_back([record("w1", lost.begun, reported)]):
+            cluster.hear(granted)
+    wait_until(lambda: cluster.grants.is_done(cluster.done + reported))
     gevent.sleep(0.02)
-    world.end()
-    assert world.done + reported == 100
+    cluster.end()
+    assert cluster.done + reported == 100
 
 
 def test_of_so_many_for_each_user_what_a_lost_worker_did_not_finish_is_all_that_others_do() -> None:
     each = Iterations(5, per_user=True)
-    world = World(each, {"w0": 2, "w1": 2})
-    world.pauses_s = {"w0": 0.002, "w1": 0.004}
-    wait_until(lambda: world.quotas["w1"].done == 4)
-    lost = world.quotas.pop("w1")
-    gevent.killall(world.work.pop("w1"))
+    cluster = Cluster(each, {"w0": 2, "w1": 2})
+    cluster.pauses_s = {"w0": 0.002, "w1": 0.004}
+    wait_until(lambda: cluster.quotas["w1"].done == 4)
+    lost = cluster.quotas.pop("w1")
+    gevent.killall(cluster.work.pop("w1"))
     # Locust starts as many elsewhere before anybody knows what is left for them.
-    world.work["w0"] += [gevent.spawn(world._go_round, "w0", user) for user in (2, 3)]
-    wait_until(lambda: world.quotas["w0"]._none_left)
-    assert world.quotas["w0"].done == 10
-    wait_until(lambda: world.idle.count("w0") > 0)
-    for granted in world.grants.take_back([record("w1", lost.begun, 4)]):
-        world.hear(granted)
-    wait_until(lambda: world.grants.is_done(world.done + 4))
+    cluster.work["w0"] += [gevent.spawn(cluster._go_round, "w0", user) for user in (2, 3)]
+    wait_until(lambda: cluster.quotas["w0"]._none_left)
+    assert cluster.quotas["w0"].done == 10
+    wait_until(lambda: cluster.idle.count("w0") > 0)
+    for granted in cluster.grants.take_back([record("w1", lost.begun, 4)]):
+        cluster.hear(granted)
+    wait_until(lambda: cluster.grants.is_done(cluster.done + 4))
     gevent.sleep(0.05)
-    world.end()
-    assert world.done + 4 == 20
-    assert max(world.quotas["w0"]._taken.values()) == 5
-    assert world.grants.not_begun(world.quotas["w0"].begun + lost.begun) == 0
+    cluster.end()
+    assert cluster.done + 4 == 20
+    assert max(cluster.quotas["w0"]._taken.values()) == 5
+    assert cluster.grants.not_begun(cluster.quotas["w0"].begun + lost.begun) == 0
 
 
 def test_users_that_come_one_after_another_get_theirs_each() -> None:
-    world = World(Iterations(3, per_user=True), {"w0": 1, "w1": 3})
-    world.pauses_s = {"w0": 0.001}
-    world.grants._total = world.grants._left = world.grants._total + 6
+    cluster = Cluster(Iterations(3, per_user=True), {"w0": 1, "w1": 3})
+    cluster.pauses_s = {"w0": 0.001}
+    cluster.grants._total = cluster.grants._left = cluster.grants._total + 6
     for user in (1, 2):
         gevent.sleep(0.002)
-        world.work["w0"].append(gevent.spawn(world._go_round, "w0", user))
-    wait_until(world.is_done)
+        cluster.work["w0"].append(gevent.spawn(cluster._go_round, "w0", user))
+    wait_until(cluster.is_done)
     gevent.sleep(0.02)
-    world.end()
-    assert [sorted(quota._taken.values()) for quota in world.quotas.values()] == [[3, 3, 3]] * 2
+    cluster.end()
+    assert [sorted(quota._taken.values()) for quota in cluster.quotas.values()] == [[3, 3, 3]] * 2
 
 
 def test_what_never_began_is_known() -> None:

@@ -162,7 +162,7 @@ def test_a_test_that_ends_while_its_beginning_is_asked_is_not_held_up_again(serv
     gevent.sleep(0)
 
 
-def test_a_fault_of_the_asking_itself_is_told_and_fails_nothing(
+def test_an_exception_while_asking_is_told_and_fails_nothing(
     server: type[Server], capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.poll_as = staticmethod({}.__getitem__)

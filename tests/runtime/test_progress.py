@@ -17,10 +17,10 @@ def test_a_log_gets_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) ->
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     printer = ProgressPrinter(PLAN, {"rounds/s": "iterations"})
-    books = Registry(BASE_METRICS)
-    books.counter("iterations").add(30)
+    registry = Registry(BASE_METRICS)
+    registry.counter("iterations").add(30)
     for at_s in (2.0, 9.9, 10.0, 12.0, 20.0):
-        printer.show(at_s, books.snapshot(), ())
+        printer.show(at_s, registry.snapshot(), ())
     first, second = stream.getvalue().splitlines()
     assert "0:10" in first
     assert "0:20" in second

@@ -148,7 +148,7 @@ def test_nobody_measured_anything() -> None:
     assert report.load.users_peak == 0
 
 
-def test_faults_of_ours_are_told_once_each_and_are_nobody_else_s_failure() -> None:
+def test_internal_errors_are_told_once_each_and_are_nobody_else_s_failure() -> None:
     first, second = worked(*MANY), worked(10_000)
     for worker, fault in ((first, KeyError("x")), (first, KeyError("x")), (second, KeyError("x")), (second, OSError())):
         worker.internal_error(fault)

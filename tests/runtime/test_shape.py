@@ -47,7 +47,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 class Driver:
-    """Stands in for the engine."""
+    """Stands in for the coordinator."""
 
     def __init__(self) -> None:
         self.prepared = 0
@@ -59,7 +59,7 @@ class Driver:
         return (5, 2.0) if self.prepared == 1 else None
 
 
-def test_the_engine_s_shape_asks_the_engine() -> None:
+def test_the_plan_s_shape_asks_the_coordinator() -> None:
     driver = Driver()
     shape = PlanShape(driver)
     shape.reset_time()
@@ -88,10 +88,10 @@ def test_a_shape_file_holds_one_shape_of_its_own_name(path: Path, load: Load) ->
 
 
 def test_with_another_locustfile_it_is_an_ordinary_shape() -> None:
-    class Evening(StagesShape):
+    class Evenly(StagesShape):
         stages = "10s:11,10s:0"
 
-    shape: Any = Evening()
+    shape: Any = Evenly()
     shape.runner = SimpleNamespace(user_count=3)
     for at_s, wanted in ((0.0, (1, 2.0)), (5.0, (6, 3.0)), (2.0, (3, 1.0)), (15.0, (6, 3.0)), (20.0, None)):
         shape.get_run_time = lambda now=at_s: now

@@ -30,20 +30,20 @@ class FakeWorkers:
         return self.busy
 
 
-def striping(workers: FakeWorkers, *holders: str, began_s_ago: float = 20.0) -> ArrivalAssignment:
+def assignment(workers: FakeWorkers, *holders: str, began_s_ago: float = 20.0) -> ArrivalAssignment:
     return ArrivalAssignment(even(), time.monotonic_ns() - round(began_s_ago * 1e9), workers, holders)  # type: ignore[arg-type]
 
 
 def test_as_long_as_nothing_changes_there_is_no_news() -> None:
-    assert striping(FakeWorkers("a", "b"), "a", "b").review() is None
+    assert assignment(FakeWorkers("a", "b"), "a", "b").review() is None
     # Who had a part from the beginning keeps it, though its users are still to come.
-    assert striping(FakeWorkers("a", idle=("b",)), "a", "b").review() is None
+    assert assignment(FakeWorkers("a", idle=("b",)), "a", "b").review() is None
     # Who has none yet gets none before it has users, who could serve it.
-    assert striping(FakeWorkers("a", idle=("b",)), "a").review() is None
+    assert assignment(FakeWorkers("a", idle=("b",)), "a").review() is None
 
 
 def test_when_a_worker_is_lost_the_others_take_what_comes() -> None:
-    one = striping(FakeWorkers("a", "c"), "a", "b", "c")
+    one = assignment(FakeWorkers("a", "c"), "a", "b", "c")
     news = one.review()
     assert news is not None
     assert news["workers"] == {"a": 0, "c": 1}
@@ -54,31 +54,31 @@ def test_when_a_worker_is_lost_the_others_take_what_comes() -> None:
 
 def test_a_worker_that_came_late_takes_part_as_soon_as_it_has_users() -> None:
     workers = FakeWorkers("a", idle=("late",))
-    one = striping(workers, "a", "b")
+    one = assignment(workers, "a", "b")
     assert one.review()["workers"] == {"a": 0}  # type: ignore[index]
     workers.busy.append("late")
     assert one.review()["workers"] == {"a": 0, "late": 1}  # type: ignore[index]
 
 
 def test_when_nobody_is_left_nobody_is_told() -> None:
-    assert striping(FakeWorkers(), "a", "b").review() is None
+    assert assignment(FakeWorkers(), "a", "b").review() is None
 
 
 def test_before_the_first_arrival_everything_is_divided_anew() -> None:
-    news = striping(FakeWorkers("a"), "a", "b", began_s_ago=-5.0).review()
+    news = assignment(FakeWorkers("a"), "a", "b", began_s_ago=-5.0).review()
     assert news == {"first": 0, "workers": {"a": 0}}
 
 
 def figures(started: int, dropped: int) -> Snapshot:
-    books = Registry(BASE_METRICS)
-    books.counter("iterations_started").add(started)
-    books.counter("dropped_iterations").add(dropped)
-    return books.snapshot()
+    registry = Registry(BASE_METRICS)
+    registry.counter("iterations_started").add(started)
+    registry.counter("dropped_iterations").add(dropped)
+    return registry.snapshot()
 
 
 @pytest.mark.parametrize(("started", "dropped", "lost"), [(300, 10, 0), (280, 10, 20), (0, 0, 310)])
 def test_what_went_down_with_a_worker_is_what_nobody_reported(started: int, dropped: int, lost: int) -> None:
-    one = striping(FakeWorkers("a"), "a", "b")
+    one = assignment(FakeWorkers("a"), "a", "b")
     assert one.lost(figures(started, dropped), one._start_ns + round(30.95e9)) == lost
 
 

@@ -8,12 +8,12 @@ from pika_locust.wire.socketio_protocol import Counts, SocketIoProtocol
 from pika_locust.wire.websocket import Close
 
 
-class Diary:
+class RecordingHandler:
     """Every call, in order; `stumble` names a method that raises afterwards."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.faults: list[BaseException] = []
+        self.errors: list[BaseException] = []
         self.closes: list[Close] = []
         self.stumble = ""
 
@@ -45,7 +45,7 @@ class Diary:
         self._note("close")
 
     def on_internal_error(self, error: BaseException) -> None:
-        self.faults.append(error)
+        self.errors.append(error)
 
     def names(self) -> list[str]:
         """What was called, without arguments."""
@@ -55,8 +55,8 @@ class Diary:
 class Scripted(SocketIoProtocol):
     """What is said lies in `out`; nothing is sent once `closing` is set."""
 
-    def __init__(self, diary: Diary, counts: Counts | None = None) -> None:
-        super().__init__(diary, counts)
+    def __init__(self, handler: RecordingHandler, counts: Counts | None = None) -> None:
+        super().__init__(handler, counts)
         self.out: list[bytes] = []
         self.closing = False
         self.heard: list[int] = []

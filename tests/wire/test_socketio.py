@@ -12,7 +12,7 @@ from pika_locust.wire.socketio import SocketIo
 from pika_locust.wire.socketio_protocol import all_of, arguments
 from pika_locust.wire.websocket import Close, Limits
 from pika_locust.wire.websocket_handshake import ConnectError
-from tests.wire.socketio_doubles import Diary
+from tests.wire.socketio_doubles import RecordingHandler
 from tests.wire.socketio_servers import Servers, running
 
 
@@ -32,43 +32,43 @@ def until(condition: Callable[[], Any], within_s: float = 3.0) -> float:
 
 
 @pytest.fixture
-def diary() -> Diary:
-    return Diary()
+def handler() -> RecordingHandler:
+    return RecordingHandler()
 
 
 @pytest.fixture
-def dial(servers: Servers, diary: Diary) -> Iterator[Callable[..., SocketIo]]:
+def dial(servers: Servers, handler: RecordingHandler) -> Iterator[Callable[..., SocketIo]]:
     """Connects to a script by its name, or to the real server by none."""
     clients: list[SocketIo] = []
 
     def connect(script: str = "", **options: Any) -> SocketIo:
         url = f"{servers.scripted}/{script}" if script else servers.real
-        clients.append(socketio.connect(url, diary, **options))
+        clients.append(socketio.connect(url, handler, **options))
         return clients[-1]
 
     yield connect
     for client in clients:
         client.abort()
-    assert len(diary.closes) == len(clients), "each connection ends once"
+    assert len(handler.closes) == len(clients), "each connection ends once"
 
 
-def test_a_bad_token_is_accepted_then_kicked_then_cut(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_a_bad_token_is_accepted_then_kicked_then_cut(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial("kick")
     client.open("/queue", {"token": "bad"})
     client.open("/video", {"token": "bad"})
-    until(lambda: diary.closes)
-    assert sorted(diary.calls[:-1]) == [
+    until(lambda: handler.closes)
+    assert sorted(handler.calls[:-1]) == [
         ("connect", "/queue"),
         ("connect", "/video"),
         ("kicked", "/queue"),
         ("kicked", "/video"),
     ]
-    assert diary.closes == [Close(1000)]
+    assert handler.closes == [Close(1000)]
     assert not client.is_open
     assert (client.counts.connects, client.counts.kicks) == (2, 2)
 
 
-def test_two_namespaces_share_a_connection(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_two_namespaces_share_a_connection(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial("two", counts=socketio.Counts())
     client.open("/queue")
     client.open("/video")
@@ -77,93 +77,97 @@ def test_two_namespaces_share_a_connection(dial: Callable[..., SocketIo], diary:
     assert client.emit("/queue", "b", {"x": "é"})
     until(lambda: client.counts.events == 2)
     before = time.monotonic_ns()
-    events = [call for call in diary.calls if call[0] == "event"]
+    events = [call for call in handler.calls if call[0] == "event"]
     assert [(namespace, name, arguments(payload)) for _, namespace, name, payload, _ in events] == [
         ("/video", b"said", ['42/video,["a",1]']),
         ("/queue", b"said", ['42/queue,["b",{"x":"é"}]']),
     ]
     assert before - 10**9 < events[0][-1] <= events[1][-1] == client.received_ns <= before
     client.close()
-    until(lambda: diary.closes)
-    assert diary.closes == [Close(1000, by_us=True)]
+    until(lambda: handler.closes)
+    assert handler.closes == [Close(1000, by_us=True)]
     assert client.counts.sent == 6, "CONNECT, an event and DISCONNECT in each"
 
 
-def test_a_server_that_says_nothing_at_all(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_a_server_that_says_nothing_at_all(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial("silent", limits=Limits(connect_s=0.1))
     client.open("/")
-    until(lambda: diary.closes)
-    assert diary.closes == [Close(1006, by_us=True, error="the server sent no open packet")]
+    until(lambda: handler.closes)
+    assert handler.closes == [Close(1006, by_us=True, error="the server sent no open packet")]
     assert client.counts.ping_timeouts == 0
 
 
-def test_events_do_not_keep_a_connection_alive_without_pings(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_events_do_not_keep_a_connection_alive_without_pings(
+    dial: Callable[..., SocketIo], handler: RecordingHandler
+) -> None:
     client = dial("no_ping")
     client.open("/")
-    took_s = until(lambda: diary.closes)
-    assert diary.closes == [Close(1006, by_us=True, error="the server sent no ping for 0.12 s")]
+    took_s = until(lambda: handler.closes)
+    assert handler.closes == [Close(1006, by_us=True, error="the server sent no ping for 0.12 s")]
     assert 0.11 < took_s < 2
     assert client.counts.events > 3
     assert client.counts.ping_timeouts == 1
 
 
-def test_a_connection_lives_as_long_as_its_pings_come(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_a_connection_lives_as_long_as_its_pings_come(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial("pings")
     client.open("/")
     until(lambda: client.counts.events == 1)
-    assert [call[3] for call in diary.calls if call[0] == "event"] == [b'["answered",6]']
+    assert [call[3] for call in handler.calls if call[0] == "event"] == [b'["answered",6]']
     assert client.counts.pings == 6
     assert client.is_open
     # The pings have ended; the last of them counts.
-    until(lambda: diary.closes)
-    assert "no ping for 0.44 s" in diary.closes[0].error
+    until(lambda: handler.closes)
+    assert "no ping for 0.44 s" in handler.closes[0].error
 
 
-def test_a_close_packet_is_the_servers_end(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_a_close_packet_is_the_servers_end(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     dial("dismiss")
-    until(lambda: diary.closes)
-    assert diary.closes == [Close(1000)]
+    until(lambda: handler.closes)
+    assert handler.closes == [Close(1000)]
 
 
-def test_a_binary_event_does_not_disturb_the_others(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_a_binary_event_does_not_disturb_the_others(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial("binary")
     client.open("/")
     until(lambda: client.counts.events)
-    assert diary.names() == ["connect", "trouble", "event"]
+    assert handler.names() == ["connect", "trouble", "event"]
     assert client.counts.unsupported == 1
 
 
-def test_an_acknowledgement_that_the_servers_death_has_lost(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_an_acknowledgement_that_the_servers_death_has_lost(
+    dial: Callable[..., SocketIo], handler: RecordingHandler
+) -> None:
     client = dial("die")
     client.open("/")
     until(lambda: client.is_connected())
     answers: list[bytes | None] = []
     client.emit("/", "a", on_ack=lambda payload, at_ns: answers.append(payload))
-    until(lambda: diary.closes)
+    until(lambda: handler.closes)
     assert answers == [None]
-    assert (diary.closes[0].code, diary.closes[0].by_us) == (1006, False)
+    assert (handler.closes[0].code, handler.closes[0].by_us) == (1006, False)
     assert not client.emit("/", "a")
     assert not client.open("/queue")
     assert (client.counts.acks_lost, client.counts.unsent) == (1, 2)
 
 
-def test_what_a_handler_does_wrong_is_told_as_such(dial: Callable[..., SocketIo], diary: Diary) -> None:
-    diary.stumble = "connect"
+def test_what_a_handler_does_wrong_is_told_as_such(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
+    handler.stumble = "connect"
     client = dial("two")
     client.open("/queue")
     client.open("/video")
     until(lambda: client.counts.connects == 2)
-    assert [str(error) for error in diary.faults] == ["connect", "connect"]
+    assert [str(error) for error in handler.errors] == ["connect", "connect"]
     assert client.is_connected("/video")
 
 
 def test_a_server_that_is_not_there() -> None:
     with pytest.raises(ConnectError, match="connection refused"):
-        socketio.connect("http://127.0.0.1:9", Diary())
+        socketio.connect("http://127.0.0.1:9", RecordingHandler())
 
 
 def test_a_client_that_was_never_connected() -> None:
-    client = SocketIo(Diary())
+    client = SocketIo(RecordingHandler())
     assert (client.is_open, client.received_ns) == (False, 0)
     assert not client.open("/")
     client.close()
@@ -173,23 +177,25 @@ def test_a_client_that_was_never_connected() -> None:
 # With python-socketio's own server
 
 
-def test_the_real_server_accepts_and_refuses(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_the_real_server_accepts_and_refuses(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial()
     client.open("/queue", {"token": "bad"})
     client.open("/nowhere")
     client.open("/video", {"token": "good"})
     until(lambda: client.counts.connect_errors == 2 and client.counts.events == client.counts.connects == 1)
-    assert {call[:2]: call[2] for call in diary.calls if call[0] == "connect_error"} == {
+    assert {call[:2]: call[2] for call in handler.calls if call[0] == "connect_error"} == {
         ("connect_error", "/queue"): b'{"message":"no such user"}',
         ("connect_error", "/nowhere"): b'"Unable to connect"',
     }
-    hello = next(call for call in diary.calls if call[0] == "event")
+    hello = next(call for call in handler.calls if call[0] == "event")
     assert (hello[1:3], arguments(hello[3])) == (("/video", b"hello"), [{"to": {"token": "good"}}])
     assert client.open("/queue", {"token": "good"}), "the connection is still good"
     until(lambda: client.is_connected("/queue"))
 
 
-def test_the_real_server_acknowledges_and_is_acknowledged(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_the_real_server_acknowledges_and_is_acknowledged(
+    dial: Callable[..., SocketIo], handler: RecordingHandler
+) -> None:
     client = dial()
     client.open("/queue")
     until(lambda: client.is_connected("/queue"))
@@ -202,21 +208,21 @@ def test_the_real_server_acknowledges_and_is_acknowledged(dial: Callable[..., So
     assert 0 < answers[0][1] <= time.monotonic_ns()
     client.emit("/queue", "ask", "why?")
     until(lambda: client.counts.calls)
-    call = next(call for call in diary.calls if call[0] == "call")
+    call = next(call for call in handler.calls if call[0] == "call")
     assert (call[1], call[2], arguments(call[3])) == ("/queue", b"question", ["why?"])
     assert client.ack("/queue", call[4], "because", 7)
     until(lambda: client.counts.events)
-    assert arguments(diary.calls[-1][3]) == ["because", 7]
+    assert arguments(handler.calls[-1][3]) == ["because", 7]
 
 
-def test_the_real_server_kicks_and_is_left(dial: Callable[..., SocketIo], diary: Diary) -> None:
+def test_the_real_server_kicks_and_is_left(dial: Callable[..., SocketIo], handler: RecordingHandler) -> None:
     client = dial()
     client.open("/queue")
     client.open("/video")
     until(lambda: client.counts.connects == 2)
     client.emit("/queue", "kick me")
     until(lambda: client.counts.kicks)
-    assert ("kicked", "/queue") in diary.calls
+    assert ("kicked", "/queue") in handler.calls
     assert client.leave("/video")
     # Its pings come every second; without our answer to the first it would end the connection half a second later.
     until(lambda: client.counts.pings >= 2)

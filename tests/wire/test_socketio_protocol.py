@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 
 from pika_locust.wire import socketio_protocol as codec
 from pika_locust.wire.socketio_protocol import PendingAcks
-from tests.wire.socketio_doubles import Diary, Scripted
+from tests.wire.socketio_doubles import RecordingHandler, Scripted
 
 OPENING = b'0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 PLACEHOLDER = b'451-["x",{"_placeholder":true,"num":0}]'
 
 
 @pytest.fixture
-def diary() -> Diary:
-    return Diary()
+def handler() -> RecordingHandler:
+    return RecordingHandler()
 
 
 @pytest.fixture
-def session(diary: Diary) -> Scripted:
+def session(handler: RecordingHandler) -> Scripted:
     """A session that is ready for namespaces."""
-    session = Scripted(diary)
+    session = Scripted(handler)
     session.on_text(OPENING, 1)
     return session
 
@@ -44,8 +44,8 @@ def counted(session: Scripted) -> dict[str, int]:
     return {name: n for name, n in asdict(session.counts).items() if n and name not in ("received", "sent", "opens")}
 
 
-def test_namespaces_wait_for_the_open_packet(diary: Diary) -> None:
-    session = Scripted(diary)
+def test_namespaces_wait_for_the_open_packet(handler: RecordingHandler) -> None:
+    session = Scripted(handler)
     assert session.open("/queue", {"token": "jwt"})
     assert session.open()
     assert (session.out, session.opening) == ([], None)
@@ -56,7 +56,7 @@ def test_namespaces_wait_for_the_open_packet(diary: Diary) -> None:
     assert session.heard == [5]
     session.on_text(b'40{"sid":"a"}', 6)
     session.on_text(b'40/queue,{"sid":"b"}', 7)
-    assert diary.calls == [("connect", "/"), ("connect", "/queue")]
+    assert handler.calls == [("connect", "/"), ("connect", "/queue")]
     assert session.is_connected()
     assert session.is_connected("/queue")
     assert not session.is_connected("/video")
@@ -72,29 +72,29 @@ def test_a_namespace_is_asked_for_once(session: Scripted) -> None:
     assert counted(session) == {"connects": 1, "unsent": 2}
 
 
-def test_a_query_goes_out_and_does_not_come_back(session: Scripted, diary: Diary) -> None:
+def test_a_query_goes_out_and_does_not_come_back(session: Scripted, handler: RecordingHandler) -> None:
     assert session.open("queue?uid=7")
     session.on_text(b'40/queue,{"sid":"b"}', 2)
     session.on_text(b'42/queue,["match"]', 3)
     assert session.out == [b"40/queue?uid=7,"]
-    assert diary.calls == [("connect", "/queue"), ("event", "/queue", b"match", b'["match"]', 3)]
+    assert handler.calls == [("connect", "/queue"), ("event", "/queue", b"match", b'["match"]', 3)]
 
 
-def test_a_refused_namespace_leaves_the_connection_usable(session: Scripted, diary: Diary) -> None:
+def test_a_refused_namespace_leaves_the_connection_usable(session: Scripted, handler: RecordingHandler) -> None:
     session.open("/admin")
     session.on_text(b'44/admin,{"message":"Invalid namespace"}', 2)
-    assert diary.calls == [("connect_error", "/admin", b'{"message":"Invalid namespace"}')]
+    assert handler.calls == [("connect_error", "/admin", b'{"message":"Invalid namespace"}')]
     assert not session.is_connected("/admin")
     assert session.open("/admin"), "it may be asked for again"
     assert counted(session) == {"connect_errors": 1}
 
 
-def test_a_bad_token_is_accepted_and_then_kicked(session: Scripted, diary: Diary) -> None:
+def test_a_bad_token_is_accepted_and_then_kicked(session: Scripted, handler: RecordingHandler) -> None:
     session.open("/queue", {"token": "bad"})
     session.open("/video", {"token": "bad"})
     for message in (b'40/queue,{"sid":"a"}', b"41/queue,", b"41/video,"):
         session.on_text(message, 2)
-    assert diary.calls == [("connect", "/queue"), ("kicked", "/queue"), ("kicked", "/video")]
+    assert handler.calls == [("connect", "/queue"), ("kicked", "/queue"), ("kicked", "/video")]
     assert not session.emit("/queue", "hello")
     assert counted(session) == {"connects": 1, "kicks": 2, "unsent": 1}
 
@@ -137,10 +137,12 @@ def test_a_bad_token_is_accepted_and_then_kicked(session: Scripted, diary: Diary
         pytest.param(b"6", None, id="a noop"),
     ],
 )
-def test_what_the_handler_hears(session: Scripted, diary: Diary, message: bytes, call: tuple[Any, ...] | None) -> None:
+def test_what_the_handler_hears(
+    session: Scripted, handler: RecordingHandler, message: bytes, call: tuple[Any, ...] | None
+) -> None:
     connected(session, "/", "/queue")
     session.on_text(message, 9)
-    assert diary.calls == ([] if call is None else [call])
+    assert handler.calls == ([] if call is None else [call])
     assert session.out == []
     if call is None:
         kind = "strays" if message[:1] == b"4" else ""
@@ -151,11 +153,11 @@ def test_what_the_handler_hears(session: Scripted, diary: Diary, message: bytes,
     assert counted(session) == {"connects": 2} | ({kind: 1} if kind else {})
 
 
-def test_a_very_long_namespace_takes_the_careful_way(session: Scripted, diary: Diary) -> None:
+def test_a_very_long_namespace_takes_the_careful_way(session: Scripted, handler: RecordingHandler) -> None:
     namespace = "/" + "n" * 200
     connected(session, namespace)
     session.on_text(b'42%b,["a",1]' % namespace.encode(), 9)
-    assert diary.calls == [("event", namespace, b"a", b'["a",1]', 9)]
+    assert handler.calls == [("event", namespace, b"a", b'["a",1]', 9)]
 
 
 @pytest.mark.parametrize(
@@ -169,20 +171,20 @@ def test_pings_are_answered(session: Scripted, ping: bytes, pong: bytes) -> None
     assert counted(session) == {"pings": 1}
 
 
-def test_a_close_packet_asks_for_the_end(session: Scripted, diary: Diary) -> None:
+def test_a_close_packet_asks_for_the_end(session: Scripted, handler: RecordingHandler) -> None:
     session.on_text(b"1", 2)
-    assert (session.dismissals, diary.calls) == (1, [])
+    assert (session.dismissals, handler.calls) == (1, [])
 
 
-def test_attachments_are_passed_over_with_their_event(session: Scripted, diary: Diary) -> None:
+def test_attachments_are_passed_over_with_their_event(session: Scripted, handler: RecordingHandler) -> None:
     connected(session, "/")
     session.on_text(b'452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', 2)
     session.on_binary(b"\x00", 3)
     session.on_binary(b"\x01", 3)
     session.on_text(b'42["after"]', 4)
     session.on_binary(b"\x02", 5)
-    assert diary.names() == ["trouble", "event", "trouble"]
-    assert diary.calls[2] == ("trouble", "a binary message that no packet announced, which is not supported")
+    assert handler.names() == ["trouble", "event", "trouble"]
+    assert handler.calls[2] == ("trouble", "a binary message that no packet announced, which is not supported")
     assert session.counts.unsupported == 2
 
 
@@ -236,20 +238,20 @@ def test_nothing_is_sent_where_it_would_end_the_connection(session: Scripted) ->
     assert counted(session) == {"connects": 1, "unsent": 5}
 
 
-def test_an_event_may_overtake_the_confirmation(session: Scripted, diary: Diary) -> None:
+def test_an_event_may_overtake_the_confirmation(session: Scripted, handler: RecordingHandler) -> None:
     session.open("/video")
     session.on_text(b'42/video,["hello"]', 3)
     session.on_text(b"40/video,", 3)
-    assert diary.names() == ["event", "connect"]
+    assert handler.names() == ["event", "connect"]
     assert counted(session) == {"connects": 1, "events": 1}
 
 
-def test_leaving_a_namespace_is_no_kick(session: Scripted, diary: Diary) -> None:
+def test_leaving_a_namespace_is_no_kick(session: Scripted, handler: RecordingHandler) -> None:
     connected(session, "/", "/queue")
     assert session.leave("/queue")
     assert session.out == [b"41/queue,"]
     session.on_text(b'42/queue,["late"]', 3)
-    assert diary.calls == []
+    assert handler.calls == []
     assert session.open("/queue"), "and it can be opened again"
     assert counted(session) == {"connects": 2, "strays": 1}
 
@@ -262,7 +264,7 @@ def test_leaving_a_namespace_is_no_kick(session: Scripted, diary: Diary) -> None
         pytest.param(lambda session: session.end(), 3, id="the end of the connection"),
     ],
 )
-def test_acknowledgements_that_will_not_come(session: Scripted, diary: Diary, end: Any, lost: int) -> None:
+def test_acknowledgements_that_will_not_come(session: Scripted, handler: RecordingHandler, end: Any, lost: int) -> None:
     connected(session, "/", "/queue")
     answers: list[tuple[bytes | None, int]] = []
 
@@ -275,7 +277,7 @@ def test_acknowledgements_that_will_not_come(session: Scripted, diary: Diary, en
     end(session)
     assert [payload for payload, _ in answers] == [None] * lost
     assert all(at_ns > 0 for _, at_ns in answers)
-    assert len(diary.faults) == lost, "a mistake in one does not spare the others"
+    assert len(handler.errors) == lost, "a mistake in one does not spare the others"
     assert session.counts.acks_lost == lost
 
 
@@ -288,9 +290,9 @@ def test_the_end_forgets_every_namespace(session: Scripted) -> None:
     assert session.out == [b"40/video,"]
 
 
-def test_a_mistake_in_the_handler_is_not_taken_for_the_servers(session: Scripted, diary: Diary) -> None:
+def test_a_mistake_in_the_handler_is_not_taken_for_the_servers(session: Scripted, handler: RecordingHandler) -> None:
     connected(session, "/")
-    diary.stumble = "event"
+    handler.stumble = "event"
     for message in (b'42["a"]', b'42["\\u0061"]'):
         with pytest.raises(ZeroDivisionError):
             session.on_text(message, 2)
@@ -304,15 +306,15 @@ PIECES = st.sampled_from(
 
 @given(st.lists(st.tuples(st.sampled_from(list(b"0123456b9")), st.lists(PIECES, max_size=5)), max_size=20))
 def test_whatever_the_server_sends_nothing_breaks_and_all_is_counted(messages: list[tuple[int, list[bytes]]]) -> None:
-    diary = Diary()
-    session = Scripted(diary)
+    handler = RecordingHandler()
+    session = Scripted(handler)
     session.open("/queue")
     session.open("/")
     for first, pieces in messages:
         session.on_text(bytes([first]) + b"".join(pieces), 3)
     counts = session.counts
     assert counts.received == len(messages)
-    told = Counter(diary.names())
+    told = Counter(handler.names())
     assert told["trouble"] == counts.malformed + counts.unsupported
     assert (told["event"], told["call"]) == (counts.events, counts.calls)
     assert (told["connect"], told["connect_error"], told["kicked"]) == (
@@ -358,8 +360,8 @@ def test_every_frame_of_the_real_servers_is_understood(server: str) -> None:
     late: list[str] = []
     answers: list[bytes | None] = []
     for recording in (recording for recording in RECORDED if recording["server"] == server):
-        diary = Diary()
-        session = Scripted(diary)
+        handler = RecordingHandler()
+        session = Scripted(handler)
         for direction, kind, data in recording["events"]:
             if kind == "text" and direction == "<":
                 session.on_text(data.encode(), 1)
@@ -368,7 +370,7 @@ def test_every_frame_of_the_real_servers_is_understood(server: str) -> None:
                 say(session, data, answers)
         assert (session.counts.malformed, session.counts.unsupported) == (0, 0), recording["flow"]
         late += [recording["flow"]] * session.counts.strays
-        heard.update(diary.names())
+        heard.update(handler.names())
     assert late == LATE[server]
     assert heard["event"] + len(late) == frames["42"] > 100
     assert (heard["connect"], heard["connect_error"]) == (frames["40"], frames["44"])

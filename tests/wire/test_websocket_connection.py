@@ -68,7 +68,7 @@ def test_a_text_goes_there_and_back(text: str, places: tuple[int, ...]) -> None:
         assert opened.send(b"and again")
         until(lambda: len(seen.texts) == 2)
     assert seen.texts == [text.encode(), b"and again"]
-    assert seen.faults == []
+    assert seen.errors == []
 
 
 def test_many_messages_in_one_packet_come_in_their_order() -> None:

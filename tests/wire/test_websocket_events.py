@@ -113,6 +113,6 @@ def test_mistakes_of_the_handler_are_told_to_it_and_reading_goes_on() -> None:
     assert seen.closes == [Close(1000)]
     kinds = ["text", "binary", "text", "text", "text", "close"]
     assert seen.order == [entry for kind in kinds for entry in (kind, "fault")]
-    blocked = seen.faults.pop(2)
+    blocked = seen.errors.pop(2)
     assert "blocking" in str(blocked).lower(), "a handler that waits is a mistake as well"
-    assert [str(fault) for fault in seen.faults] == ["text 1", "binary", "text 3", "text 4", "close"]
+    assert [str(fault) for fault in seen.errors] == ["text 1", "binary", "text 3", "text 4", "close"]

@@ -92,10 +92,10 @@ def test_a_subprotocol_that_was_not_offered_is_refused(chosen: tuple[str, ...], 
 def test_the_request_has_what_the_protocol_asks_for_and_what_the_caller_adds() -> None:
     with serving(accepting) as server:
         headers = {"X-Pika-Client": "pika-load-test", "Authorization": "Bearer abc"}
-        dial(f"ws://127.0.0.1:{server.port}/ws?room=7&name=a%20b", headers=headers).close()
+        dial(f"ws://127.0.0.1:{server.port}/ws?channel=7&name=a%20b", headers=headers).close()
     (request,) = server.requests
     first, *lines = request.decode().removesuffix("\r\n\r\n").split("\r\n")
-    assert first == "GET /ws?room=7&name=a%20b HTTP/1.1"
+    assert first == "GET /ws?channel=7&name=a%20b HTTP/1.1"
     fields = dict(line.split(": ", 1) for line in lines)
     assert len(fields.pop("Sec-WebSocket-Key")) == 24
     assert fields == {
@@ -344,10 +344,10 @@ def changed(old: bytes, new: bytes) -> Callable[[Peer], None]:
 
 FAILURES: dict[str, tuple[Callable[[Peer], None], str, int | None, str]] = {
     "404 with a body": (
-        saying(content(b"no such room\n", "404 Not Found")),
+        saying(content(b"no such channel\n", "404 Not Found")),
         "status",
         404,
-        "the upgrade was answered 404: no such room",
+        "the upgrade was answered 404: no such channel",
     ),
     "429 without a body": (
         saying(content(b"", "429 Too Many Requests")),

@@ -157,7 +157,7 @@ class Seen:
         self.stamps: list[int] = []
         self.binaries: list[bytes] = []
         self.closes: list[Close] = []
-        self.faults: list[BaseException] = []
+        self.errors: list[BaseException] = []
         self.order: list[str] = []
 
     def on_text(self, payload: bytes, at_ns: int) -> None:
@@ -176,7 +176,7 @@ class Seen:
 
     def on_internal_error(self, error: BaseException) -> None:
         self.order.append("fault")
-        self.faults.append(error)
+        self.errors.append(error)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any
 
 from pika_locust.platforms.pika.world_model import Announcement, Database, LiveState, Poll, Session, TempoVote
 from pika_locust.platforms.pika.world_schema import MESSAGES, Message, Track
@@ -16,7 +17,7 @@ QUEUE_LIMIT_BYTES = 64 * 1024
 BULK_LIKES_TAKEN = 100
 _ANSWERS = ('{"type":"ACK"', '{"type":"NACK"')
 
-Handler = TypeVar("Handler", bound=Callable[..., None])
+Handler = Callable[[Any, Socket, Message], None]
 
 
 @dataclass(slots=True)
@@ -41,9 +42,31 @@ class Activity:
         return self.other_at if socket == self.latest_without else self.latest_at
 
 
-def handles(kind: str) -> Callable[[Handler], Handler]:
-    """Marks the handler of one kind of message; it is given what is left of it after the check of `MESSAGES`."""
-    return message(kind, body=MESSAGES[kind])
+class Refusal(Exception):
+    """Ends the handling of a message: its sender is told this text, or nothing when there is none."""
+
+
+def handles(kind: str, *, confirmed: bool = True) -> Callable[[Handler], Handler]:
+    """Marks the handler of one kind of message. It is given what `MESSAGES` accepts, and may end with a `Refusal`.
+
+    Its messages are confirmed when it is through, unless it is not `confirmed`: then it does that itself, or nobody.
+    """
+
+    def mark(handler: Handler) -> Handler:
+        @wraps(handler)
+        def handle(self: MessageHandlers, socket: Socket, message: Message) -> None:
+            try:
+                handler(self, socket, message)
+            except Refusal as refusal:
+                if refusal.args:
+                    self.answer(socket, message, "NACK", "error", str(refusal))
+                return
+            if confirmed:
+                self.ack(socket, message)
+
+        return message(kind, body=MESSAGES[kind])(handle)
+
+    return mark
 
 
 class MessageHandlers(App):
@@ -70,22 +93,19 @@ class MessageHandlers(App):
 
     def ack(self, socket: Socket, message: Message) -> None:
         """Confirms a message that carries a messageId."""
-        self._answer(socket, message, "ACK", "status", "ok")
+        self.answer(socket, message, "ACK", "status", "ok")
 
-    def nack(self, socket: Socket, message: Message, error: str) -> None:
-        """Refuses a message that carries a messageId; without one the refusal is silent."""
-        self._answer(socket, message, "NACK", "error", error)
+    def answer(self, socket: Socket, message: Message, type_: str, key: str, value: str) -> None:
+        """Confirms or refuses a message that carries a messageId; without one there is no answer."""
+        message_id = message.get("messageId")
+        if message_id:
+            socket.send({"type": type_, "messageId": message_id, key: value, "timestamp": iso(self.now)})
 
     def is_answer(self, data: str | bytes) -> bool:
         return isinstance(data, str) and data.startswith(_ANSWERS)
 
     def refused_message(self, socket: Socket, kind: str, problems: list[str]) -> None:
         """What does not have the shape it should have is ignored without a word."""
-
-    def _answer(self, socket: Socket, message: Message, type_: str, key: str, value: str) -> None:
-        message_id = message.get("messageId")
-        if message_id:
-            socket.send({"type": type_, "messageId": message_id, key: value, "timestamp": iso(self.now)})
 
     # What anyone may send
 
@@ -108,7 +128,6 @@ class MessageHandlers(App):
                 self._catch_up(socket, sessions[session_id])
             else:
                 socket.send({"type": "SESSION_ENDED", "sessionId": session_id})
-        self.ack(socket, message)
 
     def _listener_count(self, session_id: str) -> Message:
         return {"type": "LISTENER_COUNT", "sessionId": session_id, "count": self.live.listener_count(session_id)}
@@ -129,28 +148,25 @@ class MessageHandlers(App):
 
     @handles("SEND_LIKE")
     def like(self, socket: Socket, message: Message) -> None:
-        client_id, track = identify(socket, message), message["payload"]["track"]
-        if client_id is None:
-            return self.nack(socket, message, "Client ID required for likes")
+        client_id = _identified(socket, message, "Client ID required for likes")
+        track = message["payload"]["track"]
         session_id = message.get("sessionId") or next(iter(self.live.sessions), None)
         if session_id is None:
-            return self.nack(socket, message, "No active session found")
+            raise Refusal("No active session found")
         if not self.live.may_like(client_id, self.now):
-            return self.nack(socket, message, "Rate limit exceeded (max 10/min)")
+            raise Refusal("Rate limit exceeded (max 10/min)")
         if not self.live.first_like(session_id, client_id, track):
-            return self.nack(socket, message, "Already liked this track")
+            raise Refusal("Already liked this track")
         self._keep_like(socket, session_id, client_id, track)
-        return self.ack(socket, message)
 
     @handles("SEND_BULK_LIKE")
     def bulk_like(self, socket: Socket, message: Message) -> None:
         client_id, session_id = identify(socket, message), message.get("sessionId")
         if client_id is None or session_id is None:
-            return self.nack(socket, message, "Session or Client ID missing")
+            raise Refusal("Session or Client ID missing")
         for track in message["payload"]["tracks"][:BULK_LIKES_TAKEN]:
             if self.live.first_like(session_id, client_id, track):
                 self._keep_like(socket, session_id, client_id, track)
-        return self.ack(socket, message)
 
     def _keep_like(self, socket: Socket, session_id: str, client_id: str, track: Track) -> None:
         self.pass_on(socket, type="LIKE_RECEIVED", payload={"track": track})
@@ -162,53 +178,45 @@ class MessageHandlers(App):
     def remove_like(self, socket: Socket, message: Message) -> None:
         client_id, session_id = identify(socket, message), message.get("sessionId")
         if client_id is None or session_id is None:
-            return self.nack(socket, message, "Session or Client ID missing")
+            raise Refusal("Session or Client ID missing")
         self.live.unlike(session_id, client_id, message["payload"]["track"])
         self.database.remove_like(session_id, client_id, message["payload"]["track"])
-        return self.ack(socket, message)
 
     @handles("SEND_TEMPO_REQUEST")
     def vote_on_tempo(self, socket: Socket, message: Message) -> None:
-        client_id, session_id, preference = identify(socket, message), message["sessionId"], message["preference"]
-        if client_id is None:
-            return self.nack(socket, message, "Client ID required for tempo requests")
+        client_id = _identified(socket, message, "Client ID required for tempo requests")
+        session_id, preference = message["sessionId"], message["preference"]
         if session_id not in self.live.sessions:
-            return self.nack(socket, message, "Session not found")
+            raise Refusal("Session not found")
         if preference != "clear" and (copies := self.copies("tempo")):
             self.live.tempo.setdefault(session_id, {})[client_id] = TempoVote(preference, self.now, copies)
         totals = self.live.tempo_totals(session_id, self.now)
         self.pass_on(socket, type="TEMPO_FEEDBACK", sessionId=session_id, **totals, total=sum(totals.values()))
-        return self.ack(socket, message)
 
     @handles("VOTE_ON_POLL")
     def vote_on_poll(self, socket: Socket, message: Message) -> None:
-        client_id, option = identify(socket, message), message["optionIndex"]
-        if client_id is None:
-            return self.nack(socket, message, "Client ID required to vote")
+        client_id, option = _identified(socket, message, "Client ID required to vote"), message["optionIndex"]
         poll = self.database.polls.get(message["pollId"])
         if poll is None or not poll.open:
-            return self.nack(socket, message, "Poll not found or already ended")
+            raise Refusal("Poll not found or already ended")
         if option not in range(len(poll.options)):
-            return self.nack(socket, message, "Invalid option index")
+            raise Refusal("Invalid option index")
         if client_id not in poll.choices:
             poll.choices[client_id] = option
             poll.votes[option] += self.copies("vote")
             update = {"pollId": poll.id, "votes": poll.votes, "totalVotes": sum(poll.votes)}
             self.pass_on(socket, type="POLL_UPDATE", **update, sessionId=poll.session_id)
-        return self.ack(socket, message)
 
     @handles("SEND_REACTION")
     def react(self, socket: Socket, message: Message) -> None:
         reaction = {"sessionId": message["sessionId"], "reaction": message["reaction"]}
         self.pass_on(socket, type="REACTION_RECEIVED", **reaction)
-        self.ack(socket, message)
 
     @handles("PING")
     def ping(self, socket: Socket, message: Message) -> None:
         socket.send({"type": "PONG"})
-        self.ack(socket, message)
 
-    @handles("GET_SESSIONS")
+    @handles("GET_SESSIONS", confirmed=False)
     def list_sessions(self, socket: Socket, message: Message) -> None:
         sessions = [_details(session, self.now) for session in self.live.sessions.values()]
         socket.send({"type": "SESSIONS_LIST", "sessions": sessions})
@@ -217,15 +225,15 @@ class MessageHandlers(App):
     def validate_session(self, socket: Socket, message: Message) -> None:
         is_valid = message["sessionId"] in self.live.sessions
         socket.send({"type": "SESSION_VALID", "sessionId": message["sessionId"], "isValid": is_valid})
-        self.ack(socket, message)
 
     # What DJs send: sessions and tracks
 
-    @handles("REGISTER_SESSION")
+    @handles("REGISTER_SESSION", confirmed=False)
     def register_session(self, socket: Socket, message: Message) -> None:
         session_id = message.get("sessionId") or f"session_{int(self.now * 1000)}"
         if session_id not in self.live.sessions and len(self.live.sessions) >= self.max_sessions:
-            return socket.close(1013, "Server busy (max sessions reached)")
+            socket.close(1013, "Server busy (max sessions reached)")
+            return
         dj_name = message.get("djName", "DJ")
         self.live.sessions[session_id] = Session(session_id, dj_name, self.now, self.now)
         self.database.open_session(session_id, dj_name, self.now)
@@ -234,68 +242,52 @@ class MessageHandlers(App):
         socket.send({"type": "SESSION_REGISTERED", **registered})
         self.ack(socket, message)
         self.publish(socket, type="SESSION_STARTED", sessionId=session_id, djName=dj_name, startTime=iso(self.now))
-        return None
 
-    def _owned(self, socket: Socket, message: Message, attempt: str | None) -> Session | None:
-        """The session a DJ's message is about; None when it is not there or not this DJ's, which is told here.
-
-        An attempt without a name is ignored without a word when the session is somebody else's.
-        """
+    def _owned(self, socket: Socket, message: Message, *refusal: str) -> Session:
+        """The session a DJ's message is about; `refusal` is what is told to those whose session it is not."""
         session = self.live.sessions.get(message["sessionId"])
         if session is None:
-            self.nack(socket, message, "Session not found")
-        elif socket.data.dj_of != session.id:
-            if attempt is not None:
-                self.nack(socket, message, f"Unauthorized {attempt}")
-            return None
+            raise Refusal("Session not found")
+        if socket.data.dj_of != session.id:
+            raise Refusal(*refusal)
         return session
 
     @handles("BROADCAST_TRACK")
     def broadcast_track(self, socket: Socket, message: Message) -> None:
-        session, track, nonce = self._owned(socket, message, None), message["track"], message.get("messageId")
-        if session is None:
-            return None
+        session, track, nonce = self._owned(socket, message), message["track"], message.get("messageId")
         if not self.live.may_play(session.id, self.now):
-            return self.nack(socket, message, "Rate limit exceeded (wait 5s)")
+            raise Refusal("Rate limit exceeded (wait 5s)")
         if nonce and not self.live.fresh_nonce(nonce, self.now):
-            return self.ack(socket, message)
+            return
         if session.track is not None and not _same_song(session.track, track):
             self._bank_tempo(session)
             self.publish(socket, type="TEMPO_RESET", sessionId=session.id)
         session.track, session.active_at = track, self.now
         self.database.add_play(session.id, track, self.now)
         self.publish(socket, **_now_playing(session))
-        return self.ack(socket, message)
 
     @handles("METADATA_UPDATED")
     def update_metadata(self, socket: Socket, message: Message) -> None:
-        session, track = self._owned(socket, message, None), message["track"]
-        if session is None:
-            return
+        session, track = self._owned(socket, message), message["track"]
         if session.track is not None:
             if not _same_song(session.track, track):
-                return
+                raise Refusal
             session.track, session.active_at = track, self.now
             self.publish(socket, type="METADATA_UPDATED", sessionId=session.id, track=track)
-        self.ack(socket, message)
 
     @handles("TRACK_STOPPED")
     def stop_track(self, socket: Socket, message: Message) -> None:
-        session = self._owned(socket, message, "track stop")
-        if session is not None:
-            session.track, session.active_at = None, self.now
-            self._bank_tempo(session)
-            self.publish(socket, type="TRACK_STOPPED", sessionId=session.id)
-            self.ack(socket, message)
+        session = self._owned(socket, message, "Unauthorized track stop")
+        session.track, session.active_at = None, self.now
+        self._bank_tempo(session)
+        self.publish(socket, type="TRACK_STOPPED", sessionId=session.id)
 
     @handles("END_SESSION")
     def end(self, socket: Socket, message: Message) -> None:
-        session = self._owned(socket, message, "end session")
-        if session is not None:
-            self.end_session(session)
-            socket.data.dj_of = None
-            self.publish(socket, type="SESSION_ENDED", sessionId=session.id)
-            self.ack(socket, message)
+        session = self._owned(socket, message, "Unauthorized end session")
+        self.end_session(session)
+        socket.data.dj_of = None
+        self.publish(socket, type="SESSION_ENDED", sessionId=session.id)
 
     def end_session(self, session: Session) -> None:
         """What every end of a session does: tempo votes are banked, the row is closed, the memory is cleared."""
@@ -321,12 +313,10 @@ class MessageHandlers(App):
 
     # What DJs send: polls and announcements
 
-    @handles("START_POLL")
+    @handles("START_POLL", confirmed=False)
     def start_poll(self, socket: Socket, message: Message) -> None:
-        session = self._owned(socket, message, "poll attempt")
-        if session is None:
-            return
-        poll = self.database.add_poll(session.id, message["question"], message["options"], socket.id, self.now)
+        session = self._owned(socket, message, "Unauthorized poll attempt")
+        poll = self.database.add_poll(session.id, message["question"], message["options"], socket.id)
         self.live.shown_poll[session.id] = poll.id
         if "durationSeconds" in message:
             poll.ends_at = self.now + message["durationSeconds"]
@@ -343,30 +333,24 @@ class MessageHandlers(App):
 
     @handles("END_POLL")
     def end_poll(self, socket: Socket, message: Message) -> None:
-        poll = self._owned_poll(socket, message, "end poll")
-        if poll is not None:
-            self._close_poll(poll, "ended")
-            self.publish(socket, **_poll_ended(poll))
-            self.ack(socket, message)
+        poll = self._owned_poll(socket, message, "Unauthorized end poll")
+        self._close_poll(poll, "ended")
+        self.publish(socket, **_poll_ended(poll))
 
     @handles("CANCEL_POLL")
     def cancel_poll(self, socket: Socket, message: Message) -> None:
-        poll = self._owned_poll(socket, message, "cancel poll")
-        if poll is not None:
-            self._close_poll(poll, "cancelled")
-            nothing = {"results": [0] * len(poll.options), "totalVotes": 0, "winnerIndex": -1}
-            self.publish(socket, type="POLL_ENDED", pollId=poll.id, **nothing)
-            self.ack(socket, message)
+        poll = self._owned_poll(socket, message, "Unauthorized cancel poll")
+        self._close_poll(poll, "cancelled")
+        nothing = {"results": [0] * len(poll.options), "totalVotes": 0, "winnerIndex": -1}
+        self.publish(socket, type="POLL_ENDED", pollId=poll.id, **nothing)
 
-    def _owned_poll(self, socket: Socket, message: Message, attempt: str) -> Poll | None:
+    def _owned_poll(self, socket: Socket, message: Message, refusal: str) -> Poll:
         poll = self.database.polls.get(message["pollId"])
         if poll is None or not poll.open:
-            self.nack(socket, message, "Poll not found")
-        elif socket.data.dj_of != poll.session_id:
-            self.nack(socket, message, f"Unauthorized {attempt}")
-        else:
-            return poll
-        return None
+            raise Refusal("Poll not found")
+        if socket.data.dj_of != poll.session_id:
+            raise Refusal(refusal)
+        return poll
 
     def _close_poll(self, poll: Poll, status: str) -> None:
         # the real server forgets which poll is on show whenever any poll of the session ends, also a replaced one
@@ -375,22 +359,18 @@ class MessageHandlers(App):
 
     @handles("SEND_ANNOUNCEMENT")
     def announce(self, socket: Socket, message: Message) -> None:
-        session = self._owned(socket, message, "announcement")
-        if session is not None:
-            lives_s = message.get("durationSeconds")
-            ends_at = self.now + lives_s if lives_s is not None else None
-            session.announcement = Announcement(message["message"], self.now, ends_at)
-            body = _announcement(session.announcement, session.dj_name)
-            self.publish(socket, type="ANNOUNCEMENT_RECEIVED", sessionId=session.id, **body)
-            self.ack(socket, message)
+        session = self._owned(socket, message, "Unauthorized announcement")
+        lives_s = message.get("durationSeconds")
+        ends_at = self.now + lives_s if lives_s is not None else None
+        session.announcement = Announcement(message["message"], self.now, ends_at)
+        body = _announcement(session.announcement, session.dj_name)
+        self.publish(socket, type="ANNOUNCEMENT_RECEIVED", sessionId=session.id, **body)
 
     @handles("CANCEL_ANNOUNCEMENT")
     def cancel_announcement(self, socket: Socket, message: Message) -> None:
-        session = self._owned(socket, message, "cancel announcement")
-        if session is not None:
-            session.announcement = None
-            self.publish(socket, type="ANNOUNCEMENT_CANCELLED", sessionId=session.id)
-            self.ack(socket, message)
+        session = self._owned(socket, message, "Unauthorized cancel announcement")
+        session.announcement = None
+        self.publish(socket, type="ANNOUNCEMENT_CANCELLED", sessionId=session.id)
 
 
 def iso(now: float) -> str:
@@ -403,6 +383,13 @@ def identify(socket: Socket, message: Message) -> str | None:
     if socket.data.client_id is None:
         socket.data.client_id = message.get("clientId")
     client_id: str | None = socket.data.client_id
+    return client_id
+
+
+def _identified(socket: Socket, message: Message, error: str) -> str:
+    client_id = identify(socket, message)
+    if client_id is None:
+        raise Refusal(error)
     return client_id
 
 

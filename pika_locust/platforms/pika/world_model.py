@@ -45,7 +45,6 @@ class Poll:
     session_id: str
     question: str
     options: list[str]
-    started_at: float
     starter: int
     ends_at: float | None = None
     votes: list[int] = field(default_factory=list)
@@ -122,8 +121,8 @@ class Database:
         row = self.sessions.get(session_id)
         return row.play_of(track) if row is not None else None
 
-    def add_poll(self, session_id: str, question: str, options: list[str], starter: int, now: float) -> Poll:
-        poll = Poll(next(self._poll_ids), session_id, question, options, now, starter, votes=[0] * len(options))
+    def add_poll(self, session_id: str, question: str, options: list[str], starter: int) -> Poll:
+        poll = Poll(next(self._poll_ids), session_id, question, options, starter, votes=[0] * len(options))
         self.polls[poll.id] = poll
         self.sessions[session_id].polls.append(poll)
         return poll

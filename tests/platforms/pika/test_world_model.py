@@ -54,11 +54,11 @@ def test_a_session_that_is_opened_again_keeps_its_row(database: Database) -> Non
 
 @pytest.mark.parametrize(("votes", "winner"), [([0, 0], 0), ([1, 2, 2], 1), ([0, 0, 3], 2)])
 def test_the_first_of_those_with_most_votes_wins(votes: list[int], winner: int) -> None:
-    assert Poll(1, "s", "?", ["x"] * len(votes), 0.0, 1, votes=votes).winner == winner
+    assert Poll(1, "s", "?", ["x"] * len(votes), 1, votes=votes).winner == winner
 
 
 def test_serials_count_up(database: Database) -> None:
-    assert [database.add_poll("s", "?", ["a", "b"], 1, 0.0).id for _ in range(3)] == [1, 2, 3]
+    assert [database.add_poll("s", "?", ["a", "b"], 1).id for _ in range(3)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

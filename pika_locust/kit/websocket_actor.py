@@ -63,6 +63,9 @@ class _MetricsOf:
     actor: type[WebSocketActor]
 
     def __call__(self, worker: WorkerContext) -> ConnectionMetrics:
+        for name in self.actor.reply_names:
+            worker.metrics.trend("ack_latency").tagged(kind=name)
+            worker.metrics.rate("ack_success").tagged(kind=name)
         return self.actor.connection_metrics(worker.shared(BoundMeters(self.actor)))
 
 
@@ -91,6 +94,8 @@ class WebSocketActor(PlatformActor):
     """How the protocol writes its messages; one object for all classes that speak to the same server."""
     ignored: ClassVar[tuple[str, ...]] = ()
     """Kinds that nothing follows from: they are counted, and not looked into."""
+    reply_names: ClassVar[tuple[str, ...]] = ()
+    """Names of messages (see `expect`) whose replies are in the report even if none was sent."""
     reply_within_s: ClassVar[float] = REPLY_TIMEOUT_S
     """A later reply counts as none."""
 

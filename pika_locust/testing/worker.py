@@ -32,11 +32,18 @@ class RecordingContext(WorkerContext):
         """The context of the process `worker_index` in the run that `begin` announces."""
         self.published: list[tuple[str, Any]] = []
         """(topic, data) of the news for all processes, oldest first; `hear` hands one over."""
+        self.hears_itself = False
+        """Whether news are handed over to this context at once, as in a run of one process."""
         self.request_events: list[dict[str, Any]] = []
         """The fields of Locust's `request` events, oldest first."""
         event = EventHook()
         event.add_listener(lambda **fields: self.request_events.append(fields))
-        super().__init__(begin, scenario, settings, worker_index, lambda *news: self.published.append(news), event)
+        super().__init__(begin, scenario, settings, worker_index, self._publish, event)
+
+    def _publish(self, topic: str, data: Mapping[str, Any]) -> None:
+        self.published.append((topic, data))
+        if self.hears_itself:
+            self.hear(topic, data)
 
     def count_of(self, metric: str, /, **tags: str) -> int:
         """The value of a counter, of the series with these tags where some are given."""

@@ -129,7 +129,7 @@ class DancerRun:
 
     @staticmethod
     def _is_live(dancer: Any) -> bool:
-        return hasattr(dancer, "subscription") and dancer.subscription.is_live
+        return bool(dancer.is_live)
 
 
 class EagerReactions(Reactions):
@@ -140,8 +140,8 @@ class EagerReactions(Reactions):
     def again(self) -> None:
         self._timers.start("tempo", 0.0, self.ask_tempo, "perfect")
 
-    def _on_tempo_answer(self, message_id: str, song: int, ok: bool, why: str) -> None:
-        super()._on_tempo_answer(message_id, song, ok, why)
+    def _on_tempo_reply(self, message_id: str, song: int, ok: bool, why: str) -> None:
+        super()._on_tempo_reply(message_id, song, ok, why)
         self.tally.count += 1
         self.again()
 
@@ -149,10 +149,10 @@ class EagerReactions(Reactions):
 class EagerDancer(Dancer):
     def begin(self) -> None:
         super().begin()
-        self._reactions = EagerReactions(self.room, self.subscription, self._timers, self.dice)
+        self.reactions = EagerReactions(self)
 
-    def _on_live(self) -> None:
-        self._reactions.again()  # type: ignore[attr-defined]
+    def joined(self) -> None:
+        self.reactions.again()  # type: ignore[attr-defined]
 
 
 class Counted:

@@ -1,3 +1,3 @@
 from __future__ import annotations
 
-from tests.platforms.pika.conftest import evening  # noqa: F401
+from tests.platforms.pika.conftest import harness  # noqa: F401

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from pika_locust.kit.broadcast import DEADLINE_S, TOPIC, BroadcastDelivery
+from pika_locust.platforms.pika.dancer import broadcast_delivery
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.runtime.clocks import Offset
 from pika_locust.runtime.machine import boot_id
-from tests.platforms.pika.evening import RUN_ID, Evening
+from tests.platforms.pika.harness import RUN_ID, Harness
 
 ELSEWHERE = "00000000"
 WAY_S = 0.02
@@ -17,9 +18,9 @@ WAY_S = 0.02
 class Floor:
     """Dancers by number, and a DJ whose broadcasts they get or do not."""
 
-    def __init__(self, evening: Evening, boot: str = "") -> None:
-        self.evening = evening
-        self.delivery: BroadcastDelivery = evening.room.delivery
+    def __init__(self, harness: Harness, boot: str = "") -> None:
+        self.harness = harness
+        self.delivery: BroadcastDelivery = harness.worker.shared(broadcast_delivery)
         self.boot = boot or boot_id()
         self.ahead_ns: int | None = None if boot else 0
         """How far the DJ's clock is ahead of ours; None: its times say nothing here."""
@@ -35,15 +36,15 @@ class Floor:
         self.wait(0.001)
 
     def wait(self, seconds: float) -> None:
-        self.evening.clock.run(seconds)
+        self.harness.clock.run(seconds)
 
     def broadcast(self, number: int, *receivers: int, kind: str = "track", told: bool = True) -> Stamp:
         """Sent now, received after WAY_S, told past the target after twice that, when the DJ has its ACK."""
-        sent_ns = 5 if self.ahead_ns is None else self.evening.clock.now_ns + self.ahead_ns
+        sent_ns = 5 if self.ahead_ns is None else self.harness.clock.now_ns + self.ahead_ns
         stamp = Stamp(number, RUN_ID, self.boot, sent_ns)
         self.wait(WAY_S)
         for dancer in receivers:
-            self.delivery.received(kind, stamp, dancer, self.evening.clock.now_ns)
+            self.delivery.received(kind, stamp, dancer, self.harness.clock.now_ns)
         self.wait(WAY_S)
         if told:
             self.tell(stamp, kind)
@@ -56,27 +57,27 @@ class Floor:
             "sent_ns": stamp.sent_ns,
             "boot": stamp.boot,
         }
-        self.evening.worker.hear(TOPIC, data)
+        self.harness.worker.hear(TOPIC, data)
 
     def delivered(self, kind: str = "track") -> tuple[int, int]:
         """Received and missed, after the deadline."""
         self.wait(DEADLINE_S + 0.1)
-        return self.evening.rate("fanout_delivery", kind=kind)
+        return self.harness.worker.rate_of("fanout_delivery", kind=kind)
 
 
 @pytest.fixture
-def floor(evening: Evening) -> Floor:
-    return Floor(evening)
+def floor(harness: Harness) -> Floor:
+    return Floor(harness)
 
 
 def test_everybody_who_is_there_is_owed_a_broadcast_and_got_it(floor: Floor) -> None:
     floor.join(1, 2, 3)
     floor.broadcast(1, 1, 2, 3)
-    assert floor.evening.rate("fanout_delivery") == (0, 0)
+    assert floor.harness.worker.rate_of("fanout_delivery") == (0, 0)
     assert floor.delivered() == (3, 0)
-    latency = floor.evening.worker.metrics.trend("fanout_latency").read()
+    latency = floor.harness.worker.trend_of("fanout_latency")
     assert (latency.count, latency.minimum, latency.maximum) == (3, 20_000, 20_000)  # type: ignore[union-attr]
-    assert floor.evening.samples("ws_message_latency") == 3
+    assert floor.harness.worker.trend_of("ws_message_latency").count == 3
 
 
 def test_who_got_nothing_missed_it(floor: Floor) -> None:
@@ -89,7 +90,7 @@ def test_nobody_received_anything(floor: Floor) -> None:
     floor.join(1, 2)
     floor.broadcast(1)
     assert floor.delivered() == (0, 2)
-    assert floor.evening.samples("fanout_latency") == 0
+    assert floor.harness.worker.trend_of("fanout_latency").count == 0
 
 
 def test_kinds_are_kept_apart_though_their_numbers_are_equal(floor: Floor) -> None:
@@ -100,7 +101,7 @@ def test_kinds_are_kept_apart_though_their_numbers_are_equal(floor: Floor) -> No
     assert floor.delivered("track") == (2, 0)
     assert floor.delivered("poll") == (1, 1)
     assert floor.delivered("announcement") == (0, 2)
-    assert floor.evening.rate("fanout_delivery") == (3, 3)
+    assert floor.harness.worker.rate_of("fanout_delivery") == (3, 3)
 
 
 def test_who_came_after_the_broadcast_is_not_owed_it(floor: Floor) -> None:
@@ -115,9 +116,9 @@ def test_what_comes_after_the_deadline_was_missed(floor: Floor) -> None:
     floor.join(1)
     stamp = floor.broadcast(1)
     assert floor.delivered() == (0, 1)
-    floor.delivery.received("track", stamp, 1, floor.evening.clock.now_ns)
+    floor.delivery.received("track", stamp, 1, floor.harness.clock.now_ns)
     assert floor.delivered() == (0, 1)
-    assert floor.evening.samples("fanout_latency") == 1
+    assert floor.harness.worker.trend_of("fanout_latency").count == 1
 
 
 LEFT = {
@@ -156,7 +157,7 @@ def test_a_broadcast_that_comes_twice_is_delivered_and_doubled(floor: Floor) -> 
     floor.join(1, 2)
     floor.broadcast(1, 1, 2, 2)
     assert floor.delivered() == (2, 0)
-    assert floor.evening.count("fanout_duplicates") == 1
+    assert floor.harness.worker.count_of("fanout_duplicates") == 1
 
 
 def test_a_broadcast_that_was_refused_is_owed_to_nobody(floor: Floor) -> None:
@@ -171,8 +172,8 @@ def test_at_the_end_what_is_still_open_is_settled_at_once(floor: Floor) -> None:
     floor.wait(3.0)
     floor.broadcast(2, 1)
     floor.leave(1, 2)
-    floor.evening.worker.end()
-    assert floor.evening.rate("fanout_delivery") == (2, 0)
+    floor.harness.worker.end()
+    assert floor.harness.worker.rate_of("fanout_delivery") == (2, 0)
     assert floor.delivered() == (2, 0)
 
 
@@ -181,11 +182,11 @@ def test_at_the_end_who_stayed_long_enough_and_got_nothing_missed_it(floor: Floo
     floor.broadcast(1, 1)
     floor.wait(3.0)
     floor.leave(1, 2)
-    floor.evening.worker.end()
-    assert floor.evening.rate("fanout_delivery") == (1, 1)
+    floor.harness.worker.end()
+    assert floor.harness.worker.rate_of("fanout_delivery") == (1, 1)
 
 
-def test_a_long_night_leaves_nothing_behind(floor: Floor) -> None:
+def test_a_long_run_leaves_nothing_behind(floor: Floor) -> None:
     for number in range(1, 200):
         floor.join(number)
         floor.broadcast(number, number)
@@ -196,19 +197,19 @@ def test_a_long_night_leaves_nothing_behind(floor: Floor) -> None:
     assert floor.delivery._open == floor.delivery._received == {}
 
 
-def test_another_machines_clock_gives_deliveries_and_no_latency(evening: Evening) -> None:
-    floor = Floor(evening, boot=ELSEWHERE)
+def test_another_machines_clock_gives_deliveries_and_no_latency(harness: Harness) -> None:
+    floor = Floor(harness, boot=ELSEWHERE)
     floor.join(1, 2)
     floor.wait(10.0)
     floor.broadcast(1, 1)
     assert floor.delivered() == (1, 1)
-    assert evening.samples("fanout_latency") == evening.samples("ws_message_latency") == 0
-    assert evening.count("latencies_left_out") == 1
+    assert harness.worker.trend_of("fanout_latency").count == harness.worker.trend_of("ws_message_latency").count == 0
+    assert harness.worker.count_of("latencies_left_out") == 1
 
 
-def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(evening: Evening) -> None:
+def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(harness: Harness) -> None:
     """When exactly it was sent cannot be known here: a dancer may have come between, and been shown it as a replay."""
-    floor = Floor(evening, boot=ELSEWHERE)
+    floor = Floor(harness, boot=ELSEWHERE)
     floor.join(1)
     floor.wait(10.0)
     stamp = floor.broadcast(1, 1, told=False)
@@ -226,27 +227,27 @@ def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(ev
 AHEAD_NS = 86_400 * 10**9
 
 
-def far_floor(evening: Evening, error_ns: int) -> Floor:
+def far_floor(harness: Harness, error_ns: int) -> Floor:
     """The DJ is on the master's machine, whose clock is a day ahead, and by how much is known to `error_ns`."""
-    evening.worker.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, evening.clock.now_ns + AHEAD_NS), {})
-    floor = Floor(evening, boot="00ff00ff")
+    harness.worker.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, harness.clock.now_ns + AHEAD_NS), {})
+    floor = Floor(harness, boot="00ff00ff")
     floor.ahead_ns = AHEAD_NS
     return floor
 
 
-def test_another_machines_broadcast_is_timed_where_the_clocks_can_be_compared(evening: Evening) -> None:
-    floor = far_floor(evening, error_ns=400_000)
+def test_another_machines_broadcast_is_timed_where_the_clocks_can_be_compared(harness: Harness) -> None:
+    floor = far_floor(harness, error_ns=400_000)
     floor.join(1, 2)
     floor.broadcast(1, 1, 2)
     assert floor.delivered() == (2, 0)
     for name in ("fanout_latency", "ws_message_latency"):
-        latency = evening.worker.metrics.trend(name).read()
+        latency = harness.worker.metrics.trend(name).read()
         assert (latency.count, latency.minimum, latency.maximum) == (2, 20_000, 20_000)  # type: ignore[union-attr]
-    assert (evening.count("latencies_two_clocks"), evening.count("latencies_one_clock")) == (2, 0)
+    assert (harness.worker.count_of("latencies_two_clocks"), harness.worker.count_of("latencies_one_clock")) == (2, 0)
 
 
-def test_another_machines_broadcast_is_owed_to_whoever_was_there_when_it_was_sent(evening: Evening) -> None:
-    floor = far_floor(evening, error_ns=400_000)
+def test_another_machines_broadcast_is_owed_to_whoever_was_there_when_it_was_sent(harness: Harness) -> None:
+    floor = far_floor(harness, error_ns=400_000)
     floor.join(1)
     stamp = floor.broadcast(1, 1, told=False)
     floor.join(2)
@@ -255,8 +256,8 @@ def test_another_machines_broadcast_is_owed_to_whoever_was_there_when_it_was_sen
     assert floor.delivered() == (1, 0)
 
 
-def test_who_came_while_it_was_sent_as_far_as_the_clocks_can_tell_is_not_owed_it(evening: Evening) -> None:
-    floor = far_floor(evening, error_ns=3_000_000)
+def test_who_came_while_it_was_sent_as_far_as_the_clocks_can_tell_is_not_owed_it(harness: Harness) -> None:
+    floor = far_floor(harness, error_ns=3_000_000)
     floor.join(1)
     floor.wait(0.01)
     floor.join(2)
@@ -264,8 +265,8 @@ def test_who_came_while_it_was_sent_as_far_as_the_clocks_can_tell_is_not_owed_it
     assert floor.delivered() == (1, 0)
 
 
-def test_however_little_is_known_of_its_clock_a_broadcast_was_sent_before_we_heard_of_it(evening: Evening) -> None:
-    floor = far_floor(evening, error_ns=3_000_000_000)
+def test_however_little_is_known_of_its_clock_a_broadcast_was_sent_before_we_heard_of_it(harness: Harness) -> None:
+    floor = far_floor(harness, error_ns=3_000_000_000)
     floor.join(1, 2)
     floor.wait(4.0)
     floor.broadcast(1, 1)

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from pika_locust.kit.pending import REPLY_TIMEOUT_S, PendingReplies
-from tests.platforms.pika.evening import Evening
+from pika_locust.kit.pending import REPLY_TIMEOUT_S, PendingReplies, SharedReplies
+from pika_locust.platforms.pika.messages import SPELLING
+from tests.platforms.pika.harness import Harness
 
 
 class Owner:
@@ -22,8 +23,8 @@ class Owner:
 
 
 @pytest.fixture
-def pending(evening: Evening) -> PendingReplies:
-    return evening.room.pending
+def pending(harness: Harness) -> PendingReplies:
+    return harness.worker.shared(SharedReplies(SPELLING))
 
 
 def ack(message_id: str) -> bytes:
@@ -34,130 +35,130 @@ def nack(message_id: str, error: str = "Poll not found or already ended") -> byt
     return json.dumps({"type": "NACK", "messageId": message_id, "error": error, "timestamp": "t"}).encode()
 
 
-def send(evening: Evening, owner: Owner, kind: str = "like", items: int = 1) -> str:
-    pending = evening.room.pending
+def send(harness: Harness, owner: Owner, kind: str = "like", items: int = 1) -> str:
+    pending = harness.worker.shared(SharedReplies(SPELLING))
     message_id = pending.next_id()
-    pending.expect(message_id, kind, owner, evening.worker.ledgers["likes"], items, owner.hear)
+    pending.expect(message_id, kind, owner, harness.worker.ledgers["likes"], items, owner.hear)
     return message_id
 
 
-def test_an_ack_is_a_success_with_its_round_trip(evening: Evening, pending: PendingReplies) -> None:
+def test_an_ack_is_a_success_with_its_round_trip(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner)
-    assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 1})
-    evening.clock.run(0.25)
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
+    message_id = send(harness, owner)
+    assert (owner.unanswered, harness.worker.ledger_of("likes")) == (1, {"sent": 1})
+    harness.clock.run(0.25)
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
     assert owner.unanswered == 0
     assert owner.heard == [(True, "")]
-    assert evening.booked("likes") == {"sent": 1, "acked": 1}
-    assert evening.rate("ack_success", kind="like") == (1, 0)
+    assert harness.worker.ledger_of("likes") == {"sent": 1, "acked": 1}
+    assert harness.worker.rate_of("ack_success", kind="like") == (1, 0)
     for name in ("ack_latency", "ws_message_latency"):
-        latency = evening.worker.metrics.trend(name).read()
+        latency = harness.worker.metrics.trend(name).read()
         assert (latency.count, latency.minimum, latency.maximum) == (1, 250_000, 250_000)  # type: ignore[union-attr]
-    assert evening.requests == [("like", None)]
+    assert [(event["name"], event["exception"]) for event in harness.worker.request_events] == [("like", None)]
 
 
-def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(evening: Evening, pending: PendingReplies) -> None:
+def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner, "vote")
-    pending.on_nack(nack(message_id), evening.clock.now_ns)
+    message_id = send(harness, owner, "vote")
+    pending.on_nack(nack(message_id), harness.clock.now_ns)
     assert owner.unanswered == 0
     assert owner.heard == [(False, "Poll not found or already ended")]
-    assert evening.booked("likes") == {"sent": 1, "refused": 1}
-    assert evening.worker.ledgers["likes"].refused_by == {"Poll not found or already ended": 1}
-    assert evening.rate("ack_success", kind="vote") == (0, 1)
-    assert evening.samples("ack_latency") == 0
-    assert evening.count("nacks", error="Poll not found or already ended") == 1
-    assert evening.errors("vote") == ["Poll not found or already ended"]
-    assert str(evening.requests[0][1]) == "Poll not found or already ended"
+    assert harness.worker.ledger_of("likes") == {"sent": 1, "refused": 1}
+    assert harness.worker.ledgers["likes"].refused_by == {"Poll not found or already ended": 1}
+    assert harness.worker.rate_of("ack_success", kind="vote") == (0, 1)
+    assert harness.worker.trend_of("ack_latency").count == 0
+    assert harness.worker.count_of("nacks", error="Poll not found or already ended") == 1
+    assert harness.worker.errors_of("vote") == ["Poll not found or already ended"]
+    assert str(harness.worker.request_events[0]["exception"]) == "Poll not found or already ended"
 
 
-def test_silence_for_five_seconds_is_a_failure(evening: Evening, pending: PendingReplies) -> None:
+def test_silence_for_five_seconds_is_a_failure(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    send(evening, owner)
-    evening.clock.run(REPLY_TIMEOUT_S - 0.1)
+    send(harness, owner)
+    harness.clock.run(REPLY_TIMEOUT_S - 0.1)
     assert owner.heard == []
-    evening.clock.run(0.4)
+    harness.clock.run(0.4)
     assert owner.heard == [(False, "no answer within 5 s")]
     assert owner.unanswered == 0
-    assert evening.booked("likes") == {"sent": 1, "timed_out": 1}
-    assert evening.rate("ack_success") == (0, 1)
-    assert evening.samples("ack_latency") == 0
+    assert harness.worker.ledger_of("likes") == {"sent": 1, "timed_out": 1}
+    assert harness.worker.rate_of("ack_success") == (0, 1)
+    assert harness.worker.trend_of("ack_latency").count == 0
 
 
-def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(evening: Evening, pending: PendingReplies) -> None:
+def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner)
-    evening.clock.run(6.0)
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
+    message_id = send(harness, owner)
+    harness.clock.run(6.0)
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
     assert owner.heard == [(False, "no answer within 5 s")]
     assert owner.unanswered == 0
-    assert evening.rate("ack_success") == (0, 1)
-    assert evening.count("late_answers") == 2
-    expected = evening.worker.ledgers["likes"].expect()
+    assert harness.worker.rate_of("ack_success") == (0, 1)
+    assert harness.worker.count_of("late_answers") == 2
+    expected = harness.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (1, 0)
     assert expected.consistent
 
 
-def test_a_server_with_ever_new_words_does_not_use_up_all_series(evening: Evening, pending: PendingReplies) -> None:
+def test_a_server_with_ever_new_words_does_not_use_up_all_series(harness: Harness, pending: PendingReplies) -> None:
     for number in range(60):
-        pending.on_nack(nack(f"id {number}", f"no item {number}"), evening.clock.now_ns)
-    pending.on_nack(nack("id", "no item 7"), evening.clock.now_ns)
-    assert evening.count("nacks", error="no item 7") == 2
-    assert evening.count("nacks", error="no item 50") == 0
-    assert evening.count("nacks", error="other reasons") == 10
+        pending.on_nack(nack(f"id {number}", f"no item {number}"), harness.clock.now_ns)
+    pending.on_nack(nack("id", "no item 7"), harness.clock.now_ns)
+    assert harness.worker.count_of("nacks", error="no item 7") == 2
+    assert harness.worker.count_of("nacks", error="no item 50") == 0
+    assert harness.worker.count_of("nacks", error="other reasons") == 10
 
 
-def test_a_late_nack_is_booked_as_refused(evening: Evening, pending: PendingReplies) -> None:
-    message_id = send(evening, Owner())
-    evening.clock.run(6.0)
-    pending.on_nack(nack(message_id, "Internal server error"), evening.clock.now_ns)
-    expected = evening.worker.ledgers["likes"].expect()
+def test_a_late_nack_is_booked_as_refused(harness: Harness, pending: PendingReplies) -> None:
+    message_id = send(harness, Owner())
+    harness.clock.run(6.0)
+    pending.on_nack(nack(message_id, "Internal server error"), harness.clock.now_ns)
+    expected = harness.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (0, 0)
-    assert evening.count("late_answers") == 1
+    assert harness.worker.count_of("late_answers") == 1
 
 
-def test_a_second_answer_changes_nothing(evening: Evening, pending: PendingReplies) -> None:
+def test_a_second_answer_changes_nothing(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner)
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
-    pending.on_nack(nack(message_id), evening.clock.now_ns)
+    message_id = send(harness, owner)
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    pending.on_nack(nack(message_id), harness.clock.now_ns)
     assert owner.unanswered == 0
     assert len(owner.heard) == 1
-    assert evening.booked("likes") == {"sent": 1, "acked": 1}
-    assert evening.count("late_answers") == 2
+    assert harness.worker.ledger_of("likes") == {"sent": 1, "acked": 1}
+    assert harness.worker.count_of("late_answers") == 2
 
 
-def test_a_lost_connection_leaves_only_its_own_messages_open(evening: Evening, pending: PendingReplies) -> None:
+def test_a_lost_connection_leaves_only_its_own_messages_open(harness: Harness, pending: PendingReplies) -> None:
     gone, other = Owner(), Owner()
-    first, _, kept = send(evening, gone), send(evening, gone), send(evening, other)
-    pending.on_ack(ack(first), evening.clock.now_ns)
+    first, _, kept = send(harness, gone), send(harness, gone), send(harness, other)
+    pending.on_ack(ack(first), harness.clock.now_ns)
     pending.connection_lost(gone)
     assert gone.heard == [(True, ""), (False, "the connection was lost before the answer")]
     assert (gone.unanswered, other.unanswered) == (0, 1)
-    assert evening.booked("likes") == {"sent": 3, "acked": 1, "uncertain": 1}
-    assert evening.worker.ledgers["likes"].unanswered == 2
+    assert harness.worker.ledger_of("likes") == {"sent": 3, "acked": 1, "uncertain": 1}
+    assert harness.worker.ledgers["likes"].unanswered == 2
     pending.connection_lost(gone)
-    pending.on_ack(ack(kept), evening.clock.now_ns)
+    pending.on_ack(ack(kept), harness.clock.now_ns)
     assert other.heard == [(True, "")]
-    assert evening.rate("ack_success") == (2, 1)
+    assert harness.worker.rate_of("ack_success") == (2, 1)
 
 
-def test_who_sends_again_after_a_loss_can_lose_again(evening: Evening, pending: PendingReplies) -> None:
+def test_who_sends_again_after_a_loss_can_lose_again(harness: Harness, pending: PendingReplies) -> None:
     one, two = Owner(), Owner()
-    send(evening, one), send(evening, two)
+    send(harness, one), send(harness, two)
     pending.connection_lost(one)
-    send(evening, one)
+    send(harness, one)
     pending.connection_lost(one)
     pending.connection_lost(two)
     assert (len(one.heard), len(two.heard)) == (2, 1)
-    assert evening.booked("likes") == {"sent": 3, "uncertain": 3}
+    assert harness.worker.ledger_of("likes") == {"sent": 3, "uncertain": 3}
 
 
 def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_once(
-    evening: Evening, pending: PendingReplies
+    harness: Harness, pending: PendingReplies
 ) -> None:
     owner = Owner()
     first = pending.next_id()
@@ -168,22 +169,22 @@ def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_on
 
     pending.expect(first, "subscribe", owner, on_reply=give_up)
     for _ in range(3):
-        send(evening, owner)
-    evening.clock.run(6.0)
+        send(harness, owner)
+    harness.clock.run(6.0)
     assert owner.unanswered == 0
     assert len(owner.heard) == 4
-    assert evening.rate("ack_success") == (0, 4)
+    assert harness.worker.rate_of("ack_success") == (0, 4)
 
 
-def test_a_bulk_is_one_message_and_many_items(evening: Evening, pending: PendingReplies) -> None:
+def test_a_bulk_is_one_message_and_many_items(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner, "bulk_like", items=3)
-    assert (owner.unanswered, evening.booked("likes")) == (1, {"sent": 3})
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
+    message_id = send(harness, owner, "bulk_like", items=3)
+    assert (owner.unanswered, harness.worker.ledger_of("likes")) == (1, {"sent": 3})
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
     assert owner.unanswered == 0
-    assert evening.booked("likes") == {"sent": 3, "acked": 3}
-    assert evening.worker.ledgers["likes"].consistent
-    assert evening.rate("ack_success", kind="bulk_like") == (1, 0)
+    assert harness.worker.ledger_of("likes") == {"sent": 3, "acked": 3}
+    assert harness.worker.ledgers["likes"].consistent
+    assert harness.worker.rate_of("ack_success", kind="bulk_like") == (1, 0)
 
 
 ENDS = {
@@ -194,27 +195,27 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_bulk_that_is_not_acknowledged(end: str, evening: Evening, pending: PendingReplies) -> None:
+def test_a_bulk_that_is_not_acknowledged(end: str, harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner, "bulk_like", items=2)
+    message_id = send(harness, owner, "bulk_like", items=2)
     if end == "refused":
-        pending.on_nack(nack(message_id), evening.clock.now_ns)
+        pending.on_nack(nack(message_id), harness.clock.now_ns)
     elif end == "timed out":
-        evening.clock.run(6.0)
+        harness.clock.run(6.0)
     else:
         pending.connection_lost(owner)
     booked, unanswered = ENDS[end]
-    assert evening.booked("likes") == booked
-    assert evening.worker.ledgers["likes"].unanswered == unanswered
+    assert harness.worker.ledger_of("likes") == booked
+    assert harness.worker.ledgers["likes"].unanswered == unanswered
 
 
-def test_messages_without_a_ledger_are_only_measured(evening: Evening, pending: PendingReplies) -> None:
+def test_messages_without_a_ledger_are_only_measured(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = pending.next_id()
     pending.expect(message_id, "subscribe", owner)
-    pending.on_ack(ack(message_id), evening.clock.now_ns)
-    assert evening.rate("ack_success", kind="subscribe") == (1, 0)
-    assert evening.booked("likes") == {}
+    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    assert harness.worker.rate_of("ack_success", kind="subscribe") == (1, 0)
+    assert harness.worker.ledger_of("likes") == {}
 
 
 FOREIGN = {
@@ -226,10 +227,10 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("payload", FOREIGN.values(), ids=FOREIGN.keys())
-def test_answers_to_nobody_are_counted(payload: bytes, evening: Evening, pending: PendingReplies) -> None:
-    pending.on_ack(payload, evening.clock.now_ns)
-    assert evening.count("late_answers") == 1
-    assert evening.rate("ack_success") == (0, 0)
+def test_answers_to_nobody_are_counted(payload: bytes, harness: Harness, pending: PendingReplies) -> None:
+    pending.on_ack(payload, harness.clock.now_ns)
+    assert harness.worker.count_of("late_answers") == 1
+    assert harness.worker.rate_of("ack_success") == (0, 0)
 
 
 ODD_NACKS = {
@@ -243,44 +244,46 @@ ODD_NACKS = {
 
 @pytest.mark.parametrize(("payload", "why"), ODD_NACKS.values(), ids=ODD_NACKS.keys())
 def test_odd_refusals_are_counted_by_their_text(
-    payload: bytes, why: str, evening: Evening, pending: PendingReplies
+    payload: bytes, why: str, harness: Harness, pending: PendingReplies
 ) -> None:
-    pending.on_nack(payload, evening.clock.now_ns)
-    assert evening.count("nacks", error=why) == 1
-    assert evening.count("late_answers") == 1
+    pending.on_nack(payload, harness.clock.now_ns)
+    assert harness.worker.count_of("nacks", error=why) == 1
+    assert harness.worker.count_of("late_answers") == 1
 
 
-def test_an_ack_with_its_keys_in_another_order_is_understood(evening: Evening, pending: PendingReplies) -> None:
+def test_an_ack_with_its_keys_in_another_order_is_understood(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
-    message_id = send(evening, owner)
-    pending.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), evening.clock.now_ns)
+    message_id = send(harness, owner)
+    pending.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), harness.clock.now_ns)
     assert owner.heard == [(True, "")]
 
 
-def test_ids_differ_between_messages_workers_and_runs(evening: Evening) -> None:
+def test_ids_differ_between_messages_workers_and_runs(harness: Harness) -> None:
     ids = []
     for worker in (0, 1, 17):
-        evening.make_context(worker=worker)
-        ids += [evening.room.pending.next_id() for _ in range(100)]
+        harness.make_context(worker=worker)
+        ids += [harness.worker.shared(SharedReplies(SPELLING)).next_id() for _ in range(100)]
     assert len(set(ids)) == 300
     assert all(message_id.startswith("0123456789ab.") for message_id in ids)
 
 
-def test_nothing_is_timed_after_the_end(evening: Evening) -> None:
+def test_nothing_is_timed_after_the_end(harness: Harness) -> None:
     owner = Owner()
-    send(evening, owner)
-    evening.worker.end()
-    evening.clock.run(60.0)
+    send(harness, owner)
+    harness.worker.end()
+    harness.clock.run(60.0)
     assert owner.heard == []
-    assert evening.worker.ledgers["likes"].open == 1
+    assert harness.worker.ledgers["likes"].open == 1
 
 
-def test_a_server_that_dies_with_ten_thousand_open_messages_costs_no_standstill(evening: Evening) -> None:
+def test_a_server_that_dies_with_ten_thousand_open_messages_costs_no_standstill(
+    harness: Harness, pending: PendingReplies
+) -> None:
     owners = [Owner() for _ in range(10_000)]
     for owner in owners:
-        send(evening, owner, "subscribe")
+        send(harness, owner, "subscribe")
     began = time.process_time()
     for owner in owners:
-        evening.room.pending.connection_lost(owner)
+        pending.connection_lost(owner)
     assert time.process_time() - began < 1.0
-    assert evening.booked("likes") == {"sent": 10_000, "uncertain": 10_000}
+    assert harness.worker.ledger_of("likes") == {"sent": 10_000, "uncertain": 10_000}

@@ -1,4 +1,4 @@
-"""The DJ: goes live, plays a track every few seconds, asks the room, announces, and ends the night. One in a test."""
+"""`Dj`: goes live, plays a track every few seconds, starts polls, announces, and ends the session. One in a test."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic, monotonic_ns
 from typing import Any, Literal
 
 from gevent.event import Event
 
+from pika_locust.kit.actor import on
 from pika_locust.kit.broadcast import TOPIC, announcement
+from pika_locust.kit.meters import named
+from pika_locust.kit.websocket_actor import ConnectionMetrics, WebSocketActor
 from pika_locust.load.pauses import Backoff
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.context import SPELLING, PikaContext
-from pika_locust.platforms.pika.line import PikaConnection
-from pika_locust.runtime.actor import Actor
+from pika_locust.platforms.pika.scenarios import METRICS
 from pika_locust.runtime.machine import boot_id
-from pika_locust.wire.websocket import Close
-from pika_locust.wire.websocket_handshake import ConnectError
-
-# The polls of the night, as far as the server tells the DJ of them.
 
 
 class Polls:
-    """Which poll is open, and how many voted on each.
+    """Which poll is open, and how many voted on each, as far as the server tells the DJ.
 
     START_POLL is answered without the poll's number: only POLL_UPDATE, which comes with every vote, tells it.
     """
@@ -64,15 +62,13 @@ class Polls:
         self._open = None
 
 
-# The DJ's evening: what is played, asked and announced when. Pure arithmetic.
-
 PING_EVERY_S = 30.0
 POLL_EVERY_TRACKS = 3
 POLL_ENDS_AFTER_S = 8.0
 """Votes come within 5 s of a poll; what is left is for those who join while it runs."""
 ANNOUNCEMENT_AT_TRACK = 2
 TRACK_EVERY_S = (5.2, 20.0)
-"""The server takes a track every 5 s at most; a night that is planned to be long gets one every 20 s."""
+"""The server takes a track every 5 s at most; a test that is planned to be long gets one every 20 s."""
 PLANNED_TRACKS = 6
 
 What = Literal["track", "poll", "end_poll", "announcement", "ping"]
@@ -86,9 +82,9 @@ class ScheduledAction:
     what: What
 
 
-def cues(track_every_s: float) -> Iterator[ScheduledAction]:
-    """The evening, in order and without an end: a poll by the third track and with every third after it, ended before
-    the next one; one announcement; a PING every 30 s."""
+def dj_schedule(track_every_s: float) -> Iterator[ScheduledAction]:
+    """What is done when, in order and without an end: a poll by the third track and with every third after it, ended
+    before the next one; one announcement; a PING every 30 s."""
     due: list[ScheduledAction] = [ScheduledAction(PING_EVERY_S, "ping")]
     for track in itertools.count(1):
         at_s = (track - 1) * track_every_s
@@ -99,10 +95,10 @@ def cues(track_every_s: float) -> Iterator[ScheduledAction]:
             heapq.heappush(due, ScheduledAction(at_s + 0.5, "poll"))
             heapq.heappush(due, ScheduledAction(at_s + 0.5 + POLL_ENDS_AFTER_S, "end_poll"))
         while due and due[0].at_s < at_s + track_every_s:
-            cue = heapq.heappop(due)
-            if cue.what == "ping":
-                heapq.heappush(due, ScheduledAction(cue.at_s + PING_EVERY_S, "ping"))
-            yield cue
+            action = heapq.heappop(due)
+            if action.what == "ping":
+                heapq.heappush(due, ScheduledAction(action.at_s + PING_EVERY_S, "ping"))
+            yield action
 
 
 def track_every_s(setting: float | None, planned_s: float | None) -> float:
@@ -116,123 +112,114 @@ def track_every_s(setting: float | None, planned_s: float | None) -> float:
 ANSWER_WAIT_S = 5.5
 FIRST_DANCERS_S = 1.5
 """From the first listener to the first track, so that it is played to more than one."""
-BACKOFF = Backoff(first_s=1.0, jitter_s=0.0, factor=2.0, cap_s=30.0)
-
 OPTIONS = ["Salsa", "Bachata", "Kizomba"]
 
 
-class Dj(Actor):
-    """The one who plays. Its connection is the session: when it ends, so does the night."""
+class Dj(WebSocketActor):
+    """The one who plays. Its connection is the session: when it ends, so does the session."""
 
     role = "supporter"
     fixed_count = 1
 
+    meters: Any = named(METRICS)
+    spelling = messages.SPELLING
+    reply_names = ("register", "track", "poll", "end_poll", "announcement", "end_session")
+    backoff = Backoff(first_s=1.0, jitter_s=0.0, factor=2.0, cap_s=30.0)
+    confirmed_by_upgrade = False
+    """A connection is a success when the session is registered."""
+    connect_check = ""
+    lost_as = "dj connection"
+
+    @classmethod
+    def connection_metrics(cls, meters: Any) -> ConnectionMetrics:
+        """What users experience is told by the dancers' connections alone."""
+        return ConnectionMetrics(
+            received=meters.dj_messages_received,
+            errors=meters.ws_connection_errors,
+            success=meters.ws_connection_success.tagged(actor="dj"),
+        )
+
     def begin(self) -> None:
-        self.room = room = self.worker.shared(PikaContext)
-        self.line = PikaConnection(room)
+        super().begin()
+        self.session_id: str = self.worker.settings["SESSION_ID"]
         self._every_s = track_every_s(self.worker.settings["TRACK_EVERY"], self.worker.begin.planned_s)
-        self._gone = Event()
-        self._woken = Event()
-        """Set when there is nothing left to play for: the night is over, or the connection."""
+        self._over = Event()
+        """Set when there is nothing left to play for: the test is over, or the connection."""
         self._listeners = Event()
-        self._answer = Event()
-        self._answered_ok, self._answered_why = False, ""
         self._polls = Polls()
         self._sent: Counter[str] = Counter()
 
-    # The night, in the DJ's own greenlet
+    # The session, in the DJ's own greenlet
 
     def act(self) -> None:
-        line = self.line
-        if line.failures and self.pause(BACKOFF.delay_s(line.failures, self.dice)):
+        if not self.back_off():
             return
-        ready = self._connect() and self._register()
-        self.room.meters.connection_success.tagged(actor="dj").add(ready)
-        # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
-        self.worker.tell_all("supporters_ready", {"ok": ready})
-        if not ready:
-            failures = line.failures + 1
-            # At once: the end of a closing handshake could be taken for that of the next connection.
-            line.abort(f"REGISTER_SESSION: {self._answered_why}")
-            line.failures = failures
-            return
-        line.failures = 0
-        self.worker.facts["session_id"] = self.room.session_id
-        if self._wait_for_listeners():
-            self._woken.wait(FIRST_DANCERS_S)
-            self._play_on()
-        if line.is_open:
-            self._end_session()
-        self._gone.wait(ANSWER_WAIT_S)
-
-    def _connect(self) -> bool:
-        self._gone.clear()
-        self._woken.clear()
+        self._over.clear()
         self._listeners.clear()
-        meters, worker = self.room.meters, self.worker
-        try:
-            self.line.open(self)
-        except ConnectError as error:
-            meters.connection_errors.add()
-            worker.error("connect", str(error))
-            worker.request("WS", "connect", None, 0, error)
-            return False
-        return True
+        live = self.dial() and self._register()
+        # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
+        self.worker.tell_all("supporters_ready", {"ok": live})
+        if not live:
+            return
+        self.worker.facts["session_id"] = self.session_id
+        if self._wait_for_listeners():
+            self._over.wait(FIRST_DANCERS_S)
+            self._play_on()
+        if self.is_open:
+            self._end_session()
+        self.wait_closed(ANSWER_WAIT_S)
 
     def _register(self) -> bool:
         token = self.worker.settings["PIKA_DJ_TOKEN"]
-        return self._ask("register", lambda id: messages.register(self.room.session_id, "DJ Locust", token, id))
+        write = partial(messages.register, self.session_id, "DJ Locust", token)
+        reply = self.ask("register", write, on_reply=self._on_registered)
+        if not reply.ok:
+            # At once: the end of a closing handshake could be taken for that of the next connection.
+            self.abort(f"REGISTER_SESSION: {reply.why}")
+        return reply.ok
+
+    def _on_registered(self, ok: bool, why: str) -> None:
+        if ok:
+            self.confirm()
 
     def _wait_for_listeners(self) -> bool:
-        """Wait for the first, who may never come; False when the night is over before."""
-        while not self._listeners.is_set() and not self.released.is_set() and self.line.is_open:
+        """Wait for the first, who may never come; False when the session is over before."""
+        while not self._listeners.is_set() and not self.released.is_set() and self.is_open:
             self._listeners.wait(0.1)
         return bool(self._listeners.is_set())
 
     def _play_on(self) -> None:
-        """Follow the cues until the night is over or the connection is lost."""
+        """Follow the schedule until the test is over or the connection is lost."""
         begun_s = monotonic()
-        for cue in cues(self._every_s):
-            self._woken.wait(max(0.0, begun_s + cue.at_s - monotonic()))
-            if self.released.is_set() or not self.line.is_open:
+        for action in dj_schedule(self._every_s):
+            self._over.wait(max(0.0, begun_s + action.at_s - monotonic()))
+            if self.released.is_set() or not self.is_open:
                 return
-            # Whatever held this cue up holds up the rest of the evening: tracks that come too soon are refused.
-            begun_s = max(begun_s, monotonic() - cue.at_s)
-            self._do(cue)
+            # Whatever held this up holds up all the rest: tracks that come too soon are refused.
+            begun_s = max(begun_s, monotonic() - action.at_s)
+            self._do(action.what)
 
     def _end_session(self) -> None:
         self._end_poll()
-        self._ask("end_session", lambda id: messages.end_session(self.room.session_id, id))
-        self.line.close()
-
-    def _ask(self, kind: str, write: Callable[[str], bytes]) -> bool:
-        """Send what `write` makes of a messageId, and wait for its answer; False for a refusal, too."""
-        self._answer.clear()
-        self._answered_ok, self._answered_why = False, ""
-        self.line.say(write(self.line.expect(kind, on_reply=self._note_answer)))
-        self._answer.wait(ANSWER_WAIT_S)
-        return self._answered_ok
-
-    def _note_answer(self, ok: bool, why: str) -> None:
-        self._answered_ok, self._answered_why = ok, why
-        self._answer.set()
+        self.ask("end_session", partial(messages.end_session, self.session_id))
+        self.close()
 
     # What is broadcast
 
-    def _do(self, cue: ScheduledAction) -> None:
-        match cue.what:
+    def _do(self, what: What) -> None:
+        match what:
             case "track":
-                self._broadcast("track", self._send_track)
+                self._broadcast("track", self._track)
             case "poll":
-                self._broadcast("poll", self._start_poll)
+                self._broadcast("poll", self._poll)
             case "end_poll":
                 self._end_poll()
             case "announcement":
-                self._broadcast("announcement", self._announce)
+                self._broadcast("announcement", self._announcement)
             case "ping":
-                self.line.ping()
+                self.send(messages.PING)
 
-    def _broadcast(self, kind: str, send: Callable[[messages.Stamp, str], None]) -> None:
+    def _broadcast(self, kind: str, write: Callable[[messages.Stamp, str], bytes]) -> None:
         """Broadcast something stamped; once it is acknowledged, tell everybody that it is under way."""
         self._sent[kind] += 1
         stamp = messages.Stamp(self._sent[kind], self.worker.begin.run_id, boot_id(), monotonic_ns())
@@ -241,72 +228,43 @@ class Dj(Actor):
             if ok:
                 self.worker.tell_all(TOPIC, announcement(kind, stamp))
 
-        send(stamp, self.line.expect(kind, on_reply=acknowledged))
+        self.post(kind, partial(write, stamp), on_reply=acknowledged)
 
-    def _send_track(self, stamp: messages.Stamp, message_id: str) -> None:
+    def _track(self, stamp: messages.Stamp, message_id: str) -> bytes:
         self.worker.facts["tracks"] = self._sent["track"]
-        track = {"title": str(stamp), "artist": "pika-locust", "bpm": 120}
-        self.line.say(messages.play(self.room.session_id, track, message_id))
+        return messages.play(self.session_id, {"title": str(stamp), "artist": "pika-locust", "bpm": 120}, message_id)
 
-    def _start_poll(self, stamp: messages.Stamp, message_id: str) -> None:
-        self.line.say(messages.start_poll(self.room.session_id, f"What next? {stamp}", OPTIONS, message_id))
+    def _poll(self, stamp: messages.Stamp, message_id: str) -> bytes:
+        return messages.start_poll(self.session_id, f"What next? {stamp}", OPTIONS, message_id)
 
-    def _announce(self, stamp: messages.Stamp, message_id: str) -> None:
-        self.line.say(messages.announce(self.room.session_id, f"Welcome! {stamp}", message_id))
+    def _announcement(self, stamp: messages.Stamp, message_id: str) -> bytes:
+        return messages.announce(self.session_id, f"Welcome! {stamp}", message_id)
 
     def _end_poll(self) -> None:
         poll_id = self._polls.end()
         if poll_id is not None:
-            self.line.say(messages.end_poll(poll_id, self.line.expect("end_poll")))
+            self.post("end_poll", partial(messages.end_poll, poll_id))
 
     # What arrives, in the event loop
 
-    def on_text(self, payload: bytes, at_ns: int) -> None:
-        self.room.meters.dj_received.add()
-        match SPELLING.kind_of(payload):
-            case b"ACK":
-                self.room.pending.on_ack(payload, at_ns)
-            case b"NACK":
-                self.room.pending.on_nack(payload, at_ns)
-            case b"LISTENER_COUNT":
-                self._on_listener_count(SPELLING.parse(payload) or {})
-            case b"POLL_UPDATE":
-                self._on_poll_update(SPELLING.parse(payload) or {})
-
-    def _on_listener_count(self, message: Mapping[str, Any]) -> None:
+    @on("LISTENER_COUNT")
+    def on_listener_count(self, message: Mapping[str, Any], at_ns: int) -> None:
         count = message.get("count")
-        if message.get("sessionId") == self.room.session_id and isinstance(count, int) and count > 0:
+        if message.get("sessionId") == self.session_id and isinstance(count, int) and count > 0:
             self._listeners.set()
 
-    def _on_poll_update(self, message: Mapping[str, Any]) -> None:
-        if message.get("sessionId") == self.room.session_id and self._polls.on_update(message):
+    @on("POLL_UPDATE")
+    def on_poll_update(self, message: Mapping[str, Any], at_ns: int) -> None:
+        if message.get("sessionId") == self.session_id and self._polls.on_update(message):
             self.worker.facts["poll_votes_seen"] = self._polls.votes
 
-    def on_binary(self, payload: bytes, at_ns: int) -> None:
-        self.worker.error("receive", "a binary message, which the protocol does not have")
+    def on_unknown(self, payload: bytes, at_ns: int) -> None:
+        """All else is for the DJ's app to show."""
 
-    def on_internal_error(self, error: BaseException) -> None:
-        self.worker.internal_error(error)
-
-    def on_close(self, close: Close) -> None:
+    def closed(self, kept: bool) -> None:
         self._polls.forget_open()
-        self.line.lost()
-        if not close.by_us or close.error:
-            self.line.failures += 1
-            self.room.meters.connection_errors.add()
-            self.worker.error("dj connection", close.error or f"closed by the server: {close.code} {close.reason}")
-        self._gone.set()
-        self._woken.set()
+        self._over.set()
 
-    # Leaving
-
-    def release(self) -> None:
-        """End the night: the session first, then the connection."""
-        super().release()
-        if hasattr(self, "_woken"):
-            self._woken.set()
-
-    def on_stop(self) -> None:
-        if hasattr(self, "line"):
-            self.line.abort("the user was killed")
-        super().on_stop()
+    def finish(self) -> None:
+        """End the session first, then the connection; `act` does both."""
+        self._over.set()

@@ -1,4 +1,4 @@
-"""The vocabulary of the Pika! WebSocket: what is sent, and the stamp that our own broadcasts carry. Pure functions."""
+"""The messages of Pika!'s WebSocket: how they are spelt, what is sent, and the stamp that our own broadcasts carry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring as _quoted
 from typing import Any
 
+from pika_locust.kit.json_messages import JsonMessages
+
 PROTOCOL_VERSION = "0.3.0"
+SPELLING = JsonMessages(kind="type", id="messageId", error="error", ack="ACK", nack="NACK")
+"""Every text that the server sends begins with `{"type":"<TYPE>"`, and an ACK goes on with its messageId."""
+
 TEMPOS = ("slower", "perfect", "faster")
 
 # json.dumps makes an encoder on every call that does not take its defaults.
@@ -135,7 +140,7 @@ def play(session_id: str, track: Mapping[str, Any], message_id: str) -> bytes:
 
 
 def start_poll(session_id: str, question: str, options: list[str], message_id: str) -> bytes:
-    """Ask the room; the poll runs until it is ended."""
+    """Start a poll, which runs until it is ended."""
     return _encode(
         {
             "type": "START_POLL",
@@ -153,7 +158,7 @@ def end_poll(poll_id: int, message_id: str) -> bytes:
 
 
 def announce(session_id: str, text: str, message_id: str) -> bytes:
-    """Say something to the room, for a minute."""
+    """Announce something, to be shown for a minute."""
     return _encode(
         {
             "type": "SEND_ANNOUNCEMENT",
@@ -166,5 +171,5 @@ def announce(session_id: str, text: str, message_id: str) -> bytes:
 
 
 def end_session(session_id: str, message_id: str) -> bytes:
-    """End the night."""
+    """End the session."""
     return _encode({"type": "END_SESSION", "sessionId": session_id, "messageId": message_id})

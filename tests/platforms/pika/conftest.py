@@ -5,18 +5,18 @@ from collections.abc import Iterator
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.platforms.pika import dancer as habits
-from tests.platforms.pika.evening import Evening
+from pika_locust.platforms.pika import dancer
+from tests.platforms.pika.harness import Harness
 
 
 @pytest.fixture
-def evening(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evening]:
+def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """Actors whose time is virtual. At the end, nothing may have gone wrong in them."""
     with monkeypatch.context() as patches:
-        night = Evening(patches)
-        yield night
-        assert night.worker.internal_errors == []
-        assert all(actor.line.unanswered >= 0 for actor in night.actors)
+        made = Harness(patches)
+        yield made
+        assert made.worker.internal_errors == []
+        assert all(user.unanswered >= 0 for user in made.users)
 
 
 CHANCES = ("LIKE_CHANCE", "TEMPO_CHANCE", "VOTE_CHANCE", "THANKS_CHANCE")
@@ -26,11 +26,11 @@ CHANCES = ("LIKE_CHANCE", "TEMPO_CHANCE", "VOTE_CHANCE", "THANKS_CHANCE")
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dancers who do whatever they can."""
     for chance in CHANCES:
-        monkeypatch.setattr(habits, chance, 1.0)
+        monkeypatch.setattr(dancer, chance, 1.0)
 
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dancers who only listen."""
     for chance in CHANCES:
-        monkeypatch.setattr(habits, chance, 0.0)
+        monkeypatch.setattr(dancer, chance, 0.0)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from pika_locust.kit.pending import SharedReplies
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
+from pika_locust.platforms.pika.messages import SPELLING
 from pika_locust.runtime.machine import boot_id
 from tests.platforms.pika import recordings
-from tests.platforms.pika.evening import RUN_ID, Evening, Wire
+from tests.platforms.pika.harness import RUN_ID, Harness, VirtualSocket
 
 KINDS = {
     "SUBSCRIBE": "subscribe",
@@ -72,15 +74,15 @@ def session_of(events: list[dict[str, Any]], who: str) -> str | None:
 class Replay:
     """One recorded connection, its client ours."""
 
-    def __init__(self, evening: Evening, flow: str, who: str, kind: type[Dancer] | type[Dj]) -> None:
-        self.evening = evening
+    def __init__(self, harness: Harness, flow: str, who: str, kind: type[Dancer] | type[Dj]) -> None:
+        self.harness = harness
         self.events = [event for event in recordings.events(flow) if event["who"] == who]
         self.session = session_of(self.events, who) or "no-session-at-all"
-        evening.make_context(SESSION_ID=self.session)
-        evening.worker.supporters_ready.set()
-        self.user = evening.start(kind)
-        evening.clock.run(0.001)
-        self.wire: Wire = evening.wires[-1]
+        harness.make_context(SESSION_ID=self.session)
+        harness.worker.supporters_ready.set()
+        self.user = harness.start(kind)
+        harness.clock.run(0.001)
+        self.socket: VirtualSocket = harness.sockets[-1]
         self.answers: list[tuple[str, bool]] = []
         self.expected: list[tuple[str, bool]] = []
 
@@ -96,8 +98,8 @@ class Replay:
         message_id, kind = message.get("messageId"), message.get("type")
         if kind == "SUBSCRIBE" and isinstance(self.user, Dancer):
             # The dancer's own SUBSCRIBE stands for the recorded one; without a messageId there it is not answered.
-            if isinstance(message_id, str) and self.wire.of("SUBSCRIBE"):
-                self._expect(message_id, "subscribe", self.user.subscription.on_answer)
+            if isinstance(message_id, str) and self.socket.of("SUBSCRIBE"):
+                self._expect(message_id, "subscribe", self.user.on_subscribed)
             return
         if isinstance(message_id, str):
             self._expect(message_id, KINDS.get(str(kind), OTHER), None)
@@ -108,13 +110,13 @@ class Replay:
             if then is not None:
                 then(ok, why)
 
-        self.evening.room.pending.expect(message_id, kind, self.user.line, on_reply=note)
+        self.user.pending.expect(message_id, kind, self.user, on_reply=note)
 
     def _received(self, text: str) -> None:
         message = json.loads(text)
         if message["type"] in ("ACK", "NACK"):
             self.expected.append((message["messageId"], message["type"] == "ACK"))
-        self.wire.hear(text)
+        self.socket.hear(text)
 
     @property
     def received(self) -> int:
@@ -131,26 +133,26 @@ def test_the_recordings_are_there() -> None:
 
 
 @pytest.mark.parametrize(("flow", "who"), ALL, ids=[f"{flow} {who}" for flow, who in ALL])
-def test_a_dancer_understands_every_frame(flow: str, who: str, evening: Evening) -> None:
-    replay = Replay(evening, flow, who, Dancer).run()
-    assert evening.count("ws_messages_received") == replay.received
-    assert evening.worker.internal_errors == []
-    assert evening.errors("receive") == []
+def test_a_dancer_understands_every_frame(flow: str, who: str, harness: Harness) -> None:
+    replay = Replay(harness, flow, who, Dancer).run()
+    assert harness.worker.count_of("ws_messages_received") == replay.received
+    assert harness.worker.internal_errors == []
+    assert harness.worker.errors_of("receive") == []
     assert replay.answers == replay.expected
-    assert evening.count("late_answers") == 0
+    assert harness.worker.count_of("late_answers") == 0
     refused = sum(not ok for _, ok in replay.expected)
-    assert evening.count("nacks") == refused
-    assert evening.rate("ack_success")[1] == refused
-    assert evening.samples("fanout_latency") == 0
+    assert harness.worker.count_of("nacks") == refused
+    assert harness.worker.rate_of("ack_success")[1] == refused
+    assert harness.worker.trend_of("fanout_latency").count == 0
 
 
 @pytest.mark.parametrize(("flow", "who"), ALL, ids=[f"{flow} {who}" for flow, who in ALL])
-def test_a_dj_understands_every_frame(flow: str, who: str, evening: Evening) -> None:
-    replay = Replay(evening, flow, who, Dj).run()
-    assert evening.count("dj_messages_received") == replay.received
-    assert evening.worker.internal_errors == []
+def test_a_dj_understands_every_frame(flow: str, who: str, harness: Harness) -> None:
+    replay = Replay(harness, flow, who, Dj).run()
+    assert harness.worker.count_of("dj_messages_received") == replay.received
+    assert harness.worker.internal_errors == []
     assert replay.answers == replay.expected
-    assert evening.count("late_answers") == 0
+    assert harness.worker.count_of("late_answers") == 0
 
 
 LIVE = {
@@ -169,11 +171,11 @@ JOINED = [
 
 
 @pytest.mark.parametrize(("flow", "who"), JOINED, ids=[f"{flow} {who}" for flow, who in JOINED])
-def test_in_the_end_a_dancer_knows_whether_its_session_is_live(flow: str, who: str, evening: Evening) -> None:
-    replay = Replay(evening, flow, who, Dancer).run()
+def test_in_the_end_a_dancer_knows_whether_its_session_is_live(flow: str, who: str, harness: Harness) -> None:
+    replay = Replay(harness, flow, who, Dancer).run()
     # Many recorded clients asked for no ACK of their SUBSCRIBE; ours always does.
-    replay.wire.ack(replay.wire.of("SUBSCRIBE")[-1])
-    assert replay.user.subscription.state == ("live" if f"{flow} {who}" in LIVE else "ended")
+    replay.socket.ack(replay.socket.of("SUBSCRIBE")[-1])
+    assert replay.user.session == ("live" if f"{flow} {who}" in LIVE else "ended")
 
 
 REPLAYED = {
@@ -185,10 +187,10 @@ REPLAYED = {
 
 
 @pytest.mark.parametrize(("flow", "who"), REPLAYED, ids=[f"{flow} {who}" for flow, who in REPLAYED])
-def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str, who: str, evening: Evening) -> None:
+def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str, who: str, harness: Harness) -> None:
     """As if our own DJ had written the title, the question and the announcement: only what follows the ACK counts."""
-    replay = Replay(evening, flow, who, Dancer)
-    stamp = f"LT 000001 {RUN_ID} {boot_id()} {evening.clock.now_ns}"
+    replay = Replay(harness, flow, who, Dancer)
+    stamp = f"LT 000001 {RUN_ID} {boot_id()} {harness.clock.now_ns}"
     shown: set[str] = set()
     for event in replay.events:
         if not is_text(event, "<"):
@@ -199,24 +201,25 @@ def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str,
         if message["type"] in ("NOW_PLAYING", "POLL_STARTED", "ANNOUNCEMENT_RECEIVED"):
             shown.add(message["type"])
             event = {**event, "data": event["data"][:-1] + f',"stamp":"{stamp}"}}'}
-        replay.wire.hear(event["data"])
+        replay.socket.hear(event["data"])
     assert shown >= REPLAYED[(flow, who)]
-    assert evening.samples("fanout_latency") == 0
-    replay.wire.ack(replay.wire.of("SUBSCRIBE")[0])
-    assert replay.user.subscription.state == "live"
-    evening.clock.run(0.1)
+    assert harness.worker.trend_of("fanout_latency").count == 0
+    replay.socket.ack(replay.socket.of("SUBSCRIBE")[0])
+    assert replay.user.session == "live"
+    harness.clock.run(0.1)
     live = {"type": "ANNOUNCEMENT_RECEIVED", "sessionId": replay.session, "message": stamp, "djName": "DJ"}
-    replay.wire.hear(live)
-    assert evening.samples("fanout_latency") == 1
+    replay.socket.hear(live)
+    assert harness.worker.trend_of("fanout_latency").count == 1
 
 
-def test_the_answers_of_a_real_server_are_told_apart(evening: Evening) -> None:
+def test_the_answers_of_a_real_server_are_told_apart(harness: Harness) -> None:
     """Every refusal that was recorded, by its text."""
+    pending = harness.worker.shared(SharedReplies(SPELLING))
     texts = set()
     for _, frame in recordings.texts("<"):
         if frame.startswith('{"type":"NACK"'):
             texts.add(json.loads(frame)["error"])
-            evening.room.pending.on_nack(frame.encode(), evening.clock.now_ns)
+            pending.on_nack(frame.encode(), harness.clock.now_ns)
     assert len(texts) >= 12
-    assert all(evening.count("nacks", error=text) > 0 for text in texts)
-    assert evening.worker.metrics.series_refused == 0
+    assert all(harness.worker.count_of("nacks", error=text) > 0 for text in texts)
+    assert harness.worker.metrics.series_refused == 0

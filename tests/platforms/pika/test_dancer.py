@@ -7,30 +7,30 @@ import json
 import pytest
 
 from pika_locust.platforms.pika.dancer import Dancer
-from tests.platforms.pika.evening import RUN_ID, SESSION, Evening, now_playing
+from tests.platforms.pika.harness import RUN_ID, SESSION, Harness, now_playing
 
 # Joining
 
 
-def test_a_dancer_looks_in_connects_subscribes_and_reads_what_was_played(evening: Evening) -> None:
-    user, wire = evening.live_dancer()
-    assert wire.sent[0][1] == {
+def test_a_dancer_looks_in_connects_subscribes_and_reads_what_was_played(harness: Harness) -> None:
+    user, socket = harness.live_dancer()
+    assert socket.sent[0][1] == {
         "type": "SUBSCRIBE",
         "sessionId": SESSION,
-        "clientId": user.subscription.client_id,
+        "clientId": user.client_id,
         "version": "0.3.0",
         "messageId": f"{RUN_ID}.0.1",
     }
-    assert evening.lobby_visits == {"look_in": 1, "history": 1, "close": 1}
-    assert evening.rate("ws_connection_success") == (1, 0)
-    assert evening.rate("ack_success", kind="subscribe") == (1, 0)
-    assert evening.rate("checks", check="WebSocket connected") == (1, 0)
-    assert evening.count("ws_messages_sent") == 1
-    assert evening.count("ws_messages_received") == 2
+    assert harness.pages == {"sessions_active": 1, "session_history": 1, "close": 1}
+    assert harness.worker.rate_of("ws_connection_success") == (1, 0)
+    assert harness.worker.rate_of("ack_success", kind="subscribe") == (1, 0)
+    assert harness.worker.rate_of("checks", check="WebSocket connected") == (1, 0)
+    assert harness.worker.count_of("ws_messages_sent") == 1
+    assert harness.worker.count_of("ws_messages_received") == 2
 
 
-def test_an_identity_is_one_that_the_servers_http_side_takes(evening: Evening) -> None:
-    names = [evening.live_dancer()[0].subscription.client_id for _ in range(3)]
+def test_an_identity_is_one_that_the_servers_http_side_takes(harness: Harness) -> None:
+    names = [harness.live_dancer()[0].client_id for _ in range(3)]
     assert len(set(names)) == 3
     for name in names:
         assert name.startswith("client_")
@@ -38,13 +38,13 @@ def test_an_identity_is_one_that_the_servers_http_side_takes(evening: Evening) -
         assert len(name) <= 256
 
 
-def test_dancers_wait_for_the_dj_before_they_connect(evening: Evening) -> None:
-    evening.start(Dancer)
-    evening.clock.run(3.0)
-    assert evening.wires == []
-    evening.worker.supporters_ready.set()
-    evening.clock.run(0.1)
-    assert len(evening.wires) == 1
+def test_dancers_wait_for_the_dj_before_they_connect(harness: Harness) -> None:
+    harness.start(Dancer)
+    harness.clock.run(3.0)
+    assert harness.sockets == []
+    harness.worker.supporters_ready.set()
+    harness.clock.run(0.1)
+    assert len(harness.sockets) == 1
 
 
 # Garbage
@@ -87,18 +87,18 @@ GARBAGE = {
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("payload", GARBAGE.values(), ids=GARBAGE.keys())
-def test_garbage_is_counted_and_harms_nobody(payload: bytes, evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    before = evening.count("ws_messages_received")
-    wire.hear(payload)
-    evening.clock.run(11.0)
-    assert evening.count("ws_messages_received") == before + 1
-    assert evening.worker.internal_errors == []
-    assert wire.is_open
-    wire.answer_all()
-    wire.hear(now_playing("Fever"))
-    evening.clock.run(2.0)
-    assert wire.of("SEND_LIKE")[-1]["payload"]["track"]["title"] == "Fever"
+def test_garbage_is_counted_and_harms_nobody(payload: bytes, harness: Harness) -> None:
+    _, socket = harness.live_dancer()
+    before = harness.worker.count_of("ws_messages_received")
+    socket.hear(payload)
+    harness.clock.run(11.0)
+    assert harness.worker.count_of("ws_messages_received") == before + 1
+    assert harness.worker.internal_errors == []
+    assert socket.is_open
+    socket.answer_all()
+    socket.hear(now_playing("Fever"))
+    harness.clock.run(2.0)
+    assert socket.of("SEND_LIKE")[-1]["payload"]["track"]["title"] == "Fever"
 
 
 COUNTED = {
@@ -110,26 +110,26 @@ COUNTED = {
 
 
 @pytest.mark.parametrize("what", COUNTED)
-def test_what_nobody_understands_is_an_error(what: str, evening: Evening) -> None:
-    _, wire = evening.live_dancer()
-    wire.hear(GARBAGE[what])
-    assert evening.errors("receive") == [COUNTED[what]]
+def test_what_nobody_understands_is_an_error(what: str, harness: Harness) -> None:
+    _, socket = harness.live_dancer()
+    socket.hear(GARBAGE[what])
+    assert harness.worker.errors_of("receive") == [COUNTED[what]]
 
 
-def test_binary_messages_are_an_error(evening: Evening) -> None:
-    user, _ = evening.live_dancer()
-    user.on_binary(b"\x00\x01", evening.clock.now_ns)
-    assert evening.errors("receive") == ["a binary message, which the protocol does not have"]
+def test_binary_messages_are_an_error(harness: Harness) -> None:
+    user, _ = harness.live_dancer()
+    user.on_binary(b"\x00\x01", harness.clock.now_ns)
+    assert harness.worker.errors_of("receive") == ["a binary message, which the protocol does not have"]
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_message_in_another_spelling_is_understood_and_counted_once(evening: Evening) -> None:
-    _, wire = evening.dancer()
-    message_id = wire.of("SUBSCRIBE")[0]["messageId"]
-    wire.hear(f' {{ "status" : "ok", "messageId" : "{message_id}", "type" : "ACK" }}')
-    wire.hear(json.dumps(now_playing("Sway"), indent=1, sort_keys=True))
-    assert evening.count("ws_messages_received") == 2
-    assert evening.rate("ack_success", kind="subscribe") == (1, 0)
-    evening.clock.run(2.0)
-    assert len(wire.of("SEND_LIKE")) == 1
-    assert evening.worker.errors == {}
+def test_a_message_in_another_spelling_is_understood_and_counted_once(harness: Harness) -> None:
+    _, socket = harness.dancer()
+    message_id = socket.of("SUBSCRIBE")[0]["messageId"]
+    socket.hear(f' {{ "status" : "ok", "messageId" : "{message_id}", "type" : "ACK" }}')
+    socket.hear(json.dumps(now_playing("Sway"), indent=1, sort_keys=True))
+    assert harness.worker.count_of("ws_messages_received") == 2
+    assert harness.worker.rate_of("ack_success", kind="subscribe") == (1, 0)
+    harness.clock.run(2.0)
+    assert len(socket.of("SEND_LIKE")) == 1
+    assert harness.worker.errors == {}

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.context import SPELLING
-from pika_locust.platforms.pika.messages import Stamp
+from pika_locust.platforms.pika.messages import SPELLING, Stamp
 from tests.platforms.pika import recordings
 
 TRACK = {"title": "Blue Bossa", "artist": "Kenny Dorham", "bpm": 148, "key": "Cm"}

@@ -1,4 +1,4 @@
-"""Pika's world as the server of actors in virtual time: what either side sends reaches the other after a while."""
+"""Pika's world as the server of users in virtual time: what either side sends reaches the other after a while."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pika_locust.platforms.pika.world import PLATFORM
 from pika_locust.sandbox.world import Effects
 from pika_locust.testing.world_driver import START_S, WorldDriver
 from pika_locust.wire.websocket import Close
-from tests.platforms.pika.evening import Evening, Wire
+from tests.platforms.pika.harness import Harness, VirtualSocket
 
 
 class VirtualServer(WorldDriver):
-    """Accepts the actors of `evening`. `way_s` is how long a message takes, each way, in seconds."""
+    """Accepts the users of `harness`. `way_s` is how long a message takes, each way, in seconds."""
 
-    def __init__(self, evening: Evening, *faults: str, way_s: float = 0.001) -> None:
+    def __init__(self, harness: Harness, *faults: str, way_s: float = 0.001) -> None:
         super().__init__(PLATFORM, *faults)
-        self.wires: dict[int, Wire] = {}
-        self._evening = evening
-        self._clock = evening.clock
+        self.connections: dict[int, VirtualSocket] = {}
+        self._harness = harness
+        self._clock = harness.clock
         self._way_s = way_s
         self._timer: Any = None
-        evening.connect = self._connect
+        harness.connect = self._connect
         self._set_timer()
 
     def state(self) -> dict[str, Any]:
         self._read_clock()
         return super().state()
 
-    def cut(self, wire: Wire) -> None:
+    def cut(self, connection: VirtualSocket) -> None:
         """The connection breaks."""
-        number = next(number for number, other in self.wires.items() if other is wire)
-        del self.wires[number]
-        wire.drop(Close(1006, error="the server ended the connection without a close frame"))
+        number = next(number for number, other in self.connections.items() if other is connection)
+        del self.connections[number]
+        connection.drop(Close(1006, error="the server ended the connection without a close frame"))
         self._read_clock()
         self.close(number)
 
@@ -41,31 +41,31 @@ class VirtualServer(WorldDriver):
         self._set_timer()
 
     def on_message(self, socket: int, data: str | bytes) -> None:
-        if socket in self.wires:
-            self._clock.push(self._way_s, self.wires[socket].hear, data)
+        if socket in self.connections:
+            self._clock.push(self._way_s, self.connections[socket].hear, data)
 
     def on_close(self, socket: int, code: int | None, reason: str) -> None:
-        self.wires.pop(socket).drop(Close(code or 1006, reason))
+        self.connections.pop(socket).drop(Close(code or 1006, reason))
 
-    def _connect(self, handler: Any) -> Wire:
+    def _connect(self, handler: Any) -> VirtualSocket:
         self._read_clock()
-        number, wire = self.open(), Wire(self._evening, handler)
-        self.wires[number] = wire
-        wire.on_send = lambda payload: self._clock.push(self._way_s, self._receive, number, payload) and None
-        wire.on_leave = lambda: self._clock.push(self._way_s, self._leave, number) and None
-        return wire
+        number, connection = self.open(), VirtualSocket(self._harness, handler)
+        self.connections[number] = connection
+        connection.on_send = lambda payload: self._clock.push(self._way_s, self._receive, number, payload) and None
+        connection.on_leave = lambda: self._clock.push(self._way_s, self._leave, number) and None
+        return connection
 
     def _receive(self, number: int, payload: bytes) -> None:
-        if number in self.wires:
+        if number in self.connections:
             self._read_clock()
             self.send(number, payload.decode())
 
     def _leave(self, number: int) -> None:
-        wire = self.wires.pop(number, None)
-        if wire is not None:
+        connection = self.connections.pop(number, None)
+        if connection is not None:
             self._read_clock()
             self.close(number)
-            self._clock.push(self._way_s, wire.drop, Close(1000, by_us=True))
+            self._clock.push(self._way_s, connection.drop, Close(1000, by_us=True))
 
     def _read_clock(self) -> None:
         self.now = START_S + self._clock.now_s

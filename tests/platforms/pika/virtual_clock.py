@@ -1,7 +1,7 @@
 """Virtual time for actors: a clock that jumps from one timer to the next, and events to wait for on it.
 
 `Clock.timer` stands in for a gevent loop's, `VirtualEvent` for gevent's Event. Greenlets that wait give way to whoever
-runs the clock; nothing ever sleeps, so an evening takes milliseconds, and comes out the same every time.
+runs the clock; nothing ever sleeps, so an harness takes milliseconds, and comes out the same every time.
 """
 
 from __future__ import annotations

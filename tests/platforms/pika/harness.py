@@ -1,4 +1,4 @@
-"""Real dancers and DJs for a test: in virtual time, on sockets that are none, with a worker context as in a run."""
+"""Real dancers and DJs in virtual time: on sockets that are none, with a recording worker context."""
 
 from __future__ import annotations
 
@@ -9,34 +9,28 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from locust.exception import StopUser
 
-from pika_locust.judge import Ledger
-from pika_locust.kit import broadcast, pending
-from pika_locust.platforms.pika import dancer, dj, heartbeat, line
-from pika_locust.platforms.pika import dancer as reactions
-from pika_locust.platforms.pika.context import PikaContext
+from pika_locust.kit import broadcast, pending, websocket_actor
+from pika_locust.platforms.pika import dancer, dj
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.scenarios import DANCERS
 from pika_locust.runtime import actor, context, timers
-from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.messages import RunStart
-from pika_locust.runtime.options import LOAD_SETTINGS
-from pika_locust.settings import read_settings
+from pika_locust.testing.worker import RUN_ID, RecordingContext, live, make_context, make_user
 from pika_locust.wire.websocket import Close
 from pika_locust.wire.websocket_handshake import ConnectError
-from tests.platforms.pika.virtual import Clock, VirtualEvent
+from tests.platforms.pika.virtual_clock import Clock, VirtualEvent
 
-RUN_ID = "0123456789ab"
+__all__ = ["RUN_ID", "SESSION", "Harness", "VirtualSocket", "now_playing", "poll_started", "refuse"]
+
 SESSION = "load-test-session"
 
 
-class Wire:
+class VirtualSocket:
     """A socket that keeps what is sent: `sent` as objects with the second they were sent at, newest last."""
 
-    def __init__(self, evening: Evening, handler: Any) -> None:
-        self._evening = evening
+    def __init__(self, harness: Harness, handler: Any) -> None:
+        self._evening = harness
         self.handler = handler
         self.sent: list[tuple[float, dict[str, Any]]] = []
         self.closed: Close | None = None
@@ -102,134 +96,90 @@ class Wire:
         self.hear({"type": "ACK", "messageId": message_id, "status": "ok", "timestamp": "2026-05-01T20:00:00.000Z"})
 
 
-class Evening:
-    """One process's part of a test. `connect` decides what a dial gives; by default a Wire that nobody answers."""
+class Harness:
+    """The users of one process, and their clock. `connect` decides what a dial gives; by default a socket on which
+    nobody answers."""
 
     def __init__(self, patches: pytest.MonkeyPatch) -> None:
-        self._patches = patches
         self.clock = clock = Clock()
         hub = SimpleNamespace(loop=clock, switch=clock.give_way)
         for module in (actor, timers):
             patches.setattr(module, "get_hub", lambda: hub)
-        for module in (dancer, dj, heartbeat, reactions, pending, broadcast):
+        for module in (websocket_actor, dancer, dj, pending, broadcast):
             patches.setattr(module, "monotonic_ns", clock.monotonic_ns)
         patches.setattr(dj, "monotonic", clock.monotonic)
-        for module in (actor, dancer, dj, context):
+        for module in (actor, websocket_actor, dj, context):
             patches.setattr(module, "Event", lambda: VirtualEvent(clock))
-        patches.setattr(line, "connect", self._connect)
-        patches.setattr(dancer, "Lobby", self._lobby)
-        self.connect: Callable[[Any], Wire] = lambda handler: Wire(self, handler)
-        self.wires: list[Wire] = []
+        patches.setattr(websocket_actor, "connect", self._connect)
+        patches.setattr(dancer, "HttpContext", lambda worker: self)
+        self.connect: Callable[[Any], VirtualSocket] = lambda handler: VirtualSocket(self, handler)
+        self.sockets: list[VirtualSocket] = []
         self.dials_s: list[float] = []
-        self.actors: list[Any] = []
-        self.lobby_visits: Counter[str] = Counter()
-        self.requests: list[tuple[str, Any]] = []
-        self.told: list[tuple[str, Mapping[str, Any]]] = []
-        self.worker = self.make_context()
+        self.users: list[Any] = []
+        self.pages: Counter[str] = Counter()
+        """How often which page was asked for over HTTP, by name; `close` is the end of such a connection."""
+        self.worker: RecordingContext = self.make_context()
 
     def make_context(
         self, seed: int = 7, worker: int = 0, planned_s: float | None = None, **environ: str
-    ) -> WorkerContext:
-        """A share of its own, as in the process of one worker; it becomes the evening's."""
-        settings, problems = read_settings((*LOAD_SETTINGS, *DANCERS.settings), environ, "pika")
-        assert problems == []
-        supporters = len(DANCERS.supporters(settings))
-        begin = RunStart(RUN_ID, seed, "ws://127.0.0.1:1/ws", settings.public(), planned_s, False, supporters, 30.0)
-        request = SimpleNamespace(fire=lambda **event: self.requests.append((event["name"], event["exception"])))
-        self.worker = WorkerContext(begin, DANCERS, settings, worker, self._tell_all, request)
+    ) -> RecordingContext:
+        """A new context, as in the process of one worker; it becomes the harness's."""
+        self.worker = make_context(
+            DANCERS,
+            environ,
+            worker_index=worker,
+            seed=seed,
+            target="ws://127.0.0.1:1/ws",
+            planned_s=planned_s,
+            supporters=1,
+        )
+        self.worker.hears_itself = True
         return self.worker
 
-    def _tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
-        self.told.append((topic, data))
-        self.worker.hear(topic, data)
-
-    def _connect(self, url: str, handler: Any, **options: Any) -> Wire:
+    def _connect(self, url: str, handler: Any, **options: Any) -> VirtualSocket:
         self.dials_s.append(self.clock.now_s)
-        wire = self.connect(handler)
-        self.wires.append(wire)
-        return wire
+        socket = self.connect(handler)
+        self.sockets.append(socket)
+        return socket
 
-    def _lobby(self, room: PikaContext) -> Any:
-        visit = self.lobby_visits.update
+    def client(self, number: int, timeouts: Any) -> Any:
+        """Stands for what `HttpContext.client` gives."""
         return SimpleNamespace(
-            look_in=lambda: visit(["look_in"]), read_history=lambda: visit(["history"]), close=lambda: visit(["close"])
+            get=lambda path, name: self.pages.update([name]), close=lambda: self.pages.update(["close"])
         )
 
-    # Actors
+    # Users
 
     def start(self, kind: type[Dancer] | type[Dj]) -> Any:
         """Start a user as Locust does; it acts as the clock runs."""
-        worker = self.worker
-        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
-        self.actors.append(user)
-        self.clock.spawn(lambda: self._live(user))
+        user = make_user(kind, self.worker)
+        self.users.append(user)
+        self.clock.spawn(lambda: live(user))
         return user
 
-    @staticmethod
-    def _live(user: Any) -> None:
-        try:
-            user.on_start()
-            while True:
-                user.iterate()
-        except StopUser:
-            user.on_stop()
-
-    def dancer(self) -> tuple[Any, Wire]:
+    def dancer(self) -> tuple[Any, VirtualSocket]:
         """A dancer whose connection has just been opened and who waits for an answer to SUBSCRIBE."""
         self.worker.supporters_ready.set()
         user = self.start(Dancer)
         self.clock.run(0.001)
-        return user, self.wires[-1]
+        return user, self.sockets[-1]
 
-    def live_dancer(self) -> tuple[Any, Wire]:
+    def live_dancer(self) -> tuple[Any, VirtualSocket]:
         """A dancer who is subscribed."""
-        user, wire = self.dancer()
-        self.welcome(wire)
-        return user, wire
+        user, socket = self.dancer()
+        self.welcome(socket)
+        return user, socket
 
-    def welcome(self, wire: Wire) -> None:
+    def welcome(self, socket: VirtualSocket) -> None:
         """Answer the last SUBSCRIBE as for a live session with nothing going on."""
-        wire.hear({"type": "SESSIONS_LIST", "sessions": [{"sessionId": SESSION, "djName": "DJ"}]})
-        wire.ack(wire.of("SUBSCRIBE")[-1])
+        socket.hear({"type": "SESSIONS_LIST", "sessions": [{"sessionId": SESSION, "djName": "DJ"}]})
+        socket.ack(socket.of("SUBSCRIBE")[-1])
 
     def drain(self, role: str) -> None:
         """What the end of a test does to the users of a role."""
         self.worker.draining.add(role)
         for user in self.worker.actors(role):
             user.release()
-
-    # What was measured
-
-    @property
-    def room(self) -> PikaContext:
-        return self.worker.shared(PikaContext)
-
-    def count(self, name: str, **tags: str) -> int:
-        """A counter."""
-        return int(self.worker.metrics.counter(name).tagged(**tags).read().count)  # type: ignore[union-attr]
-
-    def rate(self, name: str, **tags: str) -> tuple[int, int]:
-        """A rate's passes and fails."""
-        value = self.worker.metrics.rate(name).tagged(**tags).read()
-        return value.passes, value.fails  # type: ignore[union-attr]
-
-    def samples(self, name: str, **tags: str) -> int:
-        """How many samples a trend has."""
-        return int(self.worker.metrics.trend(name).tagged(**tags).read().count)  # type: ignore[union-attr]
-
-    def booked(self, ledger: str) -> dict[str, int]:
-        """A ledger's outcomes that occurred."""
-        return outcomes(self.worker.ledgers[ledger])
-
-    def errors(self, name: str) -> list[str]:
-        """The texts of the errors of one name."""
-        return [text for (where, text) in self.worker.errors if where == name]
-
-
-def outcomes(ledger: Ledger) -> dict[str, int]:
-    """A ledger's outcomes that occurred."""
-    names = ("sent", "acked", "refused", "timed_out", "uncertain")
-    return {name: ledger.count(name) for name in names if ledger.count(name)}
 
 
 def now_playing(title: str, artist: str = "Kenny Dorham", session: str = SESSION) -> dict[str, Any]:
@@ -247,6 +197,6 @@ def poll_started(poll_id: int, session: str | None = SESSION, **more: Any) -> di
     return {"type": "POLL_STARTED", **where, **question, **more}
 
 
-def refused_dial(handler: Any) -> Wire:
-    """For `Evening.connect`: nobody listens there."""
+def refuse(handler: Any) -> VirtualSocket:
+    """For `Harness.connect`: nobody listens there."""
     raise ConnectError("refused", "connection refused")

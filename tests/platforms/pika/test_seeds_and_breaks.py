@@ -1,0 +1,113 @@
+"""Whole runs of dancers and a DJ in Pika's world, in virtual time: what a seed repeats, and what a break costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pika_locust.platforms.pika.dancer import Dancer
+from pika_locust.platforms.pika.dj import Dj
+from tests.platforms.pika.harness import Harness
+from tests.platforms.pika.virtual_server import VirtualServer
+
+
+def messages_of_run(harness: Harness, seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
+    """What each of eight dancers sends in forty seconds, ids and times aside."""
+    harness.make_context(seed=seed, TRACK_EVERY="6s")
+    server = VirtualServer(harness)
+    harness.start(Dj)
+    dancers = [harness.start(Dancer) for _ in range(8)]
+    if lost_at_s is not None:
+        harness.clock.run(lost_at_s)
+        server.cut(next(socket for socket in harness.sockets if socket.handler is dancers[3]))
+    harness.clock.run(40.0 - harness.clock.now_s)
+    harness.drain("primary")
+    harness.clock.run(8.0)
+    harness.drain("supporter")
+    harness.clock.run(8.0)
+    did = []
+    for user in dancers:
+        sent = [message for socket in harness.sockets if socket.handler is user for _, message in socket.sent]
+        did.append([(message["type"], choice(message)) for message in sent])
+    return did
+
+
+def choice(message: dict[str, Any]) -> Any:
+    """What was chosen: the track by its number, the option, the tempo."""
+    match message:
+        case {"payload": {"track": {"title": title}}}:
+            return title.split()[1]
+        case {"optionIndex": option}:
+            return option
+        case {"preference": preference}:
+            return preference
+    return None
+
+
+@pytest.fixture
+def harnesses(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda: Harness(monkeypatch)
+
+
+def test_a_seed_repeats_a_run_and_another_seed_makes_another(harnesses: Any) -> None:
+    first, second, other = (
+        messages_of_run(harnesses(), 7),
+        messages_of_run(harnesses(), 7),
+        messages_of_run(harnesses(), 8),
+    )
+    assert first == second
+    assert first != other
+    assert len({tuple(did) for did in map(tuple, first)}) == 8
+    assert {kind for did in first for kind, _ in did} == {
+        "SUBSCRIBE",
+        "SEND_LIKE",
+        "SEND_TEMPO_REQUEST",
+        "VOTE_ON_POLL",
+        "SEND_REACTION",
+        "PING",
+    }
+
+
+def test_what_happens_to_one_dancer_changes_nothing_for_the_others(harnesses: Any) -> None:
+    calm, rough = messages_of_run(harnesses(), 7), messages_of_run(harnesses(), 7, lost_at_s=13.0)
+    assert calm[:3] == rough[:3]
+    assert calm[4:] == rough[4:]
+    assert sum(kind == "SUBSCRIBE" for kind, _ in rough[3]) == 2
+
+
+WAYS_S = {"a fast server": 0.001, "a slow server": 0.4}
+
+
+@pytest.mark.parametrize("way_s", WAYS_S.values(), ids=WAYS_S.keys())
+def test_connections_that_break_cost_no_like_and_no_vote(way_s: float, harness: Harness) -> None:
+    """What was acknowledged is held once, what was not may be: the audit's inequality, over two hundred breaks."""
+    harness.make_context(TRACK_EVERY="6s")
+    server = VirtualServer(harness, way_s=way_s)
+    harness.start(Dj)
+    dancers = [harness.start(Dancer) for _ in range(20)]
+    for number in range(200):
+        harness.clock.run(0.37)
+        unlucky = dancers[number % 20]
+        sockets = [socket for socket in server.connections.values() if socket.handler is unlucky]
+        if sockets:
+            server.cut(sockets[0])
+    harness.clock.run(20.0)
+    harness.drain("primary")
+    harness.clock.run(12.0)
+    harness.drain("supporter")
+    harness.clock.run(12.0)
+    state = server.state()
+    for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
+        expected = harness.worker.ledgers[ledger].expect()
+        assert expected.acknowledged > 0
+        assert expected.consistent
+        assert expected.acknowledged <= state[held] <= expected.acknowledged + expected.unanswered, ledger
+    assert harness.worker.count_of("ws_reconnects") > 100
+    assert harness.worker.rate_of("fanout_delivery")[1] == 0
+    assert harness.worker.count_of("fanout_duplicates") == 0
+    assert {text for _, text in harness.worker.errors} <= {
+        "the server ended the connection without a close frame",
+        "the connection was lost before the answer",
+        "Poll not found or already ended",
+    }

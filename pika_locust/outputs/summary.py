@@ -11,9 +11,10 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pika_locust.judge.report import Observed, Report, ThresholdResult, WorkerReport, WorstWindow
+from pika_locust.judge.report import Report, ThresholdResult, WorkerReport
 from pika_locust.outputs import redact
 
 SCHEMA = 1
@@ -22,14 +23,13 @@ _DIRECTORY = "there is a directory at that name"
 
 def to_dict(report: Report) -> dict[str, Any]:
     """The report as JSON can carry it: fixed order of keys, null for what is not a finite number, no secrets."""
-    load, generator = report.load, report.generator
-    fields = {
+    summary = {
         "schema": SCHEMA,
         "run_id": report.run_id,
         "scenario": report.scenario,
         "verdict": report.verdict,
         "exit_code": int(report.exit_code),
-        "reasons": [{"code": r.code, "subject": r.subject, "text": r.text} for r in report.reasons],
+        "reasons": report.reasons,
         "seed": report.seed,
         "command": report.command,
         "settings": report.settings,
@@ -38,44 +38,20 @@ def to_dict(report: Report) -> dict[str, Any]:
         "sandbox": report.sandbox,
         "started_at": report.started_at,
         "duration_s": report.duration_s,
-        "load": {
-            "users_peak": load.users_peak,
-            "iterations": load.iterations,
-            "dropped_iterations": load.dropped_iterations,
-            "workers": load.workers,
-            "workers_lost": load.workers_lost,
-            "complete": load.complete,
-            "profile": load.profile,
-            "planned_s": load.planned_s,
-            "stages": load.stages,
-        },
+        "load": report.load,
         "thresholds": [_threshold(result) for result in report.thresholds],
         "metrics": {name: report.metrics[name] for name in sorted(report.metrics)},
         "distributions": {name: _distribution(report.distributions[name]) for name in sorted(report.distributions)},
-        "checks": [{"name": c.name, "passes": c.passes, "fails": c.fails} for c in report.checks],
-        "audits": [
-            {
-                "name": a.name,
-                "status": a.status,
-                "expected": a.expected,
-                "actual": a.actual,
-                "unanswered": a.unanswered,
-                "detail": a.detail,
-            }
-            for a in report.audits
-        ],
+        "checks": report.checks,
+        "audits": report.audits,
         "workers": [_worker(worker) for worker in report.workers],
-        "errors": [{"name": e.name, "error": e.error, "count": e.count} for e in report.errors],
-        "generator": {
-            "lag_ms": generator.lag_ms,
-            "cpu_percent_max": generator.cpu_percent_max,
-            "rss_mb_max": generator.rss_mb_max,
-        },
-        "observed": [_observed(series) for series in report.observed],
+        "errors": report.errors,
+        "generator": report.generator,
+        "observed": report.observed,
         "resolving_power": report.resolving_power,
         "notes": report.notes,
     }
-    return {name: _plain(value) for name, value in fields.items()}
+    return {name: _plain(value) for name, value in summary.items()}
 
 
 def write(report: Report, path: str) -> str | None:
@@ -126,45 +102,10 @@ def numbered(path: str, n: int) -> str:
 
 
 def _threshold(result: ThresholdResult) -> dict[str, Any]:
-    return {
-        "metric": result.metric,
-        "expression": result.expression,
-        "value": result.value,
-        "samples": result.samples,
-        "status": result.status,
-        "interval": result.interval,
-        "conclusive": result.conclusive,
-        "worst_window": None if result.worst_window is None else _window(result.worst_window),
-        "grade": result.grade,
-        "about": result.about,
-        "kind": result.kind,
-        "unit": result.unit,
-        "window_s": result.window_s,
-        "abort": result.abort,
-        "unplaced": result.overflowed,
-    }
-
-
-def _window(window: WorstWindow) -> dict[str, Any]:
-    return {
-        "seconds": window.seconds,
-        "from_s": window.from_s,
-        "value": window.value,
-        "samples": window.samples,
-        "interval": window.interval,
-        "conclusive": window.conclusive,
-    }
-
-
-def _observed(series: Observed) -> dict[str, Any]:
-    return {
-        "query": series.query,
-        "labels": series.labels,
-        "start": series.start,
-        "end": series.end,
-        "difference": series.difference,
-        "note": series.note,
-    }
+    found = _fields(result)
+    # The schema's own name for it.
+    found["unplaced"] = found.pop("overflowed")
+    return found
 
 
 def _worker(worker: WorkerReport) -> dict[str, Any]:
@@ -186,6 +127,11 @@ def _distribution(distribution: Mapping[str, Any]) -> dict[str, Any]:
     return {**distribution, "buckets": {str(i): buckets[i] for i in sorted(buckets, key=int)}}
 
 
+def _fields(value: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary; the report's field names are the schema's."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def _plain(value: Any) -> Any:
     """Only what JSON knows."""
     if value is None or isinstance(value, bool):
@@ -194,6 +140,8 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in _fields(value).items()}
     if isinstance(value, Mapping):
         return {redact.text(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

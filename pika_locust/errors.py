@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     STOPPED = 105
     """Stopped from outside: SIGINT, SIGTERM or SIGHUP."""
     INTERNAL = 107
-    """This project's own fault, or an exception in a locustfile."""
+    """An error of this project's own, or an exception in a locustfile."""
     GENERATOR = 110
     """The load generator could not keep up: its numbers say more about itself than about the target."""
 

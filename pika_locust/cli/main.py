@@ -44,7 +44,7 @@ load, the strongest first
   -u 60 -r 30 -t 40s                                constant users; -t cuts any load short
   --stage 30s:100,1m:100,10s:0                      reach 100 in 30 s, stay for 1 m, go down to 0 in 10 s
   --load-profile stress                             or SCENARIO=stress; `pika-locust inspect NAME` lists them
-  USERS=50 RAMP_UP=30s HOLD=2m RAMP_DOWN=10s        the profile, bent
+  USERS=50 RAMP_UP=30s HOLD=2m RAMP_DOWN=10s        the profile with other numbers
 """
 _NO_COMMAND = 2
 """argparse's own code for a command line that it cannot read."""

@@ -40,7 +40,7 @@ def balance(name: str, acknowledged: float, held: float | None, unanswered: int,
     )
 
 
-def exactly_once(name: str, expectation: ExpectedState, held: Iterable[str] | None, detail: str = "") -> AuditResult:
+def exactly_once(name: str, expected: ExpectedState, held: Iterable[str] | None, detail: str = "") -> AuditResult:
     """Compare ids with ids: what was acknowledged is held, exactly once, and nothing else is.
 
     `held` are the ids that the target holds of this run, as often as it holds them; None when it cannot show them.
@@ -48,36 +48,34 @@ def exactly_once(name: str, expectation: ExpectedState, held: Iterable[str] | No
     counts and equal checksums prove the same as long as nothing stayed unanswered; otherwise the counts must do.
     """
     if held is None:
-        return not_observed(
-            name, detail or "the target does not show it", expectation.acknowledged, expectation.unanswered
-        )
+        return not_observed(name, detail or "the target does not show it", expected.acknowledged, expected.unanswered)
     times = Counter(held)
     total = times.total()
-    faults = []
-    if not expectation.consistent:
-        faults.append("the ledger contradicts itself: ids acknowledged twice, or never sent")
+    problems = []
+    if not expected.consistent:
+        problems.append("the ledger contradicts itself: ids acknowledged twice, or never sent")
     doubled = sorted(item for item, count in times.items() if count > 1)
     if doubled:
-        faults.append(f"{len(doubled):,} held more than once ({_named(doubled)})")
-    if expectation.acknowledged_ids is not None:
-        missing = sorted(expectation.acknowledged_ids - times.keys())
+        problems.append(f"{len(doubled):,} held more than once ({_named(doubled)})")
+    if expected.acknowledged_ids is not None:
+        missing = sorted(expected.acknowledged_ids - times.keys())
         if missing:
-            faults.append(f"{len(missing):,} acknowledged but not held ({_named(missing)})")
-        known = expectation.acknowledged_ids | (expectation.unanswered_ids or frozenset())
+            problems.append(f"{len(missing):,} acknowledged but not held ({_named(missing)})")
+        known = expected.acknowledged_ids | (expected.unanswered_ids or frozenset())
         foreign = sorted(times.keys() - known)
         if foreign:
-            faults.append(f"{len(foreign):,} held but never acknowledged ({_named(foreign)})")
-    elif not expectation.acknowledged <= len(times) <= expectation.acknowledged + expectation.unanswered:
-        faults.append(_difference(expectation.acknowledged, len(times), expectation.unanswered))
-    elif expectation.unanswered == 0 and checksum(times) != expectation.acknowledged_sum:
-        faults.append("as many held as acknowledged, but not the same ones: lost items are made up for by others")
+            problems.append(f"{len(foreign):,} held but never acknowledged ({_named(foreign)})")
+    elif not expected.acknowledged <= len(times) <= expected.acknowledged + expected.unanswered:
+        problems.append(_difference(expected.acknowledged, len(times), expected.unanswered))
+    elif expected.unanswered == 0 and checksum(times) != expected.acknowledged_sum:
+        problems.append("as many held as acknowledged, but not the same ones: lost items are made up for by others")
     return AuditResult(
         name,
-        "fail" if faults else "pass",
-        expectation.acknowledged,
+        "fail" if problems else "pass",
+        expected.acknowledged,
         total,
-        expectation.unanswered,
-        _joined("; ".join(faults), detail),
+        expected.unanswered,
+        _joined("; ".join(problems), detail),
     )
 
 

@@ -1,6 +1,6 @@
 """The verdict of a run: exit code, reasons, generator overload and resolving power (the smallest detectable failure).
 
-The first that applies decides: bad configuration (104), the project's own fault (107), stopped from outside (105), a
+The first that applies decides: bad configuration (104), an internal error (107), stopped from outside (105), a
 set-up step failed (100), an audit failed or a part is missing (99), the generator could not keep up (110), a threshold
 failed or had no data (99), nothing (0). What the target lost outranks a slow generator, since no slowness of ours makes
 it lose anything; a threshold does not, since a slow generator makes any of them fail.

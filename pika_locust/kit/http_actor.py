@@ -1,4 +1,4 @@
-"""`HttpActor`: a virtual user with an HTTP connection of its own, whose calls are checked, measured and booked."""
+"""`HttpActor`: a virtual user with an HTTP connection of its own, whose calls are checked, measured and recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HttpContext:
 
 
 class HttpActor(PlatformActor):
-    """`call` sends, checks, measures and books; `think` pauses. Override `act`, and `begin` (which calls this one's)
+    """`call` sends, checks, measures and records; `think` pauses. Override `act`, and `begin` (which calls this one's)
     where there is more to prepare."""
 
     abstract = True

@@ -206,7 +206,7 @@ _MEANINGS = {
     ExitCode.SETUP: "a required step before the load failed",
     ExitCode.CONFIG: "the settings are wrong; nothing was sent",
     ExitCode.STOPPED: "stopped from outside before the end",
-    ExitCode.INTERNAL: "a fault of pika-locust itself or of the locustfile, not of the target",
+    ExitCode.INTERNAL: "an error of pika-locust itself or of the locustfile, not of the target",
     ExitCode.GENERATOR: "the load generator could not keep up; the numbers say more about it than about the target",
 }
 

@@ -184,7 +184,7 @@ class Ending:
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
         run.prometheus.after()
-        run_reasons = self._why(ended_s)
+        run_reasons = self._reasons_for_ending(ended_s)
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
         internal_errors = [*run.internal_errors, *run.target_monitor.internal_errors]
@@ -194,7 +194,7 @@ class Ending:
         run_reasons += [Reason("internal", "exception", error) for error in internal_errors]
         return run.judged(self._scenario, snapshot, run_reasons, duration_s)
 
-    def _why(self, ended_s: float) -> list[Reason]:
+    def _reasons_for_ending(self, ended_s: float) -> list[Reason]:
         run = self._run
         planned_s = run.options.plan.duration_s
         when = f"after {ended_s:.0f} s" + (f" of {planned_s:.0f} s" if planned_s is not None else "")
@@ -229,9 +229,14 @@ class Coordinator:
         self._options = options
         self._command = command
         self._on_report = on_report
+        # Set by `attach`.
         self._runner: Any = None
+        self._workers: Workers
+        self._plan_clock: PlanClock
+        # Of the test that runs, or is about to.
         self._run: Run | None = None
         self._ending: Ending | None = None
+        self._begin_data: dict[str, Any] = {}
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
         self.reports: list[Report] = []

@@ -63,7 +63,7 @@ REPORT_EVERY_S = 2.0
 
 
 def hello(scenario: str) -> dict[str, str]:
-    """What a worker says of itself: what all processes of a test must have in common, or its figures are of nothing."""
+    """HELLO: the scenario and the version, which all processes of a test must have in common."""
     return {"scenario": scenario, "version": __version__}
 
 

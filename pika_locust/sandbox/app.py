@@ -100,7 +100,7 @@ def route(
         window_s: seconds of that window, which starts with the client's first request.
         exempt: neither `drop` nor `throttle` touches it: for health pages and for what an audit reads.
     """
-    return _mark(Route(method, path, body, auth, limit, window_s, exempt))
+    return mark(Route(method, path, body, auth, limit, window_s, exempt))
 
 
 def message(kind: str, *, body: Schema | None = None) -> Callable[[Handler], Handler]:
@@ -108,15 +108,17 @@ def message(kind: str, *, body: Schema | None = None) -> Callable[[Handler], Han
 
     It is called with the `Socket` and the message: all of it, or with `body` the accepted fields only.
     """
-    return _mark(Message(kind, body))
+    return mark(Message(kind, body))
 
 
-def _mark(what: Route | Message) -> Callable[[Handler], Handler]:
-    def mark(handler: Handler) -> Handler:
+def mark(what: Any) -> Callable[[Handler], Handler]:
+    """Marks a method of an `App` as the handler of something that its `_add` knows."""
+
+    def marked(handler: Handler) -> Handler:
         setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), what))
         return handler
 
-    return mark
+    return marked
 
 
 @dataclass(slots=True, eq=False)
@@ -237,7 +239,7 @@ class App:
                     cls._add(what, name)
 
     @classmethod
-    def _add(cls, what: Route | Message, handler: str) -> None:
+    def _add(cls, what: Any, handler: str) -> None:
         if isinstance(what, Message):
             cls._messages[what.kind] = what, handler
         elif "{" not in what.path:

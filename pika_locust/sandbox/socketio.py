@@ -1,172 +1,179 @@
-"""The server's half of Socket.IO 4 over Engine.IO 4, by WebSocket only: handshake, pings, namespaces, rooms, events."""
+"""A world that speaks Socket.IO 4 over Engine.IO 4, by WebSocket only: namespaces, rooms, events, acknowledgements.
+
+    class Orders(SocketIoApp):
+        name, about = "orders", "a shop that announces its orders"
+        namespaces = ("/orders",)
+
+        def admit(self, client: Client, auth: Any) -> str | None:
+            return None if auth == {"token": "good"} else "unauthorized"
+
+        @event("buy", namespace="/orders")
+        def buy(self, client: Client, what: Any = None) -> Any:
+            client.join("buyers")
+            self.emit_to("/orders", "buyers", "bought", what)
+            return {"ok": True}
+
+What `sandbox.app.App` has for HTTP, time and faults is here, too. `drop` takes acknowledgements away, `lose-fanout`
+what `emit_to` sends.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from random import Random
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from pika_locust.sandbox.faults import FaultSwitches
-from pika_locust.sandbox.timers import Timers
-from pika_locust.sandbox.world import Answer, Close, Effect, Headers, Reply, Request, Send, to_json
+from pika_locust.sandbox.app import App, Handler, Socket, Timer, mark
+from pika_locust.sandbox.world import Answer, Effects, Headers, Reply, Request, to_json
 
 PING_EVERY_S = 25.0
 PONG_WITHIN_S = 20.0
 LARGEST_PACKET_BYTES = 1_000_000
-DEFAULT = "/"
+MAIN = "/"
+"""The namespace that there always is."""
 _JSON: Headers = (("content-type", "application/json; charset=utf-8"),)
 NO_TRANSPORT = Answer(400, b'{"code":0,"message":"Transport unknown"}', _JSON)
 OLD_PROTOCOL = Answer(400, b'{"code":5,"message":"Unsupported protocol version"}', _JSON)
-
-
-class Outbox:
-    """Collects what goes out, and knows which sockets are in which room of a namespace. `lose-fanout` is obeyed here.
-
-    A socket has one place for each time that it joined, so that who joins a room twice leaves it twice.
-    """
-
-    def __init__(self, faults: FaultSwitches) -> None:
-        self._faults = faults
-        self._effects: list[Effect] = []
-        self._rooms: dict[tuple[str, str], list[int]] = {}
-        self._sizes: dict[str, int] = {}
-
-    def take(self) -> list[Effect]:
-        """What has been collected since the last time."""
-        effects, self._effects = self._effects, []
-        return effects
-
-    def reply(self, exchange: int, answer: Answer) -> None:
-        """The answer of an HTTP request."""
-        self._effects.append(Reply(exchange, answer))
-
-    def send(self, socket: int, packet: str) -> None:
-        """A packet of Engine.IO to one socket."""
-        self._effects.append(Send(socket, packet))
-
-    def close(self, socket: int) -> None:
-        """Ends a socket as Engine.IO does: a close frame without a code."""
-        self._effects.append(Close(socket, 1005))
-
-    def join(self, namespace: str, room: str, socket: int) -> None:
-        """Puts a socket into a room."""
-        self._rooms.setdefault((namespace, room), []).append(socket)
-        self._sizes[namespace] = self._sizes.get(namespace, 0) + 1
-
-    def leave(self, namespace: str, room: str, socket: int) -> None:
-        """Takes a socket out of a room that it is in."""
-        sockets = self._rooms[namespace, room]
-        sockets.remove(socket)
-        self._sizes[namespace] -= 1
-        if not sockets:
-            del self._rooms[namespace, room]
-
-    def listeners(self, namespace: str) -> int:
-        """How many sockets are in rooms of a namespace."""
-        return self._sizes.get(namespace, 0)
-
-    def emit(self, namespace: str, room: str, event: str, payload: Any) -> None:
-        """An event to all sockets of a room; to nobody when there are none."""
-        sockets = self._rooms.get((namespace, room))
-        if sockets and not self._faults.hits("lose-fanout", event):
-            packet = event_packet(namespace, event, payload)
-            for socket in sockets:
-                self.send(socket, packet)
-
-    def emit_to_all(self, namespace: str, rooms: Iterable[str], event: str, payload: Any) -> None:
-        """One event, the same for many rooms."""
-        packet, sockets, effects = event_packet(namespace, event, payload), self._rooms, self._effects
-        for room in rooms:
-            for socket in sockets.get((namespace, room), ()):
-                effects.append(Send(socket, packet))
+NO_CODE = 1005
+"""Engine.IO ends a connection with a close frame that has no code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that a client emitted; `ack_id` is there when the client asks for an acknowledgement.
+    """What `event` says of a handler."""
 
-    `room` is the one that the connection was let into when it joined the namespace.
-    """
-
-    socket: int
-    namespace: str
-    room: str
     name: str
-    arguments: list[Any]
-    ack_id: str = ""
+    namespace: str
 
 
-Admit = Callable[[str, Any, Request, float], str | None]
-"""Told namespace, `auth` value, request of the handshake and time: the room to be in ("" for none); None refuses."""
-Left = Callable[[str, str, float], None]
-"""Told namespace, room and time when a connection leaves a namespace, in whatever way."""
-OnEvent = Callable[[Event, float], None]
+def event(name: str, *, namespace: str = MAIN) -> Callable[[Handler], Handler]:
+    """Marks a method of a `SocketIoApp` as the handler of an event that clients emit.
+
+    It is called with the `Client` and the event's values, and returns what it is acknowledged with, if the client asks
+    for that: a JSON value, or None for an acknowledgement without one. Events without a handler have no effect.
+    """
+    return mark(Event(name, namespace))
 
 
-def refuse_events(event: Event, now: float) -> None:
-    """A server that listens to no event: Socket.IO drops what has no listener."""
+@dataclass(slots=True, eq=False)
+class Client:
+    """One connection in one namespace."""
+
+    app: SocketIoApp
+    socket: Socket
+    namespace: str
+    data: Any = None
+    """The world's own."""
+    rooms: dict[str, None] = field(default_factory=dict)
+
+    def emit(self, name: str, *values: Any) -> None:
+        """Sends an event to this client only."""
+        self.socket.send(event_packet(self.namespace, name, *values))
+
+    def join(self, room: str) -> None:
+        """From now on `emit_to` this room reaches this client."""
+        self.rooms[room] = None
+        self.app._rooms.setdefault((self.namespace, room), {})[self] = None
+
+    def leave(self, room: str) -> None:
+        """Takes it out of a room."""
+        if room in self.rooms:
+            del self.rooms[room]
+            members = self.app._rooms[self.namespace, room]
+            del members[self]
+            if not members:
+                del self.app._rooms[self.namespace, room]
+
+    def kick(self) -> None:
+        """Puts its connection out of all namespaces, and closes it."""
+        for namespace in self.app._connections[self.socket].clients:
+            self.socket.send(f"41{_prefix(namespace)}")
+        self.socket.close(NO_CODE)
 
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """An open socket: its namespaces in the order they were joined, each with its room.
+    """A socket's namespaces in the order they were entered, and the next step of its heartbeat."""
 
-    `beats` counts the heartbeat's steps, so that a timer knows whether the pong it waits for has come.
-    """
-
-    socket: int
-    request: Request
-    namespaces: dict[str, str] = field(default_factory=dict)
-    beats: int = 0
+    heartbeat: Timer
+    clients: dict[str, Client] = field(default_factory=dict)
 
 
-class SocketIoServer:
-    """Takes the packets of all sockets in; what goes out is put into `outbox`.
+class SocketIoApp(App):
+    """A world with Socket.IO at `socket_path`. Subclasses write what `App`'s do, and handlers of events."""
 
-    Arguments:
-        outbox: shared with the rest of the world.
-        timers: run the heartbeat: a ping 25 s after the last pong, and the end 20 s after a ping without one.
-        new_sid: makes the ids of connections.
-        namespaces: those that exist besides the default one.
-        admit: decides who may join a namespace. As in servers that authenticate when connected, who is refused is
-            let in first, and then put out of all namespaces with the connection closed.
-        left: told of every connection that leaves a namespace in which it had a room.
-        on_event: told of the events that clients emit in namespaces they have joined.
-    """
+    socket_path = "/socket.io/"
+    namespaces: ClassVar[tuple[str, ...]] = ()
+    """Those that exist besides the main one."""
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        timers: Timers,
-        *,
-        new_sid: Callable[[], str],
-        namespaces: Collection[str],
-        admit: Admit,
-        left: Left,
-        on_event: OnEvent = refuse_events,
-    ) -> None:
-        self._outbox = outbox
-        self._timers = timers
-        self._new_sid = new_sid
-        self._namespaces = {DEFAULT, *namespaces}
-        self._admit = admit
-        self._left = left
-        self._on_event = on_event
-        self._open: dict[int, _Connection] = {}
+    _events: ClassVar[dict[tuple[str, str], str]] = {}
 
-    def handshake(self, request: Request) -> Answer | None:
-        """Why an upgrade is refused; None when it is in order."""
+    def __init_subclass__(cls) -> None:
+        cls._events = {}
+        super().__init_subclass__()
+
+    @classmethod
+    def _add(cls, what: Any, handler: str) -> None:
+        if isinstance(what, Event):
+            cls._events[what.namespace, what.name] = handler
+        else:
+            super()._add(what, handler)
+
+    def reset(self, now: float) -> None:
+        self._connections: dict[Socket, _Connection] = {}
+        self._rooms: dict[tuple[str, str], dict[Client, None]] = {}
+        self._random, self._sids = Random(), 0
+        super().reset(now)
+
+    # For the platform to write
+
+    def admit(self, client: Client, auth: Any) -> str | None:
+        """A connection asks for a namespace: None lets it in, a text is the message it is refused with.
+
+        Arguments:
+            client: what it would be; `client.socket.request` is the request by which the connection was opened.
+            auth: the value that it sent to be let in, parsed; None when there is none.
+        """
+        return None
+
+    def on_enter(self, client: Client, auth: Any) -> None:
+        """A connection is in a namespace."""
+
+    def on_leave(self, client: Client) -> None:
+        """It has left, by a packet or by its end. It is in no room any more."""
+
+    # For the platform to use
+
+    def clients(self, namespace: str, room: str) -> list[Client]:
+        """Who is in a room of a namespace."""
+        return list(self._rooms.get((namespace, room), ()))
+
+    def emit_to(self, namespace: str, room: str, name: str, *values: Any) -> None:
+        """Sends an event to all clients in a room; `lose-fanout` counts it by the event's name."""
+        members = self._rooms.get((namespace, room))
+        if members:
+            self.emit([one.socket for one in members], event_packet(namespace, name, *values), kind=name)
+
+    # `sandbox.app.App`
+
+    def request(self, exchange: int, request: Request, now: float) -> Effects:
+        if request.path == self.socket_path:
+            return [Reply(exchange, NO_TRANSPORT)]  # polling is not offered
+        return super().request(exchange, request, now)
+
+    def accept(self, request: Request) -> Answer | None:
+        if request.path != self.socket_path:
+            return self.not_found(request)
         query = parse_qs(request.query)
         if query.get("transport") != ["websocket"]:
             return NO_TRANSPORT
         return None if query.get("EIO") == ["4"] else OLD_PROTOCOL
 
-    def opened(self, socket: int, request: Request, now: float) -> None:
-        """A socket has been upgraded."""
-        connection = self._open[socket] = _Connection(socket, request)
+    def on_open(self, socket: Socket) -> None:
         offer = {
             "sid": self._new_sid(),
             "upgrades": [],
@@ -174,101 +181,111 @@ class SocketIoServer:
             "pingTimeout": int(PONG_WITHIN_S * 1000),
             "maxPayload": LARGEST_PACKET_BYTES,
         }
-        self._outbox.send(socket, f"0{to_json(offer)}")
-        self._timers.at(now + PING_EVERY_S, partial(self._ping, connection, connection.beats))
+        socket.send(f"0{to_json(offer)}")
+        self._connections[socket] = _Connection(self.after(PING_EVERY_S, self._ping, socket))
 
-    def received(self, socket: int, data: str | bytes, now: float) -> None:
+    def on_close(self, socket: Socket) -> None:
+        connection = self._connections.pop(socket)
+        connection.heartbeat.cancel()
+        for client in connection.clients.values():
+            self._left(client)
+
+    def is_answer(self, data: str | bytes) -> bool:
+        return isinstance(data, str) and data.startswith("43")
+
+    def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
         """A packet; whatever is none, and a wish to close, ends the connection."""
-        connection = self._open[socket]
+        self.now = now
+        one = self.sockets[socket]
+        one.queued_bytes = queued
+        connection = self._connections[one]
         packet = data if isinstance(data, str) else ""
-        match packet[:1]:
-            case "3":
-                connection.beats += 1
-                self._timers.at(now + PING_EVERY_S, partial(self._ping, connection, connection.beats))
-            case "4" if packet[1:2] == "0":
-                self._connect(connection, packet[2:], now)
-            case "4" if packet[1:2] == "1":
-                self._disconnect(connection, _parted(packet[2:])[0], now)
-            case "4" if packet[1:2] == "2":
-                self._emitted(connection, packet[2:], now)
-            case "4" if packet[1:2] == "3":
+        emitted = None
+        match packet[:2]:
+            case _ if len(data) > LARGEST_PACKET_BYTES:
+                one.close(1009)
+            case "40":
+                self._enter(one, connection, packet[2:])
+            case "41":
+                client = connection.clients.pop(_parted(packet[2:])[0], None)
+                if client is not None:
+                    self._left(client)
+            case "42":
+                emitted = self._emitted(one, connection, packet[2:])
+            case "43":
                 pass  # the server asks for no acknowledgement
-            case "6":
+            case kind if kind[:1] == "3":
+                connection.heartbeat.cancel()
+                connection.heartbeat = self.after(PING_EVERY_S, self._ping, one)
+            case kind if kind[:1] == "6":
                 pass
             case _:
-                self._outbox.close(socket)
+                one.close(NO_CODE)
+        effects = self._take()
+        return effects if emitted is None else self._without_answers(effects, socket, emitted)
 
-    def acknowledge(self, event: Event, *values: Any) -> None:
-        """Answers an event, if its client asked for that."""
-        if event.ack_id:
-            self._outbox.send(event.socket, f"43{_prefix(event.namespace)}{event.ack_id}{to_json(list(values))}")
-
-    def closed(self, socket: int, now: float) -> None:
-        """A socket has ended."""
-        connection = self._open.pop(socket, None)
-        if connection is not None:
-            for namespace in list(connection.namespaces):
-                self._disconnect(connection, namespace, now)
-
-    def _connect(self, connection: _Connection, packet: str, now: float) -> None:
-        socket = connection.socket
+    def _enter(self, socket: Socket, connection: _Connection, packet: str) -> None:
         namespace, payload = _parted(packet)
-        if namespace not in self._namespaces:
-            self._outbox.send(socket, f'44{_prefix(namespace)}{{"message":"Invalid namespace"}}')
+        if namespace != MAIN and namespace not in self.namespaces:
+            socket.send(f'44{_prefix(namespace)}{{"message":"Invalid namespace"}}')
             return
-        if namespace in connection.namespaces:
-            self._outbox.close(socket)
+        if namespace in connection.clients:
+            socket.close(NO_CODE)
             return
-        room = self._admit(namespace, _parsed(payload), connection.request, now)
-        connection.namespaces[namespace] = room or ""
-        self._outbox.send(socket, f'40{_prefix(namespace)}{{"sid":"{self._new_sid()}"}}')
-        if room:
-            self._outbox.join(namespace, room, socket)
-        elif room is None:
-            for joined in connection.namespaces:
-                self._outbox.send(socket, f"41{_prefix(joined)}")
-            self._outbox.close(socket)
+        client, auth = Client(self, socket, namespace), _parsed(payload)
+        refusal = self.admit(client, auth)
+        if refusal is not None:
+            socket.send(f"44{_prefix(namespace)}{to_json({'message': refusal})}")
+            return
+        connection.clients[namespace] = client
+        socket.send(f'40{_prefix(namespace)}{{"sid":"{self._new_sid()}"}}')
+        self.on_enter(client, auth)
 
-    def _disconnect(self, connection: _Connection, namespace: str, now: float) -> None:
-        room = connection.namespaces.pop(namespace, "")
-        if room:
-            self._outbox.leave(namespace, room, connection.socket)
-            self._left(namespace, room, now)
+    def _left(self, client: Client) -> None:
+        for room in list(client.rooms):
+            client.leave(room)
+        self.on_leave(client)
 
-    def _emitted(self, connection: _Connection, packet: str, now: float) -> None:
+    def _emitted(self, socket: Socket, connection: _Connection, packet: str) -> str | None:
+        """Handles an event; its name, if it has a handler."""
         namespace, payload = _parted(packet)
         ack_id = payload[: len(payload) - len(payload.lstrip("0123456789"))]
         content = _parsed(payload[len(ack_id) :])
         if not isinstance(content, list) or not content or not isinstance(content[0], str):
-            self._outbox.close(connection.socket)
-        elif (room := connection.namespaces.get(namespace)) is not None:
-            name, *arguments = content
-            self._on_event(Event(connection.socket, namespace, room, name, arguments, ack_id), now)
+            socket.close(NO_CODE)
+            return None
+        name, *values = content
+        client, handler = connection.clients.get(namespace), self._events.get((namespace, name))
+        if client is None or handler is None:
+            return None
+        answer = getattr(self, handler)(client, *values)
+        if ack_id:
+            socket.send(f"43{_prefix(namespace)}{ack_id}{to_json([] if answer is None else [answer])}")
+        return str(name)
 
-    def _ping(self, connection: _Connection, beat: int, now: float) -> None:
-        if connection.socket in self._open and connection.beats == beat:
-            connection.beats += 1
-            self._outbox.send(connection.socket, "2")
-            self._timers.at(now + PONG_WITHIN_S, partial(self._expect_pong, connection, connection.beats))
+    def _ping(self, socket: Socket) -> None:
+        socket.send("2")
+        self._connections[socket].heartbeat = self.after(PONG_WITHIN_S, socket.close, NO_CODE)
 
-    def _expect_pong(self, connection: _Connection, beat: int, now: float) -> None:
-        if connection.socket in self._open and connection.beats == beat:
-            self._outbox.close(connection.socket)
+    def _new_sid(self) -> str:
+        """An id as Engine.IO and Socket.IO make them: 20 characters that end in a counter."""
+        self._sids = (self._sids + 1) % (1 << 24)
+        return urlsafe_b64encode(self._random.randbytes(12) + self._sids.to_bytes(3, "big")).decode()
 
 
-def event_packet(namespace: str, event: str, payload: Any) -> str:
-    """An event with one argument in the text form of Socket.IO 4 over Engine.IO 4."""
-    return f"42{_prefix(namespace)}{to_json([event, payload])}"
+def event_packet(namespace: str, name: str, *values: Any) -> str:
+    """An event in the text form of Socket.IO 4 over Engine.IO 4."""
+    return f"42{_prefix(namespace)}{to_json([name, *values])}"
 
 
 def _prefix(namespace: str) -> str:
-    return "" if namespace == DEFAULT else f"{namespace},"
+    return "" if namespace == MAIN else f"{namespace},"
 
 
 def _parted(packet: str) -> tuple[str, str]:
     """Namespace and payload of what follows the two type digits."""
     if not packet.startswith("/"):
-        return DEFAULT, packet
+        return MAIN, packet
     namespace, _, payload = packet.partition(",")
     return namespace.partition("?")[0], payload
 

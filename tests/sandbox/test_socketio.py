@@ -1,147 +1,231 @@
-"""A Socket.IO server by itself: rooms, events, acknowledgements, and who is let into a namespace."""
+"""A world that speaks Socket.IO: namespaces and who is let in, rooms, events, acknowledgements, heartbeat, faults."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 
-from pika_locust.sandbox.faults import FaultSwitches, parse_faults
-from pika_locust.sandbox.socketio import Event, Outbox, SocketIoServer, event_packet
-from pika_locust.sandbox.timers import Timers
-from pika_locust.sandbox.world import Answer, Close, Reply, Request, Send
+from pika_locust.sandbox.app import Call, route
+from pika_locust.sandbox.faults import Cover
+from pika_locust.sandbox.socketio import Client, SocketIoApp, event, event_packet
+from pika_locust.testing.world_driver import Closed, SocketIoWorldDriver
 
-HANDSHAKE = Request("GET", "/socket.io/", "EIO=4&transport=websocket", {})
-
-
-def test_effects_are_handed_out_once_and_in_order() -> None:
-    outbox, answer = Outbox(FaultSwitches()), Answer(200)
-    outbox.send(1, "2")
-    outbox.reply(7, answer)
-    outbox.close(1)
-    assert outbox.take() == [Send(1, "2"), Reply(7, answer), Close(1, 1005)]
-    assert outbox.take() == []
+FAULTS = ("drop", "lose-fanout", "throttle")
 
 
-def test_events_go_to_the_sockets_of_a_room_of_a_namespace() -> None:
-    outbox = Outbox(FaultSwitches())
-    outbox.join("/queue", "u", 1)
-    outbox.join("/queue", "u", 2)
-    outbox.join("/video", "u", 1)
-    outbox.join("/queue", "o", 3)
-    assert (outbox.listeners("/queue"), outbox.listeners("/video"), outbox.listeners("/chat")) == (3, 1, 0)
-    outbox.leave("/queue", "u", 2)
-    outbox.emit("/queue", "u", "e", {"a": 1})
-    outbox.emit("/chat", "u", "e", {})
-    outbox.emit_to_all("/queue", ["u", "o", "nobody"], "f", {})
-    first, second = '42/queue,["e",{"a":1}]', '42/queue,["f",{}]'
-    assert outbox.take() == [Send(1, first), Send(1, second), Send(3, second)]
-    assert outbox.listeners("/queue") == 2
+class Orders(SocketIoApp):
+    """Orders are announced to those who look at them; a token of one letter or more lets into /orders."""
+
+    name, about = "orders", "a shop that announces its orders"
+    covers = tuple(Cover(fault, fault, "orders", "orders") for fault in FAULTS)
+    namespaces = ("/orders",)
+
+    def start(self) -> None:
+        self.left: list[tuple[str, Any, list[str]]] = []
+
+    def admit(self, client: Client, auth: Any) -> str | None:
+        return None if client.namespace == "/" or auth else "unauthorized"
+
+    def on_enter(self, client: Client, auth: Any) -> None:
+        client.data = auth
+        if auth == "kicked":
+            client.kick()
+
+    def on_leave(self, client: Client) -> None:
+        self.left.append((client.namespace, client.data, list(client.rooms)))
+
+    @event("look", namespace="/orders")
+    def look(self, client: Client, room: str) -> None:
+        client.join(room)
+
+    @event("look away", namespace="/orders")
+    def look_away(self, client: Client, room: str) -> None:
+        client.leave(room)
+
+    @event("buy", namespace="/orders")
+    def buy(self, client: Client, *values: Any) -> Any:
+        self.emit_to("/orders", "all", "bought", *values)
+        return {"by": client.data}
+
+    @event("hello")
+    def hello(self, client: Client) -> None:
+        client.emit("hello", "you")
+
+    @route("GET", "/orders")
+    def page(self, call: Call) -> Any:
+        return {"looking": len(self.clients("/orders", "all"))}
 
 
-def test_events_that_are_lost_are_a_share_of_each_kind() -> None:
-    outbox = Outbox(FaultSwitches(faults=parse_faults(["lose-fanout=0.5"])))
-    outbox.join("/queue", "u", 1)
-    for event in ("match", "match", "end", "match", "match"):
-        outbox.emit("/queue", "u", event, {})
-    kept = [effect.data for effect in outbox.take() if isinstance(effect, Send)]
-    assert kept.count('42/queue,["match",{}]') == 2
+@pytest.fixture
+def driver() -> SocketIoWorldDriver:
+    return SocketIoWorldDriver(Orders.platform())
+
+
+def entered(driver: SocketIoWorldDriver, *tokens: str) -> list[int]:
+    """Sockets in /orders with these tokens; what came on them so far is forgotten."""
+    sockets = [driver.open() for _ in tokens]
+    for socket, token in zip(sockets, tokens, strict=True):
+        driver.join(socket, "/orders", token)
+        driver.take(socket)
+    return sockets
+
+
+def without_sid(packets: list[Any]) -> list[Any]:
+    return [re.sub(r'"sid":"[\w-]{20}"', '"sid":"?"', one) if isinstance(one, str) else one for one in packets]
+
+
+def test_a_connection_begins_with_the_heartbeat_that_the_server_keeps(driver: SocketIoWorldDriver) -> None:
+    first, second = (json.loads(driver.take(driver.open())[0][1:]) for _ in range(2))
+    assert first.pop("sid") != second.pop("sid")
+    assert first == {"upgrades": [], "pingInterval": 25000, "pingTimeout": 20000, "maxPayload": 1000000}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/socket.io/?EIO=3&transport=websocket", 400),
+        ("/socket.io/?EIO=4&transport=polling", 400),
+        ("/ws?EIO=4&transport=websocket", 404),
+    ],
+)
+def test_other_protocols_and_transports_are_refused(driver: SocketIoWorldDriver, path: str, status: int) -> None:
+    refusal = driver.refusal(path)
+    assert refusal is not None
+    assert refusal.status == status
+
+
+def test_polling_is_not_offered_and_routes_are_those_of_any_app(driver: SocketIoWorldDriver) -> None:
+    assert driver.ask("GET", "/socket.io/?EIO=4&transport=polling") == (
+        400,
+        {"code": 0, "message": "Transport unknown"},
+    )
+    assert driver.ask("GET", "/orders") == (200, {"looking": 0})
+
+
+def test_who_is_admitted_may_leave_and_come_again(driver: SocketIoWorldDriver) -> None:
+    socket = driver.open()
+    assert without_sid(driver.join(socket, "/orders", "a")) == ['40/orders,{"sid":"?"}']
+    assert driver.leave(socket, "/orders") == []
+    assert driver.world.left == [("/orders", "a", [])]
+    assert without_sid(driver.join(socket, "/orders", "b")) == ['40/orders,{"sid":"?"}']
+
+
+def test_who_is_not_admitted_is_told_why_and_stays_connected(driver: SocketIoWorldDriver) -> None:
+    socket = driver.open()
+    assert driver.join(socket, "/orders") == ['44/orders,{"message":"unauthorized"}']
+    assert driver.join(socket, "/nowhere") == ['44/nowhere,{"message":"Invalid namespace"}']
+    assert driver.sockets == [socket]
+    assert driver.world.left == []
+
+
+def test_who_is_kicked_leaves_all_namespaces_and_is_closed(driver: SocketIoWorldDriver) -> None:
+    socket = driver.open()
+    driver.join(socket)
+    told = without_sid(driver.join(socket, "/orders", "kicked"))
+    assert told == ['40/orders,{"sid":"?"}', "41", "41/orders,", Closed(1005, "")]
+    assert [namespace for namespace, _, _ in driver.world.left] == ["/", "/orders"]
+
+
+def test_a_namespace_can_be_entered_once(driver: SocketIoWorldDriver) -> None:
+    (socket,) = entered(driver, "a")
+    assert driver.join(socket, "/orders", "a") == [Closed(1005, "")]
+
+
+def test_events_of_a_room_go_to_those_who_are_in_it(driver: SocketIoWorldDriver) -> None:
+    first, second, third = entered(driver, "a", "b", "c")
+    for socket in (first, first, second):
+        driver.emit(socket, "/orders", "look", "all")
+    driver.emit(third, "/orders", "buy", {"x": 1}, 2)
+    assert [driver.take(one) for one in (first, second, third)] == [['42/orders,["bought",{"x":1},2]']] * 2 + [[]]
+    driver.emit(first, "/orders", "look away", "all")
+    driver.close(second)
+    assert driver.world.left == [("/orders", "b", [])]
+    assert driver.ask("GET", "/orders")[1] == {"looking": 0}
+    driver.emit(third, "/orders", "buy")
+    assert driver.take(first) == []
+
+
+def test_an_event_is_acknowledged_if_that_was_asked_for(driver: SocketIoWorldDriver) -> None:
+    (socket,) = entered(driver, "a")
+    driver.join(socket)
+    assert driver.emit(socket, "/orders", "buy", ack=12) == ['43/orders,12[{"by":"a"}]']
+    assert driver.emit(socket, "/orders", "buy") == []
+    assert driver.emit(socket, "/", "hello", ack=0) == ['42["hello","you"]', "430[]"]
+
+
+def test_events_without_a_handler_or_of_a_namespace_not_entered_have_no_effect(driver: SocketIoWorldDriver) -> None:
+    (socket,) = entered(driver, "a")
+    assert driver.emit(socket, "/orders", "hello", ack=1) == []
+    assert driver.emit(socket, "/", "hello", ack=1) == []
+    assert driver.send(socket, "431[]") == driver.send(socket, "6") == driver.leave(socket, "/nowhere") == []
+    assert driver.sockets == [socket]
+
+
+@pytest.mark.parametrize("packet", ["42", "42{}", "42[]", "42[5]", "42[", "421", "1", "", "hello", "5", "49", b"\x04"])
+def test_what_is_no_packet_ends_the_connection(driver: SocketIoWorldDriver, packet: str | bytes) -> None:
+    socket = driver.open()
+    driver.join(socket)
+    assert driver.send(socket, packet) == [Closed(1005, "")]
+
+
+def test_a_packet_beyond_a_million_ends_the_connection(driver: SocketIoWorldDriver) -> None:
+    assert driver.send(driver.open(), "4" + "2" * 1_000_000) == [Closed(1009, "")]
+
+
+def test_a_ping_comes_25_seconds_after_the_last_pong_and_the_end_20_seconds_later() -> None:
+    driver = SocketIoWorldDriver(Orders.platform(), answers_pings=False)
+    socket = driver.open()
+    driver.take(socket)
+    for _ in range(2):
+        driver.wait(24.9)
+        assert driver.take(socket) == []
+        driver.wait(0.2)
+        assert driver.take(socket) == ["2"]
+        driver.wait(19.8)
+        driver.send(socket, "3")
+    driver.wait(44.9)
+    assert driver.take(socket) == ["2"]
+    driver.wait(0.2)
+    assert driver.take(socket) == [Closed(1005, "")]
+    assert driver.world.due == float("inf")
+
+
+def test_who_has_gone_is_not_pinged(driver: SocketIoWorldDriver) -> None:
+    driver.close(driver.open())
+    assert driver.world.due == float("inf")
+
+
+def test_drop_takes_acknowledgements_away_and_nothing_else() -> None:
+    driver = SocketIoWorldDriver(Orders.platform(), "drop=0.5")
+    (socket,) = entered(driver, "a")
+    driver.emit(socket, "/orders", "look", "all")
+    answers = [driver.emit(socket, "/orders", "buy", ack=n) for n in range(4)]
+    assert [len(packets) for packets in answers] == [1, 2, 1, 2]
+    assert {packets[0] for packets in answers} == {'42/orders,["bought"]'}
+
+
+def test_lose_fanout_takes_a_share_of_each_event_and_goes_round() -> None:
+    driver = SocketIoWorldDriver(Orders.platform(), "lose-fanout=0.5")
+    first, second, third = entered(driver, "a", "b", "c")
+    for socket in (first, second):
+        driver.emit(socket, "/orders", "look", "all")
+    for _ in range(4):
+        driver.emit(third, "/orders", "buy")
+    assert [len(driver.take(one)) for one in (first, second)] == [2, 2]
+    assert driver.faults.counts()["lose-fanout"]["by_kind"] == {"bought": {"eligible": 8, "hit": 4}}
+
+
+def test_throttle_limits_connections() -> None:
+    driver = SocketIoWorldDriver(Orders.platform(), "throttle=1/60s")
+    driver.open()
+    refusal = driver.refusal("/socket.io/?EIO=4&transport=websocket")
+    assert refusal is not None
+    assert refusal.status == 429
 
 
 def test_a_packet_is_the_text_that_socket_io_sends() -> None:
     assert event_packet("/chat", "message:new", {"text": "é\n"}) == '42/chat,["message:new",{"text":"é\\n"}]'
     assert event_packet("/", "news", 5) == '42["news",5]'
-
-
-class Server:
-    """A server with the namespace /orders, into which a token of one letter or more lets, and one open socket."""
-
-    def __init__(self) -> None:
-        self.outbox, self.timers = Outbox(FaultSwitches()), Timers()
-        self.events: list[Event] = []
-        self.left: list[tuple[str, str, float]] = []
-        self.socketio = SocketIoServer(
-            self.outbox,
-            self.timers,
-            new_sid=lambda: "sid",
-            namespaces=["/orders"],
-            admit=self.admit,
-            left=lambda *left: self.left.append(left),
-            on_event=lambda event, now: self.events.append(event),
-        )
-        self.socketio.opened(1, HANDSHAKE, 0.0)
-        self.outbox.take()
-
-    def admit(self, namespace: str, auth: Any, request: Request, now: float) -> str | None:
-        return "" if namespace == "/" else auth or None
-
-    def said(self, packet: str | bytes) -> list[Any]:
-        """What goes out when the socket says something."""
-        self.socketio.received(1, packet, 1.0)
-        return [effect.data if isinstance(effect, Send) else effect for effect in self.outbox.take()]
-
-
-def test_who_is_admitted_gets_what_is_emitted_to_the_room_until_leaving() -> None:
-    server = Server()
-    assert server.said('40/orders,"a"') == ['40/orders,{"sid":"sid"}']
-    server.outbox.emit("/orders", "a", "e", 1)
-    assert server.outbox.take() == [Send(1, '42/orders,["e",1]')]
-    assert server.said("41/orders,") == []
-    server.outbox.emit("/orders", "a", "e", 1)
-    assert server.outbox.take() == []
-    assert server.left == [("/orders", "a", 1.0)]
-
-
-def test_who_is_refused_is_put_out_of_all_namespaces_and_closed() -> None:
-    server = Server()
-    server.said("40")
-    assert server.said("40/orders,") == ['40/orders,{"sid":"sid"}', "41", "41/orders,", Close(1, 1005)]
-    server.socketio.closed(1, 2.0)
-    assert server.left == []
-
-
-def test_the_end_of_a_socket_leaves_all_its_rooms() -> None:
-    server = Server()
-    server.said('40/orders,"a"')
-    server.socketio.closed(1, 2.0)
-    assert server.left == [("/orders", "a", 2.0)]
-    assert server.outbox.listeners("/orders") == 0
-
-
-def test_an_event_is_told_with_its_arguments_and_acknowledged_if_asked_for() -> None:
-    server = Server()
-    server.said("40")
-    server.said('40/orders,"a"')
-    server.said('42/orders,12["buy",{"x":1},2]')
-    server.said('42["hello"]')
-    first, second = server.events
-    assert first == Event(1, "/orders", "a", "buy", [{"x": 1}, 2], "12")
-    assert second == Event(1, "/", "", "hello", [])
-    server.socketio.acknowledge(first, {"ok": True})
-    server.socketio.acknowledge(second, 1)
-    assert server.outbox.take() == [Send(1, '43/orders,12[{"ok":true}]')]
-
-
-def test_events_of_a_namespace_that_was_not_joined_are_dropped() -> None:
-    server = Server()
-    assert server.said('42/orders,["buy"]') == []
-    assert server.events == []
-
-
-@pytest.mark.parametrize("packet", ["42", "42{}", "42[]", "42[5]", "42[", "421"])
-def test_an_event_that_is_none_ends_the_connection(packet: str) -> None:
-    server = Server()
-    server.said("40")
-    assert server.said(packet) == [Close(1, 1005)]
-    assert server.events == []
-
-
-def test_a_ping_without_a_pong_ends_the_connection_after_45_seconds() -> None:
-    server = Server()
-    server.timers.run(24.9)
-    assert server.outbox.take() == []
-    server.timers.run(25.0)
-    assert server.outbox.take() == [Send(1, "2")]
-    assert server.timers.due == 45.0
-    server.timers.run(45.0)
-    assert server.outbox.take() == [Close(1, 1005)]

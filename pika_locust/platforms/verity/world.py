@@ -31,7 +31,7 @@ from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, iso,
 from pika_locust.platforms.verity.world_payments import Payments
 from pika_locust.platforms.verity.world_queue import Entry, MatchWorker, Queue, QueueStatus, WaitingLine, queue_key
 from pika_locust.platforms.verity.world_sessions import CHOICE, Sessions
-from pika_locust.sandbox.app import App, Call, route
+from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.auth import (
     AccessTokens,
     RefreshError,
@@ -43,12 +43,8 @@ from pika_locust.sandbox.auth import (
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
 from pika_locust.sandbox.rate_limit import Refused, Throttle
 from pika_locust.sandbox.schema import Schema, optional
-from pika_locust.sandbox.socketio import DEFAULT, LARGEST_PACKET_BYTES, NO_TRANSPORT, Outbox, SocketIoServer
-from pika_locust.sandbox.timers import Timers
-from pika_locust.sandbox.world import Answer, Close, Effect, Effects, Reply, Request
-
-SOCKET_PATH = "/socket.io/"
-NAMESPACES = ("/queue", "/video", "/chat")
+from pika_locust.sandbox.socketio import MAIN, Client, SocketIoApp, event_packet
+from pika_locust.sandbox.world import Answer, Effects, Reply, Request
 
 ADULT_YEARS = 18
 ACCESS_LIVES_S = 900
@@ -74,7 +70,7 @@ LOCKED = refusal(409, "Queue operation in progress", "Conflict")
 NOT_QUEUED = reply({"status": "not_queued", "refunded": False})
 
 
-class VerityWorld(App):
+class VerityWorld(SocketIoApp):
     """The world of one Verity server; `settings` are the environment that `world_model.rules_from` reads.
 
     Raises `ConfigurationError` for settings that cannot be read.
@@ -82,6 +78,7 @@ class VerityWorld(App):
 
     name = "verity"
     about = "Verity: a matchmaking queue that costs tokens, video sessions over Socket.IO, Stripe webhooks"
+    namespaces = ("/queue", "/video", "/chat")
     groups = ("members",)
     per_user = ("balances", "credits", "matches")
     covers = (
@@ -133,19 +130,12 @@ class VerityWorld(App):
         self.access = AccessTokens(self.rules.jwt_secret, ACCESS_LIVES_S, claims, required={"typ": "access"})
         self._refresh = RefreshTokens(self._ids.secret, REFRESH_LIVES_S)
         self._payments = Payments(self, self.tokens, self._signatures)
-        self._sessions = Sessions(self, self.tokens, self._ids, self.rules, self._emit)
+        self._sessions = Sessions(self, self.tokens, self._ids, self.rules)
         self.queue = Queue()
         self._status = QueueStatus(self, self.queue, self._tell_size)
         self._worker = MatchWorker(self, self.queue, self._sessions.pair_up, self._line_changed)
-        self._outbox, self._socket_timers = Outbox(self.faults), Timers()
-        self._sockets = SocketIoServer(
-            self._outbox,
-            self._socket_timers,
-            new_sid=self._ids.socket,
-            namespaces=NAMESPACES,
-            admit=self._admit,
-            left=self._left,
-        )
+        self._listeners = 0
+        """How many sockets of users are in /queue."""
 
     def state(self, now: float) -> dict[str, Any]:
         """What the world holds, for audits.
@@ -175,8 +165,6 @@ class VerityWorld(App):
     # What comes before a route's handler
 
     def request(self, exchange: int, request: Request, now: float) -> Effects:
-        if request.path == SOCKET_PATH:
-            return [Reply(exchange, NO_TRANSPORT)]  # polling is not offered
         try:
             self._fields = parse_body(request)
         except UnreadableBody as unreadable:
@@ -343,70 +331,43 @@ class VerityWorld(App):
 
     # Sockets
 
-    @property
-    def due(self) -> float:
-        return min(super().due, self._socket_timers.due)
-
-    def _take(self) -> list[Effect]:
-        return [*self._outbox.take(), *super()._take()]
-
-    def accept(self, request: Request) -> Answer | None:
-        return self._sockets.handshake(request) if request.path == SOCKET_PATH else self.not_found(request)
-
-    def opened(self, socket: int, request: Request, now: float) -> Effects:
-        self.now = now
-        self._sockets.opened(socket, request, now)
-        return self._take()
-
-    def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
-        self.now = now
-        if len(data) > LARGEST_PACKET_BYTES:
-            return [Close(socket, 1009, "")]
-        self._sockets.received(socket, data, now)
-        return self._take()
-
-    def ponged(self, socket: int, now: float) -> Effects:
-        return ()
-
-    def closed(self, socket: int, now: float) -> Effects:
-        self.now = now
-        self._sockets.closed(socket, now)
-        return self._take()
-
-    def tick(self, now: float) -> Effects:
-        self.now = now
-        self._socket_timers.run(now)
-        return super().tick(now)
-
-    def _admit(self, namespace: str, auth: Any, handshake: Request, now: float) -> str | None:
-        """Every namespace but the default one wants a user's token; each user has a room of their own there."""
-        if namespace == DEFAULT:
-            return ""
+    def on_enter(self, client: Client, auth: Any) -> None:
+        """Every namespace but the main one wants a user's token: who has none is let in, and then kicked."""
+        if client.namespace == MAIN:
+            return
         token = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(token, str) or not token:
-            token = bearer_token(handshake.headers.get("authorization", ""))
-        user_id = self.access.read(token, now)
-        return user_id if user_id in self.users else None
-
-    def _left(self, namespace: str, user_id: str, now: float) -> None:
-        """A user's /queue socket is gone: the server leaves the queue for them."""
-        if namespace != "/queue":
+            token = bearer_token(client.socket.request.headers.get("authorization", ""))
+        user_id = self.access.read(token, self.now)
+        client.data = self.users.get(user_id or "")
+        if client.data is None:
+            client.kick()
             return
-        user, entry = self.users[user_id], self.queue.entries.get(user_id)
+        client.join(client.data.id)
+        if client.namespace == "/queue":
+            self._listeners += 1
+
+    def on_leave(self, client: Client) -> None:
+        """When any of a user's /queue sockets is gone, the server leaves the queue for them."""
+        user: User | None = client.data
+        if client.namespace != "/queue" or user is None:
+            return
+        self._listeners -= 1
+        entry = self.queue.entries.get(user.id)
         if entry is not None and entry.in_hand:
             self._worker.afterwards(entry, lambda: self._leave(user))
         else:
             self._leave(user)
 
-    def _emit(self, namespace: str, user: User, event: str, payload: Any) -> None:
-        self._outbox.emit(namespace, user.id, event, payload)
-
     def _line_changed(self, line: WaitingLine) -> None:
-        if self.rules.status_fanout and self._outbox.listeners("/queue"):
+        if self.rules.status_fanout and self._listeners:
             self._status.changed(line)
 
     def _tell_size(self, user_ids: Iterable[str], size: int) -> None:
-        self._outbox.emit_to_all("/queue", user_ids, "queue:status", {"usersSearching": size})
+        packet = event_packet("/queue", "queue:status", {"usersSearching": size})
+        for user_id in user_ids:
+            for client in self.clients("/queue", user_id):
+                client.socket.send(packet)
 
 
 def _left(status: str, refunded: str, entry: Entry) -> Answer:

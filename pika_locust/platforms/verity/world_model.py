@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,18 +38,12 @@ class Ids:
         self._dice = random.Random()
         self._fingerprint = base36(self._dice.randrange(_BLOCK), 4)
         self._rows = 0
-        self._sockets = 0
 
     def row(self, now: float) -> str:
         """A key of the database, as cuid makes them: 25 characters that begin with `c` and the time."""
         self._rows = (self._rows + 1) % _BLOCK
         chance = base36(self._dice.randrange(_BLOCK * _BLOCK), 8)
         return f"c{base36(int(now * 1000), 8)}{base36(self._rows, 4)}{self._fingerprint}{chance}"
-
-    def socket(self) -> str:
-        """An id of Engine.IO and Socket.IO: 20 characters that end in a counter."""
-        self._sockets = (self._sockets + 1) % (1 << 24)
-        return urlsafe_b64encode(self._dice.randbytes(12) + self._sockets.to_bytes(3, "big")).decode()
 
     def secret(self) -> str:
         """What a refresh cookie holds."""

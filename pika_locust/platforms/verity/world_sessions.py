@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pika_locust.platforms.verity.world_http import bad_request, not_found, one_of, refusal, reply
 from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, User, anonymous, iso
-from pika_locust.sandbox.app import App, Call
+from pika_locust.sandbox.app import Call
+from pika_locust.sandbox.socketio import SocketIoApp
 from pika_locust.sandbox.world import Answer
 
 SETUP_S = 0.004
@@ -40,22 +40,17 @@ class Session:
         return second if user is first else first
 
 
-Emit = Callable[[str, User, str, Any], None]
-"""Sends an event to a user: namespace, user, name, payload."""
-
-
 class Sessions:
     """All sessions ever, and their counts: `created`, `started`, `ended`, `mutual`, `non_mutual`.
 
     `in_two_live` names users who have been in two live sessions at once (the first of them).
     """
 
-    def __init__(self, app: App, tokens: TokenStore, ids: Ids, rules: Rules, emit: Emit) -> None:
+    def __init__(self, app: SocketIoApp, tokens: TokenStore, ids: Ids, rules: Rules) -> None:
         self._app = app
         self._tokens = tokens
         self._ids = ids
         self._rules = rules
-        self._emit = emit
         self._sessions: dict[str, Session] = {}
         self._counts: Counter[str] = Counter()
         self._in_two_live: dict[str, None] = {}
@@ -77,7 +72,7 @@ class Sessions:
                 "queueKey": queue_key,
                 "matchedAt": iso(now),
             }
-            self._emit("/queue", user, "match", told)
+            self._app.emit_to("/queue", user.id, "match", told)
         if self._app.hit("dead-session"):
             return
         self._sessions[session.id] = session
@@ -123,7 +118,7 @@ class Sessions:
                 "rtc": {"token": self._ids.media_token(), "uid": self._ids.media_uid()},
                 "rtm": {"token": self._ids.media_token(), "userId": user.id},
             }
-            self._emit("/video", user, "session:start", told)
+            self._app.emit_to("/video", user.id, "session:start", told)
         early_s = min(lasts_s, self._app.faults.amount("end-early"))
         self._app.faults.count("end-early")
         self._app.at(now + lasts_s - early_s, self._end, session)
@@ -135,7 +130,7 @@ class Sessions:
         for user in session.users:
             user.live -= 1
             told = {"sessionId": session.id, "reason": "timeout", "endedAt": iso(now)}
-            self._emit("/video", user, "session:end", told)
+            self._app.emit_to("/video", user.id, "session:end", told)
         self._app.at(session.deadline, self._expire, session)
 
     def _expire(self, session: Session) -> None:
@@ -152,13 +147,13 @@ class Sessions:
             session.match_id = self._ids.row(self._app.now)
             for user in session.users:
                 told = {"sessionId": session.id, **self._revealed(session, user)}
-                self._emit("/video", user, "match:mutual", told)
+                self._app.emit_to("/video", user.id, "match:mutual", told)
 
     def _part(self, session: Session) -> None:
         session.outcome = "non_mutual"
         self._counts["non_mutual"] += 1
         for user in session.users:
-            self._emit("/video", user, "match:non_mutual", {"sessionId": session.id, "outcome": "pass"})
+            self._app.emit_to("/video", user.id, "match:non_mutual", {"sessionId": session.id, "outcome": "pass"})
 
     def _outcome(self, session: Session, user: User) -> dict[str, Any]:
         if session.outcome is None and session.deadline is not None:

@@ -30,13 +30,12 @@ def test_a_row_has_a_key_of_25_characters_that_begins_with_the_time() -> None:
 
 def test_ids_do_not_repeat() -> None:
     one, other = Ids(), Ids()
-    made = [make() for ids in (one, other) for make in (ids.socket, ids.secret, lambda ids=ids: ids.row(NOW)) * 500]
+    made = [make() for ids in (one, other) for make in (ids.secret, lambda ids=ids: ids.row(NOW)) * 500]
     assert len(set(made)) == len(made)
 
 
 def test_other_ids_have_the_shape_of_the_recorded_ones() -> None:
     ids = Ids()
-    assert re.fullmatch(r"[\w-]{16}AAAB", ids.socket())
     assert re.fullmatch(r"[0-9a-f]{64}", ids.secret())
     assert re.fullmatch(r"007IAA[\w+/]{168}", ids.media_token())
     assert 0 < ids.media_uid() < 2**32

@@ -43,11 +43,15 @@ class HttpActor(PlatformActor):
     meters: Any = named(HTTP_METRICS)
     timeouts: ClassVar[Timeouts] = Timeouts()
 
-    http: HttpClient | None = None
+    http: HttpClient
 
     def begin(self) -> None:
         super().begin()
-        self.http = self.worker.shared(HttpContext).client(self.number, self.timeouts)
+        self.http = self.new_client()
+
+    def new_client(self, *, metered: bool = True) -> HttpClient:
+        """Another connection of this user's; what goes over one that is not metered stays out of the HTTP metrics."""
+        return self.worker.shared(HttpContext).client(self.number, self.timeouts, metered=metered)
 
     def call(
         self,
@@ -77,7 +81,6 @@ class HttpActor(PlatformActor):
         Raises KeyError for a trend or ledger that the scenario does not have.
         """
         worker, http = self.worker, self.http
-        assert http is not None
         book = worker.ledgers[ledger] if ledger is not None else None
         if book is not None:
             book.sent(item)
@@ -102,6 +105,6 @@ class HttpActor(PlatformActor):
         return response
 
     def on_stop(self) -> None:
-        if self.http is not None:
+        if hasattr(self, "http"):
             self.http.close()
         super().on_stop()

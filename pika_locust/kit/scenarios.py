@@ -37,7 +37,7 @@ def scenario(
     target: Literal["http", "ws"] = "http",
     path: str = "/ws",
     world: str = "",
-    profiles: Mapping[str, str] = STANDARD,
+    profiles: Mapping[str, str | LoadProfile] = STANDARD,
     thresholds: ThresholdSpecs | None = None,
     metrics: Iterable[Metric] = (),
     ledgers: Iterable[str] = (),
@@ -56,7 +56,8 @@ def scenario(
         target: what `-H` and BASE_URL (http) or WS_URL (ws) name: a base URL, or a WebSocket's URL.
         path: where the WebSocket is, when only the server is named.
         world: reference of the stand-in for the server, `module:PLATFORM`; tested where no target is named.
-        profiles: loads by name, the first one is the default; each is `duration:users` and more of them, by commas.
+        profiles: loads by name, the first one is the default; each is `duration:users` and more of them, by commas, or
+            made already.
         thresholds: k6's `thresholds` option: metric, with tags where wanted -> an expression or several, each a text
             or a mapping such as `{"threshold": "p(95)<300", "abort_on_fail": True}`.
         metrics, ledgers: those that no class of an actor declares as `meters` and `ledgers`.
@@ -124,11 +125,11 @@ def _settings(target: Literal["http", "ws"], actor: type | str, own: Iterable[Se
     return tuple({setting.name: setting for setting in (*common, *own)}.values())
 
 
-def _profiles(given: Mapping[str, str], problems: list[str]) -> dict[str, LoadProfile]:
+def _profiles(given: Mapping[str, str | LoadProfile], problems: list[str]) -> dict[str, LoadProfile]:
     found = {}
-    for name, stages in given.items():
+    for name, load in given.items():
         try:
-            found[name] = LoadProfile(name, parse_stages(stages))
+            found[name] = LoadProfile(name, parse_stages(load)) if isinstance(load, str) else load
         except ValueError as error:
             problems.append(f"the profile {name}: {error}")
     return found

@@ -98,7 +98,7 @@ class SocketIoClient:
         self._changed = Condition()
         self._socket: SocketIo | None = None
         self._namespaces: tuple[str, ...] = ()
-        self._kicked = self._refused = False
+        self._refused = False
         self._question: _Question | None = None
         self._dialled_ns = self._upgraded_ns = self._opened_ns = self._connected_ns = 0
 
@@ -147,10 +147,10 @@ class SocketIoClient:
         self._upgraded_ns = monotonic_ns()
         for namespace in namespaces:
             socket.open(namespace, auth)
+        # Whoever is kicked is waited for, too: a server that looks at the token after it has let one in closes next.
         self.wait_for(lambda: self._refused or self.is_connected, within_s)
         self._opened_ns = socket.opened_ns
-        # A server that lets one in first and looks at the token then, kicks, and closes next: that is its own end.
-        if not self._kicked and not self.is_connected:
+        if not self.is_connected:
             self.abort(NOT_OPENED)
         return self.is_connected
 
@@ -258,7 +258,6 @@ class SocketIoClient:
         self._changed.notify()
 
     def on_kicked(self, namespace: str) -> None:
-        self._kicked = True
         self._listener.on_trouble("connect", f"kicked out of {namespace}")
         self._changed.notify()
 

@@ -151,7 +151,9 @@ def test_messages_of_all_connections_of_a_process_are_counted(servers: Servers, 
 
 def test_a_refused_namespace_is_no_connection(servers: Servers, begun: Callable[..., Caller]) -> None:
     user = begun(servers.real)
+    began_s = monotonic()
     assert not user.connect({"token": "bad"})
+    assert monotonic() - began_s < 5.0, "what is refused is not waited for"
     assert user.worker.rate_of("connect_success") == user.worker.rate_of("checks", check="connected") == (0, 1)
     assert user.worker.errors_of("connect") == ['/queue was refused: {"message":"no such user"}']
     assert user.worker.errors_of("connection") == ["the namespaces were not opened"]

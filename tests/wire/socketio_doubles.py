@@ -61,6 +61,7 @@ class Scripted(SocketIoProtocol):
         self.closing = False
         self.heard: list[int] = []
         self.dismissals = 0
+        self.received_ns = 0
 
     @property
     def is_open(self) -> bool:

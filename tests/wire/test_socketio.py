@@ -116,6 +116,7 @@ def test_a_connection_lives_as_long_as_its_pings_come(dial: Callable[..., Socket
     assert [call[3] for call in handler.calls if call[0] == "event"] == [b'["answered",6]']
     assert client.counts.pings == 6
     assert client.is_open
+    assert client.received_ns - client.opened_ns > 150_000_000, "the pings are no open packets"
     # The pings have ended; the last of them counts.
     until(lambda: handler.closes)
     assert "no ping for 0.44 s" in handler.closes[0].error

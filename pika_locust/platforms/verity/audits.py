@@ -12,8 +12,6 @@ from pika_locust.platforms.verity.messages import Credentials, balance_in
 from pika_locust.scenario import AuditContext
 from pika_locust.wire.http import HttpClient, Response
 
-# What was owed to users, and what the target says they hold.
-
 
 @dataclass(frozen=True, slots=True)
 class ExpectedBalance:
@@ -22,7 +20,7 @@ class ExpectedBalance:
     user_id: str
     number: int
     """The user's number in its process, from which its address follows."""
-    entry: Credentials
+    credentials: Credentials
     least: int
     most: int
 
@@ -59,10 +57,10 @@ def look_up_balances(
 
 
 def _ask(http: HttpClient, user: ExpectedBalance) -> Response:
-    entry = user.entry
-    if entry.is_old:
-        entry = entry.renewed(http, sampled_audit.TIMEOUTS) or entry
-    return sampled_audit.get(http, "/tokens/balance", entry.headers)
+    credentials = user.credentials
+    if credentials.is_old:
+        credentials = credentials.renewed(http, sampled_audit.TIMEOUTS) or credentials
+    return sampled_audit.get(http, "/tokens/balance", credentials.headers)
 
 
 def _compare(facts: dict[str, Any], user: ExpectedBalance, held: int) -> None:
@@ -75,9 +73,6 @@ def _compare(facts: dict[str, Any], user: ExpectedBalance, held: int) -> None:
         facts["balances_wrong"] = facts.get("balances_wrong", 0) + 1
         owed = str(least) if least == most else f"{least} to {most}"
         facts.setdefault("balances_wrong_first", f"user {user.user_id} holds {held}, owed {owed}")
-
-
-# The scenarios' audits.
 
 
 def audit_tokens(context: AuditContext) -> Sequence[AuditResult]:
@@ -126,11 +121,11 @@ def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     facts = context.facts
     members: Mapping[str, Credentials] = context.given.get("members", {})
     if not members:
-        # The target gave none before the load. Whom it gave later is looked up by the workers that hold their passes.
+        # The target gave none before the load. Those it gave later are looked up by the workers, which can log them in.
         return [_balances("webhooks", facts, "members")]
     owed = []
-    for number, (user_id, entry) in enumerate(members.items()):
+    for number, (user_id, credentials) in enumerate(members.items()):
         least = facts.get(f"credited {number}", 0)
-        owed.append(ExpectedBalance(user_id, number, entry, least, least + facts.get(f"maybe {number}", 0)))
+        owed.append(ExpectedBalance(user_id, number, credentials, least, least + facts.get(f"maybe {number}", 0)))
     found = look_up_balances(owed, lambda number: HttpClient(context.target))
     return [_balances("webhooks", {**found, "users_owed": len(owed)}, "members")]

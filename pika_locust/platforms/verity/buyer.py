@@ -11,103 +11,88 @@ import gevent
 
 from pika_locust.errors import SetupError
 from pika_locust.kit import stripe
-from pika_locust.platforms.verity.account import Account, Payee, SeededMembers, VerityContext, think_s
-from pika_locust.platforms.verity.messages import DONE, Credentials, member_in
+from pika_locust.kit.meters import named
+from pika_locust.platforms.verity.account import Account, SeededMembers, VerityActor
+from pika_locust.platforms.verity.messages import DONE, Credentials, sign_up_in
+from pika_locust.platforms.verity.scenarios import TOKENS_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.scenario import SetupContext, SetupResult
 from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
 
 logger = logging.getLogger(__name__)
 
-
 REFUSED = (400, 401, 403)
+WITHIN_S = 60.0
+"""k6's time-out for a set-up, which ends its run there. Here the members that are made by then have to do."""
+SET_UP_TIMEOUTS = Timeouts(connect_s=10.0, read_s=10.0, total_s=15.0)
+"""Nobody is served yet: a target that needs longer for one sign-up has no answer for many."""
+GIVE_UP_AFTER = 3
+"""So many sign-ups in a row without any answer: the target is not there any more."""
 
 
-class Buyer(OpenActor):
+class Buyer(VerityActor, OpenActor):
     """One iteration is one checkout of a random member; with REDELIVERY, some are delivered again, or forged."""
 
+    meters: Any = named(TOKENS_METRICS)
+
+    _apart: HttpClient | None = None
+    """What goes over it stays out of the HTTP metrics."""
+
     def begin(self) -> None:
-        self.lobby = self.worker.shared(VerityContext)
+        super().begin()
         self.members = self.worker.shared(SeededMembers)
-        self.http = self.lobby.client(self.number)
-        self._apart: HttpClient | None = None
-        metrics = self.worker.metrics
-        self._latency = metrics.trend("stripe_webhook_latency")
-        self._ignored = metrics.rate("redelivery_ignored")
-        self._refused = metrics.rate("forged_refused")
 
     def act(self) -> None:
-        payee = self.members.pick(self.dice) or self._newcomer()
-        if payee is not None:
-            self._check_out(payee)
-        self.pause(think_s(self.worker.settings, self.dice))
+        account = self.members.pick(self.dice) or self._sign_up_late()
+        if account is not None:
+            self._check_out(account)
+        self.think()
 
-    def _newcomer(self) -> Payee | None:
+    def _sign_up_late(self) -> Account | None:
         """Where the set-up made no member, the target was dead: this iteration's attempt is to find out whether it is
         still, by the request that it would have to begin with."""
-        account = Account(self.number, self.dice, self.lobby)
-        try:
-            if account.sign_up():
-                self.members.welcome(account)
-        finally:
-            account.close()
+        account = Account(self.number)
+        if self.sign_up(account):
+            self.members.add(account)
         return self.members.pick(self.dice)
 
-    def _check_out(self, payee: Payee) -> None:
+    def _check_out(self, account: Account) -> None:
         settings = self.worker.settings
         tokens = settings["TOKENS_PER_EVENT"]
-        payload, signature = self.lobby.purchase(payee.user_id, tokens, self.dice)
-        # Until it is answered it may be credited or not; that stays so when it never is, or when we are cut off.
-        payee.tokens.maybe(tokens)
-        response = self.lobby.deliver(self.http, payload, signature)
-        ok = self.lobby.checked("stripe webhook ok", response.status == 200)
+        payload, signature = self.purchase(account.user_id, tokens)
+        response = self.pay_for(account, payload, signature, tokens)
         if response.error is None:
-            self._latency.add(response.duration_us)
-            payee.tokens.known(tokens, ok)
-        if ok and self.dice.chance(settings["REDELIVERY"]):
-            self._misbehave(payload, signature, payee.user_id, tokens)
+            self.meters.stripe_webhook_latency.add(response.duration_us)
+        if response.status == 200 and self.dice.chance(settings["REDELIVERY"]):
+            self._misbehave(payload, signature, account.user_id, tokens)
 
     # Deliberate negatives: their answers are expected ones, and stay out of failure rates and latencies
 
     def _misbehave(self, payload: bytes, signature: str, user_id: str, tokens: int) -> None:
         """The same event again, twice at once, and two that no receiver may take; none of them may credit anything."""
         if self._apart is None:
-            self._apart = self.lobby.client(self.number, metered=False)
-        self._ignored.add(self.lobby.deliver(self._apart, payload, signature).status == 200)
-        self._ignored.add(self._at_once(payload, signature))
-        secret, now_s = self.lobby.secret, time.time()
-        event, _ = self.lobby.purchase(user_id, tokens, self.dice)
-        for wrong in (stripe.forged(secret, event, now_s), stripe.stale(secret, event, now_s)):
+            self._apart = self.new_client(metered=False)
+        self.meters.redelivery_ignored.add(self.deliver(self._apart, payload, signature).status == 200)
+        self.meters.redelivery_ignored.add(self._at_once(self._apart, payload, signature))
+        event, _ = self.purchase(user_id, tokens)
+        now_s = time.time()
+        for wrong in (stripe.forged(self.secret, event, now_s), stripe.stale(self.secret, event, now_s)):
             # A 5xx, as the real server gives it, is a defect: Stripe would deliver the event again for three days.
-            self._refused.add(self.lobby.deliver(self._apart, event, wrong).status in REFUSED)
+            self.meters.forged_refused.add(self.deliver(self._apart, event, wrong).status in REFUSED)
 
-    def _at_once(self, payload: bytes, signature: str) -> bool:
+    def _at_once(self, apart: HttpClient, payload: bytes, signature: str) -> bool:
         """Two more deliveries at the same moment; one may be told to come again, by a 5xx, but not both."""
-        assert self._apart is not None
-        second = self.lobby.client(self.number, metered=False)
-        other: Any = gevent.spawn(self.lobby.deliver, second, payload, signature)
-        mine = self.lobby.deliver(self._apart, payload, signature)
+        second = self.new_client(metered=False)
+        other: Any = gevent.spawn(self.deliver, second, payload, signature)
+        mine = self.deliver(apart, payload, signature)
         theirs = other.get()
         second.close()
         return any(answer.status == 200 for answer in (mine, theirs))
 
     def on_stop(self) -> None:
-        if hasattr(self, "http"):
-            self.http.close()
-        if getattr(self, "_apart", None) is not None:
-            assert self._apart is not None
+        if self._apart is not None:
             self._apart.close()
         super().on_stop()
-
-
-# The members that webhooks pay for: made before the load, one after the other, as the suite's own set-up does.
-
-WITHIN_S = 60.0
-"""k6's time-out for a set-up, which ends its run there. Here the members that are made by then have to do."""
-TIMEOUTS = Timeouts(connect_s=10.0, read_s=10.0, total_s=15.0)
-"""Nobody is served yet: a target that needs longer for one sign-up has no answer for many."""
-GIVE_UP_AFTER = 3
-"""So many sign-ups in a row without any answer: the target is not there any more."""
 
 
 def seed_users(context: SetupContext) -> SetupResult:
@@ -137,7 +122,7 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
     addresses = SourceAddresses(pool) if pool else None
     origin = Origin(context.target)
     with ExitStack() as clients:
-        http = clients.enter_context(HttpClient(origin, timeouts=TIMEOUTS))
+        http = clients.enter_context(HttpClient(origin, timeouts=SET_UP_TIMEOUTS))
         wanted = context.settings["SEED_USER_COUNT"]
         logger.info("Making %s members before the load", f"{wanted:,}")
         deadline_s = time.monotonic() + WITHIN_S
@@ -147,12 +132,12 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
                 break
             if addresses is not None:
                 source = addresses[number]
-                http = clients.enter_context(HttpClient(origin, timeouts=TIMEOUTS, source_address=source))
+                http = clients.enter_context(HttpClient(origin, timeouts=SET_UP_TIMEOUTS, source_address=source))
             response = http.post("/auth/signup-anonymous", json={})
-            member = member_in(response) if response.status in DONE else None
+            member = sign_up_in(response) if response.status in DONE else None
             lives = response.error is None and response.status < 500
             if member is not None:
-                members[member.user_id] = member.entry
+                members[member.user_id] = member.credentials
             elif lives or dead:
                 why = _why(response)
             dead = dead and not lives

@@ -1,4 +1,4 @@
-"""What the target's answers say: accounts, passes, balances. Whatever they lack is the target's mistake, never ours."""
+"""What the target's answers say of accounts and balances. Whatever they lack is the target's mistake, never ours."""
 
 from __future__ import annotations
 
@@ -53,27 +53,27 @@ class Credentials:
         headers = {"cookie": f"{COOKIE}={self.refresh_cookie}"}
         response = http.post("/auth/refresh", json={}, headers=headers, timeouts=timeouts, name="auth_refresh")
         token = str(body_of(response).get("accessToken") or "")
-        return _pass(token, response, self.refresh_cookie) if response.status == 200 and token else None
+        return _credentials(token, response, self.refresh_cookie) if response.status == 200 and token else None
 
 
-class Member(NamedTuple):
-    """Somebody who has signed up."""
+class SignUp(NamedTuple):
+    """An account that was made."""
 
     user_id: str
-    entry: Credentials
+    credentials: Credentials
 
 
-def member_in(response: Response) -> Member | None:
+def sign_up_in(response: Response) -> SignUp | None:
     """Who has signed up by an answer; None when it does not say, or is none."""
     body = body_of(response)
     try:
         user_id, token = str(body["user"]["id"]), str(body["accessToken"])
     except (KeyError, TypeError):
         return None
-    return Member(user_id, _pass(token, response))
+    return SignUp(user_id, _credentials(token, response))
 
 
-def _pass(token: str, response: Response, cookie: str = "") -> Credentials:
+def _credentials(token: str, response: Response, cookie: str = "") -> Credentials:
     for line in response.headers.get_all("set-cookie"):
         name, _, value = line.partition(";")[0].partition("=")
         if name == COOKIE:

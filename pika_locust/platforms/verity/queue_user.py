@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from pika_locust.platforms.verity.account import Account, VerityContext, balance_audit, think_s
+from typing import Any
+
+from pika_locust.kit.meters import named
+from pika_locust.platforms.verity.account import MemberActor
 from pika_locust.platforms.verity.messages import DONE, body_of
-from pika_locust.platforms.verity.scenarios import PAUSE_S
-from pika_locust.runtime.actor import Actor
+from pika_locust.platforms.verity.scenarios import PAUSE_S, QUEUE_METRICS
 
 
-class QueueUser(Actor):
+class QueueUser(MemberActor):
     """One virtual member in the queue; an iteration is one visit."""
+
+    meters: Any = named(QUEUE_METRICS)
 
     _cut = False
     """Whether there is no time left for another request."""
 
     def begin(self) -> None:
+        super().begin()
         settings = self.worker.settings
-        self.lobby = self.worker.shared(VerityContext)
-        self.auditor = self.worker.shared(balance_audit)
-        self.account = Account(self.number, self.dice, self.lobby)
-        self._join_latency = self.worker.metrics.trend("queue_join_latency")
         self._shared = settings["QUEUE_MODE"] == "shared"
         # Where users meet, each match costs a token, and the suite's users have no way to get another.
         self._buys_again = self._shared and settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
@@ -34,24 +35,24 @@ class QueueUser(Actor):
         if self.released.is_set():
             return
         joined = self._join()
-        self.pause(think_s(self.worker.settings, self.dice))
+        self.think()
         if joined:
             self._leave()
-        self.pause(think_s(self.worker.settings, self.dice))
+        self.think()
 
     def _ready(self) -> bool:
         """An account with tokens; made by the first visit, and by a later one if that failed."""
         settings = self.worker.settings
         if not self.account.exists:
-            if not self.account.sign_up():
+            if not self.join():
                 return False
             if settings["SEED_TOKENS"]:
-                self.account.buy(settings["TOKENS_PER_USER"])
+                self.buy(settings["TOKENS_PER_USER"])
             return True
         if settings["CONTRACT"] == "server":
-            self.account.refresh_if_old()
+            self.refresh_if_old()
         if self._buys_again and self.account.tokens.least < 1:
-            self.account.buy(settings["TOKENS_PER_USER"])
+            self.buy(settings["TOKENS_PER_USER"])
         return True
 
     def _preferences(self) -> dict[str, str]:
@@ -64,22 +65,28 @@ class QueueUser(Actor):
         self._visits += 1
         body = {"region": self.worker.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
         visited, self._queued, self._certain = self._queued, True, False
-        response = self.account.http.post("/queue/join", json=body, name="queue_join")
-        ok = self.lobby.checked("queue join ok", response.status in DONE)
+        response = self.call(
+            "POST",
+            "/queue/join",
+            body,
+            name="queue_join",
+            check="queue join ok",
+            ok=DONE,
+            trend="queue_join_latency",
+        )
+        ok = response.status in DONE
         if not ok and response.error is None:
             self._queued = visited
             return False
-        if ok:
-            self._join_latency.add(response.duration_us)
-            self._certain = True
+        self._certain = ok
         if visited and body_of(response).get("status") != "already_queued":
             self._lose_track()
         return ok
 
     def _leave(self) -> None:
         certain, self._certain = self._certain, False
-        response = self.account.http.delete("/queue/leave", name="queue_leave")
-        if not self.lobby.checked("queue leave ok", response.status == 200):
+        response = self.call("DELETE", "/queue/leave", name="queue_leave", check="queue leave ok", ok=(200,))
+        if response.status != 200:
             return
         self._queued = False
         # Sent twice, the first one may have done what the second finds done.
@@ -103,19 +110,10 @@ class QueueUser(Actor):
         self._cut = True
         super().cut()
 
-    def on_stop(self) -> None:
-        if hasattr(self, "account"):
-            try:
-                if self.account.exists:
-                    self._settle()
-            finally:
-                self.account.close()
-        super().on_stop()
-
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Leave nothing open at the very end, and have the balance looked up: credits less matches."""
         if self._queued and not self._cut:
             self._leave()
         if self._queued:
             self.account.tokens.maybe(-1)
-        self.auditor.take(self.account.books())
+        super().settle()

@@ -7,29 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pika_locust.judge import Threshold
-from pika_locust.kit.targets import http_url
+from pika_locust.judge.thresholds import ThresholdSpec
+from pika_locust.kit.scenarios import scenario
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
-from pika_locust.load.stages import Stage, parse_stages
+from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import gauge, rate, trend
 from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS
-from pika_locust.scenario import Deferred, Scenario
+from pika_locust.scenario import Deferred
 from pika_locust.settings import (
     Setting,
     Settings,
-    SourceAddresses,
     duration,
     number,
     on_unless_0,
     one_of,
     share,
     text,
-    url,
     whole,
 )
-
-# How patient members are, and how they choose.
 
 PAUSE_S = 1.0
 """After something that did not work, before the next try. The suites try again at once, which hammers a server that is
@@ -41,12 +38,10 @@ START_WAIT_S = 10.0
 END_GRACE_S = 15.0
 """Beyond the length of a session, for its end."""
 MATCH_CHANCE = 0.5
-"""How many choose to see each other again: the suite has no choices, a night of speed dating has about so many."""
+"""How many choose to see each other again: the suite has no choices; this is a plausible share."""
 FINISH_GRACE_S = END_GRACE_S + 5.0
 """Beyond the length of a session, for a user who was matched when told to finish: it waits for the end, and chooses."""
 
-
-# Over how many queues sessions are spread, and what the matching worker's ceiling makes of a planned load.
 
 PAIRS_PER_TICK = 10
 TICK_S = 0.5
@@ -118,48 +113,45 @@ def queue_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
         )
 
 
-# What must hold of Verity: the suites' own limits, honest ones beside them, and those that follow from settings.
-
 EARLY_S, LATE_S = 0.5, 1.0
 """How far the announced length of a session may be off: the real server's timer keeps to milliseconds, the rest is what
 a stretch of network or a busy machine may add to one of the two announcements."""
 
-SUITE = (
-    Threshold.of("http_req_duration", "p(95)<100"),
-    Threshold.of("http_req_failed", "rate<0.001"),
-    Threshold.of("error_rate", "rate<0.001"),
-    Threshold.of("http_rate_limited", {"threshold": "count==0", "about": "nobody was told to slow down (429)"}),
-)
+SUITE: dict[str, ThresholdSpec] = {
+    "http_req_duration": "p(95)<100",
+    "http_req_failed": "rate<0.001",
+    "error_rate": "rate<0.001",
+    "http_rate_limited": {"threshold": "count==0", "about": "nobody was told to slow down (429)"},
+}
+"""What the suites ask of every scenario, and that nobody was throttled."""
 
-QUEUE_THRESHOLDS = (Threshold.of("queue_join_latency", "p(95)<3000"), *SUITE)
+QUEUE_THRESHOLDS: dict[str, ThresholdSpec] = {"queue_join_latency": "p(95)<3000", **SUITE}
 
-SESSIONS_THRESHOLDS = (
-    Threshold.of("queue_join_latency", "p(95)<3000"),
-    Threshold.of("match_time", {"threshold": "p(95)<3000", "about": "joining to match"}),
-    Threshold.of("match_rate", {"threshold": "rate>0.95", "about": "whoever waits for a match is matched in the end"}),
-    Threshold.of("session_start_lag", {"threshold": "p(95)<1000", "about": "match to session:start"}),
-    *SUITE,
-)
-
-TOKENS_THRESHOLDS = (
-    *SUITE,
-    Threshold.of("forged_refused", {"threshold": "rate==1", "about": "no forged or stale signature is taken"}),
-    Threshold.of("redelivery_ignored", {"threshold": "rate==1", "about": "a repeated event is acknowledged"}),
-)
+SESSIONS_THRESHOLDS: dict[str, ThresholdSpec] = {
+    "queue_join_latency": "p(95)<3000",
+    "match_time": {"threshold": "p(95)<3000", "about": "joining to match"},
+    "match_rate": {"threshold": "rate>0.95", "about": "whoever waits for a match is matched in the end"},
+    "session_start_lag": {"threshold": "p(95)<1000", "about": "match to session:start"},
+    **SUITE,
+}
 
 
-def memory(most_mb: int) -> Threshold:
+def memory(most_mb: int) -> Mapping[str, Any]:
     """The target's process may hold so many megabytes. No suite has such a limit, but nothing else would see a leak."""
     about = "seen where the target's process runs on this machine"
-    return Threshold.of("target_memory_mb", {"threshold": f"value<{most_mb}", "optional": True, "about": about})
+    return {"threshold": f"value<{most_mb}", "optional": True, "about": about}
 
+
+TOKENS_THRESHOLDS: dict[str, ThresholdSpec] = {
+    **SUITE,
+    "forged_refused": {"threshold": "rate==1", "about": "no forged or stale signature is taken"},
+    "redelivery_ignored": {"threshold": "rate==1", "about": "a repeated event is acknowledged"},
+    "target_memory_mb": memory(1024),
+}
 
 MEMORY = {
-    "suite": (memory(1024),),
-    "standard": (memory(512),),
-    "big": (memory(1024),),
-    "stress": (memory(1024),),
-    "spike": (memory(512),),
+    profile: (Threshold.of("target_memory_mb", memory(most_mb)),)
+    for profile, most_mb in (("suite", 1024), ("standard", 512), ("big", 1024), ("stress", 1024), ("spike", 512))
 }
 """By load profile."""
 
@@ -177,18 +169,8 @@ def session_length(settings: Settings) -> tuple[Threshold, ...]:
     )
 
 
-def _addresses(value: str) -> str:
-    """A pool of source addresses, as its text."""
-    SourceAddresses(value)
-    return value
-
-
 _COMMON = (
-    Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000"),
     Setting("STRIPE_WEBHOOK_SECRET", text, None, "signs the webhooks that credit tokens", secret=True),
-    Setting(
-        "SOURCE_ADDRESSES", _addresses, None, "send from these addresses, one a user: the server throttles per address"
-    ),
     *PROMETHEUS_SETTINGS,
 )
 
@@ -200,23 +182,19 @@ _QUEUE_SETTINGS = (
     Setting("SEED_TOKENS", on_unless_0, True, "0: users get no tokens"),
     Setting("TOKENS_PER_USER", whole(1), 2, "tokens of a new user"),
     Setting("CONTRACT", one_of("server", "suite"), "server", "suite: users who are matched do not buy tokens again"),
-    Setting("THINK_TIME_MIN", number(0), 0.5, "shortest pause, in seconds"),
-    Setting("THINK_TIME_MAX", number(0), 2.0, "longest pause, in seconds"),
 )
 
-_SUITE = "suite"
-_PROFILES = (
-    ("standard", "2m:100,8m:100,1m:0"),
-    ("big", "5m:300,15m:300,2m:0"),
-    ("stress", "5m:500,10m:500,2m:0"),
-    ("spike", "1m:100,30s:100,1m:0"),
-)
+_PROFILES = {
+    "standard": "2m:100,8m:100,1m:0",
+    "big": "5m:300,15m:300,2m:0",
+    "stress": "5m:500,10m:500,2m:0",
+    "spike": "1m:100,30s:100,1m:0",
+}
 
 
-def _profiles(suite: Sequence[Stage]) -> dict[str, LoadProfile]:
-    """The suite's own load, then the ones that every scenario has."""
-    profiles = {_SUITE: LoadProfile(_SUITE, tuple(suite), about="the suite's own load")}
-    return profiles | {name: LoadProfile(name, parse_stages(stages)) for name, stages in _PROFILES}
+def _profiles(suite: str) -> dict[str, str | LoadProfile]:
+    """The suite's own load, which is the default, then the ones that every scenario has."""
+    return {"suite": LoadProfile("suite", parse_stages(suite), about="the suite's own load"), **_PROFILES}
 
 
 def _secrets_needed(settings: Settings) -> Sequence[str]:
@@ -231,27 +209,24 @@ def _check(settings: Settings, planned_s: float | None) -> Iterable[str]:
         )
 
 
-QUEUE = Scenario(
-    name="queue",
+_JOIN_LATENCY = trend("queue_join_latency", "round trip of joining the queue, without making the connection")
+
+QUEUE_METRICS = (*HTTP_METRICS, _JOIN_LATENCY, rate("error_rate", "checked calls that failed their check"))
+
+QUEUE = scenario(
+    "queue",
+    "pika_locust.platforms.verity.queue_user:QueueUser",
     platform="verity",
     about="Thousands of users join and leave the matchmaking queue over HTTP",
-    primary="pika_locust.platforms.verity.queue_user:QueueUser",
-    normalise_target=http_url,
-    target_settings=("BASE_URL",),
     secrets_needed=_secrets_needed,
     users_setting="TARGET_VUS",
-    profiles=_profiles(parse_stages("10m:10000,2m:0")),
-    default_profile=_SUITE,
-    metrics=(
-        *HTTP_METRICS,
-        trend("queue_join_latency", "round trip of joining the queue, without making the connection"),
-        rate("error_rate", "checked calls that failed their check"),
-    ),
+    profiles=_profiles("10m:10000,2m:0"),
+    metrics=QUEUE_METRICS,
     thresholds=QUEUE_THRESHOLDS,
     profile_thresholds=MEMORY,
     settings=_QUEUE_SETTINGS,
     check_settings=_check,
-    audit=Deferred("pika_locust.platforms.verity.audits:audit_tokens"),
+    audit="pika_locust.platforms.verity.audits:audit_tokens",
     audits=("tokens",),
     iteration="one for each user at least: as many as the think times allow",
     notes=queue_notes,
@@ -297,29 +272,30 @@ def _negatives(settings: Settings) -> frozenset[str]:
     return frozenset() if settings["REDELIVERY"] else frozenset({"forged_refused", "redelivery_ignored"})
 
 
-TOKENS = Scenario(
-    name="tokens",
+TOKENS_METRICS = (
+    *HTTP_METRICS,
+    trend("stripe_webhook_latency", "round trip of a webhook, without making the connection"),
+    rate("error_rate", "checked calls that failed their check"),
+    rate("redelivery_ignored", "deliveries of an event that was there before, answered as they should be"),
+    rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
+)
+
+TOKENS = scenario(
+    "tokens",
+    "pika_locust.platforms.verity.buyer:Buyer",
     platform="verity",
     about="Payment webhooks arrive in a spike; each must be credited exactly once",
-    primary="pika_locust.platforms.verity.buyer:Buyer",
-    normalise_target=http_url,
-    target_settings=("BASE_URL",),
     secrets_needed=lambda settings: ("STRIPE_WEBHOOK_SECRET",),
     arrivals=_webhook_rate,
+    profiles={},
     default_profile=CONSTANT,
-    metrics=(
-        *HTTP_METRICS,
-        trend("stripe_webhook_latency", "round trip of a webhook, without making the connection"),
-        rate("error_rate", "checked calls that failed their check"),
-        rate("redelivery_ignored", "deliveries of an event that was there before, answered as they should be"),
-        rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
-    ),
-    thresholds=(*TOKENS_THRESHOLDS, memory(1024)),
+    metrics=TOKENS_METRICS,
+    thresholds=TOKENS_THRESHOLDS,
     unobservable=_negatives,
     settings=_TOKENS_SETTINGS,
     check_settings=_check,
     set_up=Deferred("pika_locust.platforms.verity.buyer:seed_users"),
-    audit=Deferred("pika_locust.platforms.verity.audits:audit_webhooks"),
+    audit="pika_locust.platforms.verity.audits:audit_webhooks",
     audits=("webhooks",),
     iteration="one for each webhook that is due",
     speeds={"req": "http_reqs"},
@@ -338,7 +314,6 @@ _SESSIONS_SETTINGS = (
     Setting("TOP_UP_TOKENS", whole(1), 5, "tokens of a top-up"),
     Setting("BALANCE_CHECK_EVERY", whole(1), 3, "visits between looks at the balance"),
     Setting("CONTRACT", one_of("server", "suite"), "server", "suite: its own approximation, without sockets"),
-    Setting("THINK_TIME_MIN", number(0), 0.5, "shortest pause, in seconds"),
     Setting("THINK_TIME_MAX", number(0), 1.5, "longest pause, in seconds"),
 )
 
@@ -358,35 +333,34 @@ def _sessions_secrets(settings: Settings) -> Sequence[str]:
     return ("STRIPE_WEBHOOK_SECRET",) if settings["SEED_TOKENS"] or settings["AUTO_TOP_UP"] else ()
 
 
-SESSIONS = Scenario(
-    name="sessions",
+SESSIONS_METRICS = (
+    *HTTP_METRICS,
+    _JOIN_LATENCY,
+    trend("match_time", "from joining to the match"),
+    rate("match_rate", "visits that came to a match"),
+    trend("session_start_lag", "from the match to session:start"),
+    trend("session_length", "from session:start to session:end"),
+    trend("choice_latency", "round trip of the choice after a session"),
+    gauge("users_in_session", "users who are in a session now"),
+    rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
+)
+
+SESSIONS = scenario(
+    "sessions",
+    "pika_locust.platforms.verity.session_user:SessionUser",
     platform="verity",
     about="Members are matched and talk in video sessions, listening on Socket.IO",
-    primary="pika_locust.platforms.verity.session_user:SessionUser",
-    normalise_target=http_url,
-    target_settings=("BASE_URL",),
     secrets_needed=_sessions_secrets,
     users_setting="SESSION_VUS",
-    profiles=_profiles(parse_stages("5m:2000,10m:2000,2m:0")),
-    default_profile=_SUITE,
-    metrics=(
-        *HTTP_METRICS,
-        trend("queue_join_latency", "round trip of joining the queue, without making the connection"),
-        trend("match_time", "from joining to the match"),
-        rate("match_rate", "visits that came to a match"),
-        trend("session_start_lag", "from the match to session:start"),
-        trend("session_length", "from session:start to session:end"),
-        trend("choice_latency", "round trip of the choice after a session"),
-        gauge("users_in_session", "users who are in a session now"),
-        rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
-    ),
+    profiles=_profiles("5m:2000,10m:2000,2m:0"),
+    metrics=SESSIONS_METRICS,
     thresholds=SESSIONS_THRESHOLDS,
     profile_thresholds=MEMORY,
     setting_thresholds=session_length,
     unobservable=_without_sockets,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,
-    audit=Deferred("pika_locust.platforms.verity.audits:audit_sessions"),
+    audit="pika_locust.platforms.verity.audits:audit_sessions",
     audits=("tokens", "sessions"),
     iteration="one for each user at least: as many as sessions allow",
     notes=session_notes,

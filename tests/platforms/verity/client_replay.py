@@ -8,10 +8,11 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from pika_locust.kit.socketio_client import SocketIoClient
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser, Visit
 from pika_locust.wire.websocket import Close
-from tests.platforms.verity.night import Night
+from tests.platforms.verity.harness import Harness
 from tests.platforms.verity.world_replay import Event, load
 from tests.wire.http_servers import Peer
 from tests.wire.socketio_doubles import Scripted
@@ -35,6 +36,7 @@ class Answered:
 class Line:
     """One recorded socket, its client ours."""
 
+    client: SocketIoClient
     session: Scripted
     wrote: list[str] = field(default_factory=list)
     """What the recorded client said."""
@@ -59,9 +61,9 @@ class Replay:
     """A flow from its beginning to its end. `answered` has what our requests came to; those of other kinds, which our
     members never make, are `passed_over`."""
 
-    def __init__(self, night: Night, url: str, scribe: Scribe, flow: str) -> None:
-        night.open(SESSIONS, url, THINK_TIME_MIN="0", THINK_TIME_MAX="0")
-        self.night = night
+    def __init__(self, harness: Harness, url: str, scribe: Scribe, flow: str) -> None:
+        harness.open(SESSIONS, url, THINK_TIME_MIN="0", THINK_TIME_MAX="0")
+        self.harness = harness
         self._scribe = scribe
         self.events = load(flow)
         self.members: dict[str, SessionUser] = {}
@@ -78,14 +80,14 @@ class Replay:
             side = "sent" if event["dir"] == ">" else "came"
             getattr(self, f"_{event['kind']}_{side}")(event["who"], event["data"], round(event["t_ms"] * 1e6))
         for member in self.members.values():
-            member.account.close()
+            member.http.close()
         return self
 
     def member(self, who: str) -> SessionUser:
         """The member of ours that stands for a client's user."""
         name = _owner(who)
         if name not in self.members:
-            self.members[name] = self.night.begun(SessionUser)
+            self.members[name] = self.harness.begun(SessionUser)
         return self.members[name]
 
     # HTTP: an answer is waiting when our member asks
@@ -93,7 +95,7 @@ class Replay:
     def _http_sent(self, who: str, data: Any, at_ns: int) -> None:
         self._asked[who].append(data)
         if data["path"] == "/queue/join" and who not in self._queued:
-            self.member(who).ears.visit = Visit(joined_ns=at_ns)
+            self.member(who).visit = Visit(joined_ns=at_ns)
 
     def _http_came(self, who: str, data: Any, at_ns: int) -> None:
         asked = self._asked[who].popleft()
@@ -117,16 +119,15 @@ class Replay:
         )
 
     def _ask(self, member: SessionUser, line: str, sent: str) -> Any:
-        account = member.account
         match line.split("/"):
             case ["POST ", "auth", "signup-anonymous"]:
-                return account.sign_up()
+                return member.join()
             case ["POST ", "auth", "refresh"]:
-                return account.entry.renewed(account.http)
+                return member.account.credentials.renewed(member.http)
             case ["POST ", "webhooks", "stripe"]:
-                return account.buy(_tokens_of(sent))
+                return member.buy(_tokens_of(sent))
             case ["GET ", "tokens", "balance"]:
-                return account.balance()
+                return member.balance()
             case ["POST ", "queue", "join"]:
                 return member._join()
             case ["DELETE ", "queue", "leave"]:
@@ -139,9 +140,10 @@ class Replay:
     # Sockets: what came is handed to the session, and what the recorded client asked for is asked for
 
     def _open_sent(self, who: str, data: Any, at_ns: int) -> None:
-        ears = self.member(who).ears
-        self.lines[who] = Line(Scripted(ears))
-        ears._socket = self.lines[who].session
+        member = self.member(who)
+        client = member.client = SocketIoClient(member)
+        self.lines[who] = Line(client, Scripted(client))
+        client._socket = self.lines[who].session
 
     def _open_came(self, who: str, data: Any, at_ns: int) -> None:
         assert data == {"status": 101}
@@ -160,7 +162,7 @@ class Replay:
         session = self.lines[who].session
         session.on_text(text.encode(), at_ns)
         if text.startswith('42/queue,["match"'):
-            self.sessions[self.member(who).ears.visit.session_id] += 1
+            self.sessions[self.member(who).visit.session_id] += 1
             self._queued.discard(_owner(who))
 
     def _close_sent(self, who: str, data: Any, at_ns: int) -> None:
@@ -171,7 +173,7 @@ class Replay:
     def _close_came(self, who: str, data: Any, at_ns: int) -> None:
         line = self.lines[who]
         line.session.end()
-        self.member(who).ears.on_close(Close(data["code"], data["reason"], by_us=line.hung_up))
+        line.client.on_close(Close(data["code"], data["reason"], by_us=line.hung_up))
         self._leave_queue(who)
 
     def _leave_queue(self, who: str) -> None:

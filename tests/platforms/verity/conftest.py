@@ -7,7 +7,7 @@ import pytest
 
 import tests.quiet_locust  # noqa: F401
 from pika_locust.sandbox import SandboxProcess, start_sandbox
-from tests.platforms.verity.night import SESSION_S, Night
+from tests.platforms.verity.harness import SESSION_S, Harness
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +18,10 @@ def verity() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def night(verity: SandboxProcess) -> Iterator[Night]:
+def harness(verity: SandboxProcess) -> Iterator[Harness]:
     """Members against an empty, healthy sandbox. At the end, nothing may have gone wrong in them."""
     verity.clear_faults()
     verity.reset()
-    yield (night := Night(verity))
-    night.end()
-    assert night.worker.internal_errors == []
+    yield (harness := Harness(verity))
+    harness.end()
+    assert harness.worker.internal_errors == []

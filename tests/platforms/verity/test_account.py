@@ -6,70 +6,83 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity import account
-from pika_locust.platforms.verity import messages as answers
-from pika_locust.platforms.verity.account import Account
+from pika_locust.platforms.verity import account, messages
+from pika_locust.platforms.verity.account import MemberActor, TokenBounds
+from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
-from tests.platforms.verity.night import RECEIVED, SIGNED_UP, Night, answer, saying
+from tests.platforms.verity.harness import RECEIVED, SIGNED_UP, Harness, answer, saying
 from tests.wire.http_servers import serving
 
 
-def account_at(night: Night, url: str = "") -> Account:
-    night.open(QUEUE, url)
-    return Account(0, night.worker.dice(0), night.lobby)
+def member_at(harness: Harness, url: str = "") -> MemberActor:
+    harness.open(QUEUE, url)
+    member: MemberActor = harness.begun(QueueUser)
+    return member
 
 
-def test_a_member_signs_up_buys_and_is_told_the_balance(night: Night) -> None:
-    member = account_at(night)
-    assert not member.exists
-    assert member.sign_up()
-    assert member.exists
+def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> None:
+    tokens = TokenBounds()
+    tokens.credited(5)
+    tokens.maybe(2)
+    assert (tokens.least, tokens.most) == (5, 7)
+    tokens.maybe(-1)
+    assert (tokens.least, tokens.most) == (4, 7)
+    tokens.known(2, True)
+    assert (tokens.least, tokens.most) == (6, 7)
+    tokens.known(-1, False)
+    assert (tokens.least, tokens.most) == (7, 7)
+
+
+def test_a_member_signs_up_buys_and_is_told_the_balance(harness: Harness) -> None:
+    member = member_at(harness)
+    assert not member.account.exists
+    assert member.join()
+    assert member.account.exists
     assert member.balance() == 0
     assert member.buy(5)
     assert member.balance() == 5
-    assert (member.tokens.least, member.tokens.most) == (5, 5)
-    assert night.sandbox.state()["balances"] == {member.user_id: 5}
-    assert night.rate("checks", check="signup ok") == night.rate("checks", check="stripe webhook ok") == (1, 0)
-    assert night.rate("error_rate") == (0, 4)
-    member.close()
+    assert (member.account.tokens.least, member.account.tokens.most) == (5, 5)
+    assert harness.sandbox.state()["balances"] == {member.account.user_id: 5}
+    assert harness.rate("checks", check="signup ok") == harness.rate("checks", check="stripe webhook ok") == (1, 0)
+    assert harness.rate("error_rate") == (0, 4)
 
 
 def test_an_access_token_is_renewed_before_it_expires_and_the_cookie_with_it(
-    night: Night, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    member = account_at(night)
+    member = member_at(harness)
     member.refresh_if_old()
-    member.sign_up()
+    member.join()
     member.refresh_if_old()
-    assert night.count("http_reqs", name="auth_refresh") == 0
+    assert harness.count("http_reqs", name="auth_refresh") == 0
     now_s = time.monotonic()
-    for module in (account, answers):
+    for module in (account, messages):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
     for renewals in (1, 2):
         now_s += 12 * 60 + 1
         member.refresh_if_old()
         member.refresh_if_old()
-        assert night.count("http_reqs", name="auth_refresh") == renewals
-    assert night.rate("checks", check="token refresh ok") == (2, 0)
+        assert harness.count("http_reqs", name="auth_refresh") == renewals
+    assert harness.rate("checks", check="token refresh ok") == (2, 0)
     assert member.balance() == 0
 
 
 def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(
-    night: Night, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = {"/auth/signup-anonymous": SIGNED_UP, "/auth/refresh": [answer(200, ["no token"]), answer(401, {})]}
     with serving(saying(pages)) as server:
-        member = account_at(night, server.url)
-        member.sign_up()
+        member = member_at(harness, server.url)
+        member.join()
         now_s = time.monotonic() + 12 * 60 + 1
-        for module in (account, answers):
+        for module in (account, messages):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
         member.refresh_if_old()
         member.refresh_if_old()
         now_s += 11
         member.refresh_if_old()
-    assert night.rate("checks", check="token refresh ok") == (0, 2)
-    assert member.entry.access_token == "t1"
+    assert harness.rate("checks", check="token refresh ok") == (0, 2)
+    assert member.account.credentials.access_token == "t1"
 
 
 NO_ACCOUNT = {
@@ -83,21 +96,21 @@ NO_ACCOUNT = {
 
 
 @pytest.mark.parametrize("said", NO_ACCOUNT.values(), ids=NO_ACCOUNT)
-def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, night: Night) -> None:
+def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, harness: Harness) -> None:
     with serving(saying({"/auth/signup-anonymous": said})) as server:
-        member = account_at(night, server.url)
-        assert not member.sign_up()
-        assert not member.exists
-    assert night.errors("auth_signup") == ["answered without accessToken and user.id"]
-    assert night.rate("checks", check="signup ok") == (1, 0)
+        member = member_at(harness, server.url)
+        assert not member.join()
+        assert not member.account.exists
+    assert harness.errors("auth_signup") == ["answered without accessToken and user.id"]
+    assert harness.rate("checks", check="signup ok") == (1, 0)
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
-def test_a_refused_sign_up_fails_its_check(status: int, night: Night) -> None:
+def test_a_refused_sign_up_fails_its_check(status: int, harness: Harness) -> None:
     with serving(saying({"/auth/signup-anonymous": answer(status, {})})) as server:
-        assert not account_at(night, server.url).sign_up()
-    assert night.rate("error_rate") == (1, 0)
-    assert night.rate("http_req_failed", name="auth_signup") == (1, 0)
+        assert not member_at(harness, server.url).join()
+    assert harness.rate("error_rate") == (1, 0)
+    assert harness.rate("http_req_failed", name="auth_signup") == (1, 0)
 
 
 WEBHOOKS: dict[str, tuple[Any, bool, tuple[int, int]]] = {
@@ -109,13 +122,13 @@ WEBHOOKS: dict[str, tuple[Any, bool, tuple[int, int]]] = {
 
 @pytest.mark.parametrize(("said", "bought", "owed"), WEBHOOKS.values(), ids=WEBHOOKS)
 def test_what_is_owed_follows_what_was_acknowledged(
-    said: bytes | None, bought: bool, owed: tuple[int, int], night: Night
+    said: bytes | None, bought: bool, owed: tuple[int, int], harness: Harness
 ) -> None:
     with serving(saying({"/auth/signup-anonymous": SIGNED_UP, "/webhooks/stripe": said})) as server:
-        member = account_at(night, server.url)
-        member.sign_up()
+        member = member_at(harness, server.url)
+        member.join()
         assert member.buy(5) is bought
-    assert (member.tokens.least, member.tokens.most) == owed
+    assert (member.account.tokens.least, member.account.tokens.most) == owed
 
 
 BALANCES = {
@@ -131,6 +144,6 @@ BALANCES = {
 
 
 @pytest.mark.parametrize(("said", "balance"), BALANCES.values(), ids=BALANCES)
-def test_a_balance_is_what_the_target_says_in_so_many_words(said: bytes, balance: int | None, night: Night) -> None:
+def test_a_balance_is_what_the_target_says_in_so_many_words(said: bytes, balance: int | None, harness: Harness) -> None:
     with serving(saying({"/tokens/balance": said})) as server:
-        assert account_at(night, server.url).balance() == balance
+        assert member_at(harness, server.url).balance() == balance

@@ -10,7 +10,7 @@ from pika_locust.platforms.verity.buyer import seed_users
 from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
 from pika_locust.scenario import AuditContext, SetupContext
-from tests.platforms.verity.night import Night, answer, settings_of
+from tests.platforms.verity.harness import Harness, answer, settings_of
 from tests.wire.http_servers import Peer, serving
 
 
@@ -189,8 +189,8 @@ def test_members_that_came_later_were_looked_up_by_the_workers() -> None:
     assert figures(result) == ("fail", 6, 8, 0)
 
 
-def test_seeded_members_of_a_sandbox_hold_nothing_before_the_load(night: Night) -> None:
-    given = seed_users(SetupContext(night.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="4"), 7))
+def test_seeded_members_of_a_sandbox_hold_nothing_before_the_load(harness: Harness) -> None:
+    given = seed_users(SetupContext(harness.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="4"), 7))
     both = {**given.public, **given.private}
-    (result,) = audit_webhooks(context({}, night.sandbox.url, given=both))
+    (result,) = audit_webhooks(context({}, harness.sandbox.url, given=both))
     assert (figures(result), result.detail) == (("pass", 0, 0, 0), "balances looked up: 4 of 4 members")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.platforms.verity.client_replay import Answered, Replay, Scribe
-from tests.platforms.verity.night import Night
+from tests.platforms.verity.harness import Harness
 from tests.platforms.verity.world_replay import TRANSCRIPTS
 from tests.wire.http_servers import serving
 
@@ -16,9 +16,9 @@ FLOWS = sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
 
 
 @pytest.fixture
-def replay(night: Night, request: pytest.FixtureRequest) -> Iterator[Replay]:
+def replay(harness: Harness, request: pytest.FixtureRequest) -> Iterator[Replay]:
     with serving(scribe := Scribe()) as server:
-        yield Replay(night, server.url, scribe, request.param).run()
+        yield Replay(harness, server.url, scribe, request.param).run()
 
 
 each_flow = pytest.mark.parametrize("replay", FLOWS, indirect=True)
@@ -40,9 +40,9 @@ STRAYS = {
 
 @each_flow
 def test_every_frame_is_understood(replay: Replay, request: pytest.FixtureRequest) -> None:
-    night = replay.night
-    assert night.worker.internal_errors == []
-    assert night.errors("receive") == []
+    harness = replay.harness
+    assert harness.worker.internal_errors == []
+    assert harness.errors("receive") == []
     for who, line in replay.lines.items():
         counts = line.session.counts
         strays = int((request.node.callspec.id, who) in STRAYS)
@@ -93,7 +93,7 @@ def test_every_answer_means_what_it_says(replay: Replay) -> None:
     for line, check in CHECKS.items():
         ours = [answered for answered in replay.answered if answered.line == line]
         passed = sum(answered.status in (200, 201) for answered in ours)
-        assert replay.night.rate("checks", check=check) == (passed, len(ours) - passed)
+        assert replay.harness.rate("checks", check=check) == (passed, len(ours) - passed)
 
 
 @of("01-signup", "02-balance", "12-throttle", "14-refresh")
@@ -104,27 +104,25 @@ def test_an_account_is_whom_the_server_named_last(replay: Replay) -> None:
             assert not member.account.exists
             continue
         assert member.account.user_id == made[-1].body["user"]["id"]
-        assert member.account.entry.access_token == made[-1].body["accessToken"]
-        assert member.account.entry.refresh_cookie.startswith("cookie")
+        assert member.account.credentials.access_token == made[-1].body["accessToken"]
+        assert member.account.credentials.refresh_cookie.startswith("cookie")
 
 
 @of("14-refresh")
 def test_a_renewed_pass_has_a_new_cookie_and_a_refused_one_is_none(replay: Replay) -> None:
     renewals = [answered.result for answered in replay.answered if answered.line == "POST /auth/refresh"]
     assert [renewed is not None for renewed in renewals] == [True, False, False, False, False]
-    assert renewals[0].refresh_cookie != replay.members["u1"].account.entry.refresh_cookie
+    assert renewals[0].refresh_cookie != replay.members["u1"].account.credentials.refresh_cookie
 
-
-# The books: whatever a real server told of a balance is what we would have said
 
 KEPT = [("u1", 3, 2), ("u2", 3, 2)]
 """The real server's defect: an unmatched leave within an hour of a match keeps the token."""
 WRONG = {"10-leave-after-match": KEPT}
-BOOKED = [flow for flow in FLOWS if flow != "03-webhooks"]
+BALANCED = [flow for flow in FLOWS if flow != "03-webhooks"]
 """In the flow of webhooks one event is delivered again and again, which is not how our members buy."""
 
 
-@of(*BOOKED)
+@of(*BALANCED)
 def test_the_balance_is_what_we_expect_it_to_be(replay: Replay, request: pytest.FixtureRequest) -> None:
     wrong: dict[str, tuple[str, int, int]] = {}
     told = 0
@@ -158,32 +156,32 @@ MEETINGS: dict[str, tuple[int, int, list[int], list[int]]] = {
 @of(*MEETINGS)
 def test_what_is_heard_of_a_meeting(replay: Replay, request: pytest.FixtureRequest) -> None:
     matches, choices, waits_ms, lengths_ms = MEETINGS[request.node.callspec.id]
-    night = replay.night
-    assert night.worker.facts.get("matches_seen", 0) == night.trend("match_time").count == matches
-    assert "in_two_sessions" not in night.worker.facts
-    assert night.trend("session_start_lag").count in (0, matches)
-    assert night.trend("choice_latency").count == choices
-    assert limits_ms("match_time", night) == pytest.approx(waits_ms, rel=0.01)
-    assert limits_ms("session_length", night) == pytest.approx(lengths_ms, rel=0.001)
+    harness = replay.harness
+    assert harness.worker.facts.get("matches_seen", 0) == harness.trend("match_time").count == matches
+    assert "in_two_sessions" not in harness.worker.facts
+    assert harness.trend("session_start_lag").count in (0, matches)
+    assert harness.trend("choice_latency").count == choices
+    assert limits_ms("match_time", harness) == pytest.approx(waits_ms, rel=0.01)
+    assert limits_ms("session_length", harness) == pytest.approx(lengths_ms, rel=0.001)
     assert sorted(replay.sessions.values()) == [2] * (matches // 2)
 
 
-def limits_ms(name: str, night: Night) -> list[float]:
+def limits_ms(name: str, harness: Harness) -> list[float]:
     """The shortest and the longest of what was timed."""
-    found = night.trend(name)
+    found = harness.trend(name)
     return [found.minimum / 1000, found.maximum / 1000] if found.count else []
 
 
 @of("11-bad-socket-token")
 def test_a_bad_token_is_noticed_whatever_is_accepted_first(replay: Replay) -> None:
-    night = replay.night
-    assert sorted(night.errors("connect")) == [
+    harness = replay.harness
+    assert sorted(harness.errors("connect")) == [
         '/nope was refused: {"message":"Invalid namespace"}',
         "kicked out of /queue",
         "kicked out of /video",
     ]
-    assert night.errors("connection") == ["closed by the server: 1005"]
-    assert night.rate("error_rate")[0] == 3
+    assert harness.errors("connection") == ["closed by the server: 1005"]
+    assert harness.rate("error_rate")[0] == 3
 
 
 @of("18-disconnect-leaves")

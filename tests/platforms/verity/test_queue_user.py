@@ -6,7 +6,7 @@ import pytest
 
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
-from tests.platforms.verity.night import RECEIVED, SIGNED_UP, Night, answer, saying, until
+from tests.platforms.verity.harness import RECEIVED, SIGNED_UP, Harness, answer, saying, until
 from tests.wire.http_servers import Server, serving
 
 
@@ -14,31 +14,31 @@ def owed(user: QueueUser) -> tuple[int, int]:
     return user.account.tokens.least, user.account.tokens.most
 
 
-def test_members_come_and_go_and_their_tokens_come_back(night: Night) -> None:
-    night.open(QUEUE)
+def test_members_come_and_go_and_their_tokens_come_back(harness: Harness) -> None:
+    harness.open(QUEUE)
     for _ in range(5):
-        night.start(QueueUser)
-    until(lambda: night.count("iterations") >= 20)
-    night.drain()
-    joins = night.trend("queue_join_latency").count
-    assert joins == night.count("http_reqs", name="queue_join") == night.count("http_reqs", name="queue_leave")
-    assert night.count("http_reqs", name="auth_signup") == night.count("http_reqs", name="stripe_webhook") == 5
-    assert night.rate("error_rate")[0] == 0
-    state = night.sandbox.state()
+        harness.start(QueueUser)
+    until(lambda: harness.count("iterations") >= 20)
+    harness.drain()
+    joins = harness.trend("queue_join_latency").count
+    assert joins == harness.count("http_reqs", name="queue_join") == harness.count("http_reqs", name="queue_leave")
+    assert harness.count("http_reqs", name="auth_signup") == harness.count("http_reqs", name="stripe_webhook") == 5
+    assert harness.rate("error_rate")[0] == 0
+    state = harness.sandbox.state()
     assert (state["queued"], set(state["balances"].values())) == (0, {2})
-    facts = night.worker.facts
+    facts = harness.worker.facts
     assert (facts["users_audited"], facts["tokens_expected"], facts["tokens_held"]) == (5, 10, 10)
     assert "balances_wrong" not in facts
 
 
-def test_members_of_one_queue_are_matched_and_a_match_costs_one_token(night: Night) -> None:
-    night.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="20", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
+def test_members_of_one_queue_are_matched_and_a_match_costs_one_token(harness: Harness) -> None:
+    harness.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="20", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
     for _ in range(6):
-        night.start(QueueUser)
-    until(lambda: night.sandbox.state()["tokens"]["spent"] >= 4)
-    night.drain()
-    spent = night.sandbox.state()["tokens"]["spent"]
-    facts = night.worker.facts
+        harness.start(QueueUser)
+    until(lambda: harness.sandbox.state()["tokens"]["spent"] >= 4)
+    harness.drain()
+    spent = harness.sandbox.state()["tokens"]["spent"]
+    facts = harness.worker.facts
     assert facts["tokens_expected"] == facts["tokens_held"] == 6 * 20 - spent
     assert (facts["tokens_unanswered"], facts["users_audited"]) == (0, 6)
     assert "balances_wrong" not in facts
@@ -52,44 +52,44 @@ WRONG = {
 
 
 @pytest.mark.parametrize("faults", WRONG.values(), ids=WRONG)
-def test_a_target_that_books_wrongly_has_wrong_balances(faults: dict[str, Any], night: Night) -> None:
-    night.sandbox.set_faults(faults)
-    night.open(QUEUE, TOKENS_PER_USER="20")
+def test_a_target_that_books_wrongly_has_wrong_balances(faults: dict[str, Any], harness: Harness) -> None:
+    harness.sandbox.set_faults(faults)
+    harness.open(QUEUE, TOKENS_PER_USER="20")
     for _ in range(4):
-        night.start(QueueUser)
-    until(lambda: night.count("iterations") >= 8)
-    night.drain()
-    assert night.worker.facts["balances_wrong"] >= 2
-    assert night.worker.facts["users_audited"] == 4
+        harness.start(QueueUser)
+    until(lambda: harness.count("iterations") >= 8)
+    harness.drain()
+    assert harness.worker.facts["balances_wrong"] >= 2
+    assert harness.worker.facts["users_audited"] == 4
 
 
-def test_each_visit_has_a_queue_of_its_own_unless_all_share_one(night: Night) -> None:
-    night.open(QUEUE)
-    user = night.begun(QueueUser)
+def test_each_visit_has_a_queue_of_its_own_unless_all_share_one(harness: Harness) -> None:
+    harness.open(QUEUE)
+    user = harness.begun(QueueUser)
     seeds = {user._preferences()["seed"] for _ in range(100)}
     assert len(seeds) == 100
-    night.open(QUEUE, QUEUE_MODE="shared")
-    assert night.begun(QueueUser)._preferences() == {"mode": "shared"}
+    harness.open(QUEUE, QUEUE_MODE="shared")
+    assert harness.begun(QueueUser)._preferences() == {"mode": "shared"}
 
 
-def test_without_seeding_nobody_buys_and_no_join_can_work(night: Night) -> None:
-    night.open(QUEUE, SEED_TOKENS="0")
-    night.start(QueueUser)
-    until(lambda: night.count("http_rate_limited") == 0 and night.rate("checks", check="queue join ok")[1] >= 2)
-    night.drain()
-    assert night.count("http_reqs", name="stripe_webhook") == 0
-    assert night.trend("queue_join_latency").count == 0
-    assert night.count("http_reqs", name="queue_leave") == 0
+def test_without_seeding_nobody_buys_and_no_join_can_work(harness: Harness) -> None:
+    harness.open(QUEUE, SEED_TOKENS="0")
+    harness.start(QueueUser)
+    until(lambda: harness.count("http_rate_limited") == 0 and harness.rate("checks", check="queue join ok")[1] >= 2)
+    harness.drain()
+    assert harness.count("http_reqs", name="stripe_webhook") == 0
+    assert harness.trend("queue_join_latency").count == 0
+    assert harness.count("http_reqs", name="queue_leave") == 0
 
 
-def test_whoever_gets_no_account_waits_before_the_next_try(night: Night) -> None:
+def test_whoever_gets_no_account_waits_before_the_next_try(harness: Harness) -> None:
     with serving(saying({"/auth/signup-anonymous": answer(429, {})})) as server:
-        night.open(QUEUE, server.url)
-        night.start(QueueUser)
+        harness.open(QUEUE, server.url)
+        harness.start(QueueUser)
         until(lambda: len(server.requests) == 2, 3.0)
-        night.drain()
-    assert night.count("http_rate_limited") == 2
-    assert night.worker.facts["users_owed"] == 0
+        harness.drain()
+    assert harness.count("http_rate_limited") == 2
+    assert harness.worker.facts["users_owed"] == 0
 
 
 # The books, one visit at a time
@@ -121,13 +121,13 @@ BOOKS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, in
 }
 
 
-def visits(night: Night, server: Server, mode: str, times: int) -> QueueUser:
-    night.open(QUEUE, server.url, QUEUE_MODE=mode, TOKENS_PER_USER="10")
-    user: QueueUser = night.begun(QueueUser)
+def visits(harness: Harness, server: Server, mode: str, times: int) -> QueueUser:
+    harness.open(QUEUE, server.url, QUEUE_MODE=mode, TOKENS_PER_USER="10")
+    user: QueueUser = harness.begun(QueueUser)
     for _ in range(times):
         user.act()
     user.on_stop()
-    night.worker.end()
+    harness.worker.end()
     return user
 
 
@@ -140,7 +140,7 @@ def test_what_is_owed_after_a_visit(
     isolated: tuple[int, int],
     shared: tuple[int, int],
     mode: str,
-    night: Night,
+    harness: Harness,
 ) -> None:
     pages = {
         "/auth/signup-anonymous": SIGNED_UP,
@@ -150,12 +150,12 @@ def test_what_is_owed_after_a_visit(
         "/tokens/balance": answer(200, {"tokenBalance": 10}),
     }
     with serving(saying(pages)) as server:
-        user = visits(night, server, mode, times)
+        user = visits(harness, server, mode, times)
     assert owed(user) == (isolated if mode == "isolated" else shared)
-    assert night.worker.facts["users_audited"] == 1
+    assert harness.worker.facts["users_audited"] == 1
 
 
-def test_a_balance_that_nobody_tells_is_named(night: Night) -> None:
+def test_a_balance_that_nobody_tells_is_named(harness: Harness) -> None:
     pages = {
         "/auth/signup-anonymous": SIGNED_UP,
         "/webhooks/stripe": RECEIVED,
@@ -164,21 +164,21 @@ def test_a_balance_that_nobody_tells_is_named(night: Night) -> None:
         "/tokens/balance": BROKEN,
     }
     with serving(saying(pages)) as server:
-        visits(night, server, "isolated", 1)
-    facts = night.worker.facts
+        visits(harness, server, "isolated", 1)
+    facts = harness.worker.facts
     assert (facts["users_owed"], facts["users_audited"], facts["balances_untold"]) == (1, 0, 1)
     assert facts["balances_untold_first"] == "user u1: 500 Words"
 
 
-def test_whoever_has_no_token_left_for_sure_buys_again_before_joining_a_shared_queue(night: Night) -> None:
-    night.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="1", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
+def test_whoever_has_no_token_left_for_sure_buys_again_before_joining_a_shared_queue(harness: Harness) -> None:
+    harness.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="1", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
     for _ in range(6):
-        night.start(QueueUser)
-    until(lambda: night.sandbox.state()["tokens"]["spent"] >= 8, 8.0)
-    night.drain()
-    assert night.rate("error_rate")[0] == 0
-    assert night.count("http_reqs", name="stripe_webhook") > 6
-    facts = night.worker.facts
+        harness.start(QueueUser)
+    until(lambda: harness.sandbox.state()["tokens"]["spent"] >= 8, 8.0)
+    harness.drain()
+    assert harness.rate("error_rate")[0] == 0
+    assert harness.count("http_reqs", name="stripe_webhook") > 6
+    facts = harness.worker.facts
     assert facts["tokens_expected"] == facts["tokens_held"]
     assert "balances_wrong" not in facts
 
@@ -194,7 +194,7 @@ PURCHASES = {
 
 
 @pytest.mark.parametrize(("mode", "environ", "left", "bought"), PURCHASES.values(), ids=PURCHASES)
-def test_who_buys_again(mode: str, environ: dict[str, str], left: bytes, bought: int, night: Night) -> None:
+def test_who_buys_again(mode: str, environ: dict[str, str], left: bytes, bought: int, harness: Harness) -> None:
     pages = {
         "/auth/signup-anonymous": SIGNED_UP,
         "/webhooks/stripe": RECEIVED,
@@ -202,32 +202,32 @@ def test_who_buys_again(mode: str, environ: dict[str, str], left: bytes, bought:
         "/queue/leave": left,
     }
     with serving(saying(pages)) as server:
-        night.open(QUEUE, server.url, QUEUE_MODE=mode, TOKENS_PER_USER="1", **environ)
-        user: QueueUser = night.begun(QueueUser)
+        harness.open(QUEUE, server.url, QUEUE_MODE=mode, TOKENS_PER_USER="1", **environ)
+        user: QueueUser = harness.begun(QueueUser)
         for _ in range(3):
             user.act()
-    assert night.count("http_reqs", name="stripe_webhook") == bought
+    assert harness.count("http_reqs", name="stripe_webhook") == bought
 
 
-def test_whoever_is_released_before_the_end_is_audited_like_all_others(night: Night) -> None:
-    night.open(QUEUE)
-    users = [night.start(QueueUser) for _ in range(6)]
-    until(lambda: night.count("iterations") >= 6)
+def test_whoever_is_released_before_the_end_is_audited_like_all_others(harness: Harness) -> None:
+    harness.open(QUEUE)
+    users = [harness.start(QueueUser) for _ in range(6)]
+    until(lambda: harness.count("iterations") >= 6)
     for user in users[:4]:
         user.release()
-    until(lambda: len(night.worker.actors("primary")) == 2)
-    assert "users_audited" not in night.worker.facts
-    night.drain()
-    facts = night.worker.facts
+    until(lambda: len(harness.worker.actors("primary")) == 2)
+    assert "users_audited" not in harness.worker.facts
+    harness.drain()
+    facts = harness.worker.facts
     assert (facts["users_owed"], facts["users_audited"], facts["tokens_held"]) == (6, 6, 12)
 
 
-def test_whoever_is_cut_off_asks_for_nothing_more(night: Night) -> None:
+def test_whoever_is_cut_off_asks_for_nothing_more(harness: Harness) -> None:
     pages = {"/auth/signup-anonymous": SIGNED_UP, "/webhooks/stripe": RECEIVED, "/queue/join": QUEUED}
     with serving(saying(pages)) as server:
-        night.open(QUEUE, server.url, THINK_TIME_MIN="9", THINK_TIME_MAX="9")
-        user = night.start(QueueUser)
-        until(lambda: night.trend("queue_join_latency").count == 1)
+        harness.open(QUEUE, server.url, THINK_TIME_MIN="9", THINK_TIME_MAX="9")
+        user = harness.start(QueueUser)
+        until(lambda: harness.trend("queue_join_latency").count == 1)
         user.cut = lambda: setattr(user, "_cut", True)
         user.cut()
         user.on_stop()

@@ -9,7 +9,7 @@ from pika_locust.platforms.verity.scenarios import QUEUE, SCENARIOS, SESSIONS, T
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.scenario import Scenario
 from pika_locust.settings import read_settings
-from tests.platforms.verity.night import settings_of
+from tests.platforms.verity.harness import settings_of
 
 IDS = [scenario.name for scenario in SCENARIOS]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.messages import REFRESH_AFTER_S, Credentials, balance_in, body_of, member_in
+from pika_locust.platforms.verity.messages import REFRESH_AFTER_S, Credentials, balance_in, body_of, sign_up_in
 from pika_locust.wire.http import HttpClient, Response
-from tests.platforms.verity.night import SIGNED_UP, answer, saying
+from tests.platforms.verity.harness import SIGNED_UP, answer, saying
 from tests.wire.http_servers import serving
 
 
@@ -45,13 +45,13 @@ def test_the_balance_in_an_answer(reply: bytes | None, balance: int | None) -> N
 
 
 def test_who_has_signed_up_and_with_what_pass() -> None:
-    member = member_in(said(SIGNED_UP))
+    member = sign_up_in(said(SIGNED_UP))
     assert member is not None
-    assert (member.user_id, member.entry.access_token, member.entry.refresh_cookie) == ("u1", "t1", "r1")
-    assert member.entry.headers == {"authorization": "Bearer t1"}
-    assert 0 < member.entry.fresh_until_s - time.monotonic() <= REFRESH_AFTER_S
-    assert not member.entry.is_old
-    assert member_in(said(answer(429, {}))) is None
+    assert (member.user_id, member.credentials.access_token, member.credentials.refresh_cookie) == ("u1", "t1", "r1")
+    assert member.credentials.headers == {"authorization": "Bearer t1"}
+    assert 0 < member.credentials.fresh_until_s - time.monotonic() <= REFRESH_AFTER_S
+    assert not member.credentials.is_old
+    assert sign_up_in(said(answer(429, {}))) is None
 
 
 AGES = {

@@ -8,7 +8,7 @@ from pika_locust.errors import SetupError
 from pika_locust.platforms.verity.buyer import seed_users
 from pika_locust.platforms.verity.scenarios import TOKENS
 from pika_locust.scenario import SetupContext, SetupResult
-from tests.platforms.verity.night import SIGNED_UP, Night, answer, saying, settings_of
+from tests.platforms.verity.harness import SIGNED_UP, Harness, answer, saying, settings_of
 from tests.wire.http_servers import Peer, serving
 
 
@@ -16,12 +16,12 @@ def seed(target: str, number: int = 3, **environ: str) -> SetupResult:
     return seed_users(SetupContext(target, settings_of(TOKENS, SEED_USER_COUNT=str(number), **environ), 7))
 
 
-def test_as_many_members_as_asked_for_whose_tokens_only_the_master_knows(night: Night) -> None:
-    given = seed(night.sandbox.url)
+def test_as_many_members_as_asked_for_whose_tokens_only_the_master_knows(harness: Harness) -> None:
+    given = seed(harness.sandbox.url)
     assert set(given.public) == {"users"}
     assert list(given.private) == ["members"]
     assert list(given.private["members"]) == given.public["users"]
-    assert night.sandbox.state()["balances"] == dict.fromkeys(given.public["users"], 0)
+    assert harness.sandbox.state()["balances"] == dict.fromkeys(given.public["users"], 0)
     assert len(given.public["users"]) == 3
     entries = given.private["members"].values()
     assert all(entry.access_token.count(".") == 2 and entry.refresh_cookie for entry in entries)
@@ -49,10 +49,10 @@ def test_some_may_fail(answers: list[Any]) -> None:
     assert tokens == {"u1": "token of u1", "u2": "token of u2"}
 
 
-def test_a_slow_target_is_not_waited_for_without_end(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_target_is_not_waited_for_without_end(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pika_locust.platforms.verity.buyer.WITHIN_S", 0.5)
-    night.sandbox.set_faults({"latency": 200})
-    given = seed(night.sandbox.url, 100)
+    harness.sandbox.set_faults({"latency": 200})
+    given = seed(harness.sandbox.url, 100)
     assert 2 <= len(given.public["users"]) <= 4
     (note,) = given.notes
     assert note.endswith(" of 100 members were made before the load: there was no time for more within 0.5 s")

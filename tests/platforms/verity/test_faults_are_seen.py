@@ -10,8 +10,8 @@ import pytest
 
 from pika_locust.judge import ThresholdEvaluator
 from pika_locust.load.plan import CONSTANT
-from pika_locust.platforms.verity import account as lobby
 from pika_locust.platforms.verity import session_user
+from pika_locust.platforms.verity.account import VerityActor
 from pika_locust.platforms.verity.buyer import Buyer, seed_users
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE, SCENARIOS, SESSIONS, TOKENS
@@ -21,12 +21,12 @@ from pika_locust.runtime.options import all_metrics
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.wire.http import Timeouts
 from tests.e2e.test_verity import FAULTY_QUEUE, FAULTY_SESSIONS, FAULTY_TOKENS, LEAK
-from tests.platforms.verity.night import Night, settings_of, until
+from tests.platforms.verity.harness import Harness, settings_of, until
 
 
-def seen(night: Night, given: SetupResult) -> set[str]:
+def seen(harness: Harness, given: SetupResult) -> set[str]:
     """What fails: thresholds and audits, by metric and name."""
-    worker, scenario = night.worker, night.worker.scenario
+    worker, scenario = harness.worker, harness.worker.scenario
     panel = ThresholdEvaluator(scenario.thresholds_for(CONSTANT, worker.settings), all_metrics(scenario))
     found = {result.metric for result in panel.results(worker.metrics.snapshot(), 5.0) if result.status != "pass"}
     context = AuditContext(
@@ -34,41 +34,41 @@ def seen(night: Night, given: SetupResult) -> set[str]:
         worker.settings,
         {},
         worker.facts,
-        night.sandbox.state(),
+        harness.sandbox.state(),
         {**given.public, **given.private},
     )
     assert scenario.audit is not None
     return found | {audit.name for audit in scenario.audit(context) if audit.status == "fail"}
 
 
-def members(night: Night) -> SetupResult:
-    return seed_users(SetupContext(night.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="3"), 7))
+def members(harness: Harness) -> SetupResult:
+    return seed_users(SetupContext(harness.sandbox.url, settings_of(TOKENS, SEED_USER_COUNT="3"), 7))
 
 
-Enough = Callable[[Night], object]
+Enough = Callable[[Harness], object]
 RUNS: dict[str, tuple[Scenario, type[Any], Enough]] = {
-    "queue": (QUEUE, QueueUser, lambda night: night.count("iterations") >= 12),
+    "queue": (QUEUE, QueueUser, lambda harness: harness.count("iterations") >= 12),
     "sessions": (
         SESSIONS,
         SessionUser,
-        lambda night: sum(night.rate("checks", check="session ended")) >= 8 or night.errors("session"),
+        lambda harness: sum(harness.rate("checks", check="session ended")) >= 8 or harness.errors("session"),
     ),
-    "tokens": (TOKENS, Buyer, lambda night: night.count("iterations") >= 8),
+    "tokens": (TOKENS, Buyer, lambda harness: harness.count("iterations") >= 8),
 }
 
 
-def run(night: Night, name: str, faults: dict[str, Any]) -> set[str]:
+def run(harness: Harness, name: str, faults: dict[str, Any]) -> set[str]:
     """A short run of a scenario against a sandbox with these faults."""
     scenario, user, enough = RUNS[name]
-    given = members(night) if scenario is TOKENS else SetupResult()
-    night.sandbox.set_faults(faults)
-    night.open(scenario, begin={"given": given.public}, **({"REDELIVERY": "1"} if scenario is TOKENS else {}))
+    given = members(harness) if scenario is TOKENS else SetupResult()
+    harness.sandbox.set_faults(faults)
+    harness.open(scenario, begin={"given": given.public}, **({"REDELIVERY": "1"} if scenario is TOKENS else {}))
     for _ in range(6):
-        night.start(user)
-    until(lambda: enough(night), 10.0)
-    night.sandbox.clear_faults()
-    night.drain()
-    return seen(night, given)
+        harness.start(user)
+    until(lambda: enough(harness), 10.0)
+    harness.sandbox.clear_faults()
+    harness.drain()
+    return seen(harness, given)
 
 
 HERE = {
@@ -83,17 +83,18 @@ HERE = {
 
 @pytest.mark.parametrize(("name", "faults", "subjects"), HERE.values(), ids=HERE)
 def test_a_fault_is_seen_by_what_must_see_it(
-    name: str, faults: dict[str, Any], subjects: set[str], night: Night, monkeypatch: pytest.MonkeyPatch
+    name: str, faults: dict[str, Any], subjects: set[str], harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lobby, "TIMEOUTS", Timeouts(read_s=0.3))
+    monkeypatch.setattr(VerityActor, "timeouts", Timeouts(read_s=0.3))
     monkeypatch.setattr(session_user, "START_WAIT_S", 0.3)
-    assert run(night, name, faults) >= subjects
+    monkeypatch.setattr(SessionUser, "connect_within_s", 0.3)
+    assert run(harness, name, faults) >= subjects
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_without_a_fault_nothing_is_seen(name: str, night: Night) -> None:
+def test_without_a_fault_nothing_is_seen(name: str, harness: Harness) -> None:
     # Nobody watches the target's process here.
-    assert run(night, name, {}) == {"target_memory_mb"}
+    assert run(harness, name, {}) == {"target_memory_mb"}
 
 
 def test_no_cover_is_left_out() -> None:

@@ -5,7 +5,7 @@ import pytest
 from pika_locust.load.plan import LoadPlan, LoadRequest, resolve
 from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, queue_keys
 from pika_locust.scenario import Scenario
-from tests.platforms.verity.night import settings_of
+from tests.platforms.verity.harness import settings_of
 
 KEYS = {
     "few": (20, {"SESSION_HOLD_SECONDS": "2"}, 1),

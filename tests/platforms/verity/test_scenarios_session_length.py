@@ -5,7 +5,7 @@ import pytest
 from pika_locust.judge import ThresholdEvaluator
 from pika_locust.metrics import Registry, trend
 from pika_locust.platforms.verity.scenarios import MEMORY, QUEUE, SESSIONS, session_length
-from tests.platforms.verity.night import settings_of
+from tests.platforms.verity.harness import settings_of
 
 METRIC = trend("session_length")
 LIMITS = {

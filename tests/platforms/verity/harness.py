@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
-from locust.exception import StopUser
 
 from pika_locust.metrics import Histogram
-from pika_locust.platforms.verity.account import Account, VerityContext
 from pika_locust.platforms.verity.scenarios import QUEUE
-from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.sandbox import SandboxProcess
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings, read_settings
-from pika_locust.testing.worker import RecordingContext
+from pika_locust.testing.worker import RecordingContext, live, make_context, make_user
 from pika_locust.testing.worker import wait_until as until
 from tests.wire.http_servers import Peer
 
@@ -33,52 +29,36 @@ def settings_of(scenario: Scenario, **environ: str) -> Settings:
     return settings
 
 
-class Night:
+class Harness:
     """One process's part of a test."""
 
     def __init__(self, sandbox: SandboxProcess) -> None:
         self.sandbox = sandbox
         self.worker = self.open(QUEUE)
         self._lives: list[Any] = []
+        self._begun: list[Any] = []
 
     def open(
         self, scenario: Scenario, target: str = "", begin: Mapping[str, Any] | None = None, **environ: str
     ) -> RecordingContext:
-        """The share of a scenario, with short pauses; it becomes the night's."""
+        """The context of a scenario, with short pauses; users are made in it from now on."""
         settings = settings_of(scenario, **{**BRISK, **environ})
-        fields = {
-            "run_id": "0123456789ab",
-            "seed": 7,
-            "target": target or self.sandbox.url,
-            "settings": settings.public(),
-            "planned_s": 60.0,
-            "spread": False,
-            "supporters": 0,
-            "stop_timeout_s": 5.0,
-            **(begin or {}),
-        }
-        self.worker = RecordingContext(RunStart(**fields), scenario, settings, 0)
+        start = {"target": target or self.sandbox.url, "stop_timeout_s": 5.0, **(begin or {})}
+        self.worker = make_context(scenario, settings=settings, **start)
         return self.worker
 
     def start(self, kind: type[Any]) -> Any:
         """Start a user as Locust does."""
-        worker = self.worker
-        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
-        self._lives.append(gevent.spawn(_live, user))
+        user = make_user(kind, self.worker)
+        self._lives.append(gevent.spawn(live, user))
         return user
 
     def begun(self, kind: type[Any]) -> Any:
         """A user that is ready to act, and does so only when the test calls it."""
-        worker = self.worker
-        user = kind(SimpleNamespace(pika_locust=SimpleNamespace(wait_for_context=lambda timeout_s: worker)))
+        user = make_user(kind, self.worker)
         user.on_start()
+        self._begun.append(user)
         return user
-
-    def begun_account(self, number: int = 0) -> Account:
-        """Somebody who has signed up."""
-        account = Account(number, self.worker.dice(number), self.lobby)
-        assert account.sign_up()
-        return account
 
     def drain(self) -> None:
         """What the end of a test does; every user must have ended by itself."""
@@ -90,6 +70,8 @@ class Night:
     def end(self) -> None:
         """Leave nothing running."""
         gevent.killall(self._lives)
+        for user in self._begun:
+            user.http.close()
         self.worker.end()
 
     def faults(self, **faults: Any) -> None:
@@ -98,39 +80,21 @@ class Night:
 
     # What was measured
 
-    @property
-    def lobby(self) -> VerityContext:
-        return self.worker.shared(VerityContext)
-
     def count(self, name: str, /, **tags: str) -> int:
         """A counter."""
-        return int(self._read(self.worker.metrics.counter(name), **tags).count)
+        return self.worker.count_of(name, **tags)
 
     def rate(self, name: str, /, **tags: str) -> tuple[int, int]:
         """A rate's passes and fails."""
-        value = self._read(self.worker.metrics.rate(name), **tags)
-        return value.passes, value.fails
+        return self.worker.rate_of(name, **tags)
 
     def trend(self, name: str, /, **tags: str) -> Histogram:
         """A trend's samples, in microseconds."""
-        histogram: Histogram = self._read(self.worker.metrics.trend(name), **tags)
-        return histogram
-
-    def _read(self, handle: Any, **tags: str) -> Any:
-        return (handle.tagged(**tags) if tags else handle).read()
+        return self.worker.trend_of(name, **tags)
 
     def errors(self, name: str) -> list[str]:
         """The texts of the errors of one name."""
-        return [text for (where, text) in self.worker.errors if where == name]
-
-
-def _live(user: Any) -> None:
-    try:
-        user.on_start()
-        while True:
-            user.iterate()
-    except (StopUser, gevent.GreenletExit):
-        user.on_stop()
+        return self.worker.errors_of(name)
 
 
 def answer(status: int, body: Any = None, *headers: str) -> bytes:
@@ -161,4 +125,4 @@ def saying(answers: Mapping[str, Any]) -> Callable[[Peer], None]:
 SIGNED_UP = answer(201, {"user": {"id": "u1"}, "accessToken": "t1"}, "set-cookie: refresh_token=r1; Path=/auth/refresh")
 RECEIVED = answer(200, {"received": True})
 
-__all__ = ["RECEIVED", "SIGNED_UP", "Night", "answer", "saying", "settings_of", "until"]
+__all__ = ["RECEIVED", "SIGNED_UP", "Harness", "answer", "saying", "settings_of", "until"]

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from math import ceil
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -31,6 +30,7 @@ from urllib.parse import parse_qsl, unquote
 from pika_locust.sandbox.faults import Cover, FanoutLoss, FaultKind, FaultSwitches
 from pika_locust.sandbox.rate_limit import FixedWindow
 from pika_locust.sandbox.schema import Refused, Schema, parse_json, read_fields, read_json
+from pika_locust.sandbox.timers import Timer, Timers
 from pika_locust.sandbox.world import (
     Answer,
     Close,
@@ -46,6 +46,9 @@ from pika_locust.sandbox.world import (
 )
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+INTERNAL_ERROR = Answer.text("Internal Server Error", 500)
+"""What a call is answered when its handler or a timer of it fails."""
 
 _MARKS = "_handles"
 """Attribute of a handler: the routes and messages it is for."""
@@ -187,21 +190,6 @@ class Socket:
         self.world._effects.append(Close(self.id, code, reason))
 
 
-@dataclass(slots=True, eq=False)
-class Timer:
-    """Something that is to be done at a time, and with a period again and again."""
-
-    at: float
-    act: Callable[..., object]
-    arguments: tuple[Any, ...]
-    period_s: float = 0.0
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        """It will not be done, if it has not been, and not again."""
-        self.cancelled = True
-
-
 class App:
     """A world. Subclasses write `start`, handlers and `state`; nothing of theirs blocks, sleeps or reads a clock.
 
@@ -227,6 +215,8 @@ class App:
     _exact: ClassVar[dict[tuple[str, str], tuple[Route, str]]]
     _patterns: ClassVar[dict[tuple[str, int], list[tuple[list[str], Route, str]]]]
     _messages: ClassVar[dict[str, tuple[Message, str]]]
+    _in_hand: Call | None
+    """The request that is being handled, also by a timer that its handler set."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -370,16 +360,13 @@ class App:
 
     def at(self, when: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` at a time, in seconds since the epoch; those of one instant in the order set."""
-        return self._set(Timer(when, act, arguments))
+        if self._in_hand is not None:
+            act, arguments = self._answering, (self._in_hand, act, *arguments)
+        return self._timers.at(when, act, *arguments)
 
     def every(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` whenever so many seconds have passed; times that were missed are skipped."""
-        return self._set(Timer(self.now + seconds, act, arguments, seconds))
-
-    def _set(self, timer: Timer) -> Timer:
-        self._timers_set += 1
-        heappush(self._timers, (timer.at, self._timers_set, timer))
-        return timer
+        return self._timers.at(self.now + seconds, act, *arguments, period_s=seconds)
 
     def hit(self, fault: str, kind: str = "") -> bool:
         """Whether a fault hits the next event of this kind; False when it is off."""
@@ -413,12 +400,28 @@ class App:
             return self._take()
         wanted, handler, params = found
         call = Call(self, exchange, request, wanted, params)
+        self._answering(call, self._handle, call, getattr(self, handler))
+        return self._take()
+
+    def _handle(self, call: Call, handler: Callable[[Call], Any]) -> None:
         answer = self._refusal(call)
         if answer is None:
-            answer = getattr(self, handler)(call)
+            answer = handler(call)
         if answer is not None:
             call.answer(answer)
-        return self._take()
+
+    def _answering(self, call: Call, act: Callable[..., object], *arguments: Any) -> None:
+        """Does something for a call, which is answered 500 if that fails: by a timer, there is no connection to end."""
+        self._in_hand = call
+        try:
+            act(*arguments)
+        except Exception:
+            if not call.answered:
+                call.answered = True
+                self._effects.append(Reply(call.exchange, INTERNAL_ERROR))
+            raise
+        finally:
+            self._in_hand = None
 
     def abandoned(self, exchange: int, now: float) -> Effects:
         self.now = now
@@ -541,19 +544,12 @@ class App:
 
     @property
     def due(self) -> float:
-        """When the first timer is to be called; infinity when there is none."""
-        while self._timers and self._timers[0][2].cancelled:
-            heappop(self._timers)
-        return self._timers[0][0] if self._timers else float("inf")
+        """When `tick` has something to do: a timer, or what a handler had done when it failed; else infinity."""
+        return self._timers.due if not self._effects else self.now
 
     def tick(self, now: float) -> Effects:
         self.now = now
-        while self.due <= now:
-            timer = heappop(self._timers)[2]
-            timer.act(*timer.arguments)
-            if timer.period_s and not timer.cancelled:
-                timer.at += timer.period_s * (1 + (now - timer.at) // timer.period_s)
-                self._set(timer)
+        self._timers.run(now)
         return self._take()
 
     def shutdown(self, now: float) -> Effects:
@@ -566,8 +562,8 @@ class App:
         self.now = now
         self.sockets: dict[int, Socket] = {}
         self._effects: list[Effect] = []
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._timers_set = 0
+        self._timers = Timers()
+        self._in_hand = None
         self._limited: dict[str, FixedWindow] = {}
         self._losses = FanoutLoss(self.faults)
         self._retune()

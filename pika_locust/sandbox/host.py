@@ -200,9 +200,12 @@ class WorldTimer:
     def _fire(self) -> None:
         self._timer = None
         now = self._clock()
-        if now >= self._due:
-            self._tick(now)
-        self.schedule()
+        try:
+            if now >= self._due:
+                self._tick(now)
+        finally:
+            # a world whose timer fails is told the time all the same
+            self.schedule()
 
 
 _SERVER_ERROR = Answer.text("Internal Server Error", 500)
@@ -225,6 +228,7 @@ class WorldHost:
         self.world = world
         self.faults = faults
         self._clock = clock
+        self._loop = loop
         self._performer = EffectExecutor(platform.name, faults, loop)
         self._delays = Latency(loop, faults, self._performer.perform)
         self._close_after = CloseAfter(loop, faults)
@@ -241,9 +245,9 @@ class WorldHost:
         number = self._performer.admit(exchange)
         exchange.on_abandoned = lambda: self._abandoned(number)
         if "error" in self.faults.on and self.faults.hits("error", self._kinds.of(request.path)):
-            self._run((Reply(number, _SERVER_ERROR),))
+            self._delays.put((Reply(number, _SERVER_ERROR),))
         else:
-            self._run(self.world.request(number, request, self._clock()))
+            self._run(self.world.request, number, request, self._clock())
 
     def upgrade(self, socket: WebSocketConnection, request: Request) -> Answer | None:
         refusal = _UNAVAILABLE if self.faults.hits("refuse") else self.world.upgrade(request, self._clock())
@@ -254,15 +258,15 @@ class WorldHost:
     def opened(self, socket: WebSocketConnection, request: Request) -> None:
         self._performer.enter(socket)
         self.counts["connections_total"] += 1
-        self._run(self.world.opened(socket.id, request, self._clock()))
+        self._run(self.world.opened, socket.id, request, self._clock())
         self._close_after.opened(socket)
 
     def received(self, socket: WebSocketConnection, data: str | bytes) -> None:
         self.counts["frames_received"] += 1
-        self._run(self.world.received(socket.id, data, self._clock(), socket.waiting_bytes()))
+        self._run(self.world.received, socket.id, data, self._clock(), socket.waiting_bytes())
 
     def ponged(self, socket: WebSocketConnection) -> None:
-        self._run(self.world.ponged(socket.id, self._clock()))
+        self._run(self.world.ponged, socket.id, self._clock())
 
     def paused(self, socket: WebSocketConnection, paused: bool) -> None:
         self._performer.pause(socket, paused)
@@ -274,21 +278,34 @@ class WorldHost:
         frames = self._performer.leave(socket)
         self._frames_of_closed[self.world.group(socket.id)] += frames
         self._close_after.gone(socket)
-        self._run(self.world.closed(socket.id, self._clock()))
+        self._run_out(self.world.closed, socket.id, self._clock())
 
     def _abandoned(self, number: int) -> None:
         if self._performer.abandoned(number):
-            self._run(self.world.abandoned(number, self._clock()))
+            self._run_out(self.world.abandoned, number, self._clock())
 
     # what the world says to it
 
-    def _run(self, effects: Effects) -> None:
-        if effects:
-            self._delays.put(effects)
-        self._ticks.look()
+    def _run(self, event: Callable[..., Effects], *arguments: Any) -> None:
+        """Tells the world something. What it raises is the server's to count; what is due is done all the same."""
+        try:
+            effects = event(*arguments)
+            if effects:
+                self._delays.put(effects)
+        finally:
+            self._ticks.look()
+
+    def _run_out(self, event: Callable[..., Effects], *arguments: Any) -> None:
+        """Tells the world of an end, maybe amid other effects: they must not suffer from what it raises."""
+        try:
+            self._run(event, *arguments)
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": "a world failed at the end of a connection", "exception": error}
+            )
 
     def _tick(self, now: float) -> None:
-        self._run(self.world.tick(now))
+        self._run(self.world.tick, now)
 
     # the server's wishes
 

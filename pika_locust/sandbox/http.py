@@ -90,6 +90,9 @@ class HttpConnection:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # an upgrade to something other than a WebSocket is not taken up; the request itself is complete
+        except httptools.HttpParserCallbackError as error:
+            # not the client's mistake: whatever handles the request has failed
+            raise error.__context__ or error from None
         except httptools.HttpParserError:
             self._refuse(HTTPStatus.BAD_REQUEST)
 

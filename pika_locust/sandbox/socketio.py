@@ -27,7 +27,8 @@ from random import Random
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from pika_locust.sandbox.app import App, Handler, Socket, Timer, mark
+from pika_locust.sandbox.app import App, Handler, Socket, mark
+from pika_locust.sandbox.timers import Timer
 from pika_locust.sandbox.world import Answer, Effects, Headers, Reply, Request, to_json
 
 PING_EVERY_S = 25.0

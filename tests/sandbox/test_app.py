@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from pika_locust.sandbox.app import App, Call, Socket, message, route
 from pika_locust.sandbox.faults import Cover, FaultSwitches, parse_faults
@@ -511,3 +513,78 @@ def test_it_is_served_like_any_world(serve: Callable[..., Served]) -> None:
     one.send('{"type":"say","text":"hi"}')
     assert two.recv(timeout=5) == '{"text":"hi"}'
     assert served.state()["orders"] == 2
+
+
+# A world that fails
+
+
+class Faulty(App):
+    """Fails wherever it is asked to."""
+
+    name, about = "faulty", "a world with defects of its own"
+
+    @route("GET", "/now")
+    def at_once(self, call: Call) -> Any:
+        raise LookupError("planted")
+
+    @route("GET", "/later")
+    def later(self, call: Call) -> None:
+        self.after(0.01, self.after, 0.01, self.at_once, call)
+
+    @route("GET", "/answered")
+    def answered(self, call: Call) -> Any:
+        self.after(0.01, self.at_once, call)
+        return "fine"
+
+    @message("fail")
+    def fail(self, socket: Socket, body: dict[str, Any]) -> None:
+        self.broadcast("before it failed", without=socket)
+        raise LookupError("planted")
+
+    def on_close(self, socket: Socket) -> None:
+        if socket.data:
+            raise LookupError("planted")
+
+    @message("close all")
+    def close_all(self, socket: Socket, body: dict[str, Any]) -> None:
+        for one in self.sockets.values():
+            one.data = {"fails": True}
+            one.close()
+
+
+def test_a_failing_handler_is_an_internal_error_and_ends_its_connection(serve: Callable[..., Served]) -> None:
+    served = serve(Faulty.platform())
+    with pytest.raises(ConnectionError):
+        served.http("GET", "/now")
+    assert served.state()["internal_errors"] == 1
+    assert served.http("GET", "/health")[0] == 200
+
+
+def test_a_failing_timer_answers_its_call_500_and_the_world_goes_on(serve: Callable[..., Served]) -> None:
+    served = serve(Faulty.platform())
+    assert [served.http("GET", "/later")[:2] for _ in range(2)] == [(500, "Internal Server Error")] * 2
+    assert served.http("GET", "/answered")[:2] == (200, '"fine"')
+    while served.state()["internal_errors"] < 3:
+        time.sleep(0.01)
+
+
+def test_what_a_handler_did_before_it_failed_reaches_the_others(serve: Callable[..., Served]) -> None:
+    served = serve(Faulty.platform())
+    one, two = served.socket(), served.socket()
+    one.send('{"type":"fail"}')
+    assert two.recv(timeout=5) == "before it failed"
+    with pytest.raises(ConnectionClosed):
+        one.recv(timeout=5)
+    assert served.state()["internal_errors"] == 1
+
+
+def test_a_failure_at_the_end_of_a_connection_costs_nobody_else_anything(serve: Callable[..., Served]) -> None:
+    served = serve(Faulty.platform())
+    one, two = served.socket(), served.socket()
+    one.send('{"type":"close all"}')
+    for socket in (one, two):
+        with pytest.raises(ConnectionClosed) as ended:
+            socket.recv(timeout=5)
+        assert ended.value.rcvd is not None
+        assert ended.value.rcvd.code == 1000
+    assert served.state()["internal_errors"] == 2

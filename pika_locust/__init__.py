@@ -18,14 +18,27 @@ from pika_locust.version import __version__
 if TYPE_CHECKING:
     from pika_locust.judge import Threshold
     from pika_locust.kit.fast_user import FastUser
+    from pika_locust.kit.socketio_user import SocketIOUser
     from pika_locust.kit.websocket_user import WebSocketUser
     from pika_locust.metrics import counter, gauge, rate, trend
     from pika_locust.plugin import install
 
-__all__ = ["FastUser", "Threshold", "WebSocketUser", "__version__", "counter", "gauge", "install", "rate", "trend"]
+__all__ = [
+    "FastUser",
+    "SocketIOUser",
+    "Threshold",
+    "WebSocketUser",
+    "__version__",
+    "counter",
+    "gauge",
+    "install",
+    "rate",
+    "trend",
+]
 
 _EXPORTED = {
     "FastUser": "pika_locust.kit.fast_user",
+    "SocketIOUser": "pika_locust.kit.socketio_user",
     "Threshold": "pika_locust.judge",
     "WebSocketUser": "pika_locust.kit.websocket_user",
     "counter": "pika_locust.metrics",

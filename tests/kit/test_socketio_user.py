@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import gevent
 import pytest
-from locust.contrib.socketio import SocketIOUser as LocustsUser
 from locust.env import Environment
 from locust.exception import LocustError
 
@@ -90,26 +89,6 @@ def test_a_connection_and_what_is_said_on_it_are_requests(servers: Servers, tria
     assert (called["response_length"], emitted["response_length"]) == (3, len('["ask","tea?"]'))
     assert emitted["response_time"] is None
     assert one.failures == []
-
-
-def test_requests_are_called_as_locust_s_own_user_calls_them(servers: Servers, trial: Start) -> None:
-    """Apart from what Locust's own cannot wait for: the same calls, the same types and names."""
-
-    def use(kind: type[Any]) -> set[tuple[str, str]]:
-        one = trial(servers.real, kind)
-        one.sio.connect(servers.real, namespaces=["/queue"], transports=["websocket"])
-        one.sio.on("question", lambda *data: one.sio.on_message("question", "tea?"), namespace="/queue")
-        one.sio.on("answered", lambda *data: None, namespace="/queue")
-        assert one.sio.call("add", (1, 2), namespace="/queue") == 3
-        one.sio.send("hello", namespace="/queue", name="greeting")
-        one.sio.emit("ask", "tea?", namespace="/queue")
-        until(lambda: ("WSR", "question") in one.names)
-        one.sio.disconnect()
-        return set(one.names)
-
-    mine = use(SocketIOUser)
-    assert mine == {("WS", "connect"), ("WSC", "add"), ("WSS", "greeting"), ("WSE", "ask"), ("WSR", "question")}
-    assert mine == use(LocustsUser)
 
 
 def test_what_a_handler_returns_acknowledges(servers: Servers, trial: Start) -> None:

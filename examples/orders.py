@@ -8,7 +8,7 @@ locust --headless -f examples/orders.py -H http://127.0.0.1:3000           # aga
 import pika_locust
 from pika_locust.judge.audit import balance
 from pika_locust.kit import HttpActor, scenario, trend
-from pika_locust.observe.target import fetch_json
+from pika_locust.observe.target import read_json
 
 
 class Customer(HttpActor):
@@ -23,9 +23,9 @@ class Customer(HttpActor):
 
 def audit(context):
     """On the master, after the last answer: what the target holds against what the customers were told."""
-    _, page = fetch_json(f"{context.target}/orders/count")
+    held = read_json(f"{context.target}/orders/count")["count"]
     expected = context.ledgers["orders"].expect()
-    return [balance("orders", expected.acknowledged, page and page["count"], expected.unanswered)]
+    return [balance("orders", expected.acknowledged, held, expected.unanswered)]
 
 
 ORDERS = scenario(

@@ -3,7 +3,8 @@
 ```
 PikaLocustError
 ├── ConfigurationError     the user's settings are wrong; nothing has been sent yet     (104)
-└── SetupError             a required step before the load failed                       (100)
+├── SetupError             a required step before the load failed                       (100)
+└── UnreadableError        an audit's look at the target failed: the audit has failed    (99)
 ```
 
 What the target does wrong is never an exception: it is a sample. What this project does wrong is whatever else is
@@ -60,3 +61,17 @@ class SetupError(PikaLocustError):
     """A required step before the load failed; `str(error)` says which and why."""
 
     exit_code = ExitCode.SETUP
+
+
+class UnreadableError(PikaLocustError):
+    """A look at the target was tried and failed: refused, not trusted, no success, too late, or not what was asked for.
+
+    Nobody knows then what the target holds. That is a failed audit, and never one that nothing could show.
+    `status` is the answer's, None without an answer.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, problem: str, status: int | None = None) -> None:
+        super().__init__(problem)
+        self.status = status

@@ -9,16 +9,16 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-import requests
-
-from pika_locust.judge import Ledger, balance, exactly_once, not_observed
+from pika_locust.errors import UnreadableError
+from pika_locust.judge import Ledger, balance, exactly_once, not_observed, unreadable
 from pika_locust.judge.report import AuditResult
 from pika_locust.metrics import Counter, Gauge, Rate, Trend
+from pika_locust.observe.target import read_json
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.scenario import AuditContext
 
-GET_TIMEOUT_S = 30.0
-"""How long an audit's request may wait for each part of its answer."""
+GET_WITHIN_S = 30.0
+"""How long an audit's request may take in all."""
 
 Held = float | Sequence[str] | None
 """What an audit finds: how many items the target holds, or their ids, or None when it cannot be seen."""
@@ -38,24 +38,13 @@ class AuditedRun:
         self.ledgers = context.ledgers
         """The ledgers of all processes, by name, each one taken together."""
 
-    def get_json(self, url: str, timeout_s: float = GET_TIMEOUT_S) -> Any:
-        """The answer to a GET, read as JSON.
+    def get_json(self, url: str, within_s: float = GET_WITHIN_S) -> Any:
+        """The answer to a GET, read as JSON; on the way that this package's clients take: no proxy, the same trust.
 
-        Raises OSError when there is none within the time-out or its status is no success, and ValueError when it is no
-        JSON; an audit that lets these pass ends the run with 107.
+        Raises UnreadableError when there is none within so many seconds, its status is no success, or it is no JSON; an
+        audit that lets it pass has failed, with that reason.
         """
-        with requests.Session() as session:
-            # As Locust's own clients have it: what the load goes past, a proxy, the audit goes past, too.
-            session.trust_env = False
-            try:
-                answer = session.get(url, timeout=timeout_s)
-                answer.raise_for_status()
-            except requests.RequestException as error:
-                raise OSError(f"GET {url}: {error}") from error
-            try:
-                return answer.json()
-            except ValueError as error:
-                raise ValueError(f"GET {url} was not answered with JSON: {error}") from error
+        return read_json(url, within_s=within_s)
 
 
 class LedgerAudits:
@@ -91,6 +80,8 @@ class LedgerAudits:
             return not_observed(name, why, expected.acknowledged, expected.unanswered)
         try:
             held = function(run)
+        except UnreadableError as error:
+            return unreadable(name, str(error), expected.acknowledged, expected.unanswered)
         except Exception as error:
             raise RuntimeError(f"audit {name}: {type(error).__name__}: {error}") from error
         # What is true or false is a number to Python, and no count.

@@ -5,7 +5,7 @@ Standard library only; no clock, no I/O, nothing global.
 
 from __future__ import annotations
 
-from pika_locust.judge.audit import allowing_for_lost_workers, balance, exactly_once, not_observed
+from pika_locust.judge.audit import allowing_for_lost_workers, at_least, balance, exactly_once, not_observed, unreadable
 from pika_locust.judge.evaluate import (
     DEFAULT_WINDOW_S,
     ThresholdEvaluator,
@@ -63,6 +63,7 @@ __all__ = [
     "WorkerReport",
     "WorstWindow",
     "allowing_for_lost_workers",
+    "at_least",
     "balance",
     "certainty",
     "check",
@@ -84,5 +85,6 @@ __all__ = [
     "replace_or_add",
     "resolving_power",
     "statistic",
+    "unreadable",
     "wilson",
 ]

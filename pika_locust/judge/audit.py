@@ -40,6 +40,19 @@ def balance(name: str, acknowledged: float, held: float | None, unanswered: int,
     )
 
 
+def at_least(name: str, acknowledged: float, held: float, unanswered: int, detail: str = "") -> AuditResult:
+    """Compare where others send to the same place as well: what was acknowledged is held, more may be."""
+    passed = held >= acknowledged
+    return AuditResult(
+        name,
+        "pass" if passed else "fail",
+        acknowledged,
+        held,
+        unanswered,
+        _joined("" if passed else _difference(acknowledged, held, unanswered), detail),
+    )
+
+
 def exactly_once(name: str, expected: ExpectedState, held: Iterable[str] | None, detail: str = "") -> AuditResult:
     """Compare ids with ids: what was acknowledged is held, exactly once, and nothing else is.
 
@@ -82,6 +95,11 @@ def exactly_once(name: str, expected: ExpectedState, held: Iterable[str] | None,
 def not_observed(name: str, detail: str, expected: float | None = None, unanswered: int = 0) -> AuditResult:
     """An audit that this target gives no way to make. It is listed, and fails only a strict run."""
     return AuditResult(name, "not_observed", expected, None, unanswered, detail)
+
+
+def unreadable(name: str, why: str, expected: float | None = None, unanswered: int = 0) -> AuditResult:
+    """An audit whose look at the target was tried and failed: nobody knows what is held, so it has failed."""
+    return AuditResult(name, "fail", expected, None, unanswered, f"what the target holds could not be read: {why}")
 
 
 def allowing_for_lost_workers(result: AuditResult) -> AuditResult:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
-import requests
+
+from pika_locust.errors import UnreadableError
+from pika_locust.url import Url, parse_url
+from pika_locust.wire.http import HttpClient, Response, Timeouts
+
+MAX_ANSWER_BYTES = 64_000_000
+READ_WITHIN_S = 10.0
+PROBE_WITHIN_S = 5.0
+MAX_WORDS = 120
+"""Characters of an answer's body in a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,39 +31,74 @@ class HealthAnswer:
 
 
 class HealthProbe:
-    """Asks a health page; a connection is kept between probes."""
+    """Asks a health page, on the way that the load takes; a connection is kept between probes.
 
-    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
-        self._url = url
-        self._timeout_s = timeout_s
-        self._session = requests.Session()
-        self._session.trust_env = False
+    Raises ValueError for a URL that is none.
+    """
+
+    def __init__(self, url: str, within_s: float = PROBE_WITHIN_S) -> None:
+        target = parse_url(url, "http", "https")
+        self._path = _path(target)
+        # A health page is short; what is longer is none, and is not read to its end.
+        self._http = HttpClient(_base(target), timeouts=_timeouts(within_s), max_redirects=3, max_body_bytes=1 << 20)
 
     def poll(self) -> HealthAnswer:
         """Probe once."""
-        began_ns = time.monotonic_ns()
-        try:
-            answer = self._session.get(self._url, timeout=self._timeout_s)
-        except requests.RequestException:
-            return HealthAnswer(False, (time.monotonic_ns() - began_ns) // 1000, None)
-        latency_us = (time.monotonic_ns() - began_ns) // 1000
-        return HealthAnswer(answer.ok, latency_us, answer.headers.get("X-Pika-Sandbox"))
+        answer = self._http.get(self._path)
+        ok = answer.error is None and 200 <= answer.status < 300
+        return HealthAnswer(ok, answer.duration_us, answer.headers.get("x-pika-sandbox"))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
 
 
-def fetch_json(
-    url: str, timeout_s: float = 10.0, headers: dict[str, str] | None = None
-) -> tuple[int | None, Any | None]:
-    """Status and JSON document of a page: the status is None when nobody answers, the document when it is none."""
-    with requests.Session() as session:
-        session.trust_env = False
-        try:
-            answer = session.get(url, timeout=timeout_s, headers=headers)
-        except requests.RequestException:
-            return None, None
-        try:
-            return answer.status_code, answer.json() if answer.ok else None
-        except ValueError:
-            return answer.status_code, None
+def read_json(url: str, headers: Mapping[str, str] | None = None, within_s: float = READ_WITHIN_S) -> Any:
+    """The JSON document that a page of the target is, got on the way that the load takes; for audits.
+
+    Arguments:
+        url: may carry credentials, which are sent and not shown.
+        headers: sent with the request.
+        within_s: seconds for everything: connecting, redirects on the same host, and the last byte of the answer.
+
+    Raises UnreadableError, which says in a sentence what was wrong, for everything but a 2xx answer with a JSON
+    document in it; ValueError for a URL that is none.
+    """
+    target = parse_url(url, "http", "https")
+    limits = _timeouts(within_s)
+    with HttpClient(_base(target), timeouts=limits, max_redirects=3, max_body_bytes=MAX_ANSWER_BYTES) as http:
+        answer = http.get(_path(target), headers=headers)
+    if answer.error is not None:
+        raise UnreadableError(f"GET {target}: {answer.error.text}")
+    if not 200 <= answer.status < 300:
+        raise UnreadableError(f"GET {target} was answered {describe(answer)}", answer.status)
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        raise UnreadableError(f"GET {target} was answered {describe(answer)}: no JSON", answer.status) from None
+
+
+def describe(answer: Response) -> str:
+    """An answer in a few words: status, reason, where a redirect leads, and the start of its body."""
+    words = f"{answer.status} {answer.reason}".strip()
+    onward = answer.headers.get("location")
+    if onward:
+        words += f" to {onward[:MAX_WORDS]}"
+    body = " ".join(answer.text[: 4 * MAX_WORDS].split())
+    return f"{words} ({body[:MAX_WORDS]})" if body else words
+
+
+def _base(target: Url) -> str:
+    credentials = f"{target.credentials}@" if target.credentials is not None else ""
+    return f"{target.scheme}://{credentials}{target.authority}"
+
+
+def _path(target: Url) -> str:
+    return (target.path or "/") + (f"?{target.query}" if target.query else "")
+
+
+def _timeouts(within_s: float) -> Timeouts:
+    return Timeouts(within_s, within_s, within_s, within_s, within_s, within_s)
 
 
 class ProcessMemory:

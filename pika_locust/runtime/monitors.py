@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import gevent
 
@@ -13,9 +12,10 @@ from pika_locust.judge import Observed
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import Prometheus, Reading, compare, left_out, no_answer, split_queries
-from pika_locust.observe.target import HealthProbe, ProcessMemory, fetch_json, listening_pid
+from pika_locust.observe.target import HealthProbe, ProcessMemory, listening_pid, read_json
 from pika_locust.outputs import redact
 from pika_locust.settings import Settings
+from pika_locust.url import Url, parse_url
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,14 @@ class PrometheusMonitor:
 PROBE_EVERY_S = 5.0
 
 
+def _read(base_url: str) -> Url | None:
+    """None for what is no URL: a locustfile's users may go to several hosts, or to none that is known beforehand."""
+    try:
+        return parse_url(base_url, "http", "https")
+    except ValueError:
+        return None
+
+
 class TargetMonitor:
     """Probes the health page and the memory of the target's process every 5 s, where they can be seen.
 
@@ -99,12 +107,11 @@ class TargetMonitor:
     """
 
     def __init__(self, base_url: str, sandbox_pid: int | None) -> None:
-        parts = urlsplit(base_url)
         self._base_url = base_url
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        pid = sandbox_pid or (listening_pid(parts.hostname, port) if parts.hostname else None)
+        target = _read(base_url)
+        pid = sandbox_pid or (listening_pid(target.host, target.port_number) if target is not None else None)
         self._memory = ProcessMemory(pid) if pid is not None else None
-        self._health = HealthProbe(f"{self._base_url}/health")
+        self._health = HealthProbe(f"{base_url}/health") if target is not None else None
         self._registry = Registry(TARGET_METRICS)
         self._peak_mb = 0.0
         self._is_sandbox = sandbox_pid is not None
@@ -114,9 +121,9 @@ class TargetMonitor:
 
     def start(self) -> None:
         """Begin to probe."""
-        if not self._base_url:
+        if self._health is None:
             return
-        self._greenlet = gevent.spawn(self._watch)
+        self._greenlet = gevent.spawn(self._watch, self._health)
         self._greenlet.link_exception(
             lambda watch: self.internal_errors.append(f"watching the target: {watch.exception!r}")
         )
@@ -131,10 +138,13 @@ class TargetMonitor:
         return self._registry.snapshot()
 
     def sandbox_state(self) -> Any | None:
-        """What the sandbox holds, by its own account; None when the target is not a sandbox or cannot answer."""
-        return fetch_json(f"{self._base_url}/__sandbox/state")[1] if self._is_sandbox else None
+        """What the sandbox holds, by its own account; None when the target is not a sandbox.
 
-    def _watch(self) -> None:
+        Raises UnreadableError when it cannot answer.
+        """
+        return read_json(f"{self._base_url}/__sandbox/state") if self._is_sandbox else None
+
+    def _watch(self, health: HealthProbe) -> None:
         success = self._registry.rate("health_success")
         latency = self._registry.trend("health_latency")
         memory = self._registry.gauge("target_memory_mb")
@@ -144,7 +154,7 @@ class TargetMonitor:
             if used_mb is not None:
                 self._peak_mb = max(self._peak_mb, used_mb)
                 memory.set(self._peak_mb)
-            answer = self._health.poll()
+            answer = health.poll()
             success.add(answer.ok)
             if answer.ok:
                 latency.add(answer.latency_us)

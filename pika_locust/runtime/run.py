@@ -11,7 +11,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from pika_locust.errors import ExitCode
+from pika_locust.errors import ExitCode, UnreadableError
 from pika_locust.judge import (
     AuditResult,
     CheckResult,
@@ -25,6 +25,7 @@ from pika_locust.judge import (
     allowing_for_lost_workers,
     decide,
     resolving_power,
+    unreadable,
 )
 from pika_locust.judge.verdict import INVALID
 from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
@@ -222,7 +223,10 @@ class Run:
         return Reason("incomplete", "load", text)
 
     def judged(self, scenario: Scenario, snapshot: Snapshot, run_reasons: list[Reason], duration_s: float) -> Report:
-        """Audit the target and judge everything. An audit that raises is an internal error, among the reasons."""
+        """Audit the target and judge everything.
+
+        An audit that could not read what it looks at has failed; one that raises anything else is an internal error.
+        """
         audits: Sequence[AuditResult] = ()
         try:
             audits = self._audit(scenario)
@@ -231,6 +235,10 @@ class Run:
         except KeyboardInterrupt:
             why = "interrupted during the audits: nobody knows what the target holds"
             run_reasons = [*run_reasons, Reason("stopped", "SIGINT", why)]
+        except UnreadableError as error:
+            expected = {name: ledger.expect() for name, ledger in self.collector.ledgers().items()}
+            audits = [unreadable(n, str(error), e.acknowledged, e.unanswered) for n, e in expected.items()]
+            audits = audits or [unreadable(scenario.name, str(error))]
         except Exception as error:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.errors import ConfigurationError
+from pika_locust.errors import ConfigurationError, UnreadableError
 from pika_locust.handle import AuditedRun, Handle, LedgerAudits
 from pika_locust.judge import Ledger
 from pika_locust.metrics import Histogram, counter, gauge, rate, trend
@@ -197,9 +197,17 @@ def test_an_audit_that_returns_something_else_is_a_fault(held: Any) -> None:
 
 def test_an_audit_that_raises_is_named() -> None:
     audits = LedgerAudits(["orders"])
-    audits.add("orders", lambda run: run.get_json("http://127.0.0.1:9/")["count"])
-    with pytest.raises(RuntimeError, match=r"audit orders: OSError: GET http://127\.0\.0\.1:9/: "):
+    audits.add("orders", lambda run: {}["count"])
+    with pytest.raises(RuntimeError, match=r"audit orders: KeyError: 'count'"):
         audits(audit_context("a"))
+
+
+def test_an_audit_that_cannot_read_the_target_has_failed() -> None:
+    audits = LedgerAudits(["orders"])
+    audits.add("orders", lambda run: run.get_json("http://127.0.0.1:9/")["count"])
+    (result,) = audits(audit_context("a"))
+    assert (result.status, result.expected, result.actual) == ("fail", 1, None)
+    assert result.detail.endswith("could not be read: GET http://127.0.0.1:9/: 127.0.0.1:9 refused the connection")
 
 
 def test_a_ledger_without_an_audit_is_not_observed() -> None:
@@ -266,9 +274,9 @@ def page() -> Iterator[str]:
 def test_get_json(page: str) -> None:
     run = AuditedRun(audit_context(target=page))
     assert run.get_json(f"{run.host}/json") == {"count": 3}
-    with pytest.raises(OSError, match="/missing: 500"):
+    with pytest.raises(UnreadableError, match="/missing was answered 500"):
         run.get_json(f"{run.host}/missing")
-    with pytest.raises(ValueError, match="/text was not answered with JSON"):
+    with pytest.raises(UnreadableError, match=r"/text was answered 200 OK \(three\): no JSON"):
         run.get_json(f"{run.host}/text")
 
 

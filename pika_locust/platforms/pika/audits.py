@@ -1,17 +1,18 @@
-"""What must balance after the night: every acknowledged like and vote is in the recap, once."""
+"""What must balance after the load: every acknowledged like and vote is in the recap, once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
-from pika_locust.judge import AuditResult, balance, not_observed
+from pika_locust.errors import UnreadableError
+from pika_locust.judge import AuditResult, at_least, balance, not_observed, unreadable
+from pika_locust.judge.ledger import ExpectedState
 from pika_locust.kit.targets import http_side
-from pika_locust.observe.target import fetch_json
+from pika_locust.observe.target import read_json
 from pika_locust.platforms.pika.scenarios import LEDGERS
 from pika_locust.scenario import AuditContext
 
@@ -24,79 +25,102 @@ VOTE_EXPIRES_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the target says it holds of this run; None where it does not say."""
+    """What the recap says that the target holds of this run; None where it does not show it."""
 
-    likes: int | None
-    tempo_votes: int | None
+    likes: int
+    tempo_votes: int
     poll_votes: int | None
 
 
 def audit(context: AuditContext) -> Sequence[AuditResult]:
     """Compare the ledgers with the session's recap, and with whatever else shows what the target holds."""
     expected = {name: context.ledgers[name].expect() for name in LEDGERS if name in context.ledgers}
-    if "session_id" not in context.facts:
-        why = "someone else was the DJ" if context.settings["PIKA_DJ"] == "external" else "no session was ever live"
-        return [
-            not_observed(name, why, expectation.acknowledged, expectation.unanswered)
-            for name, expectation in expected.items()
-        ]
+    external = context.settings["PIKA_DJ"] == "external"
+    if not external and "session_id" not in context.facts:
+        why = "no session was ever live"
+        return [not_observed(name, why, one.acknowledged, one.unanswered) for name, one in expected.items()]
+    compare = _at_least if external else _balanced
     deadline_s = time.monotonic() + SETTLE_S
     while True:
-        held = _held(context)
-        results = [
-            balance(name, expected[name].acknowledged, value, expected[name].unanswered, detail)
-            for name, value, detail in (
-                ("likes", held.likes, _why_not(held.likes)),
-                ("tempo votes", *_tempo(context, held)),
-                ("poll votes", held.poll_votes, _why_not(held.poll_votes)),
-            )
-            if name in expected
-        ]
-        settled = held.likes is not None and all(result.status != "fail" for result in results)
-        if settled or time.monotonic() > deadline_s:
+        try:
+            held = _held(context, external)
+        except UnreadableError as error:
+            results = [unreadable(name, str(error), one.acknowledged, one.unanswered) for name, one in expected.items()]
+        else:
+            results = [compare(name, one, held, context) for name, one in expected.items()]
+        if all(result.status != "fail" for result in results) or time.monotonic() > deadline_s:
             return results
         time.sleep(LOOK_EVERY_S)
 
 
-def _why_not(value: int | None) -> str:
-    return "the recap could not be had" if value is None else ""
+def _balanced(name: str, expected: ExpectedState, held: Held, context: AuditContext) -> AuditResult:
+    """In a session of our own DJ everything held is ours, so it must be what was acknowledged."""
+    acknowledged, unanswered = expected.acknowledged, expected.unanswered
+    if name == "likes":
+        return balance(name, acknowledged, held.likes, unanswered)
+    if name == "tempo votes":
+        every_s = context.settings["TRACK_EVERY"]
+        if every_s is not None and every_s > VOTE_EXPIRES_S:
+            why = f"votes expire after {VOTE_EXPIRES_S:g} s, which is before tracks of {every_s:g} s end"
+            return not_observed(name, why, acknowledged, unanswered)
+        return balance(name, acknowledged, held.tempo_votes, unanswered)
+    if held.poll_votes is not None:
+        return balance(name, acknowledged, held.poll_votes, unanswered)
+    if context.settings["PIKA_DJ_TOKEN"]:
+        return unreadable(name, NOT_THE_OWNER, acknowledged, unanswered)
+    told = int(context.facts.get("poll_votes_seen", 0))
+    in_memory = balance(name, acknowledged, told, unanswered, "by what the DJ was told, from the server's memory")
+    if in_memory.status == "fail" or acknowledged + unanswered == 0:
+        return in_memory
+    why = f"the DJ was told of {told:,}, but only the session's owner is shown what is stored: set PIKA_DJ_TOKEN"
+    return not_observed(name, why, acknowledged, unanswered)
 
 
-def _tempo(context: AuditContext, held: Held) -> tuple[int | None, str]:
-    every_s = context.settings["TRACK_EVERY"]
-    if every_s is not None and every_s > VOTE_EXPIRES_S:
-        return None, f"votes expire after {VOTE_EXPIRES_S:g} s, which is before tracks of {every_s:g} s end"
-    return held.tempo_votes, _why_not(held.tempo_votes)
+def _at_least(name: str, expected: ExpectedState, held: Held, context: AuditContext) -> AuditResult:
+    """In a session of somebody else's, others like and vote as well: what was acknowledged is held, maybe with more."""
+    acknowledged, unanswered = expected.acknowledged, expected.unanswered
+    if name == "tempo votes":
+        why = "someone else is the DJ: votes are stored when the track changes, and nobody says whether it did"
+        return not_observed(name, why, acknowledged, unanswered)
+    found = held.likes if name == "likes" else held.poll_votes
+    if found is None:
+        if context.settings["PIKA_DJ_TOKEN"]:
+            return unreadable(name, NOT_THE_OWNER, acknowledged, unanswered)
+        return not_observed(
+            name, "only the session's owner is shown polls: set PIKA_DJ_TOKEN", acknowledged, unanswered
+        )
+    return at_least(name, acknowledged, found, unanswered, "someone else is the DJ: others may have sent some, too")
 
 
-def _held(context: AuditContext) -> Held:
+NOT_THE_OWNER = "the recap shows no polls, so PIKA_DJ_TOKEN is not the token of the session's owner"
+
+
+def _held(context: AuditContext, external: bool) -> Held:
+    """What the recap says. Raises UnreadableError when there is none, or something else in its place."""
     token = context.settings["PIKA_DJ_TOKEN"]
     headers = {"Authorization": f"Bearer {token}"} if token else None
-    session_id = quote(context.facts["session_id"], safe="")
-    url = f"{http_side(context.target)}/api/session/{session_id}/recap"
-    recap: Any
-    status, recap = fetch_json(url, headers=headers)
-    if status == HTTPStatus.NOT_FOUND:
-        # Our DJ was live, so there was a session; whatever was acknowledged in it is gone.
-        return Held(0, 0, 0)
-    run_id = str(context.facts["run_id"])
+    session_id = str(context.settings["SESSION_ID"] if external else context.facts["session_id"])
+    url = f"{http_side(context.target)}/api/session/{quote(session_id, safe='')}/recap"
     try:
-        tracks = [track for track in recap["tracks"] if run_id in track["title"]]
+        recap = read_json(url, headers)
+    except UnreadableError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            # There was a session, or nothing could have been acknowledged; whatever was is gone.
+            return Held(0, 0, 0)
+        raise
+    # In a session of our own, the tracks and polls of this run have its id in their names.
+    mark = "" if external else str(context.facts["run_id"])
+    try:
+        tracks = [track for track in recap["tracks"] if mark in track["title"]]
+        polls = recap.get("polls")
+        if polls is None and context.sandbox_state is not None:
+            polls = context.sandbox_state.get("polls")
         return Held(
             likes=sum(int(track["likes"]) for track in tracks),
             tempo_votes=sum(sum((track["tempo"] or {}).values()) for track in tracks),
-            poll_votes=_poll_votes(recap, context, run_id),
+            poll_votes=None
+            if polls is None
+            else sum(int(poll["totalVotes"]) for poll in polls if mark in poll["question"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        # No recap, or something else in its place.
-        return Held(None, None, None)
-
-
-def _poll_votes(recap: Mapping[str, Any], context: AuditContext, run_id: str) -> int:
-    """From the owner's part of the recap, from the sandbox's books, or from what the target told the DJ."""
-    polls = recap.get("polls")
-    if polls is None and context.sandbox_state is not None:
-        polls = context.sandbox_state.get("polls")
-    if polls is not None:
-        return sum(int(poll["totalVotes"]) for poll in polls if run_id in poll["question"])
-    return int(context.facts.get("poll_votes_seen", 0))
+        raise UnreadableError(f"GET {url} was answered with JSON that is no recap") from None

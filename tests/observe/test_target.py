@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from pika_locust.errors import UnreadableError
+from pika_locust.observe.target import HealthProbe, read_json
+from pika_locust.wire.http_tls import client_context
+from tests.wire.http_servers import Certificates, Peer, content, serving
+
+
+@pytest.fixture(autouse=True)
+def _no_longer_than_this() -> Iterator[None]:
+    with gevent.Timeout(10):
+        yield
+
+
+def answering(*pieces: bytes, every_s: float = 0.0) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        while peer.request():
+            for piece in pieces:
+                peer.send(piece)
+                gevent.sleep(every_s)
+
+    return script
+
+
+UNREADABLE: dict[str, tuple[bytes, str, int]] = {
+    "no success": (content(b"out of\r\n order", "503 Nope"), "was answered 503 Nope (out of order)", 503),
+    "refused": (content(b"", "401 Unauthorized"), "was answered 401 Unauthorized", 401),
+    "a redirect elsewhere": (
+        content(b"", "301 Moved", "Location: https://other.example/x"),
+        "was answered 301 Moved to https://other.example/x",
+        301,
+    ),
+    "no JSON": (content(b"<html>"), "was answered 200 OK (<html>): no JSON", 200),
+    "nothing": (content(b""), "was answered 200 OK: no JSON", 200),
+    "JSON that is too deep": (content(b"[" * 100_000), f"was answered 200 OK ({'[' * 120}): no JSON", 200),
+}
+
+
+@pytest.mark.parametrize(("answer", "why", "status"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_is_no_document_says_what_it_is(answer: bytes, why: str, status: int) -> None:
+    with serving(answering(answer)) as server, pytest.raises(UnreadableError) as caught:
+        read_json(f"http://alice:pa55@127.0.0.1:{server.port}/held?of=me")
+    assert str(caught.value) == f"GET http://127.0.0.1:{server.port}/held?of=me {why}"
+    assert caught.value.status == status
+
+
+def test_a_document_is_asked_for_with_the_headers_and_the_credentials_of_the_url() -> None:
+    with serving(answering(content(b'{"count": 3}'))) as server:
+        found = read_json(f"http://alice:pa55@127.0.0.1:{server.port}/held?of=me", {"X-Run": "7"})
+    assert found == {"count": 3}
+    (request,) = server.requests
+    assert request.startswith(b"GET /held?of=me HTTP/1.1\r\n")
+    assert b"Authorization: Basic YWxpY2U6cGE1NQ==\r\n" in request
+    assert b"X-Run: 7\r\n" in request
+
+
+def test_a_redirect_on_the_same_host_is_followed() -> None:
+    def script(peer: Peer) -> None:
+        while request := peer.request():
+            peer.send(content(b"[1]") if b" /there " in request else content(b"", "302 Found", "Location: /there"))
+
+    with serving(script) as server:
+        assert read_json(f"http://127.0.0.1:{server.port}/here") == [1]
+
+
+def test_an_answer_that_trickles_has_an_end() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with serving(answering(head, *[b" "] * 1000, every_s=0.02)) as server, pytest.raises(UnreadableError) as caught:
+        read_json(f"http://127.0.0.1:{server.port}/", within_s=0.3)
+    assert "0.3 s" in str(caught.value)
+
+
+def test_an_answer_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pika_locust.observe.target.MAX_ANSWER_BYTES", 100_000)
+    endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    script = answering(endless, *[b"2710\r\n" + b" " * 10_000 + b"\r\n"] * 50)
+    with serving(script) as server, pytest.raises(UnreadableError, match=r"100,?000"):
+        read_json(f"http://127.0.0.1:{server.port}/")
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(UnreadableError, match=r"GET http://127\.0\.0\.1:1/x: 127\.0\.0\.1:1 refused the connection"):
+        read_json("http://127.0.0.1:1/x")
+
+
+def test_a_certificate_is_trusted_as_the_loads_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = Certificates(tmp_path)
+    client_context.cache_clear()
+    with serving(answering(content(b"{}")), tls=certificates.server_context()) as server:
+        url = f"https://localhost:{server.port}/"
+        with pytest.raises(UnreadableError, match="certificate"):
+            read_json(url)
+        client_context.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", certificates.authority)
+        assert read_json(url) == {}
+    client_context.cache_clear()
+
+
+def test_health_is_a_2xx_and_its_round_trip() -> None:
+    with serving(answering(content(b"ok", "200 OK", "X-Pika-Sandbox: pika"))) as server:
+        probe = HealthProbe(f"http://127.0.0.1:{server.port}/health")
+        answers = [probe.poll(), probe.poll()]
+        probe.close()
+    assert [(answer.ok, answer.sandbox) for answer in answers] == [(True, "pika")] * 2
+    assert all(0 < answer.latency_us < 5_000_000 for answer in answers)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "script",
+    [answering(content(b"", "503 Busy")), answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2_000_000), answering(b"?")],
+    ids=["no success", "a page without an end", "no HTTP"],
+)
+def test_a_page_that_is_none_is_no_health(script: Callable[[Peer], None]) -> None:
+    with serving(script) as server:
+        probe = HealthProbe(f"http://127.0.0.1:{server.port}/health", within_s=1.0)
+        assert not probe.poll().ok
+        probe.close()

@@ -61,10 +61,10 @@ def test_a_server_is_named_by_its_base_url(given: str, url: str) -> None:
 MISTAKES: dict[str, tuple[str, str, str]] = {
     "no scheme": ("PROMETHEUS_URL", "127.0.0.1:9090", "not a URL that begins with http:// or https://"),
     "no host": ("PROMETHEUS_URL", "http://", "not a URL that begins with http:// or https://"),
-    "a port that is none": ("PROMETHEUS_URL", "http://h:99999", "Port out of range 0-65535"),
-    "a blank": ("PROMETHEUS_URL", "http://my host:9090", "it must be a base URL"),
+    "a port that is none": ("PROMETHEUS_URL", "http://h:99999", "its port is not a number from 1 to 65535"),
+    "a blank": ("PROMETHEUS_URL", "http://my host:9090", "its host"),
     "a query": ("PROMETHEUS_URL", "http://h:9090/?x=1", "it must be a base URL"),
-    "a page of the server": ("PROMETHEUS_URL", "http://h:9090/#/graph", "it must be a base URL"),
+    "a page of the server": ("PROMETHEUS_URL", "http://h:9090/#/graph", "a server's URL has no #fragment"),
     "an empty query": ("PROMETHEUS_QUERIES", "up;;y", "a query in it is empty"),
     "a separator at the end": ("PROMETHEUS_QUERIES", "up;", "a query in it is empty"),
     "only a separator": ("PROMETHEUS_QUERIES", ";", "a query in it is empty"),

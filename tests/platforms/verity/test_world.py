@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.verity.world import PLATFORM, VerityWorld
 from pika_locust.sandbox.faults import FaultSwitches
-from tests.platforms.verity.world_club import Club, couple
+from tests.platforms.verity.world_driver import VerityDriver, pair
 
 SCENARIOS = {"queue", "sessions", "tokens"}
 METRICS = {
@@ -40,7 +40,7 @@ def test_settings_that_cannot_be_read_are_refused() -> None:
 
 
 def test_the_state_of_a_fresh_world() -> None:
-    assert Club().state() == {
+    assert VerityDriver().state() == {
         "users": 0,
         "queued": 0,
         "lines": 0,
@@ -58,17 +58,17 @@ def test_the_state_of_a_fresh_world() -> None:
 
 
 def test_a_reset_forgets_everything_and_everybody() -> None:
-    club = Club()
-    first, _ = couple(club)
-    club.world.reset(club.now)
-    assert club.state() == Club().state()
+    driver = VerityDriver()
+    first, _ = pair(driver)
+    driver.world.reset(driver.now)
+    assert driver.state() == VerityDriver().state()
     assert first.ask("GET", "/tokens/balance")[0] == 404
-    club.wait(60.0)
-    assert club.state() == Club().state()
+    driver.wait(60.0)
+    assert driver.state() == VerityDriver().state()
 
 
 def test_every_socket_is_a_members() -> None:
-    assert PLATFORM.groups == (Club().world.group(1),)
+    assert PLATFORM.groups == (VerityDriver().world.group(1),)
 
 
 @settings(deadline=None, max_examples=60)
@@ -83,28 +83,28 @@ def test_every_socket_is_a_members() -> None:
     )
 )
 def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> None:
-    club = Club(settings={"SESSION_HOLD_SECONDS": "1"})
-    members = [club.member(3) for _ in range(5)]
+    driver = VerityDriver(settings={"SESSION_HOLD_SECONDS": "1"})
+    members = [driver.member(3) for _ in range(5)]
     sockets: list[list[int]] = [[] for _ in members]
     for n, (who, what, amount) in enumerate(steps):
         member = members[who]
         match what:
             case "join":
-                club.send("POST", "/queue/join", {}, authorization=f"Bearer {member.token}")
+                member.begin_join()
             case "leave":
-                club.send("DELETE", "/queue/leave", authorization=f"Bearer {member.token}")
+                driver.request("DELETE", "/queue/leave", authorization=f"Bearer {member.token}")
             case "listen":
                 sockets[who].append(member.listen("/queue"))
             case "hang up" if sockets[who]:
-                club.hang_up(sockets[who].pop())
+                driver.close(sockets[who].pop())
             case "buy":
-                club.world.tokens.buy(member.id, 1)
+                driver.world.tokens.buy(member.id, 1)
             case "wait":
-                club.wait(amount / 1000)
+                driver.wait(amount / 1000)
             case "tick":
-                club.wait_until_tick(before_s=(amount % 8) / 1000)
-        world: VerityWorld = club.world
-        queue, state = world.queue, club.state()
+                driver.wait_until_tick(before_s=(amount % 8) / 1000)
+        world: VerityWorld = driver.world
+        queue, state = world.queue, driver.state()
         for one in members:
             queued = one.id in queue.entries
             assert state["balances"][one.id] + queued + state["matches"][one.id] == state["credits"][one.id], n
@@ -112,6 +112,6 @@ def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> Non
         waiting = [user_id for line in queue.lines.values() for _, user_id in line.waiting]
         assert sorted(waiting + [visit.user.id for visit in in_hand]) == sorted(queue.entries), n
         assert set(queue.crowded) == {key for key, line in queue.lines.items() if len(line.waiting) > 1}, n
-    club.wait(5.0)
-    assert sum(club.state()["matches"].values()) == 2 * club.state()["sessions"]["created"]
-    assert club.state()["sessions"]["live"] == 0
+    driver.wait(5.0)
+    assert sum(driver.state()["matches"].values()) == 2 * driver.state()["sessions"]["created"]
+    assert driver.state()["sessions"]["live"] == 0

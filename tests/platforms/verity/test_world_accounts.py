@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.verity.world_club import Club
+from tests.platforms.verity.world_driver import VerityDriver
 
 UNAUTHORIZED = (401, {"message": "Unauthorized", "statusCode": 401})
 BLANK = {"displayName": None, "photos": None, "bio": None, "age": None, "gender": None, "interests": []}
@@ -14,7 +14,7 @@ NOW = "2026-11-21T03:00:00.000Z"
 
 
 def signed_up(body: Any) -> dict[str, Any]:
-    status, answer = Club().ask("POST", "/auth/signup-anonymous", body)
+    status, answer = VerityDriver().ask("POST", "/auth/signup-anonymous", body)
     assert status == 201
     return dict(answer["user"])
 
@@ -49,10 +49,10 @@ def test_an_account_may_bring_age_and_consents() -> None:
     ids=str,
 )
 def test_other_sign_ups_are_refused(body: Any, message: Any) -> None:
-    club = Club()
+    driver = VerityDriver()
     refused = {"message": message, "error": "Bad Request", "statusCode": 400}
-    assert club.ask("POST", "/auth/signup-anonymous", body) == (400, refused)
-    assert club.state()["users"] == 0
+    assert driver.ask("POST", "/auth/signup-anonymous", body) == (400, refused)
+    assert driver.state()["users"] == 0
 
 
 def test_whoever_turns_18_today_may_sign_up() -> None:
@@ -60,25 +60,25 @@ def test_whoever_turns_18_today_may_sign_up() -> None:
 
 
 def test_a_balance_can_be_looked_up_with_the_token() -> None:
-    member = Club().member(3)
+    member = VerityDriver().member(3)
     assert member.ask("GET", "/tokens/balance") == (200, {"tokenBalance": 3})
 
 
 def test_access_ends_after_fifteen_minutes_and_the_cookie_renews_it() -> None:
-    club = Club()
-    answer = club.answer("POST", "/auth/signup-anonymous", {})
+    driver = VerityDriver()
+    answer = driver.http("POST", "/auth/signup-anonymous", {})
     cookie = dict(answer.headers)["set-cookie"]
     terms = "Max-Age=2592000; Path=/auth/refresh; Expires=Mon, 21 Dec 2026 03:00:00 GMT; HttpOnly; SameSite=Strict"
     assert cookie.partition("; ")[2] == terms
-    club.wait(900)
-    member = club.member()
-    club.wait(899)
+    driver.wait(900)
+    member = driver.member()
+    driver.wait(899)
     assert member.ask("GET", "/tokens/balance")[0] == 200
-    club.wait(1)
+    driver.wait(1)
     assert member.ask("GET", "/tokens/balance") == UNAUTHORIZED
-    status, renewed = club.ask("POST", "/auth/refresh", cookie=cookie.partition(";")[0])
+    status, renewed = driver.ask("POST", "/auth/refresh", cookie=cookie.partition(";")[0])
     assert status == 200
-    assert club.ask("GET", "/tokens/balance", authorization=f"Bearer {renewed['accessToken']}")[0] == 200
+    assert driver.ask("GET", "/tokens/balance", authorization=f"Bearer {renewed['accessToken']}")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_access_ends_after_fifteen_minutes_and_the_cookie_renews_it() -> None:
 )
 def test_without_a_good_cookie_nothing_is_renewed(headers: dict[str, str], message: str) -> None:
     refused = {"message": message, "error": "Unauthorized", "statusCode": 401}
-    assert Club().ask("POST", "/auth/refresh", **headers) == (401, refused)
+    assert VerityDriver().ask("POST", "/auth/refresh", **headers) == (401, refused)

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.sandbox import SandboxProcess, start_sandbox
-from tests.platforms.verity.world_club import purchase, signed
+from tests.platforms.verity.world_driver import purchase, signed
 
 
 class Visitors:

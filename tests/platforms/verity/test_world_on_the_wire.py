@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from pika_locust.sandbox import SandboxProcess, start_sandbox
-from tests.platforms.verity.world_club import purchase, signed
+from tests.platforms.verity.world_driver import purchase, signed
 from tests.platforms.verity.world_replay import KEPT_HEADERS, SECRETS, Event, Names, load, normalised
 
 PATIENCE_S = 5.0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.verity.world_club import Club
+from tests.platforms.verity.world_driver import VerityDriver
 
 GUARDED = (
     ("GET", "/tokens/balance"),
@@ -19,14 +19,14 @@ UNAUTHORIZED = (401, {"message": "Unauthorized", "statusCode": 401})
 @pytest.mark.parametrize("header", [None, "Bearer bad", "Basic abc", "Bearer"], ids=str)
 def test_most_routes_are_guarded_before_they_look_at_the_body(method: str, path: str, header: str | None) -> None:
     headers = {"authorization": header} if header is not None else {}
-    assert Club().ask(method, path, {"foo": 1} if method == "POST" else None, **headers) == UNAUTHORIZED
+    assert VerityDriver().ask(method, path, {"foo": 1} if method == "POST" else None, **headers) == UNAUTHORIZED
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_a_good_token_of_nobody_is_answered_404(method: str, path: str) -> None:
-    club = Club()
-    token = club.world.access.mint("cnosuchuser00000000000000", club.now)
-    answer = club.ask(method, path, authorization=f"bearer {token}")
+    driver = VerityDriver()
+    token = driver.world.access.mint("cnosuchuser00000000000000", driver.now)
+    answer = driver.ask(method, path, authorization=f"bearer {token}")
     assert answer == (404, {"message": "User not found", "error": "Not Found", "statusCode": 404})
 
 
@@ -39,13 +39,13 @@ def test_a_good_token_of_nobody_is_answered_404(method: str, path: str) -> None:
     ],
 )
 def test_open_routes(method: str, path: str, status: int, body: Any) -> None:
-    club = Club()
-    club.wait(100.9)
-    assert club.ask(method, path) == (status, body)
+    driver = VerityDriver()
+    driver.wait(100.9)
+    assert driver.ask(method, path) == (status, body)
 
 
 def test_head_is_answered_as_get() -> None:
-    assert Club().answer("HEAD", "/health").status == 200
+    assert VerityDriver().http("HEAD", "/health").status == 200
 
 
 @pytest.mark.parametrize(
@@ -60,43 +60,43 @@ def test_head_is_answered_as_get() -> None:
 )
 def test_elsewhere_there_is_nothing(method: str, path: str) -> None:
     message = f"Cannot {method} {path}"
-    assert Club().ask(method, path) == (404, {"message": message, "error": "Not Found", "statusCode": 404})
+    assert VerityDriver().ask(method, path) == (404, {"message": message, "error": "Not Found", "statusCode": 404})
 
 
 def test_a_body_that_cannot_be_read_comes_before_everything_else() -> None:
-    club = Club("throttle=1/60s")
+    driver = VerityDriver("throttle=1/60s")
     for path in ("/nope", "/queue/join", "/queue/join"):
-        answer = club.answer("POST", path, b'{"a":')
+        answer = driver.http("POST", path, b'{"a":', content_type="application/json")
         assert answer.status == 400
         assert [name for name, _ in answer.headers] == ["content-type"]
 
 
 def test_dropped_requests_are_processed_and_never_answered() -> None:
-    club = Club()
-    members = [club.member(1) for _ in range(10)]
-    club.switch("drop=0.2")
+    driver = VerityDriver()
+    members = [driver.member(1) for _ in range(10)]
+    driver.switch("drop=0.2")
     sent = [
-        club.send("POST", "/queue/join", {"preferences": {"n": m.id}}, authorization=f"Bearer {m.token}")
+        driver.request("POST", "/queue/join", {"preferences": {"n": m.id}}, authorization=f"Bearer {m.token}")
         for m in members
     ]
-    club.wait(1.0)
-    assert sum(exchange in club.answers for exchange in sent) == 8
-    assert club.state()["queued"] == 10
-    assert club.faults.counts()["drop"]["by_kind"] == {"POST /queue/join": {"eligible": 10, "hit": 2}}
+    driver.wait(1.0)
+    assert sum(exchange in driver.answers for exchange in sent) == 8
+    assert driver.state()["queued"] == 10
+    assert driver.faults.counts()["drop"]["by_kind"] == {"POST /queue/join": {"eligible": 10, "hit": 2}}
 
 
 def test_signing_up_and_renewing_have_limits_of_their_own() -> None:
-    club = Club("throttle=120/60s")
-    assert [club.ask("POST", "/auth/signup-anonymous", {})[0] for _ in range(12)] == [201] * 10 + [429] * 2
-    assert [club.ask("POST", "/auth/refresh")[0] for _ in range(21)] == [401] * 20 + [429]
-    assert [club.ask("GET", "/health")[0] for _ in range(121)] == [200] * 120 + [429]
-    assert club.ask("POST", "/auth/signup-anonymous", {}, peer="127.0.0.2")[0] == 201
+    driver = VerityDriver("throttle=120/60s")
+    assert [driver.ask("POST", "/auth/signup-anonymous", {})[0] for _ in range(12)] == [201] * 10 + [429] * 2
+    assert [driver.ask("POST", "/auth/refresh")[0] for _ in range(21)] == [401] * 20 + [429]
+    assert [driver.ask("GET", "/health")[0] for _ in range(121)] == [200] * 120 + [429]
+    assert driver.ask("POST", "/auth/signup-anonymous", {}, peer="127.0.0.2")[0] == 201
 
 
 def test_a_refusal_has_the_shape_of_the_real_one() -> None:
-    club = Club("throttle=1/60s")
-    club.ask("GET", "/health")
-    answer = club.answer("GET", "/health")
+    driver = VerityDriver("throttle=1/60s")
+    driver.ask("GET", "/health")
+    answer = driver.http("GET", "/health")
     assert answer.status == 429
     assert answer.body == b'{"statusCode":429,"message":"ThrottlerException: Too Many Requests"}'
     assert dict(answer.headers) == {"content-type": "application/json; charset=utf-8", "retry-after": "60"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pika_locust.platforms.verity.world_sessions import SETUP_S
-from tests.platforms.verity.world_club import Club, Member, couple
+from tests.platforms.verity.world_driver import Member, VerityDriver, pair
 
 SHORT = {"SESSION_HOLD_SECONDS": "2", "PIKA_SANDBOX_CHOICE_SECONDS": "5"}
 
@@ -19,11 +19,11 @@ def choose(member: Member, session: str, choice: Any) -> tuple[int, Any]:
     return member.ask("POST", f"/sessions/{session}/choice", {"choice": choice})
 
 
-def ended(club: Club) -> tuple[Member, Member, str]:
-    """A couple whose session is over."""
-    first, second = couple(club)
+def ended(driver: VerityDriver) -> tuple[Member, Member, str]:
+    """A pair whose session is over."""
+    first, second = pair(driver)
     session = session_of(first)
-    club.wait(2.0)
+    driver.wait(2.0)
     first.events(), second.events()
     return first, second, session
 
@@ -40,8 +40,8 @@ def seconds(told: dict[str, Any], later: str, earlier: str) -> float:
 
 
 def test_a_session_starts_at_once_and_lasts_45_seconds() -> None:
-    club = Club()
-    first, second = couple(club)
+    driver = VerityDriver()
+    first, second = pair(driver)
     (_, matched), (_, start) = first.events()[-2:]
     _, other = second.events()[-1]
     assert start["sessionId"] == matched["sessionId"] == other["sessionId"]
@@ -52,31 +52,31 @@ def test_a_session_starts_at_once_and_lasts_45_seconds() -> None:
     assert seconds(start, "expiresAt", "startAt") == 60.0
     assert start["rtm"]["userId"] == first.id
     assert start["rtc"]["uid"] != other["rtc"]["uid"]
-    club.wait(44.8)
+    driver.wait(44.8)
     assert first.names() == []
-    club.wait(0.2)
+    driver.wait(0.2)
     ((name, end),) = first.events()
     assert (name, end["sessionId"], end["reason"]) == ("session:end", start["sessionId"], "timeout")
     assert seconds({**start, **end}, "endedAt", "startAt") == pytest.approx(45.0, abs=0.0011)
 
 
 def test_the_counts_follow_a_session_through_its_life() -> None:
-    club = Club(settings=SHORT)
-    first, second = couple(club)
-    assert club.state()["sessions"]["live"] == club.state()["sessions_live"] == 1
+    driver = VerityDriver(settings=SHORT)
+    first, second = pair(driver)
+    assert driver.state()["sessions"]["live"] == driver.state()["sessions_live"] == 1
     session = session_of(first)
-    club.wait(2.0)
-    assert club.state()["sessions"]["live"] == 0
+    driver.wait(2.0)
+    assert driver.state()["sessions"]["live"] == 0
     choose(first, session, "MATCH"), choose(second, session, "MATCH")
     counts = {"created": 1, "started": 1, "ended": 1, "mutual": 1, "non_mutual": 0, "live": 0}
-    assert club.state()["sessions"] == {**counts, "users_in_two_live": 0, "in_two_live": []}
+    assert driver.state()["sessions"] == {**counts, "users_in_two_live": 0, "in_two_live": []}
 
 
 def test_before_the_end_there_is_no_choice() -> None:
-    club = Club()
-    first, _ = couple(club)
+    driver = VerityDriver()
+    first, _ = pair(driver)
     session = session_of(first)
-    stranger = club.member()
+    stranger = driver.member()
     assert choose(first, session, "MATCH") == refused(400, "Session has not ended", "Bad Request")
     assert choose(stranger, session, "MATCH") == refused(403, "Not a session participant", "Forbidden")
     assert choose(stranger, "nope", "MATCH") == refused(404, "Session not found", "Not Found")
@@ -86,8 +86,8 @@ def test_before_the_end_there_is_no_choice() -> None:
 
 
 def test_two_matches_are_mutual() -> None:
-    club = Club(settings=SHORT)
-    first, second, session = ended(club)
+    driver = VerityDriver(settings=SHORT)
+    first, second, session = ended(driver)
     status, pending = choose(first, session, "MATCH")
     assert (status, pending["status"]) == (201, "pending")
     assert choose(first, session, "PASS") == (201, pending)
@@ -103,68 +103,68 @@ def test_two_matches_are_mutual() -> None:
 
 @pytest.mark.parametrize("order", [("PASS",), ("MATCH", "PASS"), ("PASS", "MATCH")], ids=" then ".join)
 def test_a_pass_resolves_at_once_and_is_told_once(order: tuple[str, ...]) -> None:
-    club = Club(settings=SHORT)
-    first, second, session = ended(club)
+    driver = VerityDriver(settings=SHORT)
+    first, second, session = ended(driver)
     answers = [choose(member, session, choice) for member, choice in zip((first, second), order, strict=False)]
     assert answers[-1] == NON_MUTUAL
-    club.wait(10.0)
+    driver.wait(10.0)
     assert first.names() == second.names() == ["match:non_mutual"]
-    assert club.state()["sessions"]["non_mutual"] == 1
+    assert driver.state()["sessions"]["non_mutual"] == 1
 
 
 @pytest.mark.parametrize("choices", [(), ("MATCH",)], ids=["nobody", "only one"])
 def test_the_deadline_parts_those_of_whom_not_both_have_chosen(choices: tuple[str, ...]) -> None:
-    club = Club(settings=SHORT)
-    first, second, session = ended(club)
+    driver = VerityDriver(settings=SHORT)
+    first, second, session = ended(driver)
     for choice in choices:
         choose(first, session, choice)
-    club.wait(4.8)
+    driver.wait(4.8)
     assert "match:non_mutual" not in first.names()
-    club.wait(0.3)
+    driver.wait(0.3)
     assert second.events()[-1] == ("match:non_mutual", {"sessionId": session, "outcome": "pass"})
     assert choose(second, session, "MATCH") == NON_MUTUAL
 
 
 def test_whoever_joins_again_during_a_session_may_be_in_two() -> None:
-    club = Club()
-    first, _ = couple(club)
-    third = club.member(1)
+    driver = VerityDriver()
+    first, _ = pair(driver)
+    third = driver.member(1)
     first.join(), third.join()
-    club.wait(1.0)
-    sessions = club.state()["sessions"]
+    driver.wait(1.0)
+    sessions = driver.state()["sessions"]
     assert (sessions["live"], sessions["users_in_two_live"], sessions["in_two_live"]) == (2, 1, [first.id])
 
 
 def test_a_dead_session_is_announced_and_paid_for_but_does_not_exist() -> None:
-    club = Club("dead-session", settings=SHORT)
-    first, second = couple(club)
-    club.wait(3.0)
+    driver = VerityDriver("dead-session", settings=SHORT)
+    first, second = pair(driver)
+    driver.wait(3.0)
     (name, told) = first.events()[-1]
     assert name == "match"
     assert (first.balance(), second.balance()) == (1, 1)
     assert choose(first, told["sessionId"], "MATCH")[0] == 404
-    assert club.state()["sessions"]["created"] == 0
+    assert driver.state()["sessions"]["created"] == 0
 
 
 def test_end_early_cuts_a_session_short_of_what_it_promised() -> None:
-    club = Club("end-early=1", settings=SHORT)
-    first, _ = couple(club)
+    driver = VerityDriver("end-early=1", settings=SHORT)
+    first, _ = pair(driver)
     ((_, start),) = [event for event in first.events() if event[0] == "session:start"]
     assert start["durationSeconds"] == 2
-    club.wait(0.9)
+    driver.wait(0.95)
     ((_, end),) = [event for event in first.events() if event[0] == "session:end"]
     lasted = datetime.fromisoformat(end["endedAt"]) - datetime.fromisoformat(start["startAt"])
     assert lasted.total_seconds() == pytest.approx(1.0, abs=0.002)
 
 
 def test_kept_token_keeps_the_token_of_every_unmatched_leave() -> None:
-    club = Club("kept-token", settings=SHORT)
-    first, _ = couple(club, tokens=4)
+    driver = VerityDriver("kept-token", settings=SHORT)
+    first, _ = pair(driver, tokens=4)
     assert first.join()[0] == 201
     answer = first.leave()[1]
     assert (answer["status"], answer["refunded"]) == ("already_matched", False)
     assert first.balance() == 2
-    never_matched = club.member(1)
+    never_matched = driver.member(1)
     never_matched.join()
     assert never_matched.leave()[1]["status"] == "already_matched"
     assert never_matched.balance() == 0

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import trouble
+from tests.e2e import broken_targets
+from tests.e2e.broken_targets import Wrong, Wrongdoer
 from tests.e2e.support import DANCERS, Finished, Run, sandbox, socket_url
-from tests.e2e.trouble import Wrong, Wrongdoer
 
 pytestmark = pytest.mark.e2e
 
@@ -22,7 +22,7 @@ MOST_ATTEMPTS = 5.0
 
 
 @dataclass
-class Scene:
+class Target:
     """One run against one target; `meanwhile` is done while it plays."""
 
     url: str
@@ -31,103 +31,105 @@ class Scene:
 
 
 @contextmanager
-def wrong_path() -> Iterator[Scene]:
+def wrong_path() -> Iterator[Target]:
     with sandbox() as target:
-        yield Scene(f"ws://127.0.0.1:{target.port}/socket", {})
+        yield Target(f"ws://127.0.0.1:{target.port}/socket", {})
 
 
 @contextmanager
-def tls_refused() -> Iterator[Scene]:
+def tls_refused() -> Iterator[Target]:
     with sandbox() as target:
-        yield Scene(f"wss://127.0.0.1:{target.port}/ws", {})
+        yield Target(f"wss://127.0.0.1:{target.port}/ws", {})
 
 
 @contextmanager
-def dies() -> Iterator[Scene]:
+def dies() -> Iterator[Target]:
     def die(run: Run) -> None:
         run.wait_for(lambda output: target.state()["tracks_held"] >= 2, "two tracks")
         target.stop()
 
     with sandbox() as target:
-        yield Scene(socket_url(target), {}, die)
+        yield Target(socket_url(target), {}, die)
 
 
 @contextmanager
-def nobody_plays() -> Iterator[Scene]:
+def nobody_plays() -> Iterator[Target]:
     with sandbox() as target:
-        yield Scene(socket_url(target), {"PIKA_DJ": "external"})
+        yield Target(socket_url(target), {"PIKA_DJ": "external"})
 
 
 def wrongdoing(wrong: Wrong) -> Callable[[], Any]:
     @contextmanager
-    def scene() -> Iterator[Scene]:
+    def target() -> Iterator[Target]:
         with Wrongdoer(wrong) as target:
-            yield Scene(f"ws://127.0.0.1:{target.port}/ws", {})
+            yield Target(f"ws://127.0.0.1:{target.port}/ws", {})
             assert target.upgrades > 0
 
-    return scene
+    return target
 
 
 @dataclass
-class Trouble:
+class Case:
     """What a run in it must show: which thresholds fail, and an error in words, by its name."""
 
-    scene: Callable[[], Any]
+    target: Callable[[], Any]
     fails: set[str]
     error: tuple[str, str]
     connects: bool = False
 
 
-TROUBLES = {
-    "wrong path": Trouble(wrong_path, {"ws_connection_success"}, ("connect", "answered 404")),
-    "429": Trouble(
-        wrongdoing(trouble.refuses), {"ws_connection_success"}, ("connect", "answered 429: Rate limit exceeded")
+CASES = {
+    "wrong path": Case(wrong_path, {"ws_connection_success"}, ("connect", "answered 404")),
+    "429": Case(
+        wrongdoing(broken_targets.refuses), {"ws_connection_success"}, ("connect", "answered 429: Rate limit exceeded")
     ),
-    "TLS refused": Trouble(tls_refused, {"ws_connection_success"}, ("connect", "TLS")),
-    "silence": Trouble(
-        wrongdoing(trouble.says_nothing),
+    "TLS refused": Case(tls_refused, {"ws_connection_success"}, ("connect", "TLS")),
+    "silence": Case(
+        wrongdoing(broken_targets.says_nothing),
         {"ws_connection_success", "ws_connection_kept", "ack_success"},
         ("connection", "SUBSCRIBE was not answered"),
     ),
-    "rubbish": Trouble(
-        wrongdoing(trouble.talks_rubbish),
+    "rubbish": Case(
+        wrongdoing(broken_targets.talks_rubbish),
         {"ws_connection_success", "ack_success"},
         ("receive", "a message that is not a JSON object"),
     ),
-    "no frames": Trouble(
-        wrongdoing(trouble.breaks_the_protocol),
+    "no frames": Case(
+        wrongdoing(broken_targets.breaks_the_protocol),
         {"ws_connection_success", "ws_connection_kept"},
         ("connection", "the server sent"),
     ),
-    "death": Trouble(
+    "death": Case(
         dies,
         {"ws_connection_success", "ws_connection_kept"},
         ("connection", "the server ended the connection"),
         connects=True,
     ),
-    "nobody plays": Trouble(nobody_plays, {"ws_session_live"}, ("session", "the session is not live"), connects=True),
+    "nobody plays": Case(nobody_plays, {"ws_session_live"}, ("session", "the session is not live"), connects=True),
 }
 PAIRS = [("wrong path", "429"), ("TLS refused", "silence"), ("rubbish", "death"), ("no frames", "nobody plays")]
 
 
-def start(scene: Scene, directory: Path) -> Run:
+def start(target: Target, directory: Path) -> Run:
     directory.mkdir()
     arguments = ["--headless", "-f", DANCERS, "-u", str(USERS), "-r", str(USERS), "-t", f"{SECONDS}s"]
-    return Run(arguments, directory, {"WS_URL": scene.url, **scene.env})
+    return Run(arguments, directory, {"WS_URL": target.url, **target.env})
 
 
 @pytest.mark.parametrize("names", PAIRS, ids=[" and ".join(pair) for pair in PAIRS])
-def test_a_run_in_trouble_is_never_green_and_says_why(names: tuple[str, str], tmp_path: Path) -> None:
+def test_a_run_against_a_broken_target_is_never_green_and_says_why(names: tuple[str, str], tmp_path: Path) -> None:
     with ExitStack() as stack:
-        scenes = [stack.enter_context(TROUBLES[name].scene()) for name in names]
-        runs = [stack.enter_context(start(scene, tmp_path / name)) for name, scene in zip(names, scenes, strict=True)]
-        for scene, run in zip(scenes, runs, strict=True):
-            scene.meanwhile(run)
+        targets = [stack.enter_context(CASES[name].target()) for name in names]
+        runs = [
+            stack.enter_context(start(target, tmp_path / name)) for name, target in zip(names, targets, strict=True)
+        ]
+        for target, run in zip(targets, runs, strict=True):
+            target.meanwhile(run)
         for name, run in zip(names, runs, strict=True):
-            check(TROUBLES[name], run.finish())
+            check(CASES[name], run.finish())
 
 
-def check(trouble: Trouble, finished: Finished) -> None:
+def check(case: Case, finished: Finished) -> None:
     assert finished.exit_code == 99, finished.output
     summary = finished.summary
     assert summary is not None, finished.output
@@ -136,12 +138,12 @@ def check(trouble: Trouble, finished: Finished) -> None:
     assert not [reason for reason in summary["reasons"] if reason["code"] in ("internal", "stopped", "setup")]
 
     failed = {reason["subject"]: reason["text"] for reason in summary["reasons"] if reason["code"] == "threshold"}
-    assert set(failed) >= trouble.fails, failed
-    for subject in trouble.fails:
+    assert set(failed) >= case.fails, failed
+    for subject in case.fails:
         assert subject in failed[subject]
         assert subject in finished.output
 
-    where, text = trouble.error
+    where, text = case.error
     said = [error["error"] for error in summary["errors"] if error["name"] == where]
     assert any(text in error for error in said), summary["errors"]
 
@@ -149,6 +151,6 @@ def check(trouble: Trouble, finished: Finished) -> None:
     count = attempts["passes"] + attempts["fails"]
     assert count >= USERS
     assert count / summary["duration_s"] / USERS < MOST_ATTEMPTS
-    assert (attempts["passes"] > 0) is trouble.connects
+    assert (attempts["passes"] > 0) is case.connects
     assert finished.metric("iterations_cut")["count"] == 0
     assert all(audit["status"] == "not_observed" for audit in summary["audits"])

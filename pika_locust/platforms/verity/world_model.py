@@ -1,4 +1,4 @@
-"""Verity's users and their tokens: what the database of the real server holds of them."""
+"""What Verity's database holds (users, tokens, ids), and the settings that its world reads from the environment."""
 
 from __future__ import annotations
 
@@ -119,8 +119,6 @@ class TokenStore:
         self.matches[user_id] += 1
 
 
-# What Verity's world is configured with: the real server's environment names, and a few of the sandbox's own.
-
 PUBLIC_WEBHOOK_SECRET = "whsec_test_secret"
 PUBLIC_JWT_SECRET = "verity-sandbox-access"
 _SECONDS = re.compile(r"\d+(?:\.\d+)?")
@@ -129,7 +127,7 @@ _SWITCH = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Times in seconds; `status_fanout` says whether queue:status is sent at all."""
+    """What the world is configured with. Times in seconds; `status_fanout` says whether queue:status is sent at all."""
 
     session_s: float = 45.0
     choice_s: float = 60.0

@@ -14,8 +14,6 @@ from typing import Any
 from pika_locust.platforms.verity.world_model import User
 from pika_locust.sandbox.app import App
 
-# Which queue a join goes to: a city, and a hash of the preferences in one canonical spelling.
-
 DEFAULT_CITY = "canberra"
 _NO_PREFERENCES = sha256(b"{}").hexdigest()[:12]
 _GAPS = re.compile(r"[^a-z0-9]+")
@@ -185,8 +183,6 @@ class Queue:
             del self.crowded[line.key]
 
 
-# queue:status: how many search under a key, told to each of them whenever that changes.
-
 STATUS_DELAY_S = 0.005
 """The real server counts and tells a few milliseconds after the change, when others have joined meanwhile."""
 MANY = 50
@@ -237,14 +233,6 @@ class QueueStatus:
             self.changed(line)
 
 
-# The matching worker: every half second it pairs those who wait, first come, first served.
-#
-# The real worker does this with a few round trips to Redis for each pair, so for some milliseconds a pair is neither in
-# the line nor matched, and even a user who waits alone is popped and put back. That is visible from outside (a join
-# answered with position null, a status that counts too few), so it is kept: an attempt takes `ATTEMPT_S`, and several
-# lines are worked on at the same time. Lines where nobody can be paired cost nothing: whether their only user is popped
-# at the moment is worked out when somebody asks.
-
 TICK_S = 0.5
 ATTEMPT_S = 0.004
 PAIRS_PER_TICK = 10
@@ -264,9 +252,19 @@ class _Pass:
 
 
 class MatchWorker:
-    """Calls `pair_up(first, second, key)` for each pair, and `changed(line)` when a tick changed a line's size.
+    """Pairs those who wait every half second, first come, first served.
 
-    Ticks fall on the time it is made at plus whole multiples of half a second.
+    The real worker does this with a few round trips to Redis for each pair, so for some milliseconds a pair is neither
+    in the line nor matched, and even a user who waits alone is popped and put back. That is visible from outside (a
+    join answered with position null, a status that counts too few), so it is kept: an attempt takes `ATTEMPT_S`, and
+    several lines are worked on at the same time. Lines where nobody can be paired cost nothing: whether their only user
+    is popped at the moment is worked out when somebody asks.
+
+    Arguments:
+        app: its clock and timers; ticks fall on the time at which the worker is made, and each half second after it.
+        queue: all lines.
+        pair_up: called with two users and the key of their line.
+        changed: called with a line whose size a tick has changed.
     """
 
     def __init__(self, app: App, queue: Queue, pair_up: PairUp, changed: Callable[[WaitingLine], None]) -> None:

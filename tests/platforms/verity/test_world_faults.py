@@ -21,7 +21,7 @@ from pika_locust.sandbox import SandboxProcess, start_sandbox
 from tests.platforms.verity.world_driver import purchase, signed
 
 
-class Visitors:
+class SandboxClient:
     """A sandbox, and the ways to talk to it."""
 
     def __init__(self, process: SandboxProcess, stack: ExitStack) -> None:
@@ -69,74 +69,74 @@ def process() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def visitors(process: SandboxProcess) -> Iterator[Visitors]:
+def client(process: SandboxProcess) -> Iterator[SandboxClient]:
     process.clear_faults()
     process.reset()
     with ExitStack() as stack:
-        yield Visitors(process, stack)
+        yield SandboxClient(process, stack)
         process.clear_faults()
 
 
-def test_latency_delays_answers_and_packets(visitors: Visitors) -> None:
-    visitors.process.set_faults({"latency": 200})
+def test_latency_delays_answers_and_packets(client: SandboxClient) -> None:
+    client.process.set_faults({"latency": 200})
     started = time.monotonic()
-    assert visitors.ask("POST", "/auth/refresh")[0] == 401
+    assert client.ask("POST", "/auth/refresh")[0] == 401
     assert 0.2 <= time.monotonic() - started < 0.5
-    socket = visitors.open()
+    socket = client.open()
     started = time.monotonic()
     assert str(socket.recv(5)).startswith("0{")
     assert time.monotonic() - started < 0.5
 
 
-def test_error_answers_500_and_processes_nothing(visitors: Visitors) -> None:
-    user_id, header = visitors.member(10)
-    visitors.process.set_faults({"error": 0.5})
+def test_error_answers_500_and_processes_nothing(client: SandboxClient) -> None:
+    user_id, header = client.member(10)
+    client.process.set_faults({"error": 0.5})
     answers = Counter()
     for _ in range(4):
-        answers[visitors.ask("POST", "/queue/join", {"preferences": {"alone": user_id}}, **header)[0]] += 1
-        answers[visitors.ask("DELETE", "/queue/leave", **header)[0]] += 1
+        answers[client.ask("POST", "/queue/join", {"preferences": {"alone": user_id}}, **header)[0]] += 1
+        answers[client.ask("DELETE", "/queue/leave", **header)[0]] += 1
     assert answers == {500: 4, 201: 2, 200: 2}
-    assert visitors.process.state()["webhooks"]["received"] == 1
+    assert client.process.state()["webhooks"]["received"] == 1
 
 
-def test_drop_never_answers_what_it_has_done(visitors: Visitors) -> None:
-    user_id, header = visitors.member(1)
-    visitors.process.set_faults({"drop": 1})
+def test_drop_never_answers_what_it_has_done(client: SandboxClient) -> None:
+    user_id, header = client.member(1)
+    client.process.set_faults({"drop": 1})
     with pytest.raises(TimeoutError):
-        visitors.ask("POST", "/queue/join", {}, timeout_s=0.3, **header)
-    assert visitors.process.state()["balances"] == {user_id: 0}
+        client.ask("POST", "/queue/join", {}, timeout_s=0.3, **header)
+    assert client.process.state()["balances"] == {user_id: 0}
 
 
-def test_throttle_limits_each_route(visitors: Visitors) -> None:
-    visitors.process.set_faults({"throttle": "6/60s"})
-    assert Counter(visitors.ask("GET", "/health")[0] for _ in range(10)) == {200: 6, 429: 4}
-    assert visitors.ask("POST", "/auth/refresh")[0] == 401
+def test_throttle_limits_each_route(client: SandboxClient) -> None:
+    client.process.set_faults({"throttle": "6/60s"})
+    assert Counter(client.ask("GET", "/health")[0] for _ in range(10)) == {200: 6, 429: 4}
+    assert client.ask("POST", "/auth/refresh")[0] == 401
 
 
-def test_refuse_turns_a_share_of_the_upgrades_away(visitors: Visitors) -> None:
-    visitors.process.set_faults({"refuse": 0.3})
+def test_refuse_turns_a_share_of_the_upgrades_away(client: SandboxClient) -> None:
+    client.process.set_faults({"refuse": 0.3})
     seen: Counter[int] = Counter()
     for _ in range(10):
         try:
-            visitors.open()
+            client.open()
             seen[101] += 1
         except InvalidStatus as error:
             seen[error.response.status_code] += 1
     assert seen == {101: 7, 503: 3}
 
 
-def test_close_after_cuts_the_socket_and_so_leaves_the_queue(visitors: Visitors) -> None:
-    user_id, header = visitors.member(1)
-    visitors.process.set_faults({"close-after": 0.3})
-    socket = visitors.open()
+def test_close_after_cuts_the_socket_and_so_leaves_the_queue(client: SandboxClient) -> None:
+    user_id, header = client.member(1)
+    client.process.set_faults({"close-after": 0.3})
+    socket = client.open()
     socket.send(f'40/queue,{{"token":"{header["authorization"].partition(" ")[2]}"}}')
-    assert visitors.ask("POST", "/queue/join", {}, **header)[0] == 201
+    assert client.ask("POST", "/queue/join", {}, **header)[0] == 201
     assert end_of(socket) is None
-    assert visitors.process.state()["balances"] == {user_id: 1}
+    assert client.process.state()["balances"] == {user_id: 1}
 
 
-def test_a_kicked_socket_ends_with_a_close_frame_without_a_code(visitors: Visitors) -> None:
-    socket = visitors.open()
+def test_a_kicked_socket_ends_with_a_close_frame_without_a_code(client: SandboxClient) -> None:
+    socket = client.open()
     socket.send('40/queue,{"token":"bad"}')
     assert end_of(socket) == 1005
 
@@ -145,6 +145,6 @@ def test_there_is_a_test_for_every_fault_of_the_platform() -> None:
     elsewhere = {"leak", "crash-after"}  # tests/sandbox/test_hazards.py
     payments = {"forged-500", "forget-signature", "forget-event", "redelivery-500", "lose-write", "double"}
     worker, sessions = {"no-match", "late-match"}, {"dead-session", "end-early", "kept-token"}
-    hub = {"lose-fanout"}
+    events = {"lose-fanout"}
     here = {"latency", "error", "drop", "throttle", "refuse", "close-after"}
-    assert PLATFORM.supports == elsewhere | payments | worker | sessions | hub | here
+    assert PLATFORM.supports == elsewhere | payments | worker | sessions | events | here

@@ -1,3 +1,5 @@
+"""HTTP as Verity does it: bodies, routes, limits, and what its refusals look like."""
+
 from __future__ import annotations
 
 import json
@@ -5,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity.world_http import (
-    UnreadableBody,
-    a_string,
-    an_object,
-    check_body,
-    one_of,
-    parse_body,
-)
+from pika_locust.platforms.verity.world_http import UnreadableBody, a_string, an_object, check_body, one_of, parse_body
 from pika_locust.sandbox.schema import Refused, optional
 from pika_locust.sandbox.world import Request
+from tests.platforms.verity.world_driver import VerityDriver
 
 JSON = "application/json"
 
@@ -90,3 +86,99 @@ def test_problems_are_listed_unknown_fields_first(body: Any, found: list[str]) -
 
 def test_what_may_be_absent_is_none() -> None:
     assert check_body({"extra": None, "choice": "NO"}, SCHEMA) == {"name": None, "extra": None, "choice": "NO"}
+
+
+GUARDED = (
+    ("GET", "/tokens/balance"),
+    ("POST", "/queue/join"),
+    ("DELETE", "/queue/leave"),
+    ("POST", "/sessions/x/choice"),
+)
+UNAUTHORIZED = (401, {"message": "Unauthorized", "statusCode": 401})
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("header", [None, "Bearer bad", "Basic abc", "Bearer"], ids=str)
+def test_most_routes_are_guarded_before_they_look_at_the_body(method: str, path: str, header: str | None) -> None:
+    headers = {"authorization": header} if header is not None else {}
+    assert VerityDriver().ask(method, path, {"foo": 1} if method == "POST" else None, **headers) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_a_good_token_of_nobody_is_answered_404(method: str, path: str) -> None:
+    driver = VerityDriver()
+    token = driver.world.access.mint("cnosuchuser00000000000000", driver.now)
+    answer = driver.ask(method, path, authorization=f"bearer {token}")
+    assert answer == (404, {"message": "User not found", "error": "Not Found", "statusCode": 404})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/health", 200, {"status": "ok", "timestamp": "2026-11-21T03:01:40.900Z", "uptimeSeconds": 100}),
+        ("OPTIONS", "/health", 204, None),
+        ("GET", "/socket.io/?EIO=4&transport=polling", 400, {"code": 0, "message": "Transport unknown"}),
+    ],
+)
+def test_open_routes(method: str, path: str, status: int, body: Any) -> None:
+    driver = VerityDriver()
+    driver.wait(100.9)
+    assert driver.ask(method, path) == (status, body)
+
+
+def test_head_is_answered_as_get() -> None:
+    assert VerityDriver().http("HEAD", "/health").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/queue/join"),
+        ("GET", "/nope?a=1"),
+        ("POST", "/health"),
+        ("GET", "/metrics"),
+        ("GET", "/matches"),
+    ],
+)
+def test_other_paths_are_answered_404(method: str, path: str) -> None:
+    message = f"Cannot {method} {path}"
+    assert VerityDriver().ask(method, path) == (404, {"message": message, "error": "Not Found", "statusCode": 404})
+
+
+def test_a_body_that_cannot_be_read_comes_before_everything_else() -> None:
+    driver = VerityDriver("throttle=1/60s")
+    for path in ("/nope", "/queue/join", "/queue/join"):
+        answer = driver.http("POST", path, b'{"a":', content_type="application/json")
+        assert answer.status == 400
+        assert [name for name, _ in answer.headers] == ["content-type"]
+
+
+def test_dropped_requests_are_processed_and_never_answered() -> None:
+    driver = VerityDriver()
+    members = [driver.member(1) for _ in range(10)]
+    driver.switch("drop=0.2")
+    sent = [
+        driver.request("POST", "/queue/join", {"preferences": {"n": m.id}}, authorization=f"Bearer {m.token}")
+        for m in members
+    ]
+    driver.wait(1.0)
+    assert sum(exchange in driver.answers for exchange in sent) == 8
+    assert driver.state()["queued"] == 10
+    assert driver.faults.counts()["drop"]["by_kind"] == {"POST /queue/join": {"eligible": 10, "hit": 2}}
+
+
+def test_signing_up_and_renewing_have_limits_of_their_own() -> None:
+    driver = VerityDriver("throttle=120/60s")
+    assert [driver.ask("POST", "/auth/signup-anonymous", {})[0] for _ in range(12)] == [201] * 10 + [429] * 2
+    assert [driver.ask("POST", "/auth/refresh")[0] for _ in range(21)] == [401] * 20 + [429]
+    assert [driver.ask("GET", "/health")[0] for _ in range(121)] == [200] * 120 + [429]
+    assert driver.ask("POST", "/auth/signup-anonymous", {}, peer="127.0.0.2")[0] == 201
+
+
+def test_a_refusal_has_the_shape_of_the_real_one() -> None:
+    driver = VerityDriver("throttle=1/60s")
+    driver.ask("GET", "/health")
+    answer = driver.http("GET", "/health")
+    assert answer.status == 429
+    assert answer.body == b'{"statusCode":429,"message":"ThrottlerException: Too Many Requests"}'
+    assert dict(answer.headers) == {"content-type": "application/json; charset=utf-8", "retry-after": "60"}

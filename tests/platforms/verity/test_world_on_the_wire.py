@@ -1,8 +1,8 @@
 """Recorded flows replayed over real sockets against a sandbox process: the world and everything around it.
 
 Time is compressed: an event is sent as soon as what was recorded before it has arrived, and webhooks are signed for
-now. The matching worker rests in these flows, because its moments cannot be chosen here; two members meet for real at
-the end of this file. Flows that depend on the time of day are left to the pure world.
+now. The matching worker rests in these flows, because its moments cannot be chosen here; two members are matched for
+real at the end of this file. Flows that depend on the time of day are left to the pure world.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def test_a_recorded_flow_goes_the_same_way_over_real_sockets(flow: str, process:
     assert process.state()["internal_errors"] == 0
 
 
-class Guest:
+class WireMember:
     """A member with real sockets."""
 
     def __init__(self, process: SandboxProcess, stack: ExitStack) -> None:
@@ -172,7 +172,7 @@ class Guest:
         signature = signed(json.dumps(event).encode(), time.time(), SECRETS["STRIPE_WEBHOOK_SECRET"])
         assert self.ask("POST", "/webhooks/stripe", event, stripe_signature=signature) == {"received": True}
 
-    def hear(self, name: str) -> Any:
+    def receive(self, name: str) -> Any:
         """The payload of the next event of that name; others are passed over."""
         while True:
             event, payload = json.loads(str(self.socket.recv(PATIENCE_S)).partition(",")[2])
@@ -180,25 +180,25 @@ class Guest:
                 return payload
 
 
-def test_two_members_meet_and_choose_each_other() -> None:
+def test_two_members_are_matched_and_choose_each_other() -> None:
     with ExitStack() as stack:
         process = stack.enter_context(start_sandbox(["verity"], env={**SECRETS, "SESSION_HOLD_SECONDS": "1"}))
-        guests = [Guest(process, stack) for _ in range(2)]
-        for guest in guests:
-            guest.buy(3)
-            assert guest.ask("POST", "/queue/join", {})["status"] == "queued"
-        met = {guest.hear("match")["sessionId"] for guest in guests}
-        started = [guest.hear("session:start") for guest in guests]
+        members = [WireMember(process, stack) for _ in range(2)]
+        for member in members:
+            member.buy(3)
+            assert member.ask("POST", "/queue/join", {})["status"] == "queued"
+        met = {member.receive("match")["sessionId"] for member in members}
+        started = [member.receive("session:start") for member in members]
         begun = time.monotonic()
-        ended = [guest.hear("session:end") for guest in guests]
+        ended = [member.receive("session:end") for member in members]
         assert 0.9 <= time.monotonic() - begun <= 1.3
         (session,) = met | {told["sessionId"] for told in (*started, *ended)}
-        for guest in guests:
-            guest.ask("POST", f"/sessions/{session}/choice", {"choice": "MATCH"})
-        assert len({guest.hear("match:mutual")["matchId"] for guest in guests}) == 1
+        for member in members:
+            member.ask("POST", f"/sessions/{session}/choice", {"choice": "MATCH"})
+        assert len({member.receive("match:mutual")["matchId"] for member in members}) == 1
         state = process.state()
-        assert state["matches"] == {guest.id: 1 for guest in guests}
-        assert state["balances"] == {guest.id: 2 for guest in guests}
+        assert state["matches"] == {member.id: 1 for member in members}
+        assert state["balances"] == {member.id: 2 for member in members}
         assert state["tokens"] == {"credited": 6, "held": 4, "spent": 2}
         assert (state["sessions"]["mutual"], state["internal_errors"]) == (1, 0)
         assert {"balances", "credits", "matches"}.isdisjoint(process.state(users=False))

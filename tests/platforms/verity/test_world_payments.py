@@ -1,3 +1,5 @@
+"""Verity's webhooks: what is credited, and what becomes of everything else."""
+
 from __future__ import annotations
 
 from typing import Any

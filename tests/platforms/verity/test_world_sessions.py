@@ -1,3 +1,5 @@
+"""Verity's video sessions: how they begin, end, and what their users choose."""
+
 from __future__ import annotations
 
 from datetime import datetime

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from time import monotonic_ns
 from typing import Any, ClassVar
 
 from pika_locust.kit.actor import PlatformActor, handlers_of
-from pika_locust.kit.socketio_client import NOT_CONNECTED, Reply, SocketIoClient, first_argument
+from pika_locust.kit.socketio_client import (
+    NOT_CONNECTED,
+    NOT_OPENED,
+    Phases,
+    Reply,
+    SocketIoClient,
+    first_argument,
+)
 from pika_locust.load.pauses import Backoff
 from pika_locust.runtime.context import WorkerContext
+from pika_locust.runtime.timers import UserTimers
 from pika_locust.wire.socketio import PATH
 from pika_locust.wire.socketio_protocol import Counts, PacketError
 from pika_locust.wire.websocket import Close, Limits
@@ -18,6 +27,7 @@ from pika_locust.wire.websocket_handshake import ConnectError
 
 _handlers_of = cache(handlers_of)
 _LONGEST_REASON = 120
+A_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,12 @@ class SocketIoActor(PlatformActor):
     """For the WebSocket, and again for its namespaces."""
     backoff: ClassVar[Backoff] = Backoff(first_s=1.0, jitter_s=1.0, factor=1.5, cap_s=15.0)
     """Pauses after connections that did not come about; not in the open model, whose arrivals set the pace."""
+    connect_check: ClassVar[str] = "Socket.IO connected"
+    """The check that counts connections, namespaces included; empty: none."""
 
     upgrade_trend: ClassVar[str | None] = None
-    """The metric of the time from the dial to the end of the WebSocket's handshake."""
+    """The metric of the time from the dial to the end of the WebSocket's handshake. With any of these three, Locust is
+    told of connections, too."""
     open_trend: ClassVar[str | None] = None
     """The metric of the time from there to Engine.IO's open packet."""
     connect_trend: ClassVar[str | None] = None
@@ -90,6 +103,8 @@ class SocketIoActor(PlatformActor):
         self.counts = self.worker.shared(SharedCounts(self.sent_counter, self.received_counter))
         kind: Any = type(self)
         self._handlers = _handlers_of(kind)
+        self.timers = UserTimers(self.worker)
+        """What is due to be done, until the connection is over."""
 
     # In the user's greenlet
 
@@ -105,6 +120,7 @@ class SocketIoActor(PlatformActor):
             return True
         self.disconnect()
         client = self.client = SocketIoClient(self)
+        began_ns, failure = monotonic_ns(), None
         try:
             ok = client.connect(
                 self.worker.scenario.http_base(self.worker.begin.target),
@@ -116,23 +132,25 @@ class SocketIoActor(PlatformActor):
                 counts=self.counts,
             )
         except ConnectError as error:
-            ok = False
+            ok, failure = False, error
             self.worker.error("connect", str(error))
-        trends = (self.upgrade_trend, self.open_trend, self.connect_trend)
-        for trend, took_us in zip(trends, client.phases, strict=True):
-            if trend is not None and took_us:
-                self.worker.metrics.trend(trend).add(took_us)
-        if self.connect_rate is not None:
-            self.worker.metrics.rate(self.connect_rate).add(ok)
-        self.on_connected(ok)
+        self._count_connection(ok, client.phases, (monotonic_ns() - began_ns) / 1e6, failure)
         self.failures = 0 if ok else self.failures + 1
         if not ok:
             self.back_off()
         return ok
 
-    def on_connected(self, ok: bool) -> None:
-        """A connection came about, or did not: counted as the check `connected`."""
-        self.checked("connected", ok)
+    def _count_connection(self, ok: bool, phases: Phases, took_ms: float, failure: Exception | None) -> None:
+        worker, trends = self.worker, (self.upgrade_trend, self.open_trend, self.connect_trend)
+        for trend, took_us in zip(trends, phases, strict=True):
+            if trend is not None and took_us:
+                worker.metrics.trend(trend).add(took_us)
+        if self.connect_rate is not None:
+            worker.metrics.rate(self.connect_rate).add(ok)
+        if any(trends):
+            worker.request("SIO", "connect", took_ms, 0, None if ok else failure or RuntimeError(NOT_OPENED))
+        if self.connect_check:
+            self.checked(self.connect_check, ok)
 
     def back_off(self) -> None:
         """Pause after a connection that did not come about."""
@@ -238,7 +256,7 @@ class SocketIoActor(PlatformActor):
         finish; False when it is not so in the end: when the seconds are over, or the connection is."""
         return bool(condition()) if self.client is None else self.client.wait_for(condition, within_s)
 
-    def stay(self, seconds: float) -> bool:
+    def stay(self, seconds: float = A_DAY_S) -> bool:
         """Stay connected for so long, or until the user is to finish; whether the connection is still there."""
         self.wait_for(self.released.is_set, seconds)
         return self.is_connected
@@ -249,6 +267,8 @@ class SocketIoActor(PlatformActor):
             self.client.notify()
 
     def on_stop(self) -> None:
+        if hasattr(self, "timers"):
+            self.timers.cancel_all()
         self.disconnect()
         super().on_stop()
 
@@ -280,13 +300,17 @@ class SocketIoActor(PlatformActor):
 
     def on_disconnect(self, close: Close) -> None:
         """The connection is over; one that we did not end is counted as an error."""
-        if close.error or not close.by_us:
+        if self.client is None or not self.client.is_open:
+            # Else it is the end of one that another has taken the place of.
+            self.timers.cancel_all()
+        kept = close.by_us and not close.error
+        if not kept:
             reason = f"closed by the server: {close.code} {close.reason}".strip()
             self.worker.error("connection", close.error or reason)
-            self.on_lost(close)
+        self.closed(kept)
 
-    def on_lost(self, close: Close) -> None:
-        """A connection ended that was to go on. Override it to count that, too."""
+    def closed(self, kept: bool) -> None:
+        """For overriding: the connection is over; `kept` is whether it was as long as we wanted it."""
 
     def on_internal_error(self, error: BaseException) -> None:
         """A method that handles an event raised: a mistake of ours, never the target's."""

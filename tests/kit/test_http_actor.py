@@ -106,6 +106,24 @@ def test_a_call_is_checked_measured_and_booked_by_its_answer(
     assert worker.metrics.counter("http_reqs").tagged(name="order").read().count == 1
 
 
+def test_a_check_has_the_name_that_it_is_given(users: list[Shopper]) -> None:
+    with serving(answering(200)) as server:
+        users.append(user := begun(server.url))
+        user.call("GET", "/orders", name="orders", check="the list came")
+    assert user.worker.rate_of("checks", check="the list came") == (1, 0)
+    assert user.worker.rate_of("checks") == (1, 0)
+
+
+def test_what_goes_over_another_connection_may_stay_out_of_the_metrics(users: list[Shopper]) -> None:
+    with serving(answering(200)) as server:
+        users.append(user := begun(server.url))
+        for metered in (False, True):
+            with user.new_client(metered=metered) as client:
+                client.get("/orders", name=f"metered {metered}")
+    assert len(server.peers) == 2
+    assert user.worker.count_of("http_reqs") == user.worker.count_of("http_reqs", name="metered True") == 1
+
+
 def test_what_is_sent_is_the_json(users: list[Shopper]) -> None:
     with serving(answering(200)) as server:
         users.append(user := begun(server.url))

@@ -8,6 +8,8 @@ import pytest
 from pika_locust.errors import ConfigurationError
 from pika_locust.kit import counter, rate, scenario, trend
 from pika_locust.kit.meters import declared
+from pika_locust.load.plan import LoadProfile
+from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import Kind
 from pika_locust.metrics import trend as trend_of
 from pika_locust.scenario import AuditContext
@@ -57,6 +59,13 @@ def test_profiles_and_thresholds_are_read() -> None:
     assert [str(one) for one in made.thresholds] == ["latency:p(95)<200", "latency:med<50", "lost:rate<0.1"]
     assert made.thresholds[1].abort_on_fail
     assert (made.platform, made.world, made.about) == ("calls", "worlds:PLATFORM", "people call")
+
+
+def test_a_profile_may_be_made_already() -> None:
+    suite = LoadProfile("suite", parse_stages("1m:10"), about="the suite's own load")
+    made = scenario("calls", Caller, profiles={"suite": suite, "short": "5s:3"})
+    assert (made.default_profile, made.profiles["suite"]) == ("suite", suite)
+    assert made.profiles["short"].stages == parse_stages("5s:3")
 
 
 def test_every_mistake_is_told_at_once() -> None:

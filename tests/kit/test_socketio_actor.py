@@ -36,7 +36,7 @@ class Caller(SocketIoActor):
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self.heard: list[tuple[str, Any]] = []
-        self.lost: list[Close] = []
+        self.ends: list[bool] = []
 
     @on("said")
     def note_said(self, data: Any, at_ns: int) -> None:
@@ -50,8 +50,8 @@ class Caller(SocketIoActor):
     def stumble(self, data: Any, at_ns: int) -> None:
         raise ZeroDivisionError("stumbled")
 
-    def on_lost(self, close: Close) -> None:
-        self.lost.append(close)
+    def closed(self, kept: bool) -> None:
+        self.ends.append(kept)
 
     def order(self, *events: list[Any], within_s: float = 5.0) -> Any:
         """Have the server say these events, and take the first that answers an order."""
@@ -119,7 +119,7 @@ def test_connecting_opens_all_namespaces_and_times_each_step_apart(user: Caller)
         "open_time": 1,
         "connect_time": 1,
     }
-    assert worker.rate_of("connect_success") == worker.rate_of("checks", check="connected") == (1, 0)
+    assert worker.rate_of("connect_success") == worker.rate_of("checks", check="Socket.IO connected") == (1, 0)
     assert worker.errors == {}
 
 
@@ -154,18 +154,21 @@ def test_a_refused_namespace_is_no_connection(servers: Servers, begun: Callable[
     began_s = monotonic()
     assert not user.connect({"token": "bad"})
     assert monotonic() - began_s < 5.0, "what is refused is not waited for"
-    assert user.worker.rate_of("connect_success") == user.worker.rate_of("checks", check="connected") == (0, 1)
+    assert (
+        user.worker.rate_of("connect_success") == user.worker.rate_of("checks", check="Socket.IO connected") == (0, 1)
+    )
     assert user.worker.errors_of("connect") == ['/queue was refused: {"message":"no such user"}']
     assert user.worker.errors_of("connection") == ["the namespaces were not opened"]
     assert user.worker.trend_of("connect_time").count == 0
     assert user.worker.trend_of("open_time").count == 1
-    assert [close.by_us for close in user.lost] == [True]
+    assert user.ends == [False]
 
 
 def test_whoever_is_kicked_while_connecting_hears_the_servers_own_end(servers: Servers, begun: Any) -> None:
     user = begun(f"{servers.scripted}/kick")
     assert not user.connect({"token": "bad"})
-    wait_until(lambda: user.lost)
+    wait_until(lambda: user.ends)
+    assert user.ends == [False]
     assert user.worker.errors_of("connect") == ["kicked out of /queue", "kicked out of /video"]
     assert user.worker.errors_of("connection") == ["closed by the server: 1000"]
 
@@ -185,6 +188,7 @@ def test_a_server_that_is_not_there_is_tried_less_and_less_often(begun: Callable
     assert user.worker.rate_of("connect_success") == (0, 3)
     (error,) = user.worker.errors_of("connect")
     assert "refused" in error
+    assert [str(event["exception"]) for event in user.worker.request_events] == [error] * 3
 
 
 def test_a_server_that_says_nothing_is_given_up(
@@ -204,7 +208,7 @@ def test_after_an_end_a_new_connection_is_made(user: Caller) -> None:
     assert user.connect({"token": "good"})
     gevent.sleep(0.05)
     assert user.is_connected, "the end of the first connection is not the second one's"
-    assert user.lost == []
+    assert user.ends == [True]
     assert user.worker.errors == {}
 
 
@@ -243,7 +247,8 @@ def test_what_is_asked_is_checked_measured_and_booked_by_its_answer(
     assert worker.rate_of("checks", check="order ok") == worker.rate_of("orders_accepted") == counted
     assert worker.trend_of("order_time").count == ok
     assert worker.errors_of("order") == ([error] if error else [])
-    (event,) = worker.request_events
+    connected, event = worker.request_events
+    assert (connected["request_type"], connected["name"], connected["exception"]) == ("SIO", "connect", None)
     assert (event["request_type"], event["name"], str(event["exception"] or "")) == ("SIO", "order", error)
     if "refused" in booked:
         assert worker.ledgers["orders"].refused_by == {error: 1}
@@ -285,7 +290,7 @@ def test_a_connection_that_is_lost_leaves_what_was_asked_uncertain(servers: Serv
     reply = user.order(["order:accepted"])
     assert reply.error == "the connection was lost before the answer"
     assert user.worker.ledger_of("orders") == {"sent": 1, "uncertain": 1}
-    assert len(user.lost) == 1
+    assert user.ends == [False]
     assert user.worker.errors_of("connection") != []
 
 
@@ -365,6 +370,25 @@ def test_events_that_nobody_handles_wake_nobody(user: Caller) -> None:
 # Waiting and ending
 
 
+def test_what_is_due_is_done_while_the_connection_lasts(user: Caller) -> None:
+    user.timers.start("soon", 0.01, user.heard.append, ("soon", None))
+    assert not user.wait_for(lambda: False, 0.05)
+    assert user.heard == [("soon", None)]
+    user.timers.start("late", 0.1, user.heard.append, ("late", None))
+    user.disconnect()
+    gevent.sleep(0.2)
+    assert user.heard == [("soon", None)]
+
+
+def test_the_end_of_a_connection_before_cancels_nothing(user: Caller) -> None:
+    user.disconnect()
+    assert user.connect({"token": "good"})
+    user.timers.start("soon", 0.05, user.heard.append, ("soon", None))
+    user.on_disconnect(Close(1000, by_us=True))
+    assert not user.wait_for(lambda: False, 0.1)
+    assert user.heard == [("soon", None)]
+
+
 def test_waiting_ends_when_the_connection_does(servers: Servers, begun: Callable[..., Caller]) -> None:
     user = begun(f"{servers.scripted}/die", Plain)
     user.connect()
@@ -393,5 +417,5 @@ def test_a_user_that_ends_hangs_up_in_good_order(user: Caller) -> None:
     assert client is not None
     user.on_stop()
     wait_until(lambda: not client.is_open)
-    assert user.lost == []
+    assert user.ends == [True]
     assert user.worker.errors == {}

@@ -134,7 +134,7 @@ class MemberActor(VerityActor):
         self.account = Account(self.number)
         self.audit = self.worker.shared(balance_audit)
 
-    def join(self) -> bool:
+    def open_account(self) -> bool:
         """Sign up, and use the account from now on. False when the target did not make one."""
         if not self.sign_up(self.account):
             return False
@@ -164,6 +164,22 @@ class MemberActor(VerityActor):
         return balance_in(
             self.call("GET", "/tokens/balance", name="tokens_balance", check="tokens balance ok", ok=(200,))
         )
+
+    def join_queue(self, preferences: Mapping[str, Any]) -> Response:
+        """Ask for a place in the queue of those who prefer the same."""
+        return self.call(
+            "POST",
+            "/queue/join",
+            {"region": self.worker.settings["QUEUE_REGION"].lower(), "preferences": preferences},
+            name="queue_join",
+            check="queue join ok",
+            ok=DONE,
+            trend="queue_join_latency",
+        )
+
+    def leave_queue(self) -> Response:
+        """Give the place in the queue back."""
+        return self.call("DELETE", "/queue/leave", name="queue_leave", check="queue leave ok", ok=(200,))
 
     def settle(self) -> None:
         """The user has ended and has an account: what it must hold is told."""

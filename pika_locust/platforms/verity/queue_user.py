@@ -44,7 +44,7 @@ class QueueUser(MemberActor):
         """An account with tokens; made by the first visit, and by a later one if that failed."""
         settings = self.worker.settings
         if not self.account.exists:
-            if not self.join():
+            if not self.open_account():
                 return False
             if settings["SEED_TOKENS"]:
                 self.buy(settings["TOKENS_PER_USER"])
@@ -63,17 +63,8 @@ class QueueUser(MemberActor):
 
     def _join(self) -> bool:
         self._visits += 1
-        body = {"region": self.worker.settings["QUEUE_REGION"].lower(), "preferences": self._preferences()}
         visited, self._queued, self._certain = self._queued, True, False
-        response = self.call(
-            "POST",
-            "/queue/join",
-            body,
-            name="queue_join",
-            check="queue join ok",
-            ok=DONE,
-            trend="queue_join_latency",
-        )
+        response = self.join_queue(self._preferences())
         ok = response.status in DONE
         if not ok and response.error is None:
             self._queued = visited
@@ -85,7 +76,7 @@ class QueueUser(MemberActor):
 
     def _leave(self) -> None:
         certain, self._certain = self._certain, False
-        response = self.call("DELETE", "/queue/leave", name="queue_leave", check="queue leave ok", ok=(200,))
+        response = self.leave_queue()
         if response.status != 200:
             return
         self._queued = False

@@ -19,7 +19,6 @@ from pika_locust.platforms.verity.scenarios import (
     START_WAIT_S,
     queue_keys,
 )
-from pika_locust.wire.websocket import Close
 
 NOT_QUEUED, GONE = "not_queued", "gone"
 
@@ -41,6 +40,7 @@ class SessionUser(MemberActor, SocketIoActor):
     meters: Any = named(SESSIONS_METRICS)
     namespaces = ("/queue", "/video")
     connect_within_s = START_WAIT_S
+    connect_check = "sockets connected"
 
     def begin(self) -> None:
         super().begin()
@@ -67,7 +67,7 @@ class SessionUser(MemberActor, SocketIoActor):
     def _ready(self) -> bool:
         settings = self.worker.settings
         if not self.account.exists:
-            if not self.join():
+            if not self.open_account():
                 return False
             if settings["SEED_TOKENS"]:
                 self.buy(settings["TOKENS_PER_USER"])
@@ -90,17 +90,8 @@ class SessionUser(MemberActor, SocketIoActor):
         elif self._queue_keys > 1:
             # Half of the neighbours in number share a key, so that two can always meet.
             preferences["key"] = number // 2 % self._queue_keys
-        body = {"region": settings["QUEUE_REGION"].lower(), "preferences": preferences}
         self.account.tokens.maybe(-1)
-        response = self.call(
-            "POST",
-            "/queue/join",
-            body,
-            name="queue_join",
-            check="queue join ok",
-            ok=DONE,
-            trend="queue_join_latency",
-        )
+        response = self.join_queue(preferences)
         if response.error is None:
             # From here on, a match says what became of the token, or leaving does.
             self.account.tokens.known(-1, False)
@@ -109,7 +100,7 @@ class SessionUser(MemberActor, SocketIoActor):
     def _leave(self) -> str:
         """Leave the queue; gives what the target says we were."""
         self.account.tokens.maybe(-1)
-        response = self.call("DELETE", "/queue/leave", name="queue_leave", check="queue leave ok", ok=(200,))
+        response = self.leave_queue()
         if response.status != 200:
             return ""
         self.account.tokens.known(-1, False)
@@ -212,11 +203,9 @@ class SessionUser(MemberActor, SocketIoActor):
 
     # The connection
 
-    def on_connected(self, ok: bool) -> None:
-        self.checked("sockets connected", ok)
-
     def back_off(self) -> None:
         self.pause(PAUSE_S)
 
-    def on_lost(self, close: Close) -> None:
-        self.meters.error_rate.add(True)
+    def closed(self, kept: bool) -> None:
+        if not kept:
+            self.meters.error_rate.add(True)

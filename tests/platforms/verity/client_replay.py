@@ -121,7 +121,7 @@ class Replay:
     def _ask(self, member: SessionUser, line: str, sent: str) -> Any:
         match line.split("/"):
             case ["POST ", "auth", "signup-anonymous"]:
-                return member.join()
+                return member.open_account()
             case ["POST ", "auth", "refresh"]:
                 return member.account.credentials.renewed(member.http)
             case ["POST ", "webhooks", "stripe"]:

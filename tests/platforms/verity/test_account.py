@@ -36,7 +36,7 @@ def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> No
 def test_a_member_signs_up_buys_and_is_told_the_balance(harness: Harness) -> None:
     member = member_at(harness)
     assert not member.account.exists
-    assert member.join()
+    assert member.open_account()
     assert member.account.exists
     assert member.balance() == 0
     assert member.buy(5)
@@ -52,7 +52,7 @@ def test_an_access_token_is_renewed_before_it_expires_and_the_cookie_with_it(
 ) -> None:
     member = member_at(harness)
     member.refresh_if_old()
-    member.join()
+    member.open_account()
     member.refresh_if_old()
     assert harness.count("http_reqs", name="auth_refresh") == 0
     now_s = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(
     pages = {"/auth/signup-anonymous": SIGNED_UP, "/auth/refresh": [answer(200, ["no token"]), answer(401, {})]}
     with serving(saying(pages)) as server:
         member = member_at(harness, server.url)
-        member.join()
+        member.open_account()
         now_s = time.monotonic() + 12 * 60 + 1
         for module in (account, messages):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
@@ -99,7 +99,7 @@ NO_ACCOUNT = {
 def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, harness: Harness) -> None:
     with serving(saying({"/auth/signup-anonymous": said})) as server:
         member = member_at(harness, server.url)
-        assert not member.join()
+        assert not member.open_account()
         assert not member.account.exists
     assert harness.errors("auth_signup") == ["answered without accessToken and user.id"]
     assert harness.rate("checks", check="signup ok") == (1, 0)
@@ -108,7 +108,7 @@ def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, har
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_a_refused_sign_up_fails_its_check(status: int, harness: Harness) -> None:
     with serving(saying({"/auth/signup-anonymous": answer(status, {})})) as server:
-        assert not member_at(harness, server.url).join()
+        assert not member_at(harness, server.url).open_account()
     assert harness.rate("error_rate") == (1, 0)
     assert harness.rate("http_req_failed", name="auth_signup") == (1, 0)
 
@@ -126,7 +126,7 @@ def test_what_is_owed_follows_what_was_acknowledged(
 ) -> None:
     with serving(saying({"/auth/signup-anonymous": SIGNED_UP, "/webhooks/stripe": said})) as server:
         member = member_at(harness, server.url)
-        member.join()
+        member.open_account()
         assert member.buy(5) is bought
     assert (member.account.tokens.least, member.account.tokens.most) == owed
 

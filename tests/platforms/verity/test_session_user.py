@@ -214,7 +214,7 @@ LEAVES: dict[str, tuple[Any, str, tuple[int, int]]] = {
 def paid_up(harness: Harness, url: str) -> Any:
     harness.open(SESSIONS, url)
     user = harness.begun(SessionUser)
-    user.join()
+    user.open_account()
     user.buy(5)
     return user
 

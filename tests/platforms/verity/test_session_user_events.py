@@ -110,7 +110,7 @@ def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(harness: 
 
 
 def token_of(member: SessionUser) -> dict[str, str]:
-    assert member.account.exists or member.join()
+    assert member.account.exists or member.open_account()
     return {"token": member.account.credentials.access_token}
 
 

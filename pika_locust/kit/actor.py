@@ -51,8 +51,6 @@ class PlatformActor(Actor):
         self.pause(self.dice.uniform(low_s, high_s) if high_s > low_s else low_s)
 
 
-# Which method of an actor hears of which event.
-
 _NAMES = "_handles_events"
 
 

@@ -96,10 +96,10 @@ def test_the_targets_form_follows_its_kind() -> None:
 
 
 def test_the_think_time_is_the_actors_and_the_environment_may_change_it() -> None:
-    made = scenario("calls", Caller, settings=(Setting("ROOMS", whole(1), 2, "rooms"),))
+    made = scenario("calls", Caller, settings=(Setting("LINES", whole(1), 2, "lines"),))
     settings, problems = read_settings(made.settings, {"THINK_TIME_MAX": "9"}, "calls")
     assert problems == []
-    assert (settings["THINK_TIME_MIN"], settings["THINK_TIME_MAX"], settings["ROOMS"]) == (1.0, 9.0, 2)
+    assert (settings["THINK_TIME_MIN"], settings["THINK_TIME_MAX"], settings["LINES"]) == (1.0, 9.0, 2)
 
 
 def test_a_setting_of_its_own_takes_the_place_of_the_kits() -> None:

@@ -44,9 +44,9 @@ class Chatter(WebSocketActor):
         self.times_ns.append(at_ns)
         self.meters.greetings.add()
 
-    @on("moved", fields={"room": str})
+    @on("moved", fields={"place": str})
     def on_moved(self, message: dict[str, Any], at_ns: int) -> None:
-        self.heard.append(message["room"])
+        self.heard.append(message["place"])
 
     @on_raw("noise")
     def on_noise(self, payload: bytes, at_ns: int) -> None:
@@ -131,12 +131,12 @@ def chat() -> Iterator[Open]:
 
 
 def test_a_connection_is_counted_from_its_upgrade_to_its_end(chat: Open) -> None:
-    room = chat(replying)
-    user = room.user()
+    harness = chat(replying)
+    user = harness.user()
     assert user.connect()
     assert user.is_open
     user.disconnect()
-    worker = room.worker
+    worker = harness.worker
     assert not user.is_open
     assert worker.rate_of("ws_connection_success") == (1, 0)
     assert worker.rate_of("ws_connection_kept") == (1, 0)
@@ -148,9 +148,9 @@ def test_a_connection_is_counted_from_its_upgrade_to_its_end(chat: Open) -> None
 
 
 def test_a_connection_that_cannot_be_made_is_counted_and_followed_by_growing_pauses(chat: Open) -> None:
-    room = chat(silent)
-    worker = room.worker = make_context(CHAT, target="ws://127.0.0.1:9/ws")
-    user = room.user()
+    harness = chat(silent)
+    worker = harness.worker = make_context(CHAT, target="ws://127.0.0.1:9/ws")
+    user = harness.user()
     began_s = time.monotonic()
     assert [user.connect() for _ in range(4)] == [False] * 4
     assert 0.03 + 0.06 + 0.12 <= time.monotonic() - began_s < 2.0
@@ -163,10 +163,10 @@ def test_a_connection_that_cannot_be_made_is_counted_and_followed_by_growing_pau
 
 
 def test_a_lost_connection_is_an_error_and_opened_again(chat: Open) -> None:
-    room = chat(lambda talk: gevent.sleep(0.02), sending(close_frame(1012, b"restart")), replying)
-    user = room.live()
-    wait_until(lambda: len(room.server.peers) == 3 and user.is_open)
-    worker = room.worker
+    harness = chat(lambda talk: gevent.sleep(0.02), sending(close_frame(1012, b"restart")), replying)
+    user = harness.live()
+    wait_until(lambda: len(harness.server.peers) == 3 and user.is_open)
+    worker = harness.worker
     assert worker.rate_of("ws_connection_kept") == (0, 2)
     assert worker.rate_of("ws_connection_success") == (3, 0)
     assert worker.count_of("ws_connection_errors") == worker.count_of("ws_reconnects") == 2
@@ -177,14 +177,14 @@ def test_a_lost_connection_is_an_error_and_opened_again(chat: Open) -> None:
 
 
 def test_who_is_to_finish_stops_waiting_for_the_next_attempt(chat: Open) -> None:
-    room = chat(silent)
-    user = room.user()
+    harness = chat(silent)
+    user = harness.user()
     user.backoff, user.failures = Backoff(first_s=30.0, jitter_s=0.0, factor=1.0, cap_s=30.0), 1
     gevent.spawn_later(0.02, user.release)
     began_s = time.monotonic()
     assert not user.connect()
     assert time.monotonic() - began_s < 5.0
-    assert room.server.peers == []
+    assert harness.server.peers == []
 
 
 def test_a_second_connection_at_a_time_is_a_mistake(chat: Open) -> None:
@@ -205,18 +205,18 @@ class Cautious(Chatter):
 
 
 def test_a_connection_may_have_to_be_confirmed(chat: Open) -> None:
-    room = chat(silent, sending(text(kind="hello"), text(kind="hello")), actor=Cautious)
-    user = room.user()
+    harness = chat(silent, sending(text(kind="hello"), text(kind="hello")), actor=Cautious)
+    user = harness.user()
     user.failures = 1
     user.connect()
     user.abort("never mind")
-    assert room.worker.rate_of("ws_connection_success") == (0, 1)
+    assert harness.worker.rate_of("ws_connection_success") == (0, 1)
     user.connect()
     assert user.failures == 2
     wait_until(lambda: len(user.heard) == 2)
     assert user.failures == 0
     user.abort("never mind")
-    assert room.worker.rate_of("ws_connection_success") == (1, 1)
+    assert harness.worker.rate_of("ws_connection_success") == (1, 1)
 
 
 # What arrives
@@ -224,17 +224,17 @@ def test_a_connection_may_have_to_be_confirmed(chat: Open) -> None:
 
 def test_messages_go_to_the_handlers_of_their_kinds(chat: Open) -> None:
     noise = b'{"kind":"noise", not looked into'
-    said = [text(kind="hello", to="all"), text(kind="typing"), frame(noise), text(kind="moved", room="kitchen")]
-    room = chat(sending(*said))
-    user = room.user()
+    said = [text(kind="hello", to="all"), text(kind="typing"), frame(noise), text(kind="moved", place="kitchen")]
+    harness = chat(sending(*said))
+    user = harness.user()
     before_ns = time.monotonic_ns()
     user.connect()
     wait_until(lambda: len(user.heard) == 3)
     assert user.heard == [{"kind": "hello", "to": "all"}, noise, "kitchen"]
     assert before_ns < user.times_ns[0] < time.monotonic_ns()
-    assert room.worker.count_of("ws_messages_received") == 4
-    assert room.worker.count_of("greetings") == 1
-    assert room.worker.errors == {}
+    assert harness.worker.count_of("ws_messages_received") == 4
+    assert harness.worker.count_of("greetings") == 1
+    assert harness.worker.errors == {}
 
 
 NOT_UNDERSTOOD = {
@@ -242,45 +242,45 @@ NOT_UNDERSTOOD = {
     "no object": (frame(b"[1,2]"), "a message that is not a JSON object"),
     "an unknown kind": (text(kind="waltz"), "a message of the unknown type waltz"),
     "no kind": (text(id="1"), "a message of the unknown type None"),
-    "a field that is none": (text(kind="moved", room=5), "moved without room, or with one that is no str"),
+    "a field that is none": (text(kind="moved", place=5), "moved without place, or with one that is no str"),
     "a binary message": (frame(b"\0", 2), "a binary message, which the protocol does not have"),
 }
 
 
 @pytest.mark.parametrize(("piece", "error"), NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
 def test_what_is_not_understood_is_an_error_and_ends_nothing(piece: bytes, error: str, chat: Open) -> None:
-    room = chat(sending(piece, text(kind="hello")))
-    user = room.user()
+    harness = chat(sending(piece, text(kind="hello")))
+    user = harness.user()
     user.connect()
     wait_until(lambda: user.heard)
-    assert room.worker.errors_of("receive") == [error]
+    assert harness.worker.errors_of("receive") == [error]
     assert user.is_open
 
 
 def test_a_message_in_another_spelling_is_understood_and_counted_once(chat: Open) -> None:
-    room = chat(sending(frame(b' { "to": "all", "kind" : "hello" }'), frame(b'{ "level" : 3, "kind" : "noise" }')))
-    user = room.user()
+    harness = chat(sending(frame(b' { "to": "all", "kind" : "hello" }'), frame(b'{ "level" : 3, "kind" : "noise" }')))
+    user = harness.user()
     user.connect()
     wait_until(lambda: len(user.heard) == 2)
     assert user.heard == [{"kind": "hello", "to": "all"}, b'{"kind":"noise","level":3}']
-    assert room.worker.count_of("ws_messages_received") == 2
-    assert room.worker.errors == {}
+    assert harness.worker.count_of("ws_messages_received") == 2
+    assert harness.worker.errors == {}
 
 
 def test_a_handler_that_raises_is_our_mistake_and_the_next_message_is_taken(chat: Open) -> None:
-    room = chat(sending(text(kind="fail") + text(kind="hello")))
-    user = room.user()
+    harness = chat(sending(text(kind="fail") + text(kind="hello")))
+    user = harness.user()
     user.connect()
     wait_until(lambda: user.heard)
-    assert room.worker.internal_errors == ["LookupError: a mistake of the handler"]
+    assert harness.worker.internal_errors == ["LookupError: a mistake of the handler"]
 
 
 # Messages that want a reply
 
 
 def test_a_question_is_answered_booked_and_timed(chat: Open) -> None:
-    room = chat(replying)
-    user = room.user()
+    harness = chat(replying)
+    user = harness.user()
     user.connect()
     yes = user.ask("post", {"kind": "post", "words": "hi"}, ledger="posts")
     heard: list[tuple[bool, str]] = []
@@ -288,7 +288,7 @@ def test_a_question_is_answered_booked_and_timed(chat: Open) -> None:
     no = user.ask("post", rude, ledger="posts", items=2, on_reply=lambda *reply: heard.append(reply))
     assert (yes.ok, yes.why) == (True, "")
     assert heard == [(no.ok, no.why)] == [(False, "be nice")]
-    worker = room.worker
+    worker = harness.worker
     assert worker.ledger_of("posts") == {"sent": 3, "acked": 1, "refused": 2}
     assert worker.rate_of("ack_success", kind="post") == (1, 1)
     assert worker.trend_of("ack_latency", kind="post").count == 1
@@ -299,8 +299,8 @@ def test_a_question_is_answered_booked_and_timed(chat: Open) -> None:
 
 
 def test_what_is_posted_is_answered_in_the_event_loop(chat: Open) -> None:
-    room = chat(replying)
-    user = room.user()
+    harness = chat(replying)
+    user = harness.user()
     user.connect()
     replies: list[tuple[bool, str]] = []
     ids = [
@@ -314,27 +314,27 @@ def test_what_is_posted_is_answered_in_the_event_loop(chat: Open) -> None:
 
 
 def test_no_reply_in_time_is_a_failure(chat: Open) -> None:
-    room = chat(silent)
-    user = room.user()
+    harness = chat(silent)
+    user = harness.user()
     user.ping_every_s = 60.0
     user.connect()
     reply = user.ask("post", {"kind": "post"}, ledger="posts")
     assert (reply.ok, reply.why) == (False, "no answer within 0.3 s")
-    assert room.worker.ledger_of("posts") == {"sent": 1, "timed_out": 1}
+    assert harness.worker.ledger_of("posts") == {"sent": 1, "timed_out": 1}
 
 
 def test_a_connection_that_is_lost_takes_the_reply_with_it(chat: Open) -> None:
-    room = chat(lambda talk: talk.frame() and None)
-    user = room.user()
+    harness = chat(lambda talk: talk.frame() and None)
+    user = harness.user()
     user.connect()
     reply = user.ask("post", {"kind": "post"}, ledger="posts")
     assert (reply.ok, reply.why) == (False, "the connection was lost before the answer")
-    assert room.worker.ledger_of("posts") == {"sent": 1, "uncertain": 1}
+    assert harness.worker.ledger_of("posts") == {"sent": 1, "uncertain": 1}
 
 
 def test_without_a_connection_nothing_is_sent_or_counted(chat: Open) -> None:
-    room = chat(silent)
-    user = room.user()
+    harness = chat(silent)
+    user = harness.user()
     assert not user.send(b"hi")
     assert not user.send_json({"kind": "post"})
     user.send_ping()
@@ -342,28 +342,28 @@ def test_without_a_connection_nothing_is_sent_or_counted(chat: Open) -> None:
     user.leave()
     user.abort("never mind")
     user.disconnect()
-    assert room.worker.count_of("ws_messages_sent") == 0
+    assert harness.worker.count_of("ws_messages_sent") == 0
 
 
 # Heartbeat
 
 
 def test_pongs_are_timed_and_keep_a_connection(chat: Open) -> None:
-    room = chat(replying)
-    user = room.user()
+    harness = chat(replying)
+    user = harness.user()
     user.connect()
     assert not user.wait_closed(0.5)
-    assert room.worker.trend_of("ping_latency").count >= 3
-    assert room.worker.count_of("ws_messages_sent") == 0
+    assert harness.worker.trend_of("ping_latency").count >= 3
+    assert harness.worker.count_of("ws_messages_sent") == 0
 
 
 def test_a_connection_without_a_pong_is_dropped(chat: Open) -> None:
-    room = chat(silent)
-    user = room.user()
+    harness = chat(silent)
+    user = harness.user()
     user.connect()
     assert user.wait_closed(5.0)
-    assert room.worker.errors_of("connection") == ["no pong for 0.12 s"]
-    assert room.worker.rate_of("ws_connection_kept") == (0, 1)
+    assert harness.worker.errors_of("connection") == ["no pong for 0.12 s"]
+    assert harness.worker.rate_of("ws_connection_kept") == (0, 1)
 
 
 # Leaving
@@ -380,15 +380,15 @@ def test_who_is_to_finish_leaves_as_soon_as_nothing_is_unanswered(chat: Open) ->
             if "id" in message:
                 gevent.spawn_later(0.1, talk.send, text(kind="yes", id=message["id"]))
 
-    room = chat(slowly)
-    user = room.live()
+    harness = chat(slowly)
+    user = harness.live()
     wait_until(lambda: user.is_open)
     user.post("post", {"kind": "post"}, ledger="posts")
-    room.worker.drain("primary", 5.0)
-    assert room.worker.ledger_of("posts") == {"sent": 1, "acked": 1}
-    assert room.worker.rate_of("ws_connection_kept") == (1, 0)
-    assert room.worker.actors("primary") == []
-    assert room.worker.errors == {}
+    harness.worker.drain("primary", 5.0)
+    assert harness.worker.ledger_of("posts") == {"sent": 1, "acked": 1}
+    assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
+    assert harness.worker.actors("primary") == []
+    assert harness.worker.errors == {}
 
 
 def test_who_is_released_while_it_connects_leaves_at_once(chat: Open) -> None:
@@ -397,22 +397,22 @@ def test_who_is_released_while_it_connects_leaves_at_once(chat: Open) -> None:
         upgraded(replying)(peer)
 
     with serving(late) as server:
-        room = Chat(server)
-        user = room.live()
+        harness = Chat(server)
+        user = harness.live()
         wait_until(lambda: server.peers)
         user.release()
-        gevent.joinall(room.greenlets, timeout=5.0, raise_error=True)
-        assert room.worker.rate_of("ws_connection_kept") == (1, 0)
-        assert room.greenlets[0].dead
+        gevent.joinall(harness.greenlets, timeout=5.0, raise_error=True)
+        assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
+        assert harness.greenlets[0].dead
 
 
 def test_who_is_killed_drops_its_connection(chat: Open) -> None:
-    room = chat(silent)
-    user = room.live()
+    harness = chat(silent)
+    user = harness.live()
     wait_until(lambda: user.is_open)
-    gevent.killall(room.greenlets)
+    gevent.killall(harness.greenlets)
     assert not user.is_open
-    assert room.worker.errors_of("connection") == ["the user was killed"]
+    assert harness.worker.errors_of("connection") == ["the user was killed"]
 
 
 class Polite(Chatter):
@@ -422,9 +422,9 @@ class Polite(Chatter):
 
 
 def test_nobody_finishes_before_it_has_begun(chat: Open) -> None:
-    room = chat(silent, actor=Polite)
+    harness = chat(silent, actor=Polite)
     make_user(Polite, None).release()
-    user = room.user()
+    user = harness.user()
     user.release()
     assert user.heard == ["it is over"]
 
@@ -447,13 +447,13 @@ class Quiet(Chatter):
 
 
 def test_a_class_may_be_counted_elsewhere(chat: Open) -> None:
-    room = chat(sending(text(kind="waltz")), actor=Quiet)
-    user = room.user()
+    harness = chat(sending(text(kind="waltz")), actor=Quiet)
+    user = harness.user()
     user.connect()
     wait_until(lambda: user.heard)
     user.send(b'{"kind":"post"}')
     user.abort("enough")
-    worker = room.worker
+    worker = harness.worker
     assert user.heard == ["?"]
     assert worker.count_of("greetings") == 1
     assert worker.count_of("ws_connection_errors") == 1
@@ -470,9 +470,9 @@ def test_ids_differ_between_users_and_between_spellings(chat: Open) -> None:
     class Other(Chatter):
         spelling = JsonMessages()
 
-    room = chat(replying)
-    first = room.user()
-    room.actor = Other
-    second, third = room.user(), room.user()
+    harness = chat(replying)
+    first = harness.user()
+    harness.actor = Other
+    second, third = harness.user(), harness.user()
     assert second.pending is third.pending is not first.pending
     assert len({user.expect("post") for user in (first, second, third, first)}) == 4

@@ -56,7 +56,10 @@ def test_a_wrong_balance_is_named() -> None:
 
 
 UNTOLD = {"balances_untold": 1, "balances_untold_first": "user u1: 429 Too Many Requests"}
-UNTOLD_WORDS = "no answer for 1, such as user u1: 429 Too Many Requests"
+UNTOLD_WORDS = (
+    "1 could not be read, such as user u1: 429 Too Many Requests "
+    "(SOURCE_ADDRESSES gives each user an address of its own)"
+)
 DETAILS = {
     "all": (tokens(), "balances looked up: 3 of 3 users"),
     "a sample": (tokens(users_owed=10_000, users_audited=1000), "balances looked up: 1,000 of 10,000 users"),
@@ -150,9 +153,9 @@ WEBHOOK_BOOKS: dict[str, tuple[list[bytes | None], dict[str, Any], tuple[str, in
     "one who cannot be looked up": (
         [holds(5), answer(429, {})],
         {"credited 0": 5, "credited 1": 10},
-        ("pass", 5, 5, 0),
+        ("fail", 5, 5, 0),
     ),
-    "one who is told nonsense": ([holds(5), holds("10")], {"credited 0": 5, "credited 1": 10}, ("pass", 5, 5, 0)),
+    "one who is told nonsense": ([holds(5), holds("10")], {"credited 0": 5, "credited 1": 10}, ("fail", 5, 5, 0)),
 }
 
 
@@ -166,14 +169,32 @@ def test_every_acknowledged_webhook_was_credited_once(
 def test_what_the_webhook_audit_says() -> None:
     assert paid(holds(5), holds(0), facts={"credited 0": 5}).detail == "balances looked up: 2 of 2 members"
     some = paid(holds(5), None, facts={"credited 0": 5}).detail
-    assert some.startswith("balances looked up: 1 of 2 members; no answer for 1, such as user u1: closed")
+    assert some.startswith("balances looked up: 1 of 2 members; 1 could not be read, such as user u1: closed")
     wrong = paid(holds(9), holds(9), facts={"credited 0": 5, "maybe 0": 5, "credited 1": 10, "maybe 1": 5})
     assert wrong.detail.startswith("1 of 2 balances are wrong: user u1 holds 9, owed 10 to 15; ")
 
 
 @pytest.mark.parametrize("said", [None, answer(401, {}), answer(200, b"<html>")], ids=["silence", "401", "no JSON"])
-def test_when_no_balance_can_be_looked_up_there_is_nothing_to_see(said: bytes | None) -> None:
-    assert paid(said, facts={"credited 0": 5}).status == "not_observed"
+def test_when_no_balance_can_be_looked_up_the_audit_has_failed(said: bytes | None) -> None:
+    assert paid(said, facts={"credited 0": 5}).status == "fail"
+
+
+def test_members_are_looked_up_from_the_addresses_they_had() -> None:
+    # A server that throttles by address lets each of them see its own balance, and no more.
+    users = {f"u{number}": Credentials(f"token{number}") for number in range(3)}
+    asked: list[str] = []
+
+    def script(peer: Peer) -> None:
+        asked.append(peer.address[0])
+        while peer.request():
+            peer.send(holds(5))
+
+    facts = {f"credited {number}": 5 for number in range(3)}
+    with serving(script) as server:
+        given = {"users": list(users), "members": users}
+        (result,) = audit_webhooks(context(facts, server.url, given=given, SOURCE_ADDRESSES="127.0.8.1-127.0.8.3"))
+    assert figures(result) == ("pass", 15, 15, 0)
+    assert sorted(asked) == ["127.0.8.1", "127.0.8.2", "127.0.8.3"]
 
 
 def test_without_members_there_is_nothing_to_see() -> None:

@@ -360,7 +360,7 @@ class App:
 
     def at(self, when: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` at a time, in seconds since the epoch; those of one instant in the order set."""
-        if self._in_hand is not None:
+        if self._in_hand is not None and not self._in_hand.answered:
             act, arguments = self._answering, (self._in_hand, act, *arguments)
         return self._timers.at(when, act, *arguments)
 

@@ -347,7 +347,7 @@ class VerityWorld(SocketIoApp):
         if client.namespace == "/queue":
             self._listeners += 1
 
-    def on_leave(self, client: Client) -> None:
+    def on_leave(self, client: Client, reason: str) -> None:
         """When any of a user's /queue sockets is gone, the server leaves the queue for them."""
         user: User | None = client.data
         if client.namespace != "/queue" or user is None:

@@ -1,4 +1,4 @@
-"""A world written as routes, messages and timers: the base class that keeps the books of `sandbox.world.World`.
+"""A world written as routes, messages and timers: the base class that implements `sandbox.world.World`.
 
     class Orders(App):
         name, about = "orders", "a shop that takes orders"

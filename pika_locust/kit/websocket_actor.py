@@ -121,21 +121,25 @@ class WebSocketActor(PlatformActor):
     pong_within_s: ClassVar[float] = 30.0
     """A connection without a pong for so long is dropped."""
 
-    unanswered = 0
-    """Messages that wait for their reply."""
-    failures = 0
-    """How many times in a row the connection could not be made, or was lost before it was confirmed or after."""
-    confirmed = False
-    """Whether the connection, or the last one, has been a success."""
-
-    _socket: WebSocket | None = None
-    _opened_ns = 0
-    _ping_sent_ns = 0
-    """When the oldest ping went out that has no pong yet; 0: none."""
-
-    _kind_at: ClassVar[int]
     _handlers: ClassVar[dict[bytes, Callable[..., None] | None]]
-    _handler_of: ClassVar[Callable[..., Callable[..., None] | None]]
+
+    # Not in the dictionary that every Locust user has: with more than 30 names in it, each would be several times as big.
+    __slots__ = (
+        "_closed",
+        "_count_received",
+        "_count_sent",
+        "_handler_of",
+        "_kind_at",
+        "_metrics",
+        "_opened_ns",
+        "_ping_sent_ns",
+        "_socket",
+        "confirmed",
+        "failures",
+        "pending",
+        "timers",
+        "unanswered",
+    )
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -147,9 +151,19 @@ class WebSocketActor(PlatformActor):
         for kind, (method, fields) in handlers_of(cls).items():
             handlers[kind] = method if fields is RAW else _parsing(cls.spelling, kind.decode(), method, fields)
         cls._handlers = handlers
-        cls._kind_at = cls.spelling.kind_at
-        # Bound here once: this look-up is made for every message of every user.
-        cls._handler_of = handlers.get
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.unanswered = 0
+        """Messages that wait for their reply."""
+        self.failures = 0
+        """How many times in a row the connection could not be made, or was lost."""
+        self.confirmed = False
+        """Whether the connection, or the last one, has been a success."""
+        self._socket: WebSocket | None = None
+        self._opened_ns = 0
+        self._ping_sent_ns = 0
+        """When the oldest ping went out that has no pong yet; 0: none."""
 
     @classmethod
     def connection_metrics(cls, meters: Any) -> ConnectionMetrics:
@@ -176,6 +190,9 @@ class WebSocketActor(PlatformActor):
         self._count_received = metrics.received.add
         self._count_sent = metrics.sent.add if metrics.sent is not None else None
         self._closed = Event()
+        # Bound here once: they are asked for every message.
+        self._kind_at = self.spelling.kind_at
+        self._handler_of = self._handlers.get
 
     # One connection, in the user's greenlet
 
@@ -360,8 +377,8 @@ class WebSocketActor(PlatformActor):
         """A message: count it, and hand it to the handler of its kind."""
         self._count_received()
         # The same as spelling.kind_of, without the call: this line runs for every message of every user.
-        at = self._kind_at
-        handle = self._handler_of(payload[at : payload.find(_QUOTE, at)], _on_unknown)
+        at, handler_of = self._kind_at, self._handler_of
+        handle = handler_of(payload[at : payload.find(_QUOTE, at)], _on_unknown)
         if handle is not None:
             handle(self, payload, at_ns)
 

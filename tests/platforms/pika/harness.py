@@ -30,7 +30,7 @@ class VirtualSocket:
     """A socket that keeps what is sent: `sent` as objects with the second they were sent at, newest last."""
 
     def __init__(self, harness: Harness, handler: Any) -> None:
-        self._evening = harness
+        self._harness = harness
         self.handler = handler
         self.sent: list[tuple[float, dict[str, Any]]] = []
         self.closed: Close | None = None
@@ -44,7 +44,7 @@ class VirtualSocket:
     def send(self, payload: bytes) -> bool:
         if self.closed is not None:
             return False
-        self.sent.append((self._evening.clock.now_s, json.loads(payload)))
+        self.sent.append((self._harness.clock.now_s, json.loads(payload)))
         self.on_send(payload)
         return True
 
@@ -66,7 +66,7 @@ class VirtualSocket:
         if self.closed is None:
             payload = text.encode() if isinstance(text, str) else text
             try:
-                self.handler.on_text(payload, self._evening.clock.now_ns)
+                self.handler.on_text(payload, self._harness.clock.now_ns)
             except Exception as error:
                 self.handler.on_internal_error(error)
 

@@ -40,11 +40,20 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         f"Headless default: {scenario.default_profile if scenario.arrivals is None else OPEN}",
         env_var="PIKA_LOAD_PROFILE",
     )
-    for name, metavar, kind, help_text in (
-        ("--stage", "<30s:100,…>", str, "Stages by hand: duration:users, comma-separated"),
-        ("--seed", "<int>", int, "Makes every random choice repeatable; printed, and in the summary"),
-    ):
-        group.add_argument(name, metavar=metavar, type=kind, help=help_text, env_var=f"PIKA_{name[2:].upper()}")
+    group.add_argument(
+        "--stage",
+        metavar="<30s:100,…>",
+        action=_OneAfterTheOther,
+        help="Stages by hand: duration:users, comma-separated, or the option once for each, as in k6",
+        env_var="PIKA_STAGE",
+    )
+    group.add_argument(
+        "--seed",
+        metavar="<int>",
+        type=int,
+        help="Makes every random choice repeatable; printed, and in the summary",
+        env_var="PIKA_SEED",
+    )
     add_judging_arguments(group)
     group.add_argument(
         "--sandbox-fault",
@@ -54,6 +63,14 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         help="Plant a fault in the embedded sandbox, e.g. lose-write=0.05",
     )
     group.add_argument("--fail-on", choices=["warning", "critical"], help="Let grades decide, too")
+
+
+class _OneAfterTheOther(argparse.Action):
+    """Whatever an option is given, as one list with commas: the last alone would be another load, without a word."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, f"{before},{values}" if before else values)
 
 
 def add_judging_arguments(group: Any) -> None:

@@ -40,6 +40,12 @@ def test_they_are_read_from_the_environment_as_well() -> None:
     assert (given.summary_json, given.num_users, problems) == ("out.json", 9, [])
 
 
+def test_repeated_stages_follow_each_other() -> None:
+    given, _, _ = parse_all(parser_of(), ["--stage", "10s:5", "--stage=20s:5,5s:0"], {"PIKA_STAGE": "1s:1"})
+    assert given.stage == "10s:5,20s:5,5s:0"
+    assert parse_all(parser_of(), [], {"PIKA_STAGE": "1s:1,2s:2"})[0].stage == "1s:1,2s:2"
+
+
 def test_the_environment_that_is_given_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIKA_SEED", "1")
     assert parse_all(parser_of(), [], {})[0].seed is None

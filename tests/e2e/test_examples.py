@@ -13,33 +13,48 @@ from tests.e2e.support import ROOT, Finished, run
 pytestmark = pytest.mark.e2e
 
 EXAMPLES = ROOT / "examples"
-COVERS = find_platform("orders_world:PLATFORM", [str(EXAMPLES)]).covers
 
 
-def orders(directory: Path, *more: str) -> Finished:
+def covers(name: str) -> list[tuple[str, Cover]]:
+    """Every fault of an example's world, and who must notice it."""
+    return [(name, cover) for cover in find_platform(f"{name}_world:PLATFORM", [str(EXAMPLES)]).covers]
+
+
+def example(name: str, directory: Path, *more: str) -> Finished:
     load = ["-u", "20", "-r", "20", "-t", "8s"]
     env = {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.5"}
-    return run(["--headless", "-f", "examples/orders.py", *load, *more], directory, env)
+    return run(["--headless", "-f", f"examples/{name}.py", *load, *more], directory, env)
 
 
 @pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
-def test_orders_pass_and_every_one_is_held(extra: list[str], tmp_path: Path) -> None:
-    finished = orders(tmp_path, *extra)
+@pytest.mark.parametrize(
+    ("name", "kept", "measured"),
+    [("orders", "orders", "order_latency"), ("chat", "messages", "ack_latency{kind:SAY}")],
+    ids=["orders", "chat"],
+)
+def test_it_passes_and_all_that_was_acknowledged_is_held(
+    name: str, kept: str, measured: str, extra: list[str], tmp_path: Path
+) -> None:
+    finished = example(name, tmp_path, *extra)
     assert finished.exit_code == 0, finished.output
-    audit = finished.audit("orders")
+    audit = finished.audit(kept)
     assert audit["status"] == "pass"
     assert audit["expected"] == audit["actual"] > 100
-    assert finished.metric("order_latency")["count"] == audit["expected"]
+    assert finished.metric(measured)["count"] == audit["expected"]
 
 
-@pytest.mark.parametrize("cover", COVERS, ids=lambda cover: cover.fault)
-def test_each_fault_fails_the_measurement_that_covers_it(cover: Cover, tmp_path: Path) -> None:
-    finished = orders(tmp_path, "--sandbox-fault", cover.planted)
+@pytest.mark.parametrize(
+    ("name", "cover"),
+    [*covers("orders"), *covers("chat")],
+    ids=lambda value: value.fault if isinstance(value, Cover) else value,
+)
+def test_each_fault_fails_the_measurement_that_covers_it(name: str, cover: Cover, tmp_path: Path) -> None:
+    finished = example(name, tmp_path, "--sandbox-fault", cover.planted)
     assert finished.exit_code == 99, finished.output
-    assert cover.subject in finished.subjects
+    assert cover.subject in {subject.partition("{")[0] for subject in finished.subjects} | finished.subjects
 
 
 def test_a_fault_that_the_world_does_not_have_is_a_mistake_before_the_run(tmp_path: Path) -> None:
-    finished = orders(tmp_path, "--sandbox-fault", "oversell=0.1")
+    finished = example("orders", tmp_path, "--sandbox-fault", "oversell=0.1")
     assert finished.exit_code == 104
     assert "fault 'oversell' is not known here" in finished.output

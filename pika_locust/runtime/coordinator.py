@@ -306,6 +306,7 @@ class Coordinator:
     def _start(self, run: Run) -> None:
         scenario, options = self._scenario, run.options
         if not set_up(scenario, run):
+            # It is stopped when this greenlet waits next: begun like any other test, it ends and is reported like one.
             gevent.spawn(self._stop_test)
         run.prometheus.before()
         # What the set-up took is not the load's time.

@@ -150,7 +150,9 @@ class Run:
     supporters: int
     finished: Event = field(default_factory=Event)
     finishing: bool = False
+    """Whether the end has begun: users drain, nothing new is started."""
     judge: Any = None
+    """The greenlet that evaluates the thresholds; None until the workers were told to begin."""
     notes: list[str] = field(default_factory=list)
     given: SetupResult = field(default_factory=SetupResult)
     internal_errors: list[str] = field(default_factory=list)

@@ -79,8 +79,9 @@ class VerityActor(HttpActor):
     timeouts = TIMEOUTS
 
     def checked(self, name: str, ok: bool) -> bool:
+        self.worker.check(name, ok)
         self.meters.error_rate.add(not ok)
-        return super().checked(name, ok)
+        return ok
 
     def sign_up(self, account: Account) -> bool:
         """Have the target make the account. False when it did not."""

@@ -1,4 +1,4 @@
-"""A payment provider at rush hour: reports paid checkouts by webhook, whenever one is due."""
+"""The payment provider of Verity: reports paid checkouts by webhook; and the set-up that makes whom they are for."""
 
 from __future__ import annotations
 

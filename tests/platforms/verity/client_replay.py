@@ -33,7 +33,7 @@ class Answered:
 
 
 @dataclass
-class Line:
+class RecordedSocket:
     """One recorded socket, its client ours."""
 
     client: SocketIoClient
@@ -43,7 +43,7 @@ class Line:
     hung_up: bool = False
 
 
-class Scribe:
+class AnswersInTurn:
     """A script for a server: answers whatever comes with what is put into `next`."""
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class Replay:
     """A flow from its beginning to its end. `answered` has what our requests came to; those of other kinds, which our
     members never make, are `passed_over`."""
 
-    def __init__(self, harness: Harness, url: str, scribe: Scribe, flow: str) -> None:
+    def __init__(self, harness: Harness, url: str, answers: AnswersInTurn, flow: str) -> None:
         harness.open(SESSIONS, url, THINK_TIME_MIN="0", THINK_TIME_MAX="0")
         self.harness = harness
-        self._scribe = scribe
+        self._answers = answers
         self.events = load(flow)
         self.members: dict[str, SessionUser] = {}
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, RecordedSocket] = {}
         self.answered: list[Answered] = []
         self.passed_over: list[str] = []
         self.sessions: Counter[str] = Counter()
@@ -100,14 +100,14 @@ class Replay:
     def _http_came(self, who: str, data: Any, at_ns: int) -> None:
         asked = self._asked[who].popleft()
         line = f"{asked['method']} {asked['path']}"
-        self._scribe.next.append(_as_bytes(data, len(self.answered)))
+        self._answers.next.append(_as_bytes(data, len(self.answered)))
         try:
             result = self._ask(self.member(who), line, asked["body"])
         except LookupError:
-            self._scribe.next.pop()
+            self._answers.next.pop()
             self.passed_over.append(line)
             return
-        assert self._scribe.asked[-1] == line
+        assert self._answers.asked[-1] == line
         body = json.loads(data["body"]) if data["body"] else None
         if line.endswith("/queue/join") and data["status"] == 201:
             self._queued.add(who)
@@ -142,7 +142,7 @@ class Replay:
     def _open_sent(self, who: str, data: Any, at_ns: int) -> None:
         member = self.member(who)
         client = member.client = SocketIoClient(member)
-        self.lines[who] = Line(client, Scripted(client))
+        self.lines[who] = RecordedSocket(client, Scripted(client))
         client._socket = self.lines[who].session
 
     def _open_came(self, who: str, data: Any, at_ns: int) -> None:

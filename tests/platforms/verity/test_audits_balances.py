@@ -16,7 +16,7 @@ from tests.wire.http_servers import Peer, Server, serving
 FOR_EVER = time.monotonic() + 1e6
 
 
-def books(number: int, least: int, most: int | None = None, fresh_until_s: float = FOR_EVER) -> ExpectedBalance:
+def expected(number: int, least: int, most: int | None = None, fresh_until_s: float = FOR_EVER) -> ExpectedBalance:
     entry = Credentials(f"token{number}", f"cookie{number}", fresh_until_s)
     return ExpectedBalance(f"u{number}", number, entry, least, least if most is None else most)
 
@@ -44,15 +44,15 @@ def looked_up(script: Any, *owed: ExpectedBalance, **how: Any) -> tuple[dict[str
 
 
 FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]]] = {
-    "all as owed": ([holds(2), holds(3)], [books(0, 2), books(1, 3)], {"tokens_expected": 5, "tokens_held": 5}),
+    "all as owed": ([holds(2), holds(3)], [expected(0, 2), expected(1, 3)], {"tokens_expected": 5, "tokens_held": 5}),
     "within what is open": (
         [holds(2)],
-        [books(0, 1, 3)],
+        [expected(0, 1, 3)],
         {"tokens_expected": 1, "tokens_held": 2, "tokens_unanswered": 2},
     ),
     "one too many, one too few": (
         [holds(3), holds(0)],
-        [books(0, 2), books(1, 1, 2)],
+        [expected(0, 2), expected(1, 1, 2)],
         {
             "tokens_expected": 3,
             "tokens_unanswered": 1,
@@ -63,7 +63,7 @@ FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]
     ),
     "a wrong one within bounds that are told": (
         [holds(0)],
-        [books(0, 1, 2)],
+        [expected(0, 1, 2)],
         {
             "tokens_expected": 1,
             "tokens_unanswered": 1,
@@ -73,7 +73,7 @@ FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]
     ),
     "one who is not told": (
         [answer(429, {}), holds(1)],
-        [books(0, 2), books(1, 1)],
+        [expected(0, 2), expected(1, 1)],
         {
             "users_audited": 1,
             "tokens_expected": 1,
@@ -84,7 +84,7 @@ FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]
     ),
     "one who is told nonsense": (
         [holds("2")],
-        [books(0, 2)],
+        [expected(0, 2)],
         {"users_audited": 0, "balances_untold": 1, "balances_untold_first": "user u0: 200 Words"},
     ),
     "nobody": ([], [], {"users_audited": 0}),
@@ -101,26 +101,26 @@ def test_what_is_held_is_compared_with_what_was_owed(
 
 def test_a_lookup_that_fails_is_tried_once_more() -> None:
     pages = {"/tokens/balance": [answer(500, {}), holds(2)]}
-    found, server = looked_up(saying(pages), books(0, 2))
+    found, server = looked_up(saying(pages), expected(0, 2))
     assert (found["users_audited"], len(server.requests)) == (1, 2)
 
 
 def test_a_target_that_breaks_each_time_is_named() -> None:
-    found, server = looked_up(saying({"/tokens/balance": answer(503, {})}), books(0, 2))
+    found, server = looked_up(saying({"/tokens/balance": answer(503, {})}), expected(0, 2))
     assert (found["balances_untold_first"], len(server.requests)) == ("user u0: 503 Words", 2)
 
 
 def test_a_target_that_is_gone_is_named() -> None:
     with serving(lambda peer: None) as server:
         url = server.url
-    found = look_up_balances([books(n, 1) for n in range(50)], lambda number: HttpClient(url))
+    found = look_up_balances([expected(n, 1) for n in range(50)], lambda number: HttpClient(url))
     assert (found["users_audited"], found["balances_untold"]) == (0, 50)
     assert "refused" in found["balances_untold_first"]
 
 
 def test_a_pass_that_grew_old_is_renewed_first() -> None:
     pages = {"/auth/refresh": answer(200, {"accessToken": "token7"}), "/tokens/balance": holds(2)}
-    found, server = looked_up(saying(pages), books(0, 2, fresh_until_s=0.0))
+    found, server = looked_up(saying(pages), expected(0, 2, fresh_until_s=0.0))
     assert found["users_audited"] == 1
     refresh, balance = server.requests
     assert b"refresh_token=cookie0" in refresh
@@ -129,7 +129,7 @@ def test_a_pass_that_grew_old_is_renewed_first() -> None:
 
 def test_a_pass_that_cannot_be_renewed_is_tried_as_it_is() -> None:
     pages = {"/auth/refresh": answer(401, {}), "/tokens/balance": holds(2)}
-    found, server = looked_up(saying(pages), books(0, 2, fresh_until_s=0.0))
+    found, server = looked_up(saying(pages), expected(0, 2, fresh_until_s=0.0))
     assert found["users_audited"] == 1
     assert b"Bearer token0" in server.requests[1]
 
@@ -146,27 +146,27 @@ def test_some_are_asked_for_at_a_time_and_connections_are_used_again() -> None:
             under_way -= 1
             peer.send(holds(1))
 
-    found, server = looked_up(script, *(books(n, 1) for n in range(100)))
+    found, server = looked_up(script, *(expected(n, 1) for n in range(100)))
     assert found["users_audited"] == 100
     assert most == len(server.peers) == sampled_audit.AT_ONCE
 
 
 def test_where_each_has_an_address_each_has_a_connection() -> None:
-    found, server = looked_up(saying({"/tokens/balance": holds(1)}), *(books(n, 1) for n in range(5)), keep=False)
+    found, server = looked_up(saying({"/tokens/balance": holds(1)}), *(expected(n, 1) for n in range(5)), keep=False)
     assert (found["users_audited"], len(server.peers)) == (5, 5)
 
 
 def test_whoever_is_not_told_of_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampled_audit, "AT_ONCE", 1)
     began_s = time.monotonic()
-    found, _ = looked_up(lambda peer: peer.wait_for_end(), books(0, 1), books(1, 1), within_s=0.1)
+    found, _ = looked_up(lambda peer: peer.wait_for_end(), expected(0, 1), expected(1, 1), within_s=0.1)
     assert time.monotonic() - began_s < 1.0
     assert (found["balances_untold"], found["balances_untold_first"]) == (2, "user u0: not within 0.1 s")
 
 
 def test_silence_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampled_audit, "TIMEOUTS", Timeouts(read_s=0.05))
-    found, _ = looked_up(lambda peer: peer.wait_for_end(), books(0, 1))
+    found, _ = looked_up(lambda peer: peer.wait_for_end(), expected(0, 1))
     assert found["balances_untold_first"].startswith("user u0: read_timeout")
 
 

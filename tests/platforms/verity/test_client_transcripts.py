@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.verity.client_replay import Answered, Replay, Scribe
+from tests.platforms.verity.client_replay import Answered, AnswersInTurn, Replay
 from tests.platforms.verity.harness import Harness
 from tests.platforms.verity.world_replay import TRANSCRIPTS
 from tests.wire.http_servers import serving
@@ -17,8 +17,8 @@ FLOWS = sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
 
 @pytest.fixture
 def replay(harness: Harness, request: pytest.FixtureRequest) -> Iterator[Replay]:
-    with serving(scribe := Scribe()) as server:
-        yield Replay(harness, server.url, scribe, request.param).run()
+    with serving(answers := AnswersInTurn()) as server:
+        yield Replay(harness, server.url, answers, request.param).run()
 
 
 each_flow = pytest.mark.parametrize("replay", FLOWS, indirect=True)

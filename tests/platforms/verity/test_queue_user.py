@@ -52,7 +52,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("faults", WRONG.values(), ids=WRONG)
-def test_a_target_that_books_wrongly_has_wrong_balances(faults: dict[str, Any], harness: Harness) -> None:
+def test_a_target_that_counts_wrongly_has_wrong_balances(faults: dict[str, Any], harness: Harness) -> None:
     harness.sandbox.set_faults(faults)
     harness.open(QUEUE, TOKENS_PER_USER="20")
     for _ in range(4):
@@ -92,7 +92,7 @@ def test_whoever_gets_no_account_waits_before_the_next_try(harness: Harness) -> 
     assert harness.worker.facts["users_owed"] == 0
 
 
-# The books, one visit at a time
+# What is owed after each visit
 
 QUEUED = answer(201, {"status": "queued"})
 AGAIN = answer(201, {"status": "already_queued"})
@@ -102,7 +102,7 @@ KEPT = answer(200, {"status": "already_matched", "refunded": False})
 GONE = answer(200, {"status": "not_queued", "refunded": False})
 BROKEN = answer(500, {})
 
-BOOKS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, int]]] = {
+VISITS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, int]]] = {
     # joins, leaves, visits, owed where nobody meets, owed where all do
     "left and refunded": ([QUEUED], [REFUNDED], 1, (10, 10), (10, 10)),
     "not refunded: they may be being matched": ([QUEUED], [NOT_REFUNDED], 1, (10, 10), (9, 10)),
@@ -132,7 +132,7 @@ def visits(harness: Harness, server: Server, mode: str, times: int) -> QueueUser
 
 
 @pytest.mark.parametrize("mode", ["isolated", "shared"])
-@pytest.mark.parametrize(("joins", "leaves", "times", "isolated", "shared"), BOOKS.values(), ids=BOOKS)
+@pytest.mark.parametrize(("joins", "leaves", "times", "isolated", "shared"), VISITS.values(), ids=VISITS)
 def test_what_is_owed_after_a_visit(
     joins: list[Any],
     leaves: list[Any],

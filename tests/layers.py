@@ -44,6 +44,8 @@ def violations(path: str, source: str, modules: Collection[str]) -> list[str]:
     for name in sorted(set(_imports(tree, path, modules))):
         if name.split(".")[0] != PACKAGE:
             found += _foreign(path, package, name.split(".")[0], tree)
+        elif package in ARITHMETIC and name == f"{PACKAGE}.clock":
+            found.append(f"{path}: {package} has no clock and never waits, but imports {name}")
         elif package == "platforms":
             found += _in_platform(path, name)
         elif name == f"{PACKAGE}.plugin" and package not in ("", "plugin"):

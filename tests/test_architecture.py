@@ -101,6 +101,16 @@ def test_a_planted_breach_of_a_contract_is_found(path: str, source: str, says: s
 
 PLANTED: dict[str, tuple[str, str, str]] = {
     "a clock in arithmetic": ("pika_locust/load/x.py", "from time import monotonic", "load has no clock"),
+    "the package's clock in arithmetic": (
+        "pika_locust/load/x.py",
+        "from pika_locust.clock import monotonic",
+        "load has no clock",
+    ),
+    "the package's clock in arithmetic, by the module": (
+        "pika_locust/judge/x.py",
+        "from pika_locust import clock",
+        "judge has no clock",
+    ),
     "a date in arithmetic": ("pika_locust/judge/x.py", "import datetime as dt", "judge has no clock"),
     "sleeping in arithmetic": ("pika_locust/metrics/x.py", "import threading", "never waits, but imports threading"),
     "a library in arithmetic": ("pika_locust/metrics/x.py", "import numpy", "standard library only, but imports numpy"),

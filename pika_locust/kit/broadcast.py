@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any, Protocol
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.context import WorkerContext

@@ -14,7 +14,6 @@ from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPMessage
 from http.cookiejar import DefaultCookiePolicy
-from time import monotonic_ns, time
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -28,6 +27,7 @@ from locust.user.users import RestMixin
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
+from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire.http import HttpClient, Origin, Response, Timeouts, redirect_of
 
 MAX_BODY_BYTES = 1 << 30

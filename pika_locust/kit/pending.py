@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any, Protocol, TypeVar
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.judge import Ledger
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.metrics import Counter, Rate, Trend

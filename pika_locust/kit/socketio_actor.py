@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from time import monotonic_ns
 from typing import Any, ClassVar
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import PlatformActor, handlers_of
 from pika_locust.kit.socketio_client import (
     NOT_CONNECTED,

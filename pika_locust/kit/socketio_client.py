@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from time import monotonic_ns
 from typing import Any, NamedTuple, Protocol
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.runtime.timers import Condition
 from pika_locust.wire import socketio
 from pika_locust.wire.socketio import PATH, SocketIo

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any, ClassVar
 
 from gevent.event import Event
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import RAW, Fields, PlatformActor, handlers_of
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.kit.meters import BoundMeters, named

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import monotonic_ns, time
 from typing import Any
 
 from gevent.queue import Empty, Queue
 from locust import User
 from locust.exception import LocustError
 
+from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire import websocket
 from pika_locust.wire.websocket import Close, Limits, WebSocket
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +11,7 @@ from gevent.event import Event
 from locust import User, constant, task
 from locust.exception import StopUser
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.runtime.context import WorkerContext
 
 CONTEXT_WAIT_S = 10.0
@@ -84,10 +84,10 @@ class Actor(User):  # type: ignore[misc]
         while not self.released.is_set() and self.role not in worker.draining:
             if quota is not None and not quota.take(self.number, self.released):
                 break
-            began_ns = time.monotonic_ns()
+            began_ns = monotonic_ns()
             if self._attempt() and self.role == "primary":
                 worker.iterations.add()
-                worker.iteration_duration.add((time.monotonic_ns() - began_ns) // 1000)
+                worker.iteration_duration.add((monotonic_ns() - began_ns) // 1000)
             if quota is not None:
                 quota.finish()
         raise StopUser

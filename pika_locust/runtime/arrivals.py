@@ -9,17 +9,17 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, takewhile
-from time import monotonic_ns
 from typing import Any
 
 from gevent import get_hub
 from gevent.hub import Waiter
 from locust.exception import StopUser
 
+from pika_locust import clock
+from pika_locust.clock import monotonic_ns
 from pika_locust.load.arrivals import Schedule, stripe
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.context import WorkerContext
@@ -51,7 +51,8 @@ class PreciseTimer:
         self._callback = callback
         self._watcher: Any = None
         self._descriptor = -1
-        if sys.platform == "linux":
+        # The kernel counts by its own clock: where the process goes by another, the loop's timers count.
+        if sys.platform == "linux" and clock.is_kernel():
             self._libc = ctypes.CDLL(None, use_errno=True)
             self._descriptor = self._libc.timerfd_create(_CLOCK_MONOTONIC, _NONBLOCK_CLOEXEC)
         if self._descriptor >= 0:
@@ -155,7 +156,7 @@ class Arrivals:
 
     def _on_due(self) -> None:
         with self._worker.guarded():
-            while self._due_ns is not None and self._due_ns <= (now_ns := time.monotonic_ns()):
+            while self._due_ns is not None and self._due_ns <= (now_ns := monotonic_ns()):
                 if self._worker.draining:
                     return
                 self._arrive(self._due_ns, now_ns)
@@ -209,9 +210,9 @@ class OpenActor(Actor):
             finally:
                 self._waiter = None
                 arrivals.withdraw(self)
-            began_ns = time.monotonic_ns()
+            began_ns = monotonic_ns()
             if self._attempt():
-                ended_ns = time.monotonic_ns()
+                ended_ns = monotonic_ns()
                 worker.iterations.add()
                 worker.iteration_duration.add((ended_ns - self.due_ns) // 1000)
                 service.add((ended_ns - began_ns) // 1000)

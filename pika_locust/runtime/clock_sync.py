@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.judge import parse_option
 from pika_locust.metrics import CounterValue, GaugeValue, Snapshot
 from pika_locust.runtime import messages

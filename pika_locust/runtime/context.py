@@ -6,7 +6,6 @@ That is metrics, ledgers, errors, facts for the audits, seeded random numbers, a
 from __future__ import annotations
 
 import logging
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import gevent
 from gevent.event import Event
 
+from pika_locust.clock import monotonic
 from pika_locust.judge import Ledger
 from pika_locust.load.rng import SeededRandom
 from pika_locust.metrics import Rate, Registry
@@ -144,10 +144,10 @@ class WorkerContext:
     def drain(self, role: str, timeout_s: float) -> None:
         """Let every user of a role finish what it does and end; after `timeout_s` the rest are killed, and counted."""
         self.draining.add(role)
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = monotonic() + timeout_s
         for actor in self.actors(role):
             actor.release()
-        while self._actors[role] and time.monotonic() < deadline_s:
+        while self._actors[role] and monotonic() < deadline_s:
             gevent.sleep(0.02)
         left = self.actors(role)
         if left:

@@ -7,7 +7,6 @@ The way out is always the same: Locust's `test_stopping` (or `quitting`, when th
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from uuid import uuid4
 import gevent
 from gevent import get_hub
 
+from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.errors import SetupError
 from pika_locust.judge import Reason, Report, ThresholdEvaluator, describe
 from pika_locust.load.plan import CONSTANT, LEAD_S, LoadPlan
@@ -57,7 +57,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         collector=Collector(facts.run_id),
         evaluator=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
-        began_s=time.monotonic(),
+        began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings)),
     )
 
@@ -104,7 +104,7 @@ def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, in
 def _arrivals(plan: LoadPlan) -> Mapping[str, Any] | None:
     if plan.arrivals is None:
         return None
-    start_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
+    start_ns = monotonic_ns() + round(LEAD_S * 1e9)
     return {"start_ns": start_ns, "boot": boot_id(), "duration_s": plan.arrivals_s}
 
 
@@ -179,7 +179,7 @@ class Ending:
 
     def _judge(self, ended_s: float, ended_ns: int) -> Report:
         run = self._run
-        duration_s = time.monotonic() - run.began_s
+        duration_s = monotonic() - run.began_s
         self._workers.note_lost(run.collector, duration_s)
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
@@ -348,7 +348,7 @@ class Coordinator:
         run = self._run
         if run is None:
             return
-        record = run.collector.take(msg.data, time.monotonic() - run.began_s)
+        record = run.collector.take(msg.data, monotonic() - run.began_s)
         if record is not None and record.final and not run.finishing:
             run.note_departure(record)
 
@@ -376,11 +376,11 @@ class Coordinator:
     def _judge_forever(self, run: Run) -> None:
         # A locustfile's own users are in Locust's own table.
         printer = None if self._scenario.is_locustfile else ProgressPrinter(run.options.plan, self._scenario.speeds)
-        next_s = time.monotonic()
+        next_s = monotonic()
         while True:
             next_s += messages.REPORT_EVERY_S
-            gevent.sleep(max(0.0, next_s - time.monotonic()))
-            at_s = time.monotonic() - run.began_s
+            gevent.sleep(max(0.0, next_s - monotonic()))
+            at_s = monotonic() - run.began_s
             self._workers.note_lost(run.collector, at_s)
             self._reassign_lost(run)
             run.note_users(self._plan_clock.primaries)
@@ -427,7 +427,7 @@ class Coordinator:
         try:
             if run.judge is not None:
                 run.judge.kill(block=False)
-            ended_s, ended_ns = time.monotonic() - run.began_s, time.monotonic_ns()
+            ended_s, ended_ns = monotonic() - run.began_s, monotonic_ns()
             ending.drain()
             report = ending.judge(ended_s, ended_ns)
             self.reports.append(report)

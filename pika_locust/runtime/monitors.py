@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 import gevent
 
+from pika_locust.clock import monotonic
 from pika_locust.judge import Observed
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.builtin import TARGET_METRICS
@@ -148,7 +148,7 @@ class TargetMonitor:
         success = self._registry.rate("health_success")
         latency = self._registry.trend("health_latency")
         memory = self._registry.gauge("target_memory_mb")
-        next_s = time.monotonic()
+        next_s = monotonic()
         while True:
             used_mb = self._memory.poll() if self._memory is not None else None
             if used_mb is not None:
@@ -160,4 +160,4 @@ class TargetMonitor:
                 latency.add(answer.latency_us)
             self._is_sandbox = self._is_sandbox or answer.sandbox is not None
             next_s += PROBE_EVERY_S
-            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            gevent.sleep(max(0.0, next_s - monotonic()))

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from locust import LoadTestShape
 from locust.dispatch import UsersDispatcher
 
+from pika_locust.clock import monotonic
 from pika_locust.errors import ConfigurationError
 from pika_locust.runtime.options import RunOptions
 from pika_locust.scenario import Scenario
@@ -74,7 +74,7 @@ class PlanClock:
 
     def restart(self) -> None:
         """The plan's clock is 0 now."""
-        self.began_s = time.monotonic()
+        self.began_s = monotonic()
 
     def more_users(self, worker: int, users: int) -> None:
         """A worker has asked for so many users beyond those prepared: arrivals found nobody free."""
@@ -87,7 +87,7 @@ class PlanClock:
     def tick(self) -> tuple[int, float] | None:
         """Total users wanted now, supporters included, and how many to start a second; None when the plan is over."""
         supporters = len(self._scenario.supporters(self.options.settings))
-        primaries = self.options.plan.users_at(time.monotonic() - self.began_s)
+        primaries = self.options.plan.users_at(monotonic() - self.began_s)
         if primaries is None:
             return None
         total = primaries + self._more() + supporters

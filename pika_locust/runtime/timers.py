@@ -5,7 +5,6 @@ Timer callbacks run in the event loop, so they must not block; what one raises i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from gevent import get_hub
 from gevent.event import Event
 from gevent.pool import Pool
 
+from pika_locust.clock import monotonic
 from pika_locust.runtime.context import WorkerContext
 
 
@@ -30,9 +30,9 @@ class Condition:
     def wait_for(self, predicate: Callable[[], object], within_s: float) -> bool:
         """Wait until `predicate` holds, checking now and after each `notify`; False when it does not within `within_s`
         seconds."""
-        deadline_s = time.monotonic() + within_s
+        deadline_s = monotonic() + within_s
         while not predicate():
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline_s - monotonic()
             if left_s <= 0:
                 return False
             self._event.clear()

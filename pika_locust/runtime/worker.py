@@ -20,6 +20,7 @@ import psutil
 from gevent import get_hub
 from gevent.event import Event
 
+from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.errors import ExitCode
 from pika_locust.load.iterations import Iterations
 from pika_locust.runtime import messages
@@ -61,7 +62,7 @@ class LagProbe:
     def start(self) -> None:
         """Begin to probe."""
         self._reader.start(self._on_read)
-        self._due_s = time.monotonic() + PROBE_EVERY_S
+        self._due_s = monotonic() + PROBE_EVERY_S
         self._wait()
 
     def stop(self) -> None:
@@ -73,7 +74,7 @@ class LagProbe:
         self._far.close()
 
     def _wait(self) -> None:
-        self._timer = get_hub().loop.timer(max(0.0, self._due_s - time.monotonic()))
+        self._timer = get_hub().loop.timer(max(0.0, self._due_s - monotonic()))
         # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
         self._timer.start(self._on_due, update=True)
 
@@ -83,7 +84,7 @@ class LagProbe:
 
     def _on_read(self) -> None:
         self._far.recv(1)
-        now_s = time.monotonic()
+        now_s = monotonic()
         # A timer may fire up to a millisecond early; the next one is due in any case.
         self._record_us(max(1, int((now_s - self._due_s) * 1e6)))
         self._due_s += PROBE_EVERY_S
@@ -188,11 +189,11 @@ class WorkerSide:
             self._drain_at_once()
 
     def _drain_with_the_master(self, context: WorkerContext) -> None:
-        deadline_s = time.monotonic() + MASTER_WAIT_S
-        while not context.draining and time.monotonic() < deadline_s:
+        deadline_s = monotonic() + MASTER_WAIT_S
+        while not context.draining and monotonic() < deadline_s:
             gevent.sleep(0.05)
-        deadline_s = time.monotonic() + context.begin.stop_timeout_s + SUPPORTER_DRAIN_S
-        while context.draining and not self._drained.issuperset(ROLES) and time.monotonic() < deadline_s:
+        deadline_s = monotonic() + context.begin.stop_timeout_s + SUPPORTER_DRAIN_S
+        while context.draining and not self._drained.issuperset(ROLES) and monotonic() < deadline_s:
             gevent.sleep(0.05)
         for role in ROLES:
             if role not in self._drained:
@@ -238,7 +239,7 @@ class WorkerSide:
         """When the open model's arrivals begin, by our clock; None when there are none, or while nobody can say."""
         if begin.arrivals is None:
             return None
-        planned = self._clock.clocks.here(begin.arrivals["boot"], begin.arrivals["start_ns"], time.monotonic_ns())
+        planned = self._clock.clocks.here(begin.arrivals["boot"], begin.arrivals["start_ns"], monotonic_ns())
         return planned.ns if planned is not None else None
 
     def _quota(self, begin: RunStart) -> IterationQuota | None:
@@ -295,18 +296,18 @@ class WorkerSide:
             self._request_meter = None
 
     def _report_forever(self) -> None:
-        next_s = time.monotonic()
+        next_s = monotonic()
         while True:
             next_s += messages.REPORT_EVERY_S / 2
-            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            gevent.sleep(max(0.0, next_s - monotonic()))
             self._sample()
             next_s += messages.REPORT_EVERY_S / 2
-            gevent.sleep(max(0.0, next_s - time.monotonic()))
+            gevent.sleep(max(0.0, next_s - monotonic()))
             self._sample()
             self._send_report(final=False)
 
     def _sample(self) -> None:
-        self._process_usage.sample(time.monotonic())
+        self._process_usage.sample(monotonic())
         if self._request_meter is not None:
             self._request_meter.sample()
 

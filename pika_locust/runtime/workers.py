@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import gevent
 
+from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.load.arrivals import Schedule
 from pika_locust.load.iterations import Iterations, part
 from pika_locust.metrics import Snapshot
@@ -67,8 +67,8 @@ class Workers:
 
     def wait_until_drained(self, collector: Collector, role: str, timeout_s: float) -> None:
         """Wait until everybody who is not lost has said that the role's users have ended."""
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
+        deadline_s = monotonic() + timeout_s
+        while monotonic() < deadline_s:
             if all(role in record.drained or self.is_lost(record.worker) for record in collector.records()):
                 return
             gevent.sleep(0.05)
@@ -112,7 +112,7 @@ class ArrivalAssignment:
         return due - snapshot.counted("iterations_started") - snapshot.counted("dropped_iterations")
 
     def _elapsed_s(self) -> float:
-        return (time.monotonic_ns() - self._start_ns) / 1e9
+        return (monotonic_ns() - self._start_ns) / 1e9
 
 
 class IterationGrants:

@@ -9,10 +9,10 @@ request costs little more than its system calls. Nothing is shared between clien
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 from urllib.parse import urljoin, urlsplit
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.settings import SourceAddresses
 from pika_locust.wire.http_connection import Connection
 from pika_locust.wire.http_dial import Connector, Origin

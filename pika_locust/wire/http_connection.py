@@ -8,12 +8,12 @@ from __future__ import annotations
 from _socket import socket as RawSocket
 from collections.abc import Callable, Iterable
 from socket import MSG_PEEK, SHUT_RDWR
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub, getcurrent
 from gevent.exceptions import InvalidSwitchError
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts, TransportError
 from pika_locust.wire.http_protocol import ResponseParser
 

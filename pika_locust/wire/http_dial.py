@@ -9,13 +9,13 @@ from _socket import socket as RawSocket
 from collections.abc import Sequence
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror
-from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import get_hub
 from gevent.socket import getaddrinfo
 
+from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.url import parse_url
 from pika_locust.wire.http_connection import Connection, wait_for
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts, TransportError

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from time import monotonic_ns
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from gevent import get_hub
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.wire import websocket
 from pika_locust.wire import websocket_protocol as frames
 from pika_locust.wire.socketio_protocol import Counts, Handler, SocketIoProtocol

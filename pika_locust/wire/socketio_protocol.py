@@ -15,9 +15,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.wire.websocket import Close
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = b"0", b"1", b"2", b"3", b"4", b"5", b"6"

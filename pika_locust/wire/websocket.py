@@ -10,12 +10,12 @@ import _socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any, Protocol
 
 from gevent import get_hub
 from gevent.ssl import SSLSocket
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.wire import websocket_protocol as frames
 from pika_locust.wire.websocket_handshake import open_socket
 from pika_locust.wire.websocket_protocol import MessageReader

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from time import monotonic_ns
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import gevent
 import pytest
 
+from pika_locust.clock import monotonic_ns, replaced
 from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Ledger, Observed, Report, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
@@ -16,7 +17,7 @@ from pika_locust.metrics import Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS, Reading
 from pika_locust.runtime import coordinator as module
-from pika_locust.runtime import messages, pacing
+from pika_locust.runtime import messages
 from pika_locust.runtime.arrivals import STRIPES
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.machine import boot_id
@@ -200,29 +201,18 @@ class Harness:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock = Clock()
-    real = module.time
+    clock, began_s = Clock(), time.monotonic()
     monkeypatch.setattr(module, "TargetMonitor", FakeTargetMonitor)
     monkeypatch.setattr(module, "DRAIN_GRACE_S", 0.2)
     monkeypatch.setattr(module, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
 
-    class Time:
+    def now_ns() -> int:
         """By hand, and as fast as the real one while something waits for it."""
+        return round((clock.now_s + time.monotonic() - began_s) * 1e9)
 
-        def __init__(self) -> None:
-            self.began_s = real.monotonic()
-
-        def monotonic(self) -> float:
-            return clock.now_s + real.monotonic() - self.began_s
-
-        def monotonic_ns(self) -> int:
-            return round(self.monotonic() * 1e9)
-
-    time = Time()
-    for patched in (module, pacing):
-        monkeypatch.setattr(patched, "time", time)
-    yield clock
+    with replaced(now_ns, time.time):
+        yield clock
     for harness in Harness.made:
         if harness.coordinator._run is not None:
             harness.coordinator._run.judge.kill()

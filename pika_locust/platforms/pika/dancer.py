@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from time import monotonic_ns
 from typing import Any, Literal
 from urllib.parse import quote
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import on, on_raw
 from pika_locust.kit.broadcast import BroadcastDelivery, BroadcastMetrics
 from pika_locust.kit.http_actor import HttpContext

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic, monotonic_ns
 from typing import Any, Literal
 
 from gevent.event import Event
 
+from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.kit.actor import on
 from pika_locust.kit.broadcast import TOPIC, announcement
 from pika_locust.kit.meters import named

@@ -1,4 +1,8 @@
+<<<<<<< Updated upstream
 """A world written as routes, messages and timers: the base class that implements `sandbox.world.World`.
+=======
+"""A world written as routes, messages and timers: the base class that does the rest of `sandbox.world.World`.
+>>>>>>> Stashed changes
 
     class Orders(App):
         name, about = "orders", "a shop that takes orders"
@@ -267,6 +271,13 @@ class App:
         """The health page, by which a run sees that the target lives."""
         return {"status": "ok"}
 
+    def on_call(self, call: Call) -> Answer | None:
+        """A request has found its route; an answer ends it before limits, authentication and body are looked at.
+
+        For what routes have in common: a token against forged requests, headers of every answer (`Call.headers`).
+        """
+        return None
+
     def authenticate(self, call: Call) -> Any:
         """Who calls, for routes with `auth`; None refuses."""
         return None
@@ -383,10 +394,10 @@ class App:
         text = value if isinstance(value, str) else to_json(value)
         self._effects.append(Publish(text, None if without is None else without.id, kind))
 
-    def emit(self, room: Iterable[Socket], value: Any, without: Socket | None = None, kind: str = "") -> None:
-        """Sends to the sockets of a room, in their order; `kind` is what `lose-fanout` counts it as."""
+    def emit(self, sockets: Iterable[Socket], value: Any, without: Socket | None = None, kind: str = "") -> None:
+        """Sends to some sockets, in their order; `kind` is what `lose-fanout` counts it as."""
         data = value if isinstance(value, str | bytes) else to_json(value)
-        recipients = [socket.id for socket in room if socket is not without]
+        recipients = [socket.id for socket in sockets if socket is not without]
         lost = self._losses.of(kind, recipients) if "lose-fanout" in self.faults.on else ()
         self._effects += [Send(number, data) for number in recipients if number not in lost]
 
@@ -441,6 +452,9 @@ class App:
     def _refusal(self, call: Call) -> Answer | None:
         """Why a call does not get as far as its handler; fills in who calls and with what."""
         wanted = call.route
+        answer = self.on_call(call)
+        if answer is not None:
+            return answer
         retry_s = self.over_limit(call)
         if retry_s is not None:
             return self.too_many(call, retry_s)

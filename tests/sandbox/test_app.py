@@ -178,6 +178,23 @@ def test_a_route_with_auth_is_401_for_nobody_and_knows_who_calls() -> None:
     assert answer.headers[-1] == ("set-cookie", "a=b")
 
 
+def test_what_routes_have_in_common_comes_before_everything_else() -> None:
+    class Guarded(Shop):
+        def on_call(self, call: Call) -> Answer | None:
+            call.headers = (("x-frame-options", "DENY"),)
+            return None if "x-csrf-token" in call.request.headers else Answer.text("no token", 403)
+
+    around = Around(Guarded)
+    assert [around.status("POST", "/login") for _ in range(3)] == [403] * 3
+    answer = around.ask("GET", "/me")
+    assert answer is not None
+    assert (answer.status, answer.headers[0]) == (403, ("x-frame-options", "DENY"))
+    headers = {"x-csrf-token": "5"}
+    assert [around.status("POST", "/login", **headers) for _ in range(3)] == [200, 200, 429]
+    assert around.status("GET", "/me", **headers) == 401
+    assert around.status("GET", "/nowhere") == 404
+
+
 def test_a_handler_may_have_several_routes_and_gets_a_body_without_schema_as_it_is() -> None:
     assert value(Around().ask("POST", "/login", {"x": 1})) == {"user": None, "x": 1}
 

@@ -26,6 +26,7 @@ from pika_locust.sandbox.socketio import (
     event,
     event_packet,
 )
+from pika_locust.sandbox.world import Close
 from pika_locust.testing.world_driver import Closed, SocketIoWorldDriver
 from tests.sandbox.conftest import Served
 
@@ -60,8 +61,9 @@ class Orders(SocketIoApp):
         self.left.append((client.namespace, client.data, reason))
 
     @event("look", namespace="/orders")
-    def look(self, client: Client, room: str) -> None:
+    def look(self, client: Client, room: str) -> list[str]:
         client.join(room)
+        return list(client.rooms)
 
     @event("look away", namespace="/orders")
     def look_away(self, client: Client, room: str) -> None:
@@ -358,7 +360,8 @@ def test_it_is_served_like_any_world(serve: Callable[..., Served]) -> None:
         assert str(socket.recv(timeout=5)).startswith("0{")
         socket.send('40/orders,"a"')
         assert str(socket.recv(timeout=5)).startswith('40/orders,{"sid":')
-    one.send('42/orders,["look","all"]')
+    one.send('42/orders,0["look","all"]')
+    assert one.recv(timeout=5) == '43/orders,0[["all"]]'
     two.send('42/orders,3["buy","tea"]')
     assert two.recv(timeout=5) == '43/orders,3[{"by":"a"}]'
     assert one.recv(timeout=5) == '42/orders,["bought","tea"]'
@@ -371,3 +374,13 @@ def test_it_is_served_like_any_world(serve: Callable[..., Served]) -> None:
     with pytest.raises(ConnectionClosed):
         one.recv(timeout=5)
     assert served.state()["internal_errors"] == 1
+
+
+def test_who_is_being_closed_is_neither_heard_nor_pinged() -> None:
+    driver = SocketIoWorldDriver(Orders.platform())
+    world, (socket,) = driver.world, entered(driver, "a")
+    # with the fault `latency` the close frame is on its way for a while
+    assert list(world.received(socket, "42[", driver.now, 0)) == [Close(socket, 1005)]
+    assert list(world.received(socket, '42/orders,1["buy"]', driver.now, 0)) == []
+    assert list(world.received(socket, "40", driver.now, 0)) == []
+    assert list(world.tick(driver.now + 50)) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,23 +117,37 @@ def _base(node: ast.ImportFrom, path: str) -> str:
 
 def stubs(sources: dict[str, str]) -> list[str]:
     """Functions that only say that they are not there yet; one that another class of these files overrides is not."""
-    overridden = set()
+    bases: dict[str, set[str]] = {}
+    methods: dict[str, set[str]] = {}
     empty = []
     for path, source in sources.items():
         for node in ast.walk(ast.parse(source)):
-            if not isinstance(node, ast.ClassDef):
-                continue
-            bases = {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases}
-            methods = {
-                method.name for method in node.body if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
-            }
-            overridden |= {(base, method) for base in bases for method in methods}
+            if isinstance(node, ast.ClassDef):
+                own = {
+                    method.name for method in node.body if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+                }
+                methods.setdefault(node.name, set()).update(own)
+                named = {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases}
+                bases.setdefault(node.name, set()).update(named)
         empty += _unfinished(path, ast.parse(source))
+    overridden = {(base, method) for name in methods for base in _ancestors(name, bases) for method in methods[name]}
     return [
         f"{path}: {owner or 'the function'} {name} is not there yet"
         for path, owner, name in empty
         if (owner, name) not in overridden
     ]
+
+
+def _ancestors(name: str, bases: Mapping[str, Collection[str]]) -> set[str]:
+    """The bases of a class, their bases, and so on, as far as they are known by name."""
+    found: set[str] = set()
+    left = set(bases.get(name, ()))
+    while left:
+        base = left.pop()
+        if base not in found:
+            found.add(base)
+            left.update(bases.get(base, ()))
+    return found
 
 
 def _unfinished(path: str, tree: ast.AST, owner: str = "") -> Iterator[tuple[str, str, str]]:

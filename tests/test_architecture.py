@@ -255,6 +255,8 @@ def test_a_stub_would_be_seen_and_an_abstract_method_is_none() -> None:
     base = "class Base:\n    def act(self):\n        raise NotImplementedError\n"
     assert stubs({"a.py": base}) == ["a.py: Base act is not there yet"]
     assert stubs({"a.py": base, "b.py": "class Mine(Base):\n    def act(self):\n        return 1\n"}) == []
+    between = "class Between(Base):\n    pass\nclass Mine(Between):\n    def act(self):\n        return 1\n"
+    assert stubs({"a.py": base, "b.py": between}) == []
     assert stubs({"a.py": "def go():\n    raise NotImplementedError('later')\n"}) == [
         "a.py: the function go is not there yet"
     ]

@@ -9,7 +9,7 @@ import pika_locust
 from pika_locust.judge.audit import balance
 from pika_locust.kit import WebSocketActor, on, rate, scenario
 from pika_locust.kit.targets import http_side
-from pika_locust.observe.target import fetch_json
+from pika_locust.observe.target import read_json
 
 
 class Member(WebSocketActor):
@@ -41,9 +41,9 @@ class Member(WebSocketActor):
 
 def audit(context):
     """On the master, after the last answer: what the server keeps against what the members were told."""
-    _, page = fetch_json(f"{http_side(context.target)}/messages/count")
+    held = read_json(f"{http_side(context.target)}/messages/count")["count"]
     expected = context.ledgers["messages"].expect()
-    return [balance("messages", expected.acknowledged, page and page["count"], expected.unanswered)]
+    return [balance("messages", expected.acknowledged, held, expected.unanswered)]
 
 
 CHAT = scenario(

@@ -1,8 +1,4 @@
-<<<<<<< Updated upstream
 """A world written as routes, messages and timers: the base class that implements `sandbox.world.World`.
-=======
-"""A world written as routes, messages and timers: the base class that does the rest of `sandbox.world.World`.
->>>>>>> Stashed changes
 
     class Orders(App):
         name, about = "orders", "a shop that takes orders"

@@ -50,6 +50,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 INTERNAL_ERROR = Answer.text("Internal Server Error", 500)
 """What a call is answered when its handler or a timer of it fails."""
 
+_NO_PARAMS: Mapping[str, str] = {}
 _MARKS = "_handles"
 """Attribute of a handler: the routes and messages it is for."""
 
@@ -60,11 +61,11 @@ class Route:
 
     method: str
     path: str
-    body: Schema | None
-    auth: bool
-    limit: int | None
-    window_s: float
-    exempt: bool
+    body: Schema | None = None
+    auth: bool = False
+    limit: int | None = None
+    window_s: float = 60.0
+    exempt: bool = False
 
     @property
     def kind(self) -> str:
@@ -156,8 +157,7 @@ class Call:
     @property
     def bearer(self) -> str:
         """The token of the header `authorization: Bearer ...`; empty when there is none."""
-        scheme, _, token = self.request.headers.get("authorization", "").partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else ""
+        return self.request.bearer
 
 
 @dataclass(slots=True, eq=False)
@@ -212,7 +212,7 @@ class App:
     per_user: ClassVar[tuple[str, ...]] = ()
     """Parts of the state with an entry for each user."""
 
-    _exact: ClassVar[dict[tuple[str, str], tuple[Route, str]]]
+    _exact: ClassVar[dict[tuple[str, str], tuple[Route, str, Mapping[str, str]]]]
     _patterns: ClassVar[dict[tuple[str, int], list[tuple[list[str], Route, str]]]]
     _messages: ClassVar[dict[str, tuple[Message, str]]]
     _in_hand: Call | None
@@ -233,7 +233,7 @@ class App:
         if isinstance(what, Message):
             cls._messages[what.kind] = what, handler
         elif "{" not in what.path:
-            cls._exact[what.method, what.path] = what, handler
+            cls._exact[what.method, what.path] = what, handler, _NO_PARAMS
         else:
             parts = what.path.split("/")
             same = cls._patterns.setdefault((what.method, len(parts)), [])
@@ -377,7 +377,7 @@ class App:
 
     def hit(self, fault: str, kind: str = "") -> bool:
         """Whether a fault hits the next event of this kind; False when it is off."""
-        return self.faults.hits(fault, kind)
+        return fault in self.faults.on and self.faults.hits(fault, kind)
 
     def copies(self, write: str) -> int:
         """How often an acknowledged write is kept: once, unless `lose-write` or `double` hits it."""
@@ -407,28 +407,36 @@ class App:
             return self._take()
         wanted, handler, params = found
         call = Call(self, exchange, request, wanted, params)
-        self._answering(call, self._handle, call, getattr(self, handler))
+        self._in_hand = call
+        try:
+            answer = self._refusal(call)
+            if answer is None:
+                answer = getattr(self, handler)(call)
+            if answer is not None:
+                call.answer(answer)
+        except Exception:
+            self._failed(call)
+            raise
+        finally:
+            self._in_hand = None
         return self._take()
 
-    def _handle(self, call: Call, handler: Callable[[Call], Any]) -> None:
-        answer = self._refusal(call)
-        if answer is None:
-            answer = handler(call)
-        if answer is not None:
-            call.answer(answer)
-
     def _answering(self, call: Call, act: Callable[..., object], *arguments: Any) -> None:
-        """Does something for a call, which is answered 500 if that fails: by a timer, there is no connection to end."""
+        """Does later what a call has set a timer for."""
         self._in_hand = call
         try:
             act(*arguments)
         except Exception:
-            if not call.answered:
-                call.answered = True
-                self._effects.append(Reply(call.exchange, INTERNAL_ERROR))
+            self._failed(call)
             raise
         finally:
             self._in_hand = None
+
+    def _failed(self, call: Call) -> None:
+        """What was done for a call failed: it is answered 500, for by a timer, there is no connection to end."""
+        if not call.answered:
+            call.answered = True
+            self._effects.append(Reply(call.exchange, INTERNAL_ERROR))
 
     def abandoned(self, exchange: int, now: float) -> Effects:
         self.now = now
@@ -437,7 +445,7 @@ class App:
     def _find(self, method: str, path: str) -> tuple[Route, str, Mapping[str, str]] | None:
         exact = self._exact.get((method, path))
         if exact is not None:
-            return (*exact, {})
+            return exact
         parts = path.split("/")
         for pattern, found, handler in self._patterns.get((method, len(parts)), ()):
             pairs = list(zip(pattern, parts, strict=True))

@@ -150,12 +150,6 @@ class StripeSignatures:
         return int(now) - stamp <= STRIPE_TOLERANCE_S
 
 
-def bearer_token(authorization: str) -> str:
-    """The token of an `Authorization: Bearer` header, or nothing."""
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 def cookie_value(header: str, wanted: str) -> str | None:
     """The value of a cookie in a `Cookie` header; None when it holds none of that name."""
     for pair in header.split(";"):

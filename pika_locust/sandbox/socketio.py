@@ -28,10 +28,10 @@ from random import Random
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from pika_locust.sandbox.app import App, Handler, Socket, mark
+from pika_locust.sandbox.app import App, Call, Handler, Route, Socket, mark
 from pika_locust.sandbox.schema import Refused, Schema, read_fields
 from pika_locust.sandbox.timers import Timer
-from pika_locust.sandbox.world import Answer, Effects, Headers, Reply, Request, to_json
+from pika_locust.sandbox.world import Answer, Effects, Headers, Request, to_json
 
 PING_EVERY_S = 25.0
 PONG_WITHIN_S = 20.0
@@ -209,6 +209,8 @@ class SocketIoApp(App):
     def __init_subclass__(cls) -> None:
         cls._events = {}
         super().__init_subclass__()
+        for method in ("GET", "POST"):
+            cls._add(Route(method, cls.socket_path, exempt=True), "no_polling")
 
     @classmethod
     def _add(cls, what: Any, handler: str) -> None:
@@ -269,10 +271,9 @@ class SocketIoApp(App):
 
     # `sandbox.app.App`
 
-    def request(self, exchange: int, request: Request, now: float) -> Effects:
-        if request.path == self.socket_path:
-            return [Reply(exchange, NO_TRANSPORT)]  # polling is not offered
-        return super().request(exchange, request, now)
+    def no_polling(self, call: Call) -> Answer:
+        """Only WebSockets are offered."""
+        return NO_TRANSPORT
 
     def accept(self, request: Request) -> Answer | None:
         if request.path != self.socket_path:

@@ -37,6 +37,15 @@ class Request:
     body: bytes = b""
     peer: str = ""
 
+    @property
+    def bearer(self) -> str:
+        """The token of the header `authorization: Bearer ...`; empty when there is none."""
+        authorization = self.headers.get("authorization", "")
+        if authorization.startswith("Bearer "):
+            return authorization[7:].strip()
+        scheme, _, token = authorization.partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object; empty when it is none."""
         try:

@@ -100,13 +100,13 @@ def _in_words_of_v8(error: json.JSONDecodeError) -> str:
 
 def check_body(body: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """The fields of a body by `schema`; raises `Refused` that lists fields the schema does not name, too, and first."""
-    problems = [f"property {name} should not exist" for name in body if name not in schema]
+    unknown = [f"property {name} should not exist" for name in body if name not in schema]
     try:
         accepted = read_fields(body, schema)
     except Refused as refused:
-        problems += refused.problems
-    if problems:
-        raise Refused(problems)
+        raise Refused(unknown + refused.problems) from None
+    if unknown:
+        raise Refused(unknown)
     return accepted
 
 

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
 from math import floor
@@ -30,6 +31,7 @@ def queue_key(place: str | None, preferences: dict[str, Any] | None) -> str:
     return f"{city_of(place)}:{fingerprint(preferences)}"
 
 
+@lru_cache(1024)
 def city_of(place: str | None) -> str:
     """Lower case, with `-` for whatever is no letter or digit; `au` and nothing mean the default city."""
     city = _GAPS.sub("-", (place or "").strip().lower()).strip("-")

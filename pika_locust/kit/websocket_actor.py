@@ -123,7 +123,7 @@ class WebSocketActor(PlatformActor):
 
     _handlers: ClassVar[dict[bytes, Callable[..., None] | None]]
 
-    # Not in the dictionary that every Locust user has: with more than 30 names in it, each would be several times as big.
+    # Not in the dictionary that every Locust user has: with more than 30 names in it, each would be much bigger.
     __slots__ = (
         "_closed",
         "_count_received",

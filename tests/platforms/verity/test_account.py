@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,6 +66,22 @@ def test_an_access_token_is_renewed_before_it_expires_and_the_cookie_with_it(
         assert harness.count("http_reqs", name="auth_refresh") == renewals
     assert harness.rate("checks", check="token refresh ok") == (2, 0)
     assert member.balance() == 0
+
+
+def test_a_renewed_access_token_goes_with_what_is_asked_next(harness: Harness) -> None:
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/auth/refresh": answer(200, {"accessToken": "t2"}),
+        "/tokens/balance": answer(200, {"tokenBalance": 3}),
+    }
+    with serving(saying(pages)) as server:
+        member = member_at(harness, server.url)
+        member.open_account()
+        member.account.credentials = replace(member.account.credentials, fresh_until_s=0.0)
+        member.refresh_if_old()
+        assert member.balance() == 3
+        tokens = [request.partition(b"Bearer ")[2].partition(b"\r\n")[0] for request in server.requests]
+    assert tokens == [b"", b"t1", b"t2"]
 
 
 def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(

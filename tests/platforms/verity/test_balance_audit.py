@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.kit.sampled_audit import TOPIC, SampledAudit
+from pika_locust.kit.sampled_audit import AT_ONCE, TOPIC, SampledAudit
 from pika_locust.platforms.verity.account import Account, VerityActor, balance_audit
 from pika_locust.platforms.verity.audits import ExpectedBalance
 from pika_locust.platforms.verity.messages import Credentials
@@ -84,7 +84,8 @@ def test_each_is_asked_for_from_the_address_it_came_from(harness: Harness) -> No
     with serving(script) as server:
         harness.open(QUEUE, server.url, SOURCE_ADDRESSES="127.0.9.1-127.0.9.3")
         auditor = balance_audit(harness.worker)
-        for number in range(4):
+        # More than are asked for at once, so that connections could be used again.
+        for number in range(2 * AT_ONCE):
             auditor.take(ExpectedBalance(f"u{number}", number, Credentials(f"t{number}"), 0, 0))
         harness.worker.end()
-    assert seen == {f"t{number}": f"127.0.9.{number % 3 + 1}" for number in range(4)}
+    assert seen == {f"t{number}": f"127.0.9.{number % 3 + 1}" for number in range(2 * AT_ONCE)}

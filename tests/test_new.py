@@ -14,7 +14,7 @@ import pytest
 
 from pika_locust.cli.main import main
 
-KINDS: tuple[tuple[str, ...], ...] = ((),)
+KINDS: tuple[tuple[str, ...], ...] = ((), ("--websocket",), ("--socketio",))
 """The options of every kind of platform that is offered."""
 
 New = Callable[..., "subprocess.CompletedProcess[str]"]

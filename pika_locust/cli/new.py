@@ -29,7 +29,10 @@ class _Kind:
 
 
 _HTTP = _Kind("http", "calls over HTTP")
-_OTHERS: tuple[_Kind, ...] = ()
+_OTHERS = (
+    _Kind("websocket", "messages over WebSocket instead, JSON objects with a type"),
+    _Kind("socketio", "events over Socket.IO instead"),
+)
 """Kinds with an option of their own, `--<folder>`."""
 
 

@@ -15,8 +15,8 @@ ELSEWHERE = "00000000"
 WAY_S = 0.02
 
 
-class Floor:
-    """Dancers by number, and a DJ whose broadcasts they get or do not."""
+class Receivers:
+    """Users by number, and a sender whose broadcasts they get or do not."""
 
     def __init__(self, harness: Harness, boot: str = "") -> None:
         self.harness = harness
@@ -25,14 +25,14 @@ class Floor:
         self.ahead_ns: int | None = None if boot else 0
         """How far the DJ's clock is ahead of ours; None: its times say nothing here."""
 
-    def join(self, *dancers: int) -> None:
-        for dancer in dancers:
-            self.delivery.joined(dancer)
+    def join(self, *users: int) -> None:
+        for user in users:
+            self.delivery.joined(user)
         self.wait(0.001)
 
-    def leave(self, *dancers: int) -> None:
-        for dancer in dancers:
-            self.delivery.left(dancer)
+    def leave(self, *users: int) -> None:
+        for user in users:
+            self.delivery.left(user)
         self.wait(0.001)
 
     def wait(self, seconds: float) -> None:
@@ -43,8 +43,8 @@ class Floor:
         sent_ns = 5 if self.ahead_ns is None else self.harness.clock.now_ns + self.ahead_ns
         stamp = Stamp(number, RUN_ID, self.boot, sent_ns)
         self.wait(WAY_S)
-        for dancer in receivers:
-            self.delivery.received(kind, stamp, dancer, self.harness.clock.now_ns)
+        for user in receivers:
+            self.delivery.received(kind, stamp, user, self.harness.clock.now_ns)
         self.wait(WAY_S)
         if told:
             self.tell(stamp, kind)
@@ -66,59 +66,59 @@ class Floor:
 
 
 @pytest.fixture
-def floor(harness: Harness) -> Floor:
-    return Floor(harness)
+def receivers(harness: Harness) -> Receivers:
+    return Receivers(harness)
 
 
-def test_everybody_who_is_there_is_owed_a_broadcast_and_got_it(floor: Floor) -> None:
-    floor.join(1, 2, 3)
-    floor.broadcast(1, 1, 2, 3)
-    assert floor.harness.worker.rate_of("fanout_delivery") == (0, 0)
-    assert floor.delivered() == (3, 0)
-    latency = floor.harness.worker.trend_of("fanout_latency")
+def test_everybody_who_is_there_is_owed_a_broadcast_and_got_it(receivers: Receivers) -> None:
+    receivers.join(1, 2, 3)
+    receivers.broadcast(1, 1, 2, 3)
+    assert receivers.harness.worker.rate_of("fanout_delivery") == (0, 0)
+    assert receivers.delivered() == (3, 0)
+    latency = receivers.harness.worker.trend_of("fanout_latency")
     assert (latency.count, latency.minimum, latency.maximum) == (3, 20_000, 20_000)  # type: ignore[union-attr]
-    assert floor.harness.worker.trend_of("ws_message_latency").count == 3
+    assert receivers.harness.worker.trend_of("ws_message_latency").count == 3
 
 
-def test_who_got_nothing_missed_it(floor: Floor) -> None:
-    floor.join(1, 2, 3)
-    floor.broadcast(1, 1, 3)
-    assert floor.delivered() == (2, 1)
+def test_who_got_nothing_missed_it(receivers: Receivers) -> None:
+    receivers.join(1, 2, 3)
+    receivers.broadcast(1, 1, 3)
+    assert receivers.delivered() == (2, 1)
 
 
-def test_nobody_received_anything(floor: Floor) -> None:
-    floor.join(1, 2)
-    floor.broadcast(1)
-    assert floor.delivered() == (0, 2)
-    assert floor.harness.worker.trend_of("fanout_latency").count == 0
+def test_nobody_received_anything(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.broadcast(1)
+    assert receivers.delivered() == (0, 2)
+    assert receivers.harness.worker.trend_of("fanout_latency").count == 0
 
 
-def test_kinds_are_kept_apart_though_their_numbers_are_equal(floor: Floor) -> None:
-    floor.join(1, 2)
-    floor.broadcast(1, 1, 2, kind="track")
-    floor.broadcast(1, 1, kind="poll")
-    floor.broadcast(1, kind="announcement")
-    assert floor.delivered("track") == (2, 0)
-    assert floor.delivered("poll") == (1, 1)
-    assert floor.delivered("announcement") == (0, 2)
-    assert floor.harness.worker.rate_of("fanout_delivery") == (3, 3)
+def test_kinds_are_kept_apart_though_their_numbers_are_equal(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.broadcast(1, 1, 2, kind="track")
+    receivers.broadcast(1, 1, kind="poll")
+    receivers.broadcast(1, kind="announcement")
+    assert receivers.delivered("track") == (2, 0)
+    assert receivers.delivered("poll") == (1, 1)
+    assert receivers.delivered("announcement") == (0, 2)
+    assert receivers.harness.worker.rate_of("fanout_delivery") == (3, 3)
 
 
-def test_who_came_after_the_broadcast_is_not_owed_it(floor: Floor) -> None:
-    floor.join(1)
-    stamp = floor.broadcast(1, 1, told=False)
-    floor.join(2)
-    floor.tell(stamp)
-    assert floor.delivered() == (1, 0)
+def test_who_came_after_the_broadcast_is_not_owed_it(receivers: Receivers) -> None:
+    receivers.join(1)
+    stamp = receivers.broadcast(1, 1, told=False)
+    receivers.join(2)
+    receivers.tell(stamp)
+    assert receivers.delivered() == (1, 0)
 
 
-def test_what_comes_after_the_deadline_was_missed(floor: Floor) -> None:
-    floor.join(1)
-    stamp = floor.broadcast(1)
-    assert floor.delivered() == (0, 1)
-    floor.delivery.received("track", stamp, 1, floor.harness.clock.now_ns)
-    assert floor.delivered() == (0, 1)
-    assert floor.harness.worker.trend_of("fanout_latency").count == 1
+def test_what_comes_after_the_deadline_was_missed(receivers: Receivers) -> None:
+    receivers.join(1)
+    stamp = receivers.broadcast(1)
+    assert receivers.delivered() == (0, 1)
+    receivers.delivery.received("track", stamp, 1, receivers.harness.clock.now_ns)
+    assert receivers.delivered() == (0, 1)
+    assert receivers.harness.worker.trend_of("fanout_latency").count == 1
 
 
 LEFT = {
@@ -128,118 +128,118 @@ LEFT = {
 
 
 @pytest.mark.parametrize(("after_s", "wanted"), LEFT.values(), ids=LEFT.keys())
-def test_who_left(after_s: float, wanted: tuple[int, int], floor: Floor) -> None:
-    floor.join(1, 2)
-    floor.broadcast(1, 1)
-    floor.wait(after_s)
-    floor.leave(2)
-    assert floor.delivered() == wanted
+def test_who_left(after_s: float, wanted: tuple[int, int], receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.broadcast(1, 1)
+    receivers.wait(after_s)
+    receivers.leave(2)
+    assert receivers.delivered() == wanted
 
 
-def test_who_left_before_is_not_owed_and_who_came_back_is_owed_what_follows(floor: Floor) -> None:
-    floor.join(1)
-    floor.leave(1)
-    floor.broadcast(1)
-    floor.wait(1.0)
-    floor.join(1)
-    floor.broadcast(2, 1)
-    assert floor.delivered() == (1, 0)
+def test_who_left_before_is_not_owed_and_who_came_back_is_owed_what_follows(receivers: Receivers) -> None:
+    receivers.join(1)
+    receivers.leave(1)
+    receivers.broadcast(1)
+    receivers.wait(1.0)
+    receivers.join(1)
+    receivers.broadcast(2, 1)
+    assert receivers.delivered() == (1, 0)
 
 
-def test_leaving_twice_or_without_having_come_changes_nothing(floor: Floor) -> None:
-    floor.join(1)
-    floor.leave(1, 1, 2)
-    floor.broadcast(1)
-    assert floor.delivered() == (0, 0)
+def test_leaving_twice_or_without_having_come_changes_nothing(receivers: Receivers) -> None:
+    receivers.join(1)
+    receivers.leave(1, 1, 2)
+    receivers.broadcast(1)
+    assert receivers.delivered() == (0, 0)
 
 
-def test_a_broadcast_that_comes_twice_is_delivered_and_doubled(floor: Floor) -> None:
-    floor.join(1, 2)
-    floor.broadcast(1, 1, 2, 2)
-    assert floor.delivered() == (2, 0)
-    assert floor.harness.worker.count_of("fanout_duplicates") == 1
+def test_a_broadcast_that_comes_twice_is_delivered_and_doubled(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.broadcast(1, 1, 2, 2)
+    assert receivers.delivered() == (2, 0)
+    assert receivers.harness.worker.count_of("fanout_duplicates") == 1
 
 
-def test_a_broadcast_that_was_refused_is_owed_to_nobody(floor: Floor) -> None:
-    floor.join(1)
-    floor.broadcast(1, told=False)
-    assert floor.delivered() == (0, 0)
+def test_a_broadcast_that_was_refused_is_owed_to_nobody(receivers: Receivers) -> None:
+    receivers.join(1)
+    receivers.broadcast(1, told=False)
+    assert receivers.delivered() == (0, 0)
 
 
-def test_at_the_end_what_is_still_open_is_settled_at_once(floor: Floor) -> None:
-    floor.join(1, 2)
-    floor.broadcast(1, 1, 2)
-    floor.wait(3.0)
-    floor.broadcast(2, 1)
-    floor.leave(1, 2)
-    floor.harness.worker.end()
-    assert floor.harness.worker.rate_of("fanout_delivery") == (2, 0)
-    assert floor.delivered() == (2, 0)
+def test_at_the_end_what_is_still_open_is_settled_at_once(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.broadcast(1, 1, 2)
+    receivers.wait(3.0)
+    receivers.broadcast(2, 1)
+    receivers.leave(1, 2)
+    receivers.harness.worker.end()
+    assert receivers.harness.worker.rate_of("fanout_delivery") == (2, 0)
+    assert receivers.delivered() == (2, 0)
 
 
-def test_at_the_end_who_stayed_long_enough_and_got_nothing_missed_it(floor: Floor) -> None:
-    floor.join(1, 2)
-    floor.broadcast(1, 1)
-    floor.wait(3.0)
-    floor.leave(1, 2)
-    floor.harness.worker.end()
-    assert floor.harness.worker.rate_of("fanout_delivery") == (1, 1)
+def test_at_the_end_who_stayed_long_enough_and_got_nothing_missed_it(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.broadcast(1, 1)
+    receivers.wait(3.0)
+    receivers.leave(1, 2)
+    receivers.harness.worker.end()
+    assert receivers.harness.worker.rate_of("fanout_delivery") == (1, 1)
 
 
-def test_a_long_run_leaves_nothing_behind(floor: Floor) -> None:
+def test_a_long_run_leaves_nothing_behind(receivers: Receivers) -> None:
     for number in range(1, 200):
-        floor.join(number)
-        floor.broadcast(number, number)
-        floor.wait(5.0)
-        floor.leave(number)
-    assert floor.delivered() == (199, 0)
-    assert len(floor.delivery._left) < 10
-    assert floor.delivery._open == floor.delivery._received == {}
+        receivers.join(number)
+        receivers.broadcast(number, number)
+        receivers.wait(5.0)
+        receivers.leave(number)
+    assert receivers.delivered() == (199, 0)
+    assert len(receivers.delivery._left) < 10
+    assert receivers.delivery._open == receivers.delivery._received == {}
 
 
 def test_another_machines_clock_gives_deliveries_and_no_latency(harness: Harness) -> None:
-    floor = Floor(harness, boot=ELSEWHERE)
-    floor.join(1, 2)
-    floor.wait(10.0)
-    floor.broadcast(1, 1)
-    assert floor.delivered() == (1, 1)
+    receivers = Receivers(harness, boot=ELSEWHERE)
+    receivers.join(1, 2)
+    receivers.wait(10.0)
+    receivers.broadcast(1, 1)
+    assert receivers.delivered() == (1, 1)
     assert harness.worker.trend_of("fanout_latency").count == harness.worker.trend_of("ws_message_latency").count == 0
     assert harness.worker.count_of("latencies_left_out") == 1
 
 
 def test_from_another_machine_who_came_just_before_we_heard_of_it_is_not_owed(harness: Harness) -> None:
-    """When exactly it was sent cannot be known here: a dancer may have come between, and been shown it as a replay."""
-    floor = Floor(harness, boot=ELSEWHERE)
-    floor.join(1)
-    floor.wait(10.0)
-    stamp = floor.broadcast(1, 1, told=False)
-    floor.join(2)
-    floor.tell(stamp)
-    floor.wait(1.0)
-    floor.leave(1)
-    assert floor.delivered() == (0, 0)
-    floor.join(3)
-    floor.wait(10.0)
-    floor.broadcast(2, 2, 3)
-    assert floor.delivered() == (2, 0)
+    """When exactly it was sent cannot be known here: a user may have come between, and been shown it as a replay."""
+    receivers = Receivers(harness, boot=ELSEWHERE)
+    receivers.join(1)
+    receivers.wait(10.0)
+    stamp = receivers.broadcast(1, 1, told=False)
+    receivers.join(2)
+    receivers.tell(stamp)
+    receivers.wait(1.0)
+    receivers.leave(1)
+    assert receivers.delivered() == (0, 0)
+    receivers.join(3)
+    receivers.wait(10.0)
+    receivers.broadcast(2, 2, 3)
+    assert receivers.delivered() == (2, 0)
 
 
 AHEAD_NS = 86_400 * 10**9
 
 
-def far_floor(harness: Harness, error_ns: int) -> Floor:
+def far_receivers(harness: Harness, error_ns: int) -> Receivers:
     """The DJ is on the master's machine, whose clock is a day ahead, and by how much is known to `error_ns`."""
     harness.worker.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, harness.clock.now_ns + AHEAD_NS), {})
-    floor = Floor(harness, boot="00ff00ff")
-    floor.ahead_ns = AHEAD_NS
-    return floor
+    receivers = Receivers(harness, boot="00ff00ff")
+    receivers.ahead_ns = AHEAD_NS
+    return receivers
 
 
 def test_another_machines_broadcast_is_timed_where_the_clocks_can_be_compared(harness: Harness) -> None:
-    floor = far_floor(harness, error_ns=400_000)
-    floor.join(1, 2)
-    floor.broadcast(1, 1, 2)
-    assert floor.delivered() == (2, 0)
+    receivers = far_receivers(harness, error_ns=400_000)
+    receivers.join(1, 2)
+    receivers.broadcast(1, 1, 2)
+    assert receivers.delivered() == (2, 0)
     for name in ("fanout_latency", "ws_message_latency"):
         latency = harness.worker.metrics.trend(name).read()
         assert (latency.count, latency.minimum, latency.maximum) == (2, 20_000, 20_000)  # type: ignore[union-attr]
@@ -247,29 +247,29 @@ def test_another_machines_broadcast_is_timed_where_the_clocks_can_be_compared(ha
 
 
 def test_another_machines_broadcast_is_owed_to_whoever_was_there_when_it_was_sent(harness: Harness) -> None:
-    floor = far_floor(harness, error_ns=400_000)
-    floor.join(1)
-    stamp = floor.broadcast(1, 1, told=False)
-    floor.join(2)
-    floor.tell(stamp)
+    receivers = far_receivers(harness, error_ns=400_000)
+    receivers.join(1)
+    stamp = receivers.broadcast(1, 1, told=False)
+    receivers.join(2)
+    receivers.tell(stamp)
     # Without the other's clock, nobody who came within two seconds before we heard of it would be owed anything.
-    assert floor.delivered() == (1, 0)
+    assert receivers.delivered() == (1, 0)
 
 
 def test_who_came_while_it_was_sent_as_far_as_the_clocks_can_tell_is_not_owed_it(harness: Harness) -> None:
-    floor = far_floor(harness, error_ns=3_000_000)
-    floor.join(1)
-    floor.wait(0.01)
-    floor.join(2)
-    floor.broadcast(1, 1)
-    assert floor.delivered() == (1, 0)
+    receivers = far_receivers(harness, error_ns=3_000_000)
+    receivers.join(1)
+    receivers.wait(0.01)
+    receivers.join(2)
+    receivers.broadcast(1, 1)
+    assert receivers.delivered() == (1, 0)
 
 
 def test_however_little_is_known_of_its_clock_a_broadcast_was_sent_before_we_heard_of_it(harness: Harness) -> None:
-    floor = far_floor(harness, error_ns=3_000_000_000)
-    floor.join(1, 2)
-    floor.wait(4.0)
-    floor.broadcast(1, 1)
-    floor.wait(2.2)
-    floor.leave(2)
-    assert floor.delivered() == (1, 1)
+    receivers = far_receivers(harness, error_ns=3_000_000_000)
+    receivers.join(1, 2)
+    receivers.wait(4.0)
+    receivers.broadcast(1, 1)
+    receivers.wait(2.2)
+    receivers.leave(2)
+    assert receivers.delivered() == (1, 1)

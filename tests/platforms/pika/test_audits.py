@@ -260,9 +260,9 @@ OF_ANOTHER_DJ = {
 @pytest.mark.parametrize(("held", "status"), OF_ANOTHER_DJ.values(), ids=OF_ANOTHER_DJ)
 def test_in_another_djs_session_what_was_acknowledged_is_held_at_least(held: int, status: str, recaps: Recaps) -> None:
     recaps.answers = [(200, recap({**track(1, held), "title": "Take Five"}))]
-    results = run(recaps.target, facts={"run_id": RUN_ID}, PIKA_DJ="external", SESSION_ID="friday-night")
+    results = run(recaps.target, facts={"run_id": RUN_ID}, PIKA_DJ="external", SESSION_ID="friday-session")
     assert statuses(results) == [status, "not_observed", "not_observed"]
-    assert recaps.asked[0][0] == "/api/session/friday-night/recap"
+    assert recaps.asked[0][0] == "/api/session/friday-session/recap"
     assert "someone else is the DJ" in results["tempo votes"].detail
 
 
@@ -302,8 +302,8 @@ def test_tempo_votes_expire_before_long_tracks_end(every: str, status: str, reca
 
 def test_a_session_of_any_name_is_asked_for_by_its_name(recaps: Recaps) -> None:
     recaps.answers = [(200, BALANCED)]
-    run(recaps.target, facts={**FACTS, "session_id": "friday night/#1?"})
-    assert recaps.asked[0][0] == "/api/session/friday%20night%2F%231%3F/recap"
+    run(recaps.target, facts={**FACTS, "session_id": "friday session/#1?"})
+    assert recaps.asked[0][0] == "/api/session/friday%20session%2F%231%3F/recap"
 
 
 def test_a_server_below_a_path_is_asked_there(recaps: Recaps) -> None:

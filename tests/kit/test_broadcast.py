@@ -36,15 +36,15 @@ class Receivers:
         self.wait(0.001)
 
     def wait(self, seconds: float) -> None:
-        self.harness.clock.run(seconds)
+        self.harness.time.run(seconds)
 
     def broadcast(self, number: int, *receivers: int, kind: str = "track", told: bool = True) -> Stamp:
         """Sent now, received after WAY_S, told past the target after twice that, when the DJ has its ACK."""
-        sent_ns = 5 if self.ahead_ns is None else self.harness.clock.now_ns + self.ahead_ns
+        sent_ns = 5 if self.ahead_ns is None else self.harness.time.now_ns + self.ahead_ns
         stamp = Stamp(number, RUN_ID, self.boot, sent_ns)
         self.wait(WAY_S)
         for user in receivers:
-            self.delivery.received(kind, stamp, user, self.harness.clock.now_ns)
+            self.delivery.received(kind, stamp, user, self.harness.time.now_ns)
         self.wait(WAY_S)
         if told:
             self.tell(stamp, kind)
@@ -116,7 +116,7 @@ def test_what_comes_after_the_deadline_was_missed(receivers: Receivers) -> None:
     receivers.join(1)
     stamp = receivers.broadcast(1)
     assert receivers.delivered() == (0, 1)
-    receivers.delivery.received("track", stamp, 1, receivers.harness.clock.now_ns)
+    receivers.delivery.received("track", stamp, 1, receivers.harness.time.now_ns)
     assert receivers.delivered() == (0, 1)
     assert receivers.harness.worker.trend_of("fanout_latency").count == 1
 
@@ -229,7 +229,7 @@ AHEAD_NS = 86_400 * 10**9
 
 def far_receivers(harness: Harness, error_ns: int) -> Receivers:
     """The DJ is on the master's machine, whose clock is a day ahead, and by how much is known to `error_ns`."""
-    harness.worker.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, harness.clock.now_ns + AHEAD_NS), {})
+    harness.worker.clocks.learn("00ff00ff", Offset(AHEAD_NS, error_ns, harness.time.now_ns + AHEAD_NS), {})
     receivers = Receivers(harness, boot="00ff00ff")
     receivers.ahead_ns = AHEAD_NS
     return receivers

@@ -46,8 +46,8 @@ def test_an_ack_is_a_success_with_its_round_trip(harness: Harness, pending: Pend
     owner = Owner()
     message_id = send(harness, owner)
     assert (owner.unanswered, harness.worker.ledger_of("likes")) == (1, {"sent": 1})
-    harness.clock.run(0.25)
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    harness.time.run(0.25)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
     assert owner.unanswered == 0
     assert owner.heard == [(True, "")]
     assert harness.worker.ledger_of("likes") == {"sent": 1, "acked": 1}
@@ -61,7 +61,7 @@ def test_an_ack_is_a_success_with_its_round_trip(harness: Harness, pending: Pend
 def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(harness, owner, "vote")
-    pending.on_nack(nack(message_id), harness.clock.now_ns)
+    pending.on_nack(nack(message_id), harness.time.now_ns)
     assert owner.unanswered == 0
     assert owner.heard == [(False, "Poll not found or already ended")]
     assert harness.worker.ledger_of("likes") == {"sent": 1, "refused": 1}
@@ -76,9 +76,9 @@ def test_a_nack_is_a_failure_that_keeps_out_of_the_latency_of_acks(harness: Harn
 def test_silence_for_five_seconds_is_a_failure(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     send(harness, owner)
-    harness.clock.run(REPLY_TIMEOUT_S - 0.1)
+    harness.time.run(REPLY_TIMEOUT_S - 0.1)
     assert owner.heard == []
-    harness.clock.run(0.4)
+    harness.time.run(0.4)
     assert owner.heard == [(False, "no answer within 5 s")]
     assert owner.unanswered == 0
     assert harness.worker.ledger_of("likes") == {"sent": 1, "timed_out": 1}
@@ -89,9 +89,9 @@ def test_silence_for_five_seconds_is_a_failure(harness: Harness, pending: Pendin
 def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(harness, owner)
-    harness.clock.run(6.0)
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    harness.time.run(6.0)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
     assert owner.heard == [(False, "no answer within 5 s")]
     assert owner.unanswered == 0
     assert harness.worker.rate_of("ack_success") == (0, 1)
@@ -103,8 +103,8 @@ def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(harness: Ha
 
 def test_a_server_with_ever_new_words_does_not_use_up_all_series(harness: Harness, pending: PendingReplies) -> None:
     for number in range(60):
-        pending.on_nack(nack(f"id {number}", f"no item {number}"), harness.clock.now_ns)
-    pending.on_nack(nack("id", "no item 7"), harness.clock.now_ns)
+        pending.on_nack(nack(f"id {number}", f"no item {number}"), harness.time.now_ns)
+    pending.on_nack(nack("id", "no item 7"), harness.time.now_ns)
     assert harness.worker.count_of("nacks", error="no item 7") == 2
     assert harness.worker.count_of("nacks", error="no item 50") == 0
     assert harness.worker.count_of("nacks", error="other reasons") == 10
@@ -112,8 +112,8 @@ def test_a_server_with_ever_new_words_does_not_use_up_all_series(harness: Harnes
 
 def test_a_late_nack_is_booked_as_refused(harness: Harness, pending: PendingReplies) -> None:
     message_id = send(harness, Owner())
-    harness.clock.run(6.0)
-    pending.on_nack(nack(message_id, "Internal server error"), harness.clock.now_ns)
+    harness.time.run(6.0)
+    pending.on_nack(nack(message_id, "Internal server error"), harness.time.now_ns)
     expected = harness.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (0, 0)
     assert harness.worker.count_of("late_answers") == 1
@@ -122,9 +122,9 @@ def test_a_late_nack_is_booked_as_refused(harness: Harness, pending: PendingRepl
 def test_a_second_answer_changes_nothing(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(harness, owner)
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
-    pending.on_nack(nack(message_id), harness.clock.now_ns)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
+    pending.on_nack(nack(message_id), harness.time.now_ns)
     assert owner.unanswered == 0
     assert len(owner.heard) == 1
     assert harness.worker.ledger_of("likes") == {"sent": 1, "acked": 1}
@@ -134,14 +134,14 @@ def test_a_second_answer_changes_nothing(harness: Harness, pending: PendingRepli
 def test_a_lost_connection_leaves_only_its_own_messages_open(harness: Harness, pending: PendingReplies) -> None:
     gone, other = Owner(), Owner()
     first, _, kept = send(harness, gone), send(harness, gone), send(harness, other)
-    pending.on_ack(ack(first), harness.clock.now_ns)
+    pending.on_ack(ack(first), harness.time.now_ns)
     pending.connection_lost(gone)
     assert gone.heard == [(True, ""), (False, "the connection was lost before the answer")]
     assert (gone.unanswered, other.unanswered) == (0, 1)
     assert harness.worker.ledger_of("likes") == {"sent": 3, "acked": 1, "uncertain": 1}
     assert harness.worker.ledgers["likes"].unanswered == 2
     pending.connection_lost(gone)
-    pending.on_ack(ack(kept), harness.clock.now_ns)
+    pending.on_ack(ack(kept), harness.time.now_ns)
     assert other.heard == [(True, "")]
     assert harness.worker.rate_of("ack_success") == (2, 1)
 
@@ -170,7 +170,7 @@ def test_a_connection_that_is_lost_because_of_a_time_out_counts_every_message_on
     pending.expect(first, "subscribe", owner, on_reply=give_up)
     for _ in range(3):
         send(harness, owner)
-    harness.clock.run(6.0)
+    harness.time.run(6.0)
     assert owner.unanswered == 0
     assert len(owner.heard) == 4
     assert harness.worker.rate_of("ack_success") == (0, 4)
@@ -180,7 +180,7 @@ def test_a_bulk_is_one_message_and_many_items(harness: Harness, pending: Pending
     owner = Owner()
     message_id = send(harness, owner, "bulk_like", items=3)
     assert (owner.unanswered, harness.worker.ledger_of("likes")) == (1, {"sent": 3})
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
     assert owner.unanswered == 0
     assert harness.worker.ledger_of("likes") == {"sent": 3, "acked": 3}
     assert harness.worker.ledgers["likes"].consistent
@@ -199,9 +199,9 @@ def test_a_bulk_that_is_not_acknowledged(end: str, harness: Harness, pending: Pe
     owner = Owner()
     message_id = send(harness, owner, "bulk_like", items=2)
     if end == "refused":
-        pending.on_nack(nack(message_id), harness.clock.now_ns)
+        pending.on_nack(nack(message_id), harness.time.now_ns)
     elif end == "timed out":
-        harness.clock.run(6.0)
+        harness.time.run(6.0)
     else:
         pending.connection_lost(owner)
     booked, unanswered = ENDS[end]
@@ -213,7 +213,7 @@ def test_messages_without_a_ledger_are_only_measured(harness: Harness, pending: 
     owner = Owner()
     message_id = pending.next_id()
     pending.expect(message_id, "subscribe", owner)
-    pending.on_ack(ack(message_id), harness.clock.now_ns)
+    pending.on_ack(ack(message_id), harness.time.now_ns)
     assert harness.worker.rate_of("ack_success", kind="subscribe") == (1, 0)
     assert harness.worker.ledger_of("likes") == {}
 
@@ -228,7 +228,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("payload", FOREIGN.values(), ids=FOREIGN.keys())
 def test_answers_to_nobody_are_counted(payload: bytes, harness: Harness, pending: PendingReplies) -> None:
-    pending.on_ack(payload, harness.clock.now_ns)
+    pending.on_ack(payload, harness.time.now_ns)
     assert harness.worker.count_of("late_answers") == 1
     assert harness.worker.rate_of("ack_success") == (0, 0)
 
@@ -246,7 +246,7 @@ ODD_NACKS = {
 def test_odd_refusals_are_counted_by_their_text(
     payload: bytes, why: str, harness: Harness, pending: PendingReplies
 ) -> None:
-    pending.on_nack(payload, harness.clock.now_ns)
+    pending.on_nack(payload, harness.time.now_ns)
     assert harness.worker.count_of("nacks", error=why) == 1
     assert harness.worker.count_of("late_answers") == 1
 
@@ -254,7 +254,7 @@ def test_odd_refusals_are_counted_by_their_text(
 def test_an_ack_with_its_keys_in_another_order_is_understood(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(harness, owner)
-    pending.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), harness.clock.now_ns)
+    pending.on_ack(b'{"type":"ACK","status":"ok","messageId":"%s"}' % message_id.encode(), harness.time.now_ns)
     assert owner.heard == [(True, "")]
 
 
@@ -271,7 +271,7 @@ def test_nothing_is_timed_after_the_end(harness: Harness) -> None:
     owner = Owner()
     send(harness, owner)
     harness.worker.end()
-    harness.clock.run(60.0)
+    harness.time.run(60.0)
     assert owner.heard == []
     assert harness.worker.ledgers["likes"].open == 1
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gevent import get_hub
 
-from pika_locust.kit import broadcast, pending, websocket_actor
-from pika_locust.platforms.pika import dancer, dj
+from pika_locust.kit import websocket_actor
+from pika_locust.platforms.pika import dancer
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.runtime import actor, context, timers
+from pika_locust.testing.virtual_time import VirtualTime
 from pika_locust.testing.worker import RUN_ID, RecordingContext, live, make_context, make_user
 from pika_locust.wire.websocket import Close
 from pika_locust.wire.websocket_handshake import ConnectError
-from tests.platforms.pika.virtual_clock import Clock, VirtualEvent
 
-__all__ = ["RUN_ID", "SESSION", "Harness", "VirtualSocket", "now_playing", "poll_started", "refuse"]
+__all__ = ["RUN_ID", "SESSION", "Harness", "VirtualSocket", "now_playing", "poll_started", "refuse", "virtual_run"]
 
 SESSION = "load-test-session"
 
@@ -44,7 +45,7 @@ class VirtualSocket:
     def send(self, payload: bytes) -> bool:
         if self.closed is not None:
             return False
-        self.sent.append((self._harness.clock.now_s, json.loads(payload)))
+        self.sent.append((self._harness.time.elapsed_s, json.loads(payload)))
         self.on_send(payload)
         return True
 
@@ -66,7 +67,7 @@ class VirtualSocket:
         if self.closed is None:
             payload = text.encode() if isinstance(text, str) else text
             try:
-                self.handler.on_text(payload, self._harness.clock.now_ns)
+                self.handler.on_text(payload, self._harness.time.now_ns)
             except Exception as error:
                 self.handler.on_internal_error(error)
 
@@ -96,20 +97,22 @@ class VirtualSocket:
         self.hear({"type": "ACK", "messageId": message_id, "status": "ok", "timestamp": "2026-05-01T20:00:00.000Z"})
 
 
+@contextmanager
+def virtual_run() -> Iterator[Harness]:
+    """A harness, for as long as time is virtual. At the end, nothing may have gone wrong in its users."""
+    with VirtualTime() as time, pytest.MonkeyPatch.context() as patches:
+        harness = Harness(time, patches)
+        yield harness
+        assert harness.worker.internal_errors == []
+        assert all(user.unanswered >= 0 for user in harness.users)
+
+
 class Harness:
     """The users of one process, and their clock. `connect` decides what a dial gives; by default a socket on which
     nobody answers."""
 
-    def __init__(self, patches: pytest.MonkeyPatch) -> None:
-        self.clock = clock = Clock()
-        hub = SimpleNamespace(loop=clock, switch=clock.give_way)
-        for module in (actor, timers):
-            patches.setattr(module, "get_hub", lambda: hub)
-        for module in (websocket_actor, dancer, dj, pending, broadcast):
-            patches.setattr(module, "monotonic_ns", clock.monotonic_ns)
-        patches.setattr(dj, "monotonic", clock.monotonic)
-        for module in (actor, websocket_actor, dj, context):
-            patches.setattr(module, "Event", lambda: VirtualEvent(clock))
+    def __init__(self, time: VirtualTime, patches: pytest.MonkeyPatch) -> None:
+        self.time = time
         patches.setattr(websocket_actor, "connect", self._connect)
         patches.setattr(dancer, "HttpContext", lambda worker: self)
         self.connect: Callable[[Any], VirtualSocket] = lambda handler: VirtualSocket(self, handler)
@@ -137,7 +140,7 @@ class Harness:
         return self.worker
 
     def _connect(self, url: str, handler: Any, **options: Any) -> VirtualSocket:
-        self.dials_s.append(self.clock.now_s)
+        self.dials_s.append(self.time.elapsed_s)
         socket = self.connect(handler)
         self.sockets.append(socket)
         return socket
@@ -148,20 +151,26 @@ class Harness:
             get=lambda path, name: self.pages.update([name]), close=lambda: self.pages.update(["close"])
         )
 
+    def later(self, after_s: float, call: Callable[..., object], *arguments: Any) -> Any:
+        """Call in so many seconds, unless what is returned is stopped."""
+        timer = get_hub().loop.timer(after_s)
+        timer.start(call, *arguments)
+        return timer
+
     # Users
 
     def start(self, kind: type[Dancer] | type[Dj]) -> Any:
         """Start a user as Locust does; it acts as the clock runs."""
         user = make_user(kind, self.worker)
         self.users.append(user)
-        self.clock.spawn(lambda: live(user))
+        self.time.spawn(live, user)
         return user
 
     def dancer(self) -> tuple[Any, VirtualSocket]:
         """A dancer whose connection has just been opened and who waits for an answer to SUBSCRIBE."""
         self.worker.supporters_ready.set()
         user = self.start(Dancer)
-        self.clock.run(0.001)
+        self.time.run(0.001)
         return user, self.sockets[-1]
 
     def live_dancer(self) -> tuple[Any, VirtualSocket]:

@@ -81,7 +81,7 @@ class Replay:
         harness.make_context(SESSION_ID=self.session)
         harness.worker.supporters_ready.set()
         self.user = harness.start(kind)
-        harness.clock.run(0.001)
+        harness.time.run(0.001)
         self.socket: VirtualSocket = harness.sockets[-1]
         self.answers: list[tuple[str, bool]] = []
         self.expected: list[tuple[str, bool]] = []
@@ -190,7 +190,7 @@ REPLAYED = {
 def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str, who: str, harness: Harness) -> None:
     """As if our own DJ had written the title, the question and the announcement: only what follows the ACK counts."""
     replay = Replay(harness, flow, who, Dancer)
-    stamp = f"LT 000001 {RUN_ID} {boot_id()} {harness.clock.now_ns}"
+    stamp = f"LT 000001 {RUN_ID} {boot_id()} {harness.time.now_ns}"
     shown: set[str] = set()
     for event in replay.events:
         if not is_text(event, "<"):
@@ -206,7 +206,7 @@ def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str,
     assert harness.worker.trend_of("fanout_latency").count == 0
     replay.socket.ack(replay.socket.of("SUBSCRIBE")[0])
     assert replay.user.session == "live"
-    harness.clock.run(0.1)
+    harness.time.run(0.1)
     live = {"type": "ANNOUNCEMENT_RECEIVED", "sessionId": replay.session, "message": stamp, "djName": "DJ"}
     replay.socket.hear(live)
     assert harness.worker.trend_of("fanout_latency").count == 1
@@ -219,7 +219,7 @@ def test_the_answers_of_a_real_server_are_told_apart(harness: Harness) -> None:
     for _, frame in recordings.texts("<"):
         if frame.startswith('{"type":"NACK"'):
             texts.add(json.loads(frame)["error"])
-            pending.on_nack(frame.encode(), harness.clock.now_ns)
+            pending.on_nack(frame.encode(), harness.time.now_ns)
     assert len(texts) >= 12
     assert all(harness.worker.count_of("nacks", error=text) > 0 for text in texts)
     assert harness.worker.metrics.series_refused == 0

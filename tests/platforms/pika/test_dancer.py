@@ -40,10 +40,10 @@ def test_an_identity_is_one_that_the_servers_http_side_takes(harness: Harness) -
 
 def test_dancers_wait_for_the_dj_before_they_connect(harness: Harness) -> None:
     harness.start(Dancer)
-    harness.clock.run(3.0)
+    harness.time.run(3.0)
     assert harness.sockets == []
     harness.worker.supporters_ready.set()
-    harness.clock.run(0.1)
+    harness.time.run(0.1)
     assert len(harness.sockets) == 1
 
 
@@ -91,13 +91,13 @@ def test_garbage_is_counted_and_harms_nobody(payload: bytes, harness: Harness) -
     _, socket = harness.live_dancer()
     before = harness.worker.count_of("ws_messages_received")
     socket.hear(payload)
-    harness.clock.run(11.0)
+    harness.time.run(11.0)
     assert harness.worker.count_of("ws_messages_received") == before + 1
     assert harness.worker.internal_errors == []
     assert socket.is_open
     socket.answer_all()
     socket.hear(now_playing("Fever"))
-    harness.clock.run(2.0)
+    harness.time.run(2.0)
     assert socket.of("SEND_LIKE")[-1]["payload"]["track"]["title"] == "Fever"
 
 
@@ -118,7 +118,7 @@ def test_what_nobody_understands_is_an_error(what: str, harness: Harness) -> Non
 
 def test_binary_messages_are_an_error(harness: Harness) -> None:
     user, _ = harness.live_dancer()
-    user.on_binary(b"\x00\x01", harness.clock.now_ns)
+    user.on_binary(b"\x00\x01", harness.time.now_ns)
     assert harness.worker.errors_of("receive") == ["a binary message, which the protocol does not have"]
 
 
@@ -130,6 +130,6 @@ def test_a_message_in_another_spelling_is_understood_and_counted_once(harness: H
     socket.hear(json.dumps(now_playing("Sway"), indent=1, sort_keys=True))
     assert harness.worker.count_of("ws_messages_received") == 2
     assert harness.worker.rate_of("ack_success", kind="subscribe") == (1, 0)
-    harness.clock.run(2.0)
+    harness.time.run(2.0)
     assert len(socket.of("SEND_LIKE")) == 1
     assert harness.worker.errors == {}

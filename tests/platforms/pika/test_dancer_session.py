@@ -17,12 +17,12 @@ def test_messages_of_other_sessions_are_counted_and_not_acted_on(harness: Harnes
     socket.hear(poll_started(41, "another-session"))
     socket.hear({"type": "SESSION_ENDED", "sessionId": "another-session"})
     socket.hear({"type": "SESSION_STARTED", "sessionId": "another-session", "djName": "DJ", "startTime": "t"})
-    harness.clock.run(9.0)
+    harness.time.run(9.0)
     assert socket.kinds() == ["SUBSCRIBE"]
     assert harness.worker.count_of("ws_messages_received") == received + 4
     assert harness.worker.rate_of("ws_session_live") == (0, 0)
     socket.hear(now_playing("Sway"))
-    harness.clock.run(2.0)
+    harness.time.run(2.0)
     assert len(socket.of("SEND_LIKE")) == 1
 
 
@@ -32,12 +32,12 @@ def test_a_session_that_is_not_there_is_a_failure_and_no_dancer_dances(harness: 
     socket.hear({"type": "LISTENER_COUNT", "sessionId": SESSION, "count": 0})
     socket.hear({"type": "SESSION_ENDED", "sessionId": SESSION})
     socket.ack()
-    harness.clock.run(9.0)
+    harness.time.run(9.0)
     assert harness.worker.rate_of("ws_session_live") == (0, 1)
     assert harness.worker.rate_of("ws_connection_success") == (1, 0)
     assert socket.kinds() == ["SUBSCRIBE"]
     harness.drain("primary")
-    harness.clock.run(3.0)
+    harness.time.run(3.0)
     assert socket.closed == Close(1000, by_us=True)
     assert harness.worker.rate_of("ws_session_live") == (0, 1)
     assert harness.worker.errors_of("session") == ["the session is not live"]
@@ -48,7 +48,7 @@ def test_a_session_that_ends_and_starts_again_is_joined_again_on_the_same_connec
     user, socket = harness.live_dancer()
     socket.hear(now_playing("Sway"))
     socket.hear({"type": "SESSION_ENDED", "sessionId": SESSION})
-    harness.clock.run(9.0)
+    harness.time.run(9.0)
     assert socket.kinds() == ["SUBSCRIBE"]
     socket.hear({"type": "SESSION_STARTED", "sessionId": SESSION, "djName": "DJ", "startTime": "t"})
     assert socket.kinds() == ["SUBSCRIBE", "SUBSCRIBE"]
@@ -56,10 +56,10 @@ def test_a_session_that_ends_and_starts_again_is_joined_again_on_the_same_connec
     harness.welcome(socket)
     socket.answer_all()
     socket.hear(now_playing("Fever"))
-    harness.clock.run(3.0)
+    harness.time.run(3.0)
     assert [like["payload"]["track"]["title"] for like in socket.of("SEND_LIKE")] == ["Fever"]
     harness.drain("primary")
-    harness.clock.run(3.0)
+    harness.time.run(3.0)
     assert harness.worker.rate_of("ws_session_live") == (1, 1)
     assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
 
@@ -72,13 +72,13 @@ def test_an_expired_session_has_ended(harness: Harness) -> None:
 
 def test_a_server_that_says_nothing_is_a_failed_connection(harness: Harness) -> None:
     _, socket = harness.dancer()
-    harness.clock.run(5.5)
+    harness.time.run(5.5)
     assert socket.closed is not None
     assert socket.closed.error == "SUBSCRIBE was not answered"
     assert harness.worker.rate_of("ws_connection_success") == (0, 1)
     assert harness.worker.rate_of("ack_success", kind="subscribe") == (0, 1)
     assert harness.worker.rate_of("ws_connection_kept") == (0, 1)
-    harness.clock.run(60.0)
+    harness.time.run(60.0)
     assert harness.worker.rate_of("ws_connection_success")[0] == 0
     assert 5 <= len(harness.dials_s) <= 12
 
@@ -87,7 +87,7 @@ def test_a_server_that_says_nothing_is_a_failed_connection(harness: Harness) -> 
 
 
 def stamped(harness: Harness, number: int, run_id: str = RUN_ID) -> str:
-    return f"LT {number:06d} {run_id} {boot_id()} {harness.clock.now_ns}"
+    return f"LT {number:06d} {run_id} {boot_id()} {harness.time.now_ns}"
 
 
 @pytest.mark.usefixtures("idle")
@@ -98,9 +98,9 @@ def test_replays_to_a_late_joiner_are_no_deliveries(harness: Harness) -> None:
     socket.hear(poll_started(41, None, question=f"What next? {stamped(harness, 1)}"))
     socket.ack(socket.of("SUBSCRIBE")[0])
     assert harness.worker.trend_of("fanout_latency").count == 0
-    harness.clock.run(1.0)
+    harness.time.run(1.0)
     stamp = stamped(harness, 2)
-    harness.clock.run(0.03)
+    harness.time.run(0.03)
     socket.hear(now_playing(stamp))
     socket.hear(poll_started(42, question=f"What next? {stamp}"))
     socket.hear({"type": "ANNOUNCEMENT_RECEIVED", "sessionId": SESSION, "message": f"Hi! {stamp}", "djName": "DJ"})

@@ -26,7 +26,7 @@ class AnsweredDj:
         harness.make_context(planned_s=planned_s, **environ)
         harness.connect = self._connect
         harness.start(Dj)
-        harness.clock.run(0.001)
+        harness.time.run(0.001)
 
     @property
     def socket(self) -> VirtualSocket:
@@ -34,7 +34,7 @@ class AnsweredDj:
 
     def _connect(self, handler: Any) -> VirtualSocket:
         socket = VirtualSocket(self.harness, handler)
-        push = self.harness.clock.push
+        push = self.harness.later
         socket.on_send = lambda payload: push(0.01, self._answer, socket, json.loads(payload)) and None
         socket.on_leave = lambda: push(0.01, socket.drop, Close(1000, by_us=True)) and None
         return socket
@@ -54,7 +54,7 @@ class AnsweredDj:
 
     def listeners(self, count: object = 1, session: str = SESSION) -> None:
         self.socket.hear({"type": "LISTENER_COUNT", "sessionId": session, "count": count})
-        self.harness.clock.run(FIRST_DANCERS_S + 0.1)
+        self.harness.time.run(FIRST_DANCERS_S + 0.1)
 
     def vote(self, poll_id: object, total: object, session: str = SESSION) -> None:
         votes = {"type": "POLL_UPDATE", "pollId": poll_id, "votes": [1], "totalVotes": total, "sessionId": session}
@@ -62,18 +62,18 @@ class AnsweredDj:
 
     def end(self) -> None:
         self.harness.drain("supporter")
-        self.harness.clock.run(15.0)
+        self.harness.time.run(15.0)
 
 
 def test_a_session_goes_live_is_played_to_and_ends_in_order(harness: Harness) -> None:
     dj = AnsweredDj(harness)
     assert dj.socket.kinds() == ["REGISTER_SESSION"]
-    harness.clock.run(3.0)
+    harness.time.run(3.0)
     assert dj.socket.kinds() == ["REGISTER_SESSION"]
     assert harness.worker.supporters_ready.is_set()
     assert harness.worker.facts == {"session_id": SESSION}
     dj.listeners()
-    harness.clock.run(32.0)
+    harness.time.run(32.0)
     assert dj.socket.kinds()[1:] == [
         "BROADCAST_TRACK",
         "BROADCAST_TRACK",
@@ -99,7 +99,7 @@ def test_nothing_is_played_when_nobody_listens(harness: Harness) -> None:
     dj.listeners(0)
     dj.listeners(3, session="another-session")
     dj.listeners("many")
-    harness.clock.run(60.0)
+    harness.time.run(60.0)
     assert dj.socket.kinds() == ["REGISTER_SESSION"]
     dj.end()
     assert dj.socket.kinds() == ["REGISTER_SESSION", "END_SESSION"]
@@ -108,7 +108,7 @@ def test_nothing_is_played_when_nobody_listens(harness: Harness) -> None:
 def test_tracks_are_apart_as_set_and_each_is_stamped_when_it_is_sent(harness: Harness) -> None:
     dj = AnsweredDj(harness, TRACK_EVERY="7s")
     dj.listeners()
-    harness.clock.run(70.0)
+    harness.time.run(70.0)
     played = [(at_s, message) for at_s, message in dj.socket.sent if message["type"] == "BROADCAST_TRACK"]
     assert len(played) == 11
     assert {round(later[0] - earlier[0], 3) for earlier, later in itertools.pairwise(played)} == {7.0}
@@ -123,9 +123,9 @@ def test_a_track_that_was_held_up_holds_up_the_rest(harness: Harness) -> None:
     """A generator that stood still must not make up for it: tracks less than 5 s apart are refused."""
     dj = AnsweredDj(harness, TRACK_EVERY="5.2s")
     dj.listeners()
-    harness.clock.run(4.0)
-    harness.clock.stand_still(3.0)
-    harness.clock.run(30.0)
+    harness.time.run(4.0)
+    harness.time.stand_still(3.0)
+    harness.time.run(30.0)
     at_s = dj.socket.times("BROADCAST_TRACK")
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(at_s)]
     assert max(gaps_s) > 6.0
@@ -136,7 +136,7 @@ def test_what_is_acknowledged_is_told_to_everybody_and_nothing_else(harness: Har
     dj = AnsweredDj(harness)
     dj.refused = {"SEND_ANNOUNCEMENT"}
     dj.listeners()
-    harness.clock.run(32.0)
+    harness.time.run(32.0)
     told = [(data["kind"], data["number"]) for topic, data in harness.worker.published if topic == "broadcast"]
     assert told == [("track", 1), ("track", 2), ("track", 3), ("poll", 1), ("track", 4)]
     assert harness.worker.rate_of("ack_success", kind="announcement") == (0, 1)
@@ -145,20 +145,20 @@ def test_what_is_acknowledged_is_told_to_everybody_and_nothing_else(harness: Har
 def test_a_poll_is_ended_as_soon_as_its_number_is_known_and_its_time_is_over(harness: Harness) -> None:
     dj = AnsweredDj(harness, TRACK_EVERY="6s")
     dj.listeners()
-    harness.clock.run(14.0)
+    harness.time.run(14.0)
     assert dj.polls == 1
     dj.vote(41, 3)
     dj.vote(41, 5)
     dj.vote(8, 99, session="another-session")
     assert harness.worker.facts["poll_votes_seen"] == 5
-    harness.clock.run(10.0)
+    harness.time.run(10.0)
     assert [message["pollId"] for message in dj.socket.of("END_POLL")] == [41]
 
 
 def test_a_poll_is_ended_before_the_session(harness: Harness) -> None:
     dj = AnsweredDj(harness, TRACK_EVERY="6s")
     dj.listeners()
-    harness.clock.run(14.0)
+    harness.time.run(14.0)
     dj.vote(41, 3)
     dj.end()
     assert dj.socket.kinds()[-2:] == ["END_POLL", "END_SESSION"]
@@ -167,9 +167,9 @@ def test_a_poll_is_ended_before_the_session(harness: Harness) -> None:
 def test_a_last_vote_told_after_the_end_of_its_poll_counts_and_ends_nothing_twice(harness: Harness) -> None:
     dj = AnsweredDj(harness, TRACK_EVERY="6s")
     dj.listeners()
-    harness.clock.run(14.0)
+    harness.time.run(14.0)
     dj.vote(41, 3)
-    harness.clock.run(8.0)
+    harness.time.run(8.0)
     dj.vote(41, 4)
     dj.end()
     assert [message["pollId"] for message in dj.socket.of("END_POLL")] == [41]
@@ -181,14 +181,14 @@ def test_the_dj_stays_until_the_end_of_the_session_is_acknowledged(harness: Harn
     """Not only until that of the poll is, which is sent just before."""
     dj = AnsweredDj(harness, TRACK_EVERY="6s")
     dj.listeners()
-    harness.clock.run(14.0)
+    harness.time.run(14.0)
     dj.vote(41, 3)
     dj.ignored = {"END_SESSION"}
     harness.drain("supporter")
-    harness.clock.run(2.0)
+    harness.time.run(2.0)
     assert dj.socket.is_open
     dj.socket.ack(dj.socket.of("END_SESSION")[0])
-    harness.clock.run(1.0)
+    harness.time.run(1.0)
     assert dj.socket.closed == Close(1000, by_us=True)
     assert harness.worker.rate_of("ack_success", kind="end_session") == (1, 0)
 
@@ -203,10 +203,10 @@ def test_a_dj_whose_end_session_nobody_answers_leaves_within_the_time_it_has(har
 
 
 def test_a_refused_registration_is_a_failed_connection_and_is_tried_again_with_growing_pauses(harness: Harness) -> None:
-    harness.clock.run(1.0)
+    harness.time.run(1.0)
     dj = AnsweredDj(harness)
     dj.refused = {"REGISTER_SESSION"}
-    harness.clock.run(40.0)
+    harness.time.run(40.0)
     pauses_s = [round(later - earlier, 1) for earlier, later in itertools.pairwise(harness.dials_s)]
     assert pauses_s[:4] == [1.0, 2.0, 4.0, 8.0]
     passes, fails = harness.worker.rate_of("ws_connection_success", actor="dj")
@@ -224,7 +224,7 @@ def test_a_silent_server_costs_one_connection_at_a_time(harness: Harness) -> Non
     def connect(handler: Any) -> VirtualSocket:
         socket = VirtualSocket(harness, handler)
         lost = Close(1006, by_us=True, error="our close frame was not answered")
-        socket.on_leave = lambda: harness.clock.push(5.0, socket.drop, lost) and None
+        socket.on_leave = lambda: harness.later(5.0, socket.drop, lost) and None
         return socket
 
     harness.make_context()
@@ -232,7 +232,7 @@ def test_a_silent_server_costs_one_connection_at_a_time(harness: Harness) -> Non
     harness.start(Dj)
     most_open = 0
     for _ in range(900):
-        harness.clock.run(0.1)
+        harness.time.run(0.1)
         most_open = max(most_open, sum(socket.is_open for socket in harness.sockets))
     assert most_open == 1
     assert len(harness.dials_s) >= 4
@@ -244,7 +244,7 @@ def test_a_server_that_is_off_is_dialled_with_growing_pauses_and_dancers_wait_no
     harness.make_context()
     harness.connect = refuse
     harness.start(Dj)
-    harness.clock.run(100.0)
+    harness.time.run(100.0)
     pauses_s = [round(later - earlier, 3) for earlier, later in itertools.pairwise(harness.dials_s)]
     assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert harness.worker.rate_of("ws_connection_success", actor="dj") == (0, 8)
@@ -256,11 +256,11 @@ def test_a_server_that_is_off_is_dialled_with_growing_pauses_and_dancers_wait_no
 def test_a_lost_connection_is_an_error_and_the_dj_goes_live_again(harness: Harness) -> None:
     dj = AnsweredDj(harness, TRACK_EVERY="6s")
     dj.listeners()
-    harness.clock.run(7.0)
+    harness.time.run(7.0)
     dj.socket.drop(Close(1006, error="the server ended the connection without a close frame"))
-    harness.clock.run(2.0)
+    harness.time.run(2.0)
     dj.listeners()
-    harness.clock.run(6.0)
+    harness.time.run(6.0)
     assert dj.socket.kinds() == ["REGISTER_SESSION", "BROADCAST_TRACK", "BROADCAST_TRACK"]
     numbers = [messages.find_stamp(json.dumps(message).encode()) for message in dj.socket.of("BROADCAST_TRACK")]
     assert [stamp.number for stamp in numbers if stamp] == [3, 4]
@@ -313,12 +313,12 @@ def test_a_whole_run_is_accepted_and_adds_up(planned_s: float, harness: Harness)
     harness.start(Dj)
     for _ in range(20):
         harness.start(Dancer)
-    harness.clock.run(planned_s)
+    harness.time.run(planned_s)
     harness.drain("primary")
-    harness.clock.run(8.0)
+    harness.time.run(8.0)
     assert not harness.worker.actors("primary")
     harness.drain("supporter")
-    harness.clock.run(8.0)
+    harness.time.run(8.0)
     assert not harness.worker.actors("supporter")
     harness.worker.end()
     state = server.state()

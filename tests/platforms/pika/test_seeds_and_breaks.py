@@ -8,24 +8,25 @@ import pytest
 
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
-from tests.platforms.pika.harness import Harness
+from tests.platforms.pika.harness import Harness, virtual_run
 from tests.platforms.pika.virtual_server import VirtualServer
 
 
-def messages_of_run(harness: Harness, seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
+def messages_of_run(seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
     """What each of eight dancers sends in forty seconds, ids and times aside."""
-    harness.make_context(seed=seed, TRACK_EVERY="6s")
-    server = VirtualServer(harness)
-    harness.start(Dj)
-    dancers = [harness.start(Dancer) for _ in range(8)]
-    if lost_at_s is not None:
-        harness.clock.run(lost_at_s)
-        server.cut(next(socket for socket in harness.sockets if socket.handler is dancers[3]))
-    harness.clock.run(40.0 - harness.clock.now_s)
-    harness.drain("primary")
-    harness.clock.run(8.0)
-    harness.drain("supporter")
-    harness.clock.run(8.0)
+    with virtual_run() as harness:
+        harness.make_context(seed=seed, TRACK_EVERY="6s")
+        server = VirtualServer(harness)
+        harness.start(Dj)
+        dancers = [harness.start(Dancer) for _ in range(8)]
+        if lost_at_s is not None:
+            harness.time.run(lost_at_s)
+            server.cut(next(socket for socket in harness.sockets if socket.handler is dancers[3]))
+        harness.time.run(40.0 - harness.time.elapsed_s)
+        harness.drain("primary")
+        harness.time.run(8.0)
+        harness.drain("supporter")
+        harness.time.run(8.0)
     did = []
     for user in dancers:
         sent = [message for socket in harness.sockets if socket.handler is user for _, message in socket.sent]
@@ -45,17 +46,8 @@ def choice(message: dict[str, Any]) -> Any:
     return None
 
 
-@pytest.fixture
-def harnesses(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return lambda: Harness(monkeypatch)
-
-
-def test_a_seed_repeats_a_run_and_another_seed_makes_another(harnesses: Any) -> None:
-    first, second, other = (
-        messages_of_run(harnesses(), 7),
-        messages_of_run(harnesses(), 7),
-        messages_of_run(harnesses(), 8),
-    )
+def test_a_seed_repeats_a_run_and_another_seed_makes_another() -> None:
+    first, second, other = messages_of_run(7), messages_of_run(7), messages_of_run(8)
     assert first == second
     assert first != other
     assert len({tuple(did) for did in map(tuple, first)}) == 8
@@ -69,8 +61,8 @@ def test_a_seed_repeats_a_run_and_another_seed_makes_another(harnesses: Any) -> 
     }
 
 
-def test_what_happens_to_one_dancer_changes_nothing_for_the_others(harnesses: Any) -> None:
-    calm, rough = messages_of_run(harnesses(), 7), messages_of_run(harnesses(), 7, lost_at_s=13.0)
+def test_what_happens_to_one_dancer_changes_nothing_for_the_others() -> None:
+    calm, rough = messages_of_run(7), messages_of_run(7, lost_at_s=13.0)
     assert calm[:3] == rough[:3]
     assert calm[4:] == rough[4:]
     assert sum(kind == "SUBSCRIBE" for kind, _ in rough[3]) == 2
@@ -87,16 +79,16 @@ def test_connections_that_break_cost_no_like_and_no_vote(way_s: float, harness: 
     harness.start(Dj)
     dancers = [harness.start(Dancer) for _ in range(20)]
     for number in range(200):
-        harness.clock.run(0.37)
+        harness.time.run(0.37)
         unlucky = dancers[number % 20]
         sockets = [socket for socket in server.connections.values() if socket.handler is unlucky]
         if sockets:
             server.cut(sockets[0])
-    harness.clock.run(20.0)
+    harness.time.run(20.0)
     harness.drain("primary")
-    harness.clock.run(12.0)
+    harness.time.run(12.0)
     harness.drain("supporter")
-    harness.clock.run(12.0)
+    harness.time.run(12.0)
     state = server.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
         expected = harness.worker.ledgers[ledger].expect()

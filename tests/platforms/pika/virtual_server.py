@@ -18,7 +18,7 @@ class VirtualServer(WorldDriver):
         super().__init__(PLATFORM, *faults)
         self.connections: dict[int, VirtualSocket] = {}
         self._harness = harness
-        self._clock = harness.clock
+        self._later = harness.later
         self._way_s = way_s
         self._timer: Any = None
         harness.connect = self._connect
@@ -42,7 +42,7 @@ class VirtualServer(WorldDriver):
 
     def on_message(self, socket: int, data: str | bytes) -> None:
         if socket in self.connections:
-            self._clock.push(self._way_s, self.connections[socket].hear, data)
+            self._later(self._way_s, self.connections[socket].hear, data)
 
     def on_close(self, socket: int, code: int | None, reason: str) -> None:
         self.connections.pop(socket).drop(Close(code or 1006, reason))
@@ -51,8 +51,8 @@ class VirtualServer(WorldDriver):
         self._read_clock()
         number, connection = self.open(), VirtualSocket(self._harness, handler)
         self.connections[number] = connection
-        connection.on_send = lambda payload: self._clock.push(self._way_s, self._receive, number, payload) and None
-        connection.on_leave = lambda: self._clock.push(self._way_s, self._leave, number) and None
+        connection.on_send = lambda payload: self._later(self._way_s, self._receive, number, payload) and None
+        connection.on_leave = lambda: self._later(self._way_s, self._leave, number) and None
         return connection
 
     def _receive(self, number: int, payload: bytes) -> None:
@@ -65,10 +65,10 @@ class VirtualServer(WorldDriver):
         if connection is not None:
             self._read_clock()
             self.close(number)
-            self._clock.push(self._way_s, connection.drop, Close(1000, by_us=True))
+            self._later(self._way_s, connection.drop, Close(1000, by_us=True))
 
     def _read_clock(self) -> None:
-        self.now = START_S + self._clock.now_s
+        self.now = START_S + self._harness.time.elapsed_s
 
     def _tick_now(self) -> None:
         self._read_clock()
@@ -76,6 +76,6 @@ class VirtualServer(WorldDriver):
 
     def _set_timer(self) -> None:
         if self._timer is not None:
-            self._timer[-1] = None
+            self._timer.stop()
         self._read_clock()
-        self._timer = self._clock.push(max(0.0, self.world.due - self.now), self._tick_now)
+        self._timer = self._later(max(0.0, self.world.due - self.now), self._tick_now)

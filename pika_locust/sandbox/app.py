@@ -135,8 +135,8 @@ class Call:
     route: Route
     params: Mapping[str, str]
     """The parts of the path that are in braces in the route, percent-decoded."""
-    body: dict[str, Any] = field(default_factory=dict)
-    """The accepted fields of the body; without a schema, all fields of a JSON object."""
+    body: Any = None
+    """The accepted fields of the body, a dictionary; without a schema, all fields of a JSON object."""
     user: Any = None
     """What `authenticate` said."""
     headers: tuple[tuple[str, str], ...] = ()

@@ -188,7 +188,7 @@ class VerityWorld(SocketIoApp):
         return None
 
     def authenticate(self, call: Call) -> User | None:
-        return self.users.get(self.access.read(call.bearer, self.now) or "")
+        return self.users.get(self.access.read(call.request.bearer, self.now) or "")
 
     def unauthorized(self, call: Call) -> Answer:
         return UNAUTHORIZED if self.access.read(call.bearer, self.now) is None else NO_USER

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 
 from pika_locust.clock import monotonic
+from pika_locust.errors import UnreadableError
 from pika_locust.judge import Observed
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.builtin import TARGET_METRICS
@@ -115,6 +116,7 @@ class TargetMonitor:
         self._registry = Registry(TARGET_METRICS)
         self._peak_mb = 0.0
         self._is_sandbox = sandbox_pid is not None
+        self._sandbox_before: Any | None = None
         self._greenlet: Any = None
         self.internal_errors: list[str] = []
         """Exceptions of the monitor itself."""
@@ -144,6 +146,31 @@ class TargetMonitor:
         """
         return read_json(f"{self._base_url}/__sandbox/state") if self._is_sandbox else None
 
+    def sandbox_errors(self) -> list[str]:
+        """What went wrong in the sandbox itself since this monitor has known it: a sentence, or nothing.
+
+        A sandbox that does not answer any more says nothing; what it does not answer is measured elsewhere.
+        """
+        before, state = self._sandbox_before, self._sandbox_figures()
+        if before is None or state is None:
+            return []
+        count = state["internal_errors"] - before["internal_errors"]
+        if count <= 0:
+            return []
+        times = "once" if count == 1 else f"{count} times"
+        known, messages = before["internal_error_messages"], state["internal_error_messages"]
+        new = [message for message in messages if message not in known] or messages
+        return [f"the sandbox failed {times}: {'; '.join(new)}"]
+
+    def _sandbox_figures(self) -> Any | None:
+        """The sandbox's state without what it has of each user; None when there is none or it does not answer."""
+        if not self._is_sandbox:
+            return None
+        try:
+            return read_json(f"{self._base_url}/__sandbox/state?users=0")
+        except UnreadableError:
+            return None
+
     def _watch(self, health: HealthProbe) -> None:
         success = self._registry.rate("health_success")
         latency = self._registry.trend("health_latency")
@@ -159,5 +186,7 @@ class TargetMonitor:
             if answer.ok:
                 latency.add(answer.latency_us)
             self._is_sandbox = self._is_sandbox or answer.sandbox is not None
+            if self._sandbox_before is None:
+                self._sandbox_before = self._sandbox_figures()
             next_s += PROBE_EVERY_S
             gevent.sleep(max(0.0, next_s - monotonic()))

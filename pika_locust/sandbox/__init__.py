@@ -1,6 +1,6 @@
 """The sandbox: test targets on one loopback port, in a process of its own.
 
-A world is a pure state machine in its platform's folder (`world.World` is the seam); this room gives it sockets, a
+A world is a pure state machine in its platform's folder (`world.World` is the seam); this package gives it sockets, a
 clock, faults, and the endpoints below `/__sandbox/` that audits and tests read.
 """
 

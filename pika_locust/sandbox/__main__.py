@@ -19,8 +19,6 @@ from pika_locust.sandbox.faults import Fault, parse_faults
 from pika_locust.sandbox.server import Sandbox, legal_faults
 from pika_locust.sandbox.world import Platform
 
-# The sandbox as a process: limits, signals, the starter's pipe, the event loop.
-
 
 def serve(
     platforms: Iterable[Platform],

@@ -1,6 +1,6 @@
 """Broadcasts: each frame is serialised once and written once per socket and loop turn.
 
-With N dancers in a room every dancer's message becomes N frames, so this is the hot path of the sandbox. What is
+With N sockets every message that is published becomes N frames, so this is the hot path of the sandbox. What is
 published during one turn of the loop is joined once; every socket is handed the same bytes object. Sockets with
 something of their own (an answer between two broadcasts, a broadcast they must not get) are cut out of the joined
 bytes by offsets, so that their cost follows what is their own and not what is common.

@@ -12,8 +12,6 @@ from typing import Protocol
 from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.world import Effects
 
-# The fault `close-after`: every socket is cut some seconds after it opened.
-
 
 class Cuttable(Protocol):
     """An open socket."""
@@ -25,7 +23,7 @@ class Cuttable(Protocol):
 
 
 class CloseAfter:
-    """Keeps a timer for each open socket while the fault is on; switching it on reaches sockets already open."""
+    """The fault `close-after`: every socket is cut some seconds after it opened, also those that are open already."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, faults: FaultSwitches) -> None:
         self._loop = loop
@@ -60,7 +58,7 @@ class CloseAfter:
 
 
 class Latency:
-    """Passes effects on to `perform`: at once while the fault is off and nothing waits, else when their time comes."""
+    """The fault `latency`: effects are passed on to `perform` later; at once while it is off and none waits."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, faults: FaultSwitches, perform: Callable[[Effects], None]
@@ -99,25 +97,26 @@ class Latency:
             self._timer = self._loop.call_later(max(0.0, self._waiting[0][0] - now), self._release)
 
 
-# Faults of the process rather than of an answer: memory that really grows, and a death without a goodbye.
-
 LEAK_EVERY_S = 0.25
 CRASH_EXIT_CODE = 70
 MEGABYTE = 1024 * 1024
 
 
 class ProcessFaults:
-    """Watches the switches of all boards; what is leaked is given back when the fault is switched off."""
+    """The faults `leak` and `crash-after` of the process: memory that really grows, and an end without any notice.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, boards: Sequence[FaultSwitches]) -> None:
+    What is leaked is given back when the fault is switched off.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, switches: Sequence[FaultSwitches]) -> None:
         self._loop = loop
-        self._boards = boards
+        self._switches = switches
         self._first_client_at: float | None = None
         self._leaked: list[bytes] = []
         self._leak_timer: asyncio.TimerHandle | None = None
         self._crash_timer: asyncio.TimerHandle | None = None
-        for board in boards:
-            board.watch(self._retune)
+        for one in switches:
+            one.watch(self._retune)
         self._retune()
 
     def client_came(self) -> None:
@@ -127,7 +126,7 @@ class ProcessFaults:
             self._retune()
 
     def _amount(self, name: str) -> float:
-        return max(board.amount(name) for board in self._boards)
+        return max(one.amount(name) for one in self._switches)
 
     def _retune(self) -> None:
         for timer in (self._leak_timer, self._crash_timer):
@@ -145,6 +144,6 @@ class ProcessFaults:
     def _leak(self) -> None:
         # written to, not merely allocated: only touched pages count as resident
         self._leaked.append(b"\xa5" * int(self._amount("leak") * MEGABYTE * LEAK_EVERY_S / 60))
-        for board in self._boards:
-            board.count("leak")
+        for one in self._switches:
+            one.count("leak")
         self._leak_timer = self._loop.call_later(LEAK_EVERY_S, self._leak)

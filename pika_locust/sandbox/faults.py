@@ -167,14 +167,6 @@ def _parse(kind: FaultKind, text: str) -> Fault | None:
     return Fault(kind, text, value, window_s) if value > 0 else None
 
 
-# The switchboard of faults: which are on, and which events they hit.
-#
-# A fault with a RATE is systematic, not a coin flip: of `n` eligible events of one kind, `rate * n` are hit, exact to
-# one half, and every kind of event (likes, tempo votes, frames of one type...) is counted by itself, so that a kind
-# with many events cannot starve one with few. A test that plants `lose-write=0.02` therefore knows what must be
-# missing.
-
-
 class _Tally:
     """Counts the eligible events of one kind and picks the systematic share of them."""
 
@@ -198,9 +190,13 @@ class _Tally:
 
 
 class FaultSwitches:
-    """The switches: which faults are on, and how often each was eligible and hit.
+    """Which faults are on, which events they hit, and how often each was eligible and hit.
 
-    `on` is the dictionary to ask on hot paths (`"drop" in board.on`). Replacing the faults keeps the tallies of those
+    A fault with a rate is systematic and not left to chance: of `n` eligible events of one kind, `rate * n` are hit,
+    exact to one half, and each kind of event (likes, votes, frames of one type) is counted by itself, so that a kind
+    with many events leaves one with few its share. A test that plants `lose-write=0.02` knows what must be missing.
+
+    `on` is the dictionary to ask on hot paths (`"drop" in switches.on`). Replacing the faults keeps the counts of those
     that stay as they were.
     """
 
@@ -212,7 +208,7 @@ class FaultSwitches:
         self.replace(faults)
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        """Switches exactly these on and all others off, then tells the watchers."""
+        """Switches exactly these on and all others off, then calls the watchers."""
         wanted = {fault.name: fault for fault in faults}
         kept = {name: self._tallies[name] for name, fault in wanted.items() if self.on.get(name) == fault}
         self._tallies = {name: kept.get(name, {}) for name in wanted}
@@ -274,14 +270,15 @@ class FaultSwitches:
         return tally
 
 
-# Kinds of HTTP requests, so that a fault with a rate hits each kind by itself.
-
 _CHANGING = re.compile(r"/[^/]*\d[^/]*")
 MOST_KINDS = 200
 
 
 class RequestKinds:
-    """Requests of one kind share the parts of the path without digits; past `MOST_KINDS`, all the rest are one kind."""
+    """Kinds of HTTP requests, each of which a fault with a rate hits by itself.
+
+    Requests of one kind share the parts of the path without digits; past `MOST_KINDS`, all the rest are one kind.
+    """
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -294,11 +291,11 @@ class RequestKinds:
         return kind
 
 
-# The fault `lose-fanout`: which recipients a broadcast frame does not reach.
-
-
 class FanoutLoss:
-    """The rate says how many recipients a broadcast loses; who they are goes round, so that everybody loses alike."""
+    """The fault `lose-fanout`: which recipients a broadcast frame does not reach.
+
+    The rate says how many; who they are goes round, so that everybody loses alike.
+    """
 
     def __init__(self, faults: FaultSwitches) -> None:
         self._faults = faults

@@ -29,13 +29,11 @@ from pika_locust.sandbox.world import (
     World,
 )
 
-# What a world wants done, done: on the sockets and the exchanges that are open.
-
 
 class EffectExecutor:
-    """The connections of one world by their numbers, and how each effect is carried out on them.
+    """Carries out the effects of one world on its connections, which it knows by their numbers.
 
-    `name` is the platform's, which its health page tells. The fault `lose-fanout` is applied here.
+    `name` is the platform's, which its health page shows. The fault `lose-fanout` is applied here.
     """
 
     def __init__(self, name: str, faults: FaultSwitches, loop: asyncio.AbstractEventLoop) -> None:
@@ -160,15 +158,13 @@ class EffectExecutor:
             exchange.end()
 
 
-# When a world is to be told what time it is: as soon as something of it is due, and not before.
-
 SHORTEST_TIMER_S = 0.001
 
 Clock = Callable[[], float]
 
 
 class WorldTimer:
-    """Calls `tick(now)` when `world.due` has come; a look at it is called for whenever it may have changed."""
+    """Calls `tick(now)` as soon as `world.due` has come, and not before; `look` is for when that may have changed."""
 
     def __init__(
         self, world: World, clock: Clock, loop: asyncio.AbstractEventLoop, tick: Callable[[float], None]
@@ -182,7 +178,7 @@ class WorldTimer:
         self.schedule()
 
     def look(self) -> None:
-        """The world has been told something: it may be due sooner now."""
+        """Something has happened to the world: it may be due sooner now."""
         if self._world.due < self._due:
             self.schedule()
 
@@ -204,7 +200,7 @@ class WorldTimer:
             if now >= self._due:
                 self._tick(now)
         finally:
-            # a world whose timer fails is told the time all the same
+            # also for a world whose timer has just failed
             self.schedule()
 
 
@@ -229,10 +225,10 @@ class WorldHost:
         self.faults = faults
         self._clock = clock
         self._loop = loop
-        self._performer = EffectExecutor(platform.name, faults, loop)
-        self._delays = Latency(loop, faults, self._performer.perform)
+        self._executor = EffectExecutor(platform.name, faults, loop)
+        self._latency = Latency(loop, faults, self._executor.perform)
         self._close_after = CloseAfter(loop, faults)
-        self._ticks = WorldTimer(world, clock, loop, self._tick)
+        self._timer = WorldTimer(world, clock, loop, self._tick)
         self._kinds = RequestKinds()
         self.counts: Counter[str] = Counter()
         self._frames_of_closed: Counter[str] = Counter()
@@ -242,10 +238,10 @@ class WorldHost:
     def handle(self, exchange: Exchange, request: Request) -> None:
         """A plain HTTP request for this world."""
         self.counts["http_requests"] += 1
-        number = self._performer.admit(exchange)
+        number = self._executor.admit(exchange)
         exchange.on_abandoned = lambda: self._abandoned(number)
         if "error" in self.faults.on and self.faults.hits("error", self._kinds.of(request.path)):
-            self._delays.put((Reply(number, _SERVER_ERROR),))
+            self._latency.put((Reply(number, _SERVER_ERROR),))
         else:
             self._run(self.world.request, number, request, self._clock())
 
@@ -256,7 +252,7 @@ class WorldHost:
         return refusal
 
     def opened(self, socket: WebSocketConnection, request: Request) -> None:
-        self._performer.enter(socket)
+        self._executor.enter(socket)
         self.counts["connections_total"] += 1
         self._run(self.world.opened, socket.id, request, self._clock())
         self._close_after.opened(socket)
@@ -269,34 +265,34 @@ class WorldHost:
         self._run(self.world.ponged, socket.id, self._clock())
 
     def paused(self, socket: WebSocketConnection, paused: bool) -> None:
-        self._performer.pause(socket, paused)
+        self._executor.pause(socket, paused)
 
     def slow(self, socket: WebSocketConnection) -> None:
         self.counts["dropped_slow_clients"] += 1
 
     def gone(self, socket: WebSocketConnection) -> None:
-        frames = self._performer.leave(socket)
+        frames = self._executor.leave(socket)
         self._frames_of_closed[self.world.group(socket.id)] += frames
         self._close_after.gone(socket)
-        self._run_out(self.world.closed, socket.id, self._clock())
+        self._run_end(self.world.closed, socket.id, self._clock())
 
     def _abandoned(self, number: int) -> None:
-        if self._performer.abandoned(number):
-            self._run_out(self.world.abandoned, number, self._clock())
+        if self._executor.abandoned(number):
+            self._run_end(self.world.abandoned, number, self._clock())
 
-    # what the world says to it
+    # events and effects
 
     def _run(self, event: Callable[..., Effects], *arguments: Any) -> None:
-        """Tells the world something. What it raises is the server's to count; what is due is done all the same."""
+        """Passes an event on to the world. What that raises is for the server to count; timers run all the same."""
         try:
             effects = event(*arguments)
             if effects:
-                self._delays.put(effects)
+                self._latency.put(effects)
         finally:
-            self._ticks.look()
+            self._timer.look()
 
-    def _run_out(self, event: Callable[..., Effects], *arguments: Any) -> None:
-        """Tells the world of an end, maybe amid other effects: they must not suffer from what it raises."""
+    def _run_end(self, event: Callable[..., Effects], *arguments: Any) -> None:
+        """The same for the end of a connection, maybe amid other effects: what is raised must not stop those."""
         try:
             self._run(event, *arguments)
         except Exception as error:
@@ -307,31 +303,31 @@ class WorldHost:
     def _tick(self, now: float) -> None:
         self._run(self.world.tick, now)
 
-    # the server's wishes
+    # for the server
 
     def shutdown(self) -> None:
         """Carries out what the world does when it is told to stop."""
-        self._performer.perform(self.world.shutdown(self._clock()))
-        self._performer.flush()
+        self._executor.perform(self.world.shutdown(self._clock()))
+        self._executor.flush()
 
     def reset(self) -> None:
         """Cuts all sockets and starts the world and all counts afresh; the faults stay."""
-        for socket in list(self._performer.sockets.values()):
+        for socket in list(self._executor.sockets.values()):
             socket.cut()
-        self._delays.clear()
-        self._performer.answer_all(_UNAVAILABLE)
+        self._latency.clear()
+        self._executor.answer_all(_UNAVAILABLE)
         self.world.reset(self._clock())
         self.counts.clear()
         self._frames_of_closed.clear()
         self.faults.forget_counts()
-        self._ticks.schedule()
+        self._timer.schedule()
 
     def state(self) -> dict[str, Any]:
         """What the world holds and what went over the wire."""
-        sockets = self._performer.sockets
+        sockets = self._executor.sockets
         frames = self._frames_of_closed.copy()
         for socket in sockets.values():
-            frames[self.world.group(socket.id)] += self._performer.frames_to(socket)
+            frames[self.world.group(socket.id)] += self._executor.frames_to(socket)
         counts = ("connections_total", "connections_refused", "dropped_slow_clients", "frames_received")
         return {
             "platform": self.platform.name,

@@ -22,10 +22,10 @@ Handler = Callable[["Exchange"], None]
 class Exchange:
     """One request and its answer. After `answer` or `end` nothing more may be written."""
 
-    def __init__(self, half: HttpConnection, request: Request, keep_alive: bool) -> None:
+    def __init__(self, connection: HttpConnection, request: Request, keep_alive: bool) -> None:
         self.request = request
         self.on_abandoned: Callable[[], None] | None = None
-        self._half: HttpConnection | None = half
+        self._connection: HttpConnection | None = connection
         self._keep_alive = keep_alive
 
     def answer(self, answer: Answer) -> None:
@@ -51,7 +51,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """The client is gone."""
-        self._half = None
+        self._connection = None
         if self.on_abandoned is not None:
             self.on_abandoned()
 
@@ -63,13 +63,13 @@ class Exchange:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _write(self, data: bytes) -> None:
-        if self._half is not None:
-            self._half.write(data)
+        if self._connection is not None:
+            self._connection.write(data)
 
     def _finish(self) -> None:
-        half, self._half = self._half, None
-        if half is not None:
-            half.finished(self._keep_alive)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.finished(self._keep_alive)
 
 
 class HttpConnection:

@@ -56,7 +56,7 @@ class SandboxProcess:
         self._stderr.close()
 
     def terminate(self) -> None:
-        """Tells the process to stop as an operator would stop the real server, and waits for its end."""
+        """Asks the process to stop as an operator would stop the real server, and waits for its end."""
         self._child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(STOP_TIMEOUT_S)

@@ -161,7 +161,7 @@ def list_of(check: Check, shortest: int = 0, longest: int = 1_000) -> Check:
 
 
 def fields(schema: Schema) -> Check:
-    """An object within the object; its problems are told as `outer.inner must be ...`."""
+    """An object within the object; its problems are named `outer.inner must be ...`."""
 
     def check(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):

@@ -20,8 +20,6 @@ from pika_locust.sandbox.http import Exchange, HttpConnection
 from pika_locust.sandbox.websocket import SocketOwner, WebSocketConnection
 from pika_locust.sandbox.world import Answer, Platform, Request
 
-# One TCP connection: its first bytes say whether it is a WebSocket or HTTP.
-
 LARGEST_HEAD = 64 * 1024
 _ASKS_FOR_WEBSOCKET = re.compile(rb"\r\nupgrade:[^\r\n]*websocket", re.IGNORECASE)
 
@@ -41,22 +39,22 @@ class ConnectionOwner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Buffers up to the end of the first head, then leaves everything to the half that fits."""
+    """One TCP connection, whose first head says whether a WebSocket or plain HTTP is to handle it."""
 
-    def __init__(self, desk: ConnectionOwner) -> None:
-        self._desk = desk
+    def __init__(self, owner: ConnectionOwner) -> None:
+        self._owner = owner
         self._head = b""
-        self._half: WebSocketConnection | HttpConnection | None = None
+        self._handler: WebSocketConnection | HttpConnection | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's, but have the same methods
         self._transport = cast(asyncio.Transport, transport)
-        self._desk.connected(self)
+        self._owner.connected(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._half is not None:
-            self._half.feed(data)
+        if self._handler is not None:
+            self._handler.feed(data)
             return
         self._head += data
         end = self._head.find(b"\r\n\r\n")
@@ -66,20 +64,20 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def pause_writing(self) -> None:
-        if self._half is not None:
-            self._half.write_paused(True)
+        if self._handler is not None:
+            self._handler.write_paused(True)
 
     def resume_writing(self) -> None:
-        if self._half is not None:
-            self._half.write_paused(False)
+        if self._handler is not None:
+            self._handler.write_paused(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._half is not None:
-            self._half.lost()
-        self._desk.disconnected(self)
+        if self._handler is not None:
+            self._handler.lost()
+        self._owner.disconnected(self)
 
     def abort(self) -> None:
-        """Ends the connection at once, without a word."""
+        """Ends the connection at once, without a close frame."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -88,14 +86,14 @@ class Connection(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         address = peer[0] if peer else ""
         if _ASKS_FOR_WEBSOCKET.search(self._head, 0, end):
-            self._half = WebSocketConnection(self._desk.next_socket_id(), self._transport, self._desk.route, address)
+            self._handler = WebSocketConnection(
+                self._owner.next_socket_id(), self._transport, self._owner.route, address
+            )
         else:
-            self._half = HttpConnection(self._transport, self._desk.handle, address)
+            self._handler = HttpConnection(self._transport, self._owner.handle, address)
         head, self._head = self._head, b""
-        self._half.feed(head)
+        self._handler.feed(head)
 
-
-# What the sandbox says about itself: legal faults, figures of the process, metrics in Prometheus text.
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -115,9 +113,9 @@ def process_figures() -> dict[str, float]:
     return {"rss_bytes": psutil.Process().memory_info().rss, "cpu_seconds": round(time.process_time(), 3)}
 
 
-def metrics_text(sites: Iterable[WorldHost]) -> str:
-    """The Prometheus text format, version 0.0.4."""
-    states = [site.state() for site in sites]
+def metrics_text(hosts: Iterable[WorldHost]) -> str:
+    """The figures of the process and its worlds in Prometheus' text format, version 0.0.4."""
+    states = [host.state() for host in hosts]
     figures = process_figures()
     lines: list[str] = []
 
@@ -153,6 +151,8 @@ def metrics_text(sites: Iterable[WorldHost]) -> str:
 
 BACKLOG = 8192
 SHUTDOWN_GRACE_S = 0.5
+MOST_MESSAGES = 5
+"""As many different internal errors are named."""
 CONTROL = "/__sandbox/"
 
 
@@ -169,14 +169,15 @@ class Sandbox:
         self._platforms = tuple(platforms)
         self._faults = tuple(faults)
         self._settings = settings
-        self._sites: dict[str, WorldHost] = {}
+        self._hosts: dict[str, WorldHost] = {}
         self._socket_ids = itertools.count(1)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
-        self._hazards: ProcessFaults | None = None
+        self._process_faults: ProcessFaults | None = None
         self._internal_errors = 0
+        self._error_messages: list[str] = []
 
-    async def start(self, port: int, host: str = "127.0.0.1") -> int:
+    async def start(self, port: int, address: str = "127.0.0.1") -> int:
         """Listens; returns the port."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._broken)
@@ -188,20 +189,20 @@ class Sandbox:
 
         alone = len(self._platforms) == 1
         for platform in self._platforms:
-            board = FaultSwitches(legal_faults([platform]))
-            board.replace(fault for fault in self._faults if fault.name in platform.supports)
-            world = platform.create(board, self._settings, clock())
-            self._sites["" if alone else f"/{platform.name}"] = WorldHost(platform, world, board, clock, loop)
-        self._hazards = ProcessFaults(loop, [site.faults for site in self._sites.values()])
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+            switches = FaultSwitches(legal_faults([platform]))
+            switches.replace(fault for fault in self._faults if fault.name in platform.supports)
+            world = platform.create(switches, self._settings, clock())
+            self._hosts["" if alone else f"/{platform.name}"] = WorldHost(platform, world, switches, clock, loop)
+        self._process_faults = ProcessFaults(loop, [host.faults for host in self._hosts.values()])
+        self._server = await loop.create_server(lambda: Connection(self), address, port, backlog=BACKLOG)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def shut_down(self) -> None:
         """Stops as the real servers do: a last notice, half a second, then every connection just ends."""
         if self._server is not None:
             self._server.close()
-        for site in self._sites.values():
-            site.shutdown()
+        for host in self._hosts.values():
+            host.shutdown()
         await asyncio.sleep(SHUTDOWN_GRACE_S)
         for connection in list(self._connections):
             connection.abort()
@@ -218,36 +219,36 @@ class Sandbox:
         self._connections.discard(connection)
 
     def route(self, request: Request) -> tuple[SocketOwner | None, Request]:
-        site, request = self._find(request)
-        if site is not None and self._hazards is not None:
-            self._hazards.client_came()
-        return site, request
+        host, request = self._find(request)
+        if host is not None and self._process_faults is not None:
+            self._process_faults.client_came()
+        return host, request
 
     def handle(self, exchange: Exchange) -> None:
-        site, request = self._find(exchange.request)
+        host, request = self._find(exchange.request)
         path = request.path
-        if path.startswith(CONTROL) or (path == "/metrics" and not (site is not None and site.platform.own_metrics)):
-            exchange.answer(self._control(site, request))
-        elif site is None:
-            exchange.answer(self._lobby(request))
+        if path.startswith(CONTROL) or (path == "/metrics" and not (host is not None and host.platform.own_metrics)):
+            exchange.answer(self._control(host, request))
+        elif host is None:
+            exchange.answer(self._overview(request))
         else:
-            if path != "/health" and self._hazards is not None:
-                self._hazards.client_came()
-            site.handle(exchange, request)
+            if path != "/health" and self._process_faults is not None:
+                self._process_faults.client_came()
+            host.handle(exchange, request)
 
     # its own endpoints
 
     def _find(self, request: Request) -> tuple[WorldHost | None, Request]:
-        for prefix, site in self._sites.items():
+        for prefix, host in self._hosts.items():
             if not prefix:
-                return site, request
+                return host, request
             if request.path == prefix or request.path.startswith(prefix + "/"):
                 path = request.path[len(prefix) :] or "/"
                 inner = Request(request.method, path, request.query, request.headers, request.body, request.peer)
-                return site, inner
+                return host, inner
         return None, request
 
-    def _lobby(self, request: Request) -> Answer:
+    def _overview(self, request: Request) -> Answer:
         """Several platforms: the root only says where they are."""
         names = [platform.name for platform in self._platforms]
         if request.path == "/health":
@@ -256,53 +257,61 @@ class Sandbox:
             return Answer.json({"platforms": {name: f"/{name}" for name in names}})
         return Answer.text("404 Not Found", 404)
 
-    def _control(self, site: WorldHost | None, request: Request) -> Answer:
-        sites = [site] if site is not None else list(self._sites.values())
+    def _control(self, host: WorldHost | None, request: Request) -> Answer:
+        hosts = [host] if host is not None else list(self._hosts.values())
         match request.method, request.path:
             case "GET", "/metrics" | "/__sandbox/metrics":
-                return Answer(200, metrics_text(sites).encode(), (("content-type", METRICS_TYPE),))
+                return Answer(200, metrics_text(hosts).encode(), (("content-type", METRICS_TYPE),))
             case "GET", "/__sandbox/state":
-                return Answer.json(self._state(site, users="users=0" not in request.query.split("&")))
+                return Answer.json(self._state(host, users="users=0" not in request.query.split("&")))
             case "GET" | "PUT" | "DELETE", "/__sandbox/faults":
-                return self._switch(sites, request)
+                return self._switch(hosts, request)
             case "POST", "/__sandbox/reset":
-                for one in sites:
+                for one in hosts:
                     one.reset()
-                return Answer.json({"reset": [one.platform.name for one in sites]})
+                return Answer.json({"reset": [one.platform.name for one in hosts]})
         known = f"below {CONTROL} there are GET state, GET/PUT/DELETE faults, POST reset, GET metrics"
         return Answer.json({"error": f"no {request.method} {request.path} here; {known}"}, 404)
 
-    def _state(self, site: WorldHost | None, users: bool) -> dict[str, Any]:
-        if site is not None:
-            return {**_told(site, users), **self._figures()}
-        return {**{one.platform.name: _told(one, users) for one in self._sites.values()}, **self._figures()}
+    def _state(self, host: WorldHost | None, users: bool) -> dict[str, Any]:
+        if host is not None:
+            return {**_state_of(host, users), **self._figures()}
+        return {**{one.platform.name: _state_of(one, users) for one in self._hosts.values()}, **self._figures()}
 
     def _figures(self) -> dict[str, Any]:
-        return {**process_figures(), "internal_errors": self._internal_errors}
+        return {
+            **process_figures(),
+            "internal_errors": self._internal_errors,
+            "internal_error_messages": self._error_messages,
+        }
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A fault of the sandbox itself: counted in the state, told on stderr, and the connection is lost."""
+        """An internal error: counted and named in the state, written to stderr; its connection is lost."""
+        error = context.get("exception")
+        message = context["message"] if error is None else f"{type(error).__name__}: {error}"
         self._internal_errors += 1
+        if message not in self._error_messages and len(self._error_messages) < MOST_MESSAGES:
+            self._error_messages.append(message)
         loop.default_exception_handler(context)
 
-    def _switch(self, sites: list[WorldHost], request: Request) -> Answer:
-        legal = legal_faults(site.platform for site in sites)
+    def _switch(self, hosts: list[WorldHost], request: Request) -> Answer:
+        legal = legal_faults(host.platform for host in hosts)
         try:
             if request.method == "PUT":
                 faults = faults_from_json(_json(request.body), legal)
-                for site in sites:
-                    site.faults.replace(fault for fault in faults if fault.name in site.platform.supports)
+                for host in hosts:
+                    host.faults.replace(fault for fault in faults if fault.name in host.platform.supports)
             elif request.method == "DELETE":
-                for site in sites:
-                    site.faults.replace(())
+                for host in hosts:
+                    host.faults.replace(())
         except ConfigurationError as error:
             return Answer.json({"error": str(error), "legal": _usages(legal)}, 400)
-        on = {name: value for site in sites for name, value in site.faults.to_json().items()}
+        on = {name: value for host in hosts for name, value in host.faults.to_json().items()}
         return Answer.json({"faults": on, "legal": _usages(legal)})
 
 
-def _told(site: WorldHost, users: bool) -> dict[str, Any]:
-    return {name: part for name, part in site.state().items() if users or name not in site.platform.per_user}
+def _state_of(host: WorldHost, users: bool) -> dict[str, Any]:
+    return {name: part for name, part in host.state().items() if users or name not in host.platform.per_user}
 
 
 def _usages(legal: Iterable[FaultKind]) -> dict[str, str]:

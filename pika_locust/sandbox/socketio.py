@@ -14,7 +14,7 @@
             return {"ok": True}
 
 What `sandbox.app.App` has for HTTP, time and faults is here, too. `drop` takes away what the sender of an event is
-told because of it (acknowledgement and `Client.emit`), `lose-fanout` what `emit_to` sends.
+sent because of it (acknowledgement and `Client.emit`), `lose-fanout` what `emit_to` sends.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Client:
 
 
 class _Handling:
-    """An event that is being handled: whether the fault `drop` hits it is decided once, when its sender is told."""
+    """An event that is being handled. Whether `drop` hits it is decided once, when its sender is sent something."""
 
     __slots__ = ("_dropped", "client", "name")
 

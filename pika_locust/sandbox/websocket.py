@@ -56,7 +56,7 @@ def binary_frame(data: bytes) -> bytes:
 class WebSocketConnection:
     """One WebSocket: handshake, messages out of frames, answers to control frames, the closing handshake.
 
-    The host hears `gone` exactly once for each `opened`, as soon as the socket can no longer be used.
+    `gone` is called exactly once for each `opened`, as soon as the socket can no longer be used.
     """
 
     def __init__(self, socket_id: int, transport: asyncio.Transport, route: Router, peer: str) -> None:

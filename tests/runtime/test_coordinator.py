@@ -48,6 +48,7 @@ class FakeTargetMonitor:
         self.about = (base_url, sandbox_pid)
         self.running = False
         self.internal_errors: list[str] = []
+        self.errors_of_sandbox: list[str] = []
 
     def start(self) -> None:
         self.running = True
@@ -57,6 +58,9 @@ class FakeTargetMonitor:
 
     def snapshot(self) -> Any:
         return Registry(TARGET_METRICS).snapshot()
+
+    def sandbox_errors(self) -> list[str]:
+        return self.errors_of_sandbox
 
     def sandbox_state(self) -> Mapping[str, Any]:
         return {"visits_held": 3}
@@ -540,6 +544,17 @@ def test_an_exception_while_judging_is_an_internal_error(clock: Clock, monkeypat
     end(harness, clock)
     assert harness.reasons() == [("internal", "exception")]
     assert "judging: ZeroDivisionError('progress')" in harness.report.reasons[0].text
+
+
+def test_what_went_wrong_in_the_sandbox_itself_is_an_internal_error(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    run = harness.coordinator._run
+    assert run is not None
+    run.target_monitor.errors_of_sandbox.append("the sandbox failed once: KeyError: 'x'")
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "exception")]
+    assert harness.report.reasons[0].text == "the sandbox failed once: KeyError: 'x'"
 
 
 def test_what_locust_caught_in_users_is_an_internal_error(clock: Clock) -> None:

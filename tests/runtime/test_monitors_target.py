@@ -1,0 +1,72 @@
+"""Watching the target: what went wrong in a sandbox itself is found out, as far as it happened during the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from pika_locust.errors import UnreadableError
+from pika_locust.observe.target import read_json
+from pika_locust.runtime import monitors as module
+from pika_locust.runtime.monitors import TargetMonitor
+from pika_locust.sandbox import SandboxProcess, start_sandbox
+
+WORLD = """
+from pika_locust.sandbox.app import App, Call, route
+
+class Faulty(App):
+    name = "faulty"
+
+    @route("GET", "/fail/{what}")
+    def fail(self, call: Call) -> None:
+        raise LookupError(call.params["what"])
+
+PLATFORM = Faulty.platform()
+"""
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
+    (tmp_path / "faulty_world.py").write_text(WORLD)
+    with start_sandbox(["faulty_world:PLATFORM"], path=[str(tmp_path)]) as process:
+        yield process
+
+
+def fail(sandbox: SandboxProcess, what: str) -> None:
+    with pytest.raises(UnreadableError):
+        read_json(f"{sandbox.url}/fail/{what}")
+
+
+def watching(url: str, pid: int | None, monkeypatch: pytest.MonkeyPatch) -> TargetMonitor:
+    """A monitor that has probed at least once."""
+    monkeypatch.setattr(module, "PROBE_EVERY_S", 0.05)
+    monitor = TargetMonitor(url, pid)
+    monitor.start()
+    gevent.sleep(0.3)
+    return monitor
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_errors_of_a_sandbox_are_those_since_the_monitor_began(
+    sandbox: SandboxProcess, is_own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(sandbox, "before")
+    monitor = watching(sandbox.url, sandbox.pid if is_own else None, monkeypatch)
+    assert monitor.sandbox_errors() == []
+    fail(sandbox, "after")
+    fail(sandbox, "after")
+    monitor.stop()
+    assert monitor.sandbox_errors() == ["the sandbox failed 2 times: LookupError: after"]
+    fail(sandbox, "before")
+    assert monitor.sandbox_errors() == ["the sandbox failed 3 times: LookupError: after"]
+
+
+def test_a_sandbox_that_has_gone_has_no_errors(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = watching(sandbox.url, sandbox.pid, monkeypatch)
+    monitor.stop()
+    sandbox.stop()
+    assert monitor.sandbox_errors() == []
+    assert TargetMonitor("", None).sandbox_errors() == []

@@ -1,7 +1,8 @@
 """SocketIOUser: Locust's SocketIOUser on this package's Socket.IO client, without a greenlet or thread of its own.
 
 A locustfile changes one import: `self.sio`, its methods and the names of its requests are those of
-`locust.contrib.socketio`. What is not there (polling, reconnecting, binary events) is refused by an error or reported.
+`locust.contrib.socketio` (a call or a message is reported once, not a second time as an emit). What is not there
+(polling, reconnecting, binary events) is refused by an error or reported.
 """
 
 from __future__ import annotations

@@ -203,9 +203,7 @@ class Plugin:
         self._coordinator = coordinator = Coordinator(
             environment, self.scenario, self._options, self._command, self._on_report
         )
-        self._exit_handler = ExitHandler(
-            environment, coordinator, self._report_without_test, others_judge=self.scenario.is_locustfile
-        )
+        self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test)
         self._exit_handler.keep_listening()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: coordinator.begin())

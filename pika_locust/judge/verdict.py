@@ -174,6 +174,8 @@ EXIT_CODES: dict[ReasonCode, ExitCode] = {
     "generator": ExitCode.GENERATOR,
     "threshold": ExitCode.FAILED,
     "no_data": ExitCode.FAILED,
+    # Somebody else's verdict: the report has their number, see `runtime.run.failed_by_others`.
+    "exit_code": ExitCode.FAILED,
 }
 """What each reason ends the process with, the most decisive first."""
 

@@ -358,6 +358,8 @@ def _ending(report: Report, medium: Medium) -> list[Line]:
     meaning = next((words for known, words in _MEANINGS.items() if known == code), "")
     if code == ExitCode.PASS and not report.thresholds and not report.audits:
         meaning = "nothing failed, but no threshold and no audit was there to fail"
+    if any(reason.code == "exit_code" for reason in report.reasons) and code not in _MEANINGS.keys() - {ExitCode.PASS}:
+        meaning = "set by somebody else, as the reasons tell"
     if code == ExitCode.FAILED and _failed_by_doubt_alone(report):
         meaning = "everything that was observed holds, but not as firmly as --strict or --fail-on ask"
     return prose(f"Exit code {code}" + (f": {meaning}" if meaning else ""), medium, "strong", indent=0)

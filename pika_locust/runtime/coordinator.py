@@ -411,6 +411,10 @@ class Coordinator:
 
     # The end
 
+    def amend(self, change: Callable[[Report], Report]) -> None:
+        """Change the last report, and have it written again."""
+        self.reports[-1] = self._on_report(change(self.reports[-1]))
+
     def finish(self, cause: Cause | None = None) -> None:
         """Drain, audit and judge the running test, if any; a second call waits for the first."""
         run, ending = self._run, self._ending

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
+import locust.log
 from locust.runners import STATE_INIT
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
@@ -20,6 +21,7 @@ from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
 from pika_locust.outputs import console
 from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.run import failed_by_others
 
 logger = logging.getLogger(__name__)
 
@@ -52,16 +54,12 @@ class ExitHandler:
         environment: Any,
         coordinator: Coordinator,
         report_without_test: Callable[[Sequence[Reason], ExitCode], None],
-        *,
-        others_judge: bool,
     ) -> None:
-        """`report_without_test` makes the report of a run whose test never began; `others_judge`: an exit code that
-        the locustfile sets counts."""
+        """`report_without_test` makes the report of a run whose test never began."""
         self._environment = environment
         self._runner = environment.runner
         self._coordinator = coordinator
         self._report_without_test = report_without_test
-        self._others_judge = others_judge
         self._judged = False
         self._gone = False
 
@@ -135,10 +133,11 @@ class ExitHandler:
         if not reports and environment.web_ui is None:
             why = "Locust ended before the test had begun; its log says why"
             self._report_without_test([Reason("internal", "locust", why)], ExitCode.INTERNAL)
+        theirs, why = _verdict_of_others(environment)
+        if theirs and reports:
+            self._coordinator.amend(lambda report: failed_by_others(report, theirs, why))
         ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
-        # A locustfile may have judged, too, and said so with Locust's own means; a failure of either is one.
-        theirs = environment.process_exit_code if self._others_judge else None
-        environment.process_exit_code = ours or theirs or 0
+        environment.process_exit_code = ours or theirs
         self._judged = True
         if environment.parsed_options.csv_prefix:
             # Locust writes its files every second, and closes them without the last one.
@@ -157,3 +156,18 @@ class ExitHandler:
             # Python would try once more at its end, and make its own exit code of the failure.
             logger.error("The verdict could not be printed: %s", problem.strerror)
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+UNHANDLED = 2
+"""What Locust ends with after an exception that nobody handled."""
+
+
+def _verdict_of_others(environment: Any) -> tuple[int, str]:
+    """The exit code that listeners, plugins and Locust itself ask for with Locust's own means, and why; 0 for none."""
+    code = environment.process_exit_code
+    if code:
+        words = f"Locust's exit code was set to {code} by a listener or a plugin (environment.process_exit_code)"
+        return int(code), words
+    if locust.log.unhandled_greenlet_exception:
+        return UNHANDLED, "an exception in a listener or a greenlet was handled by nobody; the log has its traceback"
+    return 0, ""

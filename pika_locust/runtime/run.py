@@ -85,6 +85,17 @@ def unwritten(report: Report, problem: str) -> Report:
     return replace(report, verdict="invalid", exit_code=int(ExitCode.INTERNAL), reasons=reasons, resolving_power=())
 
 
+def failed_by_others(report: Report, code: int, text: str) -> Report:
+    """The same when somebody else's verdict, which is in `text`, was an exit code: it counts as well.
+
+    A report that passed gets that code, so that process, report and last line agree.
+    """
+    reasons = (*report.reasons, Reason("exit_code", "locust", text))
+    if report.exit_code:
+        return replace(report, reasons=reasons)
+    return replace(report, verdict="fail", exit_code=code, reasons=reasons, resolving_power=())
+
+
 def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
     """Without what every process has a place for, but this scenario does not measure."""
     names = {metric.name for metric in all_metrics(scenario)}

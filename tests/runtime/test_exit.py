@@ -3,7 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from locust.event import EventHook
 
 from pika_locust.errors import ExitCode
-from pika_locust.judge import Reason
+from pika_locust.judge import Reason, Report
 from pika_locust.runtime import exit as module
 from pika_locust.runtime.exit import ExitHandler
+from pika_locust.runtime.run import empty_report
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO
 
 FULL_DISK = """
 import logging, sys
@@ -27,7 +30,7 @@ def show(report, stream):
 exit_module.console.show = show
 environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=SimpleNamespace(json=False))
 coordinator = SimpleNamespace(reports=[None])
-exit_module.ExitHandler(environment, coordinator, None, others_judge=False)._on_quit(99)
+exit_module.ExitHandler(environment, coordinator, None)._on_quit(99)
 sys.exit(99)
 """
 
@@ -41,7 +44,8 @@ class MasterProcess:
         self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []
         self.heard: list[str] = []
-        self.coordinator: Any = SimpleNamespace(reports=[], signalled=None)
+        self.coordinator: Any = SimpleNamespace(reports=[], signalled=None, amend=self._amend)
+        self.written: list[Any] = []
         self.runner: Any = SimpleNamespace(
             state="ready", shape_greenlet=None, quit=lambda: self.heard.append("the runner quits")
         )
@@ -64,8 +68,8 @@ class MasterProcess:
         )
         self.environment.events.quitting.add_listener(lambda **_: self.heard.append("quitting"))
 
-    def attach(self, *, others_judge: bool = False) -> ExitHandler:
-        handler = ExitHandler(self.environment, self.coordinator, self._tell, others_judge=others_judge)
+    def attach(self) -> ExitHandler:
+        handler = ExitHandler(self.environment, self.coordinator, self._tell)
         handler.attach()
         return handler
 
@@ -77,7 +81,12 @@ class MasterProcess:
         self.judge(int(code))
 
     def judge(self, exit_code: int) -> None:
-        self.coordinator.reports.append(SimpleNamespace(exit_code=exit_code))
+        code = ExitCode(exit_code)
+        self.coordinator.reports.append(replace(empty_report(SAMPLE_SCENARIO, "", (), code), verdict="pass"))
+
+    def _amend(self, change: Callable[[Report], Report]) -> None:
+        self.coordinator.reports[-1] = report = change(self.coordinator.reports[-1])
+        self.written.append(report)
 
     def begin(self) -> None:
         self.runner.shape_greenlet = object()
@@ -184,18 +193,32 @@ def test_after_a_test_the_web_page_is_ended_by_a_signal(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "others_judge", "code"),
-    [(0, 1, False, 0), (0, 3, True, 3), (99, 3, True, 99), (0, None, True, 0)],
-    ids=["only ours counts", "a locustfile's counts, too", "ours first", "neither fails"],
+    ("ours", "theirs", "code", "reasons"),
+    [(0, 3, 3, 1), (99, 3, 99, 1), (0, None, 0, 0), (0, 0, 0, 0)],
+    ids=["others' counts, too", "ours first", "neither fails", "others pass"],
 )
-def test_the_exit_code_is_that_of_the_last_test(
-    ours: int, theirs: int | None, others_judge: bool, code: int, process: MasterProcess
+def test_the_exit_code_is_that_of_the_last_test_and_of_who_else_judges(
+    ours: int, theirs: int | None, code: int, reasons: int, process: MasterProcess
 ) -> None:
-    process.attach(others_judge=others_judge)
+    process.attach()
     process.judge(107)
     process.judge(ours)
     process.environment.process_exit_code = theirs
     assert process.quitting() == code
+    report = process.coordinator.reports[-1]
+    assert report.exit_code == code
+    assert [reason.code for reason in report.reasons] == ["exit_code"] * reasons
+    assert len(process.written) == reasons
+
+
+def test_an_exception_that_nobody_handled_is_no_pass(process: MasterProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("locust.log.unhandled_greenlet_exception", True)
+    process.attach()
+    process.judge(0)
+    assert process.quitting() == 2
+    (report,) = process.written
+    assert (report.verdict, report.exit_code) == ("fail", 2)
+    assert "handled by nobody" in report.reasons[0].text
 
 
 def test_an_end_without_any_test_is_an_internal_error(process: MasterProcess) -> None:

@@ -205,6 +205,7 @@ class Plugin:
         )
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test)
         self._exit_handler.keep_listening()
+        self._exit_handler.let_tasks_quit()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: coordinator.begin())
         try:

@@ -70,6 +70,28 @@ class ExitHandler:
             quit_for_good = self._runner.quit
             self._runner.quit = lambda: None if self._waits_for_workers() else quit_for_good()
 
+    def let_tasks_quit(self) -> None:
+        """Have the runner stopped and quit in a greenlet of its own when a user's task asks for it.
+
+        Locust would do it in the user's own greenlet, which it ends at its next wait: in the middle of the ending, so
+        that nobody would ever judge the test.
+        """
+        runner = self._runner
+        users = runner.user_greenlets
+
+        def apart(ask: Callable[[], None]) -> Callable[[], None]:
+            def from_anywhere() -> None:
+                if gevent.getcurrent() not in users:
+                    ask()
+                    return
+                # While it waits, this user is stopped like all others.
+                gevent.spawn(ask).join()
+
+            return from_anywhere
+
+        if not self._is_master:
+            runner.stop, runner.quit = apart(runner.stop), apart(runner.quit)
+
     def attach(self) -> None:
         """Listen to signals and to Locust. Called last: the exit code is settled after all others have said theirs."""
         environment, options = self._environment, self._environment.parsed_options

@@ -147,7 +147,26 @@ def test_an_exit_code_of_the_locustfile_and_ours(
     theirs: str, broken: bool, code: int, server: Target, tmp_path: Path
 ) -> None:
     server.broken = broken
-    assert run(options(server, "-t", "2s"), tmp_path, {"SHOP_EXIT_CODE": theirs}).exit_code == code
+    finished = run(options(server, "-t", "2s"), tmp_path, {"SHOP_EXIT_CODE": theirs})
+    assert finished.summary is not None
+    assert (finished.exit_code, finished.summary["exit_code"]) == (code, code)
+    assert (("exit_code", "locust") in finished.reasons) is (theirs != "0")
+    assert finished.output.rstrip().rpartition("\n")[2].startswith(f"Exit code {code}")
+
+
+def test_an_exception_in_a_listener_is_no_pass(server: Target, tmp_path: Path) -> None:
+    finished = run(options(server, "-t", "2s"), tmp_path, {"SHOP_WARM_UP_FAILS": "1"})
+    assert finished.summary is not None
+    assert (finished.exit_code, finished.summary["exit_code"]) == (2, 2), finished.output
+    assert finished.reasons == [("exit_code", "locust")]
+
+
+def test_a_task_may_quit_the_runner_and_the_test_is_judged(server: Target, tmp_path: Path) -> None:
+    finished = run(options(server, "-t", "60s"), tmp_path, {"SHOP_ENOUGH": "100"})
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    assert finished.summary["duration_s"] < 30
+    assert finished.summary["metrics"]["http_reqs"]["count"] > 100
 
 
 @LOCAL_AND_WORKERS

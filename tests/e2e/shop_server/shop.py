@@ -37,12 +37,19 @@ class Buyer(FastHttpUser):
     def buy(self) -> None:
         self.client.post("/buy", json={"shoes": 1})
 
+    @task
+    def enough(self) -> None:
+        if "SHOP_ENOUGH" in os.environ and self.environment.stats.total.num_requests > int(os.environ["SHOP_ENOUGH"]):
+            self.environment.runner.quit()
+
     def on_stop(self) -> None:
         self.client.get("/goodbye")
 
 
 @events.test_start.add_listener
 def warm_up(environment: Any, **_: Any) -> None:
+    if os.environ.get("SHOP_WARM_UP_FAILS"):
+        raise ConnectionError("the test data could not be made")
     if os.environ.get("SHOP_TASK_FAILS"):
 
         def broken(user: Any) -> None:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -212,6 +211,9 @@ class App:
     per_user: ClassVar[tuple[str, ...]] = ()
     """Parts of the state with an entry for each user."""
 
+    throttle_blocks: ClassVar[bool] = False
+    """Whether whoever tries too often while `throttle` is on is shut out for another whole window."""
+
     _exact: ClassVar[dict[tuple[str, str], tuple[Route, str, Mapping[str, str]]]]
     _patterns: ClassVar[dict[tuple[str, int], list[tuple[list[str], Route, str]]]]
     _messages: ClassVar[dict[str, tuple[Message, str]]]
@@ -285,14 +287,17 @@ class App:
     def over_limit(self, call: Call) -> int | None:
         """Seconds until the client may call this route again, when it tried too often; None lets the call through."""
         wanted, request = call.route, call.request
-        retry_s = None if wanted.exempt else self._over_throttle(wanted.kind, request)
-        if retry_s is None and wanted.limit is not None:
-            return self._take_from(self._limited, wanted.kind, request, wanted.limit, wanted.window_s)
-        return retry_s
+        retry_s = None if wanted.exempt else self.over_throttle(wanted.kind, request)
+        if retry_s is not None or wanted.limit is None:
+            return retry_s
+        window = self._limited.get(wanted.kind)
+        if window is None:
+            window = self._limited[wanted.kind] = FixedWindow(wanted.limit, wanted.window_s)
+        return window.take_or_wait(self.client_of(request), self.now)
 
     def upgrade_over_limit(self, request: Request) -> int | None:
         """Seconds until the client may ask for a WebSocket again, when it tried too often; None lets it through."""
-        return self._over_throttle("WebSocket", request)
+        return self.over_throttle("WebSocket", request)
 
     def accept(self, request: Request) -> Answer | None:
         """A WebSocket is asked for: None accepts it, an answer refuses it."""
@@ -378,6 +383,25 @@ class App:
     def hit(self, fault: str, kind: str = "") -> bool:
         """Whether a fault hits the next event of this kind; False when it is off."""
         return fault in self.faults.on and self.faults.hits(fault, kind)
+
+    def throttle_window(self, kind: str, most: int | None = None) -> FixedWindow | None:
+        """The window in which `throttle` counts one kind of request, with its limit or `most`; None while it is off."""
+        if self._throttle is None:
+            return None
+        window = self._throttled.get(kind)
+        if window is None:
+            limit, window_s = self._throttle
+            limit = limit if most is None else min(limit, most)
+            window = self._throttled[kind] = FixedWindow(limit, window_s, self.throttle_blocks)
+        return window
+
+    def over_throttle(self, kind: str, request: Request, most: int | None = None) -> int | None:
+        """Counts a request in that window; seconds until its client may try again, when it has tried too often."""
+        window = self.throttle_window(kind, most)
+        retry_s = None if window is None else window.take_or_wait(self.client_of(request), self.now)
+        if retry_s is not None:
+            self.faults.count("throttle")
+        return retry_s
 
     def copies(self, write: str) -> int:
         """How often an acknowledged write is kept: once, unless `lose-write` or `double` hits it."""
@@ -471,23 +495,6 @@ class App:
         except Refused as refused:
             return self.refused_body(refused.problems)
         return None
-
-    def _over_throttle(self, kind: str, request: Request) -> int | None:
-        if self._throttle is None:
-            return None
-        retry_s = self._take_from(self._throttled, kind, request, *self._throttle)
-        if retry_s is not None:
-            self.faults.count("throttle")
-        return retry_s
-
-    def _take_from(
-        self, windows: dict[str, FixedWindow], kind: str, request: Request, limit: int, window_s: float
-    ) -> int | None:
-        client = self.client_of(request)
-        window = windows.get(kind)
-        if window is None:
-            window = windows[kind] = FixedWindow(limit, window_s)
-        return None if window.take(client, self.now) else max(1, ceil(window.resets_in(client, self.now)))
 
     def _reply(self, call: Call, answer: Answer) -> None:
         if "drop" in self.faults.on and not call.route.exempt and self.hit("drop", call.route.kind):
@@ -584,6 +591,8 @@ class App:
         self._in_hand = None
         self._limited: dict[str, FixedWindow] = {}
         self._losses = FanoutLoss(self.faults)
+        self._throttle: tuple[int, float] | None = None
+        self._throttled: dict[str, FixedWindow] = {}
         self._retune()
         self.start()
 
@@ -593,5 +602,7 @@ class App:
 
     def _retune(self) -> None:
         fault = self.faults.on.get("throttle")
-        self._throttle = None if fault is None else (int(fault.value), float(fault.window_s))
-        self._throttled: dict[str, FixedWindow] = {}
+        throttle = None if fault is None else (int(fault.value), float(fault.window_s))
+        if throttle != self._throttle:
+            self._throttle = throttle
+            self._throttled.clear()

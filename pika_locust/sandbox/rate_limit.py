@@ -1,12 +1,8 @@
-"""Rate limits as servers have them: fixed windows by key, and by route and address with a whole window of refusal."""
+"""Rate limits as servers have them: so many attempts of each client in a window of time."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-from pika_locust.sandbox.faults import FaultSwitches
-from pika_locust.sandbox.world import Headers
+from math import ceil
 
 
 class FixedWindow:
@@ -15,11 +11,13 @@ class FixedWindow:
     Arguments:
         limit: attempts let through in one window.
         window_s: length of the window in seconds.
+        blocks: the first attempt beyond the limit starts another whole window, in which nothing is let through.
     """
 
-    def __init__(self, limit: int, window_s: float) -> None:
+    def __init__(self, limit: int, window_s: float, blocks: bool = False) -> None:
         self.limit = limit
         self.window_s = window_s
+        self._blocks = blocks
         self._windows: dict[str, tuple[float, int]] = {}
 
     def take(self, key: str, now: float) -> bool:
@@ -27,8 +25,14 @@ class FixedWindow:
         started, used = self._windows.get(key, (now, 0))
         if now - started >= self.window_s:
             started, used = now, 0
+        if self._blocks and used == self.limit:
+            started = now
         self._windows[key] = (started, used + 1)
         return used < self.limit
+
+    def take_or_wait(self, key: str, now: float) -> int | None:
+        """Counts an attempt; None when it is let through, else in how many whole seconds it makes sense again."""
+        return None if self.take(key, now) else max(1, ceil(self.resets_in(key, now)))
 
     def remaining(self, key: str, now: float) -> int:
         """Attempts still free in the current window of `key`."""
@@ -43,77 +47,3 @@ class FixedWindow:
     def forget(self, key: str) -> None:
         """Starts `key` afresh."""
         self._windows.pop(key, None)
-
-
-@dataclass(slots=True)
-class _Window:
-    started: float
-    hits: int = 0
-    blocked_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Too many: `retry_s` whole seconds until it may work again."""
-
-    retry_s: int
-
-
-class Throttle:
-    """The fault `throttle` per (route, address): the first request beyond the limit blocks that pair for a window.
-
-    Routes with a limit of their own keep it, unless the fault's is lower. While the fault is off everything passes and
-    no answer carries a header of it.
-    """
-
-    def __init__(self, faults: FaultSwitches) -> None:
-        self._faults = faults
-        self._limit: int | None = None
-        self._window_s = 0.0
-        self._windows: dict[tuple[str, str], _Window] = {}
-        faults.watch(self._retune)
-        self._retune()
-
-    def reset(self) -> None:
-        """Starts all windows afresh."""
-        self._windows.clear()
-
-    def pass_through(self, route: str, own_limit: int | None, address: str, now: float) -> Headers | Refused:
-        """Counts a request; the headers its answer gets, or how long it is shut out.
-
-        Arguments:
-            route: the name of the route, as "GET /orders".
-            own_limit: requests per window that the route itself allows; None for as many as the fault.
-            address: where the request came from.
-            now: seconds since the epoch.
-        """
-        if self._limit is None:
-            return ()
-        limit, key = self._limit if own_limit is None else min(own_limit, self._limit), (route, address)
-        window = self._windows.get(key)
-        if window is None or self._left(window, now) <= 0:
-            window = self._windows[key] = _Window(now)
-        if window.blocked_at is None:
-            window.hits += 1
-            if window.hits > limit:
-                window.blocked_at = now
-        left = math.ceil(self._left(window, now))
-        if window.blocked_at is not None:
-            self._faults.count("throttle")
-            return Refused(left)
-        return (
-            ("x-ratelimit-limit", str(limit)),
-            ("x-ratelimit-remaining", str(limit - window.hits)),
-            ("x-ratelimit-reset", str(left)),
-        )
-
-    def _left(self, window: _Window, now: float) -> float:
-        since = window.started if window.blocked_at is None else window.blocked_at
-        return self._window_s - (now - since)
-
-    def _retune(self) -> None:
-        fault = self._faults.on.get("throttle")
-        limit, window_s = (int(fault.value), float(fault.window_s)) if fault is not None else (None, 0.0)
-        if (limit, window_s) != (self._limit, self._window_s):
-            self._limit, self._window_s = limit, window_s
-            self._windows.clear()

@@ -466,6 +466,28 @@ def test_throttle_limits_each_kind_of_request_of_a_client_until_it_is_off() -> N
     assert [around.status(*order(number)) for number in (6, 7)] == [201, 429]
 
 
+def test_throttle_may_shut_out_for_a_whole_window_and_leave_a_lower_limit_to_the_route() -> None:
+    class Blocking(Shop):
+        throttle_blocks = True
+
+        def over_limit(self, call: Call) -> int | None:
+            return self.over_throttle(call.route.kind, call.request, call.route.limit)
+
+    around = Around(Blocking, "throttle=3/10s")
+    assert [around.status("POST", "/login") for _ in range(3)] == [200, 200, 429]
+    window = around.world.throttle_window("POST /login")
+    assert (window.limit, window.resets_in("1.1.1.1", around.now)) == (2, 10)
+    around.now += 9
+    assert around.status("POST", "/login") == 429
+    assert [around.status("GET", "/orders") for _ in range(4)] == [200, 200, 200, 429]
+    around.switches.replace(parse_faults(["throttle=3/10s", "drop=0.001"]))
+    assert around.status("GET", "/orders") == 429
+    around.switches.replace(parse_faults(["throttle=4/10s"]))
+    assert around.status("GET", "/orders") == 200
+    around.world.reset(around.now)
+    assert [around.status("GET", "/orders") for _ in range(5)] == [200] * 4 + [429]
+
+
 def test_lose_fanout_loses_some_recipients_of_a_room_and_goes_round() -> None:
     around = Around(Shop, "lose-fanout=0.25")
     around.open(1, 2, 3, 4)

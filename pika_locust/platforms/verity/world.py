@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from email.utils import formatdate
+from math import ceil
 from typing import Any
 
 from pika_locust.platforms.verity.world_http import (
@@ -40,7 +41,6 @@ from pika_locust.sandbox.auth import (
     cookie_value,
 )
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
-from pika_locust.sandbox.rate_limit import Refused, Throttle
 from pika_locust.sandbox.schema import Schema, optional
 from pika_locust.sandbox.socketio import MAIN, Client, SocketIoApp, event_packet
 from pika_locust.sandbox.world import Answer, Effects, Reply, Request
@@ -78,6 +78,7 @@ class VerityWorld(SocketIoApp):
     name = "verity"
     about = "Verity: a matchmaking queue that costs tokens, video sessions over Socket.IO, Stripe webhooks"
     namespaces = ("/queue", "/video", "/chat")
+    throttle_blocks = True
     groups = ("members",)
     per_user = ("balances", "credits", "matches")
     covers = (
@@ -116,13 +117,11 @@ class VerityWorld(SocketIoApp):
 
     def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
         self.rules = rules_from(settings)
-        self._limits = Throttle(faults)
         self._signatures = StripeSignatures(self.rules.webhook_secret)
         super().__init__(faults, settings, now)
 
     def start(self) -> None:
         self._started_at = self.now
-        self._limits.reset()
         self._ids, self.tokens = Ids(), TokenStore()
         self.users: dict[str, User] = {}
         claims = {"typ": "access", "role": "USER"}
@@ -177,12 +176,16 @@ class VerityWorld(SocketIoApp):
         """As the fault `throttle` says; while it is off, the limits that routes have of their own are off, too."""
         if "throttle" not in self.faults.on:
             return None
-        found = call.route
-        passed = self._limits.pass_through(found.kind, found.limit, call.request.peer, self.now)
-        if isinstance(passed, Refused):
-            return passed.retry_s
-        call.headers = passed
-        return None
+        wanted, client = call.route, self.client_of(call.request)
+        retry_s = self.over_throttle(wanted.kind, call.request, wanted.limit)
+        window = self.throttle_window(wanted.kind)
+        if retry_s is None and window is not None:
+            call.headers = (
+                ("x-ratelimit-limit", str(window.limit)),
+                ("x-ratelimit-remaining", str(window.remaining(client, self.now))),
+                ("x-ratelimit-reset", str(ceil(window.resets_in(client, self.now)))),
+            )
+        return retry_s
 
     def upgrade_over_limit(self, request: Request) -> int | None:
         return None

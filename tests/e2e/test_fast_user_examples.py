@@ -57,6 +57,16 @@ def test_an_example(name: str, replaced: str, exit_code: int, server: Target, tm
     assert finished.metric("http_req_failed")["passes"] == server.answered[404]
 
 
+def test_an_example_with_worker_processes(server: Target, tmp_path: Path) -> None:
+    arguments = [*example("fast_http_locust.py", tmp_path, "FastHttpUser"), "-H", server.url, "-u", "8", "-r", "8"]
+    finished = run([*arguments, "-t", "4s", "--processes", "2"], tmp_path)
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    assert finished.summary["load"]["workers"] == 2
+    assert 0 <= sum(server.answered.values()) - finished.metric("http_reqs")["count"] <= 8
+    assert finished.metric("http_reqs")["count"] >= 8
+
+
 def test_rest(server: Target, tmp_path: Path) -> None:
     # Its last two requests go to hosts of the internet, answered or not.
     arguments = [*example("rest.py", tmp_path, "FastHttpUser"), "-H", server.url, "-u", "2", "-r", "2", "-t", "4s"]

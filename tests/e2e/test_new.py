@@ -39,7 +39,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_the_test_that_is_written_passes(folder: Path) -> None:
     done = run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    assert "3 passed" in done.stdout
 
 
 def test_the_test_that_is_written_fails_when_the_server_keeps_nothing(folder: Path) -> None:

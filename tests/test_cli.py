@@ -41,6 +41,7 @@ def pika(
         cwd=directory or QUIET,
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=60,
     )
 
@@ -232,3 +233,11 @@ def test_the_sandbox_command_is_here_too() -> None:
     told = pika("sandbox", "--list-faults", "--platform", "pika")
     assert told.returncode == 0
     assert "lose-write=RATE" in told.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("words", [("inspect", "dancers"), ("inspect", "dancers", "--help"), ("list",)])
+def test_a_terminal_may_lack_letters(words: tuple[str, ...], encoding: str) -> None:
+    finished = pika(*words, env={"PYTHONIOENCODING": encoding})
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout

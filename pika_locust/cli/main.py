@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return _NO_COMMAND
     given = parser.parse_args(words)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal's own encoding may lack an arrow; a question mark in its place is no reason to say nothing.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = commands[given.command](given.arguments)
         sys.stdout.flush()

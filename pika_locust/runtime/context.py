@@ -20,6 +20,7 @@ from pika_locust.load.rng import SeededRandom
 from pika_locust.metrics import Rate, Registry
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.clocks import Clocks
+from pika_locust.runtime.error_groups import group_of
 from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.locust_stats import LocustStats
 from pika_locust.runtime.machine import boot_id
@@ -173,8 +174,8 @@ class WorkerContext:
         rate.add(ok)
 
     def error(self, name: str, error: str) -> None:
-        """Count an error by where it happened and what it says; both should be of few kinds."""
-        key = (name, error[:200])
+        """Count an error by where it happened and what it says; texts that differ in ids only are of one kind."""
+        key = (name, group_of(error))
         if key not in self.errors and len(self.errors) >= MAX_ERRORS:
             key = ("other", "more kinds of errors than are kept apart")
         self.errors[key] = self.errors.get(key, 0) + 1

@@ -1,4 +1,4 @@
-"""A world written as routes, messages and timers: what goes in, what comes out, and what the faults make of it."""
+"""A world written as routes, messages and timers: requests and messages in, effects out, and faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shop(App):
 
     def start(self) -> None:
         self.orders: list[str] = []
-        self.heard: list[Any] = []
+        self.events: list[Any] = []
 
     def state(self, now: float) -> dict[str, Any]:
         return {"orders": len(self.orders)}
@@ -77,13 +77,13 @@ class Shop(App):
         socket.send(f"hello {socket.data['number']}")
 
     def on_close(self, socket: Socket) -> None:
-        self.heard.append(("closed", socket.id, socket.is_open))
+        self.events.append(("closed", socket.id, socket.is_open))
 
     def on_unknown(self, socket: Socket, data: str | bytes) -> None:
-        self.heard.append(data)
+        self.events.append(data)
 
 
-class Around:
+class Harness:
     """A world, its switches, and the exchanges with it; the clock is moved by hand."""
 
     def __init__(self, kind: type[App] = Shop, *faults: str) -> None:
@@ -115,7 +115,7 @@ class Around:
         for number in numbers:
             self.world.opened(number, Request("GET", "/ws", "", {}), self.now)
 
-    def hear(self, socket: int, data: Any) -> list[Any]:
+    def receive(self, socket: int, data: Any) -> list[Any]:
         text = data if isinstance(data, str | bytes) else json.dumps(data)
         return list(self.world.received(socket, text, self.now, 0))
 
@@ -132,16 +132,16 @@ def order(number: int) -> tuple[str, str, dict[str, Any]]:
 # Plain HTTP
 
 
-def test_a_route_answers_and_its_world_keeps() -> None:
-    around = Around()
-    assert around.status(*order(1)) == 201
-    assert value(around.ask("GET", "/orders")) == {"orders": 1}
-    assert around.status("HEAD", "/orders") == 200
-    assert value(around.ask("GET", "/health")) == {"status": "ok"}
+def test_a_route_answers_and_the_world_keeps_the_order() -> None:
+    harness = Harness()
+    assert harness.status(*order(1)) == 201
+    assert value(harness.ask("GET", "/orders")) == {"orders": 1}
+    assert harness.status("HEAD", "/orders") == 200
+    assert value(harness.ask("GET", "/health")) == {"status": "ok"}
 
 
 def test_parts_of_the_path_and_the_query_are_decoded() -> None:
-    answer = Around().ask("GET", "/orders/a%2Fb/parts/2?c=d+e&f=")
+    answer = Harness().ask("GET", "/orders/a%2Fb/parts/2?c=d+e&f=")
     assert value(answer) == {"id": "a/b", "part": "2", "c": "d e", "f": ""}
 
 
@@ -156,23 +156,23 @@ def test_parts_of_the_path_and_the_query_are_decoded() -> None:
     ],
 )
 def test_what_no_route_is_for_is_404(method: str, path: str) -> None:
-    assert Around().status(method, path) == 404
+    assert Harness().status(method, path) == 404
 
 
 def test_a_body_that_the_schema_refuses_is_400_with_every_problem() -> None:
-    around = Around()
-    answer = around.ask("POST", "/orders", {"count": 0})
+    harness = Harness()
+    answer = harness.ask("POST", "/orders", {"count": 0})
     assert answer is not None
     assert answer.status == 400
     assert value(answer) == {"error": "id must be a string of 1 to 10000 characters; count must be at least 1"}
-    assert around.status("POST", "/orders", b"{") == 400
-    assert around.world.orders == []
+    assert harness.status("POST", "/orders", b"{") == 400
+    assert harness.world.orders == []
 
 
-def test_a_route_with_auth_is_401_for_nobody_and_knows_who_calls() -> None:
-    around = Around()
-    assert around.status("GET", "/me") == 401
-    answer = around.ask("GET", "/me", authorization="bearer anna")
+def test_a_route_with_auth_is_401_without_a_user_and_knows_the_user() -> None:
+    harness = Harness()
+    assert harness.status("GET", "/me") == 401
+    answer = harness.ask("GET", "/me", authorization="bearer anna")
     assert value(answer) == {"user": "anna"}
     assert answer is not None
     assert answer.headers[-1] == ("set-cookie", "a=b")
@@ -184,42 +184,42 @@ def test_what_routes_have_in_common_comes_before_everything_else() -> None:
             call.headers = (("x-frame-options", "DENY"),)
             return None if "x-csrf-token" in call.request.headers else Answer.text("no token", 403)
 
-    around = Around(Guarded)
-    assert [around.status("POST", "/login") for _ in range(3)] == [403] * 3
-    answer = around.ask("GET", "/me")
+    harness = Harness(Guarded)
+    assert [harness.status("POST", "/login") for _ in range(3)] == [403] * 3
+    answer = harness.ask("GET", "/me")
     assert answer is not None
     assert (answer.status, answer.headers[-1]) == (403, ("x-frame-options", "DENY"))
     headers = {"x-csrf-token": "5"}
-    assert [around.status("POST", "/login", **headers) for _ in range(3)] == [200, 200, 429]
-    assert around.status("GET", "/me", **headers) == 401
-    assert around.status("GET", "/nowhere") == 404
+    assert [harness.status("POST", "/login", **headers) for _ in range(3)] == [200, 200, 429]
+    assert harness.status("GET", "/me", **headers) == 401
+    assert harness.status("GET", "/nowhere") == 404
 
 
 def test_a_handler_may_have_several_routes_and_gets_a_body_without_schema_as_it_is() -> None:
-    assert value(Around().ask("POST", "/login", {"x": 1})) == {"user": None, "x": 1}
+    assert value(Harness().ask("POST", "/login", {"x": 1})) == {"user": None, "x": 1}
 
 
 def test_more_than_the_limit_of_a_window_is_429_for_that_client() -> None:
-    around = Around()
-    assert [around.status("POST", "/login") for _ in range(3)] == [200, 200, 429]
-    answer = around.ask("POST", "/login")
+    harness = Harness()
+    assert [harness.status("POST", "/login") for _ in range(3)] == [200, 200, 429]
+    answer = harness.ask("POST", "/login")
     assert answer is not None
     assert ("retry-after", "10") in answer.headers
-    assert around.status("POST", "/login", peer="2.2.2.2") == 200
-    around.now += 9.5
-    refused = around.ask("POST", "/login")
+    assert harness.status("POST", "/login", peer="2.2.2.2") == 200
+    harness.now += 9.5
+    refused = harness.ask("POST", "/login")
     assert refused is not None
     assert ("retry-after", "1") in refused.headers
-    around.now += 0.5
-    assert around.status("POST", "/login") == 200
+    harness.now += 0.5
+    assert harness.status("POST", "/login") == 200
 
 
 def test_an_answer_may_come_later_and_only_once() -> None:
-    around = Around()
-    assert around.ask("POST", "/slow") is None
-    assert around.world.due == 100.5
-    assert around.later(0.4) == []
-    (reply,) = around.later(0.1)
+    harness = Harness()
+    assert harness.ask("POST", "/slow") is None
+    assert harness.world.due == 100.5
+    assert harness.later(0.4) == []
+    (reply,) = harness.later(0.1)
     assert (reply.exchange, reply.answer.status, value(reply.answer)) == (1, 202, {"at": 100.0})
 
     class Twice(App):
@@ -228,60 +228,60 @@ def test_an_answer_may_come_later_and_only_once() -> None:
             call.answer(1)
             return 2
 
-    assert value(Around(Twice).ask("GET", "/")) == 1
+    assert value(Harness(Twice).ask("GET", "/")) == 1
 
 
 # Timers
 
 
 def test_timers_are_called_in_the_order_of_their_time_and_may_be_cancelled() -> None:
-    around, said = Around(), []
-    around.world.after(2, said.append, "c")
-    never = around.world.after(0.5, said.append, "never")
-    around.world.after(1, said.append, "a")
-    around.world.after(1, said.append, "b")
+    harness, said = Harness(), []
+    harness.world.after(2, said.append, "c")
+    never = harness.world.after(0.5, said.append, "never")
+    harness.world.after(1, said.append, "a")
+    harness.world.after(1, said.append, "b")
     never.cancel()
-    assert around.world.due == 101.0
-    around.later(1)
+    assert harness.world.due == 101.0
+    harness.later(1)
     assert said == ["a", "b"]
-    around.later(1)
+    harness.later(1)
     assert said == ["a", "b", "c"]
-    assert around.world.due == float("inf")
+    assert harness.world.due == float("inf")
 
 
 def test_a_timer_may_set_the_next() -> None:
-    around, seen = Around(), []
+    harness, seen = Harness(), []
 
     def again() -> None:
-        seen.append(around.world.now)
-        around.world.after(1, again)
+        seen.append(harness.world.now)
+        harness.world.after(1, again)
 
-    around.world.after(1, again)
+    harness.world.after(1, again)
     for _ in range(3):
-        around.later(1)
+        harness.later(1)
     assert seen == [101.0, 102.0, 103.0]
 
 
 def test_a_timer_with_a_period_keeps_its_beat_skips_what_was_missed_and_may_be_cancelled() -> None:
-    around, seen = Around(), []
-    beat = around.world.every(2, lambda: seen.append(around.world.now))
+    harness, seen = Harness(), []
+    beat = harness.world.every(2, lambda: seen.append(harness.world.now))
     for seconds in (2, 2.5, 1.5, 5, 1):
-        around.later(seconds)
+        harness.later(seconds)
     assert seen == [102.0, 104.5, 106.0, 111.0, 112.0]
     beat.cancel()
-    assert around.world.due == float("inf")
+    assert harness.world.due == float("inf")
 
 
 def test_a_timer_with_a_period_may_end_itself() -> None:
-    around, seen = Around(), []
+    harness, seen = Harness(), []
 
     def once() -> None:
-        seen.append(around.world.now)
+        seen.append(harness.world.now)
         beat.cancel()
 
-    beat = around.world.every(1, once)
-    around.later(1)
-    around.later(1)
+    beat = harness.world.every(1, once)
+    harness.later(1)
+    harness.later(1)
     assert seen == [101.0]
 
 
@@ -289,36 +289,36 @@ def test_a_timer_with_a_period_may_end_itself() -> None:
 
 
 def test_sockets_are_accepted_at_their_path_only() -> None:
-    world = Around().world
+    world = Harness().world
     assert world.upgrade(Request("GET", "/ws", "", {}), 1.0) is None
     assert world.upgrade(Request("GET", "/elsewhere", "", {}), 1.0).status == 404
 
 
 def test_a_message_is_answered_and_passed_on() -> None:
-    around = Around()
-    assert around.world.opened(7, Request("GET", "/ws", "", {}), 1.0) == [Send(7, "hello 1")]
-    around.open(8)
-    assert around.hear(7, {"type": "say", "text": "hi"}) == [
+    harness = Harness()
+    assert harness.world.opened(7, Request("GET", "/ws", "", {}), 1.0) == [Send(7, "hello 1")]
+    harness.open(8)
+    assert harness.receive(7, {"type": "say", "text": "hi"}) == [
         Send(7, '{"type":"said"}'),
         Publish('{"text":"hi"}', 7, "say"),
     ]
-    assert around.hear(7, {"type": "room"}) == [Send(7, '{"type":"room"}'), Send(8, '{"type":"room"}')]
-    assert around.hear(8, {"type": "bye"}) == [Close(8, 4001, "as asked")]
+    assert harness.receive(7, {"type": "room"}) == [Send(7, '{"type":"room"}'), Send(8, '{"type":"room"}')]
+    assert harness.receive(8, {"type": "bye"}) == [Close(8, 4001, "as asked")]
 
 
-def test_a_message_that_its_schema_refuses_is_told() -> None:
-    around = Around()
-    around.open(1)
-    (sent,) = around.hear(1, {"type": "say"})
+def test_a_message_that_its_schema_refuses_is_answered_with_what_is_wrong() -> None:
+    harness = Harness()
+    harness.open(1)
+    (sent,) = harness.receive(1, {"type": "say"})
     assert json.loads(sent.data) == {"type": "error", "error": "text must be a string of 1 to 10000 characters"}
 
 
-def test_a_message_of_no_known_kind_is_the_platform_s_affair() -> None:
-    around = Around()
-    around.open(1)
+def test_a_message_of_no_known_kind_is_passed_to_on_unknown() -> None:
+    harness = Harness()
+    harness.open(1)
     messages = ["{", "[]", '{"type":"what"}', b"\xff"]
-    assert [around.hear(1, data) for data in messages] == [[]] * 4
-    assert around.world.heard == messages
+    assert [harness.receive(1, data) for data in messages] == [[]] * 4
+    assert harness.world.events == messages
 
 
 def test_a_platform_sees_what_came_before_it_is_read_and_may_leave_it_unread() -> None:
@@ -328,16 +328,16 @@ def test_a_platform_sees_what_came_before_it_is_read_and_may_leave_it_unread() -
                 socket.close(1009)
             return isinstance(data, str)
 
-    around = Around(TextOnly)
-    around.open(1)
+    harness = Harness(TextOnly)
+    harness.open(1)
     bye = {"type": "bye"}
-    assert around.hear(1, bye) == [Close(1, 4001, "as asked")]
-    assert around.hear(1, json.dumps(bye).encode()) == []
-    assert around.hear(1, b" " * 31) == [Close(1, 1009)]
-    assert around.world.heard == []
+    assert harness.receive(1, bye) == [Close(1, 4001, "as asked")]
+    assert harness.receive(1, json.dumps(bye).encode()) == []
+    assert harness.receive(1, b" " * 31) == [Close(1, 1009)]
+    assert harness.world.events == []
 
 
-def test_a_socket_is_pinged_and_tells_what_is_queued_and_the_last_word_is_the_world_s() -> None:
+def test_a_socket_is_pinged_and_has_its_queued_bytes_and_shutting_down_sends_a_last_message() -> None:
     class Watching(App):
         def on_open(self, socket: Socket) -> None:
             socket.data = ["open"]
@@ -361,12 +361,12 @@ def test_a_socket_is_pinged_and_tells_what_is_queued_and_the_last_word_is_the_wo
 
 
 def test_a_closed_socket_is_forgotten() -> None:
-    around = Around()
-    around.open(1, 2)
-    around.world.closed(1, 2.0)
-    around.world.closed(1, 2.0)
-    assert around.world.heard == [("closed", 1, False)]
-    assert list(around.world.sockets) == [2]
+    harness = Harness()
+    harness.open(1, 2)
+    harness.world.closed(1, 2.0)
+    harness.world.closed(1, 2.0)
+    assert harness.world.events == [("closed", 1, False)]
+    assert list(harness.world.sockets) == [2]
 
 
 # Faults
@@ -374,23 +374,23 @@ def test_a_closed_socket_is_forgotten() -> None:
 
 @pytest.mark.parametrize(("fault", "kept"), [("lose-write=0.25", 15), ("double=0.25", 25)])
 def test_a_write_is_acknowledged_but_lost_or_kept_twice(fault: str, kept: int) -> None:
-    around = Around(Shop, fault)
-    assert {around.status(*order(number)) for number in range(20)} == {201}
-    assert around.world.state(0.0) == {"orders": kept}
+    harness = Harness(Shop, fault)
+    assert {harness.status(*order(number)) for number in range(20)} == {201}
+    assert harness.world.state(0.0) == {"orders": kept}
 
 
 def test_drop_processes_and_does_not_answer_and_spares_what_is_exempt() -> None:
-    around = Around(Shop, "drop=0.5")
-    assert [around.status(*order(number)) for number in range(4)] == [None, 201, None, 201]
-    assert [value(around.ask("GET", "/orders")) for _ in range(4)] == [{"orders": 4}] * 4
-    around.ask("POST", "/slow")
-    assert around.later(1) == []
+    harness = Harness(Shop, "drop=0.5")
+    assert [harness.status(*order(number)) for number in range(4)] == [None, 201, None, 201]
+    assert [value(harness.ask("GET", "/orders")) for _ in range(4)] == [{"orders": 4}] * 4
+    harness.ask("POST", "/slow")
+    assert harness.later(1) == []
 
 
 def test_drop_keeps_the_answer_to_a_message_from_its_sender_only() -> None:
-    around = Around(Shop, "drop=1")
-    around.open(1, 2)
-    assert around.hear(1, {"type": "say", "text": "x"}) == [Publish('{"text":"x"}', 1, "say")]
+    harness = Harness(Shop, "drop=1")
+    harness.open(1, 2)
+    assert harness.receive(1, {"type": "say", "text": "x"}) == [Publish('{"text":"x"}', 1, "say")]
 
 
 def test_drop_takes_away_only_what_is_an_answer() -> None:
@@ -398,10 +398,12 @@ def test_drop_takes_away_only_what_is_an_answer() -> None:
         def is_answer(self, data: str | bytes) -> bool:
             return data == '{"type":"said"}'
 
-    around = Around(Picky, "drop=0.5")
-    around.open(1)
-    told = [around.hear(1, {"type": kind, **({"text": "x"} if kind == "say" else {})}) for kind in ("say", "room") * 2]
-    assert [[effect for effect in effects if isinstance(effect, Send)] for effects in told] == [
+    harness = Harness(Picky, "drop=0.5")
+    harness.open(1)
+    answers = [
+        harness.receive(1, {"type": kind, **({"text": "x"} if kind == "say" else {})}) for kind in ("say", "room") * 2
+    ]
+    assert [[effect for effect in effects if isinstance(effect, Send)] for effects in answers] == [
         [],
         [Send(1, '{"type":"room"}')],
         [Send(1, '{"type":"said"}')],
@@ -418,10 +420,10 @@ def test_throttle_limits_the_websockets_of_a_client_and_a_platform_says_who_that
         refusal = world.upgrade(Request("GET", "/ws", "", headers, peer="1.1.1.1"), 100.0)
         return 101 if refusal is None else refusal.status
 
-    around = Around(Proxied, "throttle=2/10s")
-    assert [status(around.world) for _ in range(3)] == [101, 101, 429]
-    assert [status(around.world, **{"x-client": "2.2.2.2"}) for _ in range(3)] == [101, 101, 429]
-    assert around.switches.counts()["throttle"]["hit"] == 2
+    harness = Harness(Proxied, "throttle=2/10s")
+    assert [status(harness.world) for _ in range(3)] == [101, 101, 429]
+    assert [status(harness.world, **{"x-client": "2.2.2.2"}) for _ in range(3)] == [101, 101, 429]
+    assert harness.switches.counts()["throttle"]["hit"] == 2
 
 
 def test_a_platform_counts_attempts_and_reads_bodies_in_its_own_way() -> None:
@@ -435,35 +437,35 @@ def test_a_platform_counts_attempts_and_reads_bodies_in_its_own_way() -> None:
         def upgrade_over_limit(self, request: Request) -> int | None:
             return 9 if request.query else None
 
-    around = Around(Own, "throttle=1/10s")
-    assert [around.status("POST", "/orders", b"no JSON") for _ in range(3)] == [201, 201, 429]
-    assert around.world.upgrade(Request("GET", "/ws", "", {}), 100.0) is None
-    refused = around.world.upgrade(Request("GET", "/ws", "again", {}), 100.0)
+    harness = Harness(Own, "throttle=1/10s")
+    assert [harness.status("POST", "/orders", b"no JSON") for _ in range(3)] == [201, 201, 429]
+    assert harness.world.upgrade(Request("GET", "/ws", "", {}), 100.0) is None
+    refused = harness.world.upgrade(Request("GET", "/ws", "again", {}), 100.0)
     assert refused is not None
     assert ("retry-after", "9") in refused.headers
 
 
 def test_what_is_set_for_one_instant_is_done_in_the_order_it_was_set() -> None:
-    around = Around(Shop)
-    around.world.at(102.0, around.world.orders.append, "third")
+    harness = Harness(Shop)
+    harness.world.at(102.0, harness.world.orders.append, "third")
     for word in ("first", "second"):
-        around.world.at(101.0, around.world.orders.append, word)
-    assert around.world.due == 101.0
-    around.world.tick(103.0)
-    assert around.world.orders == ["first", "second", "third"]
+        harness.world.at(101.0, harness.world.orders.append, word)
+    assert harness.world.due == 101.0
+    harness.world.tick(103.0)
+    assert harness.world.orders == ["first", "second", "third"]
 
 
 def test_throttle_limits_each_kind_of_request_of_a_client_until_it_is_off() -> None:
-    around = Around(Shop, "throttle=2/10s")
-    assert [around.status(*order(number)) for number in range(3)] == [201, 201, 429]
-    assert around.status("POST", "/login") == 200
-    assert around.status(*order(4), peer="2.2.2.2") == 201
-    assert [around.status("GET", "/health") for _ in range(4)] == [200] * 4
-    assert around.switches.counts()["throttle"]["hit"] == 1
-    around.switches.replace(())
-    assert around.status(*order(5)) == 201
-    around.switches.replace(parse_faults(["throttle=1/10s"]))
-    assert [around.status(*order(number)) for number in (6, 7)] == [201, 429]
+    harness = Harness(Shop, "throttle=2/10s")
+    assert [harness.status(*order(number)) for number in range(3)] == [201, 201, 429]
+    assert harness.status("POST", "/login") == 200
+    assert harness.status(*order(4), peer="2.2.2.2") == 201
+    assert [harness.status("GET", "/health") for _ in range(4)] == [200] * 4
+    assert harness.switches.counts()["throttle"]["hit"] == 1
+    harness.switches.replace(())
+    assert harness.status(*order(5)) == 201
+    harness.switches.replace(parse_faults(["throttle=1/10s"]))
+    assert [harness.status(*order(number)) for number in (6, 7)] == [201, 429]
 
 
 def test_throttle_may_shut_out_for_a_whole_window_and_leave_a_lower_limit_to_the_route() -> None:
@@ -473,25 +475,25 @@ def test_throttle_may_shut_out_for_a_whole_window_and_leave_a_lower_limit_to_the
         def over_limit(self, call: Call) -> int | None:
             return self.over_throttle(call.route.kind, call.request, call.route.limit)
 
-    around = Around(Blocking, "throttle=3/10s")
-    assert [around.status("POST", "/login") for _ in range(3)] == [200, 200, 429]
-    window = around.world.throttle_window("POST /login")
-    assert (window.limit, window.resets_in("1.1.1.1", around.now)) == (2, 10)
-    around.now += 9
-    assert around.status("POST", "/login") == 429
-    assert [around.status("GET", "/orders") for _ in range(4)] == [200, 200, 200, 429]
-    around.switches.replace(parse_faults(["throttle=3/10s", "drop=0.001"]))
-    assert around.status("GET", "/orders") == 429
-    around.switches.replace(parse_faults(["throttle=4/10s"]))
-    assert around.status("GET", "/orders") == 200
-    around.world.reset(around.now)
-    assert [around.status("GET", "/orders") for _ in range(5)] == [200] * 4 + [429]
+    harness = Harness(Blocking, "throttle=3/10s")
+    assert [harness.status("POST", "/login") for _ in range(3)] == [200, 200, 429]
+    window = harness.world.throttle_window("POST /login")
+    assert (window.limit, window.resets_in("1.1.1.1", harness.now)) == (2, 10)
+    harness.now += 9
+    assert harness.status("POST", "/login") == 429
+    assert [harness.status("GET", "/orders") for _ in range(4)] == [200, 200, 200, 429]
+    harness.switches.replace(parse_faults(["throttle=3/10s", "drop=0.001"]))
+    assert harness.status("GET", "/orders") == 429
+    harness.switches.replace(parse_faults(["throttle=4/10s"]))
+    assert harness.status("GET", "/orders") == 200
+    harness.world.reset(harness.now)
+    assert [harness.status("GET", "/orders") for _ in range(5)] == [200] * 4 + [429]
 
 
-def test_lose_fanout_loses_some_recipients_of_a_room_and_goes_round() -> None:
-    around = Around(Shop, "lose-fanout=0.25")
-    around.open(1, 2, 3, 4)
-    missed = [{1, 2, 3, 4} - {sent.socket for sent in around.hear(1, {"type": "room"})} for _ in range(4)]
+def test_lose_fanout_loses_some_recipients_of_emit_in_turn() -> None:
+    harness = Harness(Shop, "lose-fanout=0.25")
+    harness.open(1, 2, 3, 4)
+    missed = [{1, 2, 3, 4} - {sent.socket for sent in harness.receive(1, {"type": "room"})} for _ in range(4)]
     assert missed == [{1}, {2}, {3}, {4}]
 
 
@@ -514,21 +516,21 @@ def test_a_subclass_replaces_routes_and_overrides_handlers() -> None:
         def not_found(self, request: Request) -> Answer:
             return Answer.text("nothing here", 410)
 
-    around = Around(Other)
-    assert [value(around.ask("GET", path)) for path in ("/orders", "/orders/3", "/health")] == ["mine", "3", "well"]
-    assert around.status("GET", "/orders/1/2") == 410
-    assert value(Around().ask("GET", "/orders")) == {"orders": 0}
+    harness = Harness(Other)
+    assert [value(harness.ask("GET", path)) for path in ("/orders", "/orders/3", "/health")] == ["mine", "3", "well"]
+    assert harness.status("GET", "/orders/1/2") == 410
+    assert value(Harness().ask("GET", "/orders")) == {"orders": 0}
 
 
 def test_a_reset_makes_a_fresh_world() -> None:
-    around = Around(Shop, "throttle=1/10s")
-    around.ask(*order(1))
-    around.ask("POST", "/slow")
-    around.open(1)
-    around.world.reset(200.0)
-    assert around.world.state(0.0) == {"orders": 0}
-    assert (around.world.due, around.world.sockets) == (float("inf"), {})
-    assert around.status(*order(1)) == 201
+    harness = Harness(Shop, "throttle=1/10s")
+    harness.ask(*order(1))
+    harness.ask("POST", "/slow")
+    harness.open(1)
+    harness.world.reset(200.0)
+    assert harness.world.state(0.0) == {"orders": 0}
+    assert (harness.world.due, harness.world.sockets) == (float("inf"), {})
+    assert harness.status(*order(1)) == 201
 
 
 def test_a_world_needs_a_name_to_be_a_platform() -> None:
@@ -617,7 +619,7 @@ def test_what_a_handler_did_before_it_failed_reaches_the_others(serve: Callable[
     assert served.state()["internal_errors"] == 1
 
 
-def test_a_failure_at_the_end_of_a_connection_costs_nobody_else_anything(serve: Callable[..., Served]) -> None:
+def test_a_failure_at_the_end_of_a_connection_leaves_the_others_alone(serve: Callable[..., Served]) -> None:
     served = serve(Faulty.platform())
     one, two = served.socket(), served.socket()
     one.send('{"type":"close all"}')

@@ -79,11 +79,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("token", BAD.values(), ids=BAD.keys())
-def test_other_tokens_are_nobodys(token: str) -> None:
+def test_other_tokens_belong_to_no_user(token: str) -> None:
     assert access().read(token, NOW_S) is None
 
 
-def test_a_token_made_elsewhere_with_the_secret_is_taken() -> None:
+def test_a_token_made_elsewhere_with_the_secret_is_accepted() -> None:
     assert access().read(forged(CLAIMS), NOW_S) == USER
 
 

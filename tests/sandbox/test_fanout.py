@@ -1,3 +1,5 @@
+"""Broadcasts: what is written to whom, in one turn of the event loop and over several."""
+
 from __future__ import annotations
 
 import random

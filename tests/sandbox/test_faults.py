@@ -1,3 +1,5 @@
+"""Faults as they are written on a command line and in JSON."""
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -71,9 +73,9 @@ def test_an_unknown_fault_is_answered_with_all_legal_ones() -> None:
     ],
 )
 def test_faults_come_from_json_and_go_back(value: object, on: dict[str, object]) -> None:
-    board = FaultSwitches(faults=faults_from_json(value))
-    assert board.to_json() == on
-    assert FaultSwitches(faults=faults_from_json(board.to_json())).on == board.on
+    switches = FaultSwitches(faults=faults_from_json(value))
+    assert switches.to_json() == on
+    assert FaultSwitches(faults=faults_from_json(switches.to_json())).on == switches.on
 
 
 @pytest.mark.parametrize("value", [None, [], "drop=0.1", {"drop": True}, {"drop": [1]}, {"x": 1}])

@@ -1,3 +1,5 @@
+"""One HTTP connection of the sandbox: requests in, answers out, refusals."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,7 +10,7 @@ import pytest
 from pika_locust.sandbox.fanout import SLOW_LIMIT_BYTES
 from pika_locust.sandbox.http import LARGEST_BODY, Exchange, HttpConnection
 from pika_locust.sandbox.world import Answer
-from tests.sandbox.doubles import Transport
+from tests.sandbox.echo_world import Transport
 
 
 class Server:
@@ -17,7 +19,7 @@ class Server:
     def __init__(self) -> None:
         self.transport = Transport()
         self.exchanges: list[Exchange] = []
-        self.half = HttpConnection(cast(asyncio.Transport, self.transport), self.exchanges.append, "10.0.0.1")
+        self.connection = HttpConnection(cast(asyncio.Transport, self.transport), self.exchanges.append, "10.0.0.1")
 
     def said(self) -> list[str]:
         """Lines of the answer, without the date."""
@@ -31,16 +33,16 @@ def server() -> Server:
 
 
 def test_a_request_is_taken_apart(server: Server) -> None:
-    server.half.feed(b"POST /a%20b?x=1&y HTTP/1.1\r\nHost: h\r\nX-Two: Value\r\nContent-Length: 5\r\n\r\nhel")
+    server.connection.feed(b"POST /a%20b?x=1&y HTTP/1.1\r\nHost: h\r\nX-Two: Value\r\nContent-Length: 5\r\n\r\nhel")
     assert server.exchanges == []
-    server.half.feed(b"lo")
+    server.connection.feed(b"lo")
     request = server.exchanges[0].request
     assert (request.method, request.path, request.query, request.body) == ("POST", "/a%20b", "x=1&y", b"hello")
     assert (request.headers["x-two"], request.peer) == ("Value", "10.0.0.1")
 
 
 def test_an_answer_carries_its_length_and_the_connection_stays(server: Server) -> None:
-    server.half.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    server.connection.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     server.exchanges[0].answer(Answer.text("hi", 201))
     assert server.said() == [
         "HTTP/1.1 201 Created",
@@ -53,7 +55,7 @@ def test_an_answer_carries_its_length_and_the_connection_stays(server: Server) -
 
 
 def test_head_gets_the_length_but_no_body(server: Server) -> None:
-    server.half.feed(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+    server.connection.feed(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
     server.exchanges[0].answer(Answer(200, b"hello"))
     assert server.said() == ["HTTP/1.1 200 OK", "content-length: 5", "", ""]
 
@@ -64,14 +66,14 @@ def test_head_gets_the_length_but_no_body(server: Server) -> None:
     ids=["asked to close", "HTTP/1.0"],
 )
 def test_a_connection_that_is_not_to_be_kept_is_closed(server: Server, request_bytes: bytes) -> None:
-    server.half.feed(request_bytes)
+    server.connection.feed(request_bytes)
     server.exchanges[0].answer(Answer(204))
     assert "connection: close" in server.said()
     assert server.transport.closed
 
 
 def test_pipelined_requests_are_answered_in_order_one_after_the_other(server: Server) -> None:
-    server.half.feed(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n")
+    server.connection.feed(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n")
     assert [exchange.request.path for exchange in server.exchanges] == ["/1"]
     server.exchanges[0].answer(Answer(200, b"one"))
     server.exchanges[1].answer(Answer(200, b"two"))
@@ -79,7 +81,7 @@ def test_pipelined_requests_are_answered_in_order_one_after_the_other(server: Se
 
 
 def test_a_stream_is_chunked(server: Server) -> None:
-    server.half.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    server.connection.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     exchange = server.exchanges[0]
     exchange.begin(200, (("content-type", "text/event-stream"),))
     exchange.chunk(b"data: 1\n\n")
@@ -97,11 +99,11 @@ def test_a_stream_is_chunked(server: Server) -> None:
     ]
 
 
-def test_the_end_of_a_connection_is_told_to_who_answers(server: Server) -> None:
-    server.half.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+def test_who_answers_is_notified_of_the_end_of_the_connection(server: Server) -> None:
+    server.connection.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     told: list[str] = []
     server.exchanges[0].on_abandoned = lambda: told.append("gone")
-    server.half.lost()
+    server.connection.lost()
     server.exchanges[0].answer(Answer(200))
     assert (told, server.transport.written) == (["gone"], b"")
 
@@ -119,23 +121,23 @@ def test_the_end_of_a_connection_is_told_to_who_answers(server: Server) -> None:
     ],
 )
 def test_what_cannot_be_served_is_refused(server: Server, sent: bytes, status: str) -> None:
-    server.half.feed(sent)
+    server.connection.feed(sent)
     assert server.said()[0] == f"HTTP/1.1 {status}"
     assert server.transport.closed
 
 
-def test_a_body_that_waits_to_be_wanted_is_wanted(server: Server) -> None:
-    server.half.feed(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+def test_a_body_that_waits_for_100_continue_is_asked_for(server: Server) -> None:
+    server.connection.feed(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert server.transport.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def test_another_upgrade_is_not_taken_up_but_answered(server: Server) -> None:
-    server.half.feed(b"GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    server.connection.feed(b"GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
     assert [exchange.request.path for exchange in server.exchanges] == ["/x"]
 
 
 def test_a_client_that_does_not_read_its_stream_is_cut(server: Server) -> None:
-    server.half.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    server.connection.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     server.transport.waiting = SLOW_LIMIT_BYTES + 1
     server.exchanges[0].chunk(b"x")
     assert server.transport.aborted

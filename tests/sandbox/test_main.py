@@ -1,3 +1,5 @@
+"""`python -m pika_locust.sandbox` as a process: its line on stdout, its signals, its exit codes."""
+
 from __future__ import annotations
 
 import json
@@ -41,7 +43,7 @@ def test_one_line_says_where_it_listens_and_a_signal_ends_it(number: signal.Sign
         assert process.stdout.read() == ""
 
 
-def test_it_can_be_told_to_end_when_stdin_closes() -> None:
+def test_it_ends_with_stdin_if_that_is_asked_for() -> None:
     with start("--until-stdin-closes") as process:
         announced(process)
         assert process.stdin is not None
@@ -60,7 +62,7 @@ def test_wrong_faults_end_it_with_104_before_it_listens() -> None:
         assert "fault drop cannot have the value '2'" in process.stderr.read()
 
 
-def test_the_module_is_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_module_has_a_help_text(capfd: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-m", "pika_locust.sandbox", "--help"]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "COLUMNS": "120"})
     assert "--until-stdin-closes" in capfd.readouterr().out

@@ -1,3 +1,5 @@
+"""A sandbox in a process of its own: start, faults, stop, and what goes wrong."""
+
 from __future__ import annotations
 
 import os
@@ -86,7 +88,7 @@ def test_stopping_ends_it_at_once_and_may_be_repeated() -> None:
         socket.create_connection(("127.0.0.1", process.port))
 
 
-def test_terminating_gives_the_last_notice_to_all_but_the_oldest() -> None:
+def test_terminating_sends_the_last_notice_to_all_but_the_oldest() -> None:
     process = start_sandbox(["pika"])
     url = f"ws://127.0.0.1:{process.port}/ws"
     with connect(url) as oldest, connect(url) as other:

@@ -80,7 +80,7 @@ def test_what_is_accepted(check: Check, value: Any, accepted: Any) -> None:
         (optional(text(1)), 5, "must be a string of 1 to 10000 characters"),
     ],
 )
-def test_what_is_refused_and_how_it_is_told(check: Check, value: Any, says: str) -> None:
+def test_what_is_refused_and_with_which_words(check: Check, value: Any, says: str) -> None:
     with pytest.raises(ValueError) as refused:
         check(value)
     assert str(refused.value) == says
@@ -107,7 +107,7 @@ def test_lengths_are_in_utf16_units(value: str, length: int) -> None:
     assert utf16_units(value) == length
 
 
-def test_every_problem_is_told_with_its_place() -> None:
+def test_every_problem_is_named_with_its_place() -> None:
     with pytest.raises(Refused) as refused:
         read_fields({"to": {"city": "", "zip": "1"}}, SCHEMA)
     assert refused.value.problems == [

@@ -1,3 +1,5 @@
+"""The port of a sandbox: platforms by path, control endpoints, the end."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -9,13 +11,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.sandbox.conftest import Served
-from tests.sandbox.doubles import toy
+from tests.sandbox.echo_world import echo_platform
 
 Serve = Callable[..., Served]
 
 
 def test_one_platform_is_served_at_the_root(serve: Serve) -> None:
-    served = serve(toy("solo"))
+    served = serve(echo_platform("solo"))
     status, body, headers = served.http("GET", "/health")
     assert (status, body, headers["x-pika-sandbox"]) == (200, "GET /health ", "solo")
     socket_ = served.socket("/any/path")
@@ -25,7 +27,7 @@ def test_one_platform_is_served_at_the_root(serve: Serve) -> None:
 
 
 def test_several_platforms_are_served_each_under_its_name(serve: Serve) -> None:
-    served = serve(toy("one"), toy("two"))
+    served = serve(echo_platform("one"), echo_platform("two"))
     assert served.http("GET", "/one/a/b")[1] == "GET /a/b "
     assert served.http("GET", "/two")[1] == "GET / "
     assert served.http("GET", "/two/health")[2]["x-pika-sandbox"] == "two"
@@ -43,7 +45,7 @@ def test_several_platforms_are_served_each_under_its_name(serve: Serve) -> None:
 
 
 def test_faults_of_several_platforms_are_switched_for_all_or_for_one(serve: Serve) -> None:
-    served = serve(toy("one", "error", "refuse"), toy("two", "error"), faults=("error=0.5",))
+    served = serve(echo_platform("one", "error", "refuse"), echo_platform("two", "error"), faults=("error=0.5",))
     assert (served.state("/one")["faults"], served.state("/two")["faults"]) == ({"error": "0.5"}, {"error": "0.5"})
     served.http("PUT", "/__sandbox/faults", {"error": 0.25, "refuse": 0.5})
     assert served.state("/one")["faults"] == {"error": "0.25", "refuse": "0.5"}
@@ -54,7 +56,7 @@ def test_faults_of_several_platforms_are_switched_for_all_or_for_one(serve: Serv
 
 
 def test_faults_are_read_switched_and_cleared(serve: Serve) -> None:
-    served = serve(toy("toy", "error", "leak"))
+    served = serve(echo_platform("echo", "error", "leak"))
     status, body, _ = served.http("PUT", "/__sandbox/faults", {"error": 0.5})
     assert (status, json.loads(body)["faults"]) == (200, {"error": "0.5"})
     assert json.loads(served.http("GET", "/__sandbox/faults")[1]) == {
@@ -71,15 +73,15 @@ def test_faults_are_read_switched_and_cleared(serve: Serve) -> None:
     "body", [{"error": 2}, {"nope": 1}, {"drop": 0.5}, [], None], ids=["value", "name", "unsupported", "list", "empty"]
 )
 def test_a_wrong_fault_is_answered_400_with_the_legal_ones_and_changes_nothing(serve: Serve, body: object) -> None:
-    served = serve(toy("toy", "error"), faults=("error=0.5",))
+    served = serve(echo_platform("echo", "error"), faults=("error=0.5",))
     status, answer, _ = served.http("PUT", "/__sandbox/faults", body)
     assert status == 400
     assert list(json.loads(answer)["legal"]) == ["error=RATE"]
     assert served.state()["faults"] == {"error": "0.5"}
 
 
-def test_the_sandboxes_own_endpoints_are_no_traffic_and_are_not_hit_by_faults(serve: Serve) -> None:
-    served = serve(toy(), faults=("error=1", "latency=2000"))
+def test_the_control_endpoints_are_no_traffic_and_are_not_hit_by_faults(serve: Serve) -> None:
+    served = serve(echo_platform(), faults=("error=1", "latency=2000"))
     assert served.http("GET", "/__sandbox/faults")[0] == 200
     assert served.http("GET", "/metrics")[0] == 200
     assert served.state()["http_requests"] == 0
@@ -88,27 +90,27 @@ def test_the_sandboxes_own_endpoints_are_no_traffic_and_are_not_hit_by_faults(se
     assert "POST reset" in json.loads(body)["error"]
 
 
-def test_the_state_tells_what_the_process_costs(serve: Serve) -> None:
-    state = serve(toy()).state()
+def test_the_state_has_the_figures_of_the_process(serve: Serve) -> None:
+    state = serve(echo_platform()).state()
     assert state["rss_bytes"] > 5_000_000
     assert state["cpu_seconds"] > 0
     assert state["internal_errors"] == 0
 
 
 def test_the_parts_of_the_state_by_user_can_be_left_out(serve: Serve) -> None:
-    served = serve(dataclasses.replace(toy("solo"), per_user=("log",)))
+    served = serve(dataclasses.replace(echo_platform("solo"), per_user=("log",)))
     served.socket()
     assert served.state()["log"] == [["opened", 1, "/ws"]]
-    told = json.loads(served.http("GET", "/__sandbox/state?users=0")[1])
-    assert "log" not in told
-    assert told["connections_open"] == 1
+    state = json.loads(served.http("GET", "/__sandbox/state?users=0")[1])
+    assert "log" not in state
+    assert state["connections_open"] == 1
 
 
-def test_shutting_down_gives_the_last_notice_and_no_close_frame(serve: Serve) -> None:
-    served = serve(toy())
+def test_shutting_down_sends_what_the_world_sends_last_and_no_close_frame(serve: Serve) -> None:
+    served = serve(echo_platform())
     one = served.socket()
     served.call(served.sandbox.shut_down())
-    assert one.recv(2) == "closing time"
+    assert one.recv(2) == "shutting down"
     with pytest.raises(ConnectionClosed) as ended:
         one.recv(2)
     assert ended.value.rcvd is None

@@ -123,7 +123,7 @@ def without_sid(packets: list[Any]) -> list[Any]:
     return [re.sub(r'"sid":"[\w-]{20}"', '"sid":"?"', one) if isinstance(one, str) else one for one in packets]
 
 
-def test_a_connection_begins_with_the_heartbeat_that_the_server_keeps(driver: SocketIoWorldDriver) -> None:
+def test_a_connection_begins_with_the_intervals_of_the_heartbeat(driver: SocketIoWorldDriver) -> None:
     first, second = (json.loads(driver.take(driver.open())[0][1:]) for _ in range(2))
     assert first.pop("sid") != second.pop("sid")
     assert first == {"upgrades": [], "pingInterval": 25000, "pingTimeout": 20000, "maxPayload": 1000000}
@@ -159,7 +159,7 @@ def test_who_is_admitted_may_leave_and_come_again(driver: SocketIoWorldDriver) -
     assert without_sid(driver.join(socket, "/orders", "b")) == ['40/orders,{"sid":"?"}']
 
 
-def test_who_is_not_admitted_is_told_why_and_stays_connected(driver: SocketIoWorldDriver) -> None:
+def test_who_is_not_admitted_gets_the_reason_and_stays_connected(driver: SocketIoWorldDriver) -> None:
     socket = driver.open()
     assert driver.join(socket, "/orders") == ['44/orders,{"message":"unauthorized"}']
     assert driver.join(socket, "/orders", "old") == ['44/orders,{"message":"expired","data":{"at":5}}']
@@ -171,8 +171,8 @@ def test_who_is_not_admitted_is_told_why_and_stays_connected(driver: SocketIoWor
 def test_who_is_kicked_leaves_all_namespaces_and_is_closed(driver: SocketIoWorldDriver) -> None:
     socket = driver.open()
     driver.join(socket)
-    told = without_sid(driver.join(socket, "/orders", "kicked"))
-    assert told == ['40/orders,{"sid":"?"}', "41", "41/orders,", Closed(1005, "")]
+    packets = without_sid(driver.join(socket, "/orders", "kicked"))
+    assert packets == ['40/orders,{"sid":"?"}', "41", "41/orders,", Closed(1005, "")]
     assert [(namespace, reason) for namespace, _, reason in driver.world.left] == [("/", PUT_OUT), ("/orders", PUT_OUT)]
 
 
@@ -312,7 +312,7 @@ def test_who_has_gone_is_not_pinged(driver: SocketIoWorldDriver) -> None:
     assert driver.world.due == float("inf")
 
 
-def test_drop_takes_away_what_the_sender_is_told_and_nothing_else() -> None:
+def test_drop_takes_away_what_the_sender_is_sent_and_nothing_else() -> None:
     driver = SocketIoWorldDriver(Orders.platform(), "drop=0.5")
     (socket,) = entered(driver, "a")
     driver.emit(socket, "/orders", "look", "all")
@@ -376,7 +376,7 @@ def test_it_is_served_like_any_world(serve: Callable[..., Served]) -> None:
     assert served.state()["internal_errors"] == 1
 
 
-def test_who_is_being_closed_is_neither_heard_nor_pinged() -> None:
+def test_packets_of_a_connection_that_is_being_closed_are_ignored() -> None:
     driver = SocketIoWorldDriver(Orders.platform())
     world, (socket,) = driver.world, entered(driver, "a")
     # with the fault `latency` the close frame is on its way for a while

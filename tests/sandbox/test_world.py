@@ -1,9 +1,11 @@
+"""What worlds and the server exchange: requests, answers, platforms."""
+
 from __future__ import annotations
 
 import pytest
 
 from pika_locust.sandbox.world import Answer, Request, to_json
-from tests.sandbox.doubles import toy
+from tests.sandbox.echo_world import echo_platform
 
 
 @pytest.mark.parametrize(
@@ -35,4 +37,4 @@ def test_a_body_is_an_object_or_empty(body: bytes, value: object) -> None:
 
 
 def test_a_platform_supports_what_it_covers() -> None:
-    assert toy("toy", "drop", "leak").supports == {"drop", "leak"}
+    assert echo_platform("echo", "drop", "leak").supports == {"drop", "leak"}

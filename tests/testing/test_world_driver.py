@@ -13,7 +13,7 @@ from pika_locust.sandbox.faults import Cover
 from pika_locust.sandbox.world import Answer, Close, Effects, Platform, Reply, Request, Send
 from pika_locust.testing import world_driver
 from pika_locust.testing.world_driver import PING, START_S, Closed, SocketIoWorldDriver, WorldDriver
-from tests.sandbox.doubles import ToyWorld, toy
+from tests.sandbox.echo_world import EchoWorld, echo_platform
 from tests.testing.examples import run_example
 
 
@@ -139,7 +139,7 @@ def test_several_requests_are_under_way_at_once() -> None:
 
 
 def test_an_abandoned_request_gets_no_answer() -> None:
-    driver = WorldDriver(toy())
+    driver = WorldDriver(echo_platform())
     number = driver.request("GET", "/later")
     driver.abandon(number)
     assert driver.world.log == [("abandoned", number)]
@@ -148,7 +148,7 @@ def test_an_abandoned_request_gets_no_answer() -> None:
 
 
 def test_a_stream_is_seen_as_it_grows_and_whole_at_its_end() -> None:
-    driver = WorldDriver(toy())
+    driver = WorldDriver(echo_platform())
     number = driver.request("GET", "/stream")
     driver.wait(0.025)
     assert driver.streams[number].status == 200
@@ -160,7 +160,7 @@ def test_a_stream_is_seen_as_it_grows_and_whole_at_its_end() -> None:
 
 
 def test_a_stream_whose_client_gives_up_ends_there() -> None:
-    driver = WorldDriver(toy())
+    driver = WorldDriver(echo_platform())
     number = driver.request("GET", "/stream")
     driver.wait(0.015)
     driver.abandon(number)
@@ -171,7 +171,7 @@ def test_a_stream_whose_client_gives_up_ends_there() -> None:
 def twice(count: int) -> Platform:
     """A world that answers everything so many times."""
 
-    class Twice(ToyWorld):
+    class Twice(EchoWorld):
         def request(self, exchange: int, request: Request, now: float) -> Effects:
             return [Reply(exchange, Answer(200))] * count
 
@@ -229,7 +229,7 @@ def test_sockets_that_the_world_ends_say_how() -> None:
 
 
 def test_what_is_for_a_socket_that_is_gone_is_dropped() -> None:
-    class Late(ToyWorld):
+    class Late(EchoWorld):
         def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:
             return [Close(socket, 1000), Send(socket, '"too late"'), Close(socket, 1001)]
 
@@ -279,7 +279,7 @@ def test_the_world_does_each_thing_at_its_own_time() -> None:
 
 
 def test_a_world_that_stays_due_fails_the_test() -> None:
-    class Stuck(ToyWorld):
+    class Stuck(EchoWorld):
         def tick(self, now: float) -> Effects:
             return ()
 
@@ -316,7 +316,7 @@ def test_a_reset_breaks_connections_and_starts_afresh() -> None:
 # Socket.IO
 
 
-class Packets(ToyWorld):
+class Packets(EchoWorld):
     """Sends packets back as they are; `2` after a while."""
 
     def received(self, socket: int, data: str | bytes, now: float, queued: int) -> Effects:

@@ -1,3 +1,5 @@
+"""Platforms of the sandbox: by name and by reference."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""`pika-locust sandbox`: what it prints, how it ends, its mistakes and its help."""
+
 from __future__ import annotations
 
 import os
@@ -13,7 +15,7 @@ import pytest
 
 from pika_locust.cli.sandbox import run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 RUN = "import sys; from pika_locust.cli.sandbox import run; sys.exit(run(sys.argv[1:]))"
 
 
@@ -24,7 +26,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_it_says_where_the_target_is_and_a_signal_is_a_normal_end(number: signal.Signals) -> None:
+def test_it_prints_where_the_target_is_and_a_signal_is_a_normal_end(number: signal.Signals) -> None:
     with start("--platform", "pika", "--fault", "drop=0.5") as command:
         assert command.stdout is not None
         line = command.stdout.readline()
@@ -82,7 +84,7 @@ def test_mistakes_end_it_with_104(arguments: list[str], said: str, capsys: pytes
     assert said in capsys.readouterr().err
 
 
-def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(["--help"])
     assert ended.value.code == 0

@@ -1,3 +1,5 @@
+"""Serving: the limit of descriptors, and a port that is taken."""
+
 from __future__ import annotations
 
 import resource
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pika_locust.sandbox.__main__ import serve
-from tests.sandbox.doubles import toy
+from tests.sandbox.echo_world import echo_platform
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,5 +33,5 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
 def test_a_taken_port_is_an_os_error_and_nothing_is_announced() -> None:
     announced: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        serve([toy()], [], {}, taken.getsockname()[1], announced.append)
+        serve([echo_platform()], [], {}, taken.getsockname()[1], announced.append)
     assert announced == []

@@ -1,3 +1,5 @@
+"""Effects of a world: carried out on the sockets and exchanges they are for."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,13 +12,13 @@ from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.host import EffectExecutor
 from pika_locust.sandbox.world import Answer, Begin, Chunk, Close, End, Ping, Publish, Reply, Send
 from tests.sandbox.conftest import Served
-from tests.sandbox.doubles import toy
+from tests.sandbox.echo_world import echo_platform
 
 Serve = Callable[..., Served]
 
 
-def test_effects_reach_those_they_are_for(serve: Serve) -> None:
-    served = serve(toy())
+def test_effects_reach_the_sockets_they_are_for(serve: Serve) -> None:
+    served = serve(echo_platform())
     one, two = served.socket(), served.socket()
     one.send("all hello")
     assert one.recv(2) == "ok"
@@ -26,10 +28,10 @@ def test_effects_reach_those_they_are_for(serve: Serve) -> None:
 
 
 def test_closing_and_cutting(serve: Serve) -> None:
-    served = serve(toy())
+    served = serve(echo_platform())
     one, two = served.socket(), served.socket()
     one.send("bye")
-    assert one.recv(2) == "last words"
+    assert one.recv(2) == "goodbye"
     with pytest.raises(ConnectionClosed) as ended:
         one.recv(2)
     assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4001, "as asked")  # type: ignore[union-attr]
@@ -42,14 +44,14 @@ def test_closing_and_cutting(serve: Serve) -> None:
 
 
 def test_a_world_may_answer_later_and_in_pieces(serve: Serve) -> None:
-    served = serve(toy())
+    served = serve(echo_platform())
     assert served.http("GET", "/later")[:2] == (200, "later")
     assert served.http("GET", "/stream")[:2] == (200, "data: 3\n\ndata: 2\n\ndata: 1\n\n")
     assert served.http("POST", "/now", {"a": 1})[:2] == (200, 'POST /now {"a": 1}')
 
 
 def test_lose_fanout_withholds_its_share_of_frames_spread_over_the_recipients(serve: Serve) -> None:
-    served = serve(toy(), faults=("lose-fanout=0.1",))
+    served = serve(echo_platform(), faults=("lose-fanout=0.1",))
     sender, *others = [served.socket() for _ in range(11)]
     for n in range(50):
         sender.send(f"all {n}")
@@ -67,8 +69,8 @@ def test_lose_fanout_withholds_its_share_of_frames_spread_over_the_recipients(se
 
 def test_an_effect_on_a_connection_that_is_gone_has_no_effect() -> None:
     loop = SimpleNamespace(call_soon=lambda call: None)
-    performer = EffectExecutor("toy", FaultSwitches(), loop)  # type: ignore[arg-type]
-    performer.perform([Send(1, "hello"), Ping(1), Close(1, 1000), Publish("to nobody", 1, "all")])
-    performer.perform([Begin(7, 200, ()), Chunk(7, b"x"), End(7), Reply(7, Answer.text("too late"))])
-    assert performer.sockets == {}
-    assert not performer.abandoned(7)
+    executor = EffectExecutor("echo", FaultSwitches(), loop)  # type: ignore[arg-type]
+    executor.perform([Send(1, "hello"), Ping(1), Close(1, 1000), Publish("to nobody", 1, "all")])
+    executor.perform([Begin(7, 200, ()), Chunk(7, b"x"), End(7), Reply(7, Answer.text("too late"))])
+    assert executor.sockets == {}
+    assert not executor.abandoned(7)

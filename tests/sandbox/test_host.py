@@ -1,3 +1,5 @@
+"""A world behind the sandbox server: counts, faults of connections, slow clients, reset, internal errors."""
+
 from __future__ import annotations
 
 import socket
@@ -10,13 +12,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from pika_locust.sandbox.fanout import SLOW_LIMIT_BYTES
 from tests.sandbox.conftest import Served
-from tests.sandbox.doubles import toy
+from tests.sandbox.echo_world import echo_platform
 
 Serve = Callable[..., Served]
 
 
-def test_a_world_hears_of_clients_that_do_not_wait(serve: Serve) -> None:
-    served = serve(toy())
+def test_a_world_is_notified_of_clients_that_do_not_wait(serve: Serve) -> None:
+    served = serve(echo_platform())
     with socket.create_connection(("127.0.0.1", served.port)) as raw:
         raw.sendall(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n")
         assert raw.recv(10) == b"HTTP/1.1 2"
@@ -27,7 +29,7 @@ def test_a_world_hears_of_clients_that_do_not_wait(serve: Serve) -> None:
 
 
 def test_frames_are_counted_by_group_also_for_sockets_that_are_gone(serve: Serve) -> None:
-    served = serve(toy())
+    served = serve(echo_platform())
     one, two, three = served.socket(), served.socket(), served.socket()
     for _ in range(5):
         one.send("all x")
@@ -42,7 +44,7 @@ def test_frames_are_counted_by_group_also_for_sockets_that_are_gone(serve: Serve
 
 
 def test_latency_delays_answers_and_broadcasts_and_keeps_their_order(serve: Serve) -> None:
-    served = serve(toy(), faults=("latency=150",))
+    served = serve(echo_platform(), faults=("latency=150",))
     one, two = served.socket(), served.socket()
     started = time.monotonic()
     for n in range(20):
@@ -60,13 +62,13 @@ def test_latency_delays_answers_and_broadcasts_and_keeps_their_order(serve: Serv
 
 
 def test_error_hits_each_kind_of_request_at_its_rate_and_does_not_process_them(serve: Serve) -> None:
-    served = serve(toy(), faults=("error=0.25",))
+    served = serve(echo_platform(), faults=("error=0.25",))
     statuses = Counter((path, served.http("GET", path)[0]) for _ in range(20) for path in ("/a", "/b"))
     assert statuses == {("/a", 200): 15, ("/a", 500): 5, ("/b", 200): 15, ("/b", 500): 5}
 
 
 def test_refuse_answers_upgrades_503(serve: Serve) -> None:
-    served = serve(toy(), faults=("refuse=0.5",))
+    served = serve(echo_platform(), faults=("refuse=0.5",))
     statuses: Counter[int] = Counter()
     for _ in range(10):
         try:
@@ -79,7 +81,7 @@ def test_refuse_answers_upgrades_503(serve: Serve) -> None:
 
 
 def test_a_world_may_refuse_an_upgrade(serve: Serve) -> None:
-    served = serve(toy())
+    served = serve(echo_platform())
     with pytest.raises(InvalidStatus) as refused:
         served.socket("/closed")
     assert refused.value.response.status_code == 403
@@ -87,7 +89,7 @@ def test_a_world_may_refuse_an_upgrade(serve: Serve) -> None:
 
 
 def test_close_after_cuts_each_socket_in_its_time_also_those_already_open(serve: Serve) -> None:
-    served = serve(toy(), faults=("close-after=0.2",))
+    served = serve(echo_platform(), faults=("close-after=0.2",))
     started = time.monotonic()
     one = served.socket()
     with pytest.raises(ConnectionClosed) as ended:
@@ -106,7 +108,7 @@ def test_close_after_cuts_each_socket_in_its_time_also_those_already_open(serve:
 
 
 def test_a_client_that_does_not_read_is_cut_and_counted(serve: Serve) -> None:
-    served = serve(toy())
+    served = serve(echo_platform())
     raw = socket.create_connection(("127.0.0.1", served.port))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.sendall(
@@ -127,11 +129,11 @@ def test_a_client_that_does_not_read_is_cut_and_counted(serve: Serve) -> None:
 
 
 def test_reset_cuts_sockets_and_starts_everything_afresh_but_leaves_faults(serve: Serve) -> None:
-    served = serve(toy(), faults=("lose-fanout=0.5",))
+    served = serve(echo_platform(), faults=("lose-fanout=0.5",))
     one, two = served.socket(), served.socket()
     one.send("all x")
     assert one.recv(2) == "ok"
-    assert served.http("POST", "/__sandbox/reset")[:2] == (200, '{"reset":["toy"]}')
+    assert served.http("POST", "/__sandbox/reset")[:2] == (200, '{"reset":["echo"]}')
     with pytest.raises(ConnectionClosed):
         two.recv(2)
     state = served.state()
@@ -143,11 +145,12 @@ def test_reset_cuts_sockets_and_starts_everything_afresh_but_leaves_faults(serve
         assert three.recv(2) == "hi"
 
 
-def test_a_fault_of_the_sandbox_itself_is_counted_and_costs_only_its_connection(serve: Serve) -> None:
-    served = serve(toy())
+def test_an_internal_error_is_counted_and_named_and_ends_only_its_connection(serve: Serve) -> None:
+    served = serve(echo_platform())
     one, two = served.socket(), served.socket()
     one.send("break")
     with pytest.raises(ConnectionClosed):
         one.recv(2)
     assert two.recv(2) == "1 left"
-    assert served.state()["internal_errors"] == 1
+    state = served.state()
+    assert (state["internal_errors"], state["internal_error_messages"]) == (1, ["RuntimeError: planted"])

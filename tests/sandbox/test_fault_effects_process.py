@@ -1,3 +1,5 @@
+"""The faults leak and crash-after, in a process."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""Kinds of HTTP requests: what makes one, and how many there are at most."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,11 +16,11 @@ from pika_locust.sandbox.faults import MOST_KINDS, RequestKinds
         pytest.param("/", "/", id="the root"),
     ],
 )
-def test_ids_do_not_make_kinds(path: str, kind: str) -> None:
+def test_ids_make_no_kinds_of_their_own(path: str, kind: str) -> None:
     assert RequestKinds().of(path) == kind
 
 
-def test_there_are_not_endlessly_many_kinds() -> None:
+def test_the_number_of_kinds_is_limited() -> None:
     kinds = RequestKinds()
     first = [kinds.of("/" + "x" * n) for n in range(1, MOST_KINDS + 1)]
     assert len(set(first)) == MOST_KINDS

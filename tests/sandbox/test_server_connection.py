@@ -1,3 +1,5 @@
+"""One TCP connection of the sandbox: what its first head makes of it."""
+
 from __future__ import annotations
 
 import asyncio
@@ -10,7 +12,7 @@ from pika_locust.sandbox.http import Exchange
 from pika_locust.sandbox.server import LARGEST_HEAD, Connection
 from pika_locust.sandbox.websocket import SocketOwner
 from pika_locust.sandbox.world import Answer, Request
-from tests.sandbox.doubles import Transport
+from tests.sandbox.echo_world import Transport
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: h\r\nuPgRaDe:  WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
@@ -18,7 +20,7 @@ UPGRADE = (
 )
 
 
-class Desk:
+class Owner:
     def __init__(self) -> None:
         self.ids = itertools.count(1)
         self.log: list[str] = []
@@ -42,7 +44,7 @@ class Desk:
 
 
 @pytest.mark.parametrize(
-    ("sent", "half"),
+    ("sent", "handler"),
     [
         pytest.param(UPGRADE, "websocket /ws", id="an upgrade, whatever its case"),
         pytest.param(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n", "http /ws", id="a plain request for the same path"),
@@ -55,20 +57,20 @@ class Desk:
     ],
 )
 @pytest.mark.parametrize("step", [1, 1000], ids=["byte by byte", "at once"])
-def test_the_first_head_decides(sent: bytes, half: str, step: int) -> None:
-    desk, transport = Desk(), Transport()
-    connection = Connection(desk)
+def test_the_first_head_decides(sent: bytes, handler: str, step: int) -> None:
+    owner, transport = Owner(), Transport()
+    connection = Connection(owner)
     connection.connection_made(cast(asyncio.Transport, transport))
     for start in range(0, len(sent), step):
         connection.data_received(sent[start : start + step])
     connection.connection_lost(None)
-    assert desk.log == ["connected", half, "disconnected"]
+    assert owner.log == ["connected", handler, "disconnected"]
     assert transport.written.startswith(b"HTTP/1.1 ")
 
 
 def test_an_endless_head_is_cut() -> None:
     transport = Transport()
-    connection = Connection(Desk())
+    connection = Connection(Owner())
     connection.connection_made(cast(asyncio.Transport, transport))
     connection.data_received(b"GET / HTTP/1.1\r\nX: " + b"x" * LARGEST_HEAD)
     assert transport.aborted

@@ -1,4 +1,4 @@
-"""Stand-ins for transports, and a world small enough to read at a glance."""
+"""A world that answers and publishes what it is sent, its platform, and a transport that collects what is written."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Transport:
         return written
 
 
-class ToyWorld:
+class EchoWorld:
     """Sockets: `all TEXT` is published, `ping`, `bye`, `cut` do what they say, anything else comes back.
 
     HTTP: `/later` is answered by the next tick, `/stream` in pieces out of ticks, anything else at once.
@@ -94,7 +94,7 @@ class ToyWorld:
             case "ping":
                 return [Ping(socket)]
             case "bye":
-                return [Send(socket, "last words"), Close(socket, 4001, "as asked")]
+                return [Send(socket, "goodbye"), Close(socket, 4001, "as asked")]
             case "cut":
                 return [Close(socket, None)]
             case "break":
@@ -125,7 +125,7 @@ class ToyWorld:
         return effects
 
     def shutdown(self, now: float) -> Effects:
-        return [Publish("closing time")]
+        return [Publish("shutting down")]
 
     def group(self, socket: int) -> str:
         return "odd" if socket % 2 else "even"
@@ -137,8 +137,8 @@ class ToyWorld:
         self.log = []
 
 
-def toy(name: str = "toy", *faults: str) -> Platform:
-    """A platform that serves a `ToyWorld` and supports the faults of the wire, or those named."""
+def echo_platform(name: str = "echo", *faults: str) -> Platform:
+    """A platform that serves a `EchoWorld` and supports the faults of the wire, or those named."""
     names = faults or ("latency", "error", "refuse", "lose-fanout", "close-after", "leak", "crash-after")
     covers = tuple(Cover(fault, fault, name, "nothing") for fault in names)
-    return Platform(name, "a toy", lambda board, settings, now: ToyWorld(now), covers, ("odd", "even"))
+    return Platform(name, "an echo", lambda switches, settings, now: EchoWorld(now), covers, ("odd", "even"))

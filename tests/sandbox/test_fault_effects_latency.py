@@ -1,3 +1,5 @@
+"""The fault latency: effects leave later, in unchanged order."""
+
 from __future__ import annotations
 
 import asyncio
@@ -16,14 +18,14 @@ def test_effects_wait_and_never_overtake_each_other() -> None:
         def perform(effects: Effects) -> None:
             passed.extend((effect.socket, time.monotonic() - started) for effect in effects if isinstance(effect, Ping))
 
-        board = FaultSwitches()
-        line = Latency(asyncio.get_running_loop(), board, perform)
+        switches = FaultSwitches()
+        line = Latency(asyncio.get_running_loop(), switches, perform)
         line.put([Ping(1)])
-        board.replace(parse_faults(["latency=80"]))
+        switches.replace(parse_faults(["latency=80"]))
         line.put([Ping(2), Ping(3)])
-        board.replace(parse_faults(["latency=10"]))
+        switches.replace(parse_faults(["latency=10"]))
         line.put([Ping(4)])
-        board.replace(())
+        switches.replace(())
         line.put([Ping(5)])
         await asyncio.sleep(0.15)
         line.put([Ping(6)])

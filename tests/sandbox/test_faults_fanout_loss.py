@@ -1,3 +1,5 @@
+"""The fault lose-fanout: how many recipients a broadcast loses, and which."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -16,7 +18,7 @@ from pika_locust.sandbox.faults import FanoutLoss, FaultSwitches, parse_faults
         pytest.param("1", 3, 5, 5, id="everything"),
     ],
 )
-def test_losses_are_exact_and_fall_on_everybody_alike(rate: str, recipients: int, broadcasts: int, each: int) -> None:
+def test_losses_are_exact_and_equal_for_all_recipients(rate: str, recipients: int, broadcasts: int, each: int) -> None:
     losses = FanoutLoss(FaultSwitches(faults=parse_faults([f"lose-fanout={rate}"])))
     lost: Counter[int] = Counter()
     for _ in range(broadcasts):
@@ -26,6 +28,6 @@ def test_losses_are_exact_and_fall_on_everybody_alike(rate: str, recipients: int
     assert lost == dict.fromkeys(range(recipients), each)
 
 
-def test_a_broadcast_to_nobody_loses_nothing() -> None:
+def test_a_broadcast_without_recipients_loses_nothing() -> None:
     losses = FanoutLoss(FaultSwitches(faults=parse_faults(["lose-fanout=1"])))
     assert losses.of("NOW_PLAYING", []) == []

@@ -236,6 +236,10 @@ __all__ = [
 MAX_BODY_BYTES = 1 << 24
 
 
+_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"))
+"""What need not be looked at any more."""
+
+
 class RequestOptions(TypedDict, total=False):
     """What every request can be given by name; see `HttpClient.request`."""
 
@@ -337,9 +341,10 @@ class HttpClient(_Requests):
         `path` is below the base URL's, `name` (the path, if it is not given) is what the observer is told, `json` or
         `data` is the body, `timeouts` replace the client's own for this request.
         """
-        method = method.upper()
-        if not (method.isascii() and method.isalpha()):
-            raise ValueError(f"{method!r} is no HTTP method")
+        if method not in _METHODS:
+            method = method.upper()
+            if not (method.isascii() and method.isalpha()):
+                raise ValueError(f"{method!r} is no HTTP method")
         return self._run(method, path, **options)
 
     def _run_without_body(

@@ -191,6 +191,17 @@ def test_a_server_that_is_not_there_is_tried_less_and_less_often(begun: Callable
     assert [str(event["exception"]) for event in user.worker.request_events] == [error] * 3
 
 
+def test_where_arrivals_set_the_pace_no_connection_is_paused_after(
+    begun: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Caller, "backoff", Backoff(first_s=5.0, jitter_s=0.0, factor=1.0, cap_s=5.0))
+    user = begun("http://127.0.0.1:9")
+    user.worker.arrivals = object()
+    began_s = monotonic()
+    assert not user.connect()
+    assert monotonic() - began_s < 4.0
+
+
 def test_a_server_that_says_nothing_is_given_up(
     servers: Servers, begun: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,29 +160,7 @@ def test_without_the_line_that_puts_it_back_the_standard_librarys_queue_is_gone(
     assert "has no attribute 'Queue'" in said[0]
 
 
-# Faults
-
-FAULTY_QUEUE = {
-    "lose-write=0.1": {("audit", "tokens")},
-    "kept-token": {("audit", "tokens")},
-    "throttle=120/60s": {("threshold", "http_rate_limited")},
-    "latency=400": {("threshold", "http_req_duration")},
-    "error=0.02": {("threshold", "http_req_failed"), ("threshold", "error_rate")},
-    "crash-after=5": {("threshold", "http_req_failed"), ("threshold", "error_rate")},
-}
-FAULTY_SESSIONS = {
-    "no-match": {("no_data", "match_time"), ("no_data", "session_start_lag"), ("no_data", "session_length")},
-    "late-match=5000": {("threshold", "match_time")},
-    "end-early=1": {("threshold", "session_length")},
-}
-FAULTY_TOKENS = {
-    "double=0.1": {("audit", "webhooks")},
-    "lose-write=0.1": {("audit", "webhooks")},
-    "forget-signature": {("threshold", "forged_refused"), ("audit", "webhooks")},
-    "forged-500": {("threshold", "forged_refused")},
-    "forget-event": {("audit", "webhooks")},
-}
-
+# Faults (each alone: tests/e2e/test_covers.py)
 
 LEAK = {"leak=9000 double=0.1": {("threshold", "target_memory_mb"), ("audit", "tokens")}}
 
@@ -190,23 +168,6 @@ LEAK = {"leak=9000 double=0.1": {("threshold", "target_memory_mb"), ("audit", "t
 def red(finished: Finished, reasons: set[tuple[str, str]]) -> None:
     assert finished.exit_code == 99, finished.output
     assert set(finished.reasons) >= reasons, finished.reasons
-
-
-@pytest.mark.parametrize(("fault", "reasons"), FAULTY_QUEUE.items(), ids=FAULTY_QUEUE)
-def test_a_fault_turns_the_queue_red(fault: str, reasons: set[tuple[str, str]], tmp_path: Path) -> None:
-    red(run([*QUEUE, "-u", "60", "-r", "60", "-t", "9s", "--sandbox-fault", fault], tmp_path), reasons)
-
-
-@pytest.mark.parametrize(("fault", "reasons"), FAULTY_SESSIONS.items(), ids=FAULTY_SESSIONS)
-def test_a_fault_turns_sessions_red(fault: str, reasons: set[tuple[str, str]], tmp_path: Path) -> None:
-    arguments = [*SESSIONS, "-u", "20", "-r", "20", "-t", "10s", "--sandbox-fault", fault]
-    red(run(arguments, tmp_path, {"SESSION_HOLD_SECONDS": "1"}), reasons)
-
-
-@pytest.mark.parametrize(("fault", "reasons"), FAULTY_TOKENS.items(), ids=FAULTY_TOKENS)
-def test_a_fault_turns_tokens_red(fault: str, reasons: set[tuple[str, str]], tmp_path: Path) -> None:
-    env = {**RUSH, "SPIKE_RATE": "30", "RAMP_UP": "2s", "REDELIVERY": "0.1"}
-    red(run([*TOKENS, "-t", "8s", "--sandbox-fault", fault], tmp_path, env), reasons)
 
 
 def test_a_leak_is_seen_beside_another_fault_and_while_users_come_and_go(tmp_path: Path) -> None:

@@ -50,12 +50,14 @@ _HONEST = {
     "fanout_delivery": "rate>0.999",
     "ack_success": "rate>0.99",
     "ws_session_live": "rate>0.99",
+    "http_req_failed": "rate<0.01",
 }
 _ABOUT = {
     "fanout_latency": "tracks, polls and announcements reach the dancers within a second",
     "fanout_delivery": "whatever the DJ broadcasts reaches everybody who is there",
     "ack_success": "likes, votes and thanks are acknowledged within 5 s",
     "ws_session_live": "the session was live for as long as a dancer stayed",
+    "http_req_failed": "the pages that a dancer's app asks for are answered",
 }
 
 

@@ -38,6 +38,7 @@ HONEST = {
     "fanout_delivery:rate>0.999",
     "ack_success:rate>0.99",
     "ws_session_live:rate>0.99",
+    "http_req_failed:rate<0.01",
 }
 
 

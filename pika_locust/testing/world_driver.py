@@ -118,12 +118,13 @@ class WorldDriver:
         self.world: Any = platform.create(self.faults, settings or {}, now)
         self.answers: dict[int, Answer] = {}
         """Answers that `request` was given and nobody has taken, by exchange."""
+        self.requests: dict[int, Request] = {}
+        """Requests whose answers are not complete, by exchange."""
         self.streams: dict[int, Stream] = {}
         """Answers that have begun and not ended, by exchange."""
         self.messages: dict[int, list[Any]] = {}
         """What came on each socket, open or closed, oldest first: messages as `decode` has them, PING and Closed."""
         self._open: dict[int, None] = {}
-        self._unanswered: set[int] = set()
         self._abandoned: set[int] = set()
         self._numbers = count(1)
 
@@ -145,10 +146,13 @@ class WorldDriver:
 
     def wait(self, seconds: float) -> None:
         """Let so many seconds go by; the world does in them what is due."""
-        until = self.now + seconds
-        while self.world.due <= until:
+        self.wait_until(self.now + seconds)
+
+    def wait_until(self, at: float) -> None:
+        """Let time go by until then, in seconds since the epoch; the world does by then what is due."""
+        while self.world.due <= at:
             self._tick()
-        self.now = until
+        self.now = at
 
     def _tick(self) -> None:
         self.now = max(self.now, self.world.due)
@@ -175,8 +179,8 @@ class WorldDriver:
             names.setdefault("content-type", "application/json")
         path, _, query = path.partition("?")
         exchange = next(self._numbers)
-        self._unanswered.add(exchange)
-        self.carry_out(self.world.request(exchange, Request(method, path, query, names, body or b"", peer), self.now))
+        self.requests[exchange] = request = Request(method, path, query, names, body or b"", peer)
+        self.carry_out(self.world.request(exchange, request, self.now))
         return exchange
 
     def http(
@@ -214,7 +218,7 @@ class WorldDriver:
 
     def abandon(self, exchange: int) -> None:
         """The client of an exchange gives up before its answer is there; what the world still sends is dropped."""
-        self._unanswered.remove(exchange)
+        del self.requests[exchange]
         self._abandoned.add(exchange)
         self.streams.pop(exchange, None)
         self.carry_out(self.world.abandoned(exchange, self.now))
@@ -231,12 +235,22 @@ class WorldDriver:
 
         What comes on it is collected in `messages`, and in the list `into` where several sockets are to share one.
         """
+        opened = self.try_open(path, peer, into=into, **headers)
+        assert isinstance(opened, int), f"refused with {opened.status}: {opened.body!r}"
+        return opened
+
+    def try_open(
+        self, path: str = "/ws", peer: str = "127.0.0.1", *, into: list[Any] | None = None, **headers: str
+    ) -> int | Answer:
+        """`open`, but a refusal is returned."""
         request = _upgrade(path, peer, headers)
-        refusal = self.world.upgrade(request, self.now)
-        assert refusal is None, f"refused with {refusal.status}: {refusal.body!r}"
+        refusal: Answer | None = self.world.upgrade(request, self.now)
+        if refusal is not None:
+            return refusal
         socket = next(self._numbers)
         self.messages[socket] = [] if into is None else into
         self._open[socket] = None
+        self.on_open(socket)
         self.carry_out(self.world.opened(socket, request, self.now))
         return socket
 
@@ -274,15 +288,15 @@ class WorldDriver:
         for socket in self.sockets:
             del self._open[socket]
             self.on_close(socket, None, "")
-        self._abandoned |= self._unanswered
-        self._unanswered.clear()
+        self._abandoned.update(self.requests)
+        self.requests.clear()
 
     def reset(self) -> None:
         """The world starts afresh, as by `POST /__sandbox/reset`: sockets break, requests are not answered."""
         for socket in self.sockets:
             self.on_close(socket, None, "")
             self.close(socket)
-        for exchange in sorted(self._unanswered):
+        for exchange in list(self.requests):
             self.abandon(exchange)
         self.world.reset(self.now)
 
@@ -291,6 +305,9 @@ class WorldDriver:
     def decode(self, data: str | bytes) -> Any:
         """A message as tests see it: by default its JSON."""
         return json.loads(data)
+
+    def on_open(self, socket: int) -> None:
+        """The world has accepted a socket, and has said nothing on it yet."""
 
     def on_message(self, socket: int, data: str | bytes) -> None:
         """A message comes on an open socket; override it for clients that answer by themselves."""
@@ -320,8 +337,8 @@ class WorldDriver:
             match effect:
                 case Reply(exchange, answer):
                     if self._is_for_client(exchange):
-                        self._unanswered.remove(exchange)
                         self.on_answer(exchange, answer)
+                        del self.requests[exchange]
                 case Send(socket, data):
                     if socket in self._open:
                         self.on_message(socket, data)
@@ -344,15 +361,15 @@ class WorldDriver:
                         self.streams[exchange].chunks.append(piece)
                 case End(exchange):
                     if self._is_for_client(exchange):
-                        self._unanswered.remove(exchange)
                         stream = self.streams.pop(exchange)
                         self.on_answer(exchange, Answer(stream.status, b"".join(stream.chunks), stream.headers))
+                        del self.requests[exchange]
 
     def _is_for_client(self, exchange: int) -> bool:
         """Whether somebody waits for this answer; False when that client has given up."""
         if exchange in self._abandoned:
             return False
-        assert exchange in self._unanswered, f"exchange {exchange} is answered twice, or nobody asked"
+        assert exchange in self.requests, f"exchange {exchange} is answered twice, or nobody asked"
         return True
 
 

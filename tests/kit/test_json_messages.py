@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pika_locust.kit.json_messages import JsonMessages
-from tests.platforms.pika import recordings
+from tests.platforms.pika.transcripts import received
 
 SPELLING = JsonMessages()
 
@@ -18,14 +18,14 @@ def test_another_protocol_spells_its_messages_in_its_own_way() -> None:
 
 
 def test_every_recorded_message_shows_its_type_without_being_parsed() -> None:
-    frames = recordings.texts("<")
+    frames = received()
     assert len(frames) > 400
     for flow, text in frames:
         assert SPELLING.kind_of(text.encode()).decode() == json.loads(text)["type"], flow
 
 
 def test_every_recorded_ack_shows_its_id_without_being_parsed() -> None:
-    acks = [text for _, text in recordings.texts("<") if text.startswith('{"type":"ACK"')]
+    acks = [text for _, text in received() if text.startswith('{"type":"ACK"')]
     assert len(acks) > 100
     for text in acks:
         assert SPELLING.ack_id(text.encode()) == json.loads(text)["messageId"]

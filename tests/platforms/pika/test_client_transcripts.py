@@ -16,8 +16,9 @@ from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.messages import SPELLING
 from pika_locust.runtime.machine import boot_id
-from tests.platforms.pika import recordings
+from pika_locust.testing.transcripts import Transcript, TranscriptReplay
 from tests.platforms.pika.harness import RUN_ID, Harness, VirtualSocket
+from tests.platforms.pika.transcripts import TRANSCRIPTS, received
 
 KINDS = {
     "SUBSCRIBE": "subscribe",
@@ -41,16 +42,10 @@ def sockets() -> list[tuple[str, str]]:
     """Every recorded connection that was upgraded and heard anything."""
     return [
         (flow, who)
-        for flow in recordings.flows()
-        for who in dict.fromkeys(event["who"] for event in recordings.events(flow))
-        if any(
-            event["who"] == who and event["dir"] == "<" and event["kind"] == "text" for event in recordings.events(flow)
-        )
+        for flow, transcript in TRANSCRIPTS.items()
+        for who in transcript.clients
+        if transcript.of(who).received()
     ]
-
-
-def is_text(event: dict[str, Any], direction: str) -> bool:
-    return bool(event["kind"] == "text" and event["dir"] == direction)
 
 
 def object_of(text: str) -> dict[str, Any]:
@@ -61,23 +56,23 @@ def object_of(text: str) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def session_of(events: list[dict[str, Any]], who: str) -> str | None:
+def session_of(transcript: Transcript) -> str | None:
     """The session that a recorded client joined first."""
-    for event in events:
-        message = object_of(event["data"]) if event["who"] == who and is_text(event, ">") else {}
+    for text in transcript.sent():
+        message = object_of(text)
         session = message.get("sessionId")
         if message.get("type") == "SUBSCRIBE" and isinstance(session, str) and len(session) >= 8:
             return session
     return None
 
 
-class Replay:
+class ClientReplay(TranscriptReplay):
     """One recorded connection, its client ours."""
 
     def __init__(self, harness: Harness, flow: str, who: str, kind: type[Dancer] | type[Dj]) -> None:
+        super().__init__(TRANSCRIPTS[flow].of(who))
         self.harness = harness
-        self.events = [event for event in recordings.events(flow) if event["who"] == who]
-        self.session = session_of(self.events, who) or "no-session-at-all"
+        self.session = session_of(self.transcript) or "no-session-at-all"
         harness.make_context(SESSION_ID=self.session)
         harness.worker.supporters_ready.set()
         self.user = harness.start(kind)
@@ -86,15 +81,12 @@ class Replay:
         self.answers: list[tuple[str, bool]] = []
         self.expected: list[tuple[str, bool]] = []
 
-    def run(self) -> Replay:
-        for event in self.events:
-            if is_text(event, ">"):
-                self._sent(object_of(event["data"]))
-            elif is_text(event, "<"):
-                self._received(event["data"])
+    def run(self) -> ClientReplay:
+        self.play()
         return self
 
-    def _sent(self, message: dict[str, Any]) -> None:
+    def sent_text(self, who: str, data: str) -> None:
+        message = object_of(data)
         message_id, kind = message.get("messageId"), message.get("type")
         if kind == "SUBSCRIBE" and isinstance(self.user, Dancer):
             # The dancer's own SUBSCRIBE stands for the recorded one; without a messageId there it is not answered.
@@ -112,29 +104,29 @@ class Replay:
 
         self.user.pending.expect(message_id, kind, self.user, on_reply=note)
 
-    def _received(self, text: str) -> None:
-        message = json.loads(text)
+    def received_text(self, who: str, data: str) -> None:
+        message = json.loads(data)
         if message["type"] in ("ACK", "NACK"):
             self.expected.append((message["messageId"], message["type"] == "ACK"))
-        self.socket.hear(text)
+        self.socket.hear(data)
 
     @property
     def received(self) -> int:
-        return sum(is_text(event, "<") for event in self.events)
+        return len(self.transcript.received())
 
 
 ALL = sockets()
 
 
 def test_the_recordings_are_there() -> None:
-    assert len(recordings.flows()) >= 25
+    assert len(TRANSCRIPTS) >= 25
     assert len(ALL) >= 70
     assert len(JOINED) >= 45
 
 
 @pytest.mark.parametrize(("flow", "who"), ALL, ids=[f"{flow} {who}" for flow, who in ALL])
 def test_a_dancer_understands_every_frame(flow: str, who: str, harness: Harness) -> None:
-    replay = Replay(harness, flow, who, Dancer).run()
+    replay = ClientReplay(harness, flow, who, Dancer).run()
     assert harness.worker.count_of("ws_messages_received") == replay.received
     assert harness.worker.internal_errors == []
     assert harness.worker.errors_of("receive") == []
@@ -148,7 +140,7 @@ def test_a_dancer_understands_every_frame(flow: str, who: str, harness: Harness)
 
 @pytest.mark.parametrize(("flow", "who"), ALL, ids=[f"{flow} {who}" for flow, who in ALL])
 def test_a_dj_understands_every_frame(flow: str, who: str, harness: Harness) -> None:
-    replay = Replay(harness, flow, who, Dj).run()
+    replay = ClientReplay(harness, flow, who, Dj).run()
     assert harness.worker.count_of("dj_messages_received") == replay.received
     assert harness.worker.internal_errors == []
     assert replay.answers == replay.expected
@@ -166,13 +158,13 @@ LIVE = {
 """Who left before the session ended, or was never told. All others were told, or had joined one that was not there."""
 
 JOINED = [
-    (flow, who) for flow, who in ALL if flow != "bad_messages" and session_of(recordings.events(flow), who) is not None
+    (flow, who) for flow, who in ALL if flow != "bad_messages" and session_of(TRANSCRIPTS[flow].of(who)) is not None
 ]
 
 
 @pytest.mark.parametrize(("flow", "who"), JOINED, ids=[f"{flow} {who}" for flow, who in JOINED])
 def test_in_the_end_a_dancer_knows_whether_its_session_is_live(flow: str, who: str, harness: Harness) -> None:
-    replay = Replay(harness, flow, who, Dancer).run()
+    replay = ClientReplay(harness, flow, who, Dancer).run()
     # Many recorded clients asked for no ACK of their SUBSCRIBE; ours always does.
     replay.socket.ack(replay.socket.of("SUBSCRIBE")[-1])
     assert replay.user.session == ("live" if f"{flow} {who}" in LIVE else "ended")
@@ -189,19 +181,17 @@ REPLAYED = {
 @pytest.mark.parametrize(("flow", "who"), REPLAYED, ids=[f"{flow} {who}" for flow, who in REPLAYED])
 def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str, who: str, harness: Harness) -> None:
     """As if our own DJ had written the title, the question and the announcement: only what follows the ACK counts."""
-    replay = Replay(harness, flow, who, Dancer)
+    replay = ClientReplay(harness, flow, who, Dancer)
     stamp = f"LT 000001 {RUN_ID} {boot_id()} {harness.time.now_ns}"
     shown: set[str] = set()
-    for event in replay.events:
-        if not is_text(event, "<"):
-            continue
-        message = object_of(event["data"])
+    for text in replay.transcript.received():
+        message = object_of(text)
         if message["type"] == "ACK":
             break
         if message["type"] in ("NOW_PLAYING", "POLL_STARTED", "ANNOUNCEMENT_RECEIVED"):
             shown.add(message["type"])
-            event = {**event, "data": event["data"][:-1] + f',"stamp":"{stamp}"}}'}
-        replay.socket.hear(event["data"])
+            text = text[:-1] + f',"stamp":"{stamp}"}}'
+        replay.socket.hear(text)
     assert shown >= REPLAYED[(flow, who)]
     assert harness.worker.trend_of("fanout_latency").count == 0
     replay.socket.ack(replay.socket.of("SUBSCRIBE")[0])
@@ -215,11 +205,11 @@ def test_what_late_joiners_are_shown_is_no_delivery_though_it_is_ours(flow: str,
 def test_the_answers_of_a_real_server_are_told_apart(harness: Harness) -> None:
     """Every refusal that was recorded, by its text."""
     pending = harness.worker.shared(SharedReplies(SPELLING))
-    texts = set()
-    for _, frame in recordings.texts("<"):
+    refusals = set()
+    for _, frame in received():
         if frame.startswith('{"type":"NACK"'):
-            texts.add(json.loads(frame)["error"])
+            refusals.add(json.loads(frame)["error"])
             pending.on_nack(frame.encode(), harness.time.now_ns)
-    assert len(texts) >= 12
-    assert all(harness.worker.count_of("nacks", error=text) > 0 for text in texts)
+    assert len(refusals) >= 12
+    assert all(harness.worker.count_of("nacks", error=text) > 0 for text in refusals)
     assert harness.worker.metrics.series_refused == 0

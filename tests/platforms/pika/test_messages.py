@@ -7,7 +7,7 @@ import pytest
 
 from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.messages import SPELLING, Stamp
-from tests.platforms.pika import recordings
+from tests.platforms.pika.transcripts import TRANSCRIPTS
 
 TRACK = {"title": "Blue Bossa", "artist": "Kenny Dorham", "bpm": 148, "key": "Cm"}
 STAMP = Stamp(17, "0123456789ab", "89abcdef", 123_456_789_012)
@@ -140,16 +140,16 @@ def bare(message: dict[str, Any]) -> str:
 def test_real_servers_acknowledged_messages_spelt_as_ours() -> None:
     """Key by key and in that order, what is optional aside."""
     spelt: set[str] = set()
-    for flow in recordings.flows():
-        events = [event for event in recordings.events(flow) if event["kind"] == "text"]
+    for flow, transcript in TRANSCRIPTS.items():
+        events = [event for event in transcript.events if event.kind == "text"]
         acked = {
-            (event["who"], SPELLING.ack_id(event["data"].encode()))
+            (event.who, SPELLING.ack_id(event.data.encode()))
             for event in events
-            if event["dir"] == "<" and event["data"].startswith('{"type":"ACK"')
+            if not event.by_client and event.data.startswith('{"type":"ACK"')
         }
         for event in events:
-            recorded = SPELLING.parse(event["data"].encode()) if event["dir"] == ">" else None
-            if recorded is None or (event["who"], recorded.get("messageId")) not in acked:
+            recorded = SPELLING.parse(event.data.encode()) if event.by_client else None
+            if recorded is None or (event.who, recorded.get("messageId")) not in acked:
                 continue
             ours = respoken(recorded)
             if ours is not None:

@@ -7,7 +7,6 @@ and is skipped where the recording does not have one.
 from __future__ import annotations
 
 import base64
-import re
 import socket
 import urllib.error
 import urllib.request
@@ -20,7 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from pika_locust.sandbox import SandboxProcess, start_sandbox
-from tests.platforms.pika.world_replay import load, normalised, poll_ids
+from pika_locust.testing.transcripts import Transcript, TranscriptReplay, normalised
+from tests.platforms.pika.transcripts import TRANSCRIPTS, ids, normalise
 
 PATIENCE_S = 5.0
 SETTINGS = {
@@ -35,28 +35,20 @@ def shared() -> Iterator[SandboxProcess]:
         yield process
 
 
-class Client:
-    """Plays the recorded client and checks what the server does against the recording, event by event."""
+class SocketReplay(TranscriptReplay):
+    """Plays the recorded clients and checks what the server does against the recording, event by event."""
 
-    def __init__(self, process: SandboxProcess, events: list[dict[str, Any]], stack: ExitStack) -> None:
+    def __init__(self, process: SandboxProcess, transcript: Transcript, stack: ExitStack) -> None:
+        super().__init__(transcript)
         self._process = process
         self._stack = stack
-        self._polls = {recorded: str(n) for n, recorded in enumerate(poll_ids(events), 1)}
+        self._ids = ids()
         self._sockets: dict[str, ClientConnection] = {}
         self._got: dict[str, Any] = {}
-        self._events = events
-
-    def run(self) -> None:
-        for event in self._events:
-            who, kind, data = event["who"], event["kind"], event["data"]
-            if event["dir"] == ">":
-                getattr(self, f"_do_{kind}")(who, data)
-            else:
-                getattr(self, f"_see_{kind}", self._see)(who, data)
 
     # what the client did
 
-    def _do_open(self, who: str, data: dict[str, Any]) -> None:
+    def sent_open(self, who: str, data: dict[str, Any]) -> None:
         url = f"ws://127.0.0.1:{self._process.port}{data['path']}"
         try:
             client = connect(
@@ -70,17 +62,17 @@ class Client:
             body = bytes(response.body or b"").decode()
             self._got[who] = {"status": response.status_code, "headers": headers, "body": body}
 
-    def _do_text(self, who: str, data: str) -> None:
-        self._sockets[who].send(self._renumbered(data))
+    def sent_text(self, who: str, data: str) -> None:
+        self._sockets[who].send(self._ids.to_ours(data))
 
-    def _do_binary(self, who: str, data: dict[str, str]) -> None:
+    def sent_binary(self, who: str, data: dict[str, str]) -> None:
         self._sockets[who].send(base64.b64decode(data["base64"]))
 
-    def _do_ping(self, who: str, data: str) -> None:
+    def sent_ping(self, who: str, data: str) -> None:
         assert self._sockets[who].ping(data).wait(PATIENCE_S)
         self._got[who] = data
 
-    def _do_close(self, who: str, data: dict[str, Any]) -> None:
+    def sent_close(self, who: str, data: dict[str, Any]) -> None:
         client = self._sockets.pop(who, None)
         if client is None:
             return
@@ -93,7 +85,7 @@ class Client:
         assert echo is not None
         self._got[who] = {"code": echo.code, "reason": echo.reason}
 
-    def _do_http(self, who: str, data: dict[str, Any]) -> None:
+    def sent_http(self, who: str, data: dict[str, Any]) -> None:
         body = data["body"].encode() if data["body"] is not None else None
         url, headers = self._process.url + data["path"], data.get("headers", {})
         request = urllib.request.Request(url, body, headers, method=data["method"])
@@ -107,16 +99,19 @@ class Client:
 
     # what the server did
 
-    def _see(self, who: str, data: Any) -> None:
-        assert normalised("", self._got.pop(who)) == normalised("", data)
+    def received_http(self, who: str, data: Any) -> None:
+        assert normalised(self._got.pop(who), normalise) == normalised(data, normalise)
 
-    def _see_text(self, who: str, data: str) -> None:
+    received_open = received_pong = received_http
+
+    def received_text(self, who: str, data: str) -> None:
         got = str(self._sockets[who].recv(PATIENCE_S))
         while "LISTENER_COUNT" in got and "LISTENER_COUNT" not in data:
             got = str(self._sockets[who].recv(PATIENCE_S))
-        assert normalised("text", got) == normalised("text", self._renumbered(data))
+        self._ids.learn(data, got)
+        assert normalise(self._ids.to_recorded(got)) == normalise(data)
 
-    def _see_close(self, who: str, data: dict[str, Any]) -> None:
+    def received_close(self, who: str, data: dict[str, Any]) -> None:
         if who in self._got:
             assert self._got.pop(who) == data
             return
@@ -124,9 +119,6 @@ class Client:
             self._sockets.pop(who).recv(PATIENCE_S)
         assert ended.value.rcvd is not None
         assert {"code": ended.value.rcvd.code, "reason": ended.value.rcvd.reason} == data
-
-    def _renumbered(self, text: str) -> str:
-        return re.sub(r'"pollId":(\d+)', lambda match: f'"pollId":{self._polls.get(match[1], match[1])}', text)
 
 
 @pytest.mark.parametrize(
@@ -151,5 +143,5 @@ def test_a_recorded_flow_goes_the_same_way_over_real_sockets(flow: str, shared: 
         if flow in SETTINGS:
             process = stack.enter_context(start_sandbox(["pika"], env=SETTINGS[flow]))
         process.reset()
-        Client(process, load(flow), stack).run()
+        SocketReplay(process, TRANSCRIPTS[flow], stack).play()
         assert process.state()["internal_errors"] == 0

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.platforms.pika.world_replay import TRANSCRIPTS, Replay, load, recorded
+from pika_locust.platforms.pika.world import PLATFORM
+from pika_locust.testing.transcripts import WorldReplay
+from tests.platforms.pika.transcripts import TRANSCRIPTS, ids, normalise
 
 BEATS_MS = {
     "announcement": 1500.0,
@@ -47,14 +49,26 @@ STOPS_MS = {"server_shutdown": 341.0}
 
 
 def test_every_flow_is_replayed() -> None:
-    assert sorted(BEATS_MS) == sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
+    assert sorted(BEATS_MS) == sorted(TRANSCRIPTS)
 
 
 @pytest.mark.parametrize("flow", sorted(BEATS_MS))
 def test_the_world_answers_as_recorded(flow: str) -> None:
-    events = load(flow)
-    got = Replay(events, BEATS_MS[flow], SETTINGS.get(flow, {})).run(STOPS_MS.get(flow))
-    want = recorded(events)
+    replay = WorldReplay(
+        PLATFORM,
+        TRANSCRIPTS[flow],
+        normalise=normalise,
+        ids=ids(),
+        kept_headers=("content-type", "retry-after"),
+        settings=SETTINGS.get(flow),
+        born_ms=BEATS_MS[flow] % 2000 - 2000,
+    )
+    if flow in STOPS_MS:
+        replay.play(until_ms=STOPS_MS[flow])
+        replay.shutdown(STOPS_MS[flow])
+    else:
+        replay.play()
+    got, want = replay.seen, replay.recorded()
     assert sorted(got) == sorted(want)
     for who in want:
         assert got[who] == want[who], who

@@ -11,9 +11,10 @@ from typing import Any
 from pika_locust.kit.socketio_client import SocketIoClient
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser, Visit
+from pika_locust.testing.transcripts import TranscriptReplay
 from pika_locust.wire.websocket import Close
 from tests.platforms.verity.harness import Harness
-from tests.platforms.verity.world_replay import Event, load
+from tests.platforms.verity.transcripts import TRANSCRIPTS
 from tests.wire.http_servers import Peer
 from tests.wire.socketio_doubles import Scripted
 
@@ -57,28 +58,31 @@ class AnswersInTurn:
             peer.send(self.next.popleft())
 
 
-class Replay:
+class ClientReplay(TranscriptReplay):
     """A flow from its beginning to its end. `answered` has what our requests came to; those of other kinds, which our
     members never make, are `passed_over`."""
 
     def __init__(self, harness: Harness, url: str, answers: AnswersInTurn, flow: str) -> None:
+        super().__init__(TRANSCRIPTS[flow])
         harness.open(SESSIONS, url, THINK_TIME_MIN="0", THINK_TIME_MAX="0")
         self.harness = harness
         self._answers = answers
-        self.events = load(flow)
         self.members: dict[str, SessionUser] = {}
         self.lines: dict[str, RecordedSocket] = {}
         self.answered: list[Answered] = []
         self.passed_over: list[str] = []
         self.sessions: Counter[str] = Counter()
         """How many members heard of their match, by session."""
-        self._asked: dict[str, deque[Event]] = defaultdict(deque)
+        self._asked: dict[str, deque[Any]] = defaultdict(deque)
         self._queued: set[str] = set()
 
-    def run(self) -> Replay:
-        for event in self.events:
-            side = "sent" if event["dir"] == ">" else "came"
-            getattr(self, f"_{event['kind']}_{side}")(event["who"], event["data"], round(event["t_ms"] * 1e6))
+    @property
+    def at_ns(self) -> int:
+        """The moment of the event, on the monotonic clock."""
+        return round(self.at_ms * 1e6)
+
+    def run(self) -> ClientReplay:
+        self.play()
         for member in self.members.values():
             member.http.close()
         return self
@@ -92,12 +96,12 @@ class Replay:
 
     # HTTP: an answer is waiting when our member asks
 
-    def _http_sent(self, who: str, data: Any, at_ns: int) -> None:
+    def sent_http(self, who: str, data: Any) -> None:
         self._asked[who].append(data)
         if data["path"] == "/queue/join" and who not in self._queued:
-            self.member(who).visit = Visit(joined_ns=at_ns)
+            self.member(who).visit = Visit(joined_ns=self.at_ns)
 
-    def _http_came(self, who: str, data: Any, at_ns: int) -> None:
+    def received_http(self, who: str, data: Any) -> None:
         asked = self._asked[who].popleft()
         line = f"{asked['method']} {asked['path']}"
         self._answers.next.append(_as_bytes(data, len(self.answered)))
@@ -139,16 +143,16 @@ class Replay:
 
     # Sockets: what came is handed to the session, and what the recorded client asked for is asked for
 
-    def _open_sent(self, who: str, data: Any, at_ns: int) -> None:
+    def sent_open(self, who: str, data: Any) -> None:
         member = self.member(who)
         client = member.client = SocketIoClient(member)
         self.lines[who] = RecordedSocket(client, Scripted(client))
         client._socket = self.lines[who].session
 
-    def _open_came(self, who: str, data: Any, at_ns: int) -> None:
+    def received_open(self, who: str, data: Any) -> None:
         assert data == {"status": 101}
 
-    def _text_sent(self, who: str, text: str, at_ns: int) -> None:
+    def sent_text(self, who: str, text: str) -> None:
         line = self.lines[who]
         line.wrote.append(text)
         namespace, _, auth = text[2:].partition(",")
@@ -158,19 +162,19 @@ class Replay:
             line.session.leave(namespace)
             self._leave_queue(who)
 
-    def _text_came(self, who: str, text: str, at_ns: int) -> None:
+    def received_text(self, who: str, text: str) -> None:
         session = self.lines[who].session
-        session.on_text(text.encode(), at_ns)
+        session.on_text(text.encode(), self.at_ns)
         if text.startswith('42/queue,["match"'):
             self.sessions[self.member(who).visit.session_id] += 1
             self._queued.discard(_owner(who))
 
-    def _close_sent(self, who: str, data: Any, at_ns: int) -> None:
+    def sent_close(self, who: str, data: Any) -> None:
         self.lines[who].hung_up = True
         if data["code"] == 1006:
-            self._close_came(who, data, at_ns)
+            self.received_close(who, data)
 
-    def _close_came(self, who: str, data: Any, at_ns: int) -> None:
+    def received_close(self, who: str, data: Any) -> None:
         line = self.lines[who]
         line.session.end()
         line.client.on_close(Close(data["code"], data["reason"], by_us=line.hung_up))

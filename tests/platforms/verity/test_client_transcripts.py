@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.platforms.verity.client_replay import Answered, AnswersInTurn, Replay
+from tests.platforms.verity.client_replay import Answered, AnswersInTurn, ClientReplay
 from tests.platforms.verity.harness import Harness
-from tests.platforms.verity.world_replay import TRANSCRIPTS
+from tests.platforms.verity.transcripts import TRANSCRIPTS
 from tests.wire.http_servers import serving
 
-FLOWS = sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
+FLOWS = sorted(TRANSCRIPTS)
 
 
 @pytest.fixture
-def replay(harness: Harness, request: pytest.FixtureRequest) -> Iterator[Replay]:
+def replay(harness: Harness, request: pytest.FixtureRequest) -> Iterator[ClientReplay]:
     with serving(answers := AnswersInTurn()) as server:
-        yield Replay(harness, server.url, answers, request.param).run()
+        yield ClientReplay(harness, server.url, answers, request.param).run()
 
 
 each_flow = pytest.mark.parametrize("replay", FLOWS, indirect=True)
@@ -39,7 +39,7 @@ STRAYS = {
 
 
 @each_flow
-def test_every_frame_is_understood(replay: Replay, request: pytest.FixtureRequest) -> None:
+def test_every_frame_is_understood(replay: ClientReplay, request: pytest.FixtureRequest) -> None:
     harness = replay.harness
     assert harness.worker.internal_errors == []
     assert harness.errors("receive") == []
@@ -47,12 +47,11 @@ def test_every_frame_is_understood(replay: Replay, request: pytest.FixtureReques
         counts = line.session.counts
         strays = int((request.node.callspec.id, who) in STRAYS)
         assert (counts.malformed, counts.strays, counts.unsupported) == (0, strays, 0), who
-        texts = [event for event in replay.events if (event["who"], event["kind"], event["dir"]) == (who, "text", "<")]
-        assert counts.received == len(texts) > 0
+        assert counts.received == len(replay.transcript.of(who).received()) > 0
 
 
 @each_flow
-def test_our_side_of_the_sockets_is_what_the_recorded_client_said(replay: Replay) -> None:
+def test_our_side_of_the_sockets_is_what_the_recorded_client_said(replay: ClientReplay) -> None:
     for who, line in replay.lines.items():
         # Some recorded clients also sent what ours never does: events, and CONNECTs of the default namespace.
         said = [text for text in line.wrote if text[:2] != "42" and not text.startswith("40{")]
@@ -86,7 +85,7 @@ def meaning(answered: Answered) -> Any:
 
 
 @each_flow
-def test_every_answer_means_what_it_says(replay: Replay) -> None:
+def test_every_answer_means_what_it_says(replay: ClientReplay) -> None:
     for answered in replay.answered:
         result = getattr(answered.result, "access_token", answered.result)
         assert result == meaning(answered), answered
@@ -97,7 +96,7 @@ def test_every_answer_means_what_it_says(replay: Replay) -> None:
 
 
 @of("01-signup", "02-balance", "12-throttle", "14-refresh")
-def test_an_account_is_whom_the_server_named_last(replay: Replay) -> None:
+def test_an_account_is_whom_the_server_named_last(replay: ClientReplay) -> None:
     for who, member in replay.members.items():
         made = [a for a in replay.answered if a.who == who and a.line.endswith("anonymous") and a.status == 201]
         if not made:
@@ -109,7 +108,7 @@ def test_an_account_is_whom_the_server_named_last(replay: Replay) -> None:
 
 
 @of("14-refresh")
-def test_a_renewed_pass_has_a_new_cookie_and_a_refused_one_is_none(replay: Replay) -> None:
+def test_a_renewed_pass_has_a_new_cookie_and_a_refused_one_is_none(replay: ClientReplay) -> None:
     renewals = [answered.result for answered in replay.answered if answered.line == "POST /auth/refresh"]
     assert [renewed is not None for renewed in renewals] == [True, False, False, False, False]
     assert renewals[0].refresh_cookie != replay.members["u1"].account.credentials.refresh_cookie
@@ -123,7 +122,7 @@ BALANCED = [flow for flow in FLOWS if flow != "03-webhooks"]
 
 
 @of(*BALANCED)
-def test_the_balance_is_what_we_expect_it_to_be(replay: Replay, request: pytest.FixtureRequest) -> None:
+def test_the_balance_is_what_we_expect_it_to_be(replay: ClientReplay, request: pytest.FixtureRequest) -> None:
     wrong: dict[str, tuple[str, int, int]] = {}
     told = 0
     for answered in replay.answered:
@@ -154,7 +153,7 @@ MEETINGS: dict[str, tuple[int, int, list[int], list[int]]] = {
 
 
 @of(*MEETINGS)
-def test_what_is_heard_of_a_meeting(replay: Replay, request: pytest.FixtureRequest) -> None:
+def test_what_is_heard_of_a_meeting(replay: ClientReplay, request: pytest.FixtureRequest) -> None:
     matches, choices, waits_ms, lengths_ms = MEETINGS[request.node.callspec.id]
     harness = replay.harness
     assert harness.worker.facts.get("matches_seen", 0) == harness.trend("match_time").count == matches
@@ -173,7 +172,7 @@ def limits_ms(name: str, harness: Harness) -> list[float]:
 
 
 @of("11-bad-socket-token")
-def test_a_bad_token_is_noticed_whatever_is_accepted_first(replay: Replay) -> None:
+def test_a_bad_token_is_noticed_whatever_is_accepted_first(replay: ClientReplay) -> None:
     harness = replay.harness
     assert sorted(harness.errors("connect")) == [
         '/nope was refused: {"message":"Invalid namespace"}',
@@ -185,7 +184,7 @@ def test_a_bad_token_is_noticed_whatever_is_accepted_first(replay: Replay) -> No
 
 
 @of("18-disconnect-leaves")
-def test_whoever_hangs_up_has_left_the_queue_and_has_the_token_back(replay: Replay) -> None:
+def test_whoever_hangs_up_has_left_the_queue_and_has_the_token_back(replay: ClientReplay) -> None:
     balances = [answered.result for answered in replay.answered if answered.line == "GET /tokens/balance"]
     assert len(balances) >= 3
     assert set(balances) == {2}
@@ -204,5 +203,5 @@ OURS = (
 
 
 @each_flow
-def test_no_request_of_a_kind_that_our_members_make_was_passed_over(replay: Replay) -> None:
+def test_no_request_of_a_kind_that_our_members_make_was_passed_over(replay: ClientReplay) -> None:
     assert [line for line in replay.passed_over if line.startswith(OURS)] == []

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from pika_locust.sandbox import SandboxProcess, start_sandbox
+from pika_locust.testing.transcripts import Transcript, TranscriptReplay, normalised
+from tests.platforms.verity.transcripts import KEPT_HEADERS, SECRETS, TRANSCRIPTS, VerityIds, normalise
 from tests.platforms.verity.world_driver import purchase, signed
-from tests.platforms.verity.world_replay import KEPT_HEADERS, SECRETS, Event, Names, load, normalised
 
 PATIENCE_S = 5.0
 FLOWS = {
@@ -42,39 +44,31 @@ def process() -> Iterator[SandboxProcess]:
         yield process
 
 
-class Client:
+class SocketReplay(TranscriptReplay):
     """Plays the recorded clients and checks what the server does against the recording, event by event."""
 
-    def __init__(self, process: SandboxProcess, events: list[Event], stack: ExitStack) -> None:
+    def __init__(self, process: SandboxProcess, transcript: Transcript, stack: ExitStack) -> None:
+        super().__init__(transcript)
         self._process = process
-        self._events = events
         self._stack = stack
-        self._names = Names(SECRETS["JWT_ACCESS_SECRET"])
+        self._ids = VerityIds()
         self._sockets: dict[str, ClientConnection] = {}
         self._lines: dict[str, http.client.HTTPConnection] = {}
         self._got: dict[str, Any] = {}
 
-    def run(self) -> None:
-        for event in self._events:
-            who, kind, data = event["who"], event["kind"], event["data"]
-            if event["dir"] == ">":
-                getattr(self, f"_do_{kind}")(who, data)
-            else:
-                getattr(self, f"_see_{kind}", self._see)(who, data)
-
     # what the clients did
 
-    def _do_open(self, who: str, data: dict[str, Any]) -> None:
-        headers = {name: self._names.to_ours(value) for name, value in data.get("headers", {}).items()}
+    def sent_open(self, who: str, data: dict[str, Any]) -> None:
+        headers = {name: self._ids.to_ours(value) for name, value in data.get("headers", {}).items()}
         url = f"ws://127.0.0.1:{self._process.port}{data['path']}"
         client = connect(url, additional_headers=headers, compression=None, ping_interval=None, max_queue=None)
         self._sockets[who] = self._stack.enter_context(client)
         self._got[who] = {"status": 101}
 
-    def _do_text(self, who: str, data: str) -> None:
-        self._sockets[who].send(self._names.to_ours(data))
+    def sent_text(self, who: str, data: str) -> None:
+        self._sockets[who].send(self._ids.to_ours(data))
 
-    def _do_close(self, who: str, data: dict[str, Any]) -> None:
+    def sent_close(self, who: str, data: dict[str, Any]) -> None:
         client = self._sockets.pop(who)
         if data["code"] == 1006:
             client.socket.shutdown(socket.SHUT_RDWR)
@@ -85,39 +79,39 @@ class Client:
         assert echo is not None
         self._got[who] = {"code": echo.code, "reason": echo.reason}
 
-    def _do_http(self, who: str, data: dict[str, Any]) -> None:
+    def sent_http(self, who: str, data: dict[str, Any]) -> None:
         line = self._lines.get(who)
         if line is None:
             source = (f"127.0.31.{len(self._lines) + 1}", 0)
             line = self._lines[who] = http.client.HTTPConnection("127.0.0.1", self._process.port, 5.0, source)
             self._stack.callback(line.close)
-        body = self._names.to_ours(data["body"] or "")
-        headers = {name: self._names.to_ours(value) for name, value in data["headers"].items()}
+        body = self._ids.to_ours(data["body"] or "")
+        headers = {name: self._ids.to_ours(value) for name, value in data["headers"].items()}
         if "stripe-signature" in headers:
             headers["stripe-signature"] = signed(body.encode(), time.time(), SECRETS["STRIPE_WEBHOOK_SECRET"])
-        line.request(data["method"], self._names.to_ours(data["path"]), body.encode() or None, headers)
+        line.request(data["method"], self._ids.to_ours(data["path"]), body.encode() or None, headers)
         answer = line.getresponse()
         kept: dict[str, Any] = {name: value for name, value in answer.getheaders() if name in KEPT_HEADERS}
         if (cookie := answer.getheader("set-cookie")) is not None:
-            key, _, rest = cookie.partition("=")
-            self._names.learn_cookie(rest.partition(";")[0])
-            kept["set-cookie"] = [key]
+            kept["set-cookie"] = [self._ids.learn_cookie(cookie)]
         self._got[who] = {"status": answer.status, "headers": kept, "body": answer.read().decode()}
 
     # what the server did
 
-    def _see(self, who: str, data: dict[str, Any]) -> None:
+    def received_http(self, who: str, data: dict[str, Any]) -> None:
         got = self._got.pop(who)
         if "body" in data:
-            self._names.learn(data["body"], got["body"])
-            got["body"] = self._names.to_recorded(got["body"])
+            self._ids.learn(data["body"], got["body"])
+            got["body"] = self._ids.to_recorded(got["body"])
         assert _plain(got) == _plain(data)
 
-    def _see_text(self, who: str, data: str) -> None:
-        got = str(self._sockets[who].recv(PATIENCE_S))
-        assert normalised("text", self._names.to_recorded(got)) == normalised("text", data)
+    received_open = received_http
 
-    def _see_close(self, who: str, data: dict[str, Any]) -> None:
+    def received_text(self, who: str, data: str) -> None:
+        got = str(self._sockets[who].recv(PATIENCE_S))
+        assert normalise(self._ids.to_recorded(got)) == normalise(data)
+
+    def received_close(self, who: str, data: dict[str, Any]) -> None:
         if who not in self._got:
             with pytest.raises(ConnectionClosed) as ended:
                 self._sockets.pop(who).recv(PATIENCE_S)
@@ -128,7 +122,7 @@ class Client:
 
 def _plain(told: Any) -> Any:
     """Without the seconds until a limit ends: time is compressed."""
-    plain = dict(normalised("", told)[1])
+    plain = dict(normalised(told, normalise))
     if "headers" in plain:
         plain["headers"] = {name: value for name, value in plain["headers"].items() if name != "x-ratelimit-reset"}
     return plain
@@ -139,9 +133,9 @@ def test_a_recorded_flow_goes_the_same_way_over_real_sockets(flow: str, process:
     process.reset()
     process.set_faults({"throttle": "120/60s", **dict.fromkeys(FLOWS[flow], True)})
     # the sandbox's own figures are at /metrics, where the real server has nothing
-    events = [event for event in load(flow) if "/metrics" not in str(event["data"])]
+    events = [event for event in TRANSCRIPTS[flow].events if "/metrics" not in str(event.data)]
     with ExitStack() as stack:
-        Client(process, events, stack).run()
+        SocketReplay(process, replace(TRANSCRIPTS[flow], events=tuple(events)), stack).play()
     assert process.state()["internal_errors"] == 0
 
 

@@ -7,12 +7,13 @@ them is tested below.
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.platforms.verity.world_replay import TRANSCRIPTS, Event, Replay, load, recorded
+from pika_locust.testing.transcripts import Transcript
+from tests.platforms.verity.transcripts import TRANSCRIPTS, VerityReplay, decoded
 
 TICKS_MS = {
     "01-signup": 0.0,
@@ -40,28 +41,30 @@ GOT_THROUGH = {"16-fan-out": ["u3", "u4", "u1", "u2", "u5"]}
 """Who came first of those who joined within 3 ms, going by the positions in the answers."""
 
 
-def replayed(flow: str, *faults: str) -> Replay:
-    return Replay(in_order_of_arrival(load(flow), GOT_THROUGH.get(flow, [])), TICKS_MS[flow], faults)
+def replayed(flow: str, *faults: str) -> VerityReplay:
+    replay = VerityReplay(in_order_of_arrival(TRANSCRIPTS[flow], GOT_THROUGH.get(flow, [])), TICKS_MS[flow], *faults)
+    replay.play()
+    return replay
 
 
-def in_order_of_arrival(events: list[Event], who: list[str]) -> list[Event]:
+def in_order_of_arrival(transcript: Transcript, who: list[str]) -> Transcript:
     """Joins that were sent together, in the order in which they got through, a millisecond apart."""
-    joins = [n for n, e in enumerate(events) if e["dir"] == ">" and "/queue/join" in str(e["data"])]
-    by_who = {events[n]["who"]: events[n] for n in joins}
-    arranged = list(events)
+    arranged = list(transcript.events)
+    joins = [n for n, event in enumerate(arranged) if event.by_client and "/queue/join" in str(event.data)]
+    by_who = {arranged[n].who: arranged[n] for n in joins}
     for later, (n, name) in enumerate(zip(joins, who, strict=False)):
-        arranged[n] = {**by_who[name], "t_ms": events[joins[0]]["t_ms"] + later}
-    return arranged
+        arranged[n] = replace(by_who[name], at_ms=transcript.events[joins[0]].at_ms + later)
+    return replace(transcript, events=tuple(arranged))
 
 
 def test_every_flow_is_replayed() -> None:
-    assert sorted(TICKS_MS) == sorted(path.stem for path in TRANSCRIPTS.glob("*.jsonl"))
+    assert sorted(TICKS_MS) == sorted(TRANSCRIPTS)
 
 
 @pytest.mark.parametrize("flow", sorted(TICKS_MS))
 def test_the_world_answers_as_recorded(flow: str) -> None:
-    got = replayed(flow, *DEFECTS.get(flow, [])).run()
-    want = recorded(load(flow))
+    replay = replayed(flow, *DEFECTS.get(flow, []))
+    got, want = replay.seen, replay.recorded()
     assert sorted(got) == sorted(want)
     for who in want:
         assert got[who] == want[who], who
@@ -69,18 +72,15 @@ def test_the_world_answers_as_recorded(flow: str) -> None:
 
 def differences(flow: str) -> list[tuple[Any, Any]]:
     """Recorded and our (status, body) where the world differs with its defects off."""
-    got, want = replayed(flow).run(), recorded(load(flow))
+    replay = replayed(flow)
+    got, want = replay.seen, replay.recorded()
     assert {who: len(events) for who, events in got.items()} == {who: len(events) for who, events in want.items()}
     return [
-        (_told(theirs), _told(ours))
+        (decoded(theirs[1]), decoded(ours[1]))
         for who in want
         for theirs, ours in zip(want[who], got[who], strict=True)
         if theirs != ours
     ]
-
-
-def _told(seen: tuple[str, Any]) -> Any:
-    return seen[1]["status"], json.loads(seen[1]["body"])
 
 
 def test_without_the_defect_a_bad_signature_is_refused_with_400() -> None:

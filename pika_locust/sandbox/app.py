@@ -181,7 +181,7 @@ class Socket:
         self.world._effects.append(Send(self.id, value if isinstance(value, str | bytes) else to_json(value)))
 
     def ping(self) -> None:
-        """Sends an empty ping frame; the answer is told to `App.on_pong`."""
+        """Sends an empty ping frame; when it is answered, `App.on_pong` is called."""
         self.world._effects.append(Ping(self.id))
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
@@ -191,6 +191,10 @@ class Socket:
 
 class App:
     """A world. Subclasses write `start`, handlers and `state`; nothing of theirs blocks, sleeps or reads a clock.
+
+    What a handler raises is an error of the world and not of whoever is tested on it: it is counted and named in the
+    sandbox's state, and makes the run invalid. The connection of that request or message is ended; a request that a
+    timer was to answer gets 500.
 
     Arguments:
         faults: the switches of this world.
@@ -317,7 +321,7 @@ class App:
         """A ping or pong frame came (pings are answered by the server)."""
 
     def on_shutdown(self) -> None:
-        """The server was told to stop; what is sent now is the last."""
+        """The server has been asked to stop; what is sent now is the last."""
 
     def on_unknown(self, socket: Socket, data: str | bytes) -> None:
         """A message came that is not a JSON object or of a kind without handler."""
@@ -542,7 +546,7 @@ class App:
         return self._without_answers(self._take(), socket, wanted.kind)
 
     def _without_answers(self, effects: Effects, socket: int, kind: str) -> Effects:
-        """The fault `drop`: the message was processed, but its sender is not answered; others hear of it."""
+        """The fault `drop`: the message was processed, but its sender is not answered; the others get theirs."""
         if "drop" not in self.faults.on:
             return effects
         others = [

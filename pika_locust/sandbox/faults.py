@@ -26,7 +26,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One word of the vocabulary."""
+    """A fault that can be planted: its name, how its value is written, what it does."""
 
     name: str
     form: Form
@@ -54,7 +54,7 @@ COMMON: tuple[FaultKind, ...] = (
     FaultKind("leak", Form.MEGABYTES_PER_MINUTE, "the process really grows by MB each minute"),
     FaultKind("crash-after", Form.SECONDS, "the process dies without a goodbye S seconds after the first client"),
 )
-"""The words all platforms share; a platform supports some of them and may add its own."""
+"""The faults that all platforms share; a platform supports some of them and may add its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,7 +306,7 @@ class WorldHost:
     # for the server
 
     def shutdown(self) -> None:
-        """Carries out what the world does when it is told to stop."""
+        """Carries out what the world does when it is asked to stop."""
         self._executor.perform(self.world.shutdown(self._clock()))
         self._executor.flush()
 

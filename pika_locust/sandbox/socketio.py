@@ -46,7 +46,7 @@ OLD_PROTOCOL = Answer(400, b'{"code":5,"message":"Unsupported protocol version"}
 NO_CODE = 1005
 """Engine.IO ends a connection with a close frame that has no code."""
 
-# why a client has left a namespace, in Socket.IO's words
+# Why a client has left a namespace, as Socket.IO names it.
 LEFT = "client namespace disconnect"
 PUT_OUT = "server namespace disconnect"
 GONE = "transport close"
@@ -92,7 +92,7 @@ class Client:
     socket: Socket
     namespace: str
     id: str
-    """What Socket.IO calls the socket's id; the client is told it, too."""
+    """What Socket.IO calls the id of the socket; the client knows it, too."""
     data: Any = None
     """The world's own."""
     rooms: dict[str, None] = field(default_factory=dict)

@@ -178,7 +178,7 @@ class World(Protocol):
         """Does all that is due at `now` and moves `due` on."""
 
     def shutdown(self, now: float) -> Effects:
-        """The server was told to stop; after these effects the process ends without close frames."""
+        """The server has been asked to stop; after these effects the process ends without close frames."""
 
     def group(self, socket: int) -> str:
         """Which of its groups a socket belongs to by what it has done so far; frames are counted by group."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from itertools import count
+from socket import create_connection
 from typing import Any
 
 import pytest
@@ -572,6 +574,10 @@ class Faulty(App):
     def later(self, call: Call) -> None:
         self.after(0.01, self.after, 0.01, self.at_once, call)
 
+    @route("GET", "/slow")
+    def slow(self, call: Call) -> None:
+        self.after(0.05, call.answer, "fine")
+
     @route("GET", "/answered")
     def answered(self, call: Call) -> Any:
         self.after(0.01, self.at_once, call)
@@ -607,6 +613,18 @@ def test_a_failing_timer_answers_its_call_500_and_the_world_goes_on(serve: Calla
     assert served.http("GET", "/answered")[:2] == (200, '"fine"')
     while served.state()["internal_errors"] < 3:
         time.sleep(0.01)
+
+
+def test_a_failing_handler_of_a_request_that_had_to_wait_answers_500(serve: Callable[..., Served]) -> None:
+    served = serve(Faulty.platform())
+    head = b" HTTP/1.1\r\nHost: h\r\n"
+    with create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(b"GET /slow" + head + b"\r\nGET /now" + head + b"Connection: close\r\n\r\n")
+        received = b""
+        while data := client.recv(10_000):
+            received += data
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"500"]
+    assert served.state()["internal_errors"] == 1
 
 
 def test_what_a_handler_did_before_it_failed_reaches_the_others(serve: Callable[..., Served]) -> None:

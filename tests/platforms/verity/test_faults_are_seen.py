@@ -1,5 +1,5 @@
-"""Every fault of the world is seen by the metric or audit that must see it: here with users and thresholds as in a run,
-in tests/e2e where it takes whole processes."""
+"""Faults of the world are seen by the metric or audit that must see them, with users and thresholds as in a run; all of
+them, in whole processes, are in tests/e2e/test_covers.py."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from pika_locust.platforms.verity import session_user
 from pika_locust.platforms.verity.account import VerityActor
 from pika_locust.platforms.verity.buyer import Buyer, seed_users
 from pika_locust.platforms.verity.queue_user import QueueUser
-from pika_locust.platforms.verity.scenarios import QUEUE, SCENARIOS, SESSIONS, TOKENS
+from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
 from pika_locust.platforms.verity.session_user import SessionUser
-from pika_locust.platforms.verity.world import PLATFORM
 from pika_locust.runtime.options import all_metrics
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.wire.http import Timeouts
-from tests.e2e.test_verity import FAULTY_QUEUE, FAULTY_SESSIONS, FAULTY_TOKENS, LEAK
 from tests.platforms.verity.harness import Harness, settings_of, until
 
 
@@ -95,11 +93,3 @@ def test_a_fault_is_seen_by_what_must_see_it(
 def test_without_a_fault_nothing_is_seen(name: str, harness: Harness) -> None:
     # Nobody watches the target's process here.
     assert run(harness, name, {}) == {"target_memory_mb"}
-
-
-def test_no_cover_is_left_out() -> None:
-    tested = {(name, fault) for fault, (name, _, _) in HERE.items()}
-    for name, faulty in (("queue", {**FAULTY_QUEUE, **LEAK}), ("sessions", FAULTY_SESSIONS), ("tokens", FAULTY_TOKENS)):
-        tested |= {(name, planted.partition("=")[0]) for fault in faulty for planted in fault.split()}
-    assert {(cover.scenario, cover.fault) for cover in PLATFORM.covers} <= tested
-    assert {cover.scenario for cover in PLATFORM.covers} == {scenario.name for scenario in SCENARIOS}

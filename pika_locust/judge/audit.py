@@ -41,7 +41,12 @@ def balance(name: str, acknowledged: float, held: float | None, unanswered: int,
 
 
 def at_least(name: str, acknowledged: float, held: float, unanswered: int, detail: str = "") -> AuditResult:
-    """Compare where others send to the same place as well: what was acknowledged is held, more may be."""
+    """Compare where others send to the same place as well: what was acknowledged is held, more may be.
+
+    Where nothing was acknowledged there is nothing to see.
+    """
+    if acknowledged == 0:
+        return not_observed(name, _joined("nothing was acknowledged", detail), acknowledged, unanswered)
     passed = held >= acknowledged
     return AuditResult(
         name,
@@ -50,6 +55,7 @@ def at_least(name: str, acknowledged: float, held: float, unanswered: int, detai
         held,
         unanswered,
         _joined("" if passed else _difference(acknowledged, held, unanswered), detail),
+        lower_bound=True,
     )
 
 

@@ -70,7 +70,10 @@ class ThresholdResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """One reconciliation of what the target acknowledged with what it holds."""
+    """One reconciliation of what the target acknowledged with what it holds.
+
+    `lower_bound`: others send to the same place, so that losses are seen, and doubled items are not.
+    """
 
     name: str
     status: AuditStatus
@@ -78,6 +81,7 @@ class AuditResult:
     actual: float | None
     unanswered: int = 0
     detail: str = ""
+    lower_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

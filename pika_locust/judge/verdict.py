@@ -149,6 +149,12 @@ def _audit_power(audit: AuditResult) -> str:
     spare_below = int(audit.actual - audit.expected)
     spare_above = int(audit.expected + audit.unanswered - audit.actual)
     unanswered = f" ({audit.unanswered:,} stayed unanswered)" if audit.unanswered else ""
+    if audit.lower_bound:
+        of = significant(audit.expected)
+        if spare_below >= audit.expected:
+            return f"{audit.name}: no loss would have failed it: others sent {spare_below:,}, this run {of}"
+        lost = f"{_items(spare_below + 1)} lost of {of}"
+        return f"{audit.name}: {lost} would have failed it, doubled ones would not: others send to the same place"
     if audit.expected == 0:
         return f"{audit.name}: {_items(spare_above + 1)} too many{unanswered} would have failed it"
     of = f"of {significant(audit.expected)}"

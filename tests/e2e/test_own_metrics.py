@@ -113,8 +113,8 @@ def test_an_audit_that_finds_nobody_is_named_and_no_pass(server: Target, tmp_pat
         finished = started.finish()
     assert finished.exit_code != 0
     assert finished.summary is not None
-    (why,) = [reason["text"] for reason in finished.summary["reasons"] if reason["subject"] == "audit"]
-    assert "audit orders: OSError: GET" in why
+    (why,) = [reason["text"] for reason in finished.summary["reasons"] if reason["code"] == "audit"]
+    assert "audit 'orders' failed: what the target holds could not be read: GET" in why
     assert "503" in why
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pika_locust.judge.audit import allowing_for_lost_workers, balance, exactly_once, not_observed
+from pika_locust.judge.audit import allowing_for_lost_workers, at_least, balance, exactly_once, not_observed, unreadable
 from pika_locust.judge.ledger import ExpectedState, Ledger, checksum
 from pika_locust.judge.report import AuditResult
 
@@ -145,3 +145,28 @@ def test_an_audit_when_a_worker_s_ledger_is_lost(expected: int, held: int, statu
 def test_an_audit_that_saw_nothing_stays_one_that_saw_nothing() -> None:
     unseen = not_observed("visits", "nobody looked")
     assert allowing_for_lost_workers(unseen) is unseen
+
+
+AT_LEAST = {
+    "all of it": (5, 5, "pass"),
+    "others sent some, too": (5, 70, "pass"),
+    "one is lost": (5, 4, "fail"),
+    "not a number": (5, math.nan, "fail"),
+    "nothing was acknowledged": (0, 70, "not_observed"),
+}
+
+
+@pytest.mark.parametrize(("acknowledged", "held", "status"), AT_LEAST.values(), ids=AT_LEAST)
+def test_where_others_send_too_what_was_acknowledged_is_held_at_least(
+    acknowledged: int, held: float, status: str
+) -> None:
+    result = at_least("likes", acknowledged, held, 2, "others may like")
+    assert result.status == status
+    assert "others may like" in result.detail
+    assert ("1 of 5 acknowledged are not held" in result.detail) is (held == 4)
+
+
+def test_a_look_that_failed_is_a_failed_audit() -> None:
+    result = unreadable("likes", "GET http://h/ was answered 503", 5, 2)
+    assert (result.status, result.expected, result.actual, result.unanswered) == ("fail", 5, None, 2)
+    assert result.detail == "what the target holds could not be read: GET http://h/ was answered 503"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.judge.audit import balance
+from pika_locust.judge.audit import at_least, balance
 from pika_locust.judge.expressions import OPERATORS, parse
 from pika_locust.judge.report import AuditResult, Status, ThresholdResult
 from pika_locust.judge.verdict import further_failures, resolving_power
@@ -97,3 +97,15 @@ def test_thresholds_that_have_none(result: ThresholdResult) -> None:
 )
 def test_audits_that_have_none(audit: AuditResult) -> None:
     assert resolving_power([], [audit]) == []
+
+
+OTHERS_SEND = {
+    5: "one item lost of 5 would have failed it, doubled ones would not: others send to the same place",
+    7: "3 items lost of 5 would have failed it, doubled ones would not: others send to the same place",
+    70: "no loss would have failed it: others sent 65, this run 5",
+}
+
+
+@pytest.mark.parametrize(("held", "sentence"), OTHERS_SEND.items())
+def test_where_others_send_too_less_is_seen(held: int, sentence: str) -> None:
+    assert resolving_power((), [at_least("likes", 5, held, 0)]) == [f"likes: {sentence}"]

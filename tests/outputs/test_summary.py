@@ -55,7 +55,7 @@ def test_the_parts_of_a_red_summary() -> None:
     assert summary["audits"] == [
         {
             "name": "tokens conserved", "status": "fail", "expected": 48_211, "actual": 48_208, "unanswered": 2,
-            "detail": "lost: b-17, b-21, b-40",
+            "detail": "lost: b-17, b-21, b-40", "lower_bound": False,
         }
     ]  # fmt: skip
     assert summary["workers"][1] == {

@@ -1,8 +1,34 @@
-"""The same examples in every run: a test that fails here fails everywhere, and again."""
+"""The same examples in every run, so that a test that fails here fails everywhere, and again; and virtual time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from pika_locust.testing.virtual_time import VirtualTime
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+TEST_WITHIN_S = 3600.0
+"""A test that takes more virtual time than this hangs."""
+
+
+@pytest.fixture
+def virtual_time() -> Iterator[VirtualTime]:
+    """The test runs in a greenlet whose time is virtual: it waits as it would in real time, and takes none."""
+    with VirtualTime() as time:
+        yield time
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
+    """Run tests with the fixture `virtual_time` in it."""
+    time = pyfuncitem.funcargs.get("virtual_time")
+    if not isinstance(time, VirtualTime):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    time.call(lambda: pyfuncitem.obj(**arguments), within_s=TEST_WITHIN_S)
+    return True

@@ -59,7 +59,7 @@ class VirtualTime:
         self._order = count()
         self._loop: Any = None
         self._greenlets: list[gevent.Greenlet] = []
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
         self._stack = ExitStack()
 
     @property
@@ -153,7 +153,10 @@ class VirtualTime:
     def _guard(self, function: Callable[..., object], arguments: tuple[Any, ...] = ()) -> None:
         try:
             function(*arguments)
-        except Exception as error:
+        except gevent.GreenletExit:
+            raise
+        except BaseException as error:
+            # Test frameworks end a test by exceptions of their own.
             self._errors.append(error)
 
     def _settle(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import gevent
 from locust.event import EventHook
 from locust.exception import StopUser
 
+from pika_locust.clock import monotonic
 from pika_locust.judge import Ledger
 from pika_locust.metrics import Histogram
 from pika_locust.runtime.context import WorkerContext
@@ -145,8 +145,8 @@ def live(user: Any) -> None:
 
 def wait_until(condition: Callable[[], object], within_s: float = 5.0) -> None:
     """Let the event loop run until something is so; TimeoutError when it is not in time."""
-    deadline_s = time.monotonic() + within_s
+    deadline_s = monotonic() + within_s
     while not condition():
-        if time.monotonic() >= deadline_s:
+        if monotonic() >= deadline_s:
             raise TimeoutError(f"not so within {within_s:g} s")
         gevent.sleep(0.005)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +13,11 @@ from gevent import get_hub
 from gevent.pool import Group
 
 import pika_locust
+from pika_locust.clock import monotonic
 from pika_locust.runtime.actor import Actor
 from tests.runtime.sample_scenario import make_context
+
+pytestmark = pytest.mark.usefixtures("virtual_time")
 
 
 class SampleUser(Actor):
@@ -65,9 +67,9 @@ class Thinker(Actor):
         self.afterwards: Any = None
 
     def think(self) -> None:
-        began_s = time.monotonic()
+        began_s = monotonic()
         self.told = self.pause(self.seconds)
-        self.paused_s = time.monotonic() - began_s
+        self.paused_s = monotonic() - began_s
         if self.then is not None:
             self.afterwards = get_hub().switch()
 
@@ -79,7 +81,7 @@ def test_a_pause_lasts_its_time() -> None:
     thinker = Thinker(0.05)
     gevent.spawn(thinker.think).get(timeout=5)
     assert thinker.told is False
-    assert 0.05 <= thinker.paused_s < 1
+    assert thinker.paused_s == pytest.approx(0.05)
 
 
 def test_release_ends_a_pause() -> None:
@@ -89,7 +91,7 @@ def test_release_ends_a_pause() -> None:
     thinker.release()
     user.get(timeout=5)
     assert thinker.told is True
-    assert thinker.paused_s < 5
+    assert thinker.paused_s == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0])
@@ -149,7 +151,7 @@ def test_a_pause_is_not_ended_by_a_switch_that_was_meant_for_something_else() ->
     gevent.sleep(0.01)
     get_hub().loop.run_callback(user.switch)
     user.get(timeout=5)
-    assert thinker.paused_s >= 0.1
+    assert thinker.paused_s == pytest.approx(0.1)
 
 
 def test_a_late_wake_up_does_not_end_the_next_pause() -> None:
@@ -166,7 +168,7 @@ def test_a_late_wake_up_does_not_end_the_next_pause() -> None:
     gevent.sleep(0.03)
     get_hub().loop.run_callback(thinker._end_pause, first)
     user.get(timeout=5)
-    assert thinker.paused_s >= 0.1
+    assert thinker.paused_s == pytest.approx(0.1)
 
 
 def test_a_user_pauses_in_one_greenlet_at_a_time() -> None:

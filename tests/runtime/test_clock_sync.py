@@ -14,6 +14,8 @@ from pika_locust.runtime.machine import boot_id
 from pika_locust.testing.worker import wait_until
 from tests.runtime.sample_scenario import make_context
 
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
 MS = 1_000_000
 S = 1_000_000_000
 DAY = 86_400 * S

@@ -4,12 +4,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import pytest
 from gevent.event import Event
 
 from pika_locust.load.iterations import Iterations
 from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.workers import IterationGrants
 from pika_locust.testing.worker import wait_until
+
+pytestmark = pytest.mark.usefixtures("virtual_time")
 
 
 class Cluster:

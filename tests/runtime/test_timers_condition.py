@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-import time
-
 import gevent
+import pytest
 
 import tests.quiet_locust  # noqa: F401
+from pika_locust.clock import monotonic
 from pika_locust.runtime.timers import Condition
+
+pytestmark = pytest.mark.usefixtures("virtual_time")
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
-    began_s = time.monotonic()
+    began_s = monotonic()
     assert Condition().wait_for(lambda: True, 5.0)
-    assert time.monotonic() - began_s < 0.1
+    assert monotonic() == began_s
 
 
 def test_a_notification_makes_whoever_waits_look_again_and_nothing_more() -> None:
@@ -36,9 +38,9 @@ def test_a_notification_makes_whoever_waits_look_again_and_nothing_more() -> Non
 def test_a_notification_from_before_is_no_news() -> None:
     changed = Condition()
     changed.notify()
-    began_s = time.monotonic()
+    began_s = monotonic()
     assert not changed.wait_for(lambda: False, 0.05)
-    assert 0.05 <= time.monotonic() - began_s < 0.5
+    assert monotonic() - began_s == pytest.approx(0.05)
 
 
 def test_something_that_became_so_without_a_notification_is_seen_in_the_end() -> None:

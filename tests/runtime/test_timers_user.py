@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import gevent
+import pytest
 
 from pika_locust.runtime.timers import UserTimers
 from pika_locust.testing.worker import wait_until
 from tests.runtime.sample_scenario import make_context
+
+pytestmark = pytest.mark.usefixtures("virtual_time")
 
 
 def test_a_timer_calls_when_its_time_has_come() -> None:

@@ -211,6 +211,16 @@ def test_errors_are_raised_where_time_goes_by(time: VirtualTime, where: str, cap
     assert capfd.readouterr().err == ""
 
 
+def test_a_test_s_own_failure_is_raised_as_well(time: VirtualTime) -> None:
+    with pytest.raises(pytest.fail.Exception, match="planted"):
+        time.call(pytest.fail, "planted")
+
+
+def test_a_whole_test_may_wait_in_it(virtual_time: VirtualTime) -> None:
+    gevent.sleep(1000)
+    assert virtual_time.elapsed_s == 1000
+
+
 def test_greenlets_that_only_give_way_to_each_other_fail_the_test(
     time: VirtualTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,7 +8,7 @@ from typing import Any, ClassVar
 import gevent
 import pytest
 
-from pika_locust.clock import monotonic_ns, replaced
+from pika_locust.clock import monotonic_ns
 from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Ledger, Observed, Report, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
@@ -25,6 +24,7 @@ from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
 from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
+from pika_locust.testing.virtual_time import VirtualTime
 from pika_locust.testing.worker import RecordingContext, wait_until
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, read
 
@@ -32,13 +32,18 @@ HELLO = messages.hello(SAMPLE_SCENARIO.name)
 
 
 class Clock:
-    """The coordinator's clock, moved by hand; what sleeps really sleeps, but not for long."""
+    """The coordinator's clock: virtual, and at times it is simply set."""
 
-    def __init__(self) -> None:
-        self.now_s = 1000.0
+    def __init__(self, time: VirtualTime) -> None:
+        self._time = time
 
-    def monotonic(self) -> float:
-        return self.now_s
+    @property
+    def now_s(self) -> float:
+        return 1000.0 + self._time.elapsed_s
+
+    @now_s.setter
+    def now_s(self, now_s: float) -> None:
+        self._time.stand_still(now_s - self.now_s)
 
 
 class FakeTargetMonitor:
@@ -204,19 +209,12 @@ class Harness:
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock, began_s = Clock(), time.monotonic()
+def clock(virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     monkeypatch.setattr(module, "TargetMonitor", FakeTargetMonitor)
     monkeypatch.setattr(module, "DRAIN_GRACE_S", 0.2)
     monkeypatch.setattr(module, "SUPPORTER_DRAIN_S", 0.2)
     monkeypatch.setattr(messages, "REPORT_EVERY_S", 0.01)
-
-    def now_ns() -> int:
-        """By hand, and as fast as the real one while something waits for it."""
-        return round((clock.now_s + time.monotonic() - began_s) * 1e9)
-
-    with replaced(now_ns, time.time):
-        yield clock
+    yield Clock(virtual_time)
     for harness in Harness.made:
         if harness.coordinator._run is not None:
             harness.coordinator._run.judge.kill()

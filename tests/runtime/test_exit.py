@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import gevent
 import pytest
 from locust.event import EventHook
 
+from pika_locust.clock import monotonic
 from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason, Report
 from pika_locust.runtime import exit as module
@@ -244,14 +244,15 @@ def test_with_json_the_verdict_keeps_out_of_standard_output(process: MasterProce
     assert process.shown == [(99, sys.stderr)]
 
 
-@pytest.mark.parametrize(("prefix", "least_s"), [("results", 1.0), (None, 0.0)], ids=["with --csv", "without"])
-def test_locusts_csv_files_get_their_last_second(prefix: str | None, least_s: float, process: MasterProcess) -> None:
+@pytest.mark.parametrize(("prefix", "wait_s"), [("results", 1.1), (None, 0.0)], ids=["with --csv", "without"])
+@pytest.mark.usefixtures("virtual_time")
+def test_locusts_csv_files_get_their_last_second(prefix: str | None, wait_s: float, process: MasterProcess) -> None:
     process.environment.parsed_options.csv_prefix = prefix
     process.attach()
     process.judge(0)
-    began_s = time.monotonic()
+    began_s = monotonic()
     process.quitting()
-    assert least_s <= time.monotonic() - began_s < least_s + 0.9
+    assert monotonic() - began_s == pytest.approx(wait_s)
 
 
 def test_a_verdict_that_cannot_be_printed_leaves_the_exit_code_alone() -> None:

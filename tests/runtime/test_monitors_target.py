@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import gevent
 import pytest
 
 from pika_locust.errors import UnreadableError
@@ -13,6 +12,7 @@ from pika_locust.observe.target import read_json
 from pika_locust.runtime import monitors as module
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.sandbox import SandboxProcess, start_sandbox
+from pika_locust.testing.worker import wait_until
 
 WORLD = """
 from pika_locust.sandbox.app import App, Call, route
@@ -45,7 +45,7 @@ def watching(url: str, pid: int | None, monkeypatch: pytest.MonkeyPatch) -> Targ
     monkeypatch.setattr(module, "PROBE_EVERY_S", 0.05)
     monitor = TargetMonitor(url, pid)
     monitor.start()
-    gevent.sleep(0.3)
+    wait_until(lambda: monitor._sandbox_before is not None)
     return monitor
 
 

@@ -82,6 +82,7 @@ def test_a_worker_asks_for_the_time_before_it_says_that_it_is_there(worker: Work
     assert [kind for kind, _ in worker.sent] == [messages.CLOCK_REQUEST, messages.HELLO]
 
 
+@pytest.mark.alone
 def test_arrivals_begin_when_the_master_s_clock_says_so(worker: Worker) -> None:
     start_ns = time.monotonic_ns() + START_NS
     worker.answer()
@@ -97,6 +98,7 @@ def test_beside_the_master_arrivals_begin_exactly_then(worker: Worker) -> None:
     assert worker.start_ns == start_ns
 
 
+@pytest.mark.alone
 def test_a_test_that_begins_before_the_first_answer_begins_with_it(worker: Worker) -> None:
     start_ns = time.monotonic_ns() + START_NS
     worker.begin("master", start_ns + DAY, "r0")

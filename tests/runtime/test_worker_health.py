@@ -23,6 +23,7 @@ def probed(run_s: float, block_s: float = 0.0) -> tuple[list[int], float]:
     return lags, time.monotonic() - began_s
 
 
+@pytest.mark.alone
 def test_an_idle_loop_has_a_small_lag_every_20_ms() -> None:
     lags, took_s = probed(0.6)
     assert len(lags) == pytest.approx(took_s / PROBE_EVERY_S, abs=2)
@@ -30,6 +31,7 @@ def test_an_idle_loop_has_a_small_lag_every_20_ms() -> None:
     assert min(lags) >= 1
 
 
+@pytest.mark.alone
 def test_a_blocked_loop_is_recorded_once_for_every_probe_that_had_to_wait() -> None:
     lags, took_s = probed(0.4, block_s=0.3)
     longest = max(lags)
@@ -41,6 +43,7 @@ def test_a_blocked_loop_is_recorded_once_for_every_probe_that_had_to_wait() -> N
     assert len(lags) == pytest.approx(took_s / PROBE_EVERY_S, abs=2)
 
 
+@pytest.mark.alone
 def test_a_stall_weighs_what_it_lasted() -> None:
     lags = sorted(probed(0.3, block_s=0.3)[0])
     # Half of the time the loop was blocked, so half of what is said about it must be long.

@@ -147,6 +147,7 @@ def test_a_connection_is_counted_from_its_upgrade_to_its_end(chat: Open) -> None
     assert worker.errors == {}
 
 
+@pytest.mark.alone
 def test_a_connection_that_cannot_be_made_is_counted_and_followed_by_growing_pauses(chat: Open) -> None:
     harness = chat(silent)
     worker = harness.worker = make_context(CHAT, target="ws://127.0.0.1:9/ws")

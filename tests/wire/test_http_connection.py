@@ -189,6 +189,7 @@ TOTAL: dict[str, tuple[Script, Timeouts, str]] = {
 
 @pytest.mark.parametrize("own", [True, False], ids=["the connection's own", "this request's"])
 @pytest.mark.parametrize(("script", "timeouts", "text"), TOTAL.values(), ids=TOTAL)
+@pytest.mark.alone
 def test_time_outs_end_a_request(script: Script, timeouts: Timeouts, text: str, own: bool) -> None:
     with connected(script, timeouts if own else None) as connection:
         began = time.monotonic()

@@ -12,6 +12,9 @@ from gevent import get_hub
 
 from pika_locust.wire.http_connection import SocketWaiter, wait_for
 
+# Waits of a few hundredths of a second, and how soon after them they end.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def pair() -> Iterator[tuple[SocketWaiter, socket.socket]]:

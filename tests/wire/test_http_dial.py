@@ -130,6 +130,7 @@ def full_listener() -> Iterator[int]:
         sock.close()
 
 
+@pytest.mark.alone
 def test_a_connection_that_nobody_accepts_is_an_error() -> None:
     with full_listener() as port:
         for timeouts in (Timeouts(connect_s=0.1), Timeouts(total_s=0.1)):

@@ -6,6 +6,7 @@ from typing import Any
 import gevent
 import pytest
 
+from pika_locust.testing.virtual_time import VirtualTime
 from pika_locust.wire import http_dial as http_origin
 from pika_locust.wire.http_dial import Origin
 from pika_locust.wire.http_models import ErrorKind, TransportError
@@ -54,9 +55,8 @@ def test_an_address_needs_no_looking_up(monkeypatch: pytest.MonkeyPatch) -> None
     assert Origin("http://[::1]:81").addresses(1) == [(AF_INET6, ("::1", 81, 0, 0))]
 
 
-def test_a_name_is_looked_up_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_looked_up_once_a_minute(virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
-    now = 1000.0
 
     def getaddrinfo(*arguments: Any) -> list[Any]:
         asked.append(arguments)
@@ -64,12 +64,11 @@ def test_a_name_is_looked_up_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> N
         return [entry, entry]
 
     monkeypatch.setattr(http_origin, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(http_origin, "monotonic", lambda: now)
     origin = Origin("http://example.test")
     assert origin.addresses(1) == origin.addresses(1) == [(AF_INET, ("10.0.0.1", 80))]
-    now += 59.9
+    virtual_time.stand_still(59.9)
     assert origin.addresses(1) == [(AF_INET, ("10.0.0.1", 80))]
-    now += 0.2
+    virtual_time.stand_still(0.2)
     assert origin.addresses(1) == [(AF_INET, ("10.0.0.2", 80))]
     assert asked == [("example.test", 80, 0, SOCK_STREAM)] * 2
 

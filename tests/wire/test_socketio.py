@@ -97,6 +97,7 @@ def test_a_server_that_says_nothing_at_all(dial: Callable[..., SocketIo], handle
     assert client.counts.ping_timeouts == 0
 
 
+@pytest.mark.alone
 def test_events_do_not_keep_a_connection_alive_without_pings(
     dial: Callable[..., SocketIo], handler: RecordingHandler
 ) -> None:

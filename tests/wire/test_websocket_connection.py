@@ -7,7 +7,7 @@ import gevent.event
 import pytest
 from gevent import get_hub
 
-from pika_locust.wire import websocket as websocket_connection
+from pika_locust.clock import replaced
 from pika_locust.wire.websocket import Close, Limits
 from tests.wire.websocket_servers import (
     BINARY,
@@ -78,7 +78,7 @@ def test_many_messages_in_one_packet_come_in_their_order() -> None:
     assert seen.texts == wanted
 
 
-def test_a_read_is_stamped_once_and_before_anything_is_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_is_stamped_once_and_before_anything_is_made_of_it() -> None:
     clock = [1000]
 
     class Slow(Seen):
@@ -103,10 +103,9 @@ def test_a_read_is_stamped_once_and_before_anything_is_made_of_it(monkeypatch: p
         silent(talk)
 
     with talking(script, handler=Slow(), limits=Limits(read_s=None)) as (opened, seen):
-        monkeypatch.setattr(websocket_connection, "monotonic_ns", now)
-        go.set()
-        until(lambda: seen.binaries)
-        monkeypatch.undo()
+        with replaced(now, time.time):
+            go.set()
+            until(lambda: seen.binaries)
         assert read_at == [1001, 2002], "one stamp for each read, and none in between"
         assert seen.stamps == [1001, 1001, 2002, 2002]
         assert opened.received_ns == 2002

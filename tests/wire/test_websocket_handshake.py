@@ -276,6 +276,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("first", ["refuses", "is silent"])
+@pytest.mark.alone
 def test_the_next_address_is_tried_when_one(first: str, found: list[int]) -> None:
     with serving(accepting) as server, silent_port() as silent:
         found += [closed_port() if first == "refuses" else silent, server.port]
@@ -514,6 +515,7 @@ LATE: dict[str, Callable[[Peer], None]] = {
 
 
 @pytest.mark.parametrize("script", LATE.values(), ids=LATE)
+@pytest.mark.alone
 def test_an_answer_that_is_not_there_in_time(script: Callable[[Peer], None]) -> None:
     with serving(script) as server:
         before = open_files()

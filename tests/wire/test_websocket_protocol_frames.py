@@ -43,6 +43,7 @@ def test_every_frame_has_a_key_of_its_own() -> None:
     assert len({read_masked(frames.encode(b"same"))[1] for _ in range(100)}) == 100
 
 
+@pytest.mark.alone
 def test_the_work_of_masking_grows_with_the_size_and_no_faster() -> None:
     payload = bytes(1 << 19)
     began = time.perf_counter()

@@ -296,6 +296,7 @@ def test_a_new_message_does_not_inherit_the_age_of_the_one_before() -> None:
     assert told.events == [("text", b"one"), ("ping", b""), ("text", b"tw"), ("text", b"")]
 
 
+@pytest.mark.alone
 def test_a_long_message_in_small_reads_is_not_copied_with_each_of_them() -> None:
     told = Told()
     payload = b"x" * (8 << 20)

@@ -22,7 +22,8 @@ from tests.wire.websocket_servers import (
     until,
 )
 
-pytestmark = pytest.mark.usefixtures("patience")
+# Limits of a tenth of a second, and how soon after them a connection ends.
+pytestmark = [pytest.mark.usefixtures("patience"), pytest.mark.alone]
 
 
 def test_silence_ends_after_idle_s() -> None:

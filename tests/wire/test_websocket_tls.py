@@ -125,6 +125,7 @@ FLOOD = """
 """
 
 
+@pytest.mark.alone
 def test_a_tls_server_that_never_pauses_does_not_hold_the_event_loop(certificates: Certificates) -> None:
     class Working(Seen):
         def on_text(self, payload: bytes, at_ns: int) -> None:
@@ -201,6 +202,7 @@ TLS_TALK: dict[str, tuple[tuple[str, ...], bytes]] = {
 
 
 @pytest.mark.parametrize(("options", "command"), TLS_TALK.values(), ids=TLS_TALK)
+@pytest.mark.alone
 def test_what_tls_says_for_itself_neither_blocks_nor_is_heard(
     certificates: Certificates, options: tuple[str, ...], command: bytes
 ) -> None:

@@ -213,6 +213,7 @@ FAULTS: dict[str, tuple[Callable[[socket.socket], None], str]] = {
 
 
 @pytest.mark.parametrize(("say", "problem"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.alone
 def test_whatever_is_wrong_is_told_and_never_raised(say: Callable[[socket.socket], None], problem: str) -> None:
     began_s = time.monotonic()
     assert ask(say) == Reading("up", {}, problem)

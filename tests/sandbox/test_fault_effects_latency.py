@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from pika_locust.sandbox.fault_effects import Latency
 from pika_locust.sandbox.faults import FaultSwitches, parse_faults
 from pika_locust.sandbox.world import Effects, Ping
 
 
+@pytest.mark.alone
 def test_effects_wait_and_never_overtake_each_other() -> None:
     async def run() -> list[tuple[int, float]]:
         passed: list[tuple[int, float]] = []

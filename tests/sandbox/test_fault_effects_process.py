@@ -27,6 +27,7 @@ def test_a_leak_really_grows_the_process_and_ends_with_the_fault() -> None:
         assert process.state()["rss_bytes"] < during - 20 * MEGABYTE
 
 
+@pytest.mark.alone
 def test_a_crash_comes_so_long_after_the_first_client_and_health_checks_are_none() -> None:
     with start_sandbox(["pika"], faults=["crash-after=0.3"]) as process:
         urllib.request.urlopen(f"{process.url}/health").close()

@@ -43,6 +43,7 @@ def test_frames_are_counted_by_group_also_for_sockets_that_are_gone(serve: Serve
     assert (state["connections_open"], state["connections_total"], state["frames_received"]) == (2, 3, 5)
 
 
+@pytest.mark.alone
 def test_latency_delays_answers_and_broadcasts_and_keeps_their_order(serve: Serve) -> None:
     served = serve(echo_platform(), faults=("latency=150",))
     one, two = served.socket(), served.socket()

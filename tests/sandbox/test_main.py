@@ -43,6 +43,7 @@ def test_one_line_says_where_it_listens_and_a_signal_ends_it(number: signal.Sign
         assert process.stdout.read() == ""
 
 
+@pytest.mark.alone
 def test_it_ends_with_stdin_if_that_is_asked_for() -> None:
     with start("--until-stdin-closes") as process:
         announced(process)

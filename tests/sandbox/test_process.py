@@ -76,6 +76,7 @@ def test_reset_empties_it(shared: SandboxProcess) -> None:
     assert shared.state()["sessions"] == {}
 
 
+@pytest.mark.alone
 def test_stopping_ends_it_at_once_and_may_be_repeated() -> None:
     process = start_sandbox(["pika"], faults=["latency=50"], env={"PATH": os.environ["PATH"]})
     assert process.faults() == {"latency": "50"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pika_locust import clock
+from pika_locust.clock import monotonic
 from pika_locust.kit import HttpActor, rate, stripe
 from pika_locust.kit.http_actor import HttpContext
 from pika_locust.kit.sampled_audit import SAMPLE_SIZE, SampledAudit
@@ -102,7 +103,7 @@ class VerityActor(HttpActor):
     def purchase(self, user_id: str, tokens: int) -> tuple[bytes, str]:
         """A paid checkout as Stripe reports it, and its signature."""
         payload = stripe.event(f"evt_{_word(self.dice)}", f"cs_{_word(self.dice)}", user_id, "starter", tokens)
-        return payload, stripe.signature(self.secret, payload, time.time())
+        return payload, stripe.signature(self.secret, payload, clock.time())
 
     @staticmethod
     def deliver(http: HttpClient, payload: bytes, signature: str) -> Response:
@@ -153,7 +154,7 @@ class MemberActor(VerityActor):
             account.credentials = renewed
             self.http.set_headers(renewed.headers)
         else:
-            account.credentials = replace(account.credentials, fresh_until_s=time.monotonic() + REFRESH_AGAIN_S)
+            account.credentials = replace(account.credentials, fresh_until_s=monotonic() + REFRESH_AGAIN_S)
 
     def buy(self, tokens: int) -> bool:
         """Have the payment provider report a paid checkout. False when it was not acknowledged."""

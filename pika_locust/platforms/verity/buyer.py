@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import ExitStack
 from typing import Any
 
 import gevent
 
+from pika_locust import clock
 from pika_locust.errors import SetupError
 from pika_locust.kit import stripe
 from pika_locust.kit.meters import named
@@ -75,7 +75,7 @@ class Buyer(VerityActor, OpenActor):
         self.meters.redelivery_ignored.add(self.deliver(self._apart, payload, signature).status == 200)
         self.meters.redelivery_ignored.add(self._at_once(self._apart, payload, signature))
         event, _ = self.purchase(user_id, tokens)
-        now_s = time.time()
+        now_s = clock.time()
         for wrong in (stripe.forged(self.secret, event, now_s), stripe.stale(self.secret, event, now_s)):
             # A 5xx, as the real server gives it, is a defect: Stripe would deliver the event again for three days.
             self.meters.forged_refused.add(self.deliver(self._apart, event, wrong).status in REFUSED)
@@ -125,9 +125,9 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
         http = clients.enter_context(HttpClient(origin, timeouts=SET_UP_TIMEOUTS))
         wanted = context.settings["SEED_USER_COUNT"]
         logger.info("Making %s members before the load", f"{wanted:,}")
-        deadline_s = time.monotonic() + WITHIN_S
+        deadline_s = clock.monotonic() + WITHIN_S
         for number in range(wanted):
-            if time.monotonic() > deadline_s:
+            if clock.monotonic() > deadline_s:
                 why = f"there was no time for more within {WITHIN_S:g} s"
                 break
             if addresses is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pika_locust.clock import monotonic
 from pika_locust.wire.http import HttpClient, Response, Timeouts
 
 DONE = (200, 201)
@@ -41,7 +41,7 @@ class Credentials:
     @property
     def is_old(self) -> bool:
         """Whether it should be renewed before it is used again."""
-        return self.refresh_cookie != "" and time.monotonic() >= self.fresh_until_s
+        return self.refresh_cookie != "" and monotonic() >= self.fresh_until_s
 
     @property
     def headers(self) -> dict[str, str]:
@@ -78,4 +78,4 @@ def _credentials(token: str, response: Response, cookie: str = "") -> Credential
         name, _, value = line.partition(";")[0].partition("=")
         if name == COOKIE:
             cookie = value
-    return Credentials(token, cookie, time.monotonic() + REFRESH_AFTER_S)
+    return Credentials(token, cookie, monotonic() + REFRESH_AFTER_S)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic_ns
 from typing import Any
 
+from pika_locust.clock import monotonic_ns
 from pika_locust.kit import SocketIoActor, on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor

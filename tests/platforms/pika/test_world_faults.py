@@ -177,6 +177,7 @@ def test_frames_to_dancers_are_exactly_those_that_arrived(sandbox: Sandbox) -> N
     assert sandbox.process.state()["frames_to_dancers"] == arrived.total() + 10
 
 
+@pytest.mark.alone
 def test_latency_delays_answers_and_broadcasts(sandbox: Sandbox) -> None:
     dj, (one,) = sandbox.dj(), sandbox.dancers(1)
     hear_all(one)
@@ -227,6 +228,7 @@ def test_a_dead_session_registers_but_is_not_there_for_dancers(sandbox: Sandbox)
     assert hear_until(one, "ACK")["NOW_PLAYING"] == 1
 
 
+@pytest.mark.alone
 def test_close_after_cuts_every_socket(sandbox: Sandbox) -> None:
     sandbox.process.set_faults({"close-after": 0.2})
     started = time.monotonic()

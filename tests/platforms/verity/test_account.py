@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pika_locust.platforms.verity import account, messages
+from pika_locust.clock import replaced
 from pika_locust.platforms.verity.account import MemberActor, TokenBounds
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
@@ -48,21 +49,25 @@ def test_a_member_signs_up_buys_and_is_told_the_balance(harness: Harness) -> Non
     assert harness.rate("error_rate") == (0, 4)
 
 
+@contextmanager
+def later(seconds: float) -> Iterator[None]:
+    """So much later, by this process's clocks."""
+    with replaced(lambda: time.monotonic_ns() + round(seconds * 1e9), lambda: time.time() + seconds):
+        yield
+
+
 def test_an_access_token_is_renewed_before_it_expires_and_the_cookie_with_it(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness,
 ) -> None:
     member = member_at(harness)
     member.refresh_if_old()
     member.open_account()
     member.refresh_if_old()
     assert harness.count("http_reqs", name="auth_refresh") == 0
-    now_s = time.monotonic()
-    for module in (account, messages):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
     for renewals in (1, 2):
-        now_s += 12 * 60 + 1
-        member.refresh_if_old()
-        member.refresh_if_old()
+        with later(renewals * (12 * 60 + 1)):
+            member.refresh_if_old()
+            member.refresh_if_old()
         assert harness.count("http_reqs", name="auth_refresh") == renewals
     assert harness.rate("checks", check="token refresh ok") == (2, 0)
     assert member.balance() == 0
@@ -85,19 +90,17 @@ def test_a_renewed_access_token_goes_with_what_is_asked_next(harness: Harness) -
 
 
 def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness,
 ) -> None:
     pages = {"/auth/signup-anonymous": SIGNED_UP, "/auth/refresh": [answer(200, ["no token"]), answer(401, {})]}
     with serving(saying(pages)) as server:
         member = member_at(harness, server.url)
         member.open_account()
-        now_s = time.monotonic() + 12 * 60 + 1
-        for module in (account, messages):
-            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
-        member.refresh_if_old()
-        member.refresh_if_old()
-        now_s += 11
-        member.refresh_if_old()
+        with later(12 * 60 + 1):
+            member.refresh_if_old()
+            member.refresh_if_old()
+        with later(12 * 60 + 12):
+            member.refresh_if_old()
     assert harness.rate("checks", check="token refresh ok") == (0, 2)
     assert member.account.credentials.access_token == "t1"
 

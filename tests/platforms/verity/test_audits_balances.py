@@ -156,6 +156,7 @@ def test_where_each_has_an_address_each_has_a_connection() -> None:
     assert (found["users_audited"], len(server.peers)) == (5, 5)
 
 
+@pytest.mark.alone
 def test_whoever_is_not_told_of_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampled_audit, "AT_ONCE", 1)
     began_s = time.monotonic()

@@ -77,6 +77,7 @@ def client(process: SandboxProcess) -> Iterator[SandboxClient]:
         process.clear_faults()
 
 
+@pytest.mark.alone
 def test_latency_delays_answers_and_packets(client: SandboxClient) -> None:
     client.process.set_faults({"latency": 200})
     started = time.monotonic()

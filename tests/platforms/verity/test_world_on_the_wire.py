@@ -174,6 +174,7 @@ class WireMember:
                 return payload
 
 
+@pytest.mark.alone
 def test_two_members_are_matched_and_choose_each_other() -> None:
     with ExitStack() as stack:
         process = stack.enter_context(start_sandbox(["verity"], env={**SECRETS, "SESSION_HOLD_SECONDS": "1"}))

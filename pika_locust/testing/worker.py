@@ -1,4 +1,20 @@
-"""A worker context outside of a run: it records what a process would tell the others and what it would tell Locust."""
+"""A worker context outside of a run: it records what a process would tell the others and what it would tell Locust.
+
+    class Visitor(Actor):
+        def act(self) -> None:
+            self.worker.check("greeted", True)
+            self.pause(10)
+
+    def test_a_visitor_is_greeted_every_ten_seconds() -> None:
+        with VirtualTime() as time:
+            worker = make_context(SCENARIO, seed=1)
+            time.spawn(live, make_user(Visitor, worker))
+            time.run(25)
+            assert worker.rate_of("checks", check="greeted") == (3, 0)
+            assert worker.internal_errors == []
+
+Users of several processes share nothing: give each process a context of its own, with its `worker_index`.
+"""
 
 from __future__ import annotations
 

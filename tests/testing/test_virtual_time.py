@@ -16,9 +16,11 @@ from gevent.queue import Queue
 import tests.quiet_locust  # noqa: F401
 from pika_locust import clock
 from pika_locust.load.arrivals import ConstantArrivalRate
+from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.arrivals import Arrivals, OpenActor
 from pika_locust.runtime.timers import Condition, UserTimers, every, later, run_concurrently
 from pika_locust.testing import virtual_time
+from pika_locust.testing import worker as worker_module
 from pika_locust.testing.virtual_time import BEGAN_NS, BEGAN_S, VirtualTime
 from pika_locust.testing.worker import live, make_context, make_user
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO
@@ -321,6 +323,11 @@ class Visitor(OpenActor):
         self.began_s.append(clock.monotonic() - BEGAN_NS / 1e9)
         gevent.sleep(2)
         self.pause(3)
+
+
+def test_the_example_of_the_worker_context_holds() -> None:
+    names = {"Actor": Actor, "VirtualTime": VirtualTime, "SCENARIO": SAMPLE_SCENARIO}
+    assert run_example(worker_module, names) == ["test_a_visitor_is_greeted_every_ten_seconds"]
 
 
 def test_users_live_in_it_and_the_end_of_the_load_too(time: VirtualTime) -> None:

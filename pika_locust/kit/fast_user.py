@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request as CookieRequest
 
+from gevent import GreenletExit
 from gevent.lock import BoundedSemaphore
 from locust import User
 from locust.contrib.fasthttp import LocustBadStatusCode, LocustUserAgent
@@ -28,7 +29,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from pika_locust.clock import monotonic_ns, time
-from pika_locust.wire.http import HttpClient, Origin, Response, Timeouts, redirect_of
+from pika_locust.wire.http import ErrorKind, HttpClient, Origin, Response, Timeouts, TransportError, redirect_of
 
 MAX_BODY_BYTES = 1 << 30
 MAX_REQUEST_S = 3600.0
@@ -257,8 +258,12 @@ class FastClient:
         concurrency: int = 10,
         headers: Mapping[str, str] | None = None,
         verify: Any = False,
+        waits_at_the_end: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Times are in seconds, `verify` is as for `HttpClient`. Raises ValueError for a base URL that is none."""
+        """Times are in seconds, `verify` is as for `HttpClient`. Raises ValueError for a base URL that is none.
+
+        `waits_at_the_end` says whether users have time to finish when they are to stop: who has none has not failed.
+        """
         parts = urlsplit(base_url)
         netloc = parts.netloc.rpartition("@")[2]
         self.request_event = request_event
@@ -269,6 +274,7 @@ class FastClient:
         self.cookiejar = self.cookies = RequestsCookieJar(policy)
         self.max_redirects = max_redirects
         self._context = context
+        self._waits_at_the_end = waits_at_the_end
         self._prefix = parts.path.rstrip("/")
         self._timeouts = (connection_timeout, network_timeout)
         self._trust = verify
@@ -330,6 +336,7 @@ class FastClient:
         timeouts = None if timeout is None else self._timeouts_of(timeout)
         wire: Response | None = None
         error: Exception | None
+        cut_off: BaseException | None = None
         try:
             if absolute:
                 pool, path = self._pool_of(url)
@@ -342,6 +349,10 @@ class FastClient:
         except ValueError as mistake:
             # A URL, a method or a header that cannot be written: often they come from an earlier answer.
             error = mistake.with_traceback(None)
+        except BaseException as ended:
+            if isinstance(ended, GreenletExit) and not self._waits_at_the_end():
+                raise
+            cut_off, error = ended, TransportError(ErrorKind.CUT, "cut off before the answer was complete")
         status = 0 if wire is None else wire.status
         if error is None and status not in _VALID:
             error = LocustBadStatusCode(whole, code=status)
@@ -358,10 +369,12 @@ class FastClient:
             "response_length": 0 if wire is None else len(wire.content),
             "response_time": (done_ns - started_ns) / 1e6,
         }
-        if catch_response:
+        if catch_response and cut_off is None:
             response.request_meta = meta
         else:
             self.request_event.fire(response=response, **meta)
+            if cut_off is not None:
+                raise cut_off
         return response
 
     def get(self, url: str, **options: Any) -> FastResponse:
@@ -546,6 +559,7 @@ class FastUser(User, RestMixin):  # type: ignore[misc]
             concurrency=self.concurrency,
             headers=self.default_headers,
             verify=not self.insecure if factory is None else factory(),
+            waits_at_the_end=lambda: environment.stop_timeout > 0,
         )
 
     def run(self) -> None:

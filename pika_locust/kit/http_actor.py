@@ -90,6 +90,8 @@ class HttpActor(PlatformActor):
             # Cut off in the middle: the target may have got it.
             if book is not None:
                 book.uncertain(item)
+            if not worker.cuts_at_once:
+                self.checked(check or f"{name} ok", False)
             raise
         good = response.error is None and response.status in ok
         self.checked(check or f"{name} ok", good)

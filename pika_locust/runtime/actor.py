@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import gevent
-from gevent import get_hub, getcurrent
+from gevent import GreenletExit, get_hub, getcurrent
 from gevent.event import Event
 from locust import User, constant, task
 from locust.exception import StopUser
@@ -39,6 +39,7 @@ class Actor(User):  # type: ignore[misc]
         self._pause: Any = None
         """The timer of the pause that is going on."""
         self._resume: Callable[[], Any] | None = None
+        self._is_cut = False
 
     def on_start(self) -> None:
         worker = self.environment.pika_locust.wait_for_context(CONTEXT_WAIT_S)
@@ -102,6 +103,11 @@ class Actor(User):  # type: ignore[misc]
             self.act()
         except StopUser:
             raise
+        except GreenletExit:
+            if not self._is_cut:
+                # Locust's ramp-down has waited as long as the end of a test would; who is cut there is counted there.
+                self.worker.note_cut()
+            raise
         except Exception as error:
             self.worker.internal_error(error)
             # An exception in every iteration must not become a hot loop.
@@ -152,6 +158,7 @@ class Actor(User):  # type: ignore[misc]
 
     def cut(self) -> None:
         """End the user at once."""
+        self._is_cut = True
         greenlet = self.greenlet
         if greenlet is not None:
             self.group.killone(greenlet, block=False)

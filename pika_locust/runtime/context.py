@@ -103,6 +103,8 @@ class WorkerContext:
         self._vus = self.metrics.gauge("vus")
         self._vus_max = self.metrics.gauge("vus_max")
         self._cut = self.metrics.counter("iterations_cut")
+        self.cuts_at_once = begin.stop_timeout_s <= 0
+        """Whether users that are cut off now were given no time to finish: what they were at says nothing then."""
         self.iterations = self.metrics.counter("iterations")
         self.iteration_duration = self.metrics.trend("iteration_duration")
         self.arrivals: Any = make_arrivals(self) if make_arrivals is not None else None
@@ -151,12 +153,17 @@ class WorkerContext:
         while self._actors[role] and monotonic() < deadline_s:
             gevent.sleep(0.02)
         left = self.actors(role)
+        self.cuts_at_once = timeout_s <= 0
         if left:
-            self._cut.add(len(left))
+            self.note_cut(len(left))
             self.error(role, f"cut off {timeout_s:g} s after the end")
         for actor in left:
             actor.cut()
         gevent.sleep(0)
+
+    def note_cut(self, users: int = 1) -> None:
+        """So many users had to be killed in the middle of an iteration."""
+        self._cut.add(users)
 
     def end(self) -> None:
         """All users have ended: call what `on_end` has registered, the last one first."""

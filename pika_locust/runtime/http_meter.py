@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import Response
-from pika_locust.wire.http_models import Stamps
+from pika_locust.wire.http_models import ErrorKind, Stamps
 
 BATCH = 100
 """How many requests of a name wait to be counted at most; what is kept of them takes 25 KB."""
@@ -79,6 +79,9 @@ class HttpMeter:
                 self._count_batch(named)
             if tells_later:
                 return
+        elif response.error is not None and response.error.kind is ErrorKind.CUT and worker.cuts_at_once:
+            # Nobody waited for this one, as somebody wanted the end at once: it is neither a success nor a failure.
+            return
         else:
             error = self._count_one(named, name, response)
         worker.request(method, name, (done - ready) / 1e6, len(response.content), error)

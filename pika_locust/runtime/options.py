@@ -248,7 +248,8 @@ def read_options(
         if settings["USE_SIMPLE"] == "1" and load.users is None:
             plan = replace(plan, overrides=(*plan.overrides, "USE_SIMPLE=1 changes nothing without -u"))
     overrides = threshold_overrides(arguments, problems)
-    thresholds = thresholds_for(scenario, plan.name if plan else scenario.default_profile, settings, overrides)
+    profile = plan.name if plan else scenario.default_profile
+    thresholds = thresholds_for(scenario, profile, settings, overrides, arguments)
     problems += check(thresholds, all_metrics(scenario))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
@@ -292,10 +293,13 @@ def threshold_overrides(arguments: Any, problems: list[str]) -> tuple[Threshold,
 
 
 def thresholds_for(
-    scenario: Scenario, profile: str, settings: Settings, overrides: tuple[Threshold, ...]
+    scenario: Scenario, profile: str, settings: Settings, overrides: tuple[Threshold, ...], arguments: Any
 ) -> tuple[Threshold, ...]:
     """The thresholds of a run under a profile, those of the command line in place."""
-    return replace_or_add((*scenario.thresholds_for(profile, settings), *BASE_THRESHOLDS), overrides)
+    # Whoever gives users no time at the end (-s 0) wants them to be cut off.
+    hasty = getattr(arguments, "stop_timeout", None) == 0
+    base = [threshold for threshold in BASE_THRESHOLDS if not (hasty and threshold.name == "iterations_cut")]
+    return replace_or_add((*scenario.thresholds_for(profile, settings), *base), overrides)
 
 
 def from_web_form(scenario: Scenario, options: RunOptions, form: Any) -> RunOptions:
@@ -318,9 +322,8 @@ def from_web_form(scenario: Scenario, options: RunOptions, form: Any) -> RunOpti
             users = form.num_users if form.num_users is not None else 1
             load = replace(load, users=users, spawn_rate=form.spawn_rate)
         plan = resolve(load, scenario.profiles, scenario.default_profile)
-    return replace(
-        options, plan=plan, thresholds=thresholds_for(scenario, plan.name, options.settings, options.overrides)
-    )
+    thresholds = thresholds_for(scenario, plan.name, options.settings, options.overrides, form)
+    return replace(options, plan=plan, thresholds=thresholds)
 
 
 def form_profile(options: RunOptions) -> str:
@@ -412,4 +415,5 @@ def _fault_problems(scenario: Scenario, faults: Sequence[str], path: Sequence[st
 
 BASE_THRESHOLDS = (
     Threshold.of("dropped_iterations", {"threshold": "count==0", "about": "every iteration that was due was started"}),
+    Threshold.of("iterations_cut", {"threshold": "count==0", "about": "every user finished in the stop time-out (-s)"}),
 )

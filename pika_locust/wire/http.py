@@ -75,7 +75,11 @@ RETRY_WITHIN_US = 1_000_000
 
 
 class RequestObserver(Protocol):
-    """Called with every finished request, in the greenlet that made it, before the caller gets the response."""
+    """Called once with every request, in the greenlet that made it, before the caller gets the response.
+
+    A request that was cut off is one, too: its greenlet was killed, or a time-out of its own ended it. Its response has
+    the error `cut`, and the caller gets none.
+    """
 
     def __call__(self, name: str, method: str, response: Response, /) -> None: ...
 
@@ -97,6 +101,7 @@ class _Requests:
         "_busy",
         "_closed",
         "_connection",
+        "_retrying",
         "_timeouts",
         "_trust",
         "abandoned",
@@ -129,14 +134,15 @@ class _Requests:
         self._connection: Connection | None = None
         self._busy = False
         self._closed = False
+        self._retrying = False
 
     def _exchange(self, payload: bytes, name: str, method: str, timeouts: Timeouts) -> Response:
         """One request, one answer, one call of the observer."""
         if self._busy or self._closed:
             raise ConcurrentUseError("the client is closed" if self._closed else "another request is under way")
         self._busy = True
+        started = monotonic_ns()
         try:
-            started = monotonic_ns()
             bodiless = method == "HEAD"
             connection = self._connection
             if connection is None or (started - connection.last_used_ns > IDLE_CHECK_NS and not connection.is_clean()):
@@ -148,14 +154,27 @@ class _Requests:
                 elif self._closed or not connection.reusable:
                     self._drop()
         except BaseException:
+            cut = self._cut_off(started)
             self._drop()
             self.abandoned += 1
+            if self.observer is not None:
+                self.observer(name, method, cut)
             raise
         finally:
             self._busy = False
         observer = self.observer
         if observer is not None:
             observer(name, method, response)
+        return response
+
+    def _cut_off(self, started: int) -> Response:
+        """What is known of the request, begun at `started`, whose greenlet is being killed."""
+        now = monotonic_ns()
+        connection = self._connection
+        ready = now if connection is None else max(started, connection.last_used_ns)
+        error = TransportError(ErrorKind.CUT, "cut off before the answer was complete")
+        response = Response(0, b"", b"", (started, ready, now, now, now, 0, 0), 0, 0, error)
+        response.retried, self._retrying = self._retrying, False
         return response
 
     def _exchange_anew(self, payload: bytes, started: int, bodiless: bool, timeouts: Timeouts) -> Response:
@@ -172,7 +191,7 @@ class _Requests:
             return connector.failed(TransportError(ErrorKind.CLOSED, "the client was closed meanwhile"), started)
         self._connection = connection
         self.connections += 1
-        ready = monotonic_ns()
+        ready = connection.last_used_ns = monotonic_ns()
         response = connection.exchange(
             payload, started, ready, bodiless, timeouts, connector.connecting_ns, connector.tls_ns
         )
@@ -196,7 +215,9 @@ class _Requests:
         ):
             return failed
         self.retries += 1
+        self._retrying = True
         response = self._exchange_anew(payload, failed.started_ns, bodiless, timeouts)
+        self._retrying = False
         response.bytes_sent += failed.bytes_sent
         response.retried = True
         return response
@@ -281,7 +302,7 @@ class HttpClient(_Requests):
     `response.retried` is set and `retries` counts it, for the server may have seen it twice.
 
     `close` it at the end. A greenlet killed during a request leaves the client usable, its connection closed, and
-    `abandoned` one higher.
+    `abandoned` one higher; the observer is told of the request.
     """
 
     __slots__ = ("_writer", "max_redirects", "raise_errors")

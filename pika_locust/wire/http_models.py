@@ -37,6 +37,8 @@ class ErrorKind(StrEnum):
     """What came back is not one HTTP/1.x response."""
     TOO_LARGE = "too_large"
     """The answer exceeds the bound for its head or its body; the rest was not read."""
+    CUT = "cut"
+    """The greenlet that made the request was killed, or a time-out of its own ended it, before it was finished."""
 
 
 class TransportError(PikaLocustError):
@@ -225,6 +227,12 @@ class Response:
     @property
     def ok(self) -> bool:
         return not self.failed
+
+    @property
+    def unsent(self) -> bool:
+        """Whether no connection came to be (name look-up, TCP or TLS failed): the target cannot have seen the
+        request."""
+        return self.error is not None and self.stamps[1] == self.stamps[4] and not self.retried
 
     @property
     def reason(self) -> str:

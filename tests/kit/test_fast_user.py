@@ -430,3 +430,32 @@ def test_an_answer_is_freed_at_once() -> None:
             assert responses() == before
     finally:
         gc.enable()
+
+
+def silent(peer: Peer) -> None:
+    peer.request()
+    peer.wait_for_end()
+
+
+@pytest.mark.parametrize("catch_response", [False, True])
+@pytest.mark.parametrize(("stop_timeout_s", "counted"), [(30.0, 1), (0.0, 0)])
+def test_a_request_that_its_user_is_killed_in_has_failed_if_there_was_time_for_it(
+    stop_timeout_s: float, counted: int, catch_response: bool
+) -> None:
+    with gevent.Timeout(20), serving(silent) as server:
+        one = Trial(server.url)
+        one.user.environment.stop_timeout = stop_timeout_s
+        asking = gevent.spawn(one.client.get, "/", catch_response=catch_response)
+        gevent.sleep(0.05)
+        asking.kill()
+        assert isinstance(asking.value, gevent.GreenletExit)
+    assert [str(told["exception"]) for told in one.events] == ["cut: cut off before the answer was complete"] * counted
+    assert all(told["response_time"] >= 40 for told in one.events)
+
+
+def test_a_request_that_the_locustfile_gives_up_has_failed() -> None:
+    with gevent.Timeout(20), serving(silent) as server:
+        one = Trial(server.url)
+        with gevent.Timeout(0.05, False):
+            one.client.get("/")
+    assert [str(error) for error in one.failures] == ["cut: cut off before the answer was complete"]

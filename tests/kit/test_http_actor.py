@@ -137,8 +137,24 @@ def test_whoever_is_cut_off_in_a_call_leaves_its_item_uncertain(users: list[Shop
         call = gevent.spawn(user.order, "a1")
         gevent.sleep(0.05)
         call.kill()
-    expected = user.worker.ledgers["orders"].expect()
+    worker = user.worker
+    expected = worker.ledgers["orders"].expect()
     assert (expected.acknowledged, expected.unanswered) == (0, 1)
+    assert worker.rate_of("http_req_failed", name="order") == (1, 0)
+    assert worker.rate_of("checks", check="order ok") == (0, 1)
+
+
+def test_whoever_is_given_no_time_to_finish_a_call_has_failed_in_nothing(users: list[Shopper]) -> None:
+    with serving(lambda peer: gevent.sleep(5)) as server:
+        users.append(user := begun(server.url))
+        call = gevent.spawn(user.order, "a1")
+        gevent.sleep(0.05)
+        user.worker.drain("supporter", 0.0)
+        call.kill()
+    worker = user.worker
+    assert worker.ledgers["orders"].expect().unanswered == 1
+    assert worker.count_of("http_reqs") == 0
+    assert worker.rate_of("checks") == (0, 0)
 
 
 def test_meters_are_bound_once_in_a_process(users: list[Shopper]) -> None:

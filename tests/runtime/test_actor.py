@@ -55,6 +55,30 @@ def test_a_user_that_comes_too_late_ends_without_a_word(told: bool, caplog: pyte
     assert worker.metrics.snapshot().counted("iterations") == 0
 
 
+class Hanging(SampleUser):
+    """Never ends what it has begun."""
+
+    def act(self) -> None:
+        gevent.sleep(1e6)
+
+
+@pytest.mark.parametrize("by_the_drain", [True, False], ids=["by the drain", "by Locust's ramp-down"])
+def test_a_user_that_is_killed_in_an_iteration_is_counted_once(by_the_drain: bool) -> None:
+    worker = make_context(spread=False)
+    plugin = SimpleNamespace(wait_for_context=lambda timeout_s: worker)
+    user = Hanging(SimpleNamespace(pika_locust=plugin, events=None, host=None))
+    user.start(Group())
+    gevent.sleep(0.1)
+    if by_the_drain:
+        worker.drain("primary", 0.1)
+    else:
+        user.group.killone(user.greenlet)
+    user.greenlet.join(5)
+    assert user.greenlet.dead
+    snapshot = worker.metrics.snapshot()
+    assert (snapshot.counted("iterations_cut"), snapshot.counted("iterations")) == (1, 0)
+
+
 class Thinker(Actor):
     """Pauses once, then waits for something that a late wake-up of the pause must not bring."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,6 +226,38 @@ def test_a_request_that_was_sent_twice_is_one_request_and_a_retry(status: int, w
     HttpMeter(worker)("join", "POST", again)
     assert worker.metrics.counter("http_retries").read().count == 1  # type: ignore[union-attr]
     assert counted(worker, "join")[0] == 1
+
+
+CUT = TransportError(ErrorKind.CUT, "cut off")
+
+
+def test_a_request_that_is_cut_off_is_a_failure(worker: RecordingContext) -> None:
+    HttpMeter(worker)("join", "POST", response(0, waiting=30_000, receiving=0, error=CUT))
+    assert counted(worker, "join") == (1, 1)
+    assert trend(worker, "http_req_failed_duration").maximum == 30_020
+    assert worker.errors == {("join", "cut: cut off"): 1}
+    assert str(worker.request_events[0]["exception"]) == "cut: cut off"
+
+
+def test_a_request_that_was_given_no_time_is_neither_a_success_nor_a_failure(worker: RecordingContext) -> None:
+    worker.drain("primary", 0.0)
+    HttpMeter(worker)("join", "POST", response(0, error=CUT))
+    assert counted(worker, "join") == (0, 0)
+    HttpMeter(worker)("join", "POST", response(0, error=LATE))
+    assert counted(worker, "join") == (1, 1)
+
+
+def test_a_user_killed_in_a_request_leaves_a_failed_one(worker: RecordingContext) -> None:
+    def silent(peer: Any) -> None:
+        peer.request()
+        peer.wait_for_end()
+
+    with serving(silent) as server, HttpClient(server.url, observer=worker.shared(HttpMeter)) as client:
+        asking = gevent.spawn(client.get, "/", name="page")
+        gevent.sleep(0.05)
+        asking.kill()
+    assert counted(worker, "page") == (1, 1)
+    assert len(worker.request_events) == 1
 
 
 def test_a_client_feeds_it_every_request(worker: RecordingContext) -> None:

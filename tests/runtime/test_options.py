@@ -295,6 +295,12 @@ def test_the_form_s_numbers_count_for_the_constant_profile_only() -> None:
     assert constant.plan.describe() == "constant: 50 users at 10/s, for 1m"
 
 
+@pytest.mark.parametrize(("given", "judged"), [("-s 30", True), ("-s 1", True), ("-s 0", False)])
+def test_users_that_are_cut_off_fail_the_run_unless_they_were_to_have_no_time(given: str, judged: bool) -> None:
+    thresholds = [str(threshold) for threshold in read(given).thresholds]
+    assert ("iterations_cut:count==0" in thresholds) is judged
+
+
 def test_the_form_s_profile_brings_its_thresholds_and_keeps_those_of_the_command_line() -> None:
     options = read("--threshold errors:count<99")
     stress = from_web_form(SAMPLE_SCENARIO, options, form(load_profile="stress"))
@@ -303,6 +309,7 @@ def test_the_form_s_profile_brings_its_thresholds_and_keeps_those_of_the_command
         "latency",
         "errors",
         "dropped_iterations",
+        "iterations_cut",
     ]
     assert stress.thresholds[2].expression.text == "count<99"
 

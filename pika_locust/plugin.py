@@ -23,14 +23,14 @@ from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
-from pika_locust.outputs import console, redact
+from pika_locust.outputs import console, redact, summary
 from pika_locust.process import raise_open_file_limit, tune_gc
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
-from pika_locust.runtime.run import empty_report, unwritten
+from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.web_ui import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
@@ -104,6 +104,12 @@ def _locustfile(
         return locustfile_scenario({}), error.problems
 
 
+def _starts_a_test(arguments: Any) -> bool:
+    """Whether Locust is to begin a test by itself: it may also be asked for a list, or wait for its web page."""
+    asked = arguments.list_commands or arguments.show_task_ratio or arguments.show_task_ratio_json
+    return bool((arguments.headless and not arguments.headful) or arguments.autostart) and not asked
+
+
 def _judged(scenario: Scenario) -> tuple[Any, ...]:
     return scenario.metrics, scenario.thresholds, scenario.ledgers
 
@@ -153,9 +159,17 @@ class Plugin:
             problems += console.problems(arguments.summary_json) if not arguments.worker else []
             if self._audits is not None:
                 problems += self._audits.problems
-            self._options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
+            self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
+            if not arguments.worker and _starts_a_test(arguments) and options.summary_json:
+                self._replace_summary(options.summary_json)
         except ConfigurationError as error:
             self.refuse(error.problems)
+
+    def _replace_summary(self, path: str) -> None:
+        """Put something in an older summary's place that is no pass, however this run ends."""
+        placeholder = unfinished_report(self.scenario, self._command)
+        if problem := summary.write_placeholder(placeholder, path):
+            raise ConfigurationError(problem)
 
     def _on_parser_exit(self, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None) -> None:
         if status:
@@ -201,7 +215,7 @@ class Plugin:
     def _start_coordinator(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._coordinator = coordinator = Coordinator(
-            environment, self.scenario, self._options, self._command, self._on_report
+            environment, self.scenario, self._options, self._command, self._on_begin, self._on_report
         )
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test)
         self._exit_handler.keep_listening()
@@ -262,6 +276,12 @@ class Plugin:
     def _report_without_test(self, reasons: Sequence[Reason], code: ExitCode) -> None:
         self._reports().append(report := self._empty_report(reasons, code))
         self._reports()[-1] = self._on_report(report)
+
+    def _on_begin(self, placeholder: Report) -> None:
+        assert self._options is not None
+        if path := self._options.summary_json:
+            # Should this fail, so does the writing at the end, and the run with it.
+            summary.write_placeholder(placeholder, summary.numbered(path, len(self._reports()) + 1))
 
     def _on_report(self, report: Report) -> Report:
         assert self._options is not None

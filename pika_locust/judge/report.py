@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ReasonCode = Literal[
-    "threshold", "audit", "no_data", "incomplete", "generator", "setup", "config", "stopped", "internal", "exit_code"
+    "threshold",
+    "audit",
+    "no_data",
+    "incomplete",
+    "generator",
+    "setup",
+    "config",
+    "stopped",
+    "internal",
+    "exit_code",
+    "unfinished",
 ]
 Status = Literal["pass", "fail", "no_data", "not_observed"]
 AuditStatus = Literal["pass", "fail", "not_observed"]

@@ -77,6 +77,11 @@ def write(report: Report, path: str) -> str | None:
     return None
 
 
+def write_placeholder(report: Report, path: str) -> str | None:
+    """`write`, but of what is replaced when the run ends: nothing is written to a path that is no file."""
+    return None if _is_stream(path) else write(report, path)
+
+
 def unwritable(path: str) -> str | None:
     """Why `write` is going to fail, as a sentence, as far as that can be known beforehand; None when it is not."""
     try:

@@ -30,7 +30,7 @@ from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.pacing import PlanClock
-from pika_locust.runtime.run import Run, RunFacts
+from pika_locust.runtime.run import Run, RunFacts, unfinished_report
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
 from pika_locust.scenario import Scenario, SetupContext, schedule_of
 
@@ -223,12 +223,16 @@ class Coordinator:
         scenario: Scenario,
         options: RunOptions,
         command: str,
+        on_begin: Callable[[Report], None],
         on_report: Callable[[Report], Report],
     ) -> None:
+        """`on_begin` is given what stands for the report of a test that has begun; `on_report` the report, and gives
+        back what became of it."""
         self._environment = environment
         self._scenario = scenario
         self._options = options
         self._command = command
+        self._on_begin = on_begin
         self._on_report = on_report
         # Set by `attach`.
         self._runner: Any = None
@@ -296,6 +300,7 @@ class Coordinator:
             return
         self._run = run = make_run(self._environment, scenario, self._plan_clock.options, self._command)
         self._ending = Ending(self._environment, self._workers, scenario, run, lambda: self.signalled)
+        self._on_begin(unfinished_report(scenario, self._command, run.facts))
         try:
             self._start(run)
         except Exception as error:

@@ -77,6 +77,25 @@ def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], co
     )
 
 
+def unfinished_report(scenario: Scenario, command: str, facts: RunFacts | None = None) -> Report:
+    """What stands in a summary's place until the run has ended: whoever reads it later sees that the run never did, and
+    no older pass. `facts` are those of a test that has begun."""
+    begun = "the test has begun" if facts is not None else "the run is starting"
+    why = f"{begun}, and this was written then: if no process works on it any more, it was killed and nothing is judged"
+    report = empty_report(scenario, command, [Reason("unfinished", "run", why)], ExitCode.INTERNAL)
+    if facts is None:
+        return report
+    return replace(
+        report,
+        run_id=facts.run_id,
+        seed=facts.seed,
+        settings=facts.settings,
+        target=facts.target,
+        sandbox=facts.sandbox,
+        started_at=facts.started_at,
+    )
+
+
 def unwritten(report: Report, problem: str) -> Report:
     """The same when its summary could not be written, as `problem` says: a run whose results are lost is no pass."""
     reasons = (*report.reasons, Reason("internal", "summary", problem))

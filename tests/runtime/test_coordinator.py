@@ -183,7 +183,8 @@ class Harness:
         )
         self.environment = environment
         self.options = read(line, {"PIKA_CODE": "sesame", **(environ or {})}, scenario)
-        self.coordinator = Coordinator(environment, scenario, self.options, "locust", self._tell)
+        self.begun: list[Report] = []
+        self.coordinator = Coordinator(environment, scenario, self.options, "locust", self.begun.append, self._tell)
         self.coordinator.attach(self.runner, form)
         self.made.append(self)
 
@@ -277,6 +278,17 @@ def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
     assert begin["settings"]["PAGES"] == 1
     assert begin["thresholds"] == ("latency:p(95)<500", "errors:count<10", "dropped_iterations:count==0")
     assert "sesame" not in str(begin)
+
+
+def test_what_stands_for_the_report_of_a_test_that_runs_is_no_pass_and_says_which_test_it_is() -> None:
+    harness = Harness()
+    harness.play()
+    (placeholder,) = harness.begun
+    assert (placeholder.verdict, placeholder.exit_code) == ("invalid", 107)
+    assert [(reason.code, reason.subject) for reason in placeholder.reasons] == [("unfinished", "run")]
+    harness.coordinator.finish("end")
+    assert harness.report.run_id == placeholder.run_id
+    assert harness.report.target == placeholder.target == "http://sample/"
 
 
 def test_users_that_come_all_at_once_are_not_spread() -> None:

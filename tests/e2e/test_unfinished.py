@@ -1,0 +1,84 @@
+"""An older summary is not taken for that of a run whose end nobody could write."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.support import ROOT, Run
+
+pytestmark = pytest.mark.e2e
+
+LOCUSTFILE = """
+import os, sys, time
+from locust import User, constant, task
+import pika_locust
+pika_locust.install()
+class Visitor(User):
+    wait_time = constant(0.1)
+    @task
+    def visit(self):
+        print("a task runs", flush=True)
+        if os.environ.get("LEAVE"):
+            os._exit(0)
+"""
+SLOW_START = """
+from locust import events
+@events.init.add_listener
+def slowly(**_):
+    print("starting", flush=True)
+    time.sleep(30)
+"""
+OLDER = {"schema": 1, "verdict": "pass", "exit_code": 0}
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Path:
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(OLDER))
+    return path
+
+
+def start(tmp_path: Path, text: str = LOCUSTFILE, *options: str, **env: str) -> Run:
+    (tmp_path / "locustfile.py").write_text(text)
+    arguments = ["-f", str(tmp_path / "locustfile.py"), *(options or ("--headless", "-u", "1", "-t", "60s"))]
+    return Run(arguments, tmp_path, {"PYTHONPATH": str(ROOT), **env})
+
+
+def check_unfinished(summary: dict[str, Any] | None) -> None:
+    assert summary is not None
+    assert (summary["verdict"], summary["exit_code"]) == ("invalid", 107)
+    assert [reason["code"] for reason in summary["reasons"]] == ["unfinished"]
+
+
+def test_a_run_that_is_killed_leaves_no_older_pass(summary: Path, tmp_path: Path) -> None:
+    with start(tmp_path) as started:
+        started.wait_for(lambda output: "a task runs" in output, "a task")
+        os.killpg(started.process.pid, signal.SIGKILL)
+        finished = started.finish()
+    check_unfinished(finished.summary)
+    assert finished.summary is not None
+    assert finished.summary["run_id"]
+
+
+def test_a_run_that_a_task_ends_without_a_word_leaves_no_older_pass(summary: Path, tmp_path: Path) -> None:
+    with start(tmp_path, LEAVE="1") as started:
+        check_unfinished(started.finish().summary)
+
+
+def test_a_run_that_is_killed_while_it_starts_leaves_no_older_pass(summary: Path, tmp_path: Path) -> None:
+    with start(tmp_path, LOCUSTFILE + SLOW_START) as started:
+        started.wait_for(lambda output: "starting" in output, "the start")
+        os.killpg(started.process.pid, signal.SIGKILL)
+        check_unfinished(started.finish().summary)
+
+
+def test_who_asks_for_a_list_keeps_the_older_summary(summary: Path, tmp_path: Path) -> None:
+    for option in ("--list", "--help", "--show-task-ratio"):
+        with start(tmp_path, LOCUSTFILE, "--headless", option) as started:
+            assert started.finish().summary == OLDER

@@ -22,10 +22,12 @@ NAMED = 5
 def balance(name: str, acknowledged: float, held: float | None, unanswered: int, detail: str = "") -> AuditResult:
     """Compare a number with a number. `held` is None when the target cannot show it: `not_observed`.
 
-    The difference is said in the detail, before the caller's own. Raises ValueError for negative expectations.
+    The difference is said in the detail, before the caller's own. Nothing holds less than nothing: an expectation below
+    zero, as when more was spent than is known to have been there, is one of zero.
     """
-    if acknowledged < 0 or unanswered < 0:
-        raise ValueError(f"audit {name!r}: expectations cannot be negative: {acknowledged}, {unanswered} unanswered")
+    unanswered = max(0, unanswered)
+    if acknowledged < 0:
+        acknowledged, unanswered = 0, max(0, int(acknowledged + unanswered))
     if held is None:
         return not_observed(name, detail or "the target does not show it", acknowledged, unanswered)
     # written so that a number that is none (NaN) fails

@@ -74,8 +74,8 @@ class HttpActor(PlatformActor):
             check: the check that its outcome is; `<name> ok` where none is named.
             ok: the statuses of success.
             trend: the metric that a success's round trip in microseconds goes to, without making the connection.
-            ledger: where `item` is booked: as sent, then as acked, as refused (the status is the reason), or as
-                uncertain, when no answer came or a 5xx.
+            ledger: where `item` is booked: as sent, then as acked, as refused (the status is the reason, or the error
+                where no connection came to be), or as uncertain, when no answer came or a 5xx.
             item: the id of what is sent.
 
         Raises KeyError for a trend or ledger that the scenario does not have.
@@ -102,6 +102,9 @@ class HttpActor(PlatformActor):
                 book.acked(item)
             elif response.error is None and 400 <= response.status < 500:
                 book.refused(item, str(response.status))
+            elif response.unsent and response.error is not None:
+                # Known to have failed: the target has never heard of it.
+                book.refused(item, str(response.error.kind))
             else:
                 book.uncertain(item)
         return response

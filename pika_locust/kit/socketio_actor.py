@@ -221,6 +221,10 @@ class SocketIoActor(PlatformActor):
                 # Cut off in the middle: the target may have got it.
                 if book is not None:
                     book.uncertain(item)
+                if not worker.cuts_at_once:
+                    self.checked(f"{name} ok", False)
+                    if rate is not None:
+                        worker.metrics.rate(rate).add(False)
                 raise
         self.checked(f"{name} ok", reply.ok)
         if rate is not None:

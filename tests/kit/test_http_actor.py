@@ -106,6 +106,38 @@ def test_a_call_is_checked_measured_and_booked_by_its_answer(
     assert worker.metrics.counter("http_reqs").tagged(name="order").read().count == 1
 
 
+NEVER_SENT = {
+    "nobody listens": ("http://127.0.0.1:9", "connect_refused"),
+    "no such host": ("http://nowhere.invalid:80", "dns"),
+    "no TLS there": ("https", "tls"),
+}
+
+
+@pytest.mark.parametrize(("target", "kind"), NEVER_SENT.values(), ids=NEVER_SENT)
+def test_what_never_found_a_connection_is_known_not_to_be_held(users: list[Shopper], target: str, kind: str) -> None:
+    with serving(answering(200)) as server:
+        users.append(user := begun(server.url.replace("http:", "https:") if target == "https" else target))
+        assert user.order("a1").unsent
+    ledger = user.worker.ledgers["orders"]
+    assert (ledger.count("sent"), ledger.refused_by, ledger.expect().unanswered) == (1, {kind: 1}, 0)
+    assert user.worker.rate_of("checks", check="order ok") == (0, 1)
+
+
+def test_what_a_closed_connection_may_have_taken_with_it_stays_open(users: list[Shopper]) -> None:
+    def deaf(peer: Peer) -> None:
+        peer.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        server.stop_listening()
+        peer.request()
+
+    with serving(deaf) as server:
+        users.append(user := begun(server.url))
+        user.order("a1")
+        # Sent on the kept connection, which ends; the second attempt finds nobody.
+        assert not user.order("a2").unsent
+    expected = user.worker.ledgers["orders"].expect()
+    assert (expected.acknowledged, expected.unanswered) == (1, 1)
+
+
 def test_a_check_has_the_name_that_it_is_given(users: list[Shopper]) -> None:
     with serving(answering(200)) as server:
         users.append(user := begun(server.url))

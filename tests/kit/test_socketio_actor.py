@@ -324,6 +324,7 @@ def test_whoever_is_cut_off_while_asking_leaves_its_item_uncertain(user: Caller)
     gevent.sleep(0.05)
     asking.kill()
     assert user.worker.ledger_of("orders") == {"sent": 1, "uncertain": 1}
+    assert user.worker.rate_of("checks", check="order ok") == user.worker.rate_of("orders_accepted") == (0, 1)
     assert user.order(["order:accepted", {}]).ok, "the next one can be asked"
 
 

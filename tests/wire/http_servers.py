@@ -75,6 +75,8 @@ class Server:
         self.port = port
         self.peers: list[Peer] = []
         self.failures: list[BaseException] = []
+        self.stop_listening: Callable[[], None] = lambda: None
+        """From now on nobody can connect; what is connected stays."""
 
     @property
     def requests(self) -> list[bytes]:
@@ -113,6 +115,12 @@ def serving(*scripts: Script, host: str = "127.0.0.1", tls: SSLContext | None = 
             greenlets.append(gevent.spawn(run, script, sock, address))
 
     acceptor = gevent.spawn(accept)
+
+    def stop_listening() -> None:
+        acceptor.kill()
+        listener.close()
+
+    server.stop_listening = stop_listening
     try:
         yield server
     finally:

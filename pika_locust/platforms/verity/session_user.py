@@ -92,7 +92,7 @@ class SessionUser(MemberActor, SocketIoActor):
             preferences["key"] = number // 2 % self._queue_keys
         self.account.tokens.maybe(-1)
         response = self.join_queue(preferences)
-        if response.error is None:
+        if response.error is None or response.unsent:
             # From here on, a match says what became of the token, or leaving does.
             self.account.tokens.known(-1, False)
         return response.status in DONE
@@ -102,6 +102,8 @@ class SessionUser(MemberActor, SocketIoActor):
         self.account.tokens.maybe(-1)
         response = self.leave_queue()
         if response.status != 200:
+            if response.unsent:
+                self.account.tokens.known(-1, False)
             return ""
         self.account.tokens.known(-1, False)
         status = str(body_of(response).get("status"))

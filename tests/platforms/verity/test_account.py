@@ -167,3 +167,17 @@ BALANCES = {
 def test_a_balance_is_what_the_target_says_in_so_many_words(said: bytes, balance: int | None, harness: Harness) -> None:
     with serving(saying({"/tokens/balance": said})) as server:
         assert member_at(harness, server.url).balance() == balance
+
+
+def test_a_checkout_that_found_no_connection_is_not_owed(harness: Harness) -> None:
+    member = member_at(harness, "http://127.0.0.1:9")
+    assert not member.buy(5)
+    assert (member.account.tokens.least, member.account.tokens.most) == (0, 0)
+    assert harness.rate("checks", check="stripe webhook ok") == (0, 1)
+
+
+def test_a_checkout_that_got_no_answer_may_be_owed(harness: Harness) -> None:
+    with serving(lambda peer: peer.answer(b"")) as server:
+        member = member_at(harness, server.url)
+        assert not member.buy(5)
+    assert (member.account.tokens.least, member.account.tokens.most) == (0, 5)

@@ -50,6 +50,11 @@ FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]
         [expected(0, 1, 3)],
         {"tokens_expected": 1, "tokens_held": 2, "tokens_unanswered": 2},
     ),
+    "spent, and never got": (
+        [holds(0), holds(0), holds(2)],
+        [expected(0, -3, 0), expected(1, -1), expected(2, 2)],
+        {"users_audited": 3, "tokens_expected": 2, "tokens_unanswered": 0, "tokens_held": 2},
+    ),
     "one too many, one too few": (
         [holds(3), holds(0)],
         [expected(0, 2), expected(1, 1, 2)],

@@ -28,6 +28,7 @@ from pika_locust.process import raise_open_file_limit, tune_gc
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.exit import ExitHandler, handle_signals
+from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
@@ -151,11 +152,12 @@ class Plugin:
         chosen = form_profile(self._options) if self._options is not None else None
         self._mode.add_arguments(parser, chosen)
         # Locust parses once more, and finds then what nobody knows: a misspelt option.
-        parser.exit = functools.partial(self._on_parser_exit, parser.exit)
+        parser.exit = functools.partial(self._on_parser_exit, parser, parser.exit)
         if self._options is not None:
             return
+        unknown: list[str] = []
         try:
-            arguments, _, problems = parse_all(parser, sys.argv[1:], self._environ)
+            arguments, unknown, problems = parse_all(parser, sys.argv[1:], self._environ)
             problems += console.problems(arguments.summary_json) if not arguments.worker else []
             if self._audits is not None:
                 problems += self._audits.problems
@@ -163,7 +165,8 @@ class Plugin:
             if not arguments.worker and _starts_a_test(arguments) and options.summary_json:
                 self._replace_summary(options.summary_json)
         except ConfigurationError as error:
-            self.refuse(error.problems)
+            # A plugin that listens after us may still add an option, so what is unknown is no mistake by itself yet.
+            self.refuse([*error.problems, *answers(unknown, own_users=self.scenario.is_locustfile)])
 
     def _replace_summary(self, path: str) -> None:
         """Put something in an older summary's place that is no pass, however this run ends."""
@@ -171,10 +174,17 @@ class Plugin:
         if problem := summary.write_placeholder(placeholder, path):
             raise ConfigurationError(problem)
 
-    def _on_parser_exit(self, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None) -> None:
+    def _on_parser_exit(
+        self, parser: Any, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None
+    ) -> None:
         if status:
             said = str(message or "the command line cannot be read").strip().partition(": error: ")
-            self.refuse(["; ".join((said[2] or said[0]).splitlines())])
+            problems = ["; ".join((said[2] or said[0]).splitlines())]
+            if "unrecognized arguments:" in problems[0]:
+                unknown = parse_all(parser, sys.argv[1:], self._environ)[1]
+                options = [name for action in parser._actions for name in action.option_strings]
+                problems = refusals(unknown, options, own_users=self.scenario.is_locustfile) or problems
+            self.refuse(problems)
         leave(status, message)
 
     def refuse(self, problems: Sequence[str]) -> NoReturn:

@@ -173,7 +173,7 @@ def test_every_mistake_is_told_at_once_and_the_code_is_104() -> None:
     beginnings = [
         "--load-profile no: it must be one of standard, big, stress, spike, constant",
         "--seed x: it is not a whole number",
-        "there is no option --bogus here",
+        "unrecognized arguments: --bogus",
         "PIKA_USERS=0: it must be at least 1",
         "PIKA_DJ=nobody: it must be one of own, external",
         "-r needs -u",

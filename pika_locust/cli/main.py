@@ -127,6 +127,7 @@ def inspect_scenario(argv: list[str]) -> int:
     # Locust is loaded for its parser's sake only: a run and its inspection must read the same options.
     from pika_locust.catalogue import find_scenario, scenarios
     from pika_locust.cli.inspect import inspect
+    from pika_locust.runtime.foreign_options import refusals
     from pika_locust.runtime.options import parse_all, read_options
     from pika_locust.settings import environment_of
 
@@ -138,9 +139,11 @@ def inspect_scenario(argv: list[str]) -> int:
         print(_inspect_parser(next(iter(named), any_scenario)).format_help(), end="")
         return 0
     scenario = find_scenario(parse_all(_inspect_parser(any_scenario), argv, environ)[0].scenario)
-    given, unknown, problems = parse_all(_inspect_parser(scenario), argv, environ)
+    parser = _inspect_parser(scenario)
+    given, unknown, problems = parse_all(parser, argv, environ)
     # What else a configuration file holds is for Locust.
-    problems += [f"there is no option {word} here" for word in unknown if word in argv]
+    known = [name for action in parser._actions for name in action.option_strings]
+    problems += refusals([word for word in unknown if word in argv], known)
     print(inspect(scenario, read_options(scenario, given, environ, problems)))
     return 0
 

@@ -24,6 +24,7 @@ from pika_locust.load.stages import Stage
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
 from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.foreign_options import of_plugins
 from pika_locust.runtime.options import (
     STOP_TIMEOUT_S,
     RunOptions,
@@ -232,7 +233,8 @@ class ScenarioMode:
         """What this process is to run. Raises ConfigurationError with every mistake."""
         # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
         parser.set_defaults(only_summary=not arguments.print_stats)
-        options = read_options(self._scenario, arguments, self._environ, problems, self._path)
+        found = [*problems, *of_plugins(arguments)]
+        options = read_options(self._scenario, arguments, self._environ, found, self._path)
         # Locust parses once more after this, with these defaults.
         self._stop_timeout_s = max(STOP_TIMEOUT_S, self._scenario.finish_s(options.settings))
         parser.set_defaults(stop_timeout=f"{self._stop_timeout_s:g}")
@@ -246,7 +248,10 @@ class ScenarioMode:
         options: RunOptions,
         chosen: Callable[[], RunOptions],
     ) -> None:
-        """Let the coordinator control the load, and name or start the target."""
+        """Let the coordinator control the load, and name or start the target. Raises ConfigurationError for options of
+        a plugin that was imported too late to be seen by `read`."""
+        if found := of_plugins(environment.parsed_options):
+            raise ConfigurationError(found)
         actors = {load_reference(name) for name in self._scenario.actor_names(options.settings)}
         environment.user_classes = [user for user in environment.user_classes if user in actors]
         coordinator.attach(runner, chosen if environment.web_ui is not None else None)

@@ -117,6 +117,16 @@ def test_a_misspelt_option_is_a_mistake_like_others(tmp_path: Path) -> None:
     ]
 
 
+def test_words_of_k6_are_answered_beside_every_other_mistake(tmp_path: Path) -> None:
+    words = ["--headless", "-f", DANCERS, "--vus", "10", "-d", "30s"]
+    answers = [
+        "there is no option --vus here; use -u NUMBER, and -r for so many a second",
+        "there is no option -d here; use -t, as in -t 30s",
+    ]
+    assert problems_of(run(words, tmp_path)) == answers
+    assert problems_of(run([*words, "--seed", "x"], tmp_path)) == ["--seed x: it is not a whole number", *answers]
+
+
 def test_a_misspelt_setting_would_test_the_sandbox_and_is_a_mistake(tmp_path: Path) -> None:
     words = ["--headless", "-f", DANCERS, "-u", "1", "-t", "2"]
     assert problems_of(run(words, tmp_path, {"WSURL": "ws://127.0.0.1:9/ws", "RAMPUP": "5s"})) == [

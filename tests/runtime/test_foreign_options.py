@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.runtime import modes
+from pika_locust.runtime.foreign_options import answers, of_plugins, refusals
+from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
+from pika_locust.runtime.options import parse_all
+from tests.runtime.sample_scenario import SAMPLE_SCENARIO
+
+WORDS: dict[str, tuple[str, str]] = {
+    "--vus 10": ("--vus", "use -u NUMBER"),
+    "--vus=10": ("--vus", "use -u NUMBER"),
+    "-d 30s": ("-d", "use -t"),
+    "-d30s": ("-d", "use -t"),
+    "--duration 30s": ("--duration", "use -t"),
+    "--out json=run.json": ("--out", "use --summary-json FILE"),
+    "-o csv": ("-o", "use --summary-json FILE"),
+    "--env A=b": ("--env", "write NAME=value before the command"),
+    "-e A=b": ("-e", "write NAME=value before the command"),
+    "--quiet": ("--quiet", "use --loglevel ERROR"),
+    "--no-color": ("--no-color", "set NO_COLOR=1"),
+    "--iterations 10": ("--iterations", "use the setting ITERATIONS"),
+    "-i 10": ("-i", "use the setting ITERATIONS"),
+    "--summary-export a.json": ("--summary-export", "use --summary-json FILE"),
+    "--hatch-rate 5": ("--hatch-rate", "use -r"),
+}
+
+
+def unknown_words(line: str) -> list[str]:
+    """What Locust's own parser, without any plugin, does not know."""
+    parser = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(parser)
+    return parse_all(parser, line.split(), {})[1]
+
+
+@pytest.mark.parametrize(("line", "told"), WORDS.items(), ids=WORDS)
+def test_the_words_of_other_tools_are_answered_with_ours(line: str, told: tuple[str, str]) -> None:
+    (problem,) = refusals(unknown_words(line), ["--threshold"])
+    assert problem.startswith(f"there is no option {told[0]} here; {told[1]}")
+
+
+def test_each_of_them_is_answered_once_and_the_rest_is_unrecognized() -> None:
+    words = unknown_words("--vus 10 --vus=20 --treshold a:avg<1 --duration 5s --bogus=x")
+    assert [problem.split(";")[0] for problem in refusals(words, ["--threshold"])] == [
+        "there is no option --vus here",
+        "there is no option --duration here",
+        "unrecognized arguments: --treshold",
+        "unrecognized arguments: --bogus=x",
+    ]
+    assert "Did you mean '--threshold'?" in refusals(words, ["--threshold"])[2]
+
+
+def test_a_word_that_belongs_to_no_option_is_unrecognized() -> None:
+    assert refusals(["--quiet", "10", "stray"], [])[1:] == ["unrecognized arguments: stray"]
+
+
+def test_users_of_a_locustfile_s_own_have_no_setting_for_iterations() -> None:
+    (answer,) = answers(["-i"], own_users=True)
+    assert "ITERATIONS" not in answer
+    assert "-t ends a run" in answer
+
+
+PLUGIN_OPTIONS: dict[str, tuple[Any, str]] = {
+    "iterations": (10, "use the setting ITERATIONS"),
+    "ips": (2.5, "use the settings of the scenario's own pace"),
+    "check_rps": (1.0, "use --threshold"),
+    "check_fail_ratio": (0.0, "use --threshold"),
+    "check_avg_response_time": (300.0, "use --threshold"),
+}
+
+
+@pytest.mark.parametrize("name", PLUGIN_OPTIONS)
+def test_an_option_of_locust_plugins_that_is_set_is_answered(name: str) -> None:
+    value, answer = PLUGIN_OPTIONS[name]
+    unset: dict[str, Any] = dict.fromkeys(PLUGIN_OPTIONS)
+    assert of_plugins(SimpleNamespace(**unset)) == []
+    (problem,) = of_plugins(SimpleNamespace(**{**unset, name: value}))
+    assert "is locust-plugins'" in problem
+    assert answer in problem
+
+
+def parser_with_plugin(mode: Any) -> Any:
+    """Locust's parser with two options as locust-plugins declares them, and ours."""
+    parser = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(parser)
+    parser.add_argument("-i", "--iterations", type=int)
+    parser.add_argument("--check-fail-ratio", type=float)
+    mode.add_arguments(parser, None)
+    return parser
+
+
+LINE = ["-i", "10", "--check-fail-ratio", "0.1"]
+
+
+def test_a_scenario_refuses_them_before_the_run() -> None:
+    mode = ScenarioMode(SAMPLE_SCENARIO, {})
+    parser = parser_with_plugin(mode)
+    with pytest.raises(ConfigurationError) as refused:
+        mode.read(parser, parse_all(parser, LINE, {})[0], [])
+    assert [problem.split()[0] for problem in refused.value.problems] == ["-i/--iterations", "--check-fail-ratio"]
+
+
+def test_a_scenario_refuses_them_also_when_the_plugin_came_after_it() -> None:
+    environment = SimpleNamespace(parsed_options=SimpleNamespace(iterations=10))
+    nobody: Any = None
+    with pytest.raises(ConfigurationError, match="ITERATIONS=500"):
+        ScenarioMode(SAMPLE_SCENARIO, {}).attach(environment, nobody, nobody, nobody, nobody)
+
+
+def test_in_a_locustfile_of_one_s_own_they_do_what_they_always_did() -> None:
+    mode = LocustfileMode(locustfile_scenario({}), {})
+    parser = parser_with_plugin(mode)
+    assert mode.read(parser, parse_all(parser, LINE, {})[0], []).thresholds
+
+
+@pytest.mark.parametrize("words", [["--vus"], ["-q"]])
+def test_an_option_that_a_plugin_declares_is_not_unknown(words: Sequence[str]) -> None:
+    parser = parser_with_plugin(ScenarioMode(SAMPLE_SCENARIO, {}))
+    parser.add_argument(*words, action="store_true")
+    assert answers(parse_all(parser, words, {})[1]) == []
+    assert modes.of_plugins(parse_all(parser, words, {})[0]) == []

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from pika_locust.metrics import plain
+
 MASK = (1 << 64) - 1
 _from_bytes = int.from_bytes
 
@@ -207,16 +209,20 @@ class Ledger:
     def from_wire(cls, wire: Mapping[str, Any]) -> Ledger:
         """What `to_wire` made, a ledger again. Raises ValueError for anything else."""
         try:
-            ledger = cls(wire["name"], keep_ids="ids" in wire)
+            wire = plain.mapping(wire)
+            ledger = cls(plain.text(wire["name"]), keep_ids="ids" in wire)
+            booked = plain.mapping(wire["booked"])
             for outcome in OUTCOMES:
-                ledger._counts[outcome], ledger._sums[outcome] = map(int, wire["booked"][outcome])
-            ledger.refused_by = dict(wire["refused_by"])
-            ledger.seen_by = dict(wire["seen_by"])
-            ledger.ids_dropped = int(wire["ids_dropped"])
+                number, checked = plain.items(booked[outcome])
+                ledger._counts[outcome], ledger._sums[outcome] = plain.count(number), plain.count(checked)
+            for tallies, name in ((ledger.refused_by, "refused_by"), (ledger.seen_by, "seen_by")):
+                tallies.update({reason: plain.count(times) for reason, times in plain.mapping(wire[name]).items()})
+            ledger.ids_dropped = plain.count(wire["ids_dropped"])
             if ledger._ids is not None:
-                ledger._ids = {outcome: set(wire["ids"][outcome]) for outcome in NAMED_OUTCOMES}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a ledger's wire form ({error!r}): {str(wire)[:80]}") from error
+                ids = plain.mapping(wire["ids"])
+                ledger._ids = {outcome: set(map(plain.text, plain.items(ids[outcome]))) for outcome in NAMED_OUTCOMES}
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"not a ledger's wire form ({error}): {plain.shown(wire)}") from error
         return ledger
 
     def _record(self, outcome: str, item: str) -> None:

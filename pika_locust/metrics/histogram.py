@@ -21,6 +21,8 @@ from itertools import accumulate, chain
 from operator import sub
 from typing import Any, NamedTuple
 
+from pika_locust.metrics import plain
+
 SCHEME = "log-linear-512"
 """The name of this way to cut buckets, for whoever reads them from a file."""
 
@@ -60,7 +62,11 @@ def pack(buckets: Mapping[int, int]) -> list[int]:
 
 
 def unpack(flat: Sequence[int]) -> dict[int, int]:
-    """What `pack` made, counts by bucket again. Raises `ValueError` for a list that is cut short."""
+    """What `pack` made, counts by bucket again. Raises `ValueError` for anything else."""
+    if not set(map(type, plain.items(flat))) <= {int}:
+        raise ValueError("buckets are whole numbers")
+    if min(flat[2::2], default=1) < 1 or min(flat[1::2], default=1) < 1:
+        raise ValueError("buckets are in ascending order, and none of them is empty")
     return dict(zip(accumulate(flat[::2]), flat[1::2], strict=True))
 
 
@@ -120,13 +126,26 @@ class HistogramData(NamedTuple):
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> HistogramData:
         """What `to_wire` made, as it was. Raises `ValueError` for anything else."""
-        if not wire:
-            return cls({}, 0, None, None)
         try:
-            outside = wire.get("u", 0), wire.get("o", 0)
-            return cls(unpack(wire["b"]), int(wire["t"]), int(wire["l"]), int(wire["h"]), *outside)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"not a histogram's wire form ({error}): {str(wire)[:80]}") from error
+            if not plain.mapping(wire):
+                return cls({}, 0, None, None)
+            total, minimum, maximum = (_from_wire_int(wire[part]) for part in "tlh")
+            outside = plain.count(wire.get("u", 0)), plain.count(wire.get("o", 0))
+            data = cls(unpack(wire["b"]), total, minimum, maximum, *outside)
+            data.check()
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"not a histogram's wire form ({error}): {plain.shown(wire)}") from error
+        return data
+
+    def check(self) -> None:
+        """Raises ValueError where samples are there and the parts do not go together."""
+        if self.minimum is None or self.maximum is None or not self.buckets:
+            raise ValueError("samples come with buckets, a minimum and a maximum")
+        if (min(self.buckets), max(self.buckets)) != (bucket_index(self.minimum), bucket_index(self.maximum)):
+            raise ValueError(f"{self.minimum} and {self.maximum} are not the extremes of these buckets")
+        count = sum(self.buckets.values())
+        if not self.minimum * count <= self.total <= self.maximum * count:
+            raise ValueError(f"{count} samples between {self.minimum} and {self.maximum} do not add up to {self.total}")
 
 
 def _middle(index: int) -> int:
@@ -136,6 +155,10 @@ def _middle(index: int) -> int:
 def _wire_int(value: int) -> int | str:
     # msgpack knows 64 bits; a sum of absurd values may need more, and must not stop a worker from reporting.
     return value if -(1 << 63) <= value < 1 << 64 else str(value)
+
+
+def _from_wire_int(value: Any) -> int:
+    return int(value) if isinstance(value, str) else plain.whole(value)
 
 
 class SortedBuckets:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pika_locust.metrics import plain
 from pika_locust.metrics.histogram import SCHEME, Histogram
 from pika_locust.metrics.metric import OTHER, Kind, Metric, SeriesKey, Tags, parse_series, series_text, tags_of
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value, value_from_wire
@@ -115,14 +116,41 @@ class Snapshot:
     def from_wire(cls, wire: Mapping[str, Any]) -> Snapshot:
         """What `to_wire` made, a snapshot again. Raises `ValueError` for anything else."""
         try:
-            metrics = [Metric(*declaration) for declaration in wire["metrics"]]
+            wire = plain.mapping(wire)
+            metrics = [_metric_from_wire(declaration) for declaration in plain.items(wire["metrics"])]
+            declared = {metric.name: metric for metric in metrics}
+            if len(declared) < len(metrics):
+                raise ValueError("a metric is declared twice")
             series: dict[SeriesKey, Value] = {}
-            for place, flat, value in wire["series"]:
-                tags = tuple(zip(flat[::2], flat[1::2], strict=True))
-                series[metrics[place].name, tags] = value_from_wire(metrics[place].kind, value)
-            return cls(series, {metric.name: metric for metric in metrics}, wire["refused"])
+            for entry in plain.items(wire["series"]):
+                place, flat, value = plain.items(entry)
+                metric = metrics[plain.count(place)]
+                key = metric.name, _tags_from_wire(flat)
+                if key in series:
+                    raise ValueError(f"the series {series_text(*key)} is there twice")
+                series[key] = value_from_wire(metric.kind, value)
+                _check_merge(metric, series[key])
+            return cls(series, declared, plain.count(wire["refused"]))
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a snapshot's wire form: {error!r}") from error
+            raise ValueError(f"not a snapshot's wire form: {error}") from error
+
+
+def _metric_from_wire(declaration: Any) -> Metric:
+    name, kind, unit, about, merge = (plain.text(part) for part in plain.items(declaration))
+    return Metric(name, Kind(kind), unit, about, merge)  # type: ignore[arg-type]  # which Metric checks
+
+
+def _tags_from_wire(flat: Any) -> Tags:
+    parts = [plain.text(part) for part in plain.items(flat)]
+    tags = tuple(zip(parts[::2], parts[1::2], strict=True))
+    if tags != tags_of(dict(tags)):
+        raise ValueError(f"the tags {plain.shown(tags)} are not in order, or not told apart")
+    return tags
+
+
+def _check_merge(metric: Metric, value: Value) -> None:
+    if isinstance(value, GaugeValue) and value.mode != metric.merge:
+        raise ValueError(f"{metric.name} merges by {metric.merge}, and not by {value.mode}")
 
 
 def fold(snapshots: Iterable[Snapshot]) -> Snapshot:

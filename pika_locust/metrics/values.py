@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from pika_locust.metrics import plain
 from pika_locust.metrics.histogram import Histogram
 from pika_locust.metrics.metric import GaugeMerge, Kind, Metric
 
@@ -46,7 +47,9 @@ class CounterValue:
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> CounterValue:
-        (count,) = wire
+        (count,) = plain.items(wire)
+        if plain.number(count) < 0:
+            raise ValueError(f"{count!r} is below zero, and counters only grow")
         return cls(count)
 
 
@@ -122,8 +125,12 @@ class GaugeValue:
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> GaugeValue:
-        value, low, high, samples, mode = wire
-        return cls(value, low, high, samples, mode)
+        value, low, high, samples, mode = plain.items(wire)
+        if mode not in ("sum", "max", "min"):
+            raise ValueError(f"a gauge merges by sum, max or min, not by {plain.shown(mode)}")
+        if plain.number(low) > plain.number(high):
+            raise ValueError(f"the lowest level, {low!r}, is above the highest, {high!r}")
+        return cls(plain.number(value), low, high, plain.count(samples), mode)
 
 
 @dataclass(slots=True)
@@ -165,8 +172,8 @@ class RateValue:
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> RateValue:
-        passes, fails = wire
-        return cls(passes, fails)
+        passes, fails = plain.items(wire)
+        return cls(plain.count(passes), plain.count(fails))
 
 
 Value = CounterValue | GaugeValue | RateValue | Histogram
@@ -200,7 +207,7 @@ def value_from_wire(kind: Kind, wire: Any) -> Value:
             case Kind.TREND:
                 return Histogram.from_wire(wire)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"not the wire form of a {kind} ({error}): {str(wire)[:80]}") from error
+        raise ValueError(f"not the wire form of a {kind} ({error}): {plain.shown(wire)}") from error
 
 
 def _same(own: _Own, other: Value) -> _Own:

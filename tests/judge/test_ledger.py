@@ -18,6 +18,7 @@ from pika_locust.judge.ledger import (
     fold,
     hash_id,
 )
+from tests.metrics.damage import WRONG, places_that_take
 
 
 def booked(*bookings: tuple[str, str], keep_ids: bool = False, max_ids: int = 100) -> Ledger:
@@ -242,3 +243,12 @@ def test_without_ids_the_wire_form_does_not_grow() -> None:
 def test_what_is_no_wire_form_is_refused(wire: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not a ledger's wire form"):
         Ledger.from_wire(wire)
+
+
+def test_nothing_of_the_wrong_type_is_read_wherever_it_stands() -> None:
+    ledger = Ledger("m", keep_ids=True)
+    ledger.sent("a")
+    ledger.refused("a", "sold out")
+    ledger.seen("a", by="listener")
+    wire = ledger.to_wire(ids=True)
+    assert places_that_take((*WRONG, -1, 1.5), wire, Ledger.from_wire) == []

@@ -62,8 +62,8 @@ WIRES = {
         {"b": [-3, 1], "t": -3, "l": -3, "h": -3, "u": 1, "o": 2},
     ),
     "a number beyond 64 bits as text": (
-        HistogramData({7: 1}, 10**30, 7, 7),
-        {"b": [7, 1], "t": "1" + "0" * 30, "l": 7, "h": 7},
+        HistogramData({bucket_index(10**30): 1}, 10**30, 10**30, 10**30),
+        {"b": [bucket_index(10**30), 1], **dict.fromkeys("tlh", "1" + "0" * 30)},
     ),
     "nothing as nothing": (NOTHING, {}),
 }
@@ -89,6 +89,15 @@ def test_two_thousand_buckets_take_less_than_21_kilobytes(count: int) -> None:
         pytest.param({"b": [1, 1]}, id="parts are missing"),
         pytest.param({"b": 5, "t": 1, "l": 1, "h": 1}, id="no list"),
         pytest.param([1, 2], id="no mapping"),
+        pytest.param([], id="an empty list"),
+        pytest.param({"b": [1, -1], "t": -1, "l": 1, "h": 1}, id="fewer samples than none"),
+        pytest.param({"b": [1, 1, 0, 1], "t": 2, "l": 1, "h": 1}, id="a bucket twice"),
+        pytest.param({"b": [], "t": 0, "l": 1, "h": 1}, id="no bucket"),
+        pytest.param({"b": [5, 1], "t": 5, "l": 4, "h": 5}, id="a minimum without a bucket"),
+        pytest.param({"b": [5, 1], "t": 5, "l": 5, "h": 600}, id="a maximum without a bucket"),
+        pytest.param({"b": [5, 2], "t": 11, "l": 5, "h": 5}, id="a sum that they cannot have"),
+        pytest.param({"b": [5, 1], "t": 5, "l": 5, "h": 5, "u": -1}, id="an underflow below zero"),
+        pytest.param({"b": [5, 1], "t": "x", "l": 5, "h": 5}, id="a text that is no number"),
     ],
 )
 def test_anything_else_on_the_wire_is_refused(wire: Any) -> None:

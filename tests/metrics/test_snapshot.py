@@ -12,6 +12,7 @@ from pika_locust.metrics.metric import Metric, counter, gauge, rate, trend
 from pika_locust.metrics.registry import Registry
 from pika_locust.metrics.snapshot import Snapshot, fold
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
+from tests.metrics.damage import WRONG, places_that_take
 
 METRICS = [counter("sent"), gauge("vus"), gauge("lag", merge="max"), rate("checks"), trend("latency")]
 
@@ -193,14 +194,27 @@ def test_an_idle_series_costs_a_few_bytes() -> None:
     assert len(msgpack.packb(registry.snapshot().to_wire())) - bare < 100 * 12
 
 
+RATE = ["a", "rate", "", "", "sum"]
+
+
 @pytest.mark.parametrize(
     "wire",
     [
         pytest.param({}, id="nothing"),
         pytest.param({"metrics": [], "series": [[0, [], [1]]], "refused": 0}, id="a series of no metric"),
-        pytest.param({"metrics": [["a", "sum"]], "series": [], "refused": 0}, id="an unknown kind"),
-        pytest.param({"metrics": [["a", "rate"]], "series": [[0, ["t"], [1, 2]]], "refused": 0}, id="half a tag"),
-        pytest.param({"metrics": [["a", "rate"]], "series": [[0, [], [1]]], "refused": 0}, id="half a rate"),
+        pytest.param({"metrics": [[*RATE[:1], "sum", *RATE[2:]]], "series": [], "refused": 0}, id="an unknown kind"),
+        pytest.param({"metrics": [RATE[:2]], "series": [], "refused": 0}, id="half a declaration"),
+        pytest.param({"metrics": [RATE, RATE], "series": [], "refused": 0}, id="a metric twice"),
+        pytest.param({"metrics": [RATE], "series": [[0, ["t"], [1, 2]]], "refused": 0}, id="half a tag"),
+        pytest.param({"metrics": [RATE], "series": [[0, [], [1]]], "refused": 0}, id="half a rate"),
+        pytest.param({"metrics": [RATE], "series": [[-1, [], [1, 2]]], "refused": 0}, id="a place before the first"),
+        pytest.param({"metrics": [RATE], "series": [[0, [], [1, 2]]] * 2, "refused": 0}, id="a series twice"),
+        pytest.param({"metrics": [RATE], "series": [[0, [*"btat"], [1, 2]]], "refused": 0}, id="tags out of order"),
+        pytest.param({"metrics": [RATE], "series": [], "refused": -1}, id="refused below zero"),
+        pytest.param(
+            {"metrics": [["g", "gauge", "", "", "max"]], "series": [[0, [], [1, 1, 1, 1, "sum"]]], "refused": 0},
+            id="a gauge that merges otherwise",
+        ),
     ],
 )
 def test_anything_else_on_the_wire_is_refused(wire: dict[str, Any]) -> None:
@@ -234,3 +248,14 @@ def test_whether_samples_tell_what_belongs_to_a_part(name: str, tells: bool) -> 
     registry.counter("sent").tagged(region="eu").add()
     registry.counter("sent").add()
     assert registry.snapshot().has_tags_of(name) is tells
+
+
+def test_nothing_of_the_wrong_type_is_read_wherever_it_stands() -> None:
+    registry = Registry([trend("latency"), counter("sent"), gauge("users"), rate("ok")])
+    registry.trend("latency").tagged(path="/a").add(1500)
+    registry.counter("sent").add(2.5)
+    registry.gauge("users").set(3)
+    registry.rate("ok").add(True)
+    wire = registry.snapshot().to_wire()
+    assert Snapshot.from_wire(wire) == registry.snapshot()
+    assert places_that_take(WRONG, wire, Snapshot.from_wire) == []

@@ -99,6 +99,22 @@ def test_anything_else_on_the_wire_is_refused(kind: Kind, wire: Any) -> None:
         value_from_wire(kind, wire)
 
 
+@pytest.mark.parametrize(
+    ("kind", "wire"),
+    [
+        pytest.param(Kind.COUNTER, [-1], id="a counter below zero"),
+        pytest.param(Kind.RATE, [-1, 5], id="passes below zero"),
+        pytest.param(Kind.RATE, [1, 1.5], id="a broken number of fails"),
+        pytest.param(Kind.GAUGE, [1, 2, 0, 3, "sum"], id="a lowest level above the highest"),
+        pytest.param(Kind.GAUGE, [1, 0, 2, -3, "sum"], id="set less often than never"),
+        pytest.param(Kind.GAUGE, [1, 0, 2, 3, "mean"], id="an unknown way to merge"),
+    ],
+)
+def test_numbers_that_no_value_can_have_are_refused(kind: Kind, wire: Any) -> None:
+    with pytest.raises(ValueError, match=f"not the wire form of a {kind}"):
+        value_from_wire(kind, wire)
+
+
 @given(NUMBERS, NUMBERS)
 def test_a_counters_window_is_what_was_added(before: int, during: int) -> None:
     assert CounterValue(before + during).minus(CounterValue(before)) == CounterValue(during)

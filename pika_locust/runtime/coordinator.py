@@ -30,7 +30,7 @@ from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.pacing import PlanClock
-from pika_locust.runtime.run import Run, RunFacts, unfinished_report
+from pika_locust.runtime.run import Run, RunFacts, unfinished_report, unjudged_report
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
 from pika_locust.scenario import Scenario, SetupContext, schedule_of
 
@@ -138,6 +138,7 @@ class Ending:
         self._run = run
         self._signalled = signalled
         self._judging: Any = None
+        self._interrupting: str | None = None
         self.cause: Cause | None = None
 
     def drain(self) -> None:
@@ -155,14 +156,26 @@ class Ending:
 
     def cut_short(self) -> None:
         """The user does not want to wait: cut the users off now, or the audits, and still tell what was measured."""
-        if self._judging is not None:
-            # Not from here: the audits might be over by the time that their greenlet runs.
-            get_hub().loop.run_callback(self._interrupt_judging)
+        if self.interrupt_audits(None):
             return
         logger.warning("Interrupted again: not waiting for users to finish")
         self.cause = "signal"
         for role in ROLES:
             self._workers.send_drain(role, 0.0)
+
+    def interrupt_audits(self, name: str | None) -> bool:
+        """End the audits for a signal of this name, if they are under way; whether they are."""
+        if self._judging is None:
+            return False
+        self._interrupting = self._interrupting or name
+        # Not from here: the audits might be over by the time that their greenlet runs.
+        get_hub().loop.run_callback(self._interrupt_judging)
+        return True
+
+    @property
+    def is_judged_by_main(self) -> bool:
+        """Whether the audits are under way in Locust's main greenlet, which a KeyboardInterrupt reaches."""
+        return self._judging is not None and self._judging is get_hub().parent
 
     def _interrupt_judging(self) -> None:
         if self._judging is not None:
@@ -183,17 +196,19 @@ class Ending:
         self._workers.note_lost(run.collector, duration_s)
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
-        run.prometheus.after()
         run_reasons = self._reasons_for_ending(ended_s)
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
         monitor = run.target_monitor
-        internal_errors = [*run.internal_errors, *monitor.internal_errors, *monitor.sandbox_errors()]
+        internal_errors = [*run.internal_errors, *monitor.internal_errors]
         if not self._scenario.is_locustfile:
             # A locustfile's own users have a metric for it; the users of a scenario are ours, and so is the error.
             internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]
         run_reasons += [Reason("internal", "exception", error) for error in internal_errors]
-        return run.judged(self._scenario, snapshot, run_reasons, duration_s)
+        return run.judged(self._scenario, snapshot, run_reasons, duration_s, self._interrupted_by)
+
+    def _interrupted_by(self) -> str:
+        return self._interrupting or self._signalled() or "SIGINT"
 
     def _reasons_for_ending(self, ended_s: float) -> list[Reason]:
         run = self._run
@@ -416,9 +431,22 @@ class Coordinator:
 
     # The end
 
+    def on_signal(self, name: str) -> bool:
+        """This process is asked to end by a signal: audits that are under way end now. Whether Locust is to be
+        interrupted as well: not where it has come to the end of its only test by itself."""
+        self.signalled = self.signalled or name
+        ending = self._ending
+        if ending is None or not ending.interrupt_audits(name):
+            return True
+        return self._environment.web_ui is not None and not ending.is_judged_by_main
+
     def amend(self, change: Callable[[Report], Report]) -> None:
         """Change the last report, and have it written again."""
         self.reports[-1] = self._on_report(change(self.reports[-1]))
+
+    def _report(self, report: Report) -> None:
+        self.reports.append(report)
+        self.reports[-1] = self._on_report(report)
 
     def finish(self, cause: Cause | None = None) -> None:
         """Drain, audit and judge the running test, if any; a second call waits for the first."""
@@ -440,8 +468,14 @@ class Coordinator:
             ended_s, ended_ns = monotonic() - run.began_s, monotonic_ns()
             ending.drain()
             report = ending.judge(ended_s, ended_ns)
-            self.reports.append(report)
-            self.reports[-1] = self._on_report(report)
+        except BaseException as error:
+            # Whatever happens, there is a report: without one, nobody would know that this run is no pass.
+            logger.exception("The run could not be judged")
+            self._report(unjudged_report(self._scenario, self._command, run.facts, error))
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._report(report)
         finally:
             self._run = self._ending = None
             run.target_monitor.stop()

@@ -116,7 +116,8 @@ class ExitHandler:
         """Whether Locust is to be interrupted: not while it has nothing but its own things to put away."""
         if self._has_reported:
             return False
-        self._coordinator.signalled = name
+        if not self._coordinator.on_signal(name):
+            return False
         if self._environment.web_ui is None and self._waits_for_workers():
             # Interrupted here, Locust would leave without a word, and its workers would stay.
             text = f"stopped by {name} before the test began: {self._workers_there()}"

@@ -35,13 +35,19 @@ class PrometheusMonitor:
         self._end: list[Reading] | None = None
 
     def before(self) -> None:
-        """Ask now, before the first user."""
-        self._start = self._ask("before the load")
+        """Ask now, before the first user. Interrupted, it ends at once and raises on."""
+        readings: list[Reading] = []
+        try:
+            self._ask("before the load", readings)
+        finally:
+            self._start = readings
 
     def after(self) -> None:
-        """Ask now, after the load has drained; not where the test ended before `before` had: nothing was loaded."""
+        """Ask now, after the load has drained; not where the test ended before `before` had: nothing was loaded.
+        Interrupted, it ends at once and raises on; what was there by then is kept."""
         if self._start is not None:
-            self._end = self._ask("after the load")
+            self._end = []
+            self._ask("after the load", self._end)
 
     def found(self) -> tuple[Observed, ...]:
         """Rows for the report."""
@@ -55,27 +61,26 @@ class PrometheusMonitor:
         unasked = [Reading(query, problem="the test ended before it was asked") for query in self._queries]
         return list(zip(self._start or unasked, self._end or unasked, strict=True))
 
-    def _ask(self, when: str) -> list[Reading]:
+    def _ask(self, when: str, readings: list[Reading]) -> None:
         if self._url is None:
-            return []
+            return
         prometheus = Prometheus(self._url, self._token, TIMEOUT_S)
         asking = [gevent.spawn(prometheus.poll, query) for query in self._queries]
         problem = no_answer(TIMEOUT_S)
         try:
             gevent.joinall(asking, timeout=TIMEOUT_S)
         except KeyboardInterrupt:
-            # What was measured is still to be told.
             problem = "interrupted"
+            raise
         finally:
             gevent.killall(asking, block=False)
-        # One that fell over has no value, and gevent has printed why.
-        late = [problem if answer.exception is None else "asking failed, as the log tells" for answer in asking]
-        readings = [
-            answer.value if isinstance(answer.value, Reading) else Reading(query, problem=why)
-            for query, answer, why in zip(self._queries, asking, late, strict=True)
-        ]
-        self._tell(when, readings)
-        return readings
+            # One that fell over has no value, and gevent has printed why.
+            late = [problem if answer.exception is None else "asking failed, as the log tells" for answer in asking]
+            readings += [
+                answer.value if isinstance(answer.value, Reading) else Reading(query, problem=why)
+                for query, answer, why in zip(self._queries, asking, late, strict=True)
+            ]
+            self._tell(when, readings)
 
     def _tell(self, when: str, readings: list[Reading]) -> None:
         server = redact.text(str(self._url))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
+import gevent
 from gevent.event import Event
 
 from pika_locust.errors import ExitCode, UnreadableError
@@ -83,8 +84,17 @@ def unfinished_report(scenario: Scenario, command: str, facts: RunFacts | None =
     begun = "the test has begun" if facts is not None else "the run is starting"
     why = f"{begun}, and this was written then: if no process works on it any more, it was killed and nothing is judged"
     report = empty_report(scenario, command, [Reason("unfinished", "run", why)], ExitCode.INTERNAL)
-    if facts is None:
-        return report
+    return report if facts is None else _with_facts(report, facts)
+
+
+def unjudged_report(scenario: Scenario, command: str, facts: RunFacts, error: BaseException) -> Report:
+    """The report of a test that could not be judged, because of an exception."""
+    why = f"the run could not be judged: {type(error).__name__}: {error}"
+    report = empty_report(scenario, command, [Reason("internal", "report", why)], ExitCode.INTERNAL)
+    return _with_facts(report, facts)
+
+
+def _with_facts(report: Report, facts: RunFacts) -> Report:
     return replace(
         report,
         run_id=facts.run_id,
@@ -163,6 +173,8 @@ def _series_note(snapshot: Snapshot) -> tuple[str, ...]:
     return (f"{snapshot.series_refused:,} tagged series were refused beyond the limit and counted as series:other",)
 
 
+AUDITS_WITHIN_S = 600.0
+"""For all audits together. Each look of ours has an end of its own; a locustfile's own audit may wait for anything."""
 SETTLING = 3
 """How many reports after Locust was asked for users they must be there, and be reported."""
 
@@ -254,27 +266,42 @@ class Run:
         text = f"{present:,} users at most, where the plan wanted {wanted:,}: the workers' logs say why"
         return Reason("incomplete", "load", text)
 
-    def judged(self, scenario: Scenario, snapshot: Snapshot, run_reasons: list[Reason], duration_s: float) -> Report:
-        """Audit the target and judge everything.
+    def judged(
+        self,
+        scenario: Scenario,
+        snapshot: Snapshot,
+        run_reasons: list[Reason],
+        duration_s: float,
+        signal_name: Callable[[], str],
+    ) -> Report:
+        """Look at the target for the last time, audit it, and judge everything.
 
-        An audit that could not read what it looks at has failed; one that raises anything else is an internal error.
+        An audit that could not read what it looks at, or was not done in time, has failed; one that raises anything
+        else is an internal error. A KeyboardInterrupt ends the looking: `signal_name` says what asked for it.
         """
         audits: Sequence[AuditResult] = ()
+        run_reasons = list(run_reasons)
+        in_time = gevent.Timeout(AUDITS_WITHIN_S)
         try:
-            audits = self._audit(scenario)
+            self.prometheus.after()
+            run_reasons += [Reason("internal", "exception", error) for error in self.target_monitor.sandbox_errors()]
+            with in_time:
+                audits = self._audit(scenario)
             if self.collector.missing:
                 audits = [allowing_for_lost_workers(audit) for audit in audits]
         except KeyboardInterrupt:
             why = "interrupted during the audits: nobody knows what the target holds"
-            run_reasons = [*run_reasons, Reason("stopped", "SIGINT", why)]
+            run_reasons.append(Reason("stopped", signal_name(), why))
         except UnreadableError as error:
-            expected = {name: ledger.expect() for name, ledger in self.collector.ledgers().items()}
-            audits = [unreadable(n, str(error), e.acknowledged, e.unanswered) for n, e in expected.items()]
-            audits = audits or [unreadable(scenario.name, str(error))]
+            audits = self._unreadable(scenario, str(error))
+        except gevent.Timeout as late:
+            if late is not in_time:
+                raise
+            audits = self._unreadable(scenario, f"the audits were not done within {AUDITS_WITHIN_S:g} s")
         except Exception as error:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"
-            run_reasons = [*run_reasons, Reason("internal", "audit", why)]
+            run_reasons.append(Reason("internal", "audit", why))
         return self.report(scenario, snapshot, audits=audits, run_reasons=run_reasons, duration_s=duration_s)
 
     def report(
@@ -366,6 +393,11 @@ class Run:
                 *_series_note(snapshot),
             ),
         )
+
+    def _unreadable(self, scenario: Scenario, problem: str) -> Sequence[AuditResult]:
+        expected = {name: ledger.expect() for name, ledger in self.collector.ledgers().items()}
+        audits = [unreadable(n, problem, e.acknowledged, e.unanswered) for n, e in expected.items()]
+        return audits or [unreadable(scenario.name, problem)]
 
     def _audit(self, scenario: Scenario) -> Sequence[AuditResult]:
         if scenario.audit is None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
 from pika_locust.runtime.monitors import PrometheusMonitor
+from pika_locust.runtime.run import Run
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
 from pika_locust.testing.virtual_time import VirtualTime
@@ -698,6 +700,74 @@ def test_who_interrupts_the_wait_for_another_s_audit_ends_it(clock: Clock) -> No
     assert waiting.successful()
 
 
+@pytest.mark.parametrize("web", [False, True], ids=["headless", "with a web page"])
+def test_the_first_signal_during_the_audits_ends_them_and_is_told_by_its_name(web: bool, clock: Clock) -> None:
+    def audit(context: AuditContext) -> list[AuditResult]:
+        gevent.sleep(60)
+        return []
+
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit), web=web)
+    harness.play()
+    finishing = gevent.spawn(harness.coordinator.finish, "end")
+    gevent.sleep(0.05)
+    # A web page goes on to serve until Locust is interrupted; a headless Locust is about to end anyway.
+    assert harness.coordinator.on_signal("SIGTERM") is web
+    finishing.join(5)
+    assert harness.reasons() == [("stopped", "SIGTERM")]
+    assert harness.report.metrics["latency"]["count"] == 4
+    assert harness.coordinator.on_signal("SIGTERM") is True
+
+
+def test_a_signal_while_a_prometheus_is_asked_ends_the_audits_as_well(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def audit(context: AuditContext) -> list[AuditResult]:
+        looked.append(context)
+        return []
+
+    monkeypatch.setattr(PrometheusMonitor, "after", lambda self: gevent.sleep(60))
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    finishing = gevent.spawn(harness.coordinator.finish, "end")
+    gevent.sleep(0.05)
+    harness.coordinator.on_signal("SIGINT")
+    finishing.join(5)
+    assert harness.reasons() == [("stopped", "SIGINT")]
+    assert looked == []
+
+
+def test_an_audit_that_does_not_end_has_failed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def audit(context: AuditContext) -> list[AuditResult]:
+        gevent.sleep(60)
+        return []
+
+    monkeypatch.setattr("pika_locust.runtime.run.AUDITS_WITHIN_S", 0.05)
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    end(harness, clock)
+    assert harness.reasons() == [("audit", "visits")]
+    assert "not done within 0.05 s" in harness.report.reasons[0].text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=["an exception", "an interrupt"])
+def test_a_run_that_cannot_be_judged_has_a_report(
+    error: BaseException, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise error
+
+    harness = Harness()
+    harness.play()
+    monkeypatch.setattr(Run, "settled", broken)
+    with suppress(KeyboardInterrupt):
+        end(harness, clock)
+    assert harness.reasons() == [("internal", "report")]
+    assert (harness.report.verdict, harness.report.exit_code) == ("invalid", 107)
+    assert harness.report.run_id
+
+
 def test_what_is_held_beyond_the_ledger_of_a_lost_worker_fails_no_audit(clock: Clock) -> None:
     def audit(context: AuditContext) -> list[AuditResult]:
         return [balance("visits", 5, 6, 0), balance("likes", 6, 5, 0)]
@@ -849,10 +919,10 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
 ) -> None:
     asked: list[list[str]] = []
 
-    def ask(observer: PrometheusMonitor, when: str) -> list[Reading]:
+    def ask(observer: PrometheusMonitor, when: str, readings: list[Reading]) -> None:
         clock.now_s += 3
         asked.append(harness.runner.kinds())
-        return [Reading("keys", {(("db", "0"),): 10.0 * len(asked)})]
+        readings.append(Reading("keys", {(("db", "0"),): 10.0 * len(asked)}))
 
     monkeypatch.setattr(PrometheusMonitor, "_ask", ask)
     settings = (*SAMPLE_SCENARIO.settings, *PROMETHEUS_SETTINGS)

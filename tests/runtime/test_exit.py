@@ -44,7 +44,9 @@ class MasterProcess:
         self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []
         self.heard: list[str] = []
-        self.coordinator: Any = SimpleNamespace(reports=[], signalled=None, amend=self._amend)
+        self.coordinator: Any = SimpleNamespace(reports=[], on_signal=self._hear, amend=self._amend)
+        self.signals: list[str] = []
+        self.locust_is_to_know = True
         self.written: list[Any] = []
         self.runner: Any = SimpleNamespace(
             state="ready", shape_greenlet=None, quit=lambda: self.heard.append("the runner quits")
@@ -72,6 +74,10 @@ class MasterProcess:
         handler = ExitHandler(self.environment, self.coordinator, self._tell)
         handler.attach()
         return handler
+
+    def _hear(self, name: str) -> bool:
+        self.signals.append(name)
+        return self.locust_is_to_know
 
     def _show(self, report: Any, stream: Any) -> None:
         self.shown.append((report.exit_code, stream))
@@ -160,8 +166,16 @@ def test_a_signal_during_a_test_goes_on_to_locust(process: MasterProcess) -> Non
     handler = process.attach()
     process.begin()
     assert handler.on_signal("SIGTERM") is True
-    assert process.coordinator.signalled == "SIGTERM"
+    assert process.signals == ["SIGTERM"]
     assert process.told == []
+
+
+def test_a_signal_that_ends_the_audits_goes_no_further(process: MasterProcess) -> None:
+    handler = process.attach()
+    process.begin()
+    process.locust_is_to_know = False
+    assert handler.on_signal("SIGINT") is False
+    assert process.signals == ["SIGINT"]
 
 
 def test_a_signal_before_the_test_goes_on_to_locust_where_nobody_is_waited_for(

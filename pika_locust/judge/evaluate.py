@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pika_locust.judge.expressions import Expression
 from pika_locust.judge.grades import Band, grade_of
@@ -30,13 +30,15 @@ def evaluate(
     metric: Metric | None = None,
     bands: Iterable[Band] = (),
     overflowed: int = 0,
+    failures: Mapping[str, int] | None = None,
 ) -> ThresholdResult:
     """Judge one threshold.
 
     `value` is what `Snapshot.select` gave for the threshold's series: None when nobody declared the metric, an empty
     value when there were no samples. `duration_s` is what rates per second divide by. `metric` is the declaration,
     which knows the unit; without it a trend counts as one in milliseconds. `overflowed` is what `Snapshot.overflowed`
-    gave: samples that may belong here keep the threshold from passing (`no_data`).
+    gave: samples that may belong here keep the threshold from passing (`no_data`). `failures` is what
+    `Snapshot.failures` gave.
 
     Without samples the status is `no_data`, which fails, unless the threshold is `allow_empty` (pass) or `optional`
     (not_observed). A counter is the exception: declared and never touched it *has* a value, 0, so that `count==0` on
@@ -81,6 +83,7 @@ def evaluate(
         window_s=threshold.window_s if window is not None else None,
         abort=threshold.abort_on_fail and status == "fail" and touched and duration_s >= threshold.delay_abort_eval_s,
         overflowed=overflowed,
+        failures=failures or {},
     )
 
 
@@ -294,6 +297,7 @@ class ThresholdEvaluator:
                 metric=self._metrics.get(threshold.name),
                 bands=self._bands,
                 overflowed=snapshot.overflowed(threshold.metric),
+                failures=snapshot.failures(threshold.metric),
             )
             for threshold, tracker in zip(self._thresholds, self._trackers, strict=True)
         )

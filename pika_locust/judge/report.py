@@ -59,6 +59,8 @@ class ThresholdResult:
     `kind` and `unit` are the metric's, so that a reader needs no second table. `window_s` is set when the worst window
     was judged instead of the whole run; `value` is then that window's. `abort` says that the test should end now.
     `overflowed` samples of the metric may belong to this part of it: their tags were given up (`Snapshot.overflowed`).
+    `failures` says how many of a rate's failed samples were what, the most frequent first
+    (`Snapshot.failures`).
     """
 
     metric: str
@@ -76,6 +78,7 @@ class ThresholdResult:
     window_s: float | None = None
     abort: bool = False
     overflowed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,12 +272,23 @@ def _of_threshold(result: ThresholdResult, strict: bool, fail_on: Grade | None) 
             reasons.append(Reason("no_data", subject, f"{text}; a strict run fails on it"))
     elif result.status == "fail":
         doubt = "" if result.conclusive else f"; not conclusive: {_interval(result)}"
-        reasons.append(Reason("threshold", subject, text + doubt))
+        reasons.append(Reason("threshold", subject, text + _failures(result) + doubt))
     elif strict and not result.conclusive:
         reasons.append(Reason("threshold", subject, f"{text}: holds, but is not conclusive: {_interval(result)}"))
     if fail_on is not None and result.status == "pass" and at_least(result.grade, fail_on):
         reasons.append(Reason("threshold", subject, f"{text}: holds, but its grade is {result.grade}"))
     return reasons
+
+
+FAILURES_NAMED = 3
+
+
+def _failures(result: ThresholdResult) -> str:
+    """What the failed samples were, where they say it."""
+    named = [f"{count:,} {what}" for what, count in list(result.failures.items())[:FAILURES_NAMED]]
+    rest = sum(result.failures.values()) - sum(list(result.failures.values())[:FAILURES_NAMED])
+    named += [f"{rest:,} others"] if rest else []
+    return f": {', '.join(named)}" if named else ""
 
 
 def _of_audit(audit: AuditResult, strict: bool) -> list[Reason]:

@@ -117,6 +117,8 @@ Tags = tuple[tuple[str, str], ...]
 SeriesKey = tuple[str, Tags]
 """What identifies a series; untagged samples have no tags: `("iterations", ())`."""
 
+FAILURE = "failure"
+"""The tag by which a rate's failed samples say what they were (`answered 500`), for whoever reads that it failed."""
 OTHER: Tags = (("series", "other"),)
 """The tags of the series that takes the samples of all those past a registry's limit."""
 

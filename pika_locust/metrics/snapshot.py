@@ -7,13 +7,14 @@ dictionaries, for reports and files.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pika_locust.metrics import plain
 from pika_locust.metrics.histogram import SCHEME, Histogram
-from pika_locust.metrics.metric import OTHER, Kind, Metric, SeriesKey, Tags, parse_series, series_text, tags_of
+from pika_locust.metrics.metric import FAILURE, OTHER, Kind, Metric, SeriesKey, Tags, parse_series, series_text, tags_of
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value, value_from_wire
 
 __all__ = ["SeriesKey", "Snapshot", "Tags", "fold", "parse_series", "series_text"]
@@ -67,6 +68,17 @@ class Snapshot:
         metric_name, wanted = parse_series(name)
         other = self.series.get((metric_name, OTHER))
         return other.samples if other is not None and wanted and wanted != dict(OTHER) else 0
+
+    def failures(self, name: str) -> dict[str, int]:
+        """What the failed samples of a rate, or of a part of it, were, the most frequent first: those that carry the
+        tag `FAILURE`, by its value."""
+        metric_name, wanted = parse_series(name)
+        found: Counter[str] = Counter()
+        for tags, value in self.of_metric(metric_name):
+            what = dict(tags).get(FAILURE)
+            if what is not None and isinstance(value, RateValue) and wanted.items() <= dict(tags).items():
+                found[what] += value.samples
+        return dict(found.most_common())
 
     def of_metric(self, name: str) -> Iterator[tuple[Tags, Value]]:
         """The series of one metric, each with its tags."""

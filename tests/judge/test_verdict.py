@@ -208,6 +208,13 @@ def test_a_failure_that_is_not_conclusive_says_so() -> None:
     )
 
 
+def test_a_failure_says_what_the_failed_samples_were_and_the_rare_ones_together() -> None:
+    failures = {"answered 500": 70, "taken": 9, "not answered": 2, "answered 429": 1, "answered 502": 1}
+    result = ThresholdResult("refused", "rate==1", 0.0, 83, "fail", kind="rate", failures=failures)
+    (reason,) = decide(thresholds=[result]).reasons
+    assert reason.text.endswith("(83 samples): 70 answered 500, 9 taken, 2 not answered, 2 others")
+
+
 def test_an_interval_that_holds_the_limit_shows_that_it_does() -> None:
     result = latency(value=499.95, samples=100, interval=(499.9, 500.2), conclusive=False)
 

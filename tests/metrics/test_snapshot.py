@@ -259,3 +259,17 @@ def test_nothing_of_the_wrong_type_is_read_wherever_it_stands() -> None:
     wire = registry.snapshot().to_wire()
     assert Snapshot.from_wire(wire) == registry.snapshot()
     assert places_that_take(WRONG, wire, Snapshot.from_wire) == []
+
+
+def test_failed_samples_of_a_rate_by_what_they_were() -> None:
+    registry = Registry([rate("refused"), rate("other")])
+    root = registry.rate("refused")
+    root.add(True, 5)
+    root.tagged(failure="answered 500", name="a").add(False, 2)
+    root.tagged(failure="answered 500", name="b").add(False, 2)
+    root.tagged(failure="taken", name="a").add(False, 3)
+    registry.rate("other").tagged(failure="late").add(False)
+    snapshot = Snapshot.from_wire(registry.snapshot().to_wire())
+    assert list(snapshot.failures("refused").items()) == [("answered 500", 4), ("taken", 3)]
+    assert snapshot.failures("refused{name:a}") == {"taken": 3, "answered 500": 2}
+    assert snapshot.failures("nobody") == {}

@@ -47,7 +47,7 @@ def test_the_parts_of_a_red_summary() -> None:
             "conclusive": True,
         },
         "grade": "critical", "about": "", "kind": "trend", "unit": "ms", "window_s": None, "abort": False,
-        "unplaced": 0,
+        "unplaced": 0, "failures": {},
     }  # fmt: skip
     assert summary["thresholds"][2]["value"] is None
     assert summary["thresholds"][2]["interval"] is None

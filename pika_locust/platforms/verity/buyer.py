@@ -12,6 +12,8 @@ from pika_locust import clock
 from pika_locust.errors import SetupError
 from pika_locust.kit import stripe
 from pika_locust.kit.meters import named
+from pika_locust.metrics import Rate
+from pika_locust.metrics.metric import FAILURE
 from pika_locust.platforms.verity.account import Account, SeededMembers, VerityActor
 from pika_locust.platforms.verity.messages import DONE, Credentials, sign_up_in
 from pika_locust.platforms.verity.scenarios import TOKENS_METRICS
@@ -72,27 +74,45 @@ class Buyer(VerityActor, OpenActor):
         """The same event again, twice at once, and two that no receiver may take; none of them may credit anything."""
         if self._apart is None:
             self._apart = self.new_client(metered=False)
-        self.meters.redelivery_ignored.add(self.deliver(self._apart, payload, signature).status == 200)
-        self.meters.redelivery_ignored.add(self._at_once(self._apart, payload, signature))
+        again = self.deliver(self._apart, payload, signature)
+        _add(self.meters.redelivery_ignored, again.status == 200, _answer(again))
+        self._at_once(self._apart, payload, signature)
         event, _ = self.purchase(user_id, tokens)
         now_s = clock.time()
         for wrong in (stripe.forged(self.secret, event, now_s), stripe.stale(self.secret, event, now_s)):
             # A 5xx, as the real server gives it, is a defect: Stripe would deliver the event again for three days.
-            self.meters.forged_refused.add(self.deliver(self._apart, event, wrong).status in REFUSED)
+            answer = self.deliver(self._apart, event, wrong)
+            what = _answer(answer) if answer.error is not None else f"not taken, but {_answer(answer)}"
+            if 200 <= answer.status < 300:
+                what = f"taken ({_answer(answer)})"
+            _add(self.meters.forged_refused, answer.status in REFUSED, what)
 
-    def _at_once(self, apart: HttpClient, payload: bytes, signature: str) -> bool:
+    def _at_once(self, apart: HttpClient, payload: bytes, signature: str) -> None:
         """Two more deliveries at the same moment; one may be told to come again, by a 5xx, but not both."""
         second = self.new_client(metered=False)
         other: Any = gevent.spawn(self.deliver, second, payload, signature)
         mine = self.deliver(apart, payload, signature)
         theirs = other.get()
         second.close()
-        return any(answer.status == 200 for answer in (mine, theirs))
+        ok = any(answer.status == 200 for answer in (mine, theirs))
+        _add(self.meters.redelivery_ignored, ok, f"at once {_answer(mine)} and {_answer(theirs)}")
 
     def on_stop(self) -> None:
         if self._apart is not None:
             self._apart.close()
         super().on_stop()
+
+
+def _add(rate: Rate, ok: bool, otherwise: str) -> None:
+    """Count an outcome; a bad one with what it was."""
+    if ok:
+        rate.add(True)
+    else:
+        rate.tagged(**{FAILURE: otherwise}).add(False)
+
+
+def _answer(response: Response) -> str:
+    return f"answered {response.status}" if response.error is None else "not answered"
 
 
 def seed_users(context: SetupContext) -> SetupResult:

@@ -144,7 +144,7 @@ def memory(most_mb: int) -> Mapping[str, Any]:
 
 TOKENS_THRESHOLDS: dict[str, ThresholdSpec] = {
     **SUITE,
-    "forged_refused": {"threshold": "rate==1", "about": "no forged or stale signature is taken"},
+    "forged_refused": {"threshold": "rate==1", "about": "forged and stale signatures are refused: 400, 401, 403"},
     "redelivery_ignored": {"threshold": "rate==1", "about": "a repeated event is acknowledged"},
     "target_memory_mb": memory(1024),
 }

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from pika_locust.judge import ThresholdEvaluator, decide
+from pika_locust.load.plan import CONSTANT
 from pika_locust.platforms.verity.buyer import Buyer, seed_users
 from pika_locust.platforms.verity.scenarios import TOKENS
+from pika_locust.runtime.options import all_metrics
 from pika_locust.scenario import SetupContext
 from pika_locust.wire.http import HttpClient
 from tests.platforms.verity.harness import RECEIVED, Harness, answer, saying, settings_of, until
@@ -69,6 +72,30 @@ def test_defects_of_a_receiver(faults: dict[str, Any], metric: str, seen: tuple[
     buyer.act()
     buyer.on_stop()
     assert harness.rate(metric) == seen
+
+
+@pytest.mark.parametrize(
+    ("fault", "subject", "reason"),
+    [
+        ("forget-signature", "forged_refused", "2 taken (answered 200)"),
+        ("forged-500", "forged_refused", "2 not taken, but answered 500"),
+        ("redelivery-500", "redelivery_ignored", "1 answered 500, 1 at once answered 500 and answered 500"),
+    ],
+)
+def test_the_reason_of_a_failed_negative_says_what_the_receiver_did(
+    fault: str, subject: str, reason: str, harness: Harness
+) -> None:
+    users = members(harness, 1)
+    harness.sandbox.set_faults({fault: True})
+    harness.open(TOKENS, begin={"given": {"users": users}}, REDELIVERY="1")
+    buyer = harness.begun(Buyer)
+    buyer.act()
+    buyer.on_stop()
+    scenario, worker = TOKENS, harness.worker
+    panel = ThresholdEvaluator(scenario.thresholds_for(CONSTANT, worker.settings), all_metrics(scenario))
+    decision = decide(thresholds=panel.results(worker.metrics.snapshot(), 5.0))
+    (text,) = [told.text for told in decision.reasons if told.subject == subject]
+    assert text.endswith(f"(2 samples): {reason}"), text
 
 
 NEGATIVES: dict[str, tuple[list[Any], tuple[int, int], tuple[int, int]]] = {

@@ -28,7 +28,8 @@ class Member(WebSocketActor):
             # Waits for ACK or NACK; the ledger holds what was sent, and what became of it.
             reply = self.ask("SAY", {"type": "SAY", "text": self.words}, ledger="messages")
             self.think()
-            if reply.ok and self.is_open:
+            # Who was told to finish meanwhile may have closed the connection before the message came back.
+            if reply.ok and self.is_open and not self.released.is_set():
                 self.meters.own_message_heard.add(self.is_heard)
         self.disconnect()
 

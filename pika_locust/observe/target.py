@@ -10,10 +10,14 @@ from typing import Any
 
 import psutil
 
+from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
 from pika_locust.url import Url, parse_url
-from pika_locust.wire.http import HttpClient, Response, Timeouts
+from pika_locust.wire.http import ErrorKind, HttpClient, Response, Timeouts, redirect
 
+MAX_REDIRECTS = 3
+MAX_HEALTH_BYTES = 1 << 20
+"""A health page is short; what is longer is none, and is not read to its end."""
 MAX_ANSWER_BYTES = 64_000_000
 READ_WITHIN_S = 10.0
 PROBE_WITHIN_S = 5.0
@@ -39,12 +43,12 @@ class HealthProbe:
     def __init__(self, url: str, within_s: float = PROBE_WITHIN_S) -> None:
         target = parse_url(url, "http", "https")
         self._path = _path(target)
-        # A health page is short; what is longer is none, and is not read to its end.
-        self._http = HttpClient(_base(target), timeouts=_timeouts(within_s), max_redirects=3, max_body_bytes=1 << 20)
+        self._within_s = within_s
+        self._http = HttpClient(_base(target), max_body_bytes=MAX_HEALTH_BYTES)
 
     def poll(self) -> HealthAnswer:
         """Probe once."""
-        answer = self._http.get(self._path)
+        answer = _get(self._http, self._path, None, self._within_s)
         ok = answer.error is None and 200 <= answer.status < 300
         return HealthAnswer(ok, answer.duration_us, answer.headers.get("x-pika-sandbox"))
 
@@ -53,23 +57,48 @@ class HealthProbe:
         self._http.close()
 
 
-def read_json(url: str, headers: Mapping[str, str] | None = None, within_s: float = READ_WITHIN_S) -> Any:
-    """The JSON document that a page of the target is, got on the way that the load takes; for audits.
+def look(
+    url: str, headers: Mapping[str, str] | None = None, *, within_s: float, max_body_bytes: int = MAX_ANSWER_BYTES
+) -> Response:
+    """The answer to a GET, got on the way that the load takes: no proxy, the same trust. Redirects are followed on the
+    same host only.
 
     Arguments:
         url: may carry credentials, which are sent and not shown.
         headers: sent with the request.
-        within_s: seconds for everything: connecting, redirects on the same host, and the last byte of the answer.
+        within_s: seconds for everything: connecting, redirects, and the last byte of the answer.
+        max_body_bytes: a longer body is an error, and is not read to its end.
+
+    Raises ValueError for a URL that is none; whatever else goes wrong is the answer's `error`.
+    """
+    target = parse_url(url, "http", "https")
+    with HttpClient(_base(target), max_body_bytes=max_body_bytes) as http:
+        return _get(http, _path(target), headers, within_s)
+
+
+def problem_of(answer: Response, within_s: float) -> str | None:
+    """Why a look that had so many seconds got no answer; None when it got one."""
+    if answer.error is None:
+        return None
+    late = answer.error.kind in (ErrorKind.READ_TIMEOUT, ErrorKind.CONNECT_TIMEOUT)
+    return no_answer(within_s) if late else answer.error.text
+
+
+def no_answer(within_s: float) -> str:
+    """The problem of a look that took too long."""
+    return f"no answer within {within_s:g} s"
+
+
+def read_json(url: str, headers: Mapping[str, str] | None = None, within_s: float = READ_WITHIN_S) -> Any:
+    """The JSON document that a page of the target is, for audits; the arguments are those of `look`.
 
     Raises UnreadableError, which says in a sentence what was wrong, for everything but a 2xx answer with a JSON
     document in it; ValueError for a URL that is none.
     """
     target = parse_url(url, "http", "https")
-    limits = _timeouts(within_s)
-    with HttpClient(_base(target), timeouts=limits, max_redirects=3, max_body_bytes=MAX_ANSWER_BYTES) as http:
-        answer = http.get(_path(target), headers=headers)
-    if answer.error is not None:
-        raise UnreadableError(f"GET {target}: {answer.error.text}")
+    answer = look(url, headers, within_s=within_s, max_body_bytes=MAX_ANSWER_BYTES)
+    if (problem := problem_of(answer, within_s)) is not None:
+        raise UnreadableError(f"GET {target}: {problem}")
     if not 200 <= answer.status < 300:
         raise UnreadableError(f"GET {target} was answered {describe(answer)}", answer.status)
     try:
@@ -95,6 +124,19 @@ def _base(target: Url) -> str:
 
 def _path(target: Url) -> str:
     return (target.path or "/") + (f"?{target.query}" if target.query else "")
+
+
+def _get(http: HttpClient, path: str, headers: Mapping[str, str] | None, within_s: float) -> Response:
+    give_up_s = monotonic() + within_s
+    answer = http.get(path, headers=headers, timeouts=_timeouts(within_s))
+    for _ in range(MAX_REDIRECTS):
+        onward = redirect(http.origin, path, "GET", answer) if 300 <= answer.status < 400 else None
+        left_s = give_up_s - monotonic()
+        if onward is None or left_s <= 0:
+            break
+        path = onward[1]
+        answer = http.get(path, headers=headers, timeouts=_timeouts(left_s))
+    return answer
 
 
 def _timeouts(within_s: float) -> Timeouts:

@@ -12,8 +12,9 @@ from pika_locust.errors import UnreadableError
 from pika_locust.judge import Observed
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.builtin import TARGET_METRICS
-from pika_locust.observe.prometheus import Prometheus, Reading, compare, left_out, no_answer, split_queries
-from pika_locust.observe.target import HealthProbe, ProcessMemory, listening_pid, read_json
+from pika_locust.observe.prometheus import Prometheus, Reading, compare, left_out
+from pika_locust.observe.prometheus_settings import split_queries
+from pika_locust.observe.target import HealthProbe, ProcessMemory, listening_pid, no_answer, read_json
 from pika_locust.outputs import redact
 from pika_locust.settings import Settings
 from pika_locust.url import Url, parse_url

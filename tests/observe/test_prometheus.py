@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -105,12 +105,12 @@ def test_the_query_and_the_token_are_sent_as_prometheus_wants_them() -> None:
 
 def test_the_token_goes_to_no_other_host() -> None:
     with saying(http(vector("1"))) as other:
-        elsewhere = other.url.replace("127.0.0.1", "localhost")
-        with saying(http(b"", "302 Found", f"Location: {elsewhere}/api/v1/query?query=up")) as server:
-            assert Prometheus(server.url, TOKEN, TIMEOUT_S).poll("up").problem == ""
+        elsewhere = f"{other.url.replace('127.0.0.1', 'localhost')}/api/v1/query?query=up"
+        with saying(http(b"", "302 Found", f"Location: {elsewhere}")) as server:
+            problem = Prometheus(server.url, TOKEN, TIMEOUT_S).poll("up").problem
+    assert problem == f"answered 302 Found, which leads to {elsewhere}"
     assert TOKEN in server.heard[0]
-    assert len(other.heard) == 1
-    assert TOKEN not in other.heard[0]
+    assert other.heard == []
 
 
 def test_a_user_in_the_url_is_named_and_a_token_wins_over_it() -> None:
@@ -169,6 +169,14 @@ def stop_halfway(connection: socket.socket) -> None:
     connection.recv(1)
 
 
+def trickle(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+    with suppress(OSError):
+        for _ in range(100):
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+
 HISTOGRAM = [{"metric": {}, "histogram": [1700000000.1, {"count": "2", "sum": "3"}]}]
 NOT_PROMETHEUS = "what it answered is not what a Prometheus answers"
 NO_JSON = "what it answered is no JSON object: is this a Prometheus?"
@@ -200,13 +208,17 @@ FAULTS: dict[str, tuple[Callable[[socket.socket], None], str]] = {
         http(success("vector", HISTOGRAM)),
         "a native histogram has no single value; histogram_count() or histogram_sum() has",
     ),
-    "no HTTP": (lambda connection: connection.sendall(b"hello\r\n\r\n"), "no usable answer (BadStatusLine)"),
+    "no HTTP": (
+        lambda connection: connection.sendall(b"hello\r\n\r\n"),
+        "not a readable HTTP answer: Expected HTTP/, RTSP/ or ICE/",
+    ),
     "an answer that ends too soon": (
         lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
-        "no usable answer (IncompleteRead)",
+        "closed in the middle of the answer",
     ),
     "a connection that is closed": (lambda connection: None, "closed without an answer"),
-    "a connection that is reset": (reset, "connection reset by peer"),
+    "a connection that is reset": (reset, "the connection was reset"),
+    "an answer that trickles": (trickle, "no answer within 0.3 s"),
     "nothing at all": (hang, "no answer within 0.3 s"),
     "half an answer and then nothing": (stop_halfway, "no answer within 0.3 s"),
 }
@@ -224,12 +236,12 @@ def test_nobody_listens_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     reading = Prometheus(f"http://127.0.0.1:{port}", TOKEN, TIMEOUT_S).poll("up")
-    assert reading == Reading("up", {}, "connection refused")
+    assert reading == Reading("up", {}, f"127.0.0.1:{port} refused the connection")
 
 
 def test_a_name_that_is_none_is_told() -> None:
     reading = Prometheus(f"http://{'a' * 70}:9090", TOKEN, TIMEOUT_S).poll("up")
-    assert reading.problem.startswith("no usable answer (")
+    assert "a" * 70 in reading.problem
 
 
 def test_an_answer_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.observe.prometheus import DEFAULT_QUERIES, PROMETHEUS_SETTINGS, split_queries
+from pika_locust.observe.prometheus_settings import DEFAULT_QUERIES, PROMETHEUS_SETTINGS, split_queries
 from pika_locust.settings import Settings, read_settings
 
 

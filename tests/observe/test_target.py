@@ -6,6 +6,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
 from pika_locust.observe.target import HealthProbe, read_json
 from pika_locust.wire.http_tls import client_context
@@ -74,6 +75,18 @@ def test_an_answer_that_trickles_has_an_end() -> None:
     with serving(answering(head, *[b" "] * 1000, every_s=0.02)) as server, pytest.raises(UnreadableError) as caught:
         read_json(f"http://127.0.0.1:{server.port}/", within_s=0.3)
     assert "0.3 s" in str(caught.value)
+
+
+def test_redirects_have_one_end_together() -> None:
+    def script(peer: Peer) -> None:
+        while peer.request():
+            gevent.sleep(0.2)
+            peer.send(content(b"", "302 Found", "Location: /on"))
+
+    began_s = monotonic()
+    with serving(script) as server, pytest.raises(UnreadableError, match=r"no answer within 0\.3 s"):
+        read_json(f"http://127.0.0.1:{server.port}/", within_s=0.3)
+    assert monotonic() - began_s < 0.5
 
 
 def test_an_answer_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from pika_locust.judge import AuditResult, Ledger, Observed, Report, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.metrics import Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
-from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS, Reading
+from pika_locust.observe.prometheus import Reading
+from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.runtime import coordinator as module
 from pika_locust.runtime import messages
 from pika_locust.runtime.arrivals import STRIPES

@@ -13,7 +13,8 @@ import gevent
 import pytest
 
 from pika_locust.clock import monotonic
-from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS, Reading
+from pika_locust.observe.prometheus import Reading
+from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.runtime import monitors as module
 from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.settings import Settings, read_settings

@@ -14,7 +14,7 @@ from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import gauge, rate, trend
 from pika_locust.metrics.builtin import HTTP_METRICS
-from pika_locust.observe.prometheus import PROMETHEUS_SETTINGS
+from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.scenario import Deferred
 from pika_locust.settings import (
     Setting,

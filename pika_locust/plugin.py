@@ -300,7 +300,7 @@ class Plugin:
             report = unwritten(report, problem)
         if self._environment is not None and self._environment.web_ui is not None:
             console.log(report)
-            console.show(report, sys.stdout)
+            console.show(report, sys.stdout, self._options.summary_mode)
         return report
 
     def _empty_report(self, reasons: Sequence[Reason], code: ExitCode) -> Report:

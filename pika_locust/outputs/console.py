@@ -17,7 +17,8 @@ from typing import TextIO
 from pika_locust.errors import ExitCode
 from pika_locust.format import amount, clock, cut, number, percent, plural, span, width_of
 from pika_locust.judge.report import AuditResult, Observed, Reason, Report, ThresholdResult
-from pika_locust.outputs import redact, summary
+from pika_locust.outputs import figures, redact, summary
+from pika_locust.outputs.figures import SummaryMode
 from pika_locust.outputs.redact import one_line
 from pika_locust.outputs.table import Column, Line, Medium, Span, Tone, heading, paint, prose, table
 
@@ -211,13 +212,13 @@ _MEANINGS = {
 }
 
 
-def render(report: Report, *, terminal: bool, width: int) -> str:
+def render(report: Report, *, terminal: bool, width: int, mode: SummaryMode = "compact") -> str:
     """The whole report, ending in a newline.
 
     `terminal`: say False for a stream that is none, or whose encoding is not UTF-8. `width` in columns: a table that
     is wider puts its less important columns on a second line under each row, so nothing is lost; give logs 120 or
-    more. Reasons keep the report's order, most decisive first. No secret is shown, and control characters in the
-    target's words are dropped.
+    more. `mode` says how much of the table of metrics. Reasons keep the report's order, most decisive first. No secret
+    is shown, and control characters in the target's words are dropped.
     """
     medium = Medium(terminal, max(width, _MIN_WIDTH))
     sections = (
@@ -225,6 +226,7 @@ def render(report: Report, *, terminal: bool, width: int) -> str:
         thresholds(report, medium),
         audits(report, medium),
         _checks(report, medium),
+        figures.metrics(report, medium, mode),
         _errors(report, medium),
         observed(report, medium),
         _generator(report, medium),
@@ -397,12 +399,12 @@ def log(report: Report) -> None:
         logger.log(level, "%s", redact.one_line(reason.text))
 
 
-def show(report: Report, stream: TextIO) -> None:
-    """Print the report: with colours and marks on a terminal, plain elsewhere."""
+def show(report: Report, stream: TextIO, mode: SummaryMode = "compact") -> None:
+    """Print the report: with colours and marks on a terminal, plain elsewhere; `mode` as in `render`."""
     encoding = stream.encoding or "utf-8"
     terminal = stream.isatty() and encoding.lower().startswith("utf")
     width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns if terminal else PLAIN_WIDTH
-    page = render(report, terminal=terminal, width=width) + "\n"
+    page = render(report, terminal=terminal, width=width, mode=mode) + "\n"
     # The target's words may hold letters that the stream's encoding lacks; the verdict must not be lost for that.
     stream.write(page.encode(encoding, "replace").decode(encoding))
     stream.flush()

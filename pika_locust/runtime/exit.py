@@ -172,9 +172,10 @@ class ExitHandler:
         if self._environment.web_ui is not None or not self._coordinator.reports:
             return
         # With --json, standard output is Locust's JSON and nothing else.
-        stream = sys.stderr if self._environment.parsed_options.json else sys.stdout
+        options = self._environment.parsed_options
+        stream = sys.stderr if options.json else sys.stdout
         try:
-            console.show(self._coordinator.reports[-1], stream)
+            console.show(self._coordinator.reports[-1], stream, options.summary_mode)
         except OSError as problem:
             # Python would try once more at its end, and make its own exit code of the failure.
             logger.error("The verdict could not be printed: %s", problem.strerror)

@@ -152,6 +152,7 @@ class LocustfileMode:
             summary_json=arguments.summary_json,
             strict=arguments.strict,
             fail_on=None,
+            summary_mode=arguments.summary_mode,
         )
 
     def attach(

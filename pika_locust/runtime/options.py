@@ -20,6 +20,7 @@ from pika_locust.load.iterations import Iterations
 from pika_locust.load.plan import CONSTANT, OPEN, LoadPlan, LoadRequest, open_plan, resolve
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, TARGET_METRICS
+from pika_locust.outputs.figures import MODES, SummaryMode
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, read_settings, text, whole
@@ -80,6 +81,13 @@ def add_judging_arguments(group: Any) -> None:
         metavar="<file>",
         help="Write the results as one JSON object, whichever way the run ends",
         env_var="PIKA_SUMMARY_JSON",
+    )
+    group.add_argument(
+        "--summary-mode",
+        choices=MODES,
+        default=MODES[0],
+        help="How much of the table of all metrics to print, as in k6",
+        env_var="PIKA_SUMMARY_MODE",
     )
     group.add_argument(
         "--threshold",
@@ -213,6 +221,7 @@ class RunOptions:
     summary_json: str | None
     strict: bool
     fail_on: Grade | None
+    summary_mode: SummaryMode = "compact"
 
 
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
@@ -278,6 +287,7 @@ def read_options(
         summary_json=arguments.summary_json,
         strict=arguments.strict,
         fail_on=arguments.fail_on,
+        summary_mode=arguments.summary_mode,
     )
 
 

@@ -43,8 +43,11 @@ GREEN = Report(
         ThresholdResult("server_memory", "value<500", None, 0, "not_observed", about="the target has no /metrics"),
     ),
     metrics={
-        "queue_join_latency": {"kind": "trend", "unit": "ms", "count": 48_211, "p(95)": 12.34},
-        "checks": {"kind": "rate", "rate": 0.99997, "passes": 1_234_530, "fails": 37},
+        "queue_join_latency": {
+            "kind": "trend", "unit": "ms", "count": 48_211, "avg": 4.061, "min": 0.912, "med": 3.5, "max": 88.0,
+            "p(90)": 9.99, "p(95)": 12.34, "p(99)": 31.7,
+        },
+        "checks": {"kind": "rate", "count": 1_234_567, "rate": 0.99997, "passes": 1_234_530, "fails": 37},
     },
     distributions={"queue_join_latency": {"scheme": "log-linear-512", "unit": "us", "buckets": {1100: 2, 900: 1}}},
     checks=(CheckResult("queue join ok", 48_211, 0),),

@@ -23,6 +23,7 @@ from pika_locust.judge.report import (
 )
 from pika_locust.judge.verdict import decide
 from pika_locust.outputs.console import render
+from pika_locust.outputs.figures import SummaryMode
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 GREEN_TEXT = """\
@@ -46,6 +47,12 @@ Audits  1 of 1 hold
   pass    tokens conserved        48,211  48,211           0
 
 Checks  48,211 passed, 0 failed, of 1 kind
+
+Metrics  the others with --summary-mode=full
+  trend, ms            avg   min   med   max  p(90)  p(95)
+  queue_join_latency  4.06  0.91  3.50  88.0   9.99   12.3
+  metric                   count      rate
+  checks  1,234,530 of 1,234,567  99.997 %
 
 Generator  lag p95 3.20 ms, p99 8.10 ms, CPU max 71 %, memory max 210 MB
 
@@ -80,6 +87,12 @@ Audits  0 of 1 hold, 1 failed
 Checks  48,215 passed, 3 failed, of 2 kinds
   failed      of   passed  check
        3  48,214  99.99 %  queue join ok
+
+Metrics  the others with --summary-mode=full
+  trend, ms            avg   min   med   max  p(90)  p(95)
+  queue_join_latency  4.06  0.91  3.50  88.0   9.99   12.3
+  metric                   count      rate
+  checks  1,234,530 of 1,234,567  99.997 %
 
 Errors  12,348 of 2 kinds
    count  name         error
@@ -118,6 +131,25 @@ def plain(report: object, width: int = 120) -> str:
 
 def uncoloured(text: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+@pytest.mark.parametrize("mode", ["compact", "full", "disabled"])
+def test_the_verdict_is_first_and_last_however_much_of_the_metrics_is_shown(mode: SummaryMode) -> None:
+    lines = render(RED, terminal=False, width=120, mode=mode).splitlines()
+    titles = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    shown = [] if mode == "disabled" else ["Metrics"]
+    assert titles == [
+        "FAIL",
+        "Thresholds",
+        "Audits",
+        "Checks",
+        *shown,
+        "Errors",
+        "Generator",
+        "Reasons",
+        "Notes",
+        "Exit",
+    ]
 
 
 def test_a_green_run_in_a_log() -> None:

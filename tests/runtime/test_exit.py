@@ -24,11 +24,12 @@ import logging, sys
 from types import SimpleNamespace
 from pika_locust.runtime import exit as exit_module
 logging.basicConfig()
-def show(report, stream):
+def show(report, stream, mode):
     sys.stdout.write("FAIL" * 1000)
     sys.stdout.flush()
 exit_module.console.show = show
-environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=SimpleNamespace(json=False))
+options = SimpleNamespace(json=False, summary_mode="compact")
+environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=options)
 coordinator = SimpleNamespace(reports=[None])
 exit_module.ExitHandler(environment, coordinator, None)._on_quit(99)
 sys.exit(99)
@@ -65,6 +66,7 @@ class MasterProcess:
                 expect_workers=2,
                 expect_workers_max_wait=0,
                 json=False,
+                summary_mode="compact",
                 csv_prefix=None,
             ),
         )
@@ -79,7 +81,7 @@ class MasterProcess:
         self.signals.append(name)
         return self.locust_is_to_know
 
-    def _show(self, report: Any, stream: Any) -> None:
+    def _show(self, report: Any, stream: Any, mode: str) -> None:
         self.shown.append((report.exit_code, stream))
 
     def _tell(self, reasons: Sequence[Reason], code: ExitCode) -> None:

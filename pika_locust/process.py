@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 
 
@@ -14,6 +15,22 @@ def raise_open_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+RESERVED_FILES = 32
+"""For what is opened later: the sandbox's pipes, probes, look-ups of the audits, results."""
+
+
+def too_few_files(sockets: int) -> str | None:
+    """Why this process cannot have so many sockets open at once, as a clause; None when it can."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    own = len(os.listdir("/proc/self/fd")) + RESERVED_FILES
+    if limit == resource.RLIM_INFINITY or sockets + own <= limit:
+        return None
+    return (
+        f"{sockets:,} sockets at once are too many for one process: it may open {limit:,} files (`ulimit -n`), "
+        f"of which {own} are for itself"
+    )
 
 
 THRESHOLDS = (50_000, 50, 50)

@@ -21,6 +21,9 @@ class PlatformActor(Actor):
     """Metrics of this class by name, see `kit.meters`; of an instance, their handles."""
     ledgers: ClassVar[tuple[str, ...]] = ()
     """Ledgers that the actor writes to."""
+    sockets: ClassVar[int] = 1
+    """How many sockets a user has open at once, at the least: so many for each must fit into the limit of open files
+    before a test begins."""
     think_s: ClassVar[tuple[float, float]] = (0.5, 2.0)
     """Shortest and longest pause in seconds, where the settings THINK_TIME_MIN and THINK_TIME_MAX say nothing else."""
 

@@ -134,6 +134,8 @@ class SocketIoActor(PlatformActor):
         except ConnectError as error:
             ok, failure = False, error
             self.worker.error("connect", str(error))
+            if error.kind == "local":
+                self.worker.generator_errors.add()
         self._count_connection(ok, client.phases, (monotonic_ns() - began_ns) / 1e6, failure)
         self.failures = 0 if ok else self.failures + 1
         if not ok:

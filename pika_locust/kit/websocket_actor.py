@@ -240,6 +240,8 @@ class WebSocketActor(PlatformActor):
             if self.connect_check:
                 worker.check(self.connect_check, False)
             worker.error("connect", str(error))
+            if error.kind == "local":
+                worker.generator_errors.add()
             took_ms = (monotonic_ns() - began_ns) / 1e6 if metrics.connecting is not None else None
             worker.request("WS", "connect", took_ms, 0, error)
             return False

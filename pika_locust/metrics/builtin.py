@@ -42,6 +42,7 @@ WEBSOCKET_METRICS = (
 _PROCESS_METRICS = (
     gauge("vus", "primary users that are active now"),
     trend("generator_lag_ms", "how late the load generator's own timers fired and readable sockets were read"),
+    counter("generator_errors", "connections that this machine had no file, port or memory left for"),
 )
 
 _CHECKS = rate("checks", "share of checks that held")

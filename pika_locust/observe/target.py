@@ -46,9 +46,11 @@ class HealthProbe:
         self._within_s = within_s
         self._http = HttpClient(_base(target), max_body_bytes=MAX_HEALTH_BYTES)
 
-    def poll(self) -> HealthAnswer:
-        """Probe once."""
+    def poll(self) -> HealthAnswer | None:
+        """Probe once; None when this machine had no file or port left for it, which says nothing of the target."""
         answer = _get(self._http, self._path, None, self._within_s)
+        if answer.error is not None and answer.error.kind is ErrorKind.LOCAL:
+            return None
         ok = answer.error is None and 200 <= answer.status < 300
         return HealthAnswer(ok, answer.duration_us, answer.headers.get("x-pika-sandbox"))
 
@@ -154,7 +156,7 @@ class ProcessMemory:
         try:
             processes = [self._process, *self._process.children(recursive=True)]
             return sum(float(process.memory_info().rss) for process in processes) / 1e6
-        except psutil.Error:
+        except (OSError, psutil.Error):
             return None
 
 

@@ -105,6 +105,8 @@ class WorkerContext:
         self._cut = self.metrics.counter("iterations_cut")
         self.cuts_at_once = begin.stop_timeout_s <= 0
         """Whether users that are cut off now were given no time to finish: what they were at says nothing then."""
+        self.generator_errors = self.metrics.counter("generator_errors")
+        """Connections that this machine had no file, port or memory left for."""
         self.iterations = self.metrics.counter("iterations")
         self.iteration_duration = self.metrics.trend("iteration_duration")
         self.arrivals: Any = make_arrivals(self) if make_arrivals is not None else None

@@ -135,6 +135,8 @@ class HttpMeter:
             named.failed_duration.add(timings.duration_us)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             named.limited.add()
+        if response.error is not None and response.error.kind is ErrorKind.LOCAL:
+            self._worker.generator_errors.add()
         why = str(response.error) if response.error is not None else f"{response.status} {response.reason}"
         self._worker.error(name, why)
         return RuntimeError(why)

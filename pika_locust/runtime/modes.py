@@ -9,12 +9,15 @@ that fires it. `locustfile_scenario` is the scenario of such a test: k6's HTTP m
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from locust.runners import MasterRunner
 
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.judge import Threshold, ThresholdSpecs, check, read_thresholds, replace_or_add
@@ -23,6 +26,7 @@ from pika_locust.load.rng import SeededRandom
 from pika_locust.load.stages import Stage
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
+from pika_locust.process import too_few_files
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.foreign_options import of_plugins
 from pika_locust.runtime.options import (
@@ -220,6 +224,7 @@ class ScenarioMode:
         # While Locust loads a locustfile, its folder is on the path; the module of the world may be there.
         self._path = tuple(folder or str(Path.cwd()) for folder in sys.path) if scenario.world else ()
         self._stop_timeout_s = STOP_TIMEOUT_S
+        self._runner: Any = None
         self.sandbox: SandboxProcess | None = None
         """The embedded sandbox, when there is one."""
 
@@ -250,8 +255,13 @@ class ScenarioMode:
         chosen: Callable[[], RunOptions],
     ) -> None:
         """Let the coordinator control the load, and name or start the target. Raises ConfigurationError for options of
-        a plugin that was imported too late to be seen by `read`."""
-        if found := of_plugins(environment.parsed_options):
+        a plugin that was imported too late to be seen by `read`, and for users that cannot all have their sockets."""
+        self._runner = runner
+        found = of_plugins(environment.parsed_options)
+        # In the web page, the form may ask for fewer.
+        if environment.web_ui is None and (problem := self._socket_problem(options.plan, options.target is None)):
+            found = [*found, problem]
+        if found:
             raise ConfigurationError(found)
         actors = {load_reference(name) for name in self._scenario.actor_names(options.settings)}
         environment.user_classes = [user for user in environment.user_classes if user in actors]
@@ -262,6 +272,23 @@ class ScenarioMode:
         environment.dispatcher_class = SteadyDispatcher
         environment.events.test_stopping.add_listener(lambda **_: coordinator.finish())
         environment.host = options.target or self._start_sandbox(options)
+
+    def _socket_problem(self, plan: LoadPlan, sandbox: bool) -> str | None:
+        """Why the users at the peak of the plan cannot all have their sockets, as far as this machine has to do with
+        it: the users of its processes, and the embedded sandbox, to which all connect."""
+        each = getattr(load_reference(self._scenario.primary), "sockets", 0)
+        shared_by = 1
+        if isinstance(self._runner, MasterRunner):
+            # Without processes of its own: workers on other machines, whose limits nobody knows here.
+            shared_by = self._runner.environment.parsed_options.processes or plan.users_peak
+        most = math.ceil(plan.users_peak / max(1, shared_by)) * each
+        if sandbox:
+            most = max(most, plan.users_peak * each)
+        why = too_few_files(most)
+        if why is None:
+            return None
+        users = f"{plan.users_peak:,} users at the peak"
+        return f"{users}: {why}; raise it, lower -u, or share them with --processes (not beside the embedded sandbox)"
 
     def _start_sandbox(self, options: RunOptions) -> str:
         try:
@@ -292,6 +319,9 @@ class ScenarioMode:
             chosen = from_web_form(self._scenario, options, environment.parsed_options)
         except ValueError as error:
             problems.append(str(error))
+        else:
+            if self._runner is not None and (problem := self._socket_problem(chosen.plan, self.sandbox is not None)):
+                problems.append(problem)
         if problems:
             raise ValueError("\n".join(problems))
         if tests_before > 0:

@@ -188,10 +188,11 @@ class TargetMonitor:
                 self._peak_mb = max(self._peak_mb, used_mb)
                 memory.set(self._peak_mb)
             answer = health.poll()
-            success.add(answer.ok)
-            if answer.ok:
-                latency.add(answer.latency_us)
-            self._is_sandbox = self._is_sandbox or answer.sandbox is not None
+            if answer is not None:
+                success.add(answer.ok)
+                if answer.ok:
+                    latency.add(answer.latency_us)
+                self._is_sandbox = self._is_sandbox or answer.sandbox is not None
             if self._sandbox_before is None:
                 self._sandbox_before = self._sandbox_figures()
             next_s += PROBE_EVERY_S

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.context import WorkerContext
+from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind
+
+_LOCAL = re.compile(rf"\[Errno ({'|'.join(map(str, LOCAL_LIMITS))})\]")
+
+
+def is_local(error: Any) -> bool:
+    """Whether a request failed for want of a file, port or memory of this machine, whichever client made it."""
+    return getattr(error, "kind", None) == ErrorKind.LOCAL or _LOCAL.search(str(error)) is not None
+
 
 Handles = tuple[Counter, Rate, Trend, Trend]
 
@@ -73,6 +83,8 @@ class RequestEventMeter:
             self._bytes.add(response_length)
         if exception:
             self._worker.error(name, str(exception) or type(exception).__name__)
+            if is_local(exception):
+                self._worker.generator_errors.add()
         if response_time is not None:
             (failed_duration if exception else duration).add(round(response_time * 1000))
 

@@ -167,6 +167,16 @@ def _checks(snapshot: Snapshot) -> tuple[CheckResult, ...]:
     return tuple(sorted(found, key=lambda check: check.name))
 
 
+def _out_of_sockets(snapshot: Snapshot) -> tuple[Reason, ...]:
+    """Why the figures are the load generator's own, where it could not make its connections."""
+    errors = int(snapshot.counted("generator_errors"))
+    if not errors:
+        return ()
+    times = "once" if errors == 1 else f"{errors:,} times"
+    text = f"the load generator had no file, port or memory left for a connection, {times}: Errors has its words"
+    return (Reason("generator", "sockets", text),)
+
+
 def _series_note(snapshot: Snapshot) -> tuple[str, ...]:
     if not snapshot.series_refused:
         return ()
@@ -354,6 +364,7 @@ class Run:
             run_reasons=[
                 *run_reasons,
                 *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
+                *_out_of_sockets(snapshot),
             ],
             strict=self.options.strict,
             fail_on=self.options.fail_on,

@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -113,7 +114,9 @@ class ProcessUsage:
         if now_s - begin_s >= CPU_WINDOW_S:
             percent = (self._points[-1][1] - begin_cpu_s) / (now_s - begin_s) * 100
             self.cpu_percent_max = max(self.cpu_percent_max or 0.0, percent)
-        self.rss_mb_max = max(self.rss_mb_max, self._process.memory_info().rss / 1e6)
+        with suppress(OSError):
+            # It is read from a file, and there may be none left to open.
+            self.rss_mb_max = max(self.rss_mb_max, self._process.memory_info().rss / 1e6)
 
 
 MASTER_WAIT_S = 3.0

@@ -18,7 +18,7 @@ from gevent.socket import getaddrinfo
 from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.url import parse_url
 from pika_locust.wire.http_connection import Connection, wait_for
-from pika_locust.wire.http_models import ErrorKind, Response, Timeouts, TransportError
+from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind, Response, Timeouts, TransportError
 
 if TYPE_CHECKING:
     from pika_locust.wire.http_tls import Trust
@@ -217,8 +217,6 @@ def _connect_error(failure: OSError, origin: Origin, seconds: float) -> Transpor
         text = f"{origin.authority} did not accept within {round(seconds, 1):g} s"
         return TransportError(ErrorKind.CONNECT_TIMEOUT, text)
     words = failure.strerror or str(failure)
-    if failure.errno in (errno.EMFILE, errno.ENFILE):
-        words += " (this machine's limit: raise `ulimit -n`)"
-    elif failure.errno == errno.EADDRNOTAVAIL:
-        words += " (this machine has no free port, or not that source address)"
+    if failure.errno in LOCAL_LIMITS:
+        return TransportError(ErrorKind.LOCAL, f"{words} ({LOCAL_LIMITS[failure.errno]})")
     return TransportError(ErrorKind.CONNECT_FAILED, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ class ErrorKind(StrEnum):
     CONNECT_REFUSED = "connect_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     CONNECT_FAILED = "connect_failed"
-    """Neither refused nor late: no route, or this machine is out of ports or file descriptors."""
+    """Neither refused nor late: no route, say."""
+    LOCAL = "local"
+    """This machine has no file descriptor, port or memory left for a connection: the target has no part in it."""
     TLS = "tls"
     """The handshake failed or took too long; a certificate that is not trusted belongs here."""
     SEND = "send"
@@ -39,6 +42,16 @@ class ErrorKind(StrEnum):
     """The answer exceeds the bound for its head or its body; the rest was not read."""
     CUT = "cut"
     """The greenlet that made the request was killed, or a time-out of its own ended it, before it was finished."""
+
+
+LOCAL_LIMITS = {
+    errno.EMFILE: "this machine's limit: raise `ulimit -n`",
+    errno.ENFILE: "this machine's limit: raise `ulimit -n`",
+    errno.EADDRNOTAVAIL: "this machine has no free port, or not that source address",
+    errno.ENOBUFS: "this machine has no memory left for sockets",
+    errno.ENOMEM: "this machine has no memory left for sockets",
+}
+"""Why a connection could not even be tried, by the system's number for it."""
 
 
 class TransportError(PikaLocustError):

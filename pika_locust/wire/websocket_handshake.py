@@ -5,7 +5,6 @@ The upgrade itself is websocket-client's; the sockets are gevent's, patched proc
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -19,10 +18,10 @@ from gevent.ssl import SSLContext
 
 from pika_locust.url import Url, parse_url
 from pika_locust.wire.http_dial import Address, Origin
-from pika_locust.wire.http_models import TransportError
+from pika_locust.wire.http_models import LOCAL_LIMITS, TransportError
 from pika_locust.wire.http_protocol import header_line
 
-FailureKind = Literal["address", "refused", "unreachable", "timeout", "tls", "status", "protocol", "closed"]
+FailureKind = Literal["address", "local", "refused", "unreachable", "timeout", "tls", "status", "protocol", "closed"]
 
 _SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -30,7 +29,8 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 class ConnectError(Exception):
     """A connection that did not come about.
 
-    `kind` says in one word what failed; `status` is the HTTP status of a refused upgrade, else None.
+    `kind` says in one word what failed (`local`: this machine, not the target); `status` is the HTTP status of a
+    refused upgrade, else None.
     """
 
     def __init__(self, kind: FailureKind, text: str, status: int | None = None) -> None:
@@ -210,10 +210,8 @@ def _named(error: BaseException) -> ConnectError | None:
             return ConnectError("tls", f"the certificate is not trusted: {error.verify_message}")
         case ssl.SSLError():
             return ConnectError("tls", f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}")
-        case OSError(errno=errno.EMFILE | errno.ENFILE):
-            return ConnectError("unreachable", f"{error.strerror} (this machine's limit: raise `ulimit -n`)")
-        case OSError(errno=errno.EADDRNOTAVAIL):
-            return ConnectError("unreachable", f"{error.strerror} (this machine has no free port)")
+        case OSError(errno=number) if number in LOCAL_LIMITS:
+            return ConnectError("local", f"{error.strerror} ({LOCAL_LIMITS[number]})")
         case OSError():
             return ConnectError("unreachable", error.strerror or str(error))
     return None

@@ -17,6 +17,7 @@ from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.testing.worker import RecordingContext
 from pika_locust.wire.http import HttpClient, Response
 from pika_locust.wire.http_models import ErrorKind, TransportError
+from tests.open_files import no_file_left
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 from tests.runtime.test_locust_stats import locusts_of
 from tests.wire.http_servers import serving
@@ -258,6 +259,16 @@ def test_a_user_killed_in_a_request_leaves_a_failed_one(worker: RecordingContext
         asking.kill()
     assert counted(worker, "page") == (1, 1)
     assert len(worker.request_events) == 1
+
+
+def test_what_this_machine_has_no_file_for_is_the_generators_trouble(worker: RecordingContext) -> None:
+    with HttpClient("http://127.0.0.1:9", observer=worker.shared(HttpMeter)) as client:
+        with no_file_left():
+            client.get("/", name="page")
+        assert worker.count_of("generator_errors") == 1
+        client.get("/", name="page")
+    assert worker.count_of("generator_errors") == 1, "that one the target has refused"
+    assert counted(worker, "page") == (2, 2)
 
 
 def test_a_client_feeds_it_every_request(worker: RecordingContext) -> None:

@@ -10,6 +10,8 @@ from locust.event import Events
 from pika_locust.metrics import Histogram, results
 from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.runtime.request_events import RequestEventMeter
+from pika_locust.wire.http_models import ErrorKind, TransportError
+from pika_locust.wire.websocket_handshake import ConnectError
 from tests.runtime.sample_scenario import make_context
 
 
@@ -98,3 +100,28 @@ def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:
     scene.events.spawning_complete.fire(user_count=5)
     assert scene.metric("http_reqs")["count"] == 1
     assert isinstance(scene.worker.metrics.trend("http_req_duration").read(), Histogram)
+
+
+def urllib3_says(number: int) -> Exception:
+    return ConnectionError(f"NewConnectionError('Failed to establish a new connection: [Errno {number}] Words')")
+
+
+LOCAL = {
+    "a request of requests": (urllib3_says(24), 1),
+    "one that found no free port": (urllib3_says(99), 1),
+    "one that was refused": (urllib3_says(111), 0),
+    "an error of the system's": (OSError(24, "Too many open files"), 1),
+    "ours": (TransportError(ErrorKind.LOCAL, "no file"), 1),
+    "ours, of the target": (TransportError(ErrorKind.CONNECT_REFUSED, "no"), 0),
+    "our WebSocket's": (lambda: ConnectError("local", "no file"), 1),
+    "words": ("too slow", 0),
+}
+
+
+@pytest.mark.parametrize(("error", "count"), LOCAL.values(), ids=LOCAL)
+def test_what_this_machine_has_no_file_or_port_for_is_the_generators_trouble(
+    error: Any, count: int, scene: Scene
+) -> None:
+    scene.request(exception=error() if callable(error) else error, response_time=0.1)
+    assert scene.metric("generator_errors")["count"] == count
+    assert scene.metric("http_req_failed")["rate"] == 1

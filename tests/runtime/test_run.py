@@ -86,6 +86,15 @@ def codes(report: Report) -> list[tuple[str, str]]:
 MANY = (10_000,) * 1000
 
 
+def test_connections_that_this_machine_had_no_file_for_are_not_the_targets_fault() -> None:
+    worker = worked(*MANY, errors=30)
+    worker.generator_errors.add(3)
+    report = close(collect(worker))
+    assert (report.verdict, report.exit_code) == ("invalid", 110)
+    assert codes(report) == [("generator", "sockets"), ("threshold", "errors")]
+    assert "no file, port or memory left for a connection, 3 times" in report.reasons[0].text
+
+
 def test_a_good_run_passes_and_says_what_it_was() -> None:
     report = close(collect(worked(*MANY), worked(20_000, 30_000, users=3)))
     assert (report.verdict, report.exit_code, report.reasons) == ("pass", 0, ())

@@ -88,7 +88,7 @@ def test_the_port_of_a_source_address_is_chosen_when_the_target_is_known() -> No
 def test_a_source_address_that_is_not_ours_is_an_error() -> None:
     with serving(hello) as server:
         error = fail(Connector(Origin(server.url), True, "192.0.2.1"))
-    assert error.kind is ErrorKind.CONNECT_FAILED
+    assert error.kind is ErrorKind.LOCAL
     assert "source address" in error.text
 
 
@@ -178,20 +178,24 @@ def test_a_name_without_addresses_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 
 LIMITS = {
-    "no file descriptors": (errno.EMFILE, "ulimit -n"),
-    "no ports": (errno.EADDRNOTAVAIL, "no free port"),
-    "no route": (errno.ENETUNREACH, "Network is unreachable"),
+    "no file descriptors": (errno.EMFILE, ErrorKind.LOCAL, "ulimit -n"),
+    "no file descriptors of the machine": (errno.ENFILE, ErrorKind.LOCAL, "ulimit -n"),
+    "no ports": (errno.EADDRNOTAVAIL, ErrorKind.LOCAL, "no free port"),
+    "no memory": (errno.ENOBUFS, ErrorKind.LOCAL, "no memory left"),
+    "no route": (errno.ENETUNREACH, ErrorKind.CONNECT_FAILED, "Network is unreachable"),
 }
 
 
-@pytest.mark.parametrize(("code", "words"), LIMITS.values(), ids=LIMITS)
-def test_a_limit_of_this_machine_says_so(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
+@pytest.mark.parametrize(("code", "kind", "words"), LIMITS.values(), ids=LIMITS)
+def test_a_limit_of_this_machine_says_so(
+    monkeypatch: pytest.MonkeyPatch, code: int, kind: ErrorKind, words: str
+) -> None:
     def refuse(*_: Any) -> Any:
         raise OSError(code, "Network is unreachable")
 
     monkeypatch.setattr(http_dial, "RawSocket", refuse)
     error = fail(Connector(Origin("http://127.0.0.1:1"), True, None))
-    assert error.kind is ErrorKind.CONNECT_FAILED
+    assert error.kind is kind
     assert words in error.text
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import socket
 import ssl
 import time
@@ -18,6 +17,7 @@ from gevent import get_hub
 from pika_locust.wire import http_dial as http_origin
 from pika_locust.wire import websocket_handshake as handshake
 from pika_locust.wire.websocket_handshake import ConnectError, open_socket
+from tests.open_files import no_file_left
 from tests.wire.http_servers import Certificates, Peer, content, serving
 from tests.wire.websocket_servers import frame, switching
 
@@ -479,16 +479,9 @@ def test_what_is_no_url_is_the_callers_mistake_and_not_the_targets(url: str) -> 
 
 def test_this_machines_limit_is_named() -> None:
     port = closed_port()
-    get_hub()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    next_file = os.open(os.devnull, os.O_RDONLY)
-    os.close(next_file)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, hard))
-    try:
+    with no_file_left():
         error = failure(f"ws://127.0.0.1:{port}/")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert error.kind == "unreachable"
+    assert error.kind == "local"
     assert str(error) == "Too many open files (this machine's limit: raise `ulimit -n`)"
 
 

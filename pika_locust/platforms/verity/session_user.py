@@ -41,6 +41,7 @@ class SessionUser(MemberActor, SocketIoActor):
     namespaces = ("/queue", "/video")
     connect_within_s = START_WAIT_S
     connect_check = "sockets connected"
+    sockets = 2
 
     def begin(self) -> None:
         super().begin()

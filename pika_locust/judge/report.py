@@ -113,7 +113,10 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """One load generator process. `final` says whether its last snapshot, sent after draining, arrived."""
+    """One load generator process. `final` says whether its last snapshot, sent after draining, arrived.
+
+    `problem` is what was wrong with something that it sent: its figures then are not the whole of what it did.
+    """
 
     host: str
     index: int
@@ -122,6 +125,7 @@ class WorkerReport:
     cpu_percent_max: float | None = None
     rss_mb_max: float | None = None
     lost_at_s: float | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

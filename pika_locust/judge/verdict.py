@@ -308,7 +308,10 @@ def _of_audit(audit: AuditResult, strict: bool) -> list[Reason]:
 def _of_missing(load: LoadReport, workers: Sequence[WorkerReport]) -> list[Reason]:
     reasons = []
     for worker in workers:
-        if not worker.final:
+        if worker.problem:
+            text = f"worker {worker.index} on {worker.host} sent what cannot be read ({worker.problem})"
+            reasons.append(Reason("incomplete", f"worker {worker.index}", text))
+        elif not worker.final:
             lost = "" if worker.lost_at_s is None else f" (lost at {clock(worker.lost_at_s)})"
             text = f"worker {worker.index} on {worker.host} never delivered its final figures{lost}"
             reasons.append(Reason("incomplete", f"worker {worker.index}", text))

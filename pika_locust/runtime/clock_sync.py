@@ -8,6 +8,7 @@ the samples' bounds (`runtime.clocks`), and one of several gets through quickly.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,15 @@ import gevent
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.judge import parse_option
-from pika_locust.metrics import CounterValue, GaugeValue, Snapshot
+from pika_locust.metrics import CounterValue, GaugeValue, Snapshot, plain
 from pika_locust.runtime import messages
 from pika_locust.runtime.clocks import Clocks, LocalTime, Offset, OffsetTable
 from pika_locust.runtime.machine import boot_id
 
 if TYPE_CHECKING:
     from pika_locust.runtime.context import WorkerContext
+
+logger = logging.getLogger(__name__)
 
 ERROR_SHARE = 0.1
 """An offset may be wrong by this share of the tightest limit on the latency..."""
@@ -181,13 +184,19 @@ class ClockServer:
 
     def _on_question(self, environment: Any, msg: Any) -> None:
         heard_ns = monotonic_ns()
-        asked = msg.data
-        if asked["offset"] is not None:
-            self._offsets.note(asked["machine"], Offset(*asked["offset"]))
+        try:
+            asked = plain.mapping(msg.data)
+            sent_ns = plain.whole(asked.get("sent_ns"))
+            if asked.get("offset") is not None:
+                self._offsets.note(plain.text(asked.get("machine")), Offset.from_wire(asked["offset"]))
+        except ValueError as error:
+            # Nobody else's clocks may suffer; who gets no answer leaves out what it cannot compare, and says so.
+            logger.error("Worker %s asked for the time in a way that cannot be read: %s", msg.node_id, error)
+            return
         answer = {
             "machine": boot_id(),
             "offsets": self._offsets.to_wire(heard_ns),
-            "sent_ns": asked["sent_ns"],
+            "sent_ns": sent_ns,
             "heard_ns": heard_ns,
         }
         self._runner.send_message(

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from pika_locust.metrics import plain
+
 DRIFT_PPM = 100
 """How fast two clocks may drift apart: crystals keep within 50 ppm, and those that NTP disciplines within far less (the
 RFC reckons with 15). So much is an offset's bound wider for every second of its age."""
@@ -56,8 +58,14 @@ class Offset:
         return abs(self.ns - other.ns) <= self.error_at(other.at_ns) + other.error_ns
 
     def to_wire(self) -> list[int]:
-        """As whole numbers, for `Offset(*wire)`."""
+        """As whole numbers."""
         return list(astuple(self))
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> Offset:
+        """What `to_wire` made. Raises ValueError for anything else."""
+        ns, error_ns, at_ns = plain.items(wire)
+        return cls(plain.whole(ns), plain.count(error_ns), plain.whole(at_ns))
 
 
 SAME = Offset(0, 0, 0)
@@ -131,7 +139,7 @@ class Clocks:
         them. Whatever it told before, of machines that are gone too, does not hold any more."""
         if master != self._master:
             self._master, self._own, self._offsets = master, Estimate(), {}
-        offsets = {machine: Offset(*wire) for machine, wire in others.items()}
+        offsets = {machine: Offset.from_wire(wire) for machine, wire in others.items()}
         if sample is not None:
             self._own.add(sample)
         if self._own:

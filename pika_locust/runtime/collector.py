@@ -1,15 +1,19 @@
-"""Collects the reports of the workers of a test: the newest of each, who is missing, and all of them folded."""
+"""Collects the reports of the workers of a test: the newest of each, who is missing, and all of them folded.
+
+A report that cannot be read, or that says what cannot be, is refused whole. Its worker counts as missing from then on,
+and what it reported before stays, so that one faulty process does not cost the run.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pika_locust.judge import Ledger
 from pika_locust.judge.ledger import fold as fold_ledgers
-from pika_locust.metrics import GaugeValue, Snapshot
+from pika_locust.metrics import GaugeValue, Metric, Snapshot, plain
 from pika_locust.metrics.snapshot import fold as fold_snapshots
 
 
@@ -36,48 +40,103 @@ class WorkerRecord:
     iterations_done: int = 0
     """Of a fixed number of iterations: how many have begun here, and how many of those have come to their end."""
     drained: set[str] = field(default_factory=set)
+    problem: str = ""
+    """What was wrong with a report or another message of it; empty while nothing was."""
+
+    @classmethod
+    def from_wire(cls, report: Mapping[str, Any], at_s: float) -> WorkerRecord:
+        """A report of `at_s` seconds after the start, as it came over the wire. Raises ValueError for anything else."""
+        try:
+            begun, done = map(plain.count, plain.items(report["iterations"]))
+            return cls(
+                worker=plain.text(report["worker"]),
+                host=plain.text(report["host"]),
+                index=plain.count(report["index"]),
+                pid=plain.count(report["pid"]),
+                sequence=plain.count(report["sequence"]),
+                seen_at_s=at_s,
+                final=report["final"] is True,
+                cpu_percent_max=_level(report["cpu_percent_max"]),
+                rss_mb_max=_level(report["rss_mb_max"]),
+                snapshot=Snapshot.from_wire(report["metrics"]),
+                ledgers=tuple(map(Ledger.from_wire, plain.items(report["ledgers"]))),
+                facts={name: _fact(value) for name, value in plain.mapping(report["facts"]).items()},
+                errors=tuple(map(_error, plain.items(report["errors"]))),
+                internal_errors=tuple(map(plain.text, plain.items(report["internal_errors"]))),
+                iterations_begun=begun,
+                iterations_done=done,
+            )
+        except KeyError as error:
+            raise ValueError(f"{error} is missing") from error
 
     def __str__(self) -> str:
         return f"worker {self.index} ({self.host}, pid {self.pid})" if self.pid else f"worker {self.worker}"
 
 
+def _level(value: Any) -> float | None:
+    return None if value is None else plain.number(value)
+
+
+def _fact(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    return plain.number(value)
+
+
+def _error(entry: Any) -> tuple[str, str, int]:
+    name, error, count = plain.items(entry)
+    return plain.text(name), plain.text(error), plain.count(count)
+
+
 class Collector:
     """The newest report of every worker that takes part; folding them can be repeated at any time."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, metrics: Iterable[Metric] = ()) -> None:
+        """`metrics` are the declarations of the test; what others say of these is not believed."""
         self.run_id = run_id
         self.workers: dict[str, WorkerRecord] = {}
+        self._declared = Snapshot(metrics={metric.name: metric for metric in metrics})
 
     def expect(self, worker: str, index: int) -> WorkerRecord:
         """A worker takes part from now on."""
         return self.workers.setdefault(worker, WorkerRecord(worker, index=index))
 
     def take(self, report: Mapping[str, Any], at_s: float) -> WorkerRecord | None:
-        """Keep a report in place of the worker's earlier ones; reports of other tests and late ones are dropped."""
-        if report["run_id"] != self.run_id:
+        """Keep a report in place of the worker's earlier ones; reports of other tests and late ones are dropped.
+
+        Raises ValueError, and keeps nothing of it, when it cannot be read or does not go together with the earlier ones
+        or with those of others.
+        """
+        if plain.mapping(report).get("run_id") != self.run_id:
             return None
-        record = self.expect(report["worker"], report["index"])
-        if report["sequence"] <= record.sequence:
+        new = WorkerRecord.from_wire(report, at_s)
+        record = self.expect(new.worker, new.index)
+        if new.sequence <= record.sequence:
             return None
+        assert new.snapshot is not None
         # Read first and kept afterwards: half a report must not pass for a whole one.
-        snapshot = Snapshot.from_wire(report["metrics"])
-        ledgers = tuple(Ledger.from_wire(wire) for wire in report["ledgers"])
-        record.sequence = report["sequence"]
-        record.host, record.index, record.pid = report["host"], report["index"], report["pid"]
-        record.seen_at_s = at_s
-        record.final = report["final"]
-        record.cpu_percent_max, record.rss_mb_max = report["cpu_percent_max"], report["rss_mb_max"]
-        record.snapshot, record.ledgers = snapshot, ledgers
-        record.facts = report["facts"]
-        record.errors = tuple((name, error, count) for name, error, count in report["errors"])
-        record.internal_errors = tuple(report["internal_errors"])
-        record.iterations_begun, record.iterations_done = report["iterations"]
+        declared = fold_snapshots([self._declared, Snapshot(metrics=new.snapshot.metrics)])
+        if record.snapshot is not None:
+            new.snapshot.minus(record.snapshot)
+        self._declared = declared
+        self.workers[new.worker] = replace(
+            new, drained=record.drained, lost_at_s=record.lost_at_s, problem=record.problem
+        )
+        return self.workers[new.worker]
+
+    def refuse(self, worker: str, problem: str) -> WorkerRecord | None:
+        """A worker has sent what cannot be read: it counts as missing, whatever else it sends. Gives its record the
+        first time; None when it is known already, or does not take part."""
+        record = self.workers.get(worker)
+        if record is None or record.problem:
+            return None
+        record.problem = problem
         return record
 
     @property
     def missing(self) -> list[WorkerRecord]:
-        """Workers whose final report is not there."""
-        return [record for record in self._by_index() if not record.final]
+        """Workers whose final report is not there, or that have sent what cannot be read."""
+        return [record for record in self._by_index() if not record.final or record.problem]
 
     def lost(self) -> list[WorkerRecord]:
         """Workers that have disconnected, or whose heartbeats have stopped."""
@@ -121,7 +180,7 @@ class Collector:
         facts: dict[str, Any] = {}
         for record in self._by_index():
             for name, value in record.facts.items():
-                adds = isinstance(value, int) and not isinstance(value, bool)
+                adds = type(value) is int and type(facts.get(name, 0)) is int
                 facts[name] = facts.get(name, 0) + value if adds else value
         return facts
 

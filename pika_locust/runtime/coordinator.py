@@ -20,6 +20,7 @@ from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.errors import SetupError
 from pika_locust.judge import Reason, Report, ThresholdEvaluator, describe
 from pika_locust.load.plan import CONSTANT, LEAD_S, LoadPlan
+from pika_locust.metrics import plain
 from pika_locust.outputs import redact
 from pika_locust.outputs.progress import ProgressPrinter
 from pika_locust.runtime import arrivals, messages
@@ -54,7 +55,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
     return Run(
         options=options,
         facts=facts,
-        collector=Collector(facts.run_id),
+        collector=Collector(facts.run_id, all_metrics(scenario)),
         evaluator=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=monotonic(),
@@ -115,6 +116,13 @@ def log_plan(scenario: Scenario, run: Run) -> None:
     logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(run.facts.target))
     for note in (*plan.overrides, *scenario.notes(options.settings, plan)):
         logger.info("Load plan: %s", note)
+
+
+def _named(data: Any, *names: str) -> Mapping[str, Any]:
+    """What a message carries. Raises ValueError where one of these is missing."""
+    if missing := [name for name in names if name not in plain.mapping(data)]:
+        raise ValueError(f"{missing[0]!r} is missing")
+    return plain.mapping(data)
 
 
 Cause = Literal["end", "abort", "user", "signal"]
@@ -267,10 +275,10 @@ class Coordinator:
         self._runner = runner
         self._workers = Workers(runner)
         self._plan_clock = PlanClock(self._scenario, self._options, chosen)
-        runner.register_message(messages.HELLO, self._on_hello)
-        runner.register_message(messages.REPORT, self._on_report_message)
-        runner.register_message(messages.DRAINED, self._on_drained)
-        runner.register_message(messages.PUBLISH, self._on_publish)
+        self._listen(messages.HELLO, self._on_hello)
+        self._listen(messages.REPORT, self._on_report_message)
+        self._listen(messages.DRAINED, self._on_drained)
+        self._listen(messages.PUBLISH, self._on_publish)
         ClockServer(runner)
 
     # The load, as PlanShape asks for it
@@ -352,11 +360,37 @@ class Coordinator:
 
     # Messages
 
-    def _on_hello(self, environment: Any, msg: Any) -> None:
+    def _listen(self, kind: str, listener: Callable[[Any], None]) -> None:
+        """Have `listener` called with messages of a kind. What it raises would end in Locust's log, and nowhere else:
+        a message that cannot be read is its worker's fault, and everything else is ours."""
+
+        def on_message(environment: Any, msg: Any) -> None:
+            try:
+                listener(msg)
+            except ValueError as error:
+                self._on_unreadable(self._worker_id(msg), f"{kind}: {error}")
+            except Exception as error:
+                logger.exception("The message %s could not be handled", kind)
+                if self._run is not None:
+                    self._run.internal_errors.append(f"message {kind}: {type(error).__name__}: {error}")
+
+        self._runner.register_message(kind, on_message)
+
+    def _on_unreadable(self, worker: str, problem: str) -> None:
+        run = self._run
+        record = run.collector.refuse(worker, problem) if run is not None else None
+        if record is not None:
+            logger.error("%s sent what cannot be read (%s): its figures are not whole any more", record, problem)
+
+    def _worker_id(self, msg: Any) -> str:
+        # A local runner passes messages to itself, under another name.
+        return str(self._runner.client_id if msg.node_id == "local" else msg.node_id)
+
+    def _on_hello(self, msg: Any) -> None:
         """A worker can take messages now. One that came late is told of the test that is running; one that comes while
         the test is still being set up is told with all others."""
         run = self._run
-        if why := messages.refusal(msg.data, self._scenario.name):
+        if why := messages.refusal(plain.mapping(msg.data), self._scenario.name):
             logger.error("Worker %s is sent away: %s", msg.node_id, why)
             self._runner.send_message(messages.REFUSE, {"why": why}, client_id=msg.node_id)
             if run is not None:
@@ -365,29 +399,34 @@ class Coordinator:
             run.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
             self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
 
-    def _on_report_message(self, environment: Any, msg: Any) -> None:
+    def _on_report_message(self, msg: Any) -> None:
         run = self._run
         if run is None:
             return
+        if _named(msg.data, "worker")["worker"] != self._worker_id(msg):
+            raise ValueError("it is in another worker's name")
         record = run.collector.take(msg.data, monotonic() - run.began_s)
         if record is not None and record.final and not run.finishing:
             run.note_departure(record)
 
-    def _on_drained(self, environment: Any, msg: Any) -> None:
-        run = self._run
-        if run is not None and msg.data["run_id"] == run.facts.run_id:
-            worker = self._runner.client_id if msg.node_id == "local" else msg.node_id
-            run.collector.expect(worker, 0).drained.add(msg.data["role"])
+    def _on_drained(self, msg: Any) -> None:
+        run, data = self._run, _named(msg.data, "run_id", "role")
+        if run is not None and data["run_id"] == run.facts.run_id:
+            run.collector.expect(self._worker_id(msg), 0).drained.add(plain.text(data["role"]))
 
-    def _on_publish(self, environment: Any, msg: Any) -> None:
-        topic, data = msg.data["topic"], msg.data["data"]
+    def _on_publish(self, msg: Any) -> None:
+        published = _named(msg.data, "topic", "data")
+        topic, data = plain.text(published["topic"]), plain.mapping(published["data"])
         run = self._run
         if topic == arrivals.MORE_USERS:
-            self._plan_clock.more_users(data["worker"], data["users"])
+            known = _named(data, "worker", "users")
+            self._plan_clock.more_users(plain.count(known["worker"]), plain.count(known["users"]))
         elif topic != messages.ITERATIONS_WANTED:
             self._publish(topic, data)
         elif run is not None and run.iteration_grants is not None:
-            self._publish(messages.ITERATIONS_GRANTED, run.iteration_grants.grant(data["worker"], data["users"]))
+            known = _named(data, "worker", "users")
+            granted = run.iteration_grants.grant(plain.text(known["worker"]), plain.count(known["users"]))
+            self._publish(messages.ITERATIONS_GRANTED, granted)
 
     def _publish(self, topic: str, data: Mapping[str, Any]) -> None:
         self._runner.send_message(messages.NEWS, {"topic": topic, "data": dict(data)})

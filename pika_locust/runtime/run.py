@@ -334,6 +334,7 @@ class Run:
                 cpu_percent_max=record.cpu_percent_max,
                 rss_mb_max=record.rss_mb_max,
                 lost_at_s=None if record.final else record.lost_at_s,
+                problem=record.problem,
             )
             for record in collector.records()
         )

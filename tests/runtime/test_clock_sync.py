@@ -109,6 +109,26 @@ def test_a_worker_beside_the_master_reports_nothing_and_learns_of_others(network
     assert (there.ns, there.error_ns // MS) == (1000 * S, 1)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        {"machine": "b"},
+        {"machine": "b", "sent_ns": "now", "offset": None},
+        {"machine": "b", "sent_ns": 1, "offset": ["a", "b", "c"]},
+        {"machine": "b", "sent_ns": 1, "offset": [1, float("nan"), 1]},
+        {"machine": ["b"], "sent_ns": 1, "offset": [1, 1, 1]},
+    ],
+)
+def test_a_question_that_cannot_be_read_spoils_nobody_s_clock(network: Network, asked: Any) -> None:
+    network.listener(None, SimpleNamespace(data=asked, node_id="b"))
+    worker = network.join("a", DAY)
+    worker._ask()
+    worker._ask()
+    assert worker.clocks.here("master", network.clock(), network.clock()) is not None
+    assert "b" not in network.answers[-1]["offsets"]
+
+
 def test_a_slow_answer_does_no_harm_to_what_is_known(network: Network) -> None:
     away = network.join("away", DAY)
     for way_ns in (200 * MS, MS // 2, 300 * MS):

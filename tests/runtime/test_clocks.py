@@ -58,7 +58,7 @@ def test_an_offset_is_the_less_certain_the_older_it_is() -> None:
     offset = Offset(5, 200, 10 * S)
     assert [offset.error_at(at_s * S) for at_s in (10, 11, 20, 9)] == [200, 100_200, 1_000_200, 100_200]
     assert SAME.error_at(DAY) == 0
-    assert Offset(*offset.to_wire()) == offset
+    assert Offset.from_wire(offset.to_wire()) == offset
 
 
 # The best of several samples

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -19,7 +21,7 @@ from pika_locust.observe.prometheus import Reading
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.runtime import coordinator as module
 from pika_locust.runtime import messages
-from pika_locust.runtime.arrivals import STRIPES
+from pika_locust.runtime.arrivals import MORE_USERS, STRIPES
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
@@ -429,6 +431,103 @@ def test_a_worker_that_locust_calls_missing_is_not_waited_for(clock: Clock, monk
         end(harness, clock)
     assert harness.reasons() == [("incomplete", "worker 1")]
     assert harness.report.workers[1].lost_at_s is not None
+
+
+def series(report: Any, name: str) -> Any:
+    """The wire form of the one series of a metric."""
+    place = [declared[0] for declared in report["metrics"]["metrics"]].index(name)
+    return next(entry for entry in report["metrics"]["series"] if entry[0] == place)
+
+
+def a_nan(report: Any) -> None:
+    series(report, "vus")[2][0] = math.nan
+
+
+def fewer_than_before(report: Any) -> None:
+    report["metrics"]["series"].remove(series(report, "latency"))
+
+
+def another_declaration(report: Any) -> None:
+    for declared in report["metrics"]["metrics"]:
+        if declared[0] == "latency":
+            declared[2] = "s"
+
+
+def in_another_s_name(report: Any) -> None:
+    report["worker"] = "w0"
+
+
+DAMAGES: dict[str, tuple[Callable[[Any], object], str]] = {
+    "NaN": (a_nan, "nan is not a finite number"),
+    "a count below zero": (lambda report: report.update(iterations=[-1, 0]), "-1 is below zero"),
+    "a text for a number": (lambda report: report.update(sequence="9"), "'9' is not a whole number"),
+    "nested without an end": (
+        lambda report: report.update(metrics=reduce(lambda inner, _: [inner], range(100_000), [])),
+        "is not a mapping of names",
+    ),
+    "a part is missing": (lambda report: report.pop("ledgers"), "'ledgers' is missing"),
+    "fewer samples than before": (fewer_than_before, "latency is in the earlier snapshot only"),
+    "a metric of another unit": (another_declaration, "metric latency is declared in two ways"),
+    "in another worker's name": (in_another_s_name, "it is in another worker's name"),
+}
+
+
+@pytest.mark.parametrize(("damage", "why"), DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("final", [False, True], ids=["an ordinary report", "the final report"])
+def test_a_worker_whose_report_cannot_be_read_is_incomplete_and_the_rest_is_judged(
+    damage: Callable[[Any], object], why: str, final: bool, clock: Clock
+) -> None:
+    harness = Harness()
+    harness.play()
+    run_id, faulty = harness.runner.run_id, harness.workers[1]
+    harness.runner.receive(messages.REPORT, faulty.report(run_id, final=False), "w1")
+    damaged = faulty.report(run_id, final=final)
+    damage(damaged)
+    harness.runner.receive(messages.REPORT, damaged, "w1")
+    end(harness, clock)
+    assert harness.reasons() == [("incomplete", "worker 1")]
+    assert "worker 1 on box sent what cannot be read (pika_locust_report: " in harness.report.reasons[0].text
+    assert why in harness.report.reasons[0].text
+    assert harness.report.exit_code == 99
+    assert harness.report.metrics["latency"]["count"] == 4
+    assert not harness.report.load.complete
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (messages.REPORT, None),
+        (messages.DRAINED, {"role": "primary"}),
+        (messages.PUBLISH, ["topic"]),
+        (messages.PUBLISH, {"topic": MORE_USERS, "data": {"worker": 1, "users": -5}}),
+        (messages.HELLO, 7),
+    ],
+)
+def test_any_message_that_cannot_be_read_makes_its_worker_incomplete(kind: str, data: Any, clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    harness.runner.receive(kind, data, "w1")
+    end(harness, clock)
+    assert ("incomplete", "worker 1") in harness.reasons()
+    assert harness.report.exit_code == 99
+
+
+def test_an_error_of_ours_beside_a_message_is_not_swallowed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.play()
+    monkeypatch.setattr(harness.coordinator, "_publish", lambda topic, data: 1 // 0)
+    harness.runner.receive(messages.PUBLISH, {"topic": "news", "data": {}}, "w1")
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "exception")]
+    assert "ZeroDivisionError" in harness.report.reasons[0].text
+
+
+def test_what_somebody_says_who_does_not_take_part_costs_nobody_anything(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    harness.runner.receive(messages.REPORT, {"run_id": harness.runner.run_id, "worker": "x"}, "x")
+    end(harness, clock)
+    assert harness.report.exit_code == 0
 
 
 def test_what_a_lost_worker_had_reported_is_kept(clock: Clock) -> None:

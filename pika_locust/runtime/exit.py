@@ -25,6 +25,9 @@ from pika_locust.runtime.run import failed_by_others
 
 logger = logging.getLogger(__name__)
 
+TABLES_LOGGER = "locust.stats_logger"
+"""What Locust prints its tables with."""
+
 
 def handle_signals(heard: Callable[[str], bool], *, alone: bool) -> None:
     """Have `heard` called with the name of a signal that asks this process to end; it says whether Locust is to know.
@@ -162,14 +165,24 @@ class ExitHandler:
         ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
         environment.process_exit_code = ours or theirs
         self._judged = True
+        if not self._prints_tables:
+            logging.getLogger(TABLES_LOGGER).disabled = True
         if environment.parsed_options.csv_prefix:
             # Locust writes its files every second, and closes them without the last one.
             gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
 
+    @property
+    def _prints_tables(self) -> bool:
+        """Whether Locust prints its own tables on its way out: always where the users are a locustfile's own, which has
+        no such option; and whoever wants them while the test runs wants them at its end."""
+        options = self._environment.parsed_options
+        return getattr(options, "locust_tables", True) or bool(options.print_stats)
+
     def _on_quit(self, exit_code: int, **_: Any) -> None:
         self._gone = True
-        # Locust prints its own tables on the way out; the verdict is what should stand last.
-        if self._environment.web_ui is not None or not self._coordinator.reports:
+        # The verdict is what should stand last. With the web page it has been shown when its test ended.
+        shown = self._environment.web_ui is not None and not self._prints_tables
+        if shown or not self._coordinator.reports:
             return
         # With --json, standard output is Locust's JSON and nothing else.
         options = self._environment.parsed_options

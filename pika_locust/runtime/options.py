@@ -64,6 +64,9 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         help="Plant a fault in the embedded sandbox, e.g. lose-write=0.05",
     )
     group.add_argument("--fail-on", choices=["warning", "critical"], help="Let grades decide, too")
+    group.add_argument(
+        "--locust-tables", action="store_true", help="Print Locust's own tables as well, before the verdict"
+    )
 
 
 class _OneAfterTheOther(argparse.Action):

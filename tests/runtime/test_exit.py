@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import locust.stats
 import pytest
 from locust.event import EventHook
 
@@ -28,7 +30,7 @@ def show(report, stream, mode):
     sys.stdout.write("FAIL" * 1000)
     sys.stdout.flush()
 exit_module.console.show = show
-options = SimpleNamespace(json=False, summary_mode="compact")
+options = SimpleNamespace(json=False, summary_mode="compact", print_stats=False)
 environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=options)
 coordinator = SimpleNamespace(reports=[None])
 exit_module.ExitHandler(environment, coordinator, None)._on_quit(99)
@@ -67,6 +69,8 @@ class MasterProcess:
                 expect_workers_max_wait=0,
                 json=False,
                 summary_mode="compact",
+                print_stats=False,
+                locust_tables=False,
                 csv_prefix=None,
             ),
         )
@@ -250,6 +254,38 @@ def test_a_web_page_that_nobody_used_passes(monkeypatch: pytest.MonkeyPatch) -> 
     assert process.told == []
     process.environment.events.quit.fire(exit_code=0)
     assert process.shown == []
+
+
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        ({"locust_tables": False}, False),
+        ({"locust_tables": True}, True),
+        ({"locust_tables": False, "print_stats": True}, True),
+        ({}, True),
+    ],
+    ids=["a scenario", "--locust-tables", "--print-stats", "a locustfile's own users"],
+)
+@pytest.mark.parametrize("web", [False, True], ids=["headless", "web page"])
+def test_the_verdict_stands_after_locust_s_tables_and_those_are_printed_for_who_wants_them(
+    web: bool, options: dict[str, bool], printed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = logging.getLogger(module.TABLES_LOGGER)
+    monkeypatch.setattr(tables, "disabled", False)
+    process = MasterProcess(monkeypatch, web=web)
+    del process.environment.parsed_options.locust_tables
+    vars(process.environment.parsed_options).update(options)
+    process.attach()
+    process.judge(0)
+    process.quitting()
+    assert tables.disabled is not printed
+    process.environment.events.quit.fire(exit_code=0)
+    # With the web page it was shown when the test ended, and is again if tables came after it.
+    assert len(process.shown) == (1 if printed or not web else 0)
+
+
+def test_locust_prints_its_tables_with_the_logger_that_is_silenced() -> None:
+    assert locust.stats.console_logger.name == module.TABLES_LOGGER
 
 
 def test_with_json_the_verdict_keeps_out_of_standard_output(process: MasterProcess) -> None:

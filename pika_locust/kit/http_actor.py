@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from pika_locust.kit.actor import PlatformActor
@@ -42,11 +43,14 @@ class HttpActor(PlatformActor):
 
     meters: Any = named(HTTP_METRICS)
     timeouts: ClassVar[Timeouts] = Timeouts()
+    expected: ClassVar[Mapping[str, Collection[int]]] = {}
+    """Statuses that are neither success nor failure, by the name of the request: whoever calls goes on from there."""
 
     http: HttpClient
 
     def begin(self) -> None:
         super().begin()
+        self.worker.shared(HttpMeter).expected.update(self.expected)
         self.http = self.new_client()
 
     def new_client(self, *, metered: bool = True) -> HttpClient:
@@ -71,7 +75,7 @@ class HttpActor(PlatformActor):
         Arguments:
             json: the body, if there is one.
             name: under which the request is counted.
-            check: the check that its outcome is; `<name> ok` where none is named.
+            check: the check that its outcome is; `<name> ok` where none is named. A status that is `expected` is none.
             ok: the statuses of success.
             trend: the metric that a success's round trip in microseconds goes to, without making the connection.
             ledger: where `item` is booked: as sent, then as acked, as refused (the status is the reason, or the error
@@ -94,7 +98,8 @@ class HttpActor(PlatformActor):
                 self.checked(check or f"{name} ok", False)
             raise
         good = response.error is None and response.status in ok
-        self.checked(check or f"{name} ok", good)
+        if good or response.status not in self.expected.get(name, ()):
+            self.checked(check or f"{name} ok", good)
         if good and trend is not None:
             worker.metrics.trend(trend).add(response.duration_us)
         if book is not None:

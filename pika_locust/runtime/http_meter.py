@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http import HTTPStatus
 
 from pika_locust.metrics import Counter, Rate, Trend
@@ -16,12 +17,24 @@ BATCH = 100
 class _Named:
     """The bound handles of one request name, and what is still to be counted: requests' stamps, and answers' sizes."""
 
-    __slots__ = ("aside", "duration", "failed", "failed_duration", "limited", "method", "name", "reqs", "sizes_bytes")
+    __slots__ = (
+        "aside",
+        "duration",
+        "expected",
+        "failed",
+        "failed_duration",
+        "limited",
+        "method",
+        "name",
+        "reqs",
+        "sizes_bytes",
+    )
 
-    def __init__(self, worker: WorkerContext, name: str, method: str) -> None:
+    def __init__(self, worker: WorkerContext, name: str, method: str, expected: Collection[int]) -> None:
         metrics = worker.metrics
         self.name = name
         self.method = method
+        self.expected = expected
         self.aside: list[Stamps] = []
         self.sizes_bytes: list[int] = []
         self.reqs: Counter = metrics.counter("http_reqs").tagged(name=name)
@@ -42,6 +55,9 @@ class HttpMeter:
 
     def __init__(self, worker: WorkerContext) -> None:
         metrics = worker.metrics
+        self.expected: dict[str, Collection[int]] = {}
+        """Statuses outside 200 to 399 that are no failure, by the name of the request: k6's `expectedStatuses`. To be
+        set before the first request of that name."""
         self._worker = worker
         self._named: dict[tuple[str, str], _Named] = {}
         self._is_settled = True
@@ -58,7 +74,7 @@ class HttpMeter:
     def __call__(self, name: str, method: str, response: Response) -> None:
         named = self._named.get((name, method))
         if named is None:
-            named = self._named[name, method] = _Named(self._worker, name, method)
+            named = self._named[name, method] = _Named(self._worker, name, method, self.expected.get(name, ()))
         worker = self._worker
         tells_later = worker.may_tell_later
         if tells_later is not self._tells_later:
@@ -115,8 +131,9 @@ class HttpMeter:
     def _count_one(self, named: _Named, name: str, response: Response) -> RuntimeError | None:
         """Count a failure, or an answer on a new connection; what Locust is to hear as its error."""
         timings = response.timings
+        failed = response.failed and response.status not in named.expected
         named.reqs.add()
-        named.failed.add(response.failed)
+        named.failed.add(failed)
         if response.error is None:
             self._sending.add(timings.sending_us or 1)
             self._waiting.add(timings.waiting_us or 1)
@@ -127,7 +144,7 @@ class HttpMeter:
                 self._connecting.add(timings.connecting_us)
                 if timings.tls_handshaking_us:
                     self._tls.add(timings.tls_handshaking_us)
-        if not response.failed:
+        if not failed:
             named.duration.add(timings.duration_us)
             return None
         if timings.duration_us:

@@ -146,6 +146,16 @@ def test_a_check_has_the_name_that_it_is_given(users: list[Shopper]) -> None:
     assert user.worker.rate_of("checks") == (1, 0)
 
 
+def test_a_status_that_is_expected_fails_no_check(users: list[Shopper], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shopper, "expected", {"order": (409,)})
+    with serving(answering(409, 409, 201)) as server:
+        users.append(user := begun(server.url))
+        assert [user.order("a1").status for _ in range(3)] == [409, 409, 201]
+        worker = user.worker
+        assert worker.rate_of("checks", check="order ok") == (1, 0)
+        assert worker.rate_of("http_req_failed", name="order") == (0, 3)
+
+
 def test_what_goes_over_another_connection_may_stay_out_of_the_metrics(users: list[Shopper]) -> None:
     with serving(answering(200)) as server:
         users.append(user := begun(server.url))

@@ -64,6 +64,18 @@ def counted(worker: RecordingContext, name: str) -> tuple[int, int]:
     return reqs.count, failed.passes  # type: ignore[union-attr, return-value]
 
 
+def test_a_status_that_is_expected_is_no_failure_of_the_requests_that_expect_it(worker: RecordingContext) -> None:
+    meter = HttpMeter(worker)
+    meter.expected["leave"] = (409,)
+    for name, status in (("leave", 409), ("leave", 400), ("join", 409)):
+        meter(name, "POST", response(status, connecting=9))
+    assert (counted(worker, "leave"), counted(worker, "join")) == ((2, 1), (1, 1))
+    assert trend(worker, "http_req_duration", name="leave").count == 1
+    assert trend(worker, "http_req_failed_duration").count == 2
+    assert worker.errors == {("leave", "400 Words"): 1, ("join", "409 Words"): 1}
+    assert [fired["exception"] is None for fired in worker.request_events] == [True, False, False]
+
+
 def test_an_answer_is_counted_under_its_name_and_timed_in_phases(worker: RecordingContext) -> None:
     meter = HttpMeter(worker)
     meter("join", "POST", response())

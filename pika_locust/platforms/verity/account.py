@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import gevent
+
 from pika_locust import clock
 from pika_locust.clock import monotonic
 from pika_locust.kit import HttpActor, rate, stripe
@@ -22,6 +24,12 @@ SANDBOX_SECRET = "whsec_test_secret"
 TIMEOUTS = Timeouts(connect_s=10.0, read_s=30.0, total_s=60.0)
 REFRESH_AGAIN_S = 10.0
 """Between attempts to renew credentials."""
+LOCKED = 409
+"""The answer to leaving the queue while the target's worker has hold of the user."""
+LOCKED_AGAIN_S = 0.1
+"""Between attempts to leave that meet the lock."""
+LOCKED_TRIES = 30
+"""The real server's lock expires after three seconds: one that stays is a failure."""
 
 
 @dataclass(slots=True)
@@ -131,6 +139,10 @@ class MemberActor(VerityActor):
 
     abstract = True
 
+    expected = {"queue_leave": (LOCKED,)}
+    short_of_tokens = False
+    """Whether the last join was refused as one without a token is."""
+
     def begin(self) -> None:
         super().begin()
         self.account = Account(self.number)
@@ -167,9 +179,15 @@ class MemberActor(VerityActor):
             self.call("GET", "/tokens/balance", name="tokens_balance", check="tokens balance ok", ok=(200,))
         )
 
+    def stock_up(self, tokens: int, enough: int = 1) -> None:
+        """Look at the balance, and buy so many tokens where it says that there are not `enough`."""
+        balance = self.balance()
+        if balance is not None and balance < enough:
+            self.buy(tokens)
+
     def join_queue(self, preferences: Mapping[str, Any]) -> Response:
         """Ask for a place in the queue of those who prefer the same."""
-        return self.call(
+        response = self.call(
             "POST",
             "/queue/join",
             {"region": self.worker.settings["QUEUE_REGION"].lower(), "preferences": preferences},
@@ -178,10 +196,19 @@ class MemberActor(VerityActor):
             ok=DONE,
             trend="queue_join_latency",
         )
+        self.short_of_tokens = response.status == 400
+        return response
 
     def leave_queue(self) -> Response:
-        """Give the place in the queue back."""
-        return self.call("DELETE", "/queue/leave", name="queue_leave", check="queue leave ok", ok=(200,))
+        """Give the place in the queue back; once more, and again, while the target's worker has hold of it."""
+        for _ in range(LOCKED_TRIES):
+            response = self.call("DELETE", "/queue/leave", name="queue_leave", check="queue leave ok", ok=(200,))
+            if response.status != LOCKED:
+                return response
+            gevent.sleep(LOCKED_AGAIN_S)
+        self.checked("queue leave ok", False)
+        self.worker.error("queue_leave", f"still answered {LOCKED} after {LOCKED_TRIES * LOCKED_AGAIN_S:g} s")
+        return response
 
     def settle(self) -> None:
         """The user has ended and has an account: what it must hold is told."""

@@ -23,7 +23,7 @@ class QueueUser(MemberActor):
         settings = self.worker.settings
         self._shared = settings["QUEUE_MODE"] == "shared"
         # Where users meet, each match costs a token, and the suite's users have no way to get another.
-        self._buys_again = self._shared and settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
+        self._buys_again = settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
         self._visits = 0
         self._queued = self._certain = False
         # Whether the target may hold a place, and a token, of ours; and whether it has said so.
@@ -51,7 +51,10 @@ class QueueUser(MemberActor):
             return True
         if settings["CONTRACT"] == "server":
             self.refresh_if_old()
-        if self._buys_again and self.account.tokens.least < 1:
+        if self._buys_again and self.short_of_tokens:
+            # A token that the target has lost is that one's error, and must not be one for each join that is to come.
+            self.stock_up(settings["TOKENS_PER_USER"])
+        elif self._buys_again and self._shared and self.account.tokens.least < 1:
             self.buy(settings["TOKENS_PER_USER"])
         return True
 

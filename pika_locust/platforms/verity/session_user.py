@@ -73,12 +73,10 @@ class SessionUser(MemberActor, SocketIoActor):
             if settings["SEED_TOKENS"]:
                 self.buy(settings["TOKENS_PER_USER"])
         self.refresh_if_old()
-        if settings["AUTO_TOP_UP"] and self._visits % settings["BALANCE_CHECK_EVERY"] == 0:
-            # The suite tops up below 1 and looks every third time, so that it runs dry in between.
-            enough = 1 if settings["CONTRACT"] == "suite" else settings["BALANCE_CHECK_EVERY"]
-            balance = self.balance()
-            if balance is not None and balance < enough:
-                self.buy(settings["TOP_UP_TOKENS"])
+        # The suite tops up below 1 and looks every third time, so that it runs dry in between.
+        suite, every = settings["CONTRACT"] == "suite", settings["BALANCE_CHECK_EVERY"]
+        if settings["AUTO_TOP_UP"] and (self._visits % every == 0 or (self.short_of_tokens and not suite)):
+            self.stock_up(settings["TOP_UP_TOKENS"], 1 if suite else every)
         return True
 
     def _join(self) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pika_locust.platforms.verity import account
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.harness import RECEIVED, SIGNED_UP, Harness, answer, saying, until
@@ -207,6 +208,90 @@ def test_who_buys_again(mode: str, environ: dict[str, str], left: bytes, bought:
         for _ in range(3):
             user.act()
     assert harness.count("http_reqs", name="stripe_webhook") == bought
+
+
+NO_TOKEN = answer(400, {"message": "Insufficient token balance"})
+REFUSED: dict[str, tuple[dict[str, str], Any, int, int]] = {
+    # settings, what the look at the balance finds, balances looked up, purchases with the first one
+    "the balance says so": ({}, answer(200, {"tokenBalance": 0}), 1, 2),
+    "the balance says otherwise": ({}, answer(200, {"tokenBalance": 1}), 1, 1),
+    "the balance is not told": ({}, BROKEN, 1, 1),
+    "the suite's users do not look": ({"CONTRACT": "suite"}, BROKEN, 0, 1),
+    "who was given none does not look": ({"SEED_TOKENS": "0"}, BROKEN, 0, 0),
+}
+
+
+@pytest.mark.parametrize("mode", ["isolated", "shared"])
+@pytest.mark.parametrize(("environ", "balance", "looks", "bought"), REFUSED.values(), ids=REFUSED)
+def test_a_join_that_is_refused_for_want_of_a_token_is_one_error_after_which_the_user_buys(
+    environ: dict[str, str], balance: bytes, looks: int, bought: int, mode: str, harness: Harness
+) -> None:
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/webhooks/stripe": RECEIVED,
+        "/queue/join": [NO_TOKEN, QUEUED],
+        "/queue/leave": REFUNDED,
+        "/tokens/balance": balance,
+    }
+    with serving(saying(pages)) as server:
+        harness.open(QUEUE, server.url, QUEUE_MODE=mode, **environ)
+        user: QueueUser = harness.begun(QueueUser)
+        for _ in range(4):
+            user.act()
+    assert harness.count("http_reqs", name="tokens_balance") == looks
+    assert harness.count("http_reqs", name="stripe_webhook") == bought
+    assert harness.rate("checks", check="queue join ok") == (3, 1)
+
+
+def test_tokens_that_are_lost_cost_one_join_and_not_all_that_follow(harness: Harness) -> None:
+    harness.sandbox.set_faults({"lose-write": 1.0})
+    harness.open(QUEUE, TOKENS_PER_USER="2")
+    user: QueueUser = harness.begun(QueueUser)
+    user.act()
+    assert harness.sandbox.state()["tokens"]["held"] == 0
+    harness.sandbox.clear_faults()
+    for _ in range(6):
+        user.act()
+    assert harness.rate("checks", check="queue join ok") == (6, 1)
+    user.on_stop()
+    harness.worker.end()
+    assert harness.worker.facts["balances_wrong"] == 1
+
+
+LOCKED = answer(409, {"message": "Queue operation in progress"})
+
+
+def test_a_leave_that_meets_the_workers_lock_is_tried_again_and_is_no_failure(harness: Harness) -> None:
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/webhooks/stripe": RECEIVED,
+        "/queue/join": QUEUED,
+        "/queue/leave": [LOCKED, LOCKED, GONE],
+    }
+    with serving(saying(pages)) as server:
+        harness.open(QUEUE, server.url, QUEUE_MODE="shared", TOKENS_PER_USER="10")
+        user: QueueUser = harness.begun(QueueUser)
+        user.act()
+    assert harness.count("http_reqs", name="queue_leave") == 3
+    assert harness.rate("checks", check="queue leave ok") == (1, 0)
+    assert harness.rate("http_req_failed")[0] == harness.rate("error_rate")[0] == 0
+    assert harness.errors("queue_leave") == []
+    assert owed(user) == (9, 9)
+
+
+def test_a_lock_that_stays_is_a_failure(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "LOCKED_AGAIN_S", 0.001)
+    pages = {
+        "/auth/signup-anonymous": SIGNED_UP,
+        "/webhooks/stripe": RECEIVED,
+        "/queue/join": QUEUED,
+        "/queue/leave": LOCKED,
+    }
+    with serving(saying(pages)) as server:
+        harness.open(QUEUE, server.url)
+        harness.begun(QueueUser).act()
+    assert harness.rate("checks", check="queue leave ok") == (0, 1)
+    assert len(harness.errors("queue_leave")) == 1
 
 
 def test_whoever_is_released_before_the_end_is_audited_like_all_others(harness: Harness) -> None:

@@ -58,6 +58,22 @@ def test_members_buy_tokens_before_they_run_out(harness: Harness) -> None:
     assert (expected, uncertain, wrong) == (held, 0, 0)
 
 
+@pytest.mark.parametrize(("contract", "refused"), [("server", 1), ("suite", 2)])
+def test_a_join_that_is_refused_for_want_of_a_token_is_followed_by_a_look_at_the_balance(
+    contract: str, refused: int, harness: Harness
+) -> None:
+    environ = {"CONTRACT": contract, "TOKENS_PER_USER": "3", "BALANCE_CHECK_EVERY": "3", "SESSION_HOLD_SECONDS": "0"}
+    harness.open(SESSIONS, **environ, SEED_TOKENS="0")
+    user: SessionUser = harness.begun(SessionUser)
+    user._visits = 1
+    for _ in range(3):
+        user.released.clear()
+        user._ready()
+        if user._join():
+            user._leave()
+    assert harness.rate("checks", check="queue join ok") == (3 - refused, refused)
+
+
 def test_whoever_waits_when_the_test_ends_leaves_the_queue_and_gets_the_token_back(harness: Harness) -> None:
     harness.faults(no_match=True)
     harness.open(SESSIONS)

@@ -36,6 +36,8 @@ class WorkerRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[tuple[str, str, int], ...] = ()
     internal_errors: tuple[str, ...] = ()
+    supporters: int = 0
+    """How many supporters have begun here."""
     iterations_begun: int = 0
     iterations_done: int = 0
     """Of a fixed number of iterations: how many have begun here, and how many of those have come to their end."""
@@ -63,6 +65,7 @@ class WorkerRecord:
                 facts={name: _fact(value) for name, value in plain.mapping(report["facts"]).items()},
                 errors=tuple(map(_error, plain.items(report["errors"]))),
                 internal_errors=tuple(map(plain.text, plain.items(report["internal_errors"]))),
+                supporters=plain.count(report["supporters"]),
                 iterations_begun=begun,
                 iterations_done=done,
             )

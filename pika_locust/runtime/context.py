@@ -93,6 +93,7 @@ class WorkerContext:
             self.supporters_ready.set()
         self._actors: dict[str, dict[VirtualUser, None]] = {"primary": {}, "supporter": {}}
         self._numbers = 0
+        self._supporters = 0
         self._tell_all = tell_all
         self._listeners: dict[str, list[Listener]] = {}
         self._checks: dict[str, Rate] = {}
@@ -121,6 +122,8 @@ class WorkerContext:
         if actor.role == "primary":
             self._vus.add(1)
             self._vus_max.set(len(self._actors["primary"]))
+        else:
+            self._supporters += 1
         return number
 
     def leave(self, actor: VirtualUser) -> None:
@@ -273,5 +276,6 @@ class WorkerContext:
             "facts": dict(self.facts),
             "errors": [[name, error, count] for (name, error), count in self.errors.items()],
             "internal_errors": list(self.internal_errors),
+            "supporters": self._supporters,
             "iterations": [self.quota.begun, self.quota.done] if self.quota is not None else [0, 0],
         }

@@ -204,7 +204,7 @@ class Ending:
         self._workers.note_lost(run.collector, duration_s)
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
-        run_reasons = self._reasons_for_ending(ended_s)
+        run_reasons = [*self._reasons_for_ending(ended_s), *run.supporters_left]
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
         monitor = run.target_monitor
@@ -227,12 +227,12 @@ class Ending:
         if self.cause == "signal":
             name = self._signalled() or "SIGINT"
             return [Reason("stopped", name, f"stopped by {name} {when}")]
+        if self.cause == "user" and self._workers.all_lost():
+            return [Reason("incomplete", "workers", f"Locust ended the test {when}, as no worker was left")]
         if self.cause == "user" and self._environment.web_ui is not None:
             run.notes.append(f"stopped in the web page {when}")
         elif self.cause == "user" and not self._scenario.is_locustfile:
             # A locustfile with users of its own may end when it likes.
-            if not self._workers.participants():
-                return [Reason("incomplete", "workers", f"Locust ended the test {when}, as no worker was left")]
             return [Reason("stopped", "locust", f"Locust ended the test {when}, for a reason that its log tells")]
         return []
 
@@ -519,3 +519,6 @@ class Coordinator:
             self._run = self._ending = None
             run.target_monitor.stop()
             run.finished.set()
+            if self._workers.all_lost() and self._environment.web_ui is None:
+                # Locust would wait for the end of the time all the same, and without -t for ever.
+                gevent.spawn(self._runner.quit)

@@ -221,6 +221,8 @@ class Run:
     """The primary users that were there then."""
     workers_left: bool = False
     """Whether a worker left before the end, with a final report."""
+    supporters_left: list[Reason] = field(default_factory=list)
+    """Who of them had supporters, and took with them what all users need."""
     prometheus: PrometheusMonitor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -256,8 +258,11 @@ class Run:
     def note_departure(self, record: WorkerRecord) -> None:
         """A worker has left before the end, with its final report."""
         self.workers_left = True
-        gone = f"{record} left {record.seen_at_s:.0f} s after the start; its users were started anew elsewhere"
-        self.notes.append(gone)
+        gone = f"{record} left {record.seen_at_s:.0f} s after the start"
+        self.notes.append(f"{gone}; its users were started anew elsewhere")
+        if record.supporters:
+            text = f"{gone}, and interrupted what its supporters do for all users"
+            self.supporters_left.append(Reason("incomplete", f"worker {record.index}", text))
 
     def users_peak(self, snapshot: Snapshot) -> int:
         """The most primary users at any instant.
@@ -297,7 +302,7 @@ class Run:
             run_reasons += [Reason("internal", "exception", error) for error in self.target_monitor.sandbox_errors()]
             with in_time:
                 audits = self._audit(scenario)
-            if self.collector.missing:
+            if self.collector.missing or self.supporters_left:
                 audits = [allowing_for_lost_workers(audit) for audit in audits]
         except KeyboardInterrupt:
             why = "interrupted during the audits: nobody knows what the target holds"

@@ -51,6 +51,10 @@ class Workers:
         client = self._runner.clients.get(worker)
         return client is None or client.state == MISSING
 
+    def all_lost(self) -> bool:
+        """Whether nobody is left who could run a user."""
+        return all(self.is_lost(worker) for worker, _ in self.participants())
+
     def note_lost(self, collector: Collector, at_s: float) -> None:
         """Note who is lost since when, `at_s` seconds after the start; one that is back is not lost."""
         for record in collector.records():

@@ -51,6 +51,7 @@ class Worker:
             "facts": {},
             "errors": [],
             "internal_errors": [],
+            "supporters": 0,
             "iterations": [self.index + 2, self.index + 1],
             **changed,
         }

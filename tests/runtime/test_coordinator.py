@@ -530,6 +530,42 @@ def test_what_somebody_says_who_does_not_take_part_costs_nobody_anything(clock: 
     assert harness.report.exit_code == 0
 
 
+@pytest.mark.parametrize("gone", ["missing", "disconnected"])
+def test_a_run_whose_workers_are_all_lost_is_incomplete_and_ends(gone: str) -> None:
+    harness = Harness()
+    harness.play()
+    for worker in harness.workers:
+        worker.answers, worker.state = False, "missing"
+    if gone == "disconnected":
+        harness.runner.clients.clear()
+    harness.coordinator.finish()
+    gevent.sleep(0)
+    assert harness.reasons()[:3] == [("incomplete", "workers"), ("incomplete", "worker 0"), ("incomplete", "worker 1")]
+    assert harness.report.exit_code == 99
+    assert harness.runner.ended == ["quit"]
+
+
+@pytest.mark.parametrize(("supporters", "first"), [(1, ("incomplete", "worker 1")), (0, None)])
+def test_a_worker_that_leaves_and_takes_supporters_along_makes_the_run_incomplete(
+    supporters: int, first: tuple[str, str] | None, clock: Clock
+) -> None:
+    harness = Harness()
+    harness.play()
+    leaving = harness.workers[1]
+    last = {**leaving.report(harness.runner.run_id, final=True), "supporters": supporters}
+    harness.runner.receive(messages.REPORT, last, "w1")
+    leaving.answers = False
+    del harness.runner.clients["w1"]
+    for worker in harness.workers:
+        for _ in range(100):
+            worker.worker.metrics.trend("latency").add(9_000_000)
+    end(harness, clock)
+    reasons = harness.reasons()
+    assert ("threshold", "latency") in reasons
+    assert reasons[0] == (first or ("threshold", "latency"))
+    assert "worker 1 (box, pid 1) left 0 s after the start; its users" in harness.report.notes[0]
+
+
 def test_what_a_lost_worker_had_reported_is_kept(clock: Clock) -> None:
     harness = Harness()
     harness.play()

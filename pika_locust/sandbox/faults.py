@@ -63,13 +63,14 @@ class Cover:
 
     `fault` is the name, `planted` a value strong enough for a short run (as on the command line), `scenario` the
     scenario that must not pass, `subject` the metric or audit whose threshold or balance says so. A fault that several
-    must see has several covers.
+    must see has several covers. `settings` are what the scenario needs to see it, as (name, value).
     """
 
     fault: str
     planted: str
     scenario: str
     subject: str
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

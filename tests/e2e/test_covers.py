@@ -43,6 +43,13 @@ def noticed_by() -> dict[tuple[str, str], set[str]]:
 NOTICED = noticed_by()
 
 
+SETTINGS = {
+    (cover.scenario, cover.planted): dict(cover.settings)
+    for name in known_platforms()
+    for cover in find_platform(name).covers
+}
+
+
 def test_every_scenario_with_faults_has_a_load() -> None:
     assert {scenario for scenario, _ in NOTICED} <= LOADS.keys()
 
@@ -50,6 +57,7 @@ def test_every_scenario_with_faults_has_a_load() -> None:
 @pytest.mark.parametrize(("scenario", "fault"), NOTICED, ids=[" ".join(case) for case in NOTICED])
 def test_a_fault_is_noticed_by_what_covers_it(scenario: str, fault: str, tmp_path: Path) -> None:
     load, env = LOADS[scenario]
+    env = {**env, **SETTINGS[scenario, fault]}
     arguments = ["--headless", "-f", f"locustfiles/{scenario}.py", *load, "--seed", "11", "--sandbox-fault", fault]
     finished = run(arguments, tmp_path, env)
     assert finished.exit_code == 99, finished.output

@@ -63,6 +63,8 @@ _NOT_RENEWED = {RefreshError.INVALID: "Invalid or expired refresh token", Refres
 JOIN_S = 0.002
 """How long a join takes; a second one of the same user, or a leave, that comes in this time meets its lock."""
 JOIN = {"city": optional(a_string), "region": optional(a_string), "preferences": optional(an_object)}
+MATCH_KEPT_S = 3600.0
+"""How long the real server remembers that a user was matched, and takes a leave for one of a matched user."""
 NO_CITY = bad_request("City must be a non-empty string when provided")
 NO_TOKENS = bad_request("Insufficient token balance")
 LOCKED = refusal(409, "Queue operation in progress", "Conflict")
@@ -96,7 +98,8 @@ class VerityWorld(SocketIoApp):
         Cover("end-early", "end-early=1", "sessions", "session_length"),
         Cover("no-match", "no-match", "sessions", "match_time"),
         Cover("late-match", "late-match=5000", "sessions", "match_time"),
-        Cover("kept-token", "kept-token", "queue", "tokens"),
+        Cover("kept-token", "kept-token", "queue", "tokens", (("QUEUE_MODE", "shared"),)),
+        Cover("ghost", "ghost", "queue", "tokens"),
         Cover("lose-write", "lose-write=0.1", "queue", "tokens"),
         Cover("lose-write", "lose-write=0.1", "tokens", "webhooks"),
         Cover("double", "double=0.1", "tokens", "webhooks"),
@@ -109,7 +112,8 @@ class VerityWorld(SocketIoApp):
         FaultKind("no-match", Form.FLAG, "the matching worker pairs nobody"),
         FaultKind("late-match", Form.MILLISECONDS, "nobody is paired before having waited for MS"),
         FaultKind("end-early", Form.SECONDS, "sessions end S seconds before their time"),
-        FaultKind("kept-token", Form.FLAG, "an unmatched leave keeps the token"),
+        FaultKind("kept-token", Form.FLAG, "an unmatched leave within an hour of a match keeps the token"),
+        FaultKind("ghost", Form.FLAG, "leaving while the worker holds a user loses the token, not the place"),
         FaultKind("forged-500", Form.FLAG, "a webhook with a bad signature is answered 500 instead of 400"),
         FaultKind("redelivery-500", Form.FLAG, "an event that is delivered again is answered 500"),
         FaultKind("forget-event", Form.FLAG, "an event that is delivered again is credited again"),
@@ -306,15 +310,25 @@ class VerityWorld(SocketIoApp):
 
     @route("DELETE", "/queue/leave", auth=True)
     def leave(self, call: Call) -> Answer | None:
-        """Leaves the queue; whoever is in the worker's hand is answered when it has decided."""
+        """Leaves the queue. Whom the worker is matching meets its lock; whom it has popped alone is answered when they
+        are back, unless the fault `ghost` is on."""
         user = call.user
         if user.joining:
             return LOCKED
         entry = self.queue.entries.get(user.id)
+        if entry is not None and self._is_popped(entry) and self.hit("ghost"):
+            self.queue.leave_ghost(entry)
+            self._line_changed(entry.line)
+            return _left("left", "false", entry)
+        if entry is not None and entry.locked:
+            return LOCKED
         if entry is not None and entry.in_hand:
             self._worker.afterwards(entry, lambda: call.answer(self._leave(user)))
             return None
         return self._leave(user)
+
+    def _is_popped(self, entry: Entry) -> bool:
+        return entry.in_hand or self._worker.has_popped_alone(entry.line)
 
     def _leave(self, user: User) -> Answer:
         entry = self.queue.entries.get(user.id)
@@ -322,7 +336,7 @@ class VerityWorld(SocketIoApp):
             return NOT_QUEUED
         self.queue.end(entry)
         self._line_changed(entry.line)
-        if self.hit("kept-token"):
+        if self.now - user.matched_at < MATCH_KEPT_S and self.hit("kept-token"):
             return _left("already_matched", "false", entry)
         if not self.hit("lose-write", "refund"):
             self.tokens.give_back(user.id)

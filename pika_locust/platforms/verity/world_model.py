@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import inf
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
@@ -67,13 +68,15 @@ def anonymous(session_id: str, user_id: str) -> str:
 class User:
     """An account, and what it is busy with.
 
-    `joining` while a join of theirs is under way; `live` counts their sessions that run.
+    `joining` while a join of theirs is under way; `live` counts their sessions that run; `matched_at` is when they were
+    matched last.
     """
 
     id: str
     created_at: float
     joining: bool = False
     live: int = 0
+    matched_at: float = -inf
 
     def profile(self) -> dict[str, Any]:
         """What is known of a fresh user, as the answer to signing up begins."""

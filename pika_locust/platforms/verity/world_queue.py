@@ -98,7 +98,8 @@ class WaitingLine:
     """One queue key. `waiting` is in order: (score, user id), scores in milliseconds, as in a sorted set of Redis.
 
     `worked_on` says that the matching worker has somebody of it in hand, who is then not in `waiting`; `telling` that
-    its members are being told its size, and `changed` that this is not the size any more.
+    its members are being told its size, and `changed` that this is not the size any more. `ghosts` are those who have
+    left while the worker had them in hand, by user id: counted, and matched with nobody.
     """
 
     key: str
@@ -106,17 +107,19 @@ class WaitingLine:
     worked_on: bool = False
     telling: bool = False
     changed: bool = False
+    ghosts: dict[str, Entry] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One user's stay in a line, which lasts while the worker has them in hand."""
+    """One user's stay in a line, which lasts while the worker has them in hand; `locked` while it matches them."""
 
     user: User
     line: WaitingLine
     joined_at: float
     score: int
     in_hand: bool = False
+    locked: bool = False
 
 
 class Queue:
@@ -136,13 +139,16 @@ class Queue:
 
     def enter(self, user: User, line: WaitingLine, now: float) -> Entry:
         """Puts a user at the end of a line."""
+        ghost = line.ghosts.pop(user.id, None)
+        if ghost is not None and not ghost.in_hand:
+            self._remove(ghost)
         entry = self.entries[user.id] = Entry(user, line, now, int(now * 1000))
         self._insert(entry)
         return entry
 
     def first(self, line: WaitingLine, number: int) -> list[Entry]:
         """Whose turn it is; fewer when fewer wait."""
-        return [self.entries[user_id] for _, user_id in line.waiting[:number]]
+        return [line.ghosts.get(user_id) or self.entries[user_id] for _, user_id in line.waiting[:number]]
 
     def take_in_hand(self, entry: Entry) -> None:
         """Pulls a user out of the line, for the worker to decide on."""
@@ -150,9 +156,25 @@ class Queue:
         entry.in_hand = True
 
     def put_back(self, entry: Entry) -> None:
-        """Ends the worker's hold on a user: back into the line."""
-        entry.in_hand = False
-        self._insert(entry)
+        """Ends the worker's hold on a user: back into the line, even as a ghost, unless they have joined anew."""
+        entry.in_hand = entry.locked = False
+        if self.is_there(entry) or entry.line.ghosts.get(entry.user.id) is entry:
+            self._insert(entry)
+
+    def is_there(self, entry: Entry) -> bool:
+        """Whether a user has not left."""
+        return self.entries.get(entry.user.id) is entry
+
+    def leave_ghost(self, entry: Entry) -> None:
+        """A user has left, and the worker does not know it."""
+        del self.entries[entry.user.id]
+        entry.line.ghosts[entry.user.id] = entry
+
+    def drop_ghost(self, entry: Entry) -> None:
+        """The worker has found out, and ends its hold."""
+        entry.in_hand = entry.locked = False
+        if entry.line.ghosts.get(entry.user.id) is entry:
+            del entry.line.ghosts[entry.user.id]
 
     def end(self, entry: Entry) -> None:
         """The wait is over, by leaving or by a match."""
@@ -337,18 +359,24 @@ class MatchWorker:
         work.held = entries
         for entry in entries:
             self._queue.take_in_hand(entry)
+            entry.locked = len(entries) == 2
         self._app.at(until, self._decide, work)
 
     def _decide(self, work: _Pass) -> None:
         held, work.held = work.held, []
-        match held:
+        there = [entry for entry in held if self._queue.is_there(entry)]
+        match there:
             case [first, second]:
-                for entry in held:
+                for entry in there:
                     self._queue.end(entry)
                 self._pair_up(first.user, second.user, work.line.key)
             case _:
                 for entry in held:
-                    self._queue.put_back(entry)
+                    # With two in hand it looks whether both are still there; one alone it puts back unseen.
+                    if len(held) == 2 and entry not in there:
+                        self._queue.drop_ghost(entry)
+                    else:
+                        self._queue.put_back(entry)
         actions, work.afterwards = work.afterwards, []
         for action in actions:
             action()

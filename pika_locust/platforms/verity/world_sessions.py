@@ -65,6 +65,7 @@ class Sessions:
         session = Session(self._ids.row(now), (first, second))
         for user in session.users:
             self._tokens.matched(user.id)
+            user.matched_at = now
         for user in session.users:
             told = {
                 "sessionId": session.id,

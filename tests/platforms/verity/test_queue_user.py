@@ -46,7 +46,6 @@ def test_members_of_one_queue_are_matched_and_a_match_costs_one_token(harness: H
 
 
 WRONG = {
-    "kept-token": {"kept-token": True},
     "lose-write": {"lose-write": 0.5},
     "double": {"double": 1.0},
 }
@@ -62,6 +61,21 @@ def test_a_target_that_counts_wrongly_has_wrong_balances(faults: dict[str, Any],
     harness.drain()
     assert harness.worker.facts["balances_wrong"] >= 2
     assert harness.worker.facts["users_audited"] == 4
+
+
+def test_tokens_that_are_kept_after_a_match_are_missing_in_the_balances(harness: Harness) -> None:
+    harness.sandbox.set_faults({"kept-token": True})
+    harness.open(QUEUE, QUEUE_MODE="shared", TOKENS_PER_USER="20", THINK_TIME_MIN="0.2", THINK_TIME_MAX="0.5")
+    for _ in range(6):
+        harness.start(QueueUser)
+    until(lambda: harness.sandbox.state()["tokens"]["spent"] >= 6)
+    spent = harness.count("iterations")
+    until(lambda: harness.count("iterations") >= spent + 12)
+    harness.drain()
+    tokens = harness.sandbox.state()["tokens"]
+    facts = harness.worker.facts
+    assert facts["tokens_held"] < facts["tokens_expected"] == tokens["credited"] - tokens["spent"]
+    assert facts["balances_wrong"] >= 1
 
 
 def test_each_visit_has_a_queue_of_its_own_unless_all_share_one(harness: Harness) -> None:

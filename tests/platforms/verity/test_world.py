@@ -86,10 +86,11 @@ def test_every_socket_belongs_to_a_member() -> None:
             st.integers(1, 900),
         ),
         max_size=60,
-    )
+    ),
+    st.sampled_from([(), ("ghost",)]),
 )
-def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> None:
-    driver = VerityDriver(settings={"SESSION_HOLD_SECONDS": "1"})
+def test_no_token_is_ever_lost_or_made_but_by_ghosts(steps: list[tuple[int, str, int]], faults: tuple[str]) -> None:
+    driver = VerityDriver(*faults, settings={"SESSION_HOLD_SECONDS": "1"})
     members = [driver.member(3) for _ in range(5)]
     sockets: list[list[int]] = [[] for _ in members]
     for n, (who, what, amount) in enumerate(steps):
@@ -111,12 +112,18 @@ def test_no_token_is_ever_lost_or_made(steps: list[tuple[int, str, int]]) -> Non
                 driver.wait_until_tick(before_s=(amount % 8) / 1000)
         world: VerityWorld = driver.world
         queue, state = world.queue, driver.state()
+        lost = 0
         for one in members:
             queued = one.id in queue.entries
-            assert state["balances"][one.id] + queued + state["matches"][one.id] == state["credits"][one.id], n
-        in_hand = [visit for visit in queue.entries.values() if visit.in_hand]
+            lost += state["credits"][one.id] - state["balances"][one.id] - queued - state["matches"][one.id]
+        unrefunded = [answer for answer in driver.answers.values() if b'"left","refunded":false' in answer.body]
+        assert lost == len(unrefunded), n
+        assert faults or not lost, n
+        ghosts = [ghost for line in queue.lines.values() for ghost in line.ghosts.values()]
+        in_hand = [visit for visit in [*queue.entries.values(), *ghosts] if visit.in_hand]
         waiting = [user_id for line in queue.lines.values() for _, user_id in line.waiting]
-        assert sorted(waiting + [visit.user.id for visit in in_hand]) == sorted(queue.entries), n
+        there = [*queue.entries, *(ghost.user.id for ghost in ghosts)]
+        assert sorted(waiting + [visit.user.id for visit in in_hand]) == sorted(there), n
         assert set(queue.crowded) == {key for key, line in queue.lines.items() if len(line.waiting) > 1}, n
     driver.wait(5.0)
     assert sum(driver.state()["matches"].values()) == 2 * driver.state()["sessions"]["created"]

@@ -145,7 +145,7 @@ def test_a_kicked_socket_ends_with_a_close_frame_without_a_code(client: SandboxC
 def test_there_is_a_test_for_every_fault_of_the_platform() -> None:
     elsewhere = {"leak", "crash-after"}  # tests/sandbox/test_fault_effects_process.py
     payments = {"forged-500", "forget-signature", "forget-event", "redelivery-500", "lose-write", "double"}
-    worker, sessions = {"no-match", "late-match"}, {"dead-session", "end-early", "kept-token"}
+    worker, sessions = {"no-match", "late-match", "ghost"}, {"dead-session", "end-early", "kept-token"}
     events = {"lose-fanout"}
     here = {"latency", "error", "drop", "throttle", "refuse", "close-after"}
     assert PLATFORM.supports == elsewhere | payments | worker | sessions | events | here

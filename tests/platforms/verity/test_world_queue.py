@@ -469,15 +469,78 @@ def test_a_lone_user_leaves_with_a_refund_also_while_popped() -> None:
     assert member.balance() == 1
 
 
-def test_who_leaves_while_in_the_workers_hand_is_answered_when_it_has_decided() -> None:
+def test_whom_the_worker_is_matching_meets_its_lock_when_leaving() -> None:
     driver = VerityDriver()
     first, _ = queue_up(driver, 2)
     driver.wait_until_tick()
+    assert first.leave() == (409, {"message": "Queue operation in progress", "error": "Conflict", "statusCode": 409})
+    driver.wait(ATTEMPT_S)
+    assert first.leave() == (200, {"status": "not_queued", "refunded": False})
+    assert driver.state()["sessions"]["created"] == 1
+
+
+def test_whom_the_worker_has_popped_alone_is_answered_when_they_are_back() -> None:
+    driver = VerityDriver()
+    first, second = driver.member(1), driver.member(1)
+    first.join()
+    driver.wait_until_tick()
+    second.begin_join()
     leave = driver.request("DELETE", "/queue/leave", authorization=f"Bearer {first.token}")
     assert leave not in driver.answers
     driver.wait(ATTEMPT_S)
-    assert driver.answers[leave].body == b'{"status":"not_queued","refunded":false}'
+    assert b'"left","refunded":true' in driver.answers[leave].body
+
+
+def left_as_ghost(driver: VerityDriver, member: Member) -> None:
+    status, body = member.leave()
+    assert (status, body["status"], body["refunded"]) == (200, "left", False)
+    assert member.balance() == 0
+
+
+def test_a_ghost_is_who_leaves_while_popped_alone_and_is_counted_until_somebody_else_comes() -> None:
+    driver = VerityDriver("ghost")
+    ghost, other = driver.member(1), driver.member(1)
+    ghost.join()
+    driver.wait_until_tick()
+    left_as_ghost(driver, ghost)
+    driver.wait(3 * TICK_S)
+    other.listen()
+    driver.wait_until_tick(before_s=0.1)
+    assert other.join()[1]["position"] == 1
+    driver.wait(0.05)
+    assert other.events() == [("queue:status", {"usersSearching": 2})]
+    driver.wait(TICK_S)
+    assert other.events() == [("queue:status", {"usersSearching": 1})]
+    assert other.join()[1]["position"] == 0
+    assert driver.state()["sessions"]["created"] == 0
+
+
+def test_a_ghost_of_a_pair_is_found_out_and_the_other_is_matched_later() -> None:
+    driver = VerityDriver("ghost")
+    ghost, other = queue_up(driver, 2)
+    driver.wait_until_tick()
+    left_as_ghost(driver, ghost)
+    driver.wait(TICK_S)
+    assert (driver.state()["queued"], driver.state()["sessions"]["created"]) == (1, 0)
+    third = driver.member(1)
+    third.join()
+    driver.wait(TICK_S * 2)
     assert driver.state()["sessions"]["created"] == 1
+    assert driver.state()["matches"] == {ghost.id: 0, other.id: 1, third.id: 1}
+
+
+def test_a_ghost_that_joins_anew_waits_once() -> None:
+    driver = VerityDriver("ghost")
+    ghost, other = driver.member(2), driver.member(1)
+    ghost.join()
+    driver.wait_until_tick()
+    ghost.leave()
+    driver.wait(TICK_S / 2)
+    assert ghost.join()[1]["position"] == 0
+    assert other.join()[1]["position"] == 1
+    driver.wait(TICK_S)
+    assert driver.state()["sessions"]["created"] == 1
+    assert (ghost.balance(), driver.state()["lines"]) == (0, 0)
 
 
 def test_no_match_pairs_nobody() -> None:

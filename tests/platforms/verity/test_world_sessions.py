@@ -159,7 +159,7 @@ def test_end_early_cuts_a_session_short_of_what_it_promised() -> None:
     assert lasted.total_seconds() == pytest.approx(1.0, abs=0.002)
 
 
-def test_kept_token_keeps_the_token_of_every_unmatched_leave() -> None:
+def test_kept_token_keeps_the_token_of_an_unmatched_leave_within_an_hour_of_a_match() -> None:
     driver = VerityDriver("kept-token", settings=SHORT)
     first, _ = pair(driver, tokens=4)
     assert first.join()[0] == 201
@@ -168,5 +168,11 @@ def test_kept_token_keeps_the_token_of_every_unmatched_leave() -> None:
     assert first.balance() == 2
     never_matched = driver.member(1)
     never_matched.join()
-    assert never_matched.leave()[1]["status"] == "already_matched"
-    assert never_matched.balance() == 0
+    assert (never_matched.leave()[1]["status"], never_matched.balance()) == ("left", 1)
+    driver.wait(3590.0)
+    first.token = driver.world.access.mint(first.id, driver.now)
+    first.join()
+    assert (first.leave()[1]["status"], first.balance()) == ("already_matched", 1)
+    driver.wait(20.0)
+    first.join()
+    assert (first.leave()[1]["status"], first.balance()) == ("left", 1)

@@ -7,6 +7,7 @@ workers, before the first request.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import os
@@ -32,12 +33,16 @@ from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
+from pika_locust.runtime.startup import ForkedWorkers, listen_early
 from pika_locust.runtime.web_ui import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import environment_of
 
 logger = logging.getLogger(__name__)
+
+WORKERS_GRACE_S = 10.0
+"""How long workers of `--processes` may go on after the master has told them to end, and is done."""
 
 
 def install(
@@ -141,6 +146,7 @@ class Plugin:
         self._coordinator: Coordinator | None = None
         self._exit_handler: ExitHandler | None = None
         self._worker: WorkerSide | None = None
+        self._early_reports: list[Report] = []
         self._environ = environment_of(os.environ, Path.cwd())
         mode = LocustfileMode if scenario.is_locustfile else ScenarioMode
         self._mode: LocustfileMode | ScenarioMode = mode(scenario, self._environ)
@@ -162,17 +168,33 @@ class Plugin:
             if self._audits is not None:
                 problems += self._audits.problems
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
-            if not arguments.worker and _starts_a_test(arguments) and options.summary_json:
-                self._replace_summary(options.summary_json)
+            if not arguments.worker:
+                self._prepare(arguments, options)
         except ConfigurationError as error:
             # A plugin that listens after us may still add an option, so what is unknown is no mistake by itself yet.
             self.refuse([*error.problems, *answers(unknown, own_users=self.scenario.is_locustfile)])
 
-    def _replace_summary(self, path: str) -> None:
-        """Put something in an older summary's place that is no pass, however this run ends."""
+    def _prepare(self, arguments: Any, options: RunOptions) -> None:
+        """Before anything is started: whichever way this process ends from now on, it leaves no older summary, no
+        worker, and no pass."""
+        if arguments.processes:
+            ForkedWorkers(self._workers_grace_s).watch()
+        if not _starts_a_test(arguments):
+            return
         placeholder = unfinished_report(self.scenario, self._command)
-        if problem := summary.write_placeholder(placeholder, path):
+        if options.summary_json and (problem := summary.write_placeholder(placeholder, options.summary_json)):
             raise ConfigurationError(problem)
+        listen_early(self._on_early_signal)
+
+    def _on_early_signal(self, name: str) -> None:
+        reason = Reason("stopped", name, f"stopped by {name} while the run was starting")
+        self._report_without_test([reason], ExitCode.STOPPED)
+        # Not from here: what is being printed may be what the signal came upon.
+        atexit.register(console.show, self._reports()[-1], sys.stdout)
+
+    def _workers_grace_s(self) -> float:
+        """How long forked workers have to end by themselves: those who took part in a test have been told to."""
+        return WORKERS_GRACE_S if any(report.run_id for report in self._reports()) else 0.0
 
     def _on_parser_exit(
         self, parser: Any, leave: Callable[[int, str | None], None], status: int = 0, message: Any = None
@@ -274,7 +296,7 @@ class Plugin:
     # The end
 
     def _reports(self) -> list[Report]:
-        return self._coordinator.reports if self._coordinator is not None else []
+        return self._coordinator.reports if self._coordinator is not None else self._early_reports
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         if self._coordinator is not None:

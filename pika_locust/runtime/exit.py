@@ -121,9 +121,10 @@ class ExitHandler:
             return False
         if not self._coordinator.on_signal(name):
             return False
-        if self._environment.web_ui is None and self._waits_for_workers():
+        if self._environment.web_ui is None and not self._began:
             # Interrupted here, Locust would leave without a word, and its workers would stay.
-            text = f"stopped by {name} before the test began: {self._workers_there()}"
+            there = f": {self._workers_there()}" if self._is_master else ""
+            text = f"stopped by {name} before the test began{there}"
             self._leave(Reason("stopped", name, text), ExitCode.STOPPED)
         return True
 
@@ -132,10 +133,13 @@ class ExitHandler:
         judged = self._judged or (self._environment.web_ui is None and bool(self._coordinator.reports))
         return judged and not self._gone
 
-    def _waits_for_workers(self) -> bool:
+    @property
+    def _began(self) -> bool:
         runner = self._runner
-        began = runner.state != STATE_INIT or runner.shape_greenlet is not None or bool(self._coordinator.reports)
-        return self._is_master and not began
+        return runner.state != STATE_INIT or runner.shape_greenlet is not None or bool(self._coordinator.reports)
+
+    def _waits_for_workers(self) -> bool:
+        return self._is_master and not self._began
 
     def _workers_there(self) -> str:
         return f"{len(self._runner.clients.ready)} of {self._expected} workers were there"

@@ -1,10 +1,11 @@
-"""An older summary is not taken for that of a run whose end nobody could write."""
+"""Runs that are stopped or killed before they could end: no older summary is taken for theirs, and nothing is left."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,28 @@ def test_a_run_that_is_killed_while_it_starts_leaves_no_older_pass(summary: Path
         started.wait_for(lambda output: "starting" in output, "the start")
         os.killpg(started.process.pid, signal.SIGKILL)
         check_unfinished(started.finish().summary)
+
+
+@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_run_that_is_stopped_while_it_starts_says_so_and_leaves_no_worker(
+    number: signal.Signals, extra: list[str], summary: Path, tmp_path: Path
+) -> None:
+    """The signal goes to the first process alone, as that of a supervisor does."""
+    with start(tmp_path, LOCUSTFILE + SLOW_START, "--headless", "-t", "60s", *extra) as started:
+        started.wait_for(lambda output: output.count("starting") == 1 + len(extra), "the start")
+        workers = started.children()
+        began_s = time.monotonic()
+        started.process.send_signal(number)
+        finished = started.finish()
+        assert time.monotonic() - began_s < 15
+    assert len(workers) == len(extra)
+    assert finished.exit_code == 105, finished.output
+    assert finished.reasons == [("stopped", number.name)]
+    assert "Exit code 105" in finished.output
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
 
 
 def test_who_asks_for_a_list_keeps_the_older_summary(summary: Path, tmp_path: Path) -> None:

@@ -184,10 +184,15 @@ def test_a_signal_that_ends_the_audits_goes_no_further(process: MasterProcess) -
     assert process.signals == ["SIGINT"]
 
 
-def test_a_signal_before_the_test_goes_on_to_locust_where_nobody_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert MasterProcess(monkeypatch, master=False).attach().on_signal("SIGINT") is True
+def test_who_stops_a_local_run_before_the_test_gets_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = MasterProcess(monkeypatch, master=False)
+    with pytest.raises(SystemExit) as left:
+        process.attach().on_signal("SIGTERM")
+    assert left.value.code == 105
+    assert process.told == [Reason("stopped", "SIGTERM", "stopped by SIGTERM before the test began")]
+
+
+def test_a_signal_before_the_test_goes_on_to_locust_where_a_web_page_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MasterProcess(monkeypatch, web=True).attach().on_signal("SIGINT") is True
 
 

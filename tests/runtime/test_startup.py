@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+LISTENING = """
+import os, signal, sys, time
+if sys.argv[2] == "ignored":
+    signal.signal(signal.Signals[sys.argv[1]], signal.SIG_IGN)
+from pika_locust.runtime.startup import listen_early
+listen_early(lambda name: print("stopped by", name, flush=True))
+if sys.argv[2] == "forked":
+    pid = os.fork()
+    if pid:
+        print("exit code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        sys.exit(0)
+os.kill(os.getpid(), signal.Signals[sys.argv[1]])
+time.sleep(0.1)
+print("goes on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "code", "said"),
+    [
+        ("SIGINT", "", 105, ["stopped by SIGINT"]),
+        ("SIGTERM", "", 105, ["stopped by SIGTERM"]),
+        ("SIGHUP", "", 105, ["stopped by SIGHUP"]),
+        ("SIGHUP", "ignored", 0, ["goes on"]),
+        ("SIGTERM", "forked", 0, ["exit code 105"]),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "a closed terminal", "nohup has that ignored", "a forked worker reports nothing"],
+)
+def test_a_signal_while_the_run_starts_ends_it_with_a_report(name: str, how: str, code: int, said: list[str]) -> None:
+    ended = subprocess.run([sys.executable, "-c", LISTENING, name, how], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.splitlines()) == (code, said), ended.stderr
+
+
+FORKING = """
+import signal, sys, time
+import gevent
+from pika_locust.runtime import startup
+startup.INSIST_S = 0.3
+startup.ForkedWorkers(lambda: float(sys.argv[2])).watch()
+pid = gevent.fork()
+if not pid:
+    if sys.argv[1] == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("there", flush=True)
+    time.sleep(0.2 if sys.argv[1] == "about to end" else 60)
+    print("ended by itself", flush=True)
+    sys.exit(0)
+time.sleep(0.1)
+print(pid, flush=True)
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("worker", "grace_s", "by_itself"),
+    [("waiting", 0.0, False), ("deaf", 0.0, False), ("about to end", 5.0, True)],
+)
+def test_no_forked_worker_outlives_its_master(worker: str, grace_s: float, by_itself: bool) -> None:
+    began_s = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKING, worker, str(grace_s)], capture_output=True, text=True, timeout=50
+    )
+    assert time.monotonic() - began_s < 10
+    assert ended.returncode == 0, ended.stderr
+    said = ended.stdout.splitlines()
+    assert ("ended by itself" in said) is by_itself
+    pid = next(int(line) for line in said if line.isdigit())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

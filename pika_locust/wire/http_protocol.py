@@ -209,8 +209,8 @@ class ResponseParser:
         self._partial = None
         self._bodiless = False
         head = partly.head
-        if not head.startswith(b"HTTP/1."):
-            raise TransportError(ErrorKind.PROTOCOL, "the answer does not begin with HTTP/1.")
+        if not head:
+            raise _no_head()
         content = bytes(partly.content)
         if content:
             content = self._unpacked(head, content)
@@ -257,6 +257,9 @@ class _Partial:
                 raise _too_large_head()
             del unread[: end + len(_BLANK_LINE)]
             if not _INTERIM.match(block):
+                # llhttp takes empty lines before an answer; where its head begins would depend on how it was cut.
+                if not block.startswith(b"HTTP/1."):
+                    raise _no_head()
                 self.head = block
                 return
             # An interim answer is a head and nothing else.
@@ -292,6 +295,10 @@ def _unreadable(error: Exception) -> TransportError:
 
 def _surplus() -> TransportError:
     return TransportError(ErrorKind.PROTOCOL, "more bytes than the answer has: nothing else was asked for")
+
+
+def _no_head() -> TransportError:
+    return TransportError(ErrorKind.PROTOCOL, "the answer does not begin with HTTP/1.")
 
 
 def _too_large_head() -> TransportError:

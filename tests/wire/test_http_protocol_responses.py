@@ -177,6 +177,7 @@ WRONG = {
     "a relative of HTTP": (b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", ErrorKind.PROTOCOL),
     "a later HTTP": (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", ErrorKind.PROTOCOL),
     "an empty line before the answer": (b"\r\n" + content(b"x"), ErrorKind.PROTOCOL),
+    "two empty lines before the answer": (b"\r\n\r\n" + content(b"x"), ErrorKind.PROTOCOL),
     "two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", ErrorKind.PROTOCOL),
     "a negative length": (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", ErrorKind.PROTOCOL),
     "length and chunks": (
@@ -207,7 +208,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("raw", "kind"), WRONG.values(), ids=WRONG)
 def test_what_is_no_answer_is_an_error(raw: bytes, kind: ErrorKind) -> None:
-    for size in (65536, 1000, 7):
+    for size in (65536, 1000, 7, 4):
         with pytest.raises(TransportError) as caught:
             read([raw[i : i + size] for i in range(0, len(raw), size)])
         assert caught.value.kind is kind, f"in pieces of {size}: {caught.value}"

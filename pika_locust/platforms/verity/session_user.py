@@ -84,6 +84,10 @@ class SessionUser(MemberActor, SocketIoActor):
         self._visits += 1
         preferences: dict[str, Any] = {"mode": "video-session-sustain"}
         number = self.worker.global_number(self.number)
+        if settings["CONTRACT"] == "server":
+            # Of a session with somebody else's user, or with one whom a killed run has left in the queue, we would see
+            # one side only, as if the other had not been told.
+            preferences["run"] = self.worker.begin.run_id
         if settings["QUEUE_MODE"] == "isolated":
             preferences = {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
         elif self._queue_keys > 1:

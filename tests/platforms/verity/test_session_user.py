@@ -7,8 +7,10 @@ import gevent
 import pytest
 
 from pika_locust.platforms.verity import session_user
+from pika_locust.platforms.verity.audits import audit_sessions
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser
+from pika_locust.scenario import AuditContext
 from tests.platforms.verity.harness import RECEIVED, SESSION_S, SIGNED_UP, Harness, answer, saying, until
 from tests.wire.http_servers import serving
 
@@ -197,9 +199,37 @@ def keys(harness: Harness, users: int, **environ: str) -> list[Any]:
     return joined
 
 
-def test_all_queue_in_one_place_like_the_suites_users(harness: Harness) -> None:
-    first, second = keys(harness, 2)
+def test_the_suites_users_queue_in_one_place(harness: Harness) -> None:
+    first, second = keys(harness, 2, CONTRACT="suite")
     assert first == second == {"region": "australiacentral", "preferences": {"mode": "video-session-sustain"}}
+
+
+def test_all_users_of_a_run_queue_in_one_place_of_their_own(harness: Harness) -> None:
+    first, second = keys(harness, 2)
+    preferences = {"mode": "video-session-sustain", "run": harness.worker.begin.run_id}
+    assert first == second == {"region": "australiacentral", "preferences": preferences}
+
+
+def test_users_of_two_runs_at_one_target_do_not_meet(harness: Harness) -> None:
+    first = harness.open(SESSIONS, begin={"run_id": "first"})
+    left_over = harness.begun(SessionUser)
+    assert left_over._ready()
+    assert left_over._join()
+    harness.open(SESSIONS, begin={"run_id": "second"})
+    for _ in range(3):
+        harness.start(SessionUser)
+    until(lambda: harness.trend("choice_latency").count >= 4, 10.0)
+    harness.drain()
+    first.end()
+    (result,) = [audit for audit in audit_sessions(audit_context(harness)) if audit.name == "sessions"]
+    assert (result.status, result.expected) == ("pass", result.actual)
+    assert harness.sandbox.state()["queued"] == 1
+
+
+def audit_context(harness: Harness) -> AuditContext:
+    """As against a target that is no sandbox."""
+    worker = harness.worker
+    return AuditContext(worker.begin.target, worker.settings, {}, worker.facts, None, {})
 
 
 def test_neighbours_share_a_queue(harness: Harness) -> None:

@@ -34,6 +34,7 @@ from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_s
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.startup import ForkedWorkers, listen_early
+from pika_locust.runtime.web_access import web_access
 from pika_locust.runtime.web_ui import check_form
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
@@ -260,6 +261,9 @@ class Plugin:
             self.refuse(error.problems)
         if environment.web_ui is not None:
             check_form(environment, functools.partial(self._mode.choose, options=self._options, tests_before=0))
+            web_access(environment.parsed_options, self._options.settings["WEB_ALLOWED_HOSTS"]).guard(
+                environment.web_ui.app
+            )
 
     @property
     def _command(self) -> str:

@@ -340,6 +340,22 @@ def sized(minimum: int, maximum: int) -> Parser:
     return parse
 
 
+_HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[\w.-]+)(:[0-9]{1,5})?", re.IGNORECASE)
+
+
+def host_names(value: str) -> str:
+    """Names of hosts, with a port or without, separated by commas; see `split_names`."""
+    if not all(_HOST.fullmatch(name) for name in split_names(value)):
+        raise ValueError("it must be names of hosts, with a port or without, separated by commas: load.example.com")
+    return value
+
+
+def split_names(value: str | None) -> tuple[str, ...]:
+    """The names in a text that separates them by commas, in lower case and without a final dot."""
+    names = (name.strip().lower().rstrip(".") for name in (value or "").split(","))
+    return tuple(name for name in names if name)
+
+
 class SourceAddresses:
     """A pool of source addresses of this machine, from which user number n always gets the same one.
 

@@ -31,6 +31,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.foreign_options import of_plugins
 from pika_locust.runtime.options import (
     STOP_TIMEOUT_S,
+    WEB_ALLOWED_HOSTS,
     RunOptions,
     add_arguments,
     add_judging_arguments,
@@ -44,7 +45,7 @@ from pika_locust.runtime.options import (
 from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
-from pika_locust.settings import Settings
+from pika_locust.settings import read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,8 @@ class LocustfileMode:
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
-        found = list(problems)
+        settings, unreadable = read_settings((WEB_ALLOWED_HOSTS,), self._environ, NAME)
+        found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add(self._scenario.thresholds, overrides)
         found += check(thresholds, all_metrics(self._scenario))
@@ -144,7 +146,7 @@ class LocustfileMode:
             raise ConfigurationError(dict.fromkeys(found))
         refused = frozenset() if arguments.allow_production else production_hosts(self._scenario, self._environ)
         return RunOptions(
-            settings=Settings({}, {}),
+            settings=settings,
             load=LoadRequest(),
             plan=locusts_plan(arguments),
             thresholds=thresholds,

@@ -23,7 +23,17 @@ from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, TARGET
 from pika_locust.outputs.figures import MODES, SummaryMode
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.scenario import Scenario
-from pika_locust.settings import Setting, Settings, duration, one_of, read_settings, text, whole
+from pika_locust.settings import (
+    Setting,
+    Settings,
+    duration,
+    host_names,
+    one_of,
+    read_settings,
+    split_names,
+    text,
+    whole,
+)
 
 _KINDS = {int: "a whole number", float: "a number"}
 
@@ -172,8 +182,8 @@ def _reader(action: Any, read: Any, choices: Sequence[str] | None, problems: lis
 
 def production_hosts(scenario: Scenario, environ: Mapping[str, str]) -> frozenset[str]:
     """Hosts that must not be loaded by mistake: `PIKA_PRODUCTION_HOSTS`, a list with commas, else the scenario's."""
-    listed = [name.strip() for name in environ.get("PIKA_PRODUCTION_HOSTS", "").split(",")]
-    return frozenset(_host(name) for name in ([name for name in listed if name] or scenario.production_hosts))
+    listed = split_names(environ.get("PIKA_PRODUCTION_HOSTS"))
+    return frozenset(listed or map(_host, scenario.production_hosts))
 
 
 def refusal(target: str, source: str, refused: frozenset[str]) -> str | None:
@@ -194,6 +204,10 @@ def _iterations(value: str) -> str:
     return str(Iterations.parse(value))
 
 
+WEB_ALLOWED_HOSTS = Setting(
+    "WEB_ALLOWED_HOSTS", host_names, None, "names under which the web page is opened, such as a proxy's, by commas"
+)
+
 LOAD_SETTINGS = (
     Setting("SCENARIO", text, None, "load profile, as the suites name it"),
     Setting("USERS", whole(1), None, "scale the profile to this peak"),
@@ -202,6 +216,7 @@ LOAD_SETTINGS = (
     Setting("RAMP_DOWN", duration, None, "length of the last stage"),
     Setting("ITERATIONS", _iterations, None, "a fixed number: 200 shared by all users, or 3/user for each"),
     Setting("USE_SIMPLE", one_of("0", "1"), "0", "accepted with -u, as in the suites"),
+    WEB_ALLOWED_HOSTS,
 )
 STOP_TIMEOUT_S = 30.0
 

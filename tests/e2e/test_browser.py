@@ -164,8 +164,20 @@ def test_a_profile_cut_by_a_run_time_and_no_secret_anywhere(page: Page, tmp_path
         assert SECRET not in text
 
 
+FOREIGN_START = """
+const done = arguments[1], form = new URLSearchParams({user_count: 1, spawn_rate: 1});
+fetch(arguments[0] + '/swarm', {method: 'POST', mode: 'no-cors', body: form}).then(() => done('sent'));
+"""
+
+
 def test_a_locustfile_of_somebody_else(page: Page, tmp_path: Path) -> None:
-    with target() as server, locust(page, SHOP, tmp_path, "-H", server.url) as (started, _):
+    with target() as server, locust(page, SHOP, tmp_path, "-H", server.url) as (started, url):
+        # A page of somebody else, in the same browser, starts nothing.
+        page.driver.get(server.url)
+        assert page.driver.execute_async_script(FOREIGN_START, url) == "sent"
+        assert any("403" in error for error in page.console_errors())
+        page.open(url)
+        assert page.header["Status"] == "READY"
         # It is Locust's own form, without a word of ours.
         assert not page.has_field("loadProfile")
         start(page, 2, 10)

@@ -37,6 +37,8 @@ def test_two_tests_one_after_the_other_give_two_verdicts(tmp_path: Path) -> None
         started.wait_for(lambda output: "Starting web interface" in output, "a web page")
         time.sleep(2.0)
         form = {"user_count": "8", "spawn_rate": "8"}
+        for foreign in ({"Origin": "http://attacker.example"}, {"Host": "attacker.example"}):
+            assert requests.post(f"{page}/swarm", data=form, headers=foreign, timeout=10).status_code == 403
         for number in (1, 2):
             answer = requests.post(f"{page}/swarm", data=form, timeout=10).json()
             assert answer["success"], answer

@@ -28,6 +28,7 @@ from pika_locust.outputs import console, redact, summary
 from pika_locust.process import raise_open_file_limit, tune_gc
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
@@ -148,6 +149,7 @@ class Plugin:
         self._exit_handler: ExitHandler | None = None
         self._worker: WorkerSide | None = None
         self._early_reports: list[Report] = []
+        self._csv_files = CsvFiles()
         self._environ = environment_of(os.environ, Path.cwd())
         mode = LocustfileMode if scenario.is_locustfile else ScenarioMode
         self._mode: LocustfileMode | ScenarioMode = mode(scenario, self._environ)
@@ -178,6 +180,7 @@ class Plugin:
     def _prepare(self, arguments: Any, options: RunOptions) -> None:
         """Before anything is started: whichever way this process ends from now on, it leaves no older summary, no
         worker, and no pass."""
+        self._csv_files.watch()
         if arguments.processes:
             ForkedWorkers(self._workers_grace_s).watch()
         if not _starts_a_test(arguments):
@@ -250,7 +253,7 @@ class Plugin:
         self._coordinator = coordinator = Coordinator(
             environment, self.scenario, self._options, self._command, self._on_begin, self._on_report
         )
-        self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test)
+        self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test, self._csv_files)
         self._exit_handler.keep_listening()
         self._exit_handler.let_tasks_quit()
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
@@ -323,7 +326,7 @@ class Plugin:
         assert self._options is not None
         path = self._options.summary_json
         if path and (problem := console.write(report, path, len(self._reports()) or 1)):
-            report = unwritten(report, problem)
+            report = unwritten(report, "summary", problem)
         if self._environment is not None and self._environment.web_ui is not None:
             console.log(report)
             console.show(report, sys.stdout, self._options.summary_mode)

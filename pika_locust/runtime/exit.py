@@ -21,7 +21,8 @@ from pika_locust.errors import ExitCode
 from pika_locust.judge import Reason
 from pika_locust.outputs import console
 from pika_locust.runtime.coordinator import Coordinator
-from pika_locust.runtime.run import failed_by_others
+from pika_locust.runtime.csv_files import CsvFiles
+from pika_locust.runtime.run import failed_by_others, unwritten
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,14 @@ class ExitHandler:
         environment: Any,
         coordinator: Coordinator,
         report_without_test: Callable[[Sequence[Reason], ExitCode], None],
+        csv_files: CsvFiles,
     ) -> None:
-        """`report_without_test` makes the report of a run whose test never began."""
+        """`report_without_test` makes the report of a run whose test never began; `csv_files` are looked at last."""
         self._environment = environment
         self._runner = environment.runner
         self._coordinator = coordinator
         self._report_without_test = report_without_test
+        self._csv_files = csv_files
         self._judged = False
         self._gone = False
 
@@ -163,17 +166,28 @@ class ExitHandler:
         if not reports and environment.web_ui is None:
             why = "Locust ended before the test had begun; its log says why"
             self._report_without_test([Reason("internal", "locust", why)], ExitCode.INTERNAL)
+        self._judged = True
+        if environment.parsed_options.csv_prefix:
+            # Locust writes its files every second, and closes them without the last one.
+            gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
+            self._check_csv_files()
         theirs, why = _verdict_of_others(environment)
         if theirs and reports:
             self._coordinator.amend(lambda report: failed_by_others(report, theirs, why))
         ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
         environment.process_exit_code = ours or theirs
-        self._judged = True
         if not self._prints_tables:
             logging.getLogger(TABLES_LOGGER).disabled = True
-        if environment.parsed_options.csv_prefix:
-            # Locust writes its files every second, and closes them without the last one.
-            gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
+
+    def _check_csv_files(self) -> None:
+        problem = self._csv_files.flush()
+        if problem is None:
+            return
+        logger.error("%s", problem)
+        if self._coordinator.reports:
+            self._coordinator.amend(lambda report: unwritten(report, "--csv", problem))
+        elif not self._environment.process_exit_code:
+            self._environment.process_exit_code = int(ExitCode.INTERNAL)
 
     @property
     def _prints_tables(self) -> bool:

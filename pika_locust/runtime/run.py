@@ -106,9 +106,10 @@ def _with_facts(report: Report, facts: RunFacts) -> Report:
     )
 
 
-def unwritten(report: Report, problem: str) -> Report:
-    """The same when its summary could not be written, as `problem` says: a run whose results are lost is no pass."""
-    reasons = (*report.reasons, Reason("internal", "summary", problem))
+def unwritten(report: Report, subject: str, problem: str) -> Report:
+    """The same when its summary, or another file of results, could not be written, as `problem` says: a run whose
+    results are lost is no pass."""
+    reasons = (*report.reasons, Reason("internal", subject, problem))
     if report.exit_code:
         return replace(report, reasons=reasons)
     return replace(report, verdict="invalid", exit_code=int(ExitCode.INTERNAL), reasons=reasons, resolving_power=())

@@ -33,7 +33,7 @@ exit_module.console.show = show
 options = SimpleNamespace(json=False, summary_mode="compact", print_stats=False)
 environment = SimpleNamespace(runner=None, web_ui=None, parsed_options=options)
 coordinator = SimpleNamespace(reports=[None])
-exit_module.ExitHandler(environment, coordinator, None)._on_quit(99)
+exit_module.ExitHandler(environment, coordinator, None, None)._on_quit(99)
 sys.exit(99)
 """
 
@@ -49,6 +49,8 @@ class MasterProcess:
         self.heard: list[str] = []
         self.coordinator: Any = SimpleNamespace(reports=[], on_signal=self._hear, amend=self._amend)
         self.signals: list[str] = []
+        self.csv_files: Any = SimpleNamespace(flush=lambda: self.csv_problem)
+        self.csv_problem: str | None = None
         self.locust_is_to_know = True
         self.written: list[Any] = []
         self.runner: Any = SimpleNamespace(
@@ -77,7 +79,7 @@ class MasterProcess:
         self.environment.events.quitting.add_listener(lambda **_: self.heard.append("quitting"))
 
     def attach(self) -> ExitHandler:
-        handler = ExitHandler(self.environment, self.coordinator, self._tell)
+        handler = ExitHandler(self.environment, self.coordinator, self._tell, self.csv_files)
         handler.attach()
         return handler
 
@@ -310,6 +312,18 @@ def test_locusts_csv_files_get_their_last_second(prefix: str | None, wait_s: flo
     began_s = monotonic()
     process.quitting()
     assert monotonic() - began_s == pytest.approx(wait_s)
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_csv_files_that_could_not_be_written_are_no_pass(process: MasterProcess) -> None:
+    process.environment.parsed_options.csv_prefix = "results"
+    process.csv_problem = "Locust's file 'results_stats.csv' (--csv) could not be written: No space left on device."
+    process.attach()
+    process.judge(0)
+    assert process.quitting() == 107
+    (report,) = process.written
+    assert (report.verdict, report.exit_code) == ("invalid", 107)
+    assert report.reasons == (Reason("internal", "--csv", process.csv_problem),)
 
 
 def test_a_verdict_that_cannot_be_printed_leaves_the_exit_code_alone() -> None:

@@ -235,7 +235,7 @@ def test_series_that_were_refused_are_told() -> None:
     ids=["pass", "fail"],
 )
 def test_a_run_whose_summary_could_not_be_written_is_no_pass(text: str, code: int, verdict: str) -> None:
-    report = unwritten(close(collect(worked(*[2_000] * 50)), thresholds=(text,)), "The disk is full.")
+    report = unwritten(close(collect(worked(*[2_000] * 50)), thresholds=(text,)), "summary", "The disk is full.")
     assert (report.exit_code, report.verdict, report.resolving_power) == (code, verdict, ())
     assert report.reasons[-1] == Reason("internal", "summary", "The disk is full.")
 

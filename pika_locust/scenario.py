@@ -124,7 +124,7 @@ class Scenario:
         own = self.profile_thresholds.get(profile, self.profile_thresholds.get(self.default_profile, ()))
         hidden = self.unobservable(settings)
         return tuple(
-            replace(threshold, optional=True) if threshold.name in hidden else threshold
+            replace(threshold, optional=True, allow_empty=False) if threshold.name in hidden else threshold
             for threshold in (*own, *self.thresholds, *self.setting_thresholds(settings))
         )
 

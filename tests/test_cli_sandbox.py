@@ -66,6 +66,15 @@ def test_the_faults_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[s
         "dead-session",
         "leak=MB/min",
         "crash-after=S",
+        "swallow-likes=RATE",
+        "swallow-tempo=RATE",
+        "swallow-poll-updates=RATE",
+        "swallow-poll-ends=RATE",
+        "swallow-reactions=RATE",
+        "swallow-session-ends=RATE",
+        "swallow-tempo-resets=RATE",
+        "double-tracks=RATE",
+        "miscount-listeners=RATE",
     ]
     assert "writes are acknowledged, but not kept (pika)" in lines[3]
 

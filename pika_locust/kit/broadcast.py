@@ -6,7 +6,7 @@ broadcast and when; five seconds later each process looks which of its receivers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,8 +54,21 @@ class BroadcastMetrics:
     """The same of all kinds, with other latencies of messages."""
     delivered: Mapping[str, Rate]
     """By kind of broadcast: whether it reached a receiver that was connected, in time."""
-    duplicates: Counter
-    """Broadcasts that reached a receiver more than once."""
+    duplicates: Mapping[str, Counter]
+    """By kind of broadcast: how many reached a receiver that had it already."""
+
+    @classmethod
+    def of(cls, worker: WorkerContext, kinds: Iterable[str]) -> BroadcastMetrics:
+        """The built-in ones (`metrics.builtin.FANOUT_METRICS` and `WEBSOCKET_METRICS`)."""
+        names = tuple(kinds)
+        latency, delivered = worker.metrics.trend("fanout_latency"), worker.metrics.rate("fanout_delivery")
+        duplicates = worker.metrics.counter("fanout_duplicates")
+        return cls(
+            latency={kind: latency.tagged(kind=kind) for kind in names},
+            any_latency=worker.metrics.trend("ws_message_latency"),
+            delivered={kind: delivered.tagged(kind=kind) for kind in names},
+            duplicates={kind: duplicates.tagged(kind=kind) for kind in names},
+        )
 
 
 def announcement(kind: str, sent: Sent) -> dict[str, Any]:
@@ -101,13 +114,22 @@ class BroadcastDelivery:
         if latency_us is not None:
             self._metrics.latency[kind].add(latency_us)
             self._metrics.any_latency.add(latency_us)
-        broadcast = (kind, sent.number)
+        self.received_unstamped(kind, sent.number, receiver)
+
+    def received_unstamped(self, kind: str, number: int, receiver: int) -> None:
+        """A receiver got a broadcast that says which one it is, and not when it was sent."""
+        broadcast = (kind, number)
         if broadcast in self._settled:
             return
         receivers = self._received.setdefault(broadcast, set())
         if receiver in receivers:
-            self._metrics.duplicates.add()
+            self._metrics.duplicates[kind].add()
         receivers.add(receiver)
+
+    def reached(self, kind: str, times: int) -> None:
+        """A broadcast reached one receiver so many times, which was owed it once: where nothing needs to be told."""
+        self._metrics.delivered[kind].add(times > 0)
+        self._metrics.duplicates[kind].add(max(0, times - 1))
 
     def _on_broadcast(self, data: Mapping[str, Any]) -> None:
         heard_ns = monotonic_ns()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.judge import ThresholdSpecs, read_thresholds
+from pika_locust.judge import Threshold, ThresholdSpecs, read_thresholds
 from pika_locust.kit.meters import declared
 from pika_locust.kit.targets import http_side, http_url, websocket_url
 from pika_locust.load.plan import LoadProfile
@@ -28,6 +28,23 @@ def source_addresses(value: str) -> str:
 SOURCE_ADDRESSES = Setting(
     "SOURCE_ADDRESSES", source_addresses, None, "send from these addresses, one a user: some servers throttle by them"
 )
+
+
+def fanout_thresholds(kinds: Iterable[str], told: Iterable[str] = ()) -> tuple[Threshold, ...]:
+    """What must hold of broadcasts (`metrics.builtin.FANOUT_METRICS`): each kind by itself, for the many of one kind
+    would hide that all of another are missing. A kind that was never broadcast is no failure.
+
+    Arguments:
+        kinds: all kinds of broadcasts.
+        told: those that tell a number which the users' own actions explain.
+    """
+    lost = {"threshold": "rate>0.999", "allow_empty": True}
+    wrong = {**lost, "about": "what is told to everybody is what the users did"}
+    return (
+        *(Threshold.of(f"fanout_delivery{{kind:{kind}}}", lost) for kind in kinds),
+        Threshold.of("fanout_duplicates", {"threshold": "count==0", "about": "nothing is broadcast twice"}),
+        *(Threshold.of(f"fanout_correct{{kind:{kind}}}", wrong) for kind in told),
+    )
 
 
 def scenario(

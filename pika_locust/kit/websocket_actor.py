@@ -22,7 +22,7 @@ from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.metrics.builtin import WEBSOCKET_METRICS
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import UserTimers
-from pika_locust.wire.websocket import Close, Limits, WebSocket, connect
+from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connect
 from pika_locust.wire.websocket_handshake import ConnectError
 
 LEAVE_AGAIN_S = 0.05
@@ -229,9 +229,7 @@ class WebSocketActor(PlatformActor):
         self.confirmed = False
         began_ns = monotonic_ns()
         try:
-            self._socket = connect(
-                self.url(), self, headers=self.headers, limits=self.limits, subprotocols=self.subprotocols
-            )
+            self._socket = self.open_socket(self)
         except ConnectError as error:
             self.failures += 1
             metrics.errors.add()
@@ -260,6 +258,10 @@ class WebSocketActor(PlatformActor):
             self.timers.start("ping", self.ping_every_s, self._beat)
         self.opened()
         return True
+
+    def open_socket(self, handler: Handler) -> WebSocket:
+        """One more connection, as this user makes them. Raises ConnectError."""
+        return connect(self.url(), handler, headers=self.headers, limits=self.limits, subprotocols=self.subprotocols)
 
     def opened(self) -> None:
         """For overriding: the connection has just been opened; still in the user's greenlet."""
@@ -488,6 +490,49 @@ class WebSocketActor(PlatformActor):
     def on_stop(self) -> None:
         self.abort("the user was killed")
         super().on_stop()
+
+
+class Listener:
+    """A second connection of a user, opened when it is made, which only listens: what a bystander sees.
+
+    Override `on_text`. Nothing of it is counted as the user's; that it could not be made, or was lost, is an error.
+    """
+
+    def __init__(self, actor: WebSocketActor) -> None:
+        self._worker = actor.worker
+        self._closing = False
+        self._socket: WebSocket | None = None
+        try:
+            self._socket = actor.open_socket(self)
+        except ConnectError as error:
+            self._worker.error("listener", str(error))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._socket is not None
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._closing = True
+        if self._socket is not None:
+            self._socket.close()
+
+    def on_text(self, payload: bytes, at_ns: int) -> None:
+        """A message, for overriding."""
+
+    def on_binary(self, payload: bytes, at_ns: int) -> None:
+        """A binary message is nothing to listen to."""
+
+    def on_close(self, close: Close) -> None:
+        """The connection is over."""
+        self._socket = None
+        if not self._closing:
+            self._worker.error("listener", close.error or f"closed by the server: {close.code} {close.reason}".strip())
+
+    def on_internal_error(self, error: BaseException) -> None:
+        """A handler raised."""
+        self._worker.internal_error(error)
 
 
 def _parsing(

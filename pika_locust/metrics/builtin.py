@@ -39,6 +39,14 @@ WEBSOCKET_METRICS = (
 """What is measured of WebSockets, for scenarios to declare."""
 
 
+FANOUT_METRICS = (
+    trend("fanout_latency", "from the send of a broadcast to its receipt, replays to late joiners excluded"),
+    rate("fanout_delivery", "broadcasts that reached a user who was connected, by kind"),
+    counter("fanout_duplicates", "broadcasts that reached a user more than once, by kind"),
+    rate("fanout_correct", "numbers told by broadcasts that agree with what the users did, by kind"),
+)
+"""What is measured of broadcasts from one user to all others, for scenarios to declare."""
+
 _PROCESS_METRICS = (
     gauge("vus", "primary users that are active now"),
     trend("generator_lag_ms", "how late the load generator's own timers fired and readable sockets were read"),

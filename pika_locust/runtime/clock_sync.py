@@ -70,11 +70,16 @@ class CrossHostLatency:
         return max(1, (received_ns - sent.ns) // 1000)
 
     def sent(self, machine: str, sent_ns: int, received_ns: int) -> LocalTime | None:
-        """When, by our clock, something was sent that we have received by now; None when nobody can say. An offset by
-        which it would have come before it was sent is wrong, whatever its bound promises: that is nobody's knowledge.
-        """
-        sent = self._clocks.here(machine, sent_ns, received_ns)
-        return None if sent is None or sent.ns - sent.error_ns > received_ns else sent
+        """As `sent_here` says."""
+        return sent_here(self._clocks, machine, sent_ns, received_ns)
+
+
+def sent_here(clocks: Clocks, machine: str, sent_ns: int, received_ns: int) -> LocalTime | None:
+    """When, by our clock, something was sent that we have received by now; None when nobody can say. An offset by
+    which it would have come before it was sent is wrong, whatever its bound promises: that is nobody's knowledge.
+    """
+    sent = clocks.here(machine, sent_ns, received_ns)
+    return None if sent is None or sent.ns - sent.error_ns > received_ns else sent
 
 
 def _error_most_ms(thresholds: Sequence[str], metrics: Sequence[str]) -> float:

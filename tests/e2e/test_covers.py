@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -31,34 +32,41 @@ LOADS: dict[str, tuple[list[str], dict[str, str]]] = {
 }
 
 
-def noticed_by() -> dict[tuple[str, str], set[str]]:
-    """Scenario and fault, and whatever must notice it."""
-    subjects: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+@dataclass
+class Run:
+    """One run of a scenario: the faults that are planted in it, and whatever must notice them."""
+
+    faults: set[str] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def runs() -> dict[tuple[str, str], Run]:
+    """By scenario and fault, or what the faults are called that are planted together."""
+    found: defaultdict[tuple[str, str], Run] = defaultdict(Run)
     for name in known_platforms():
         for cover in find_platform(name).covers:
-            subjects[cover.scenario, cover.planted].add(cover.subject)
-    return dict(subjects)
+            one = found[cover.scenario, cover.together or cover.planted]
+            one.faults.add(cover.planted)
+            one.subjects.add(cover.subject)
+            one.settings.update(cover.settings)
+    return dict(found)
 
 
-NOTICED = noticed_by()
-
-
-SETTINGS = {
-    (cover.scenario, cover.planted): dict(cover.settings)
-    for name in known_platforms()
-    for cover in find_platform(name).covers
-}
+RUNS = runs()
 
 
 def test_every_scenario_with_faults_has_a_load() -> None:
-    assert {scenario for scenario, _ in NOTICED} <= LOADS.keys()
+    assert {scenario for scenario, _ in RUNS} <= LOADS.keys()
 
 
-@pytest.mark.parametrize(("scenario", "fault"), NOTICED, ids=[" ".join(case) for case in NOTICED])
-def test_a_fault_is_noticed_by_what_covers_it(scenario: str, fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("scenario", "name"), RUNS, ids=[" ".join(case) for case in RUNS])
+def test_a_fault_is_noticed_by_what_covers_it(scenario: str, name: str, tmp_path: Path) -> None:
     load, env = LOADS[scenario]
-    env = {**env, **SETTINGS[scenario, fault]}
-    arguments = ["--headless", "-f", f"locustfiles/{scenario}.py", *load, "--seed", "11", "--sandbox-fault", fault]
-    finished = run(arguments, tmp_path, env)
+    planted = RUNS[scenario, name]
+    arguments = ["--headless", "-f", f"locustfiles/{scenario}.py", *load, "--seed", "11"]
+    for fault in sorted(planted.faults):
+        arguments += ["--sandbox-fault", fault]
+    finished = run(arguments, tmp_path, {**env, **planted.settings})
     assert finished.exit_code == 99, finished.output
-    assert finished.subjects >= NOTICED[scenario, fault], finished.reasons
+    assert finished.subjects >= planted.subjects, finished.reasons

@@ -9,13 +9,22 @@ from urllib.parse import quote
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import on, on_raw
-from pika_locust.kit.broadcast import BroadcastDelivery, BroadcastMetrics
 from pika_locust.kit.http_actor import HttpContext
 from pika_locust.kit.meters import named
+from pika_locust.kit.pending import OnReply
 from pika_locust.kit.websocket_actor import WebSocketActor
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.scenarios import LEDGERS, METRICS
-from pika_locust.runtime.context import WorkerContext
+from pika_locust.platforms.pika.broadcasts import (
+    LIKE,
+    LISTENERS,
+    TEMPO,
+    TEMPO_RESET,
+    THANKS,
+    VOTE,
+    broadcast_delivery,
+    counted_broadcasts,
+)
+from pika_locust.platforms.pika.scenarios import COUNTED, LEDGERS, METRICS
 from pika_locust.wire.http import Timeouts
 
 # How likely a dancer is to do what, and how soon: the figures of the suite.
@@ -29,19 +38,6 @@ LIKES_A_MINUTE = 10
 """The app's own cap, which is also the server's quota for a client."""
 
 HTTP_TIMEOUTS = Timeouts(total_s=10.0)
-BROADCAST_KINDS = ("track", "poll", "announcement")
-
-
-def broadcast_delivery(worker: WorkerContext) -> BroadcastDelivery:
-    """What the dancers of a process get of the DJ's broadcasts; get it with `worker.shared(broadcast_delivery)`."""
-    metrics = worker.metrics
-    broadcasts = BroadcastMetrics(
-        latency={kind: metrics.trend("fanout_latency").tagged(kind=kind) for kind in BROADCAST_KINDS},
-        any_latency=metrics.trend("ws_message_latency"),
-        delivered={kind: metrics.rate("fanout_delivery").tagged(kind=kind) for kind in BROADCAST_KINDS},
-        duplicates=metrics.counter("fanout_duplicates"),
-    )
-    return BroadcastDelivery(worker, broadcasts, "fanout_latency", "ws_message_latency")
 
 
 class Dancer(WebSocketActor):
@@ -57,16 +53,10 @@ class Dancer(WebSocketActor):
     """A connection is a success when the server says something: what sessions there are, or an ACK."""
     ignored = (
         "ANNOUNCEMENT_CANCELLED",
-        "LIKE_RECEIVED",
-        "LISTENER_COUNT",
         "METADATA_UPDATED",
-        "POLL_UPDATE",
-        "REACTION_RECEIVED",
         "SERVER_SHUTDOWN",
         "SESSION_REGISTERED",
         "SESSION_VALID",
-        "TEMPO_FEEDBACK",
-        "TEMPO_RESET",
         "TRACK_STOPPED",
     )
 
@@ -76,6 +66,12 @@ class Dancer(WebSocketActor):
     _leaving = False
     """Whether this dancer has begun to leave: it decides once how."""
 
+    _is_listener = False
+    """Whether the server has been told of this dancer: it counts each once, however often it comes back."""
+
+    _our_poll = 0
+    """The poll that our DJ started last, as far as this dancer was told."""
+
     def begin(self) -> None:
         super().begin()
         worker = self.worker
@@ -83,6 +79,12 @@ class Dancer(WebSocketActor):
         self.client_id = f"client_{worker.begin.run_id}_{worker.worker_index}_{self.number}_{self.dice.bits():016x}"
         """Of a form that the server's HTTP side takes, too."""
         self.delivery = worker.shared(broadcast_delivery)
+        self.counted = worker.shared(counted_broadcasts)
+        self.heard = [0] * len(COUNTED)
+        """How often what was heard on this connection, where `CountedBroadcasts` looks for it."""
+        self._session_mark = messages.session_mark(self.session_id)
+        # A like names the track and no session: in one of ours, the tracks of this run have its id in their names.
+        self._like_mark = worker.begin.run_id.encode() if worker.settings["PIKA_DJ"] == "own" else b""
         self.reactions = Reactions(self)
 
     @property
@@ -114,7 +116,11 @@ class Dancer(WebSocketActor):
     # The session, and from here on in the event loop
 
     def _subscribe(self) -> None:
-        message_id = self.expect("subscribe", on_reply=self.on_subscribed)
+        on_reply: OnReply = self.on_subscribed
+        if not self._is_listener:
+            self._is_listener = True
+            on_reply = self.counted.after("listeners", self.number, on_reply=on_reply)
+        message_id = self.expect("subscribe", on_reply=on_reply)
         self.send(messages.subscribe(self.session_id, self.client_id, message_id))
 
     def on_subscribed(self, ok: bool, why: str) -> None:
@@ -129,6 +135,7 @@ class Dancer(WebSocketActor):
             return
         self.session = "live"
         self.delivery.joined(self.number)
+        self.heard = self.counted.joined(self.number)
         self.joined()
 
     def joined(self) -> None:
@@ -146,7 +153,7 @@ class Dancer(WebSocketActor):
         self.session = "ended"
         self.meters.ws_session_live.add(False)
         self.worker.error("session", "the session is not live")
-        self.delivery.left(self.number)
+        self._gone()
         self.timers.cancel_all(but="ping")
         if self._leaving:
             self.leave()
@@ -173,24 +180,69 @@ class Dancer(WebSocketActor):
         message = self.spelling.parse(payload) or {}
         # A replay to a late joiner has no sessionId; a broadcast has, and reaches the dancers of all sessions.
         if message.get("sessionId", self.session_id) == self.session_id:
-            self._note_delivery("poll", payload, at_ns)
+            if self._note_delivery("poll", payload, at_ns):
+                self._our_poll = message.get("pollId", 0)
             if not self.released.is_set():
                 self.reactions.to_poll(message)
 
     @on("POLL_ENDED")
     def on_poll_ended(self, message: Mapping[str, Any], at_ns: int) -> None:
-        self.reactions.to_end_of_poll(message.get("pollId"))
+        poll_id = message.get("pollId")
+        self.reactions.to_end_of_poll(poll_id)
+        if poll_id == self._our_poll and self.session == "live":
+            self.delivery.received_unstamped("poll_end", poll_id, self.number)
+            for votes in messages.votes_in(message, "results"):
+                self.counted.told("vote", votes, at_ns, poll_id)
 
     @on_raw("ANNOUNCEMENT_RECEIVED")
     def on_announcement(self, payload: bytes, at_ns: int) -> None:
         self._note_delivery("announcement", payload, at_ns)
 
-    def _note_delivery(self, kind: str, payload: bytes, at_ns: int) -> None:
-        """Count one of our DJ's broadcasts, unless it is a replay: those come before SUBSCRIBE is acknowledged."""
+    def _note_delivery(self, kind: str, payload: bytes, at_ns: int) -> bool:
+        """Count one of our DJ's broadcasts, unless it is a replay: those come before SUBSCRIBE is acknowledged.
+
+        Returns whether it is our DJ's.
+        """
+        stamp = messages.find_stamp(payload)
+        if stamp is None or stamp.run_id != self.worker.begin.run_id:
+            return False
         if self.session == "live":
-            stamp = messages.find_stamp(payload)
-            if stamp is not None and stamp.run_id == self.worker.begin.run_id:
-                self.delivery.received(kind, stamp, self.number, at_ns)
+            self.delivery.received(kind, stamp, self.number, at_ns)
+        return True
+
+    # What follows from the others' actions: by far the most of what arrives, so it is counted and not read
+
+    @on_raw("LIKE_RECEIVED")
+    def on_like(self, payload: bytes, at_ns: int) -> None:
+        if self._like_mark in payload:
+            self.heard[LIKE] += 1
+
+    @on_raw("TEMPO_FEEDBACK")
+    def on_tempo(self, payload: bytes, at_ns: int) -> None:
+        if self._session_mark in payload:
+            self.heard[TEMPO] += 1
+
+    @on_raw("POLL_UPDATE")
+    def on_vote(self, payload: bytes, at_ns: int) -> None:
+        if self._session_mark in payload:
+            self.heard[VOTE] += 1
+
+    @on_raw("REACTION_RECEIVED")
+    def on_thanks(self, payload: bytes, at_ns: int) -> None:
+        if self._session_mark in payload:
+            self.heard[THANKS] += 1
+
+    @on_raw("TEMPO_RESET")
+    def on_tempo_reset(self, payload: bytes, at_ns: int) -> None:
+        if self._session_mark in payload:
+            self.heard[TEMPO_RESET] += 1
+
+    @on("LISTENER_COUNT")
+    def on_listener_count(self, message: Mapping[str, Any], at_ns: int) -> None:
+        count = message.get("count")
+        if message.get("sessionId") == self.session_id and self.session == "live" and isinstance(count, int):
+            self.heard[LISTENERS] += 1
+            self.counted.told("listeners", count, at_ns)
 
     # Leaving
 
@@ -207,17 +259,22 @@ class Dancer(WebSocketActor):
             self.leave()
 
     def _thank(self) -> None:
-        message_id = self.expect("thank_you")
+        message_id = self.expect("thank_you", on_reply=self.counted.after("thanks", self.number))
         self.send(messages.thank_you(self.session_id, self.client_id, message_id))
         self.leave()
 
     def leaving(self) -> None:
+        self._gone()
+
+    def _gone(self) -> None:
+        """Nothing is owed to this dancer any more."""
         self.delivery.left(self.number)
+        self.counted.left(self.number)
 
     def closed(self, kept: bool) -> None:
         # Likes go on: the app keeps those that are made while there is no connection.
         self.timers.cancel_all(but="like")
-        self.delivery.left(self.number)
+        self._gone()
         if self.confirmed and kept and self.session == "live":
             self.meters.ws_session_live.add(True)
         self.session = "asked"
@@ -300,7 +357,7 @@ class Reactions:
         if not dancer.is_live:
             self._likes_offline.append(track)
             return
-        message_id = dancer.expect("like", ledger="likes")
+        message_id = dancer.expect("like", ledger="likes", on_reply=dancer.counted.after("like", dancer.number))
         dancer.send(messages.like(dancer.session_id, dancer.client_id, track, message_id))
 
     def send_offline_likes(self) -> None:
@@ -309,7 +366,8 @@ class Reactions:
             return
         tracks, self._likes_offline = self._likes_offline, []
         dancer = self._dancer
-        message_id = dancer.expect("bulk_like", ledger="likes", items=len(tracks))
+        on_reply = dancer.counted.after("like", dancer.number, items=len(tracks))
+        message_id = dancer.expect("bulk_like", ledger="likes", items=len(tracks), on_reply=on_reply)
         dancer.send(messages.bulk_like(dancer.session_id, dancer.client_id, tracks, message_id))
 
     # Tempo
@@ -323,7 +381,8 @@ class Reactions:
         pending = dancer.pending
         message_id = pending.next_id()
         dancer.worker.ledgers["tempo votes"].sent(message_id)
-        on_reply = partial(self._on_tempo_reply, message_id, self._song)
+        booked = partial(self._on_tempo_reply, message_id, self._song)
+        on_reply = dancer.counted.after("tempo", dancer.number, on_reply=booked)
         pending.expect(message_id, "tempo", dancer, on_reply=on_reply)
         dancer.send(messages.tempo(dancer.session_id, dancer.client_id, preference, message_id))
 
@@ -343,7 +402,8 @@ class Reactions:
         dancer = self._dancer
         if dancer.is_live and poll_id not in self._polls_done:
             self._polls_done.add(poll_id)
-            message_id = dancer.expect("vote", ledger="poll votes")
+            on_reply = dancer.counted.after("vote", dancer.number, about=poll_id)
+            message_id = dancer.expect("vote", ledger="poll votes", on_reply=on_reply)
             dancer.send(messages.vote(poll_id, dancer.client_id, option, message_id))
 
 

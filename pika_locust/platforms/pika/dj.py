@@ -13,13 +13,23 @@ from typing import Any, Literal
 from gevent.event import Event
 
 from pika_locust.clock import monotonic, monotonic_ns
-from pika_locust.kit.actor import on
-from pika_locust.kit.broadcast import TOPIC, announcement
+from pika_locust.kit.actor import on, on_raw
+from pika_locust.kit.broadcast import DEADLINE_S, TOPIC, announcement
 from pika_locust.kit.meters import named
-from pika_locust.kit.websocket_actor import ConnectionMetrics, WebSocketActor
+from pika_locust.kit.pending import OnReply
+from pika_locust.kit.websocket_actor import ConnectionMetrics, Listener, WebSocketActor
 from pika_locust.load.pauses import Backoff
 from pika_locust.platforms.pika import messages
-from pika_locust.platforms.pika.scenarios import METRICS
+from pika_locust.platforms.pika.broadcasts import (
+    LIKE,
+    LISTENERS,
+    TEMPO,
+    THANKS,
+    VOTE,
+    broadcast_delivery,
+    counted_broadcasts,
+)
+from pika_locust.platforms.pika.scenarios import COUNTED, METRICS
 from pika_locust.runtime.machine import boot_id
 
 
@@ -148,6 +158,14 @@ class Dj(WebSocketActor):
         self._listeners = Event()
         self._polls = Polls()
         self._sent: Counter[str] = Counter()
+        self.delivery = self.worker.shared(broadcast_delivery)
+        self.counted = self.worker.shared(counted_broadcasts)
+        self.heard = [0] * len(COUNTED)
+        """How often what was heard on this connection, where `CountedBroadcasts` looks for it."""
+        self._session_mark = messages.session_mark(self.session_id)
+        self._like_mark = self.worker.begin.run_id.encode()
+        self._plays = False
+        """Whether a track of this session has been acknowledged: the next one's tempo begins anew."""
 
     # The session, in the DJ's own greenlet
 
@@ -181,6 +199,8 @@ class Dj(WebSocketActor):
     def _on_registered(self, ok: bool, why: str) -> None:
         if ok:
             self.confirm()
+            self._plays = False
+            self.heard = self.counted.joined(self.number)
 
     def _wait_for_listeners(self) -> bool:
         """Wait for the first, who may never come; False when the session is over before."""
@@ -200,8 +220,13 @@ class Dj(WebSocketActor):
             self._do(action.what)
 
     def _end_session(self) -> None:
-        self._end_poll()
-        self.ask("end_session", partial(messages.end_session, self.session_id))
+        screen = SessionScreen(self)
+        poll_id = self._end_poll()
+        reply = self.ask("end_session", partial(messages.end_session, self.session_id))
+        if reply.ok:
+            self.counted.left(self.number, has_all=True)
+            screen.judge(poll_id)
+        screen.close()
         self.close()
 
     # What is broadcast
@@ -227,8 +252,12 @@ class Dj(WebSocketActor):
         def acknowledged(ok: bool, why: str) -> None:
             if ok:
                 self.worker.tell_all(TOPIC, announcement(kind, stamp))
+                self._plays = self._plays or kind == "track"
 
-        self.post(kind, partial(write, stamp), on_reply=acknowledged)
+        on_reply: OnReply = acknowledged
+        if kind == "track" and self._plays:
+            on_reply = self.counted.after("tempo_reset", self.number, on_reply=acknowledged)
+        self.post(kind, partial(write, stamp), on_reply=on_reply)
 
     def _track(self, stamp: messages.Stamp, message_id: str) -> bytes:
         self.worker.facts["tracks"] = self._sent["track"]
@@ -240,31 +269,98 @@ class Dj(WebSocketActor):
     def _announcement(self, stamp: messages.Stamp, message_id: str) -> bytes:
         return messages.announce(self.session_id, f"Welcome! {stamp}", message_id)
 
-    def _end_poll(self) -> None:
+    def _end_poll(self) -> int | None:
+        """End the poll that is open, if there is one; gives its number."""
         poll_id = self._polls.end()
         if poll_id is not None:
-            self.post("end_poll", partial(messages.end_poll, poll_id))
+            stamp = messages.Stamp(poll_id, self.worker.begin.run_id, boot_id(), monotonic_ns())
+
+            def ended(ok: bool, why: str) -> None:
+                if ok:
+                    self.worker.tell_all(TOPIC, announcement("poll_end", stamp))
+
+            self.post("end_poll", partial(messages.end_poll, poll_id), on_reply=ended)
+        return poll_id
 
     # What arrives, in the event loop
 
     @on("LISTENER_COUNT")
     def on_listener_count(self, message: Mapping[str, Any], at_ns: int) -> None:
         count = message.get("count")
-        if message.get("sessionId") == self.session_id and isinstance(count, int) and count > 0:
-            self._listeners.set()
+        if message.get("sessionId") == self.session_id and isinstance(count, int):
+            self.heard[LISTENERS] += 1
+            self.counted.told("listeners", count, at_ns)
+            if count > 0:
+                self._listeners.set()
 
     @on("POLL_UPDATE")
     def on_poll_update(self, message: Mapping[str, Any], at_ns: int) -> None:
         if message.get("sessionId") == self.session_id and self._polls.on_update(message):
             self.worker.facts["poll_votes_seen"] = self._polls.votes
+            self.heard[VOTE] += 1
+            for votes in messages.votes_in(message, "votes"):
+                self.counted.told("vote", votes, at_ns, message["pollId"])
+
+    @on("TEMPO_FEEDBACK")
+    def on_tempo_feedback(self, message: Mapping[str, Any], at_ns: int) -> None:
+        if message.get("sessionId") == self.session_id:
+            self.heard[TEMPO] += 1
+            for votes in messages.tempos_in(message):
+                self.counted.told("tempo", votes, at_ns)
+
+    @on_raw("LIKE_RECEIVED")
+    def on_like(self, payload: bytes, at_ns: int) -> None:
+        if self._like_mark in payload:
+            self.heard[LIKE] += 1
+
+    @on("REACTION_RECEIVED")
+    def on_thanks(self, message: Mapping[str, Any], at_ns: int) -> None:
+        if message.get("sessionId") == self.session_id and message.get("reaction") == messages.THANK_YOU:
+            self.heard[THANKS] += 1
 
     def on_unknown(self, payload: bytes, at_ns: int) -> None:
         """All else is for the DJ's app to show."""
 
     def closed(self, kept: bool) -> None:
         self._polls.forget_open()
+        self.counted.left(self.number)
         self._over.set()
 
     def finish(self) -> None:
         """End the session first, then the connection; `act` does both."""
         self._over.set()
+
+
+class SessionScreen(Listener):
+    """A second connection of the DJ's, which sees what the end of a session brings to whoever is still there: the
+    dancers have left by then, and the DJ is not sent what it says itself."""
+
+    def __init__(self, dj: Dj) -> None:
+        super().__init__(dj)
+        self._dj = dj
+        self._ends = 0
+        self._ended = Event()
+        self._poll_ends: dict[Any, list[tuple[Mapping[str, Any], int]]] = {}
+
+    def on_text(self, payload: bytes, at_ns: int) -> None:
+        message = messages.SPELLING.parse(payload) or {}
+        match message.get("type"):
+            case "POLL_ENDED":
+                self._poll_ends.setdefault(str(message.get("pollId")), []).append((message, at_ns))
+            case "SESSION_ENDED" if message.get("sessionId") == self._dj.session_id:
+                self._ends += 1
+                self._ended.set()
+
+    def judge(self, poll_id: int | None) -> None:
+        """The session has been ended, and with it this poll: wait for the news, and count whether it came once."""
+        if not self.is_open:
+            return
+        self._ended.wait(DEADLINE_S)
+        delivery = self._dj.delivery
+        delivery.reached("session_end", self._ends)
+        if poll_id is not None:
+            told = self._poll_ends.get(str(poll_id), [])
+            delivery.reached("poll_end", len(told))
+            for message, at_ns in told:
+                for votes in messages.votes_in(message, "results"):
+                    self._dj.counted.told("vote", votes, at_ns, poll_id)

@@ -16,6 +16,7 @@ SPELLING = JsonMessages(kind="type", id="messageId", error="error", ack="ACK", n
 """Every text that the server sends begins with `{"type":"<TYPE>"`, and an ACK goes on with its messageId."""
 
 TEMPOS = ("slower", "perfect", "faster")
+THANK_YOU = "thank_you"
 
 # json.dumps makes an encoder on every call that does not take its defaults.
 _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -46,6 +47,29 @@ def find_stamp(payload: bytes) -> Stamp | None:
     if match is None:
         return None
     return Stamp(int(match[1]), match[2].decode(), match[3].decode(), int(match[4]))
+
+
+def session_mark(session_id: str) -> bytes:
+    """What every broadcast contains that is about a session and says so."""
+    return _quoted(session_id).encode(errors="replace")
+
+
+def votes_in(message: Mapping[str, Any], of_options: str) -> tuple[int, ...]:
+    """How many votes a poll has: by their total, and by the sum over its options; what is no number is left out."""
+    found: list[Any] = [message.get("totalVotes")]
+    votes = message.get(of_options)
+    if isinstance(votes, list) and all(isinstance(one, int) for one in votes):
+        found.append(sum(votes))
+    return tuple(number for number in found if isinstance(number, int))
+
+
+def tempos_in(message: Mapping[str, Any]) -> tuple[int, ...]:
+    """How many want which tempo: by the total, and by the sum; what is no number is left out."""
+    found: list[Any] = [message.get("total")]
+    wishes = [message.get(tempo) for tempo in TEMPOS]
+    if all(isinstance(one, int) for one in wishes):
+        found.append(sum(one for one in wishes if isinstance(one, int)))
+    return tuple(number for number in found if isinstance(number, int))
 
 
 def _encode(message: Mapping[str, Any]) -> bytes:
@@ -112,7 +136,7 @@ def thank_you(session_id: str, client_id: str, message_id: str) -> bytes:
     """Thank the DJ."""
     return (
         f'{{"type":"SEND_REACTION","sessionId":{_quoted(session_id)},"clientId":{_quoted(client_id)},'
-        f'"reaction":"thank_you","messageId":{_quoted(message_id)}}}'
+        f'"reaction":"{THANK_YOU}","messageId":{_quoted(message_id)}}}'
     ).encode()
 
 

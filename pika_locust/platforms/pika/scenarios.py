@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pika_locust.judge import Band, Threshold
+from pika_locust.kit.scenarios import fanout_thresholds
 from pika_locust.kit.targets import http_side, websocket_url
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
-from pika_locust.metrics import counter, rate, trend
-from pika_locust.metrics.builtin import CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
+from pika_locust.metrics import counter, rate
+from pika_locust.metrics.builtin import CLOCK_METRICS, FANOUT_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
 from pika_locust.scenario import Deferred, Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
 
 LEDGERS = ("likes", "tempo votes", "poll votes")
 
+NAMED = ("track", "poll", "announcement", "poll_end", "session_end")
+"""What our DJ's actions bring to all others, and which says what it is."""
+COUNTED = ("like", "tempo", "vote", "thanks", "tempo_reset", "listeners")
+"""What anybody's actions bring to all others, and which does not say whose it was."""
+TOLD = ("tempo", "vote", "listeners")
+"""Those of them that tell a number."""
+
 METRICS = (
     *WEBSOCKET_METRICS,
     rate("ws_session_live", "subscriptions whose session was live, and stayed so until the dancer left"),
-    trend("fanout_latency", "from our DJ's send to a dancer's receipt, replays to late joiners excluded"),
-    rate("fanout_delivery", "our DJ's broadcasts that reached a dancer who was connected, within 5 s"),
-    counter("fanout_duplicates", "broadcasts that reached a dancer more than once"),
+    *FANOUT_METRICS,
     counter("dj_messages_received", "text messages that our DJ received"),
     *CLOCK_METRICS,
     *HTTP_METRICS,
@@ -54,7 +60,7 @@ _HONEST = {
 }
 _ABOUT = {
     "fanout_latency": "tracks, polls and announcements reach the dancers within a second",
-    "fanout_delivery": "whatever the DJ broadcasts reaches everybody who is there",
+    "fanout_delivery": "whatever is broadcast reaches everybody who is there",
     "ack_success": "likes, votes and thanks are acknowledged within 5 s",
     "ws_session_live": "the session was live for as long as a dancer stayed",
     "http_req_failed": "the pages that a dancer's app asks for are answered",
@@ -111,8 +117,9 @@ DANCERS = Scenario(
     target_settings=("WS_URL",),
     profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
     metrics=METRICS,
-    thresholds=tuple(
-        Threshold.of(name, {"threshold": limit, "about": _ABOUT[name]}) for name, limit in _HONEST.items()
+    thresholds=(
+        *(Threshold.of(name, {"threshold": limit, "about": _ABOUT[name]}) for name, limit in _HONEST.items()),
+        *fanout_thresholds((*NAMED, *COUNTED), TOLD),
     ),
     profile_thresholds={
         "standard": _suite("0.99", "p(95)<500", 512),

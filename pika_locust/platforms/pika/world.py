@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.platforms.pika.world_messages import MessageHandlers, iso
+from pika_locust.platforms.pika.world_messages import DOUBLING, MISCOUNTING, SWALLOWING, MessageHandlers, iso
 from pika_locust.platforms.pika.world_model import Connection, Session, SessionRow
 from pika_locust.platforms.pika.world_schema import LONGEST_MESSAGE, VERSION
 from pika_locust.sandbox.app import Call, Socket, route
@@ -62,7 +62,29 @@ class PikaWorld(MessageHandlers):
         Cover("dead-session", "dead-session", "dancers", "ws_session_live"),
         Cover("leak", "leak=6000", "dancers", "target_memory_mb"),
         Cover("crash-after", "crash-after=3", "dancers", "ws_connection_kept"),
+        *(
+            Cover(name, f"{name}=1", "dancers", f"{metric}{{kind:{kind}}}" if kind else metric, together="broadcasts")
+            for name, metric, kind in (
+                ("swallow-likes", "fanout_delivery", "like"),
+                ("swallow-tempo", "fanout_delivery", "tempo"),
+                ("swallow-poll-ends", "fanout_delivery", "poll_end"),
+                ("swallow-reactions", "fanout_delivery", "thanks"),
+                ("swallow-session-ends", "fanout_delivery", "session_end"),
+                ("swallow-tempo-resets", "fanout_delivery", "tempo_reset"),
+                ("double-tracks", "fanout_duplicates", ""),
+                ("miscount-listeners", "fanout_correct", "listeners"),
+            )
+        ),
+        # Not all of them, or our DJ would not know which poll to end.
+        Cover(
+            "swallow-poll-updates",
+            "swallow-poll-updates=0.5",
+            "dancers",
+            "fanout_delivery{kind:vote}",
+            together="broadcasts",
+        ),
     )
+    named = (*SWALLOWING.values(), DOUBLING, MISCOUNTING)
     groups = ("dancers", "djs")
 
     def start(self) -> None:

@@ -11,10 +11,28 @@ from typing import Any
 from pika_locust.platforms.pika.world_model import Announcement, Database, LiveState, Poll, Session, TempoVote
 from pika_locust.platforms.pika.world_schema import MESSAGES, Message, Track
 from pika_locust.sandbox.app import App, Socket, message
+from pika_locust.sandbox.faults import FaultKind, Form
 
 QUEUE_LIMIT_BYTES = 64 * 1024
 """A socket with this much waiting is not sent the list of sessions, and its messages are not broadcast."""
 BULK_LIKES_TAKEN = 100
+
+SWALLOWING = {
+    kind: FaultKind(f"swallow-{name}", Form.RATE, f"{kind} is broadcast to nobody")
+    for kind, name in (
+        ("LIKE_RECEIVED", "likes"),
+        ("TEMPO_FEEDBACK", "tempo"),
+        ("POLL_UPDATE", "poll-updates"),
+        ("POLL_ENDED", "poll-ends"),
+        ("REACTION_RECEIVED", "reactions"),
+        ("SESSION_ENDED", "session-ends"),
+        ("TEMPO_RESET", "tempo-resets"),
+    )
+}
+"""Broadcasts that follow from what users do, each with the fault that swallows it."""
+DOUBLING = FaultKind("double-tracks", Form.RATE, "NOW_PLAYING is broadcast twice")
+MISCOUNTED_BY = 50
+MISCOUNTING = FaultKind("miscount-listeners", Form.RATE, f"LISTENER_COUNT tells {MISCOUNTED_BY} too many")
 _ANSWERS = ('{"type":"ACK"', '{"type":"NACK"')
 
 Handler = Callable[[Any, Socket, Message], None]
@@ -83,8 +101,21 @@ class MessageHandlers(App):
 
     def publish(self, through: Socket | None, **message: Any) -> None:
         """A message to every socket except the one that it is published through."""
+        kind = message["type"]
+        if kind in SWALLOWING and self.hit(SWALLOWING[kind].name, kind):
+            return
+        if kind == "LISTENER_COUNT":
+            message = self.miscounted(message)
         self.activity.published(self.now, None if through is None else through.id)
-        self.broadcast(message, through, message["type"])
+        self.broadcast(message, through, kind)
+        if kind == "NOW_PLAYING" and self.hit(DOUBLING.name, kind):
+            self.broadcast(message, through, kind)
+
+    def miscounted(self, message: Message) -> Message:
+        """A LISTENER_COUNT, wrong if that fault is on."""
+        if not self.hit(MISCOUNTING.name):
+            return message
+        return {**message, "count": message["count"] + MISCOUNTED_BY}
 
     def pass_on(self, sender: Socket, **message: Any) -> None:
         """Publishes a message, unless too much waits to be written to its sender."""
@@ -123,7 +154,7 @@ class MessageHandlers(App):
             summaries = [_summary(session) for session in sessions.values()]
             socket.send({"type": "SESSIONS_LIST", "sessions": summaries})
         if session_id is not None:
-            socket.send(self._listener_count(session_id))
+            socket.send(self.miscounted(self._listener_count(session_id)))
             if session_id in sessions:
                 self._catch_up(socket, sessions[session_id])
             else:

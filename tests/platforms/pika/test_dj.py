@@ -30,7 +30,8 @@ class AnsweredDj:
 
     @property
     def socket(self) -> VirtualSocket:
-        return self.harness.sockets[-1]
+        """The DJ's connection, not that of its second screen."""
+        return [socket for socket in self.harness.sockets if isinstance(socket.handler, Dj)][-1]
 
     def _connect(self, handler: Any) -> VirtualSocket:
         socket = VirtualSocket(self.harness, handler)
@@ -50,6 +51,8 @@ class AnsweredDj:
             socket.hear({"type": "SESSION_REGISTERED", "sessionId": SESSION, "authenticated": False, "djName": "DJ"})
         if kind == "START_POLL":
             self.polls += 1
+        if kind == "END_SESSION":
+            self.harness.sockets[-1].hear({"type": "SESSION_ENDED", "sessionId": SESSION})
         socket.ack(message) if "messageId" in message else socket.hear({"type": "PONG"})
 
     def listeners(self, count: object = 1, session: str = SESSION) -> None:
@@ -187,6 +190,7 @@ def test_the_dj_stays_until_the_end_of_the_session_is_acknowledged(harness: Harn
     harness.drain("supporter")
     harness.time.run(2.0)
     assert dj.socket.is_open
+    harness.sockets[-1].hear({"type": "SESSION_ENDED", "sessionId": SESSION})
     dj.socket.ack(dj.socket.of("END_SESSION")[0])
     harness.time.run(1.0)
     assert dj.socket.closed == Close(1000, by_us=True)

@@ -4,7 +4,7 @@ import pytest
 
 from pika_locust.judge import check, check_bands
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
-from pika_locust.platforms.pika.scenarios import DANCERS, LEDGERS, METRICS, SCENARIOS
+from pika_locust.platforms.pika.scenarios import COUNTED, DANCERS, LEDGERS, METRICS, NAMED, SCENARIOS, TOLD
 from pika_locust.settings import Settings, read_settings
 
 
@@ -39,6 +39,9 @@ HONEST = {
     "ack_success:rate>0.99",
     "ws_session_live:rate>0.99",
     "http_req_failed:rate<0.01",
+    "fanout_duplicates:count==0",
+    *(f"fanout_delivery{{kind:{kind}}}:rate>0.999" for kind in (*NAMED, *COUNTED)),
+    *(f"fanout_correct{{kind:{kind}}}:rate>0.999" for kind in TOLD),
 }
 
 
@@ -77,13 +80,15 @@ def test_loads_of_ones_own_are_judged_as_the_standard(profile: str) -> None:
 def test_every_threshold_is_legal_and_nothing_measured_is_a_failure(profile: str) -> None:
     thresholds = DANCERS.thresholds_for(profile, settings())
     assert check(thresholds, (*BASE_METRICS, *TARGET_METRICS, *DANCERS.metrics)) == []
-    assert not any(threshold.allow_empty for threshold in thresholds)
+    kinds = {threshold.name for threshold in thresholds if threshold.allow_empty}
+    assert kinds == {"fanout_delivery", "fanout_correct"}
+    assert not any(threshold.allow_empty for threshold in thresholds if "{" not in threshold.metric)
     assert [threshold.metric for threshold in thresholds if threshold.optional] == ["target_memory_mb"]
 
 
 def test_of_another_djs_broadcasts_nobody_knows_whom_they_should_have_reached() -> None:
     thresholds = DANCERS.thresholds_for("standard", settings(PIKA_DJ="external"))
-    assert {threshold.metric for threshold in thresholds if threshold.optional} == {
+    assert {threshold.name for threshold in thresholds if threshold.optional} == {
         "target_memory_mb",
         "fanout_latency",
         "fanout_delivery",

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.pika.world import PLATFORM
 from pika_locust.testing.world_driver import PING
-from tests.platforms.pika.world_driver import SESSION, TRACK, PikaDriver
+from tests.platforms.pika.world_driver import OTHER, SESSION, TRACK, PikaDriver
 
 HOUR_S = 3600.0
 
@@ -230,4 +232,64 @@ def test_every_fault_of_the_platform_says_who_must_see_it() -> None:
         "dead-session",
         "leak",
         "crash-after",
+        "swallow-likes",
+        "swallow-tempo",
+        "swallow-poll-updates",
+        "swallow-poll-ends",
+        "swallow-reactions",
+        "swallow-session-ends",
+        "swallow-tempo-resets",
+        "double-tracks",
+        "miscount-listeners",
     }
+
+
+SWALLOWED = {
+    "swallow-likes": "LIKE_RECEIVED",
+    "swallow-tempo": "TEMPO_FEEDBACK",
+    "swallow-poll-updates": "POLL_UPDATE",
+    "swallow-poll-ends": "POLL_ENDED",
+    "swallow-reactions": "REACTION_RECEIVED",
+    "swallow-session-ends": "SESSION_ENDED",
+    "swallow-tempo-resets": "TEMPO_RESET",
+}
+
+
+def broadcasts_of_a_session(*faults: str) -> list[dict[str, Any]]:
+    """What a dancer hears who only listens to everything that there is to hear."""
+    driver = PikaDriver(*faults)
+    dj, one, other = driver.dj(), driver.dancer(), driver.dancer("client_two")
+    for track in (TRACK, OTHER):
+        driver.say(dj, "BROADCAST_TRACK", sessionId=SESSION, track=track)
+        driver.wait(5.1)
+    driver.like(one)
+    driver.say(one, "SEND_TEMPO_REQUEST", sessionId=SESSION, preference="faster")
+    driver.say(dj, "START_POLL", sessionId=SESSION, question="?", options=["a", "b"])
+    driver.say(one, "VOTE_ON_POLL", pollId=1, optionIndex=0, clientId="client_one")
+    driver.say(dj, "END_POLL", pollId=1)
+    driver.say(one, "SEND_REACTION", sessionId=SESSION, reaction="thank_you")
+    driver.say(dj, "END_SESSION", sessionId=SESSION)
+    heard: list[dict[str, Any]] = driver.take(other)
+    return heard
+
+
+@pytest.mark.parametrize("fault", SWALLOWED)
+def test_what_is_swallowed_reaches_nobody_and_all_else_does(fault: str) -> None:
+    healthy = broadcasts_of_a_session()
+    wanted = [message for message in healthy if message["type"] != SWALLOWED[fault]]
+    assert len(wanted) < len(healthy)
+    assert broadcasts_of_a_session(f"{fault}=1") == wanted
+
+
+def test_tracks_are_broadcast_twice() -> None:
+    heard = [message["type"] for message in broadcasts_of_a_session("double-tracks=1")]
+    assert heard.count("NOW_PLAYING") == 4
+    assert heard.count("TEMPO_RESET") == 1
+
+
+def test_listeners_are_miscounted_to_everybody() -> None:
+    driver = PikaDriver("miscount-listeners=1")
+    dj = driver.dj()
+    heard = driver.say(driver.open(), "SUBSCRIBE", sessionId=SESSION, clientId="client_one")
+    counts = [m["count"] for m in (*heard, *driver.take(dj)) if m["type"] == "LISTENER_COUNT"]
+    assert counts == [51, 51]

@@ -1,0 +1,245 @@
+"""Broadcasts without a mark, in virtual time: what is owed to whom, what is too much, which numbers are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pika_locust.kit.counted_broadcast import SETTLE_S, SWEEP_EVERY_S, TOPIC, CountedBroadcasts
+from pika_locust.platforms.pika.broadcasts import LIKE, counted_broadcasts
+from pika_locust.runtime.machine import boot_id
+from tests.platforms.pika.harness import Harness
+
+ELSEWHERE = "00000000"
+WAY_S = 0.02
+
+
+class Receivers:
+    """Users by number, whose likes reach each other, or do not."""
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.counted: CountedBroadcasts = harness.worker.shared(counted_broadcasts)
+        self.heard: dict[int, list[int]] = {}
+
+    def join(self, *users: int) -> None:
+        for user in users:
+            self.heard[user] = self.counted.joined(user)
+        self.wait(0.001)
+
+    def wait(self, seconds: float) -> None:
+        self.harness.time.run(seconds)
+
+    def like(self, sender: int, *receivers: int, ok: bool = True, items: int = 1) -> None:
+        """Sent now, received after WAY_S, acknowledged after twice that."""
+        replied = self.counted.after("like", sender, items=items)
+        self.wait(WAY_S)
+        for user in receivers:
+            self.heard[user][LIKE] += 1
+        self.wait(WAY_S)
+        replied(ok, "")
+
+    def leave(self, *users: int, after_s: float = 3.0, has_all: bool = False) -> None:
+        self.wait(after_s)
+        for user in users:
+            self.counted.left(user, has_all=has_all)
+
+    def settle(self) -> None:
+        self.wait(SETTLE_S + SWEEP_EVERY_S + 1)
+
+    def delivered(self) -> tuple[int, int]:
+        """Likes received and missed."""
+        return self.harness.worker.rate_of("fanout_delivery", kind="like")
+
+    @property
+    def duplicates(self) -> int:
+        return self.harness.worker.count_of("fanout_duplicates", kind="like")
+
+    def correct(self, kind: str) -> tuple[int, int]:
+        return self.harness.worker.rate_of("fanout_correct", kind=kind)
+
+
+@pytest.fixture
+def receivers(harness: Harness) -> Receivers:
+    return Receivers(harness)
+
+
+def test_everybody_else_is_owed_what_was_acknowledged(receivers: Receivers) -> None:
+    receivers.join(1, 2, 3)
+    receivers.like(1, 2, 3)
+    receivers.like(2, 1, 3)
+    receivers.leave(1, 2, 3)
+    receivers.settle()
+    assert (receivers.delivered(), receivers.duplicates) == ((4, 0), 0)
+
+
+def test_what_reaches_nobody_was_missed_by_everybody_else(receivers: Receivers) -> None:
+    receivers.join(1, 2, 3)
+    receivers.like(1)
+    receivers.like(2, 1, 3)
+    receivers.leave(1, 2, 3)
+    receivers.settle()
+    assert (receivers.delivered(), receivers.duplicates) == ((2, 2), 0)
+
+
+def test_what_comes_twice_is_a_duplicate(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.like(1, 2, 2)
+    receivers.leave(1, 2)
+    receivers.settle()
+    assert (receivers.delivered(), receivers.duplicates) == ((1, 0), 1)
+
+
+def test_a_message_that_stands_for_several_brings_as_many(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.like(1, 2, 2, items=3)
+    receivers.leave(1, 2)
+    receivers.settle()
+    assert (receivers.delivered(), receivers.duplicates) == ((2, 1), 0)
+
+
+def test_what_was_not_acknowledged_may_have_been_broadcast_or_not(receivers: Receivers) -> None:
+    receivers.join(1, 2, 3)
+    receivers.like(1, 2, ok=False)
+    receivers.leave(1, 2, 3)
+    receivers.settle()
+    assert (receivers.delivered(), receivers.duplicates) == ((0, 0), 0)
+
+
+def test_who_comes_after_or_left_before_is_owed_nothing(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.leave(2)
+    receivers.like(1)
+    receivers.join(3)
+    receivers.leave(1, 3)
+    receivers.settle()
+    assert receivers.delivered() == (0, 0)
+
+
+LEAVING = {
+    "at once: it may have been on its way": (1.0, False, (0, 0)),
+    "at once, but answered after it": (0.001, True, (0, 1)),
+    "later": (3.0, False, (0, 1)),
+}
+
+
+@pytest.mark.parametrize(("after_s", "has_all", "wanted"), LEAVING.values(), ids=LEAVING.keys())
+def test_who_leaves_after_it(after_s: float, has_all: bool, wanted: tuple[int, int], receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.like(1)
+    receivers.leave(2, after_s=after_s, has_all=has_all)
+    receivers.settle()
+    assert receivers.delivered() == wanted
+
+
+def test_at_the_end_all_is_settled_at_once(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    receivers.like(1)
+    receivers.wait(3.0)
+    receivers.harness.worker.end()
+    assert receivers.delivered() == (0, 1)
+
+
+def news(harness: Harness, boot: str, actions: list[list[Any]]) -> Mapping[str, Any]:
+    data = {"boot": boot, "actions": actions}
+    harness.worker.hear(TOPIC, data)
+    return data
+
+
+def test_actions_of_other_processes_count(receivers: Receivers) -> None:
+    receivers.join(1)
+    receivers.wait(1.0)
+    now_ns = receivers.harness.time.now_ns
+    news(receivers.harness, boot_id(), [["like", 0, now_ns - 5_000_000, now_ns - 1_000_000, 1]])
+    receivers.leave(1)
+    receivers.settle()
+    assert receivers.delivered() == (0, 1)
+
+
+def test_a_clock_that_says_nothing_here_makes_it_owed_only_to_who_was_there_long_before(receivers: Receivers) -> None:
+    receivers.join(1)
+    receivers.wait(5.0)
+    receivers.join(2)
+    receivers.wait(1.0)
+    news(receivers.harness, ELSEWHERE, [["like", 0, 5, 1_000_005, 1]])
+    receivers.leave(1, 2)
+    receivers.settle()
+    assert receivers.delivered() == (0, 1)
+
+
+def test_others_tell_what_ours_do(receivers: Receivers) -> None:
+    receivers.join(1)
+    receivers.like(1)
+    receivers.wait(1.0)
+    (topic, data), *_ = receivers.harness.worker.published
+    assert (topic, data["boot"], [action[0] for action in data["actions"]]) == (TOPIC, boot_id(), ["like"])
+
+
+def test_beside_others_who_act_more_than_ours_is_no_duplicate(harness: Harness) -> None:
+    harness.make_context(PIKA_DJ="external")
+    receivers = Receivers(harness)
+    receivers.join(1, 2)
+    receivers.like(1, 2, 2, 2)
+    receivers.like(1)
+    receivers.leave(1, 2)
+    receivers.settle()
+    assert (receivers.delivered(), receivers.duplicates) == ((2, 0), 0)
+
+
+NUMBERS = {"right": (3, (1, 0)), "too high": (53, (0, 1)), "too low": (2, (0, 1))}
+
+
+@pytest.mark.parametrize(("told", "wanted"), NUMBERS.values(), ids=NUMBERS.keys())
+def test_the_number_of_receivers_that_is_told(told: int, wanted: tuple[int, int], receivers: Receivers) -> None:
+    for user in (1, 2, 3):
+        receivers.counted.after("listeners", user)(True, "")
+        receivers.join(user)
+    receivers.wait(3.0)
+    receivers.counted.told("listeners", told, receivers.harness.time.now_ns)
+    receivers.settle()
+    assert receivers.correct("listeners") == wanted
+
+
+def test_a_number_may_be_what_it_was_before_or_will_be_soon(receivers: Receivers) -> None:
+    for user in (1, 2):
+        receivers.counted.after("listeners", user)(True, "")
+        receivers.join(user)
+        receivers.wait(3.0)
+    receivers.counted.left(1)
+    for told in (1, 2):
+        receivers.counted.told("listeners", told, receivers.harness.time.now_ns)
+        receivers.wait(0.3)
+    receivers.settle()
+    assert receivers.correct("listeners") == (2, 0)
+
+
+def test_one_wrong_number_among_many_at_a_time_is_seen(receivers: Receivers) -> None:
+    receivers.counted.after("listeners", 1)(True, "")
+    receivers.wait(3.0)
+    for told in (1, 1, 51, 1):
+        receivers.counted.told("listeners", told, receivers.harness.time.now_ns)
+    receivers.settle()
+    assert receivers.correct("listeners") == (0, 1)
+
+
+def test_numbers_of_one_poll_are_not_those_of_another(receivers: Receivers) -> None:
+    for poll in (41, 41, 42):
+        receivers.counted.after("vote", 1, about=poll)(True, "")
+    receivers.wait(3.0)
+    for poll, told in ((41, 2), (42, 1), (42, 2)):
+        receivers.counted.told("vote", told, receivers.harness.time.now_ns, poll)
+        receivers.wait(0.3)
+    receivers.settle()
+    assert receivers.correct("vote") == (2, 1)
+
+
+def test_a_number_that_starts_anew_has_only_a_most(receivers: Receivers) -> None:
+    receivers.counted.after("tempo", 1)(True, "")
+    receivers.wait(3.0)
+    for told in (0, 1, 2):
+        receivers.counted.told("tempo", told, receivers.harness.time.now_ns)
+        receivers.wait(0.3)
+    receivers.settle()
+    assert receivers.correct("tempo") == (2, 1)

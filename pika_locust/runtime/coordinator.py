@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -26,12 +27,13 @@ from pika_locust.outputs.progress import ProgressPrinter
 from pika_locust.runtime import arrivals, messages
 from pika_locust.runtime.clock_sync import ClockServer
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.host_failures import HostFailure
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.pacing import PlanClock
-from pika_locust.runtime.run import Run, RunFacts, unfinished_report, unjudged_report
+from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
 from pika_locust.scenario import Scenario, SetupContext, schedule_of
 
@@ -268,6 +270,8 @@ class Coordinator:
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
         self.reports: list[Report] = []
+        self._failures: dict[str, HostFailure] = {}
+        """What listeners, plugins and Locust itself have failed with in workers."""
 
     def attach(self, runner: Any, chosen: Callable[[], RunOptions] | None) -> None:
         """Listen to the workers. `chosen` gives the options of the next test where these are not settled before it, by
@@ -279,6 +283,8 @@ class Coordinator:
         self._listen(messages.REPORT, self._on_report_message)
         self._listen(messages.DRAINED, self._on_drained)
         self._listen(messages.PUBLISH, self._on_publish)
+        self._listen(messages.FAILURE, self._on_failure)
+        self._listen(messages.LEFT, lambda msg: self._workers.note_left(self._worker_id(msg)))
         ClockServer(runner)
 
     # The load, as PlanShape asks for it
@@ -414,6 +420,20 @@ class Coordinator:
         if run is not None and data["run_id"] == run.facts.run_id:
             run.collector.expect(self._worker_id(msg), 0).drained.add(plain.text(data["role"]))
 
+    def _on_failure(self, msg: Any) -> None:
+        failure, worker = HostFailure.from_wire(msg.data), self._worker_id(msg)
+        if worker in self._failures:
+            return
+        index = dict(self._workers.participants()).get(worker, worker)
+        self._failures[worker] = failure = replace(failure, why=f"worker {index}: {failure.why}")
+        logger.error("%s", failure.why)
+        if self._run is None and self.reports:
+            self.amend(lambda report: failed_by_others(report, failure.code, failure.why))
+
+    def dismiss_workers(self) -> bool:
+        """Let all workers end and tell their last; False where that is going on already."""
+        return self._workers.dismiss()
+
     def _on_publish(self, msg: Any) -> None:
         published = _named(msg.data, "topic", "data")
         topic, data = plain.text(published["topic"]), plain.mapping(published["data"])
@@ -484,6 +504,8 @@ class Coordinator:
         self.reports[-1] = self._on_report(change(self.reports[-1]))
 
     def _report(self, report: Report) -> None:
+        for failure in self._failures.values():
+            report = failed_by_others(report, failure.code, failure.why)
         self.reports.append(report)
         self.reports[-1] = self._on_report(report)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
-import locust.log
 from locust.runners import STATE_INIT
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
@@ -22,6 +21,7 @@ from pika_locust.judge import Reason
 from pika_locust.outputs import console
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
+from pika_locust.runtime.host_failures import host_failure
 from pika_locust.runtime.run import failed_by_others, unwritten
 
 logger = logging.getLogger(__name__)
@@ -70,11 +70,20 @@ class ExitHandler:
         self._gone = False
 
     def keep_listening(self) -> None:
-        """Keep the master receiving messages while it waits for workers: when its last worker leaves before the test,
-        Locust's master stops to receive, and yet goes on to wait for others."""
-        if self._is_master and self._environment.web_ui is None:
-            quit_for_good = self._runner.quit
-            self._runner.quit = lambda: None if self._waits_for_workers() else quit_for_good()
+        """Keep the master receiving messages as long as it needs them. While it waits for workers: when its last worker
+        leaves before the test, Locust's master stops to receive, and yet goes on to wait for others. And at its end:
+        until the workers have told what their last listeners did."""
+        if not self._is_master:
+            return
+        quit_for_good = self._runner.quit
+
+        def quit_in_time() -> None:
+            if self._environment.web_ui is None and self._waits_for_workers():
+                return
+            if self._coordinator.dismiss_workers():
+                quit_for_good()
+
+        self._runner.quit = quit_in_time
 
     def let_tasks_quit(self) -> None:
         """Have the runner stopped and quit in a greenlet of its own when a user's task asks for it.
@@ -171,11 +180,12 @@ class ExitHandler:
             # Locust writes its files every second, and closes them without the last one.
             gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
             self._check_csv_files()
-        theirs, why = _verdict_of_others(environment)
-        if theirs and reports:
-            self._coordinator.amend(lambda report: failed_by_others(report, theirs, why))
+        failure = host_failure(environment)
+        if failure is not None and reports:
+            code, why = failure.code, failure.why
+            self._coordinator.amend(lambda report: failed_by_others(report, code, why))
         ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
-        environment.process_exit_code = ours or theirs
+        environment.process_exit_code = ours or (failure.code if failure is not None else 0)
         if not self._prints_tables:
             logging.getLogger(TABLES_LOGGER).disabled = True
 
@@ -211,18 +221,3 @@ class ExitHandler:
             # Python would try once more at its end, and make its own exit code of the failure.
             logger.error("The verdict could not be printed: %s", problem.strerror)
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-UNHANDLED = 2
-"""What Locust ends with after an exception that nobody handled."""
-
-
-def _verdict_of_others(environment: Any) -> tuple[int, str]:
-    """The exit code that listeners, plugins and Locust itself ask for with Locust's own means, and why; 0 for none."""
-    code = environment.process_exit_code
-    if code:
-        words = f"Locust's exit code was set to {code} by a listener or a plugin (environment.process_exit_code)"
-        return int(code), words
-    if locust.log.unhandled_greenlet_exception:
-        return UNHANDLED, "an exception in a listener or a greenlet was handled by nobody; the log has its traceback"
-    return 0, ""

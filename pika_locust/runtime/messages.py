@@ -3,7 +3,7 @@
 To workers: BEGIN a test, DRAIN the users of a role, NEWS (what a process published), CLOCK_REPLY (times and offsets),
 REFUSE (the worker must end, and why). To the master: HELLO (a worker is ready, and its scenario and version), REPORT
 (cumulative: the newest of a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, PUBLISH (news for
-all processes), CLOCK_REQUEST.
+all processes), CLOCK_REQUEST, FAILURE (of a listener, a plugin or Locust itself in a worker), LEFT (its last message).
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ REPORT = "pika_locust_report"
 DRAINED = "pika_locust_drained"
 PUBLISH = "pika_locust_publish"
 CLOCK_REQUEST = "pika_locust_clock_request"
+FAILURE = "pika_locust_failure"
+LEFT = "pika_locust_left"
 
 REPORT_EVERY_S = 2.0
 

@@ -28,6 +28,7 @@ from pika_locust.judge import (
     resolving_power,
     unreadable,
 )
+from pika_locust.judge.report import Outcome
 from pika_locust.judge.verdict import INVALID
 from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
 from pika_locust.metrics.builtin import BASE_METRICS
@@ -123,7 +124,8 @@ def failed_by_others(report: Report, code: int, text: str) -> Report:
     reasons = (*report.reasons, Reason("exit_code", "locust", text))
     if report.exit_code:
         return replace(report, reasons=reasons)
-    return replace(report, verdict="fail", exit_code=code, reasons=reasons, resolving_power=())
+    verdict: Outcome = "invalid" if code in INVALID else "fail"
+    return replace(report, verdict=verdict, exit_code=code, reasons=reasons, resolving_power=())
 
 
 def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pika_locust.runtime import messages
 from pika_locust.runtime.arrivals import arrivals_of
 from pika_locust.runtime.clock_sync import ClockClient
 from pika_locust.runtime.context import WorkerContext
+from pika_locust.runtime.host_failures import HostFailure, host_failure
 from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.request_events import RequestEventMeter
@@ -153,14 +154,40 @@ class WorkerSide:
         """Listen to the master. Draining runs beside the greenlet that answers heartbeats, or the worker would be
         taken for missing."""
         self._runner = runner
-        runner.register_message(messages.BEGIN, self._on_begin)
-        runner.register_message(messages.DRAIN, self._on_drain, concurrent=True)
-        runner.register_message(messages.NEWS, self._on_news)
-        runner.register_message(messages.CLOCK_REPLY, self._clock.on_answer)
-        runner.register_message(messages.REFUSE, self._on_refused)
+        self._listen(messages.BEGIN, self._on_begin)
+        self._listen(messages.DRAIN, self._on_drain, concurrent=True)
+        self._listen(messages.NEWS, self._on_news)
+        self._listen(messages.CLOCK_REPLY, self._clock.on_answer)
+        self._listen(messages.REFUSE, self._on_refused)
         if not self._is_local:
             self._clock.start()
+            events = self._environment.events
+            events.test_stop.add_listener(lambda **_: self._tell_failure())
+            # Locust goes through these from the last to the first, and what the locustfile's own do is part of it.
+            events.quitting._handlers.insert(0, self._on_left)
         self._send(messages.HELLO, messages.hello(self._scenario.name))
+
+    def _listen(self, kind: str, listener: Callable[..., None], *, concurrent: bool = False) -> None:
+        """Have `listener` called with messages of a kind. What it raises would end in the log, and nowhere else."""
+
+        def on_message(environment: Any, msg: Any) -> None:
+            try:
+                listener(environment, msg)
+            except Exception as error:
+                logger.exception("The message %s could not be handled", kind)
+                text = f"message {kind}: {type(error).__name__}: {error}"
+                self._send(messages.FAILURE, HostFailure(int(ExitCode.INTERNAL), text).to_wire())
+
+        self._runner.register_message(kind, on_message, concurrent=concurrent)
+
+    def _tell_failure(self) -> None:
+        """What Locust or somebody else's listener has failed with here, nobody would tell the master."""
+        if not self._is_local and (failure := host_failure(self._environment)) is not None:
+            self._send(messages.FAILURE, failure.to_wire())
+
+    def _on_left(self, **_: Any) -> None:
+        self._tell_failure()
+        self._send(messages.LEFT, {})
 
     def _on_refused(self, environment: Any, msg: Any) -> None:
         logger.error("The master has sent this worker away: %s", msg.data["why"])
@@ -316,6 +343,7 @@ class WorkerSide:
 
     def _send_report(self, *, final: bool) -> None:
         assert self.context is not None
+        self._tell_failure()
         self._sequence += 1
         self._send(
             messages.REPORT,

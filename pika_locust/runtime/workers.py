@@ -26,11 +26,17 @@ MISSING = "missing"
 """Locust's word for a worker whose heartbeats have stopped."""
 
 
+LEAVE_S = 3.0
+"""How long the master waits for the last words of workers that it has let go."""
+
+
 class Workers:
     """All workers of a master's runner, or the one process of a local run."""
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
+        self._left: set[str] = set()
+        self._dismissing = False
 
     def participants(self) -> list[tuple[str, int]]:
         """Id and index of everybody who is connected."""
@@ -64,6 +70,28 @@ class Workers:
                 logger.error("%s is lost; its last report was %.0f s ago", record, at_s - record.seen_at_s)
             elif not lost:
                 record.lost_at_s = None
+
+    def note_left(self, worker: str) -> None:
+        """A worker has said its last."""
+        self._left.add(worker)
+
+    def dismiss(self) -> bool:
+        """Let all workers end, and wait until each that is not lost has said its last; False while that is going on.
+
+        What a worker's listeners raise at the very end would be lost otherwise, as Locust's master does not wait.
+        """
+        if self._dismissing:
+            return False
+        self._dismissing = True
+        self._runner.stop(send_stop_to_client=False)
+        leaving = [client.id for client in self._runner.clients.all if client.state != MISSING]
+        for worker in leaving:
+            self._runner.send_message("quit", None, worker)
+        deadline_s = monotonic() + LEAVE_S
+        while not self._left.issuperset(leaving) and monotonic() < deadline_s:
+            gevent.sleep(0.02)
+        self._dismissing = False
+        return True
 
     def send_drain(self, role: str, timeout_s: float) -> None:
         """Ask everybody to let the users of a role finish within so many seconds."""

@@ -161,6 +161,16 @@ def test_an_exception_in_a_listener_is_no_pass(server: Target, tmp_path: Path) -
     assert finished.reasons == [("exit_code", "locust")]
 
 
+def test_an_exception_in_the_very_last_listener_of_a_worker_is_no_pass(server: Target, tmp_path: Path) -> None:
+    arguments = options(server, "-t", "2s", "--processes", "2")
+    finished = run(arguments, tmp_path, {"SHOP_WORKERS_FAIL_AT": "quitting"})
+    assert finished.summary is not None
+    assert (finished.exit_code, finished.summary["exit_code"]) == (2, 2), finished.output
+    # Both workers have failed, and each is named.
+    assert finished.reasons == [("exit_code", "locust")] * 2
+    assert "\nExit code 2" in finished.output
+
+
 def test_a_task_may_quit_the_runner_and_the_test_is_judged(server: Target, tmp_path: Path) -> None:
     finished = run(options(server, "-t", "60s"), tmp_path, {"SHOP_ENOUGH": "100"})
     assert finished.exit_code == 0, finished.output

@@ -566,6 +566,40 @@ def test_a_worker_that_leaves_and_takes_supporters_along_makes_the_run_incomplet
     assert "worker 1 (box, pid 1) left 0 s after the start; its users" in harness.report.notes[0]
 
 
+FAILED = {"code": 2, "why": "an exception in a listener"}
+
+
+def test_a_failure_in_a_worker_s_listeners_during_the_test_fails_the_run(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    for _ in range(3):
+        harness.runner.receive(messages.FAILURE, FAILED, "w1")
+    end(harness, clock)
+    assert [(reason.code, reason.text) for reason in harness.report.reasons] == [
+        ("exit_code", "worker 1: an exception in a listener")
+    ]
+    assert (harness.report.exit_code, harness.report.verdict) == (2, "fail")
+
+
+def test_a_failure_in_a_worker_s_last_listeners_changes_the_report_that_is_written(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    end(harness, clock)
+    assert harness.coordinator.reports[-1].exit_code == 0
+    harness.runner.receive(messages.FAILURE, FAILED, "w0")
+    harness.runner.receive(messages.FAILURE, FAILED, "w1")
+    assert [report.exit_code for report in harness.told] == [0, 2, 2]
+    assert len(harness.coordinator.reports[-1].reasons) == 2
+
+
+def test_an_error_of_ours_in_a_worker_says_nothing_of_the_target(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    harness.runner.receive(messages.FAILURE, {"code": 107, "why": "message begin: TypeError"}, "w1")
+    end(harness, clock)
+    assert (harness.report.exit_code, harness.report.verdict) == (107, "invalid")
+
+
 def test_what_a_lost_worker_had_reported_is_kept(clock: Clock) -> None:
     harness = Harness()
     harness.play()

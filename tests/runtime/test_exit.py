@@ -47,7 +47,9 @@ class MasterProcess:
         self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []
         self.heard: list[str] = []
-        self.coordinator: Any = SimpleNamespace(reports=[], on_signal=self._hear, amend=self._amend)
+        self.coordinator: Any = SimpleNamespace(
+            reports=[], on_signal=self._hear, amend=self._amend, dismiss_workers=lambda: True
+        )
         self.signals: list[str] = []
         self.csv_files: Any = SimpleNamespace(flush=lambda: self.csv_problem)
         self.csv_problem: str | None = None
@@ -168,6 +170,16 @@ def test_a_master_that_loses_its_last_worker_before_the_test_goes_on_to_listen(
     web.attach().keep_listening()
     web.runner.quit()
     assert web.heard == ["the runner quits"]
+
+
+def test_a_master_lets_its_workers_go_first_and_once(process: MasterProcess) -> None:
+    answers = [True, False]
+    process.coordinator.dismiss_workers = lambda: process.heard.append("workers leave") or answers.pop(0)
+    process.begin()
+    process.attach().keep_listening()
+    process.runner.quit()
+    process.runner.quit()
+    assert process.heard == ["workers leave", "the runner quits", "workers leave"]
 
 
 def test_a_signal_during_a_test_goes_on_to_locust(process: MasterProcess) -> None:

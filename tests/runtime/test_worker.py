@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import locust.log
 import pytest
+from locust.event import EventHook
 
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.runtime import messages
@@ -36,7 +38,8 @@ class Worker:
         self.listeners: dict[str, Callable[..., None]] = {}
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
         self.has_quit = False
-        self.environment = environment = SimpleNamespace(events=SimpleNamespace(request=None), stop_timeout=0.0)
+        events = SimpleNamespace(request=None, test_stop=EventHook(), quitting=EventHook())
+        self.environment = environment = SimpleNamespace(events=events, stop_timeout=0.0, process_exit_code=None)
         values = Settings({"ARRIVALS": "uniform", "PAGES": 1}, {}, frozenset())
         self.side = WorkerSide(environment, RUSH, values)
         self.side.attach(self)
@@ -137,3 +140,51 @@ def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_s
     leaving.join(5)
     assert leaving.successful()
     assert [data["final"] for kind, data in worker.sent if kind == messages.REPORT][-1:] == [True]
+
+
+@pytest.fixture
+def unhandled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener of the locustfile's raised, and Locust logged it."""
+    monkeypatch.setattr(locust.log, "unhandled_greenlet_exception", True)
+
+
+def told(worker: Worker) -> list[str]:
+    return [kind for kind, _ in worker.sent if kind != messages.CLOCK_REQUEST]
+
+
+@pytest.mark.usefixtures("unhandled")
+def test_a_failure_in_a_listener_reaches_the_master_before_the_figures_do(worker: Worker) -> None:
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    worker.listeners[messages.DRAIN](None, SimpleNamespace(data={"role": "supporter", "timeout_s": 0.0}))
+    assert told(worker) == [messages.HELLO, messages.FAILURE, messages.REPORT, messages.DRAINED]
+    assert dict(worker.sent)[messages.FAILURE]["code"] == 2
+
+
+@pytest.mark.usefixtures("unhandled")
+def test_a_failure_in_the_last_listeners_reaches_the_master_before_the_farewell(worker: Worker) -> None:
+    events, order = worker.environment.events, []
+    events.quitting.add_listener(lambda **_: order.append(told(worker)))
+    events.test_stop.fire()
+    assert told(worker) == [messages.HELLO, messages.FAILURE]
+    events.quitting.fire(reverse=True)
+    assert order == [[messages.HELLO, messages.FAILURE]]
+    assert told(worker)[2:] == [messages.FAILURE, messages.LEFT]
+
+
+def test_an_exit_code_that_a_plugin_sets_in_a_worker_reaches_the_master(worker: Worker) -> None:
+    worker.environment.process_exit_code = 3
+    worker.environment.events.quitting.fire(reverse=True)
+    assert dict(worker.sent)[messages.FAILURE]["code"] == 3
+
+
+def test_without_a_failure_a_worker_only_says_that_it_leaves(worker: Worker) -> None:
+    worker.environment.events.test_stop.fire()
+    worker.environment.events.quitting.fire(reverse=True)
+    assert told(worker) == [messages.HELLO, messages.LEFT]
+
+
+def test_an_error_of_ours_beside_a_message_to_a_worker_is_not_swallowed(worker: Worker) -> None:
+    worker.listeners[messages.BEGIN](None, SimpleNamespace(data={"run_id": "r1"}))
+    failure = dict(worker.sent)[messages.FAILURE]
+    assert failure["code"] == 107
+    assert "pika_locust_begin: TypeError" in failure["why"]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from typing import Any
 
+import gevent
 import pytest
 
 from pika_locust.load.arrivals import ConstantArrivalRate, Schedule
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.builtin import BASE_METRICS
-from pika_locust.runtime.workers import NOTICE_S, ArrivalAssignment
+from pika_locust.runtime import workers as module
+from pika_locust.runtime.workers import NOTICE_S, ArrivalAssignment, Workers
 from pika_locust.scenario import schedule_of
 from pika_locust.settings import Settings
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO
@@ -85,3 +89,40 @@ def test_what_went_down_with_a_worker_is_what_nobody_reported(started: int, drop
 def test_a_scenario_without_arrivals_has_no_schedule() -> None:
     with pytest.raises(ValueError, match="sample has no arrival rate"):
         schedule_of(SAMPLE_SCENARIO, Settings({}, {}), 7, 10.0)
+
+
+class LeavingRunner:
+    """A master's runner; workers that are told to quit say their last words `after_s` seconds later, or never."""
+
+    def __init__(self, **after_s: float | None) -> None:
+        self.after_s = after_s
+        self.heard: list[Any] = []
+        nodes = [SimpleNamespace(id=name, state="missing" if s is None else "running") for name, s in after_s.items()]
+        self.clients = SimpleNamespace(all=nodes)
+        self.workers = Workers(self)
+
+    def stop(self, *, send_stop_to_client: bool) -> None:
+        self.heard.append("stop")
+
+    def send_message(self, kind: str, data: Any, client_id: str) -> None:
+        self.heard.append((kind, client_id))
+        gevent.spawn_later(self.after_s[client_id], self.hear, client_id)
+
+    def hear(self, name: str) -> None:
+        # Locust's own reaction to a worker that has quit.
+        self.heard.append(self.workers.dismiss())
+        self.workers.note_left(name)
+
+
+def test_workers_that_are_let_go_are_waited_for_unless_they_are_lost() -> None:
+    runner = LeavingRunner(a=0.0, b=0.1, lost=None)
+    assert runner.workers.dismiss()
+    assert runner.heard == ["stop", ("quit", "a"), ("quit", "b"), False, False]
+
+
+def test_a_worker_that_never_says_its_last_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAVE_S", 0.1)
+    runner = LeavingRunner(a=30.0)
+    began_s = time.monotonic()
+    assert runner.workers.dismiss()
+    assert 0.1 <= time.monotonic() - began_s < 5.0

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from locust import FastHttpUser, HttpUser, constant, events, task
+from locust.runners import WorkerRunner
 
 import pika_locust
 
@@ -56,6 +57,15 @@ def warm_up(environment: Any, **_: Any) -> None:
             raise ValueError("no such shoe")
 
         Visitor.tasks = [broken]
+
+
+def put_away(environment: Any, **_: Any) -> None:
+    if isinstance(environment.runner, WorkerRunner):
+        raise ConnectionError("the test data could not be put away")
+
+
+if "SHOP_WORKERS_FAIL_AT" in os.environ:
+    getattr(events, os.environ["SHOP_WORKERS_FAIL_AT"]).add_listener(put_away)
 
 
 @events.quitting.add_listener

@@ -108,7 +108,7 @@ def test_a_scenario_refuses_them_before_the_run() -> None:
 
 
 def test_a_scenario_refuses_them_also_when_the_plugin_came_after_it() -> None:
-    environment = SimpleNamespace(parsed_options=SimpleNamespace(iterations=10))
+    environment = SimpleNamespace(parsed_options=SimpleNamespace(iterations=10), web_ui=object())
     nobody: Any = None
     with pytest.raises(ConfigurationError, match="ITERATIONS=500"):
         ScenarioMode(SAMPLE_SCENARIO, {}).attach(environment, nobody, nobody, nobody, nobody)

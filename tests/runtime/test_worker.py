@@ -72,7 +72,8 @@ class Worker:
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(locust.log, "unhandled_greenlet_exception", False)
     worker = Worker(DAY)
     yield worker
     if worker.side.context is not None:
@@ -143,7 +144,7 @@ def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_s
 
 
 @pytest.fixture
-def unhandled(monkeypatch: pytest.MonkeyPatch) -> None:
+def unhandled(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener of the locustfile's raised, and Locust logged it."""
     monkeypatch.setattr(locust.log, "unhandled_greenlet_exception", True)
 

@@ -17,7 +17,7 @@ WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
 def test_a_healthy_run_passes_and_every_frame_and_like_is_accounted_for(extra: list[str], tmp_path: Path) -> None:
     with sandbox() as target:
         finished = run(
-            ["--headless", "-f", DANCERS, "-u", "40", "-r", "20", "-t", "20s", "--seed", "7", *extra],
+            ["--headless", "-f", DANCERS, "-u", "40", "-r", "20", "-t", "16s", "--seed", "7", *extra],
             tmp_path,
             {"WS_URL": socket_url(target)},
         )
@@ -25,6 +25,8 @@ def test_a_healthy_run_passes_and_every_frame_and_like_is_accounted_for(extra: l
     assert finished.exit_code == 0, finished.output
     assert finished.summary is not None
     assert finished.summary["verdict"] == "pass"
+    assert finished.reasons == []
+    assert finished.summary["resolving_power"]
     assert finished.metric("ws_messages_received")["count"] == state["frames_to_dancers"]
     for name, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
         audit = finished.audit(name)

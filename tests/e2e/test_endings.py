@@ -62,7 +62,7 @@ def test_a_killed_worker_is_named_and_what_the_other_one_saw_is_kept(tmp_path: P
 def test_a_target_that_is_switched_off_can_never_be_green(tmp_path: Path) -> None:
     began = time.monotonic()
     finished = run(
-        ["--headless", "-f", DANCERS, "-u", "10", "-r", "10", "-t", "15s"],
+        ["--headless", "-f", DANCERS, "-u", "10", "-r", "10", "-t", "8s"],
         tmp_path,
         {"WS_URL": f"ws://127.0.0.1:{free_port()}/ws"},
     )
@@ -74,3 +74,14 @@ def test_a_target_that_is_switched_off_can_never_be_green(tmp_path: Path) -> Non
     assert success["fails"] / (time.monotonic() - began) / users_and_dj < 5
     assert "ws_connection_success" in finished.subjects
     assert any("connection refused" in error["error"] for error in finished.summary["errors"])  # type: ignore[index]
+
+
+def test_a_threshold_of_the_command_line_may_end_the_run_early(tmp_path: Path) -> None:
+    threshold = "ws_message_latency:p(95)<0.001; abort_on_fail; delay_abort_eval=4s"
+    arguments = ["--headless", "-f", DANCERS, "-u", "10", "-r", "10", "-t", "120s", "--threshold", threshold]
+    finished = run(arguments, tmp_path)
+    assert finished.exit_code == 99, finished.output
+    assert finished.summary is not None
+    assert 4 <= finished.summary["duration_s"] < 30
+    assert finished.reasons == [("threshold", "ws_message_latency")]
+    assert any("abort_on_fail" in note for note in finished.summary["notes"])

@@ -31,9 +31,14 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(params=KINDS, ids=lambda options: "".join(options) or "--http")
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder that holds what was written, and nothing else."""
-    done = run(tmp_path, "pika_locust.cli.main", "new", "shop", *request.param)
+    return write(tmp_path, *request.param)
+
+
+def write(folder: Path, *options: str) -> Path:
+    """Have the three files written there."""
+    done = run(folder, "pika_locust.cli.main", "new", "shop", *options)
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder
 
 
 def written_test(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +68,8 @@ def test_the_test_that_is_written_fails_when_the_server_keeps_nothing(folder: Pa
     assert "are not held" in done.stdout
 
 
-def test_the_run_that_is_suggested_ends_red_when_writes_are_lost(folder: Path) -> None:
+def test_the_run_that_is_suggested_ends_red_when_writes_are_lost(tmp_path: Path) -> None:
+    folder = write(tmp_path)
     words = ("--headless", "-f", "shop.py", "-u", "20", "-t", "8s", "--sandbox-fault", "lose-write=0.1")
     done = run(folder, "locust", *words)
     assert done.returncode == 99, done.stdout + done.stderr

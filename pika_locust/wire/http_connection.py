@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from socket import MSG_PEEK, SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent import get_hub, getcurrent
 from gevent.exceptions import InvalidSwitchError
 
@@ -152,6 +153,11 @@ class SocketWaiter:
 READ_BYTES = 65536
 
 
+def _turn() -> None:
+    """Let everybody else go on."""
+    gevent.sleep(0)
+
+
 class Connection(SocketWaiter):
     """A connected socket that speaks HTTP/1.1, with TLS after `secure`.
 
@@ -167,7 +173,7 @@ class Connection(SocketWaiter):
         self._total_ns = timeouts.total_ns
         # What was lost to sending is within the timer's precision.
         self._patience_ns = int(patience_s * 0.999e9)
-        self._parser = ResponseParser(max_body_bytes)
+        self._parser = ResponseParser(max_body_bytes, _turn)
         self._tls: TlsLayer | None = None
         self.last_used_ns = 0
         self.reusable = True

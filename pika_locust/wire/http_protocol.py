@@ -18,42 +18,70 @@ from pika_locust.wire.http_models import ErrorKind, TransportError, encode_json
 _AUTO_WINDOW = 32 + zlib.MAX_WBITS
 """zlib's own way of accepting either of the gzip and the zlib format."""
 _MAX_CODINGS = 4
+_MAX_MEMBERS = 10_000
+"""A 16 MB body of blocks of 64 kB, as some tools write them, has 256."""
+_FIRST_STEP_BYTES, _LONGEST_STEP_BYTES = 1024, 16384
+"""Packed bytes at a time: a thousand times as many can come out."""
+_TURN_BYTES, _TURN_MEMBERS = 1 << 18, 256
+"""Unpacked bytes, and members, after which others get their turn: a fraction of a millisecond's work."""
 
 
-def decode_content(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
+def _no_turn() -> None:
+    """Nobody else is waiting."""
+
+
+def decode_content(body: bytes, codings: Sequence[str], max_bytes: int, turn: Callable[[], None] = _no_turn) -> bytes:
     """The body without its gzip and deflate codings (RFC 9110, section 8.4); `codings` are in lower case.
 
-    A body in any other coding (br, zstd) is returned as it came: only a caller who asked for it gets one.
+    A body in any other coding (br, zstd) is returned as it came: only a caller who asked for it gets one. `turn` is
+    called now and then, while there is much to do.
+
     Raises TransportError: `too_large` as soon as more than `max_bytes` came out, `protocol` for what is no such data.
     """
     if len(codings) > _MAX_CODINGS:
         raise TransportError(ErrorKind.PROTOCOL, "more content codings than anybody has a use for")
     for name in reversed(codings):
         if name in ("gzip", "x-gzip"):
-            body = _inflate(body, _AUTO_WINDOW, name, max_bytes)
+            body = _inflate(body, _AUTO_WINDOW, name, max_bytes, turn)
         elif name == "deflate":
             # The standard means zlib's format; some servers have always sent the bare stream.
             bare = len(body) < 2 or (body[0] & 0x0F) != 8 or ((body[0] << 8) | body[1]) % 31 != 0
-            body = _inflate(body, -zlib.MAX_WBITS if bare else _AUTO_WINDOW, name, max_bytes)
+            body = _inflate(body, -zlib.MAX_WBITS if bare else _AUTO_WINDOW, name, max_bytes, turn)
         elif name not in ("identity", ""):
             return body
     return body
 
 
-def _inflate(body: bytes, window: int, name: str, max_bytes: int) -> bytes:
+def _inflate(body: bytes, window: int, name: str, max_bytes: int, turn: Callable[[], None]) -> bytes:
     whole = bytearray()
-    while body:
+    view = memoryview(body)
+    at = members = told = 0
+    # gzip data may be several members, one after the other (RFC 1952, section 2.2).
+    while at < len(body):
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise TransportError(ErrorKind.PROTOCOL, f"more {name} members than anybody has a use for")
+        if members % _TURN_MEMBERS == 0:
+            turn()
         member = zlib.decompressobj(window)
-        try:
-            whole += member.decompress(body, max_bytes - len(whole) + 1)
-        except zlib.error:
-            raise TransportError(ErrorKind.PROTOCOL, f"the body is not valid {name} data") from None
-        if len(whole) > max_bytes:
-            raise too_large_body(max_bytes)
-        if not member.eof:
-            raise TransportError(ErrorKind.PROTOCOL, f"the {name} data of the body ends too early")
-        # gzip data may be several members, one after the other (RFC 1952, section 2.2).
-        body = member.unused_data
+        # In steps: what follows a member is copied when that ends, and the step bounds how much.
+        step = _FIRST_STEP_BYTES
+        while not member.eof:
+            part = view[at : at + step]
+            if not part:
+                raise TransportError(ErrorKind.PROTOCOL, f"the {name} data of the body ends too early")
+            at += len(part)
+            try:
+                whole += member.decompress(part, max_bytes - len(whole) + 1)
+            except zlib.error:
+                raise TransportError(ErrorKind.PROTOCOL, f"the body is not valid {name} data") from None
+            if len(whole) > max_bytes:
+                raise too_large_body(max_bytes)
+            if len(whole) - told > _TURN_BYTES:
+                told = len(whole)
+                turn()
+            step = min(2 * step, _LONGEST_STEP_BYTES)
+        at -= len(member.unused_data)
     return bytes(whole)
 
 
@@ -63,12 +91,18 @@ def too_large_body(max_bytes: int) -> TransportError:
 
 
 MAX_HEAD_BYTES = 65536
+_FRAMING_BYTES = 1 << 20
+"""What chunks and trailers may add to the longest body."""
+MAX_INTERIM = 100
+"""Interim answers before the real one: a server that has a reason for them sends one or a few."""
 
 Answer = tuple[int, bytes, bytes, bool]
 """Status; bytes that begin with the whole head; the content, gzip and deflate undone; whether the connection may be
 used again. A plain tuple, because one is made per request."""
 
 _BEGIN = None
+_START = b"HTTP/1."
+_STATUS = slice(len("HTTP/1.x "), len("HTTP/1.x 200"))
 _BLANK_LINE = b"\r\n\r\n"
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d\b")
 _SAYS_WHERE_IT_ENDS = re.compile(rb"\r\n(content-length:|transfer-encoding:[^\r]*chunked)", re.IGNORECASE)
@@ -80,12 +114,18 @@ class ResponseParser:
 
     One llhttp parser serves the whole connection. Header lines are not taken apart: who needs one of them looks into
     the head. After an error this object must not be used again; `close` it at the end.
+
+    What the bytes mean does not depend on how they are cut into pieces. Where bytes follow that nobody asked for, the
+    answer before them stands, and the connection cannot be used again.
+
+    `turn` is called now and then, while there is much to do.
     """
 
-    __slots__ = ("_bodiless", "_feed", "_met", "_partial", "_persists", "_status", "max_body_bytes")
+    __slots__ = ("_bodiless", "_feed", "_met", "_partial", "_persists", "_status", "_turn", "max_body_bytes")
 
-    def __init__(self, max_body_bytes: int) -> None:
+    def __init__(self, max_body_bytes: int, turn: Callable[[], None] = _no_turn) -> None:
         self.max_body_bytes = max_body_bytes
+        self._turn = turn
         # What llhttp has met: _BEGIN, the parts of the body, and at a message's end whether the connection persists.
         self._met: list[Any] = []
         self._partial: _Partial | None = None
@@ -123,7 +163,8 @@ class ResponseParser:
         try:
             self._feed(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            raise _unreadable(error) from None
+            self._partial = _Partial()
+            return self._settle(data, error)
         met = self._met
         count = len(met)
         # The usual cases: one whole answer, in one piece, with a body or without.
@@ -147,34 +188,61 @@ class ResponseParser:
     def _unpacked(self, head: bytes, content: bytes) -> bytes:
         fields = head.lower()
         if b"\r\ncontent-encoding:" in fields:
-            return decode_content(content, _values(fields, b"content-encoding"), self.max_body_bytes)
+            return decode_content(content, _values(fields, b"content-encoding"), self.max_body_bytes, self._turn)
         return content
 
     def _feed_piece(self, data: bytes) -> Answer | None:
+        partly = self._partial
+        assert partly is not None
+        while data:
+            # Not beyond a bound, as whatever comes behind it must not decide what becomes of the answer.
+            room = self._room(partly)
+            if room <= 0:
+                raise too_large_body(self.max_body_bytes) if partly.head else _too_large_head()
+            piece, data = data[:room], data[room:]
+            answer = self._feed_within(partly, piece)
+            if answer is not None:
+                return (*answer[:3], False) if data else answer
+        return None
+
+    def _room(self, partly: _Partial) -> int:
+        """How many more bytes the answer may have: those of its head, or of the rest."""
+        if not partly.head:
+            return MAX_HEAD_BYTES + len(_BLANK_LINE) - len(partly.unread)
+        # Chunks have a framing, and that of many tiny ones is several times as long as the body.
+        return self.max_body_bytes + _FRAMING_BYTES - partly.received
+
+    def _feed_within(self, partly: _Partial, data: bytes) -> Answer | None:
         if self._bodiless:
             return self._feed_head_only(data)
+        partly.received += len(data)
         try:
             self._feed(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            raise _unreadable(error) from None
+            return self._settle(data, error)
         return self._settle(data)
 
-    def _settle(self, data: bytes) -> Answer | None:
-        """Take in what llhttp has just read of an answer that is not the usual one."""
+    def _settle(self, data: bytes, error: Exception | None = None) -> Answer | None:
+        """Take in what llhttp has just read of an answer that is not the usual one, up to an error if there was one."""
         partly = self._partial
         assert partly is not None
         if not partly.head:
-            partly.collect(data)
-        for thing in self._met:
-            partly.add(thing)
+            try:
+                partly.collect(data)
+            except TransportError:
+                if error is None:
+                    raise
+                # What llhttp stumbled over came before the bound.
+                raise _unreadable(error) from None
+        surplus = partly.add(self._met)
         self._met.clear()
         if len(partly.content) > self.max_body_bytes:
             raise too_large_body(self.max_body_bytes)
-        if partly.ended == partly.interim:
-            return None
-        if partly.begun != partly.interim + 1:
-            raise _surplus()
-        return self._finish(partly, partly.persists)
+        if partly.is_complete:
+            return self._finish(partly, partly.persists and not surplus and error is None)
+        if error is not None:
+            raise _unreadable(error) from None
+        return None
 
     def _feed_head_only(self, data: bytes) -> Answer | None:
         """An answer to HEAD: llhttp would wait for the body that its headers promise, so it gets the head alone."""
@@ -183,13 +251,11 @@ class ResponseParser:
         partly.collect(data)
         if not partly.head:
             return None
-        if partly.unread:
-            raise _surplus()
         try:
             self._feed(partly.head + _BLANK_LINE)
         except (HttpParserError, HttpParserUpgrade) as error:
             raise _unreadable(error) from None
-        answer = self._finish(partly, _connection_persists(partly.head))
+        answer = self._finish(partly, _connection_persists(partly.head) and not partly.unread)
         self._renew()
         return answer
 
@@ -209,12 +275,11 @@ class ResponseParser:
         self._partial = None
         self._bodiless = False
         head = partly.head
-        if not head:
-            raise _no_head()
         content = bytes(partly.content)
         if content:
             content = self._unpacked(head, content)
-        return self._status(), head, content, persists
+        # Of this answer: llhttp may have read another one behind it.
+        return int(head[_STATUS]), head, content, persists
 
     def close(self) -> None:
         """Let go of llhttp's parser, which refers back to this object: so the memory of both is free at once."""
@@ -224,7 +289,7 @@ class ResponseParser:
 class _Partial:
     """What has come of an answer that did not come in one piece, or has interim answers before it."""
 
-    __slots__ = ("begun", "content", "ended", "head", "interim", "persists", "unread")
+    __slots__ = ("content", "ended", "head", "interim", "persists", "received", "unread")
 
     def __init__(self) -> None:
         self.unread = bytearray()
@@ -233,18 +298,26 @@ class _Partial:
         self.persists = False
         # Messages, as llhttp counts them: the interim ones too.
         self.interim = 0
-        self.begun = 0
         self.ended = 0
+        self.received = 0
+        """Bytes behind the head, framing included."""
 
-    def add(self, thing: bytes | bool | None) -> None:
-        """Take one of the things that llhttp has met."""
-        if thing is _BEGIN:
-            self.begun += 1
-        elif isinstance(thing, bool):
-            self.ended += 1
-            self.persists = thing
-        else:
-            self.content += thing
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is, and not only an interim one before it."""
+        return bool(self.head) and self.ended > self.interim
+
+    def add(self, met: Sequence[bytes | bool | None]) -> bool:
+        """Take what llhttp has met, up to the end of the answer; whether there was more."""
+        for thing in met:
+            if self.is_complete:
+                return True
+            if isinstance(thing, bool):
+                self.ended += 1
+                self.persists = thing
+            elif thing is not _BEGIN:
+                self.content += thing
+        return False
 
     def collect(self, data: bytes) -> None:
         """Look for the end of the head; afterwards `unread` is what follows it, or what there is of it."""
@@ -252,21 +325,30 @@ class _Partial:
         look_from = max(0, len(unread) - 3)
         unread += data
         while (end := unread.find(_BLANK_LINE, look_from)) >= 0:
+            _check_start(unread)
             block = bytes(unread[:end])
             if len(block) > MAX_HEAD_BYTES:
                 raise _too_large_head()
             del unread[: end + len(_BLANK_LINE)]
             if not _INTERIM.match(block):
-                # llhttp takes empty lines before an answer; where its head begins would depend on how it was cut.
-                if not block.startswith(b"HTTP/1."):
-                    raise _no_head()
                 self.head = block
+                self.received = len(unread)
                 return
             # An interim answer is a head and nothing else.
             self.interim += 1
+            if self.interim > MAX_INTERIM:
+                raise TransportError(ErrorKind.PROTOCOL, f"more than {MAX_INTERIM} interim answers (1xx)")
             look_from = 0
-        if len(unread) > MAX_HEAD_BYTES:
+        _check_start(unread)
+        # A part of the blank line may be there already.
+        if len(unread) >= MAX_HEAD_BYTES + len(_BLANK_LINE):
             raise _too_large_head()
+
+
+def _check_start(unread: bytearray) -> None:
+    """llhttp would take an empty line before an answer, and another protocol."""
+    if not _START.startswith(unread[: len(_START)]):
+        raise TransportError(ErrorKind.PROTOCOL, "the answer does not begin with HTTP/1.")
 
 
 def _values(fields: bytes, name: bytes) -> list[str]:
@@ -291,14 +373,6 @@ def _unreadable(error: Exception) -> TransportError:
     if isinstance(error, HttpParserUpgrade):
         return TransportError(ErrorKind.PROTOCOL, "the server switched protocols without having been asked")
     return TransportError(ErrorKind.PROTOCOL, f"not a readable HTTP answer: {error}")
-
-
-def _surplus() -> TransportError:
-    return TransportError(ErrorKind.PROTOCOL, "more bytes than the answer has: nothing else was asked for")
-
-
-def _no_head() -> TransportError:
-    return TransportError(ErrorKind.PROTOCOL, "the answer does not begin with HTTP/1.")
 
 
 def _too_large_head() -> TransportError:

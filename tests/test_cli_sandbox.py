@@ -75,6 +75,7 @@ def test_the_faults_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[s
         "swallow-tempo-resets=RATE",
         "double-tracks=RATE",
         "miscount-listeners=RATE",
+        "nonsense=RATE",
     ]
     assert "writes are acknowledged, but not kept (pika)" in lines[3]
 

@@ -138,7 +138,11 @@ class FastResponse:
         try:
             return self._wire.json()
         except ValueError:
-            return json_module.loads(self.text or "")
+            text = self.text or ""
+        try:
+            return json_module.loads(text)
+        except RecursionError:
+            raise json_module.JSONDecodeError("Nested too deeply", text, 0) from None
 
     def raise_for_status(self) -> None:
         """Raise what made the request a failure, if anything did."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+MOST_DEPTH = 100
 _QUOTE = ord('"')
 _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -44,15 +45,35 @@ class JsonMessages:
 
     @staticmethod
     def parse(payload: bytes) -> dict[str, Any] | None:
-        """A message as an object; None when it is not a JSON object."""
+        """A message as an object; None when it is not a JSON object, or one that is nested deeper than `MOST_DEPTH`:
+        whoever wrote it out, copied or compared it would fail."""
         try:
             message = json.loads(payload)
         except (ValueError, RecursionError):
             return None
-        return message if isinstance(message, dict) else None
+        if not isinstance(message, dict):
+            return None
+        if payload.count(b"{") + payload.count(b"[") > MOST_DEPTH and _is_deeper(message, MOST_DEPTH):
+            return None
+        return message
 
     def respelt(self, message: Mapping[str, Any]) -> bytes:
         """A message as the server would have written it: what it begins with is what tells messages apart."""
         first = {key: message[key] for key in (self.kind, self.id) if key in message}
         # Half a surrogate pair, which JSON can name and UTF-8 cannot write, may come back in somebody's text.
         return _write(first | dict(message)).encode(errors="replace")
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether objects and arrays are nested in each other more than so many times."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            one
+            for parent in level
+            for one in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(one, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import PlatformActor, handlers_of
+from pika_locust.kit.protocol_errors import ProtocolErrors
 from pika_locust.kit.socketio_client import (
     NOT_CONNECTED,
     NOT_OPENED,
@@ -43,6 +44,7 @@ class SharedCounts:
         for field, metric in (("sent", self.sent), ("received", self.received)):
             if metric is not None:
                 _follow(worker, metric, counts, field)
+        worker.shared(ProtocolErrors).follow(lambda: counts.received)
         return counts
 
 
@@ -301,8 +303,11 @@ class SocketIoActor(PlatformActor):
         return True
 
     def on_trouble(self, where: str, words: str) -> None:
-        """The target did something wrong: counted as an error."""
-        self.worker.error(where, words)
+        """The target did something wrong: counted as an error, a message as one that the protocol does not have."""
+        if where == "receive":
+            self.worker.shared(ProtocolErrors).add(words)
+        else:
+            self.worker.error(where, words)
 
     def on_disconnect(self, close: Close) -> None:
         """The connection is over; one that we did not end is counted as an error."""

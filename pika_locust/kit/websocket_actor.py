@@ -17,6 +17,7 @@ from pika_locust.kit.actor import RAW, Fields, PlatformActor, handlers_of
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.kit.meters import BoundMeters, named
 from pika_locust.kit.pending import REPLY_TIMEOUT_S, OnReply, SharedReplies
+from pika_locust.kit.protocol_errors import ProtocolErrors
 from pika_locust.load.pauses import Backoff
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.metrics.builtin import WEBSOCKET_METRICS
@@ -66,7 +67,10 @@ class _MetricsOf:
         for name in self.actor.reply_names:
             worker.metrics.trend("ack_latency").tagged(kind=name)
             worker.metrics.rate("ack_success").tagged(kind=name)
-        return self.actor.connection_metrics(worker.shared(BoundMeters(self.actor)))
+        metrics = self.actor.connection_metrics(worker.shared(BoundMeters(self.actor)))
+        received = metrics.received
+        worker.shared(ProtocolErrors).follow(lambda: int(received.own_count))
+        return metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ class WebSocketActor(PlatformActor):
         "confirmed",
         "failures",
         "pending",
+        "protocol_errors",
         "timers",
         "unanswered",
     )
@@ -186,6 +191,7 @@ class WebSocketActor(PlatformActor):
         self.pending = worker.shared(SharedReplies(self.spelling, self.reply_within_s))
         self.timers = UserTimers(worker)
         """The user's timers; those named `ping` and `leave` are this class's."""
+        self.protocol_errors = worker.shared(ProtocolErrors)
         self._metrics = metrics = worker.shared(_MetricsOf(type(self)))
         self._count_received = metrics.received.add
         self._count_sent = metrics.sent.add if metrics.sent is not None else None
@@ -390,19 +396,26 @@ class WebSocketActor(PlatformActor):
         """A message of no kind that is handled or ignored, or one that is spelt in another way than expected."""
         message = self.spelling.parse(payload)
         if message is None:
-            self.worker.error("receive", "a message that is not a JSON object")
+            self.misread("a message that is not a JSON object")
             return
-        kind = str(message.get(self.spelling.kind))
+        kind = message.get(self.spelling.kind)
+        if not isinstance(kind, str):
+            self.misread(f"a message whose {self.spelling.kind} is no text")
+            return
         known = kind.encode(errors="replace")
         if known not in self._handlers:
-            self.worker.error("receive", f"a message of the unknown type {kind[:40]}")
+            self.misread(f"a message of the unknown type {kind[:40]}")
         elif (handle := self._handlers[known]) is not None:
             # Spelt in another way than the server's own: read it as if it were not.
             handle(self, self.spelling.respelt(message), at_ns)
 
     def on_binary(self, payload: bytes, at_ns: int) -> None:
         """A binary message: an error, unless overridden."""
-        self.worker.error("receive", "a binary message, which the protocol does not have")
+        self.misread("a binary message, which the protocol does not have")
+
+    def misread(self, words: str) -> None:
+        """A message is none that the protocol has: counted, as an error and as `protocol_errors`."""
+        self.protocol_errors.add(words)
 
     def on_internal_error(self, error: BaseException) -> None:
         """A handler raised."""
@@ -538,14 +551,17 @@ class Listener:
 def _parsing(
     spelling: JsonMessages, kind: str, method: Callable[..., None], fields: Fields
 ) -> Callable[[WebSocketActor, bytes, int], None]:
-    """A handler that gets the message as an object; an empty one for what begins as JSON and is none."""
+    """A handler that gets the message as an object. One that begins as such and is none is not handled."""
     parse = spelling.parse
 
     def handle(actor: WebSocketActor, payload: bytes, at_ns: int) -> None:
-        message = parse(payload) or {}
+        message = parse(payload)
+        if message is None:
+            actor.misread(f"{kind} that is not a JSON object")
+            return
         for name, type_ in fields:
             if not isinstance(message.get(name), type_):
-                actor.worker.error("receive", f"{kind} without {name}, or with one that is no {type_.__name__}")
+                actor.misread(f"{kind} without {name}, or with one that is no {type_.__name__}")
                 return
         method(actor, message, at_ns)
 
@@ -557,7 +573,10 @@ def _on_ack(actor: WebSocketActor, payload: bytes, at_ns: int) -> None:
 
 
 def _on_nack(actor: WebSocketActor, payload: bytes, at_ns: int) -> None:
-    actor.pending.on_nack(payload, at_ns)
+    if actor.spelling.parse(payload) is None:
+        actor.misread(f"{actor.spelling.nack} that is not a JSON object")
+    else:
+        actor.pending.on_nack(payload, at_ns)
 
 
 def _on_pong(actor: WebSocketActor, payload: bytes, at_ns: int) -> None:

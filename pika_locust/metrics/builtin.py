@@ -20,6 +20,9 @@ HTTP_METRICS = (
 )
 """k6's HTTP metrics, for scenarios to declare; whoever only looks at a scenario loads no socket for it."""
 
+PROTOCOL_METRICS = (rate("protocol_errors", "received messages that are none that the protocol has"),)
+"""What is measured of how well-formed a target's messages are, for scenarios to declare: it is judged then."""
+
 WEBSOCKET_METRICS = (
     trend("ws_message_latency", "from a send to its receipt: answers to users' own messages, and measured broadcasts"),
     counter("ws_messages_received", "text messages that users received"),
@@ -35,6 +38,7 @@ WEBSOCKET_METRICS = (
     counter("nacks", "messages that were refused, by text"),
     counter("late_answers", "acknowledgements that came too late"),
     trend("ping_latency", "from a heartbeat's ping to its pong"),
+    *PROTOCOL_METRICS,
 )
 """What is measured of WebSockets, for scenarios to declare."""
 

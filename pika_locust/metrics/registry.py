@@ -121,6 +121,11 @@ class Counter(Series):
         super().__init__(metric, limit, tags, root)
         self._count: int | float = 0
 
+    @property
+    def own_count(self) -> int | float:
+        """What was added to exactly this handle so far, without what is counted in batches."""
+        return self._count
+
     def add(self, n: int | float = 1) -> None:
         """Count `n` more. Raises `ValueError` for less than nothing (what can fall is a gauge), infinity and NaN."""
         if not 0 <= n < inf:

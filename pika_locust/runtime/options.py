@@ -327,6 +327,8 @@ def thresholds_for(
     # Whoever gives users no time at the end (-s 0) wants them to be cut off.
     hasty = getattr(arguments, "stop_timeout", None) == 0
     base = [threshold for threshold in BASE_THRESHOLDS if not (hasty and threshold.name == "iterations_cut")]
+    declared = {metric.name for metric in scenario.metrics}
+    base += [threshold for threshold in METRIC_THRESHOLDS if threshold.name in declared]
     return replace_or_add((*scenario.thresholds_for(profile, settings), *base), overrides)
 
 
@@ -445,3 +447,10 @@ BASE_THRESHOLDS = (
     Threshold.of("dropped_iterations", {"threshold": "count==0", "about": "every iteration that was due was started"}),
     Threshold.of("iterations_cut", {"threshold": "count==0", "about": "every user finished in the stop time-out (-s)"}),
 )
+METRIC_THRESHOLDS = (
+    Threshold.of(
+        "protocol_errors",
+        {"threshold": "rate<0.001", "allow_empty": True, "about": "what the target sends is what its protocol has"},
+    ),
+)
+"""What must hold wherever a scenario declares the metric."""

@@ -108,7 +108,11 @@ def decode_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
+        pass
+    try:
         return json.loads(body.decode())
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 class Timings(NamedTuple):

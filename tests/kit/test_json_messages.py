@@ -54,7 +54,19 @@ NOT_OBJECTS = {
     "cut short": b'{"type":"ACK"',
     "nested beyond all bounds": b"[" * 100_000,
     "a number beyond all bounds": b"1" * 10_000,
+    "an object that is nested beyond all bounds": b'{"type":' + 100_000 * b"[" + 100_000 * b"]" + b"}",
+    "an object that is nested as deep as can just be read": b'{"type":' + 500 * b"[" + 500 * b"]" + b"}",
+    "objects in objects": 150 * b'{"a":' + b"1" + 150 * b"}",
 }
+
+
+def test_what_is_wide_or_full_of_brackets_is_not_deep() -> None:
+    wide = b'{"type":"A","list":[' + b",".join(500 * [b"[1]"]) + b'],"text":"' + 500 * b"[" + b'"}'
+    message = SPELLING.parse(wide)
+    assert message is not None
+    assert (len(message["list"]), len(message["text"])) == (500, 500)
+    assert SPELLING.parse(b'{"type":' + 99 * b"[" + 99 * b"]" + b"}") is not None
+    assert SPELLING.parse(b'{"type":' + 100 * b"[" + 100 * b"]" + b"}") is None
 
 
 @pytest.mark.parametrize("payload", NOT_OBJECTS.values(), ids=NOT_OBJECTS.keys())

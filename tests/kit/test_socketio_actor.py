@@ -10,6 +10,7 @@ import pytest
 import tests.quiet_locust  # noqa: F401
 from pika_locust.kit import SocketIoActor, counter, on, rate, scenario, trend
 from pika_locust.load.pauses import Backoff
+from pika_locust.metrics.builtin import PROTOCOL_METRICS
 from pika_locust.testing.worker import RecordingContext, make_context, make_user, wait_until
 from pika_locust.wire.websocket import Close
 from tests.wire.socketio_servers import Servers, running
@@ -75,7 +76,7 @@ class Plain(Caller):
     namespaces = ("/",)
 
 
-CALLS = scenario("calls", Caller)
+CALLS = scenario("calls", Caller, metrics=PROTOCOL_METRICS)
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +352,8 @@ def test_an_event_without_what_it_must_carry_is_the_targets_mistake(user: Caller
     assert user.wait_for(lambda: user.heard, 5.0)
     assert user.heard == [("said", "last")]
     assert user.worker.errors == {("receive", "order:ended without a id"): 3}
+    wrong, right = user.worker.rate_of("protocol_errors")
+    assert (wrong, right > 0) == (3, True)
 
 
 def test_what_is_no_json_is_the_targets_mistake(user: Caller) -> None:

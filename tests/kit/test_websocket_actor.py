@@ -242,7 +242,7 @@ NOT_UNDERSTOOD = {
     "no JSON": (frame(b"hello there"), "a message that is not a JSON object"),
     "no object": (frame(b"[1,2]"), "a message that is not a JSON object"),
     "an unknown kind": (text(kind="waltz"), "a message of the unknown type waltz"),
-    "no kind": (text(id="1"), "a message of the unknown type None"),
+    "no kind": (text(id="1"), "a message whose kind is no text"),
     "a field that is none": (text(kind="moved", place=5), "moved without place, or with one that is no str"),
     "a binary message": (frame(b"\0", 2), "a binary message, which the protocol does not have"),
 }

@@ -101,3 +101,9 @@ def test_what_is_read(body: bytes, value: Any) -> None:
     found = decode_json(body)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_what_is_nested_too_deeply_is_no_json(depth: int) -> None:
+    with pytest.raises(ValueError, match=r"nested too deeply"):
+        decode_json(depth * b"[" + depth * b"]")

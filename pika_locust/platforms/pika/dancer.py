@@ -169,15 +169,20 @@ class Dancer(WebSocketActor):
 
     @on_raw("NOW_PLAYING")
     def on_now_playing(self, payload: bytes, at_ns: int) -> None:
-        message = self.spelling.parse(payload) or {}
-        if message.get("sessionId") == self.session_id:
+        message = self.spelling.parse(payload)
+        if message is None:
+            self.misread("NOW_PLAYING that is not a JSON object")
+        elif message.get("sessionId") == self.session_id:
             self._note_delivery("track", payload, at_ns)
             if not self.released.is_set():
                 self.reactions.to_track(message.get("track"))
 
     @on_raw("POLL_STARTED")
     def on_poll_started(self, payload: bytes, at_ns: int) -> None:
-        message = self.spelling.parse(payload) or {}
+        message = self.spelling.parse(payload)
+        if message is None:
+            self.misread("POLL_STARTED that is not a JSON object")
+            return
         # A replay to a late joiner has no sessionId; a broadcast has, and reaches the dancers of all sessions.
         if message.get("sessionId", self.session_id) == self.session_id:
             if self._note_delivery("poll", payload, at_ns):

@@ -319,7 +319,9 @@ class Dj(WebSocketActor):
             self.heard[THANKS] += 1
 
     def on_unknown(self, payload: bytes, at_ns: int) -> None:
-        """All else is for the DJ's app to show."""
+        """All else is for the DJ's app to show, whatever it is, so long as it is something."""
+        if not isinstance((self.spelling.parse(payload) or {}).get("type"), str):
+            self.misread("a message that is not a JSON object with a type")
 
     def closed(self, kept: bool) -> None:
         self._polls.forget_open()

@@ -12,7 +12,14 @@ from math import ceil
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.platforms.pika.world_messages import DOUBLING, MISCOUNTING, SWALLOWING, MessageHandlers, iso
+from pika_locust.platforms.pika.world_messages import (
+    DOUBLING,
+    MISCOUNTING,
+    SWALLOWING,
+    TALKING_NONSENSE,
+    MessageHandlers,
+    iso,
+)
 from pika_locust.platforms.pika.world_model import Connection, Session, SessionRow
 from pika_locust.platforms.pika.world_schema import LONGEST_MESSAGE, VERSION
 from pika_locust.sandbox.app import Call, Socket, route
@@ -75,6 +82,7 @@ class PikaWorld(MessageHandlers):
                 ("miscount-listeners", "fanout_correct", "listeners"),
             )
         ),
+        Cover("nonsense", "nonsense=0.02", "dancers", "protocol_errors", together="broadcasts"),
         # Not all of them, or our DJ would not know which poll to end.
         Cover(
             "swallow-poll-updates",
@@ -84,7 +92,7 @@ class PikaWorld(MessageHandlers):
             together="broadcasts",
         ),
     )
-    named = (*SWALLOWING.values(), DOUBLING, MISCOUNTING)
+    named = (*SWALLOWING.values(), DOUBLING, MISCOUNTING, TALKING_NONSENSE)
     groups = ("dancers", "djs")
 
     def start(self) -> None:

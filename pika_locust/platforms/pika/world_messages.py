@@ -31,6 +31,8 @@ SWALLOWING = {
 }
 """Broadcasts that follow from what users do, each with the fault that swallows it."""
 DOUBLING = FaultKind("double-tracks", Form.RATE, "NOW_PLAYING is broadcast twice")
+NONSENSE = ("null", "[]", '{"type":5}', '{"type":"NOW_PLAYING","track":' + 100_000 * "[" + 100_000 * "]" + "}")
+TALKING_NONSENSE = FaultKind("nonsense", Form.RATE, "broadcasts are followed by what is no message of the protocol")
 MISCOUNTED_BY = 50
 MISCOUNTING = FaultKind("miscount-listeners", Form.RATE, f"LISTENER_COUNT tells {MISCOUNTED_BY} too many")
 _ANSWERS = ('{"type":"ACK"', '{"type":"NACK"')
@@ -96,6 +98,7 @@ class MessageHandlers(App):
         self.live = LiveState()
         self.database = Database()
         self.activity = Activity()
+        self.nonsense_sent = 0
 
     # How the server speaks
 
@@ -108,6 +111,9 @@ class MessageHandlers(App):
             message = self.miscounted(message)
         self.activity.published(self.now, None if through is None else through.id)
         self.broadcast(message, through, kind)
+        if "nonsense" in self.faults.on and self.hit(TALKING_NONSENSE.name, kind):
+            self.nonsense_sent += 1
+            self.broadcast(NONSENSE[self.nonsense_sent % len(NONSENSE)], through, kind)
         if kind == "NOW_PLAYING" and self.hit(DOUBLING.name, kind):
             self.broadcast(message, through, kind)
 

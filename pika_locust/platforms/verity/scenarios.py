@@ -13,7 +13,7 @@ from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalR
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import gauge, rate, trend
-from pika_locust.metrics.builtin import HTTP_METRICS
+from pika_locust.metrics.builtin import HTTP_METRICS, PROTOCOL_METRICS
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.scenario import Deferred
 from pika_locust.settings import (
@@ -343,6 +343,7 @@ SESSIONS_METRICS = (
     trend("choice_latency", "round trip of the choice after a session"),
     gauge("users_in_session", "users who are in a session now"),
     rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
+    *PROTOCOL_METRICS,
 )
 
 SESSIONS = scenario(

@@ -104,7 +104,7 @@ def test_garbage_is_counted_and_harms_nobody(payload: bytes, harness: Harness) -
 COUNTED = {
     "not JSON": "a message that is not a JSON object",
     "an array": "a message that is not a JSON object",
-    "no type": "a message of the unknown type None",
+    "no type": "a message whose type is no text",
     "an unknown type": "a message of the unknown type DANCE_OFF",
 }
 

@@ -83,6 +83,42 @@ def test_a_server_that_says_nothing_is_a_failed_connection(harness: Harness) -> 
     assert 5 <= len(harness.dials_s) <= 12
 
 
+# What the protocol does not have
+
+DEEP = 100_000 * "[" + 100_000 * "]"
+NO_MESSAGES = {
+    "null": "null",
+    "an array": "[]",
+    "no type": "{}",
+    "a type that is a number": '{"type":5}',
+    "a type that is deep": f'{{"type":{500 * "["}{500 * "]"}}}',
+    "a type that nobody knows": '{"type":"NOW_PLAYIN"}',
+    "deep": DEEP,
+    "a deep track": f'{{"type":"NOW_PLAYING","sessionId":"{SESSION}","track":{DEEP}}}',
+    "a deep poll": f'{{"type":"POLL_STARTED","options":{DEEP}}}',
+    "a deep end of a poll": f'{{"type":"POLL_ENDED","pollId":{DEEP}}}',
+    "a deep refusal": f'{{"type":"NACK","messageId":"m","error":{DEEP}}}',
+    "half a message": '{"type":"NOW_PLAYING","sess',
+}
+
+
+@pytest.mark.parametrize("text", NO_MESSAGES.values(), ids=NO_MESSAGES.keys())
+def test_what_is_no_message_is_counted_among_all_that_came(text: str, harness: Harness) -> None:
+    _, socket = harness.live_dancer()
+    right = harness.worker.count_of("ws_messages_received")
+    socket.hear(text)
+    socket.hear(now_playing("Sway"))
+    assert harness.worker.rate_of("protocol_errors") == (1, right + 1)
+    assert len(harness.worker.errors_of("receive")) == 1
+    assert harness.worker.internal_errors == []
+
+
+def test_a_binary_message_is_none_of_the_protocol(harness: Harness) -> None:
+    user, _ = harness.live_dancer()
+    user.on_binary(b"x", 1)
+    assert harness.worker.rate_of("protocol_errors")[0] == 1
+
+
 # What counts as a delivery
 
 

@@ -241,6 +241,7 @@ def test_every_fault_of_the_platform_says_who_must_see_it() -> None:
         "swallow-tempo-resets",
         "double-tracks",
         "miscount-listeners",
+        "nonsense",
     }
 
 

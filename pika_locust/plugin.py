@@ -35,6 +35,7 @@ from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_s
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.startup import ForkedWorkers, listen_early
+from pika_locust.runtime.target_settings import TARGET_SETTINGS
 from pika_locust.runtime.web_access import web_access
 from pika_locust.runtime.web_ui import check_form
 from pika_locust.runtime.worker import WorkerSide
@@ -270,7 +271,7 @@ class Plugin:
 
     @property
     def _command(self) -> str:
-        secrets = [setting.name for setting in self.scenario.settings if setting.secret]
+        secrets = [setting.name for setting in (*self.scenario.settings, *TARGET_SETTINGS) if setting.secret]
         return redact.command_line(sys.argv, self._environ, secrets)
 
     # What the rest of the process asks for

@@ -34,6 +34,7 @@ from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.pacing import PlanClock
 from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
+from pika_locust.runtime.target_settings import reach
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
 from pika_locust.scenario import Scenario, SetupContext, schedule_of
 
@@ -45,6 +46,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
     plugin = environment.pika_locust
     target = options.target or "" if scenario.is_locustfile else scenario.normalise_target(environment.host)
     is_sandbox = plugin.sandbox_url is not None and target == scenario.normalise_target(plugin.sandbox_url)
+    reach([] if is_sandbox else target.split(", "), options.settings)
     facts = RunFacts(
         run_id=uuid4().hex[:12],
         seed=None if scenario.is_locustfile else options.seed,

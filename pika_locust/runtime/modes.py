@@ -43,6 +43,7 @@ from pika_locust.runtime.options import (
     threshold_overrides,
 )
 from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
+from pika_locust.runtime.target_settings import TARGET_SETTINGS
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
 from pika_locust.settings import read_settings
@@ -137,7 +138,7 @@ class LocustfileMode:
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
-        settings, unreadable = read_settings((WEB_ALLOWED_HOSTS,), self._environ, NAME)
+        settings, unreadable = read_settings((WEB_ALLOWED_HOSTS, *TARGET_SETTINGS), self._environ, NAME)
         found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add(self._scenario.thresholds, overrides)

@@ -22,6 +22,7 @@ from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, TARGET_METRICS
 from pika_locust.outputs.figures import MODES, SummaryMode
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
+from pika_locust.runtime.target_settings import TARGET_SETTINGS, target_setting_problems
 from pika_locust.scenario import Scenario
 from pika_locust.settings import (
     Setting,
@@ -217,6 +218,7 @@ LOAD_SETTINGS = (
     Setting("ITERATIONS", _iterations, None, "a fixed number: 200 shared by all users, or 3/user for each"),
     Setting("USE_SIMPLE", one_of("0", "1"), "0", "accepted with -u, as in the suites"),
     WEB_ALLOWED_HOSTS,
+    *TARGET_SETTINGS,
 )
 STOP_TIMEOUT_S = 30.0
 
@@ -280,6 +282,7 @@ def read_options(
     problems += check(thresholds, all_metrics(scenario))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
+    problems += target_setting_problems(settings, target or arguments.host)
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")
     problems += _fault_problems(scenario, arguments.sandbox_fault, path)

@@ -32,6 +32,7 @@ from pika_locust.runtime.host_failures import HostFailure, host_failure
 from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.request_events import RequestEventMeter
+from pika_locust.runtime.target_settings import reach
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
 
@@ -242,11 +243,13 @@ class WorkerSide:
         self._process_usage = ProcessUsage()
         self._drained = set()
         me = self._runner.client_id
+        settings = self._settings.with_public(begin.settings)
+        reach(begin.target.split(", "), settings)
         quota = self._quota(begin)
         self.context = context = WorkerContext(
             begin,
             self._scenario,
-            self._settings.with_public(begin.settings),
+            settings,
             max(0, self._runner.worker_index),
             self._tell_all,
             self._environment.events.request,

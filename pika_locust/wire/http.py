@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.settings import SourceAddresses
+from pika_locust.wire.access import access_to
 from pika_locust.wire.http_connection import Connection
 from pika_locust.wire.http_dial import Connector, Origin
 from pika_locust.wire.http_models import ErrorKind, Headers, Response, Timeouts, Timings, TransportError
@@ -288,7 +289,8 @@ class HttpClient(_Requests):
     """What a virtual user sends requests with.
 
     `base_url` is a URL or an `Origin`, which many clients can share. `headers` go with every request. `verify` is
-    True (the system's authorities), the path of a file or directory of authorities, False (anybody), or an SSLContext.
+    True (the system's authorities), the path of a file or directory of authorities, False (anybody), or an SSLContext;
+    what the run's settings say of a target (`wire.access`) takes the place of True and False.
     `source_address` is an address of this machine to send from. Answers whose body, packed or not, exceeds
     `max_body_bytes` are errors. Redirects are answers like any other unless `max_redirects` allows some; they are
     followed on the same scheme, host and port only, each is a request of its own for the `observer`, and the last
@@ -321,8 +323,11 @@ class HttpClient(_Requests):
         raise_errors: bool = False,
     ) -> None:
         origin = Origin(base_url) if isinstance(base_url, str) else base_url
-        super().__init__(origin, timeouts or Timeouts(), source_address, verify, observer, max_body_bytes)
-        self._writer = RequestWriter(origin.authority, origin.prefix, _with_credentials(origin, headers or {}))
+        access = access_to(origin.host, origin.port)
+        trust = access.trust(verify)
+        super().__init__(origin, timeouts or Timeouts(), source_address, trust, observer, max_body_bytes)
+        self._writer = RequestWriter(origin.authority, origin.prefix, access.headers)
+        self._writer.set_headers(_with_credentials(origin, headers or {}))
         self.max_redirects = max_redirects
         self.raise_errors = raise_errors
 

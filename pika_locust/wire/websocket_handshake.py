@@ -5,6 +5,7 @@ The upgrade itself is websocket-client's; the sockets are gevent's, patched proc
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
 from pika_locust.url import Url, parse_url
+from pika_locust.wire.access import access_to
 from pika_locust.wire.http_dial import Address, Origin
 from pika_locust.wire.http_models import LOCAL_LIMITS, TransportError
 from pika_locust.wire.http_protocol import header_line
@@ -55,15 +57,18 @@ def open_socket(
     together, the look-up of the host's name included. As in browsers, a server that is offered subprotocols must
     choose one of them.
 
-    A user and a password in the URL go as basic authentication, unless `headers` have an Authorization.
+    A user and a password in the URL go as basic authentication, unless `headers` have an Authorization. What the run's
+    settings say of the target (`wire.access`) takes the place of `verify`, and its headers go along.
 
     Raises ConnectError, and ValueError for a URL that is none, for a header that cannot be sent or is the upgrade's
     own, and for a `ca_file` without certificates.
     """
     target = parse_url(url, "ws", "wss")
     origin = _shared_origin(f"{_SCHEMES[target.scheme]}://{target.authority}")
-    lines = _header_lines(target, headers, subprotocols)
-    context = _tls_context(verify, ca_file) if origin.scheme == "https" else None
+    access = access_to(origin.host, origin.port)
+    lines = _header_lines(target, access.headers, headers, subprotocols)
+    trust = access.trust(ca_file or verify) if verify else access.trust(False)
+    context = _tls_context(trust) if origin.scheme == "https" else None
     time_limit = gevent.Timeout(timeout_s)
     missing = "address for the host"
     sock: Any = None
@@ -93,9 +98,13 @@ def open_socket(
 _OWN = frozenset(("connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"))
 
 
-def _header_lines(target: Url, headers: Mapping[str, str], subprotocols: Sequence[str]) -> dict[str, str]:
-    """The lines of the request that are the caller's or the target's, without their ends, by name in lower case."""
+def _header_lines(
+    target: Url, usual: Mapping[str, str], headers: Mapping[str, str], subprotocols: Sequence[str]
+) -> dict[str, str]:
+    """The lines of the request that are the caller's or the target's, without their ends, by name in lower case.
+    `usual` are the headers that go with everything."""
     lines = {"host": header_line("Host", target.authority).rstrip()}
+    lines |= {name.lower(): header_line(name, value).rstrip("\r\n") for name, value in usual.items()}
     if target.basic_auth is not None:
         lines["authorization"] = header_line("Authorization", target.basic_auth).rstrip()
     for name, value in headers.items():
@@ -117,19 +126,20 @@ def _shared_origin(base_url: str) -> Origin:
 
 
 @lru_cache(maxsize=16)
-def _tls_context(verify: bool, ca_file: str | None) -> SSLContext:
+def _tls_context(trust: bool | str) -> SSLContext:
     """Made once: to load the system's authorities takes 10 ms, and half a megabyte that a connection would keep."""
     context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if not verify:
+    if trust is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif ca_file is None:
+    elif trust is True:
         context.load_default_certs()
     else:
+        directory = os.path.isdir(trust)
         try:
-            context.load_verify_locations(ca_file)
+            context.load_verify_locations(None if directory else trust, trust if directory else None)
         except OSError as error:
-            raise ValueError(f"ca_file={ca_file!r}: no certificates to trust there ({error})") from None
+            raise ValueError(f"ca_file={trust!r}: no certificates to trust there ({error})") from None
     return context
 
 

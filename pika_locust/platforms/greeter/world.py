@@ -1,0 +1,403 @@
+"""Ghost Greeter's server as a pure state machine: what the sandbox serves in its place.
+
+Written from what the real server, without a database, was seen to do on the wire. Two of its defects are faults here:
+a call whose visitor leaves while it rings goes on ringing, and comes about without a visitor (`ghost-call`). What it
+does by a database alone (tokens of agents, several organisations, reconnecting to a call) is not served.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.platforms.greeter.world_calls import Calls
+from pika_locust.platforms.greeter.world_model import AWAY, IDLE, OFFLINE, WIDGET, Agent, Ids, Rota, Visitor
+from pika_locust.sandbox.app import Call, route
+from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.socketio import Client, SocketIoApp, event
+from pika_locust.sandbox.world import Answer, Request
+
+GRACE_S = 10.0
+"""In which an agent whose connection was lost keeps its place."""
+RING_S = 15.0
+"""How long a call rings."""
+SILENT_S, LOOK_S = 120.0, 60.0
+"""An idle agent that was silent for so long is away; looked at so often."""
+KICK_S = 0.2
+_JSON = (("content-type", "application/json; charset=utf-8"),)
+UNKNOWN_AGENT = {"success": False, "status": OFFLINE, "error": "Agent not found"}
+
+
+class GreeterWorld(SocketIoApp):
+    """The world of one server. It reads METRICS_API_KEY and NODE_ENV as the real one does, and RNA_TIMEOUT_SECONDS:
+    how long a call rings (15). Raises ConfigurationError when that is no number of seconds."""
+
+    name = "greeter"
+    about = "Ghost Greeter: visitors are assigned agents, and call them, over Socket.IO"
+    groups = ("visitors", "agents")
+    covers = (
+        Cover("latency", "latency=1500", "widget", "widget_join_time"),
+        Cover("slow-join", "slow-join=1500", "widget", "widget_join_time"),
+        Cover("drop", "drop=0.3", "widget", "join_success_rate"),
+        Cover("kick", "kick", "widget", "sessions_kept"),
+        Cover("no-agent", "no-agent", "calls", "call_agent_found"),
+        Cover("ignore-call", "ignore-call=0.3", "calls", "calls"),
+        Cover("ghost-call", "ghost-call", "calls", "active calls"),
+        Cover("refuse", "refuse=0.2", "connections", "ws_connection_success_rate"),
+        Cover("close-after", "close-after=2", "connections", "ws_connection_kept"),
+        Cover("crash-after", "crash-after=3", "connections", "ws_connection_success_rate"),
+        Cover("leak", "leak=9000", "connections", "target_memory_mb"),
+        Cover("throttle", "throttle=5/60s", "connections", "ws_connection_success_rate"),
+    )
+    named = (
+        FaultKind("ignore-call", Form.RATE, "calls that are asked for reach nobody, and get no answer"),
+        FaultKind("ghost-call", Form.FLAG, "a call goes on ringing, and comes about, when its visitor has left"),
+        FaultKind("no-agent", Form.FLAG, "visitors get no agent, although there are some"),
+        FaultKind("slow-join", Form.MILLISECONDS, "visitors hear of their agent MS later"),
+        FaultKind("kick", Form.FLAG, "visitors are disconnected right after they have joined"),
+    )
+
+    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
+        self.ring_s = _ring_s(settings)
+        self._key = settings.get("METRICS_API_KEY", "")
+        self._is_production = settings.get("NODE_ENV") == "production"
+        super().__init__(faults, settings, now)
+
+    def start(self) -> None:
+        self._started_at = self.now
+        self.agents: dict[str, Agent] = {}
+        self.visitors: dict[str, Visitor] = {}
+        self.ids, self._rota = Ids(), Rota()
+        self.calls = Calls(self)
+        self._joins = 0
+        self.every(LOOK_S, self._look_for_silent)
+
+    def state(self, now: float) -> dict[str, Any]:
+        """What the world holds: `connections` and `calls` as on the real metrics page, and what became of all calls."""
+        return {**self._figures(), "joins": self._joins, "calls_ever": self.calls.ever}
+
+    def group(self, socket: int) -> str:
+        client = next(iter(self._connections[self.sockets[socket]].clients.values()), None)
+        return "agents" if client is not None and isinstance(client.data, Agent) else "visitors"
+
+    @property
+    def now_ms(self) -> int:
+        """The time as JavaScript has it."""
+        return int(self.now * 1000)
+
+    # Visitors
+
+    @event("visitor:join")
+    def join(self, client: Client, said: Any) -> None:
+        if not isinstance(said, dict):
+            return
+        visitor_id = said.get("visitorId") or self.ids.new("visitor", self.now_ms)
+        before = self.visitors.get(visitor_id)
+        if before is not None and before.call is not None:
+            return
+        if before is not None:
+            self._unassign(before)
+        visitor = Visitor(visitor_id, str(said.get("orgId")), str(said.get("pageUrl")), client, self.now_ms)
+        self.visitors[visitor_id] = client.data = visitor
+        self._joins += 1
+        agent = None if self.hit("no-agent") else self.best_agent()
+        if agent is not None:
+            self.assign(visitor, agent)
+            agent.tell("stats:update", {"poolVisitors": agent.load})
+        delay = self.faults.on.get("slow-join")
+        if delay is not None and self.hit("slow-join"):
+            self.after(float(delay.value) / 1000, self._tell_of_agent, visitor)
+        else:
+            self._tell_of_agent(visitor)
+        if self.hit("kick"):
+            self.after(KICK_S, client.kick)
+
+    def _tell_of_agent(self, visitor: Visitor) -> None:
+        if visitor.agent is not None:
+            visitor.tell("agent:assigned", self._assigned(visitor, visitor.agent))
+        else:
+            self.tell_unavailable(visitor)
+
+    def best_agent(self, without: Agent | None = None) -> Agent | None:
+        """The agent for the next visitor or call."""
+        return self._rota.best(self.agents.values(), without)
+
+    def assign(self, visitor: Visitor, agent: Agent) -> None:
+        """From now on this agent shows up in the visitor's widget."""
+        visitor.agent = agent
+        agent.visitors.append(visitor)
+        agent.settle()
+
+    def _unassign(self, visitor: Visitor) -> None:
+        agent, visitor.agent = visitor.agent, None
+        if agent is not None:
+            agent.visitors = [one for one in agent.visitors if one is not visitor]
+            agent.settle()
+            agent.tell("stats:update", {"poolVisitors": agent.load})
+
+    def _assigned(self, visitor: Visitor, agent: Agent) -> dict[str, Any]:
+        return {"agent": agent.card(), "visitorId": visitor.id, "widgetSettings": WIDGET}
+
+    def tell_unavailable(self, visitor: Visitor, agent: Agent | None = None, reason: str = "") -> None:
+        """There is no agent, or not any more; then with the last one's name and the reason."""
+        said: dict[str, Any] = {"visitorId": visitor.id, "widgetSettings": WIDGET, "poolId": None}
+        if agent is not None:
+            said |= {"previousAgentName": agent.name, "reason": reason}
+        visitor.tell("agent:unavailable", said)
+
+    def move(self, visitor: Visitor, previous: Agent, reason: str, reason_without: str) -> None:
+        """The agent has no time for this visitor any more: another one takes its place, or nobody."""
+        visitor.agent = None
+        agent = self.best_agent(previous)
+        if agent is None:
+            named = previous if reason_without else None
+            self.tell_unavailable(visitor, named, reason_without)
+            return
+        self.assign(visitor, agent)
+        new = {"previousAgentId": previous.id, "newAgent": agent.card(), "reason": reason}
+        visitor.tell("agent:reassigned", new)
+
+    def on_leave(self, client: Client, reason: str) -> None:
+        if isinstance(client.data, Visitor) and self.visitors.get(client.data.id) is client.data:
+            visitor = client.data
+            del self.visitors[visitor.id]
+            self.calls.visitor_left(visitor)
+            self._unassign(visitor)
+        elif isinstance(client.data, Agent) and client.data.client is client:
+            self._agent_left(client.data)
+
+    # Agents
+
+    @event("agent:login")
+    def log_in(self, client: Client, said: Any) -> None:
+        if not isinstance(said, dict):
+            return
+        agent_id, profile = str(said.get("agentId")), said.get("profile")
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            details = profile if isinstance(profile, dict) else {}
+            agent = self.agents[agent_id] = Agent(agent_id, details, client, self.now_ms, self.now)
+        else:
+            if agent.grace is not None:
+                agent.grace.cancel()
+                agent.grace = None
+                agent.status = agent.status_before
+            agent.client, agent.seen_at = client, self.now
+        client.data = agent
+        created = datetime.fromtimestamp(self.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        agent.tell("login:success", {"agentState": agent.to_json(created)})
+        agent.tell("stats:update", {"poolVisitors": agent.load})
+
+    @event("agent:back", later=True)
+    def come_back(self, client: Client, ack: Any, *said: Any) -> None:
+        agent = self._agent_of(client)
+        if agent is None:
+            ack(UNKNOWN_AGENT)
+            return
+        agent.status = IDLE
+        agent.settle()
+        ack({"success": True, "status": IDLE})
+        for visitor in [one for one in self.visitors.values() if one.agent is None and one.call is None]:
+            if self.hit("no-agent") or self.best_agent() is not agent:
+                break
+            self.assign(visitor, agent)
+            again = {**self._assigned(visitor, agent), "visitorConnectedAt": visitor.connected_ms}
+            visitor.tell("agent:assigned", again)
+        self.calls.ring_next(agent)
+
+    @event("agent:away", later=True)
+    def go_away(self, client: Client, ack: Any, *said: Any) -> None:
+        agent = self._agent_of(client)
+        if agent is None:
+            ack(UNKNOWN_AGENT)
+            return
+        ack({"success": True, "status": AWAY})
+        self._send_away(agent)
+
+    @event("agent:status")
+    def set_status(self, client: Client, said: Any) -> None:
+        agent = self._agent_of(client)
+        if agent is not None and isinstance(said, dict) and said.get("status") in (IDLE, AWAY):
+            agent.status = said["status"]
+            agent.settle()
+
+    @event("heartbeat")
+    def heartbeat(self, client: Client, said: Any) -> None:
+        self._agent_of(client)
+
+    def _agent_of(self, client: Client) -> Agent | None:
+        agent = client.data if isinstance(client.data, Agent) else None
+        if agent is not None:
+            agent.seen_at = self.now
+        return agent
+
+    def _send_away(self, agent: Agent) -> None:
+        agent.status = AWAY
+        for visitor in agent.give_up():
+            self.move(visitor, agent, "agent_away", "agent_away")
+
+    def _look_for_silent(self) -> None:
+        for agent in self.agents.values():
+            if agent.status == IDLE and self.now - agent.seen_at > SILENT_S:
+                agent.tell("agent:marked_away", {"reason": "idle", "message": "You've been marked as Away."})
+                self._send_away(agent)
+
+    def _agent_left(self, agent: Agent) -> None:
+        self.calls.agent_left(agent)
+        agent.client = None
+        agent.status_before, agent.status = agent.status, OFFLINE
+        agent.grace = self.after(GRACE_S, self._forget, agent)
+
+    def _forget(self, agent: Agent) -> None:
+        del self.agents[agent.id]
+        for visitor in agent.give_up():
+            self.move(visitor, agent, "agent_offline", "")
+
+    # Calls
+
+    @event("call:request")
+    def ask_for_call(self, client: Client, said: Any) -> None:
+        self.calls.ask(client, said)
+
+    @event("call:cancel")
+    def cancel(self, client: Client, said: Any) -> None:
+        self.calls.cancel(said)
+
+    @event("call:accept")
+    def accept_call(self, client: Client, said: Any) -> None:
+        self.calls.accept(client, said)
+
+    @event("call:reject")
+    def reject(self, client: Client, said: Any) -> None:
+        self.calls.reject(said)
+
+    @event("call:end")
+    def end_call(self, client: Client, said: Any) -> None:
+        self.calls.end_by(client, said)
+
+    @event("call:reconnect")
+    def reconnect(self, client: Client, said: Any) -> None:
+        """Only a server with a database knows calls to come back to."""
+        failed = {"callId": "", "reason": "error", "message": "No active call found"}
+        client.emit("call:reconnect_failed", failed)
+
+    @event("webrtc:signal")
+    def signal(self, client: Client, said: Any) -> None:
+        self.calls.relay_signal(client, said)
+
+    @event("cobrowse:snapshot")
+    def snapshot(self, client: Client, said: Any) -> None:
+        self.calls.relay_view(client, "cobrowse:snapshot", said)
+
+    @event("cobrowse:mouse")
+    def mouse(self, client: Client, said: Any) -> None:
+        self.calls.relay_view(client, "cobrowse:mouse", said)
+
+    @event("cobrowse:scroll")
+    def scroll(self, client: Client, said: Any) -> None:
+        self.calls.relay_view(client, "cobrowse:scroll", said)
+
+    @event("cobrowse:selection")
+    def selection(self, client: Client, said: Any) -> None:
+        self.calls.relay_view(client, "cobrowse:selection", said)
+
+    # Pages
+
+    @route("GET", "/health", exempt=True)
+    def health(self, call: Call) -> Answer:
+        """Without a database the real server is always degraded, which is 200 all the same."""
+        rss_mb = _memory()["rss"] // 1_000_000
+        details = {"rss": f"{rss_mb}MB", "rssLimit": "512MB", "percent": f"{rss_mb / 5.12:.1f}%"}
+        checks = {
+            "memory": {"status": "healthy", "details": details, "latency": 0},
+            "supabase": {"status": "degraded", "error": "Supabase not configured", "latency": 0},
+        }
+        return self._page(
+            {"status": "degraded", "timestamp": self.now_ms, "version": "1.0.0", "uptime": self._uptime()}
+            | {"checks": checks, "mode": "in-memory"}
+        )
+
+    @route("GET", "/ready", exempt=True)
+    def ready(self, call: Call) -> Answer:
+        return self._page({"ready": True})
+
+    @route("GET", "/metrics", exempt=True)
+    def metrics(self, call: Call) -> Answer:
+        key = call.query.get("key") or call.request.headers.get("x-metrics-api-key", "")
+        if self._key and key != self._key and call.request.headers.get("x-internal-request") != "true":
+            if not self._is_production:
+                return self._page({"error": "Unauthorized"}, 401)
+            return (
+                self._page({"error": "Invalid API key"}, 403) if key else self._page({"error": "API key required"}, 401)
+            )
+        page = {"timestamp": self.now_ms, "mode": "in-memory", **self._figures()}
+        pools = {"total": 0, "activeAgentsByPool": {}}
+        return self._page({**page, "pools": pools, "memory": _memory(), "uptime": self._uptime()})
+
+    @route("GET", "/api/stats", exempt=True)
+    def stats(self, call: Call) -> Answer:
+        agents = self.agents.values()
+        return self._page(
+            {
+                "totalAgents": len(self.agents),
+                "onlineAgents": sum(agent.client is not None for agent in agents),
+                "totalSimulations": self._simulations(),
+                "totalVisitors": len(self.visitors),
+                "activeCalls": len(self.calls.running),
+            }
+        )
+
+    def not_found(self, request: Request) -> Answer:
+        html = (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n</head>\n<body>\n'
+            f"<pre>Cannot {request.method} {request.path}</pre>\n</body>\n</html>\n"
+        )
+        return Answer(404, html.encode(), (("content-type", "text/html; charset=utf-8"),))
+
+    def _page(self, value: Any, status: int = 200) -> Answer:
+        return Answer(status, Answer.json(value).body, _JSON)
+
+    def _figures(self) -> dict[str, Any]:
+        online = sum(agent.client is not None for agent in self.agents.values())
+        return {
+            "connections": {
+                "agents": len(self.agents),
+                "onlineAgents": online,
+                "visitors": len(self.visitors),
+                "sockets": len(self.clients("/")),
+            },
+            "calls": {
+                "active": len(self.calls.running),
+                "simulations": self._simulations(),
+                "pending": len(self.calls.waiting),
+            },
+        }
+
+    def _simulations(self) -> int:
+        return sum(agent.load for agent in self.agents.values() if agent.client is not None)
+
+    def _uptime(self) -> int:
+        return int(self.now - self._started_at)
+
+
+def _memory() -> dict[str, int]:
+    # In kilobytes on Linux, and at its highest: the sandbox has no heap that it could tell apart.
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"heapUsed": rss, "heapTotal": rss, "rss": rss, "external": 0}
+
+
+def _ring_s(settings: Mapping[str, str]) -> float:
+    said = settings.get("RNA_TIMEOUT_SECONDS") or f"{RING_S}"
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 3600:
+        raise ConfigurationError(f"RNA_TIMEOUT_SECONDS={said}: a number of seconds above 0, such as 15")
+    return seconds
+
+
+PLATFORM = GreeterWorld.platform()

@@ -78,8 +78,9 @@ class Scenario:
     """Secret settings that a named target needs; the sandbox has a public one."""
     users_setting: str = "USERS"
     """The suite's own name for the number of users at the peak."""
-    supporters: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())
-    """References of the actors that come on top, one each in the whole test, under these settings."""
+    supporters: Callable[[Settings, int], Sequence[str]] = field(default=lambda settings, users: ())
+    """References of the actors that come on top of so many users at the peak, in the whole test: each as often as it
+    stands there."""
     profiles: Mapping[str, LoadProfile] = field(default_factory=dict)
     default_profile: str = "standard"
     arrivals: Callable[[Settings], ArrivalRate] | None = None
@@ -133,9 +134,9 @@ class Scenario:
         """Whether this only watches a locustfile with users of its own, and judges what they measured."""
         return not self.primary
 
-    def actor_names(self, settings: Settings) -> tuple[str, ...]:
-        """References of every actor that takes part."""
-        return (self.primary, *self.supporters(settings))
+    def actor_names(self, settings: Settings, users: int) -> tuple[str, ...]:
+        """References of every actor that takes part when there are so many users at the peak."""
+        return (self.primary, *self.supporters(settings, users))
 
 
 def load_reference(reference: str) -> Any:

@@ -18,7 +18,7 @@ SCENARIO = Scenario(
     primary="sample.user:User",
     normalise_target=str,
     target_settings=("SAMPLE_URL",),
-    supporters=lambda settings: ("sample.host:Host",) if settings["HOST"] else (),
+    supporters=lambda settings, users: ("sample.host:Host",) if settings["HOST"] else (),
     default_profile="standard",
     thresholds=(parse_option("delivery:rate>0.9"), parse_option("latency{kind:a}:p(95)<10")),
     profile_thresholds={
@@ -66,8 +66,8 @@ def test_some_limits_follow_from_the_settings() -> None:
 
 
 def test_supporters_depend_on_the_settings() -> None:
-    assert SCENARIO.actor_names(WITH_HOST) == ("sample.user:User", "sample.host:Host")
-    assert SCENARIO.actor_names(WITHOUT) == ("sample.user:User",)
+    assert SCENARIO.actor_names(WITH_HOST, 1) == ("sample.user:User", "sample.host:Host")
+    assert SCENARIO.actor_names(WITHOUT, 1) == ("sample.user:User",)
 
 
 def test_a_scenario_is_a_frozen_value() -> None:
@@ -78,7 +78,7 @@ def test_a_scenario_is_a_frozen_value() -> None:
 
 def test_the_least_scenario_has_no_supporters_no_audit_and_hides_nothing() -> None:
     least = Scenario("a", "b", "c", "d:E", str, ())
-    assert least.actor_names(WITHOUT) == ("d:E",)
+    assert least.actor_names(WITHOUT, 1) == ("d:E",)
     assert least.thresholds_for("constant", WITHOUT) == ()
     assert list(least.check_settings(WITHOUT, None)) == []
     assert list(least.notes(WITHOUT, resolve(LoadRequest(users=1), {}, "constant"))) == []

@@ -24,7 +24,7 @@ def inspect(scenario: Scenario, options: RunOptions) -> str:
 def locustfile(scenario: Scenario) -> str:
     """A locustfile of a scenario, which runs wherever the package is installed."""
     defaults, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
-    actors = [actor.partition(":")[::2] for actor in scenario.actor_names(defaults)]
+    actors = [actor.partition(":")[::2] for actor in dict.fromkeys(scenario.actor_names(defaults, 1))]
     imports = sorted([("pika_locust.catalogue", "find_scenario"), *actors])
     names = ", ".join(f'"{name}"' for _, name in actors)
     return "\n".join(
@@ -44,11 +44,11 @@ def locustfile(scenario: Scenario) -> str:
 
 def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     plan = options.plan
-    supporters = scenario.supporters(options.settings)
+    supporters = scenario.supporters(options.settings, plan.users_peak)
     yield f"{scenario.name}: {scenario.about}"
     yield f"  target      {redact.text(options.target or 'none named: the embedded sandbox')}"
     yield f"  seed        {options.seed}"
-    actors = [scenario.primary, *supporters]
+    actors = dict.fromkeys((scenario.primary, *supporters))
     yield f"  actors      {', '.join(actor.rpartition(':')[2] for actor in actors)}"
     yield ""
     yield f"Load  {plan.describe()}"

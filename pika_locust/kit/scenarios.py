@@ -95,7 +95,7 @@ def scenario(
         "platform": name,
         "about": about,
         "primary": _reference(actor),
-        "supporters": lambda settings: supporting,
+        "supporters": lambda settings, users: supporting,
         "profiles": _profiles(profiles, problems),
         "default_profile": next(iter(profiles), ""),
         "metrics": _metrics(classes, metrics, problems),

@@ -30,6 +30,8 @@ from pika_locust.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+SUPPORTERS_READY = "supporters_ready"
+"""News: one of those who come on top is there, or has found out that it cannot be."""
 MAX_ERRORS = 200
 MAX_INTERNAL_ERRORS = 10
 # The fractional part of multiples of the golden ratio spreads any number of users evenly over a second.
@@ -88,6 +90,7 @@ class WorkerContext:
         """Roles whose users are to finish: they start nothing new."""
         self.clocks = clocks if clocks is not None else Clocks(boot_id())
         self.quota = quota
+        self._supporters_heard: set[Any] = set()
         self.supporters_ready = Event()
         if not begin.supporters:
             self.supporters_ready.set()
@@ -254,14 +257,20 @@ class WorkerContext:
         """Tell every process of the test, this one included."""
         self._tell_all(topic, data)
 
+    def tell_ready(self, who: str) -> None:
+        """One who comes on top of the users has done what they wait for, or could not: once all have, users begin."""
+        self.tell_all(SUPPORTERS_READY, {"who": who})
+
     def listen(self, topic: str, listener: Listener) -> None:
         """Call `listener` with all news about `topic` from now on."""
         self._listeners.setdefault(topic, []).append(listener)
 
     def hear(self, topic: str, data: Mapping[str, Any]) -> None:
         """News has arrived about `topic`."""
-        if topic == "supporters_ready":
-            self.supporters_ready.set()
+        if topic == SUPPORTERS_READY:
+            self._supporters_heard.add(data.get("who"))
+            if len(self._supporters_heard) >= self.begin.supporters:
+                self.supporters_ready.set()
         for listener in self._listeners.get(topic, ()):
             with self.guarded():
                 listener(data)

@@ -63,7 +63,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         evaluator=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=monotonic(),
-        supporters=len(scenario.supporters(options.settings)),
+        supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
     )
 
 

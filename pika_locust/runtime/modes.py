@@ -266,7 +266,7 @@ class ScenarioMode:
             found = [*found, problem]
         if found:
             raise ConfigurationError(found)
-        actors = {load_reference(name) for name in self._scenario.actor_names(options.settings)}
+        actors = self._actors(options)
         environment.user_classes = [user for user in environment.user_classes if user in actors]
         coordinator.attach(runner, chosen if environment.web_ui is not None else None)
         shape = PlanShape(coordinator)
@@ -292,6 +292,17 @@ class ScenarioMode:
             return None
         users = f"{plan.users_peak:,} users at the peak"
         return f"{users}: {why}; raise it, lower -u, or share them with --processes (not beside the embedded sandbox)"
+
+    def _actors(self, options: RunOptions) -> Counter[Any]:
+        """The classes of users that take part. Locust starts so many of those that come on top as they say."""
+        primary, *supporters = map(
+            load_reference, self._scenario.actor_names(options.settings, options.plan.users_peak)
+        )
+        counts = Counter(supporters)
+        for supporter, count in counts.items():
+            supporter.fixed_count = count
+        counts[primary] += 1
+        return counts
 
     def _start_sandbox(self, options: RunOptions) -> str:
         try:

@@ -86,7 +86,7 @@ class PlanClock:
 
     def tick(self) -> tuple[int, float] | None:
         """Total users wanted now, supporters included, and how many to start a second; None when the plan is over."""
-        supporters = len(self._scenario.supporters(self.options.settings))
+        supporters = self._supporters
         primaries = self.options.plan.users_at(monotonic() - self.began_s)
         if primaries is None:
             return None
@@ -100,8 +100,11 @@ class PlanClock:
     @property
     def primaries(self) -> int:
         """Primary users that are wanted, as said last."""
-        supporters = len(self._scenario.supporters(self.options.settings))
-        return self._last[0] - supporters if self._last is not None else 0
+        return self._last[0] - self._supporters if self._last is not None else 0
+
+    @property
+    def _supporters(self) -> int:
+        return len(self._scenario.supporters(self.options.settings, self.options.plan.users_peak))
 
     def _more(self) -> int:
         rate = self.options.plan.arrivals

@@ -42,7 +42,7 @@ def test_the_metrics_and_ledgers_of_all_actors_are_the_scenarios() -> None:
     assert [metric.name for metric in made.metrics] == ["latency", "lost", "heard", "own"]
     assert made.ledgers == ("orders", "announcements", "receipts")
     settings, _ = read_settings(made.settings, {}, "calls")
-    assert made.actor_names(settings) == ("tests.kit.test_scenarios:Caller", "tests.kit.test_scenarios:Listener")
+    assert made.actor_names(settings, 1) == ("tests.kit.test_scenarios:Caller", "tests.kit.test_scenarios:Listener")
 
 
 def test_profiles_and_thresholds_are_read() -> None:

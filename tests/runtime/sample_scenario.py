@@ -37,7 +37,7 @@ SAMPLE_SCENARIO = Scenario(
     primary="tests.runtime.sample_scenario:SampleUser",
     normalise_target=normalise,
     target_settings=("API_URL", "OLD_URL"),
-    supporters=lambda settings: ("tests.runtime.sample_scenario:SampleSupporter",) if settings["PAGES"] else (),
+    supporters=lambda settings, users: ("tests.runtime.sample_scenario:SampleSupporter",) if settings["PAGES"] else (),
     profiles={
         "standard": LoadProfile("standard", parse_stages("2m:100,8m:100,1m:0")),
         "stress": LoadProfile("stress", parse_stages("5m:500,10m:500,2m:0")),

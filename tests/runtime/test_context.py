@@ -249,9 +249,18 @@ def test_a_listener_s_exception_is_counted_and_the_others_are_called_all_the_sam
 def test_who_waits_for_supporters_waits_until_they_say_so() -> None:
     worker = make_context(supporters=1)
     assert not worker.supporters_ready.is_set()
-    worker.hear("supporters_ready", {"ok": True})
+    worker.hear("supporters_ready", {"who": "the only one"})
     assert worker.supporters_ready.is_set()
     assert make_context(supporters=0).supporters_ready.is_set()
+
+
+def test_who_waits_for_several_supporters_waits_for_each_of_them() -> None:
+    worker = make_context(supporters=2)
+    worker.hear("supporters_ready", {"who": "one"})
+    worker.hear("supporters_ready", {"who": "one"})
+    assert not worker.supporters_ready.is_set()
+    worker.hear("supporters_ready", {"who": "other"})
+    assert worker.supporters_ready.is_set()
 
 
 # The report

@@ -44,7 +44,7 @@ class SampleUser:
 
 def attached(runner: Any, line: str, target: str = "http://127.0.0.1:9/") -> Any:
     """A run of users with two sockets each, which has just been set up; gives what was told to listen."""
-    scenario = replace(SAMPLE_SCENARIO, primary=f"{__name__}:SampleUser", supporters=lambda settings: ())
+    scenario = replace(SAMPLE_SCENARIO, primary=f"{__name__}:SampleUser", supporters=lambda settings, users: ())
     mode = ScenarioMode(scenario, {"PIKA_CODE": "sesame"})
     options = replace(read(f"-u 100 -t 5s -H {target} {line}", scenario=scenario))
     events = SimpleNamespace(test_stopping=SimpleNamespace(add_listener=lambda listener: None))

@@ -129,7 +129,6 @@ class Dj(WebSocketActor):
     """The one who plays. Its connection is the session: when it ends, so does the session."""
 
     role = "supporter"
-    fixed_count = 1
 
     meters: Any = named(METRICS)
     spelling = messages.SPELLING
@@ -176,7 +175,7 @@ class Dj(WebSocketActor):
         self._listeners.clear()
         live = self.dial() and self._register()
         # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
-        self.worker.tell_all("supporters_ready", {"ok": live})
+        self.worker.tell_ready("DJ")
         if not live:
             return
         self.worker.facts["session_id"] = self.session_id

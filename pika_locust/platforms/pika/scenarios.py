@@ -93,7 +93,7 @@ def _unobservable(settings: Settings) -> frozenset[str]:
     return frozenset({"fanout_latency", "fanout_delivery"}) if settings["PIKA_DJ"] == "external" else frozenset()
 
 
-def _supporters(settings: Settings) -> Sequence[str]:
+def _supporters(settings: Settings, users: int) -> Sequence[str]:
     return ("pika_locust.platforms.pika.dj:Dj",) if settings["PIKA_DJ"] == "own" else ()
 
 

@@ -97,8 +97,8 @@ def test_of_another_djs_broadcasts_nobody_knows_whom_they_should_have_reached() 
 
 
 def test_our_own_dj_comes_on_top_unless_somebody_else_plays() -> None:
-    assert DANCERS.supporters(settings()) == ("pika_locust.platforms.pika.dj:Dj",)
-    assert DANCERS.supporters(settings(PIKA_DJ="external")) == ()
+    assert DANCERS.supporters(settings(), 1) == ("pika_locust.platforms.pika.dj:Dj",)
+    assert DANCERS.supporters(settings(PIKA_DJ="external"), 1) == ()
 
 
 GRADES = {

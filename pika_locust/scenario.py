@@ -78,6 +78,8 @@ class Scenario:
     """Secret settings that a named target needs; the sandbox has a public one."""
     users_setting: str = "USERS"
     """The suite's own name for the number of users at the peak."""
+    profile_setting: str = "SCENARIO"
+    """The suite's own name for the setting that chooses the load profile."""
     supporters: Callable[[Settings, int], Sequence[str]] = field(default=lambda settings, users: ())
     """References of the actors that come on top of so many users at the peak, in the whole test: each as often as it
     stands there."""

@@ -14,7 +14,7 @@ from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import Metric
 from pika_locust.scenario import Audit, Deferred, Scenario
-from pika_locust.settings import Setting, SourceAddresses, number, url
+from pika_locust.settings import Setting, Settings, SourceAddresses, number, url
 
 STANDARD = {"standard": "30s:50,1m:50,10s:0"}
 
@@ -51,7 +51,8 @@ def scenario(
     name: str,
     actor: type | str,
     *,
-    target: Literal["http", "ws"] = "http",
+    target: Literal["http", "ws"] | Setting = "http",
+    think: bool = True,
     path: str = "/ws",
     world: str = "",
     profiles: Mapping[str, str | LoadProfile] = STANDARD,
@@ -61,7 +62,7 @@ def scenario(
     audit: Audit | str | None = None,
     settings: Iterable[Setting] = (),
     about: str = "",
-    supporters: Sequence[type | str] = (),
+    supporters: Sequence[type | str] | Callable[[Settings, int], Sequence[str]] = (),
     **fields: Any,
 ) -> Scenario:
     """A load test that `install` and `pika-locust` can run.
@@ -70,7 +71,9 @@ def scenario(
         name: what the test is called, also in the report.
         actor: the user's class, whose number the profiles set; or its reference, `module:Class`, which keeps Locust
             unloaded until the test starts, but then says nothing of its metrics: give them as `metrics`.
-        target: what `-H` and BASE_URL (http) or WS_URL (ws) name: a base URL, or a WebSocket's URL.
+        target: what `-H` and BASE_URL (http) or WS_URL (ws) name: a base URL, or a WebSocket's URL. A setting of
+            another name stands for itself, and comes with `normalise_target` among the fields.
+        think: whether users think, for as long as THINK_TIME_MIN and THINK_TIME_MAX say.
         path: where the WebSocket is, when only the server is named.
         world: reference of the stand-in for the server, `module:PLATFORM`; tested where no target is named.
         profiles: loads by name, the first one is the default; each is `duration:users` and more of them, by commas, or
@@ -81,28 +84,28 @@ def scenario(
         audit: what compares the ledgers with the target at the end, or its reference.
         settings: what else the environment may set.
         about: one line for the list of scenarios.
-        supporters: actors that come on top, one each in the whole test.
+        supporters: actors that come on top in the whole test, each as often as it stands there; or what says so, by
+            references, for the settings and the number of users at the peak.
         fields: any other field of `Scenario`.
 
     Raises ConfigurationError with every threshold, profile and metric that cannot be read.
     """
-    classes = [one for one in (actor, *supporters) if isinstance(one, type)]
     problems: list[str] = []
-    supporting = tuple(map(_reference, supporters))
+    classes = [one for one in (actor, *(() if callable(supporters) else supporters)) if isinstance(one, type)]
     all_ledgers = dict.fromkeys((*(name for one in classes for name in getattr(one, "ledgers", ())), *ledgers))
     made: dict[str, Any] = {
         "name": name,
         "platform": name,
         "about": about,
         "primary": _reference(actor),
-        "supporters": lambda settings, users: supporting,
+        "supporters": supporters if callable(supporters) else _always(supporters),
         "profiles": _profiles(profiles, problems),
         "default_profile": next(iter(profiles), ""),
         "metrics": _metrics(classes, metrics, problems),
         "thresholds": read_thresholds(thresholds or {}, problems),
         "ledgers": tuple(all_ledgers),
         "audit": Deferred(audit) if isinstance(audit, str) else audit,
-        "settings": _settings(target, actor, settings),
+        "settings": _settings(target, actor, think, settings),
         "world": world,
         **_target(target, path),
         **fields,
@@ -114,31 +117,41 @@ def scenario(
     return Scenario(**made)
 
 
+def _always(supporters: Sequence[type | str]) -> Callable[[Settings, int], Sequence[str]]:
+    names = tuple(map(_reference, supporters))
+    return lambda settings, users: names
+
+
 def _reference(actor: type | str) -> str:
     return actor if isinstance(actor, str) else f"{actor.__module__}:{actor.__qualname__}"
 
 
-def _target(target: Literal["http", "ws"], path: str) -> dict[str, Any]:
+def _target(target: Literal["http", "ws"] | Setting, path: str) -> dict[str, Any]:
+    if isinstance(target, Setting):
+        return {"target_settings": (target.name,)}
     if target == "http":
         return {"normalise_target": http_url, "target_settings": ("BASE_URL",)}
     normalise: Callable[[str], str] = partial(websocket_url, path=path)
     return {"normalise_target": normalise, "target_settings": ("WS_URL",), "http_base": partial(http_side, path=path)}
 
 
-def _settings(target: Literal["http", "ws"], actor: type | str, own: Iterable[Setting]) -> tuple[Setting, ...]:
+_TARGETS = {
+    "http": Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000"),
+    "ws": Setting("WS_URL", url("ws", "wss"), None, "the target's WebSocket, such as ws://127.0.0.1:3001/ws"),
+}
+
+
+def _settings(
+    target: Literal["http", "ws"] | Setting, actor: type | str, think: bool, own: Iterable[Setting]
+) -> tuple[Setting, ...]:
     """The settings that every scenario has; one of its own takes the place of one of the same name."""
     low_s, high_s = getattr(actor, "think_s", (0.5, 2.0))
-    where = (
-        Setting("BASE_URL", url("http", "https"), None, "the target, such as http://127.0.0.1:3000")
-        if target == "http"
-        else Setting("WS_URL", url("ws", "wss"), None, "the target's WebSocket, such as ws://127.0.0.1:3001/ws")
-    )
-    common = (
-        where,
-        SOURCE_ADDRESSES,
+    pauses = (
         Setting("THINK_TIME_MIN", number(0), low_s, "shortest pause, in seconds"),
         Setting("THINK_TIME_MAX", number(0), high_s, "longest pause, in seconds"),
     )
+    where = target if isinstance(target, Setting) else _TARGETS[target]
+    common = (where, SOURCE_ADDRESSES, *(pauses if think else ()))
     return tuple({setting.name: setting for setting in (*common, *own)}.values())
 
 

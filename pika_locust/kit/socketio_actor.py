@@ -91,6 +91,8 @@ class SocketIoActor(PlatformActor):
     """The metric of the time from there to the server's consent to the last namespace."""
     connect_rate: ClassVar[str | None] = None
     """The rate of connections that came about, namespaces included."""
+    connect_counters: ClassVar[tuple[str | None, str | None]] = (None, None)
+    """The counters of connections that came about, and of those that did not."""
     sent_counter: ClassVar[str | None] = None
     """The counter of messages that went out, pongs and requests for namespaces included."""
     received_counter: ClassVar[str | None] = None
@@ -151,6 +153,9 @@ class SocketIoActor(PlatformActor):
                 worker.metrics.trend(trend).add(took_us)
         if self.connect_rate is not None:
             worker.metrics.rate(self.connect_rate).add(ok)
+        counter = self.connect_counters[0 if ok else 1]
+        if counter is not None:
+            worker.metrics.counter(counter).add()
         if any(trends):
             worker.request("SIO", "connect", took_ms, 0, None if ok else failure or RuntimeError(NOT_OPENED))
         if self.connect_check:
@@ -179,6 +184,7 @@ class SocketIoActor(PlatformActor):
         *values: Any,
         first_of: Collection[str] = (),
         refused_by: Collection[str] = (),
+        unless: Callable[[str, Any], bool] | None = None,
         within_s: float = 10.0,
         namespace: str = "",
         name: str = "",
@@ -193,6 +199,8 @@ class SocketIoActor(PlatformActor):
             values: what the event carries.
             first_of: events of which the first that comes is the answer; without any, the acknowledgement is.
             refused_by: events that answer, too, and mean no.
+            unless: called in the event loop with the name of such an event and what it carries first: where it says
+                True, the event is about something else, and one goes on waiting.
             within_s: an answer that takes longer counts as none; only an acknowledgement can still be booked then.
             name: under which this is counted, the event's where none is named; the outcome is the check `<name> ok`.
             ledger: where `item` is booked: as sent, then as acked, refused, timed out, or uncertain when the
@@ -217,6 +225,7 @@ class SocketIoActor(PlatformActor):
                     *values,
                     first_of=first_of,
                     refused_by=refused_by,
+                    unless=unless,
                     namespace=namespace,
                     within_s=within_s,
                     on_late=on_late,

@@ -78,13 +78,28 @@ class Listener(Protocol):
 class _Question:
     """What one waits for: one of some events, or an acknowledgement. `on_late` hears of one that comes too late."""
 
-    __slots__ = ("answer", "is_over", "names", "on_late")
+    __slots__ = ("_unless", "answer", "is_over", "names", "on_late")
 
-    def __init__(self, names: frozenset[bytes], on_late: Callable[[], None] | None) -> None:
+    def __init__(
+        self, names: frozenset[bytes], unless: Callable[[str, Any], bool] | None, on_late: Callable[[], None] | None
+    ) -> None:
         self.names = names
+        self._unless = unless
         self.on_late = on_late
         self.answer: tuple[str, bytes, int] | None = None
         self.is_over = False
+
+    def is_answered_by(self, name: bytes, payload: bytes) -> bool:
+        """Whether an event is what one waits for. One that cannot be read is: it will be told as what it is."""
+        if self.is_over or name not in self.names:
+            return False
+        if self._unless is None:
+            return True
+        try:
+            data = first_argument(payload)
+        except PacketError:
+            return True
+        return not self._unless(name.decode(), data)
 
 
 class SocketIoClient:
@@ -164,6 +179,7 @@ class SocketIoClient:
         *values: Any,
         first_of: Collection[str] = (),
         refused_by: Collection[str] = (),
+        unless: Callable[[str, Any], bool] | None = None,
         namespace: str = "",
         within_s: float = 10.0,
         on_late: Callable[[], None] | None = None,
@@ -173,13 +189,15 @@ class SocketIoClient:
         Arguments:
             first_of: events of which the first that comes is the answer; without any, the acknowledgement is.
             refused_by: events that answer, too, and mean no.
+            unless: called in the event loop with the name of such an event and what it carries first: where it says
+                True, the event is about something else, and one goes on waiting.
             on_late: called in the event loop when an acknowledgement comes that nobody waits for any more.
 
         Raises RuntimeError where another greenlet waits for an answer on this connection.
         """
         if self._question is not None:
             raise RuntimeError("one thing is asked at a time on a connection")
-        question = _Question(frozenset(name.encode() for name in (*first_of, *refused_by)), on_late)
+        question = _Question(frozenset(name.encode() for name in (*first_of, *refused_by)), unless, on_late)
         on_ack = None if first_of else self._ack_of(question)
         socket, space, sent_ns = self._socket, namespace or self._namespaces[0], monotonic_ns()
         if socket is None or not socket.emit(space, event, *values, on_ack=on_ack):
@@ -236,7 +254,7 @@ class SocketIoClient:
 
     def on_event(self, namespace: str, name: bytes, payload: bytes, at_ns: int) -> None:
         question = self._question
-        answers = question is not None and not question.is_over and name in question.names
+        answers = question is not None and question.is_answered_by(name, payload)
         if answers:
             assert question is not None
             question.answer = (name.decode(errors="replace"), payload, at_ns)

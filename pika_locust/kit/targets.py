@@ -21,6 +21,15 @@ def http_url(target: str) -> str:
     return replace(url, path=url.path.rstrip("/")).full
 
 
+def socketio_url(target: str) -> str:
+    """`wss://host/` -> `https://host`: a Socket.IO server is one of HTTP, whichever way it is named.
+
+    Raises ValueError for what is no base URL of such a server.
+    """
+    url = parse_url(target, "http", "https", *_HTTP_SCHEMES)
+    return http_url(replace(url, scheme=_HTTP_SCHEMES.get(url.scheme, url.scheme)).full)
+
+
 def websocket_url(target: str, path: str = "/ws") -> str:
     """`http://host:8080` and `ws://host:8080` -> `ws://host:8080/ws`; a WebSocket's own path stays.
 

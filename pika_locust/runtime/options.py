@@ -391,8 +391,9 @@ def _load_request(scenario: Scenario, arguments: Any, settings: Settings, proble
             problems.append(f"{shapes[0].source()}: {error}")
         else:
             profile, source = fallback.name, shapes[0].source()
-    if settings["SCENARIO"]:
-        profile, source, fallback = settings["SCENARIO"], settings.sources["SCENARIO"], None
+    for name in (scenario.profile_setting, "SCENARIO"):
+        if settings[name]:
+            profile, source, fallback = settings[name], settings.sources[name], None
     if arguments.load_profile:
         profile, source, fallback = arguments.load_profile, "--load-profile", None
     return LoadRequest(

@@ -251,7 +251,8 @@ class App:
         """How the sandbox is offered this world. Raises ValueError when it has no name."""
         if not cls.name:
             raise ValueError(f"{cls.__name__} has no name: say `name = ...` in its class")
-        return Platform(cls.name, cls.about, cls, cls.covers, cls.groups, cls.named, per_user=cls.per_user)
+        own_metrics = ("GET", "/metrics") in cls._exact
+        return Platform(cls.name, cls.about, cls, cls.covers, cls.groups, cls.named, own_metrics, cls.per_user)
 
     def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
         self.faults = faults

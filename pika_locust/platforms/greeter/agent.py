@@ -1,0 +1,120 @@
+"""An agent of our own, without whom no call could come about: it logs in, takes visitors, and answers calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pika_locust.kit import on
+from pika_locust.kit.meters import named
+from pika_locust.platforms.greeter.connection import GreeterActor
+from pika_locust.platforms.greeter.scenarios import AGENT_METRICS
+
+HEARTBEAT_S = 25.0
+"""An idle agent that says nothing for 120 s is away."""
+BACK_AFTER_S = (0.5, 2.0)
+"""How long it takes an agent to notice that it was marked away."""
+ANSWER = {"type": "answer", "sdp": "v=0\r\n"}
+_MEDIA = ("avatarUrl", "waveVideoUrl", "introVideoUrl", "connectVideoUrl", "loopVideoUrl")
+
+
+class Agent(GreeterActor):
+    """One iteration is one connection, which lasts for as long as the test does."""
+
+    role = "supporter"
+    meters: Any = named(AGENT_METRICS)
+    connect_rate = None
+    connect_counters = (None, None)
+    connect_check = "agent connected"
+    upgrade_trend = open_trend = connect_trend = None
+
+    _call_id = ""
+    """Of the call that goes on, or that it has just taken."""
+    _is_away = False
+
+    def begin(self) -> None:
+        super().begin()
+        self.agent_id = f"agent-{self.worker.begin.run_id}-{self.worker.global_number(self.number)}"
+
+    def act(self) -> None:
+        try:
+            ready = self.connect() and self._log_in() and self._come_back()
+        finally:
+            # Whether it worked or not, visitors wait no longer: that there is no agent is theirs to find out.
+            self.worker.tell_ready(self.agent_id)
+        if ready:
+            self._work()
+        self.disconnect()
+        if not ready:
+            self.back_off()
+
+    def _log_in(self) -> bool:
+        profile = {"displayName": f"Agent {self.number}", **dict.fromkeys(_MEDIA)}
+        who = {"agentId": self.agent_id, "token": self.worker.settings["AGENT_TOKEN"], "profile": profile}
+        return self.ask("agent:login", who, first_of=("login:success",), refused_by=("error",)).ok
+
+    def _come_back(self) -> bool:
+        self._is_away = False
+        reply = self.ask("agent:back")
+        return bool(reply.ok and reply.get("success"))
+
+    def _work(self) -> None:
+        self._beat()
+        while self.is_connected and not self.released.is_set():
+            self.wait_for(lambda: self._is_away or self.released.is_set(), 3600.0)
+            if self._is_away and not self.pause(self.dice.uniform(*BACK_AFTER_S)):
+                self._come_back()
+
+    def _beat(self) -> None:
+        self.emit("heartbeat", {"timestamp": 0})
+        self.timers.start("heartbeat", HEARTBEAT_S, self._beat)
+
+    def closed(self, kept: bool) -> None:
+        self._call_id = ""
+        self.meters.agents_kept.add(kept)
+
+    # Calls, in the event loop
+
+    @on("call:incoming", fields={"request": dict})
+    def on_ring(self, data: Any, at_ns: int) -> None:
+        request_id = str(data["request"].get("requestId", ""))
+        self.meters.agent_calls_rung.add()
+        settings = self.worker.settings
+        accept, reject, chosen = settings["AGENT_ACCEPT"], settings["AGENT_REJECT"], self.dice.uniform(0.0, 1.0)
+        if chosen < accept + reject:
+            delay_s = settings["AGENT_DELAY"] * self.dice.uniform(0.5, 1.5)
+            self.timers.start(request_id, delay_s, self._decide, request_id, chosen < accept)
+        else:
+            self.meters.agent_calls_ignored.add()
+
+    def _decide(self, request_id: str, takes: bool) -> None:
+        # Whoever talks already has no time for another one, whatever it would have said.
+        if takes and not self._call_id:
+            self._call_id = request_id
+            self.emit("call:accept", {"requestId": request_id})
+            self.meters.agent_calls_accepted.add()
+        else:
+            self.emit("call:reject", {"requestId": request_id})
+            self.meters.agent_calls_rejected.add()
+
+    @on("call:cancelled", fields={"requestId": str})
+    def on_cancelled(self, data: Any, at_ns: int) -> None:
+        self.timers.cancel(data["requestId"])
+
+    @on("call:ended")
+    def on_ended(self, data: Any, at_ns: int) -> None:
+        self._call_id = ""
+
+    @on("error")
+    def on_error(self, data: Any, at_ns: int) -> None:
+        super().on_error(data, at_ns)
+        # The call that it wanted to take was not there any more.
+        self._call_id = ""
+
+    @on("agent:marked_away")
+    def on_marked_away(self, data: Any, at_ns: int) -> None:
+        self._is_away = True
+
+    @on("webrtc:signal", fields={"targetId": str, "signal": dict})
+    def on_signal(self, data: Any, at_ns: int) -> None:
+        if data["signal"].get("type") == "offer":
+            self.emit("webrtc:signal", {"targetId": data["targetId"], "signal": ANSWER})

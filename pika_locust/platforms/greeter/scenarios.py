@@ -1,0 +1,294 @@
+"""Ghost Greeter's suites as data: load, metrics, thresholds, settings, audits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pika_locust.judge import Band, Threshold
+from pika_locust.judge.thresholds import ThresholdSpec
+from pika_locust.kit.scenarios import scenario
+from pika_locust.kit.targets import socketio_url
+from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
+from pika_locust.load.plan import CONSTANT, LoadProfile
+from pika_locust.load.stages import parse_stages
+from pika_locust.metrics import counter, rate, trend
+from pika_locust.scenario import Deferred
+from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
+
+ANSWER_WITHIN_S = 35.0
+"""From asking for a call to its answer; what takes longer waits in a queue that nobody looks at."""
+RING_S = 15.0
+"""How long the server lets an agent ring."""
+SEATS = 25
+"""Visitors that the server assigns to one agent."""
+
+METRICS = (
+    trend("ws_connection_time", "from the dial to the end of the WebSocket's upgrade: TCP and TLS included"),
+    trend("engine_open_time", "from there to Engine.IO's open packet"),
+    trend("socketio_connect_time", "from there to the server's consent to the namespace"),
+    rate("ws_connection_kept", "connections that lasted until we ended them"),
+)
+CONNECTION_METRICS = (
+    *METRICS,
+    counter("ws_connection_failures", "attempts to connect that failed, each counted once"),
+    counter("ws_connection_successes", "attempts that came as far as the server's consent"),
+    rate("ws_connection_success_rate", "the share of those"),
+    counter("ws_messages_sent", "messages that went out, pongs included"),
+    counter("ws_messages_received", "messages that came in, of every kind"),
+)
+JOIN_METRICS = (
+    *METRICS,
+    counter("connection_failures", "attempts to connect that failed, each counted once"),
+    rate("connection_success_rate", "attempts that came as far as the server's consent"),
+    trend("widget_join_time", "from joining to the first word of an agent, or that there is none"),
+    rate("join_success_rate", "visitors who got that word in time"),
+    counter("agent_changes", "later news of a visitor's agent: assigned, reassigned, not available any more"),
+)
+WIDGET_METRICS = (
+    *JOIN_METRICS,
+    counter("agent_assigned_count", "visitors who were given an agent when they joined"),
+    counter("agent_unavailable_count", "visitors who were told that there is none"),
+    counter("org_paused_count", "visitors who were told that the organisation takes none"),
+    counter("interactions_sent", "clicks that were sent within a visit"),
+)
+CALL_METRICS = (
+    *JOIN_METRICS,
+    rate("call_agent_found", "callers who were given an agent when they joined"),
+    counter("calls_requested", "calls that were asked for; each becomes one of the following"),
+    counter("calls_accepted", "an agent took it"),
+    counter("calls_rejected", "an agent did not want it, and nobody else was free"),
+    counter("calls_rang_out", "no agent answered it, and nobody else was free"),
+    counter("calls_failed", "the server answered with an error, by code"),
+    counter("calls_timed_out", f"no answer within {ANSWER_WITHIN_S:g} s, or the connection was lost before"),
+    counter("calls_cancelled", "the suite's own: the server never tells a visitor of it"),
+    rate("call_success_rate", "calls that an agent took"),
+    rate("call_rejected_rate", "calls that were rejected"),
+    rate("call_rang_out_rate", "calls that rang out"),
+    trend("call_request_time", "from asking for a call to its answer, whichever"),
+    trend("call_accept_time", "from asking for a call to an agent's taking it"),
+    trend("signal_time", "from a WebRTC offer to the agent's answer to it"),
+    trend("call_end_time", "from hanging up to the server's consent"),
+    rate("call_end_success", "calls that the server ended when the visitor hung up"),
+)
+AGENT_METRICS = (
+    counter("agent_calls_rung", "calls that rang at an agent of ours; one that is passed on rings again"),
+    counter("agent_calls_accepted", "those that it took"),
+    counter("agent_calls_rejected", "those that it did not want, or had no time for"),
+    counter("agent_calls_ignored", "those that it let ring"),
+    rate("agents_kept", "connections of agents that lasted until we ended them"),
+)
+
+_MEMORY = {
+    "threshold": "value<512",
+    "optional": True,
+    "about": "the server's own limit; seen where the target's process runs on this machine",
+}
+_KEPT: dict[str, ThresholdSpec] = {
+    "ws_connection_kept": {"threshold": "rate>0.99", "about": "connections last until we end them"},
+    "target_memory_mb": _MEMORY,
+}
+_JOIN: dict[str, ThresholdSpec] = {
+    "connection_success_rate": {"threshold": "rate>0.99", "about": "as a share: the suite's count says little"},
+    "widget_join_time": "p(95)<1000",
+    "join_success_rate": "rate>0.90",
+    **_KEPT,
+}
+
+SERVER = Setting("SERVER_URL", url("ws", "wss", "http", "https"), None, "the server, such as ws://127.0.0.1:3001")
+SETTINGS = (
+    Setting("METRICS_API_KEY", text, None, "opens the server's metrics page, for the audits", secret=True),
+    Setting("METRICS_PAGE", on_unless_0, True, "0: do not look at the server's metrics page"),
+)
+_VISITOR_SETTINGS = (
+    *SETTINGS,
+    Setting("ORG_ID", text, "test-org-load-test", "the organisation whose website is visited"),
+    Setting("AGENTS", whole(0), None, "agents of our own; default as many as the load needs, 0 where there are others"),
+    Setting("AGENT_TOKEN", text, "demo-token", "what agents log in with", secret=True),
+    Setting("AGENT_ACCEPT", share, 0.8, "share of calls that an agent takes"),
+    Setting("AGENT_REJECT", share, 0.1, "share that it rejects; the rest it lets ring"),
+    Setting("AGENT_DELAY", number(0), 1.0, "seconds until an agent decides, on average"),
+)
+_AGENT = "pika_locust.platforms.greeter.agent:Agent"
+_HOSTS = ("ghost-greeterserver-production.up.railway.app",)
+
+
+def _check_agents(settings: Settings, planned_s: float | None) -> Iterable[str]:
+    if settings["AGENT_ACCEPT"] + settings["AGENT_REJECT"] > 1:
+        yield "AGENT_ACCEPT and AGENT_REJECT are shares of the same calls: together they are at most 1"
+
+
+def _platform(**own: Any) -> Any:
+    """What the three scenarios have in common."""
+    return {
+        "platform": "greeter",
+        "normalise_target": socketio_url,
+        "target": SERVER,
+        "profile_setting": "PHASE",
+        "set_up": Deferred("pika_locust.platforms.greeter.audits:look_before"),
+        "production_hosts": _HOSTS,
+        **own,
+    }
+
+
+def _profiles(name: str, about: str, suite: str, **more: str) -> dict[str, str | LoadProfile]:
+    """The suite's own load, which is the default, under the name that its phases have for it; and other loads."""
+    return {name: LoadProfile(name, parse_stages(suite), about=about), **more}
+
+
+_PHASE = Setting("PHASE", text, None, "load profile, as the suite's own instructions name it")
+_BASELINE, _SOAK = "1s:50,2m:50", "1m:200,30m:200,1m:0"
+
+CONNECTIONS = scenario(
+    "connections",
+    "pika_locust.platforms.greeter.connection:Connection",
+    about="Up to a thousand Socket.IO connections that are held for a while",
+    profiles=_profiles(
+        "capacity",
+        "the suite's own load",
+        "1m:100,2m:500,2m:1000,3m:1000,1m:0",
+        baseline=_BASELINE,
+        soak=_SOAK,
+    ),
+    metrics=CONNECTION_METRICS,
+    thresholds={
+        "ws_connection_time": "p(95)<2000",
+        "ws_connection_failures": "count<50",
+        "ws_connection_success_rate": "rate>0.95",
+        "ws_messages_received": "count>0",
+        **_KEPT,
+    },
+    profile_thresholds={
+        "capacity": (),
+        "baseline": (
+            Threshold.of("ws_connection_success_rate", {"threshold": "rate==1", "about": "all connect"}),
+            Threshold.of("ws_connection_time", {"threshold": "max<1000", "about": "each within a second"}),
+        ),
+    },
+    bands=(Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000"),),
+    settings=(
+        *SETTINGS,
+        _PHASE,
+        Setting("HOLD_TIME_MIN", number(0), 30.0, "shortest time that a connection is held, in seconds"),
+        Setting("HOLD_TIME_MAX", number(0), 60.0, "longest time, in seconds"),
+        Setting("THINK_TIME_MIN", number(0), 0.0, "shortest pause between two connections, in seconds"),
+        Setting("THINK_TIME_MAX", number(0), 2.0, "longest pause, in seconds"),
+    ),
+    audit="pika_locust.platforms.greeter.audits:audit_end",
+    audits=("sockets",),
+    iteration="one for each connection: as many as the times that they are held allow",
+    speeds={"msg": "ws_messages_received"},
+    **_platform(),
+)
+
+
+def _agents_for_visitors(settings: Settings, users: int) -> Sequence[str]:
+    count: int | None = settings["AGENTS"]
+    # One more than there are seats for: whoever leaves keeps its seat until the server has noticed.
+    return (_AGENT,) * (math.ceil(users / SEATS) + 1 if count is None else count)
+
+
+WIDGET = scenario(
+    "widget",
+    "pika_locust.platforms.greeter.visitor:Visitor",
+    about="Visitors of a website join, are shown an agent, look at pages and click",
+    supporters=_agents_for_visitors,
+    profiles=_profiles("realistic", "the suite's own load", "2m:200,5m:200,1m:0", baseline=_BASELINE, soak=_SOAK),
+    metrics=(*WIDGET_METRICS, *AGENT_METRICS),
+    thresholds={"ws_connection_time": "p(95)<3000", "connection_failures": "count<20", **_JOIN},
+    bands=(Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000"),),
+    settings=(
+        *_VISITOR_SETTINGS,
+        _PHASE,
+        Setting("SESSION_MIN", number(0), 60.0, "shortest visit, in seconds"),
+        Setting("SESSION_MAX", number(0), 180.0, "longest visit, in seconds"),
+    ),
+    check_settings=_check_agents,
+    audit="pika_locust.platforms.greeter.audits:audit_visitors",
+    audits=("sockets", "visitors"),
+    iteration="one for each visit: as many as their lengths allow",
+    **_platform(think=False),
+)
+
+
+def call_s(settings: Mapping[str, Any]) -> float:
+    """Seconds that an agent is busy with one call, on average."""
+    ignored = max(0.0, 1 - settings["AGENT_ACCEPT"] - settings["AGENT_REJECT"])
+    talk = (settings["TALK_TIME_MIN"] + settings["TALK_TIME_MAX"]) / 2
+    return float(settings["AGENT_DELAY"] + talk + ignored * RING_S)
+
+
+def _agents_for_calls(settings: Settings, users: int) -> Sequence[str]:
+    """An agent takes one call at a time; a third more than are busy on average, so that one is nearly always free."""
+    count: int | None = settings["AGENTS"]
+    enough = max(2, math.ceil(1.3 * settings["CALL_RATE"] * call_s(settings)))
+    return (_AGENT,) * (enough if count is None else count)
+
+
+def _call_rate(settings: Settings) -> ArrivalRate:
+    prepared = max(50, math.ceil(settings["CALL_RATE"] * (4 + call_s(settings))))
+    most = max(200, math.ceil(settings["CALL_RATE"] * (4 + ANSWER_WITHIN_S)))
+    return ConstantArrivalRate(
+        rate=settings["CALL_RATE"],
+        duration_s=settings["TEST_DURATION"],
+        pre_allocated_vus=settings["PREALLOCATED_VUS"] or prepared,
+        max_vus=max(settings["PREALLOCATED_VUS"] or prepared, settings["MAX_VUS"] or most),
+    )
+
+
+def _answer_time(settings: Settings) -> tuple[Threshold, ...]:
+    """The suite's p(95) is of calls that are answered at once; those that our own agents let ring take their time."""
+    ignored = max(0.0, 1 - settings["AGENT_ACCEPT"] - settings["AGENT_REJECT"]) if settings["AGENTS"] != 0 else 0.0
+    share_ms = max(50, math.floor(95 - 200 * ignored))
+    about = "calls are answered within 5 s" + (f", but the {ignored:.0%} that our agents let ring" if ignored else "")
+    return (Threshold.of("call_request_time", {"threshold": f"p({share_ms})<5000", "about": about}),)
+
+
+def _of_our_agents(settings: Settings) -> frozenset[str]:
+    return frozenset({"agents_kept"}) if settings["AGENTS"] == 0 else frozenset()
+
+
+CALLS = scenario(
+    "calls",
+    "pika_locust.platforms.greeter.caller:Caller",
+    about="Visitors call agents, who take, reject or ignore them",
+    supporters=_agents_for_calls,
+    arrivals=_call_rate,
+    profiles={},
+    default_profile=CONSTANT,
+    metrics=(*CALL_METRICS, *AGENT_METRICS),
+    thresholds={
+        "calls_requested": "count>0",
+        "connection_failures": "count<10",
+        "call_agent_found": {"threshold": "rate>0.9", "about": "there are agents for those who want to call"},
+        "call_success_rate": {"threshold": "rate>0.8", "about": "calls come about"},
+        "call_rejected_rate": {"threshold": "rate<0.2", "about": "agents do not send callers away"},
+        "call_rang_out_rate": {"threshold": "rate<0.2", "about": "agents answer"},
+        "call_end_success": {"threshold": "rate>0.99", "about": "a call is over when the visitor hangs up"},
+        "agents_kept": {"threshold": "rate>0.99", "about": "agents stay connected"},
+        **_JOIN,
+    },
+    ledgers=("calls",),
+    setting_thresholds=_answer_time,
+    unobservable=_of_our_agents,
+    settings=(
+        *_VISITOR_SETTINGS,
+        Setting("AGENT_ID", text, None, "whom to call; default the agent that the visitor was given"),
+        Setting("CALL_RATE", whole(1), 10, "calls a second"),
+        Setting("TEST_DURATION", duration, 120.0, "for how long"),
+        Setting("TALK_TIME_MIN", number(0), 5.0, "shortest call, in seconds"),
+        Setting("TALK_TIME_MAX", number(0), 10.0, "longest call, in seconds"),
+        Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default 50, or what the rate needs"),
+        Setting("MAX_VUS", whole(1), None, "users at most; default 200, or what the rate needs when nobody answers"),
+        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+    ),
+    check_settings=_check_agents,
+    audit="pika_locust.platforms.greeter.audits:audit_calls",
+    audits=("sockets", "visitors", "pending calls", "active calls"),
+    iteration="one for each call that is due",
+    finish_s=lambda settings: ANSWER_WITHIN_S + settings["TALK_TIME_MAX"] + 10.0,
+    **_platform(profile_setting="SCENARIO", think=False),
+)
+
+SCENARIOS = (CONNECTIONS, WIDGET, CALLS)

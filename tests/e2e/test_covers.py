@@ -15,6 +15,20 @@ pytestmark = pytest.mark.e2e
 
 # What is load enough for each scenario's faults, and no longer.
 LOADS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "calls": (
+        [],
+        {
+            "CALL_RATE": "5",
+            "TEST_DURATION": "6s",
+            "TALK_TIME_MIN": "1",
+            "TALK_TIME_MAX": "2",
+            "AGENT_ACCEPT": "1",
+            "AGENT_REJECT": "0",
+            "AGENT_DELAY": "0.3",
+        },
+    ),
+    "connections": (["-u", "40", "-r", "40", "-t", "10s"], {"HOLD_TIME_MIN": "1", "HOLD_TIME_MAX": "3"}),
+    "widget": (["-u", "40", "-r", "40", "-t", "8s"], {"SESSION_MIN": "1", "SESSION_MAX": "3"}),
     "dancers": (["-u", "40", "-r", "40", "-t", "16s"], {}),
     "queue": (["-u", "60", "-r", "60", "-t", "12s"], {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.5"}),
     "sessions": (["-u", "20", "-r", "20", "-t", "10s"], {"SESSION_HOLD_SECONDS": "1"}),

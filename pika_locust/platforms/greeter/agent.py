@@ -13,6 +13,8 @@ HEARTBEAT_S = 25.0
 """An idle agent that says nothing for 120 s is away."""
 BACK_AFTER_S = (0.5, 2.0)
 """How long it takes an agent to notice that it was marked away."""
+NOBODY_AFTER_S = 5.0
+"""A visitor's browser makes its offer as soon as the call is accepted."""
 ANSWER = {"type": "answer", "sdp": "v=0\r\n"}
 _MEDIA = ("avatarUrl", "waveVideoUrl", "introVideoUrl", "connectVideoUrl", "loopVideoUrl")
 
@@ -100,8 +102,17 @@ class Agent(GreeterActor):
     def on_cancelled(self, data: Any, at_ns: int) -> None:
         self.timers.cancel(data["requestId"])
 
+    @on("call:started", fields={"call": dict})
+    def on_started(self, data: Any, at_ns: int) -> None:
+        self.timers.start("offer", NOBODY_AFTER_S, self._leave_ghost, str(data["call"].get("callId", "")))
+
+    def _leave_ghost(self, call_id: str) -> None:
+        self.meters.agent_ghost_calls.add()
+        self.emit("call:end", {"callId": call_id})
+
     @on("call:ended")
     def on_ended(self, data: Any, at_ns: int) -> None:
+        self.timers.cancel("offer")
         self._call_id = ""
 
     @on("error")
@@ -116,5 +127,6 @@ class Agent(GreeterActor):
 
     @on("webrtc:signal", fields={"targetId": str, "signal": dict})
     def on_signal(self, data: Any, at_ns: int) -> None:
+        self.timers.cancel("offer")
         if data["signal"].get("type") == "offer":
             self.emit("webrtc:signal", {"targetId": data["targetId"], "signal": ANSWER})

@@ -11,7 +11,6 @@ from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
 from pika_locust.judge import AuditResult, balance, not_observed, unreadable
 from pika_locust.observe.target import read_json
-from pika_locust.platforms.greeter.scenarios import ANSWER_WITHIN_S
 from pika_locust.scenario import AuditContext, SetupContext, SetupResult
 
 SETTLE_S = 5.0
@@ -61,7 +60,7 @@ def _calls(context: AuditContext) -> AuditResult:
     calls = context.ledgers["calls"]
     answered, lost = calls.count("acked") + calls.count("refused"), calls.count("timed_out")
     unknown = calls.count("uncertain") + calls.open
-    detail = f"{lost:,} had no answer within {ANSWER_WITHIN_S:g} s" if lost else ""
+    detail = f"{lost:,} had no answer within {context.settings['CALL_ANSWER_WITHIN']:g} s" if lost else ""
     if not calls.count("sent"):
         return not_observed("calls", "no call was asked for")
     return balance("calls", answered + lost, answered, unknown, detail)

@@ -7,7 +7,7 @@ from typing import Any
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
 from pika_locust.kit.socketio_client import Reply
-from pika_locust.platforms.greeter.scenarios import ANSWER_WITHIN_S, CALL_METRICS
+from pika_locust.platforms.greeter.scenarios import CALL_METRICS
 from pika_locust.platforms.greeter.visitor import ASSIGNED, UNAVAILABLE, JoiningActor
 from pika_locust.runtime.arrivals import OpenActor
 
@@ -45,16 +45,20 @@ class Caller(JoiningActor, OpenActor):
         self.disconnect()
 
     def _call(self, agent_id: str) -> None:
-        meters, call = self.meters, self.new_id()
+        settings, call = self.worker.settings, self.new_id()
+        wanted = {"requestId": call, "agentId": agent_id, "visitorName": f"Load Test User {self.number}"}
         self._is_over = False
-        meters.calls_requested.add()
+        self.meters.calls_requested.add()
+        if self.dice.chance(settings["CALL_ABANDON"]):
+            self._leave_ringing(call, wanted)
+            return
         reply = self.ask(
             "call:request",
-            {"requestId": call, "agentId": agent_id, "visitorName": f"Load Test User {self.number}"},
+            wanted,
             first_of=("call:accepted",),
             refused_by=(UNAVAILABLE, "error"),
             unless=is_no_answer,
-            within_s=ANSWER_WITHIN_S,
+            within_s=settings["CALL_ANSWER_WITHIN"],
             ledger="calls",
             item=call,
             trend="call_accept_time",
@@ -63,6 +67,15 @@ class Caller(JoiningActor, OpenActor):
         self._count(reply)
         if reply.ok:
             self._talk(str(reply.get("callId", "")), str(reply.get("agentId", "")))
+
+    def _leave_ringing(self, call: str, wanted: dict[str, str]) -> None:
+        calls = self.worker.ledgers["calls"]
+        calls.sent(call)
+        self.emit("call:request", wanted)
+        self.pause(self.dice.uniform(0.0, self.worker.settings["AGENT_DELAY"] / 2))
+        # What becomes of it nobody hears.
+        calls.uncertain(call)
+        self.meters.calls_abandoned.add()
 
     def _count(self, reply: Reply) -> None:
         """What became of a call that was asked for: exactly one of these."""

@@ -17,10 +17,6 @@ from pika_locust.metrics import counter, rate, trend
 from pika_locust.scenario import Deferred
 from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
 
-ANSWER_WITHIN_S = 35.0
-"""From asking for a call to its answer; what takes longer waits in a queue that nobody looks at."""
-RING_S = 15.0
-"""How long the server lets an agent ring."""
 SEATS = 25
 """Visitors that the server assigns to one agent."""
 
@@ -61,7 +57,8 @@ CALL_METRICS = (
     counter("calls_rejected", "an agent did not want it, and nobody else was free"),
     counter("calls_rang_out", "no agent answered it, and nobody else was free"),
     counter("calls_failed", "the server answered with an error, by code"),
-    counter("calls_timed_out", f"no answer within {ANSWER_WITHIN_S:g} s, or the connection was lost before"),
+    counter("calls_timed_out", "no answer in time, or the connection was lost before"),
+    counter("calls_abandoned", "the visitor left while it rang, as CALL_ABANDON says"),
     counter("calls_cancelled", "the suite's own: the server never tells a visitor of it"),
     rate("call_success_rate", "calls that an agent took"),
     rate("call_rejected_rate", "calls that were rejected"),
@@ -77,6 +74,7 @@ AGENT_METRICS = (
     counter("agent_calls_accepted", "those that it took"),
     counter("agent_calls_rejected", "those that it did not want, or had no time for"),
     counter("agent_calls_ignored", "those that it let ring"),
+    counter("agent_ghost_calls", "those that it took, in which there was nobody"),
     rate("agents_kept", "connections of agents that lasted until we ended them"),
 )
 
@@ -216,7 +214,7 @@ def call_s(settings: Mapping[str, Any]) -> float:
     """Seconds that an agent is busy with one call, on average."""
     ignored = max(0.0, 1 - settings["AGENT_ACCEPT"] - settings["AGENT_REJECT"])
     talk = (settings["TALK_TIME_MIN"] + settings["TALK_TIME_MAX"]) / 2
-    return float(settings["AGENT_DELAY"] + talk + ignored * RING_S)
+    return float(settings["AGENT_DELAY"] + talk + ignored * settings["RNA_TIMEOUT_SECONDS"])
 
 
 def _agents_for_calls(settings: Settings, users: int) -> Sequence[str]:
@@ -228,7 +226,7 @@ def _agents_for_calls(settings: Settings, users: int) -> Sequence[str]:
 
 def _call_rate(settings: Settings) -> ArrivalRate:
     prepared = max(50, math.ceil(settings["CALL_RATE"] * (4 + call_s(settings))))
-    most = max(200, math.ceil(settings["CALL_RATE"] * (4 + ANSWER_WITHIN_S)))
+    most = max(200, math.ceil(settings["CALL_RATE"] * (4 + settings["CALL_ANSWER_WITHIN"])))
     return ConstantArrivalRate(
         rate=settings["CALL_RATE"],
         duration_s=settings["TEST_DURATION"],
@@ -246,7 +244,7 @@ def _answer_time(settings: Settings) -> tuple[Threshold, ...]:
 
 
 def _of_our_agents(settings: Settings) -> frozenset[str]:
-    return frozenset({"agents_kept"}) if settings["AGENTS"] == 0 else frozenset()
+    return frozenset({"agents_kept", "agent_ghost_calls"}) if settings["AGENTS"] == 0 else frozenset()
 
 
 CALLS = scenario(
@@ -266,6 +264,7 @@ CALLS = scenario(
         "call_rejected_rate": {"threshold": "rate<0.2", "about": "agents do not send callers away"},
         "call_rang_out_rate": {"threshold": "rate<0.2", "about": "agents answer"},
         "call_end_success": {"threshold": "rate>0.99", "about": "a call is over when the visitor hangs up"},
+        "agent_ghost_calls": {"threshold": "count==0", "about": "in every call there is a visitor"},
         "agents_kept": {"threshold": "rate>0.99", "about": "agents stay connected"},
         **_JOIN,
     },
@@ -279,6 +278,9 @@ CALLS = scenario(
         Setting("TEST_DURATION", duration, 120.0, "for how long"),
         Setting("TALK_TIME_MIN", number(0), 5.0, "shortest call, in seconds"),
         Setting("TALK_TIME_MAX", number(0), 10.0, "longest call, in seconds"),
+        Setting("CALL_ANSWER_WITHIN", number(1), 35.0, "how long a visitor waits for an answer, in seconds"),
+        Setting("CALL_ABANDON", share, 0.0, "share of visitors who leave while it rings"),
+        Setting("RNA_TIMEOUT_SECONDS", number(0), 15.0, "how long the server lets it ring; the sandbox's, too"),
         Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default 50, or what the rate needs"),
         Setting("MAX_VUS", whole(1), None, "users at most; default 200, or what the rate needs when nobody answers"),
         Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
@@ -287,7 +289,7 @@ CALLS = scenario(
     audit="pika_locust.platforms.greeter.audits:audit_calls",
     audits=("sockets", "visitors", "pending calls", "active calls"),
     iteration="one for each call that is due",
-    finish_s=lambda settings: ANSWER_WITHIN_S + settings["TALK_TIME_MAX"] + 10.0,
+    finish_s=lambda settings: settings["CALL_ANSWER_WITHIN"] + settings["TALK_TIME_MAX"] + 10.0,
     **_platform(profile_setting="SCENARIO", think=False),
 )
 

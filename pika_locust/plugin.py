@@ -26,6 +26,7 @@ from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, redact, summary
 from pika_locust.process import raise_open_file_limit, tune_gc
+from pika_locust.runtime import redaction
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
@@ -172,6 +173,7 @@ class Plugin:
             if self._audits is not None:
                 problems += self._audits.problems
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
+            redaction.conceal(options.settings, options.target or arguments.host or "")
             if not arguments.worker:
                 self._prepare(arguments, options)
         except ConfigurationError as error:
@@ -228,6 +230,7 @@ class Plugin:
         """Locust has its runner: start the coordinator, the worker side, or both."""
         self._environment = environment
         environment.pika_locust = self
+        redaction.attach(environment)
         raise_open_file_limit()
         # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.
         get_hub().loop.update_now()

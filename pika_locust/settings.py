@@ -174,7 +174,8 @@ class Setting:
     """One name that a scenario reads.
 
     `parse` turns the text into a value and raises ValueError saying what would be right. An empty text counts as not
-    set. A secret's value never leaves the process that read it.
+    set. A secret's value never leaves the process that read it. What is `for_master` is shown, but not sent to workers,
+    who have no use for it.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Setting:
     default: Any
     about: str
     secret: bool = False
+    for_master: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class Settings(Mapping[str, Any]):
     sources: Mapping[str, str]
     secret_names: frozenset[str] = frozenset()
     given: Mapping[str, str] = field(default_factory=dict)
+    master_names: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Any:
         return self.values_by_name[name]
@@ -204,15 +207,19 @@ class Settings(Mapping[str, Any]):
         return len(self.values_by_name)
 
     def public(self) -> dict[str, Any]:
-        """All values but the secrets: what may be shown, and sent to workers."""
+        """All values but the secrets: what may be shown, where URLs are redacted."""
         return {name: value for name, value in self.values_by_name.items() if name not in self.secret_names}
+
+    def for_workers(self) -> dict[str, Any]:
+        """What workers are sent: the public values that they have a use for."""
+        return {name: value for name, value in self.public().items() if name not in self.master_names}
 
     def with_public(self, values: Mapping[str, Any]) -> Settings:
         """These settings with another process's public values in place; its own secrets stay."""
         return replace(self, values_by_name={**self.values_by_name, **values})
 
 
-def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platform: str) -> tuple[Settings, list[str]]:
+def read_settings(declared: Sequence[Setting], environ: Mapping[str, str], platform: str) -> tuple[Settings, list[str]]:
     """All declared settings, and one sentence for each value that cannot be read and each name that seems misspelt.
 
     A setting with a mistake has its default in the result, so that further checks can go on and report theirs as well.
@@ -248,7 +255,8 @@ def read_settings(declared: Iterable[Setting], environ: Mapping[str, str], platf
             else:
                 problems.append(f"{name}={_CREDENTIALS.sub('...@', said)}{place}: {error}")
     problems += misspelt(layers, known, unset)
-    return Settings(values, sources, frozenset(secrets), given), problems
+    of_master = frozenset(setting.name for setting in declared if setting.for_master)
+    return Settings(values, sources, frozenset(secrets), given, of_master), problems
 
 
 # Parsers

@@ -56,8 +56,20 @@ def _token(words: str) -> str:
 
 
 PROMETHEUS_SETTINGS = (
-    Setting("PROMETHEUS_URL", _server, None, "a Prometheus that watches the target; asked before and after the load"),
+    Setting(
+        "PROMETHEUS_URL",
+        _server,
+        None,
+        "a Prometheus that watches the target; asked before and after the load",
+        for_master=True,
+    ),
     Setting("PROMETHEUS_BEARER_TOKEN", _token, None, "sent to that Prometheus, where it wants one", secret=True),
-    Setting("PROMETHEUS_QUERIES", _queries, "; ".join(DEFAULT_QUERIES), "instant queries to ask it, separated by ;"),
+    Setting(
+        "PROMETHEUS_QUERIES",
+        _queries,
+        "; ".join(DEFAULT_QUERIES),
+        "instant queries to ask it, separated by ;",
+        for_master=True,
+    ),
 )
 """Which Prometheus is asked, and what: settings that any scenario can have."""

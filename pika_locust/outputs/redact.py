@@ -1,16 +1,20 @@
 """Removes secrets from everything that is printed or written.
 
-Two ways, because secrets arrive in two ways: by name (`--api-key abc`, `TOKEN=abc`, a variable of the environment),
-which hides the whole value; and by shape (`user:password@` in a URL, a bearer header, a JSON Web Token), for text that
-comes from elsewhere, such as the target's error messages. When in doubt a value is hidden: a report can do without it.
+Three ways, because secrets arrive in three: by name (`--api-key abc`, `TOKEN=abc`, a variable of the environment),
+which hides the whole value; by shape (`user:password@` in a URL, a bearer header, a JSON Web Token), for text that
+comes from elsewhere, such as the target's error messages; and by value (`conceal`), as a target may say in any words
+what it was told. When in doubt a value is hidden: a report can do without it.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePath
+from urllib.parse import unquote
 
 HIDDEN = "REDACTED"
 """What stands in place of a secret. A plain word, so that a shell needs no quotes around it."""
@@ -47,6 +51,40 @@ _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _HEADER = re.compile(r"\s*([A-Za-z][\w-]*)\s*:(\s*)\S", re.ASCII)
 
 
+_USERINFO = re.compile(r"://([^\s/?#]*)@")
+_QUERY_SECRET = re.compile(rf"[?&;]{_NAMED}=([^\s&;#\"']+)", re.IGNORECASE)
+
+_concealed: set[str] = set()
+_values: re.Pattern[str] | None = None
+
+
+def conceal(values: Iterable[str]) -> None:
+    """Hide these values wherever they turn up, from now on and in this whole process; short ones cannot be."""
+    global _values
+    new = {value for value in values if len(value) >= _MIN_LENGTH and value != HIDDEN} - _concealed
+    if not new:
+        return
+    _concealed.update(new)
+    longest_first = sorted(_concealed, key=len, reverse=True)
+    _values = re.compile("|".join(map(_pattern, longest_first)))
+    name.cache_clear()
+
+
+def _pattern(value: str) -> str:
+    # Where `dancer` is a password, there are still dancers.
+    return rf"\b{value}\b" if value.isalpha() else re.escape(value)
+
+
+def secrets_in_urls(words: str) -> Iterator[str]:
+    """Passwords and tokens of the URLs in a text, in every form in which a server may see and repeat them."""
+    for found in _USERINFO.finditer(words):
+        user, _, password = found[1].partition(":")
+        yield from {password or user, unquote(password or user)}
+        yield b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode().rstrip("=")
+    for found in _QUERY_SECRET.finditer(words):
+        yield from {found[1], unquote(found[1])}
+
+
 def is_secret(name: str, secret_names: Iterable[str] = ()) -> bool:
     """Whether the value of this option or variable must not be shown.
 
@@ -58,10 +96,19 @@ def is_secret(name: str, secret_names: Iterable[str] = ()) -> bool:
 
 
 def text(words: str) -> str:
-    """`words` without what looks like a secret; for texts whose origin is unknown. Numbers of tokens stay."""
+    """`words` without what looks like a secret or is known to be one; for texts whose origin is unknown. Numbers of
+    tokens stay."""
+    if _values is not None:
+        words = _values.sub(HIDDEN, words)
     for shape, replacement in _SHAPES:
         words = shape.sub(replacement, words)
     return words
+
+
+@lru_cache(maxsize=4096)
+def name(words: str) -> str:
+    """`text` of a request's name, of which there are few."""
+    return text(words)
 
 
 def one_line(words: str) -> str:

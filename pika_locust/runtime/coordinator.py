@@ -91,7 +91,7 @@ def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, in
         run_id=run.facts.run_id,
         seed=options.seed,
         target=run.facts.target,
-        settings=options.settings.public(),
+        settings=options.settings.for_workers(),
         planned_s=plan.duration_s,
         spread=plan.name != CONSTANT or plan.spawn_rate is not None,
         supporters=run.supporters,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from pika_locust.outputs import redact
+
 MAX_LENGTH = 200
 """Characters of an error that are kept."""
 
@@ -34,4 +36,4 @@ def group_of(error: str) -> str:
     text = error[:_READ]
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
-    return text[:MAX_LENGTH]
+    return redact.text(text)[:MAX_LENGTH]

@@ -15,6 +15,8 @@ from locust import stats as locusts
 from locust.runners import Runner
 from locust.stats import RequestStats, StatsEntry
 
+from pika_locust.outputs import redact
+
 _LISTENER = f"{Runner.__init__.__qualname__}.<locals>.on_request"
 _SAMPLES_MS = (12.5, 0.0, 0.4, 3.0, 147.0, 98_765.4)
 
@@ -52,7 +54,7 @@ class LocustStats:
 
     def write(self, kind: str, name: str, response_times_ms: Sequence[float], size_bytes: int) -> None:
         """Write successes of one name, `size_bytes` together, as of now; only after `is_alone` has said so."""
-        stats = self._environment.stats
+        stats, name = self._environment.stats, redact.name(name)
         total, entry = stats.total, stats.entries[name, kind]
         now = time()
         second = int(now)

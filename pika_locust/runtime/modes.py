@@ -27,6 +27,7 @@ from pika_locust.load.stages import Stage
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
 from pika_locust.process import too_few_files
+from pika_locust.runtime import redaction
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.foreign_options import of_plugins
 from pika_locust.runtime.options import (
@@ -189,7 +190,9 @@ class LocustfileMode:
 
     def _refusals(self, environment: Any, options: RunOptions) -> list[str]:
         source = "the locustfile (or -H, or the form)"
-        named = [refusal(host, source, options.refused_hosts) for host in self._hosts(environment)]
+        hosts = self._hosts(environment)
+        redaction.conceal(options.settings, "\n".join(hosts))
+        named = [refusal(host, source, options.refused_hosts) for host in hosts]
         return [problem for problem in named if problem is not None]
 
     def _hosts(self, environment: Any) -> list[str]:
@@ -321,6 +324,7 @@ class ScenarioMode:
     def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
         """The options with what the web form chose. Raises ValueError with every mistake, one a line."""
         problems = []
+        redaction.conceal(options.settings, environment.host)
         try:
             target = self._scenario.normalise_target(environment.host)
         except ValueError as error:

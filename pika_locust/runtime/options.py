@@ -206,7 +206,11 @@ def _iterations(value: str) -> str:
 
 
 WEB_ALLOWED_HOSTS = Setting(
-    "WEB_ALLOWED_HOSTS", host_names, None, "names under which the web page is opened, such as a proxy's, by commas"
+    "WEB_ALLOWED_HOSTS",
+    host_names,
+    None,
+    "names under which the web page is opened, such as a proxy's, by commas",
+    for_master=True,
 )
 
 LOAD_SETTINGS = (

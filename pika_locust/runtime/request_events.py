@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from pika_locust.metrics import Counter, Rate, Trend
+from pika_locust.outputs import redact
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind
 
@@ -82,7 +83,7 @@ class RequestEventMeter:
         if response_length:
             self._bytes.add(response_length)
         if exception:
-            self._worker.error(name, str(exception) or type(exception).__name__)
+            self._worker.error(redact.name(name), str(exception) or type(exception).__name__)
             if is_local(exception):
                 self._worker.generator_errors.add()
         if response_time is not None:
@@ -91,7 +92,7 @@ class RequestEventMeter:
     def _bound(self, request_type: str, name: str) -> Handles:
         handles = self._handles.get((request_type, name))
         if handles is None:
-            metrics, tags = self._worker.metrics, {"name": name, "method": request_type}
+            metrics, tags = self._worker.metrics, {"name": redact.name(name), "method": request_type}
             handles = self._handles[request_type, name] = (
                 metrics.counter("http_reqs").tagged(**tags),
                 metrics.rate("http_req_failed").tagged(**tags),

@@ -24,7 +24,7 @@ from gevent.event import Event
 from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.errors import ExitCode
 from pika_locust.load.iterations import Iterations
-from pika_locust.runtime import messages
+from pika_locust.runtime import messages, redaction
 from pika_locust.runtime.arrivals import arrivals_of
 from pika_locust.runtime.clock_sync import ClockClient
 from pika_locust.runtime.context import WorkerContext
@@ -240,6 +240,8 @@ class WorkerSide:
             self._clock.when_answered(lambda: self._on_begin(environment, msg))
             return
         self._end()
+        settings = self._settings.with_public(begin.settings)
+        redaction.conceal(settings, begin.target)
         self._process_usage = ProcessUsage()
         self._drained = set()
         me = self._runner.client_id

@@ -130,7 +130,7 @@ def make_context(
         "run_id": RUN_ID,
         "seed": 7,
         "target": "http://127.0.0.1",
-        "settings": values.public(),
+        "settings": values.for_workers(),
         "planned_s": 60.0,
         "spread": False,
         "supporters": 0,

@@ -1096,9 +1096,11 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
 
     monkeypatch.setattr(PrometheusMonitor, "_ask", ask)
     settings = (*SAMPLE_SCENARIO.settings, *PROMETHEUS_SETTINGS)
-    environ = {"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_QUERIES": "keys"}
+    environ = {"PROMETHEUS_URL": "http://me:secret@prom:9090", "PROMETHEUS_QUERIES": "keys"}
     harness = Harness(scenario=replace(SAMPLE_SCENARIO, settings=settings), environ=environ)
     harness.play()
+    # Workers do not ask it, and are not told of it.
+    assert not [name for name in harness.runner.sent[0][1]["settings"] if name.startswith("PROMETHEUS")]
     assert asked == [[]]
     end(harness, clock)
     assert asked[1:] == [["begin", "drain", "drain"]]

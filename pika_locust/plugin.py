@@ -36,6 +36,7 @@ from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_s
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.startup import ForkedWorkers, listen_early
+from pika_locust.runtime.streams import bound_standard_streams
 from pika_locust.runtime.target_settings import TARGET_SETTINGS
 from pika_locust.runtime.web_access import web_access
 from pika_locust.runtime.web_ui import check_form
@@ -174,6 +175,8 @@ class Plugin:
                 problems += self._audits.problems
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
             redaction.conceal(options.settings, options.target or arguments.host or "")
+            # Locust's logs and tables take the streams that are there when it sets them up, which it does after this.
+            bound_standard_streams()
             if not arguments.worker:
                 self._prepare(arguments, options)
         except ConfigurationError as error:

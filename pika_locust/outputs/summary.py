@@ -5,19 +5,25 @@ Fields may be added; none is renamed or taken away without a new `schema` number
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
+import select
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from pika_locust.clock import monotonic
 from pika_locust.judge.report import Report, ThresholdResult, WorkerReport
 from pika_locust.outputs import redact
 
 SCHEMA = 1
+STREAM_WITHIN_S = 10.0
+"""How long a summary that goes to a pipe waits for its reader."""
 _DIRECTORY = "there is a directory at that name"
 
 
@@ -58,18 +64,14 @@ def write(report: Report, path: str) -> str | None:
     """Write the summary to `path`, whole or not at all; returns what went wrong as a sentence, or None.
 
     Directories are made. A reader never sees half a file, and after a failure an earlier one is still there. A path
-    that is no file (`/dev/stdout`, a pipe) is written to as it is.
+    that is no file (`/dev/stdout`, a pipe) is written to as it is, and waited for for at most `STREAM_WITHIN_S`.
     """
     # ASCII alone, with JSON's own escapes: the target's words may hold what a terminal would act on, and a command line
     # odd bytes that are no text.
     data = (json.dumps(to_dict(report), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
     try:
         if _is_stream(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-            try:
-                _write_all(descriptor, data)
-            finally:
-                os.close(descriptor)
+            _write_to_stream(path, data)
         else:
             _replace(os.path.realpath(path), data)
     except (OSError, ValueError) as problem:
@@ -188,6 +190,35 @@ def _replace(path: str, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _write_to_stream(path: str, data: bytes) -> None:
+    """Write to what may be read by nobody: neither to open it nor to write to it blocks."""
+    give_up_s = monotonic() + STREAM_WITHIN_S
+    descriptor = _open_stream(path, give_up_s)
+    try:
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:
+                select.select([], [descriptor], [], max(0.0, give_up_s - monotonic()))
+                if monotonic() >= give_up_s:
+                    raise TimeoutError(0, f"it was not read within {STREAM_WITHIN_S:g} s") from None
+    finally:
+        os.close(descriptor)
+
+
+def _open_stream(path: str, give_up_s: float) -> int:
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        except OSError as problem:
+            # A named pipe that nobody has opened yet, to read from it.
+            if problem.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+                raise
+            if monotonic() >= give_up_s:
+                raise TimeoutError(0, f"nobody has opened it within {STREAM_WITHIN_S:g} s, to read it") from None
+        time.sleep(0.05)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -23,6 +23,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.host_failures import host_failure
 from pika_locust.runtime.run import failed_by_others, unwritten
+from pika_locust.runtime.streams import LAST_PATIENCE_S, be_patient, dropped_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +177,8 @@ class ExitHandler:
             why = "Locust ended before the test had begun; its log says why"
             self._report_without_test([Reason("internal", "locust", why)], ExitCode.INTERNAL)
         self._judged = True
+        for stream in (sys.stdout, sys.stderr):
+            be_patient(stream, LAST_PATIENCE_S)
         if environment.parsed_options.csv_prefix:
             # Locust writes its files every second, and closes them without the last one.
             gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
@@ -215,9 +218,12 @@ class ExitHandler:
         # With --json, standard output is Locust's JSON and nothing else.
         options = self._environment.parsed_options
         stream = sys.stderr if options.json else sys.stdout
+        dropped = dropped_bytes(stream)
         try:
             console.show(self._coordinator.reports[-1], stream, options.summary_mode)
         except OSError as problem:
             # Python would try once more at its end, and make its own exit code of the failure.
             logger.error("The verdict could not be printed: %s", problem.strerror)
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if dropped_bytes(stream) > dropped:
+            logger.error("The verdict could not be printed in full: nobody reads it")

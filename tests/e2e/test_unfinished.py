@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ class Visitor(User):
     wait_time = constant(0.1)
     @task
     def visit(self):
-        print("a task runs", flush=True)
+        print("a task runs" + "." * int(os.environ.get("DOTS", "0")), flush=True)
         if os.environ.get("LEAVE"):
             os._exit(0)
 """
@@ -35,6 +38,7 @@ def slowly(**_):
     print("starting", flush=True)
     time.sleep(30)
 """
+F_SETPIPE_SZ = 1031
 OLDER = {"schema": 1, "verdict": "pass", "exit_code": 0}
 
 
@@ -99,6 +103,27 @@ def test_a_run_that_is_stopped_while_it_starts_says_so_and_leaves_no_worker(
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
+
+
+def test_a_run_whose_output_nobody_reads_ends_with_a_summary(summary: Path, tmp_path: Path) -> None:
+    (tmp_path / "locustfile.py").write_text(LOCUSTFILE)
+    options = ["--headless", "-u", "1", "-t", "1s", "--summary-json", str(summary)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", str(tmp_path / "locustfile.py"), *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DOTS": "20000"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        fcntl.fcntl(process.stdout, F_SETPIPE_SZ, 4096)
+        try:
+            code = process.wait(timeout=40)
+        finally:
+            process.kill()
+    written = json.loads(summary.read_text())
+    assert written["exit_code"] == code
+    # Nothing was measured; and where the output held the generator up, its lag tells.
+    assert code in (99, 110), written["reasons"]
 
 
 def test_who_asks_for_a_list_keeps_the_older_summary(summary: Path, tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ import json
 import math
 import os
 import stat
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge.report import ErrorCount, GeneratorReport, Observed, Report, ThresholdResult
+from pika_locust.outputs import summary
 from pika_locust.outputs.summary import numbered, to_dict, unwritable, write
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
@@ -221,6 +225,34 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         assert json.loads(os.read(reader, 1 << 16))["exit_code"] == 104
         assert stat.S_ISFIFO(path.stat().st_mode)
     finally:
+        os.close(reader)
+
+
+def test_a_pipe_whose_reader_comes_late_gets_everything(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    big = replace(RED, notes=("n" * 200_000,))
+    with subprocess.Popen(["sh", "-c", f"sleep 0.2; cat {path}"], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit(reader.stdout.read)
+            assert write(big, str(path)) is None
+            assert json.loads(read.result())["notes"] == list(big.notes)
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["opened and not read", "not opened"])
+@pytest.mark.alone
+def test_a_pipe_that_nobody_reads_is_given_up(opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "STREAM_WITHIN_S", 0.3)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if opened else None
+    began_s = time.monotonic()
+    problem = write(replace(RED, notes=("n" * 200_000,)), str(path))
+    assert time.monotonic() - began_s < 2
+    why = "it was not read within 0.3 s" if opened else "nobody has opened it within 0.3 s, to read it"
+    assert problem == f"The summary could not be written to '{path}': {why}."
+    if reader is not None:
         os.close(reader)
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import gevent
-
-from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
 from pika_locust.judge import AuditResult, balance, not_observed, unreadable
+from pika_locust.kit.settling import until_settled
 from pika_locust.observe.target import read_json
 from pika_locust.scenario import AuditContext, SetupContext, SetupResult
 
 SETTLE_S = 5.0
 """The server notices some time later that a connection is closed."""
-LOOK_EVERY_S = 0.25
 _FIGURES = {
     "sockets": ("connections", "sockets"),
     "visitors": ("connections", "visitors"),
@@ -66,21 +63,19 @@ def _calls(context: AuditContext) -> AuditResult:
     return balance("calls", answered + lost, answered, unknown, detail)
 
 
-def _left(context: AuditContext, *names: str) -> list[AuditResult]:
+def _left(context: AuditContext, *names: str) -> Sequence[AuditResult]:
     if not context.settings["METRICS_PAGE"]:
         return [not_observed(name, "METRICS_PAGE=0: the server's metrics page was not looked at") for name in names]
     before = context.given.get("before", {})
-    deadline_s = monotonic() + SETTLE_S
-    while True:
+
+    def look() -> list[AuditResult]:
         try:
             now = _figures(context)
         except UnreadableError as error:
-            results = [unreadable(name, _why(error, context)) for name in names]
-        else:
-            results = [_compared(name, before.get(name), now[name]) for name in names]
-        if all(result.status != "fail" for result in results) or monotonic() > deadline_s:
-            return results
-        gevent.sleep(LOOK_EVERY_S)
+            return [unreadable(name, _why(error, context)) for name in names]
+        return [_compared(name, before.get(name), now[name]) for name in names]
+
+    return until_settled(look, SETTLE_S)
 
 
 def _compared(name: str, before: int | None, now: int) -> AuditResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from pika_locust.errors import UnreadableError
 from pika_locust.judge import AuditResult, at_least, balance, not_observed, unreadable
 from pika_locust.judge.ledger import ExpectedState
+from pika_locust.kit.settling import until_settled
 from pika_locust.kit.targets import http_side
 from pika_locust.observe.target import read_json
 from pika_locust.platforms.pika.scenarios import LEDGERS
@@ -19,7 +19,6 @@ from pika_locust.scenario import AuditContext
 SETTLE_S = 10.0
 """An ACK does not wait for the database, so the recap gets some time to show what was acknowledged; and a target that
 is out of breath, to show anything."""
-LOOK_EVERY_S = 0.5
 VOTE_EXPIRES_S = 300.0
 
 
@@ -40,17 +39,15 @@ def audit(context: AuditContext) -> Sequence[AuditResult]:
         why = "no session was ever live"
         return [not_observed(name, why, one.acknowledged, one.unanswered) for name, one in expected.items()]
     compare = _at_least if external else _balanced
-    deadline_s = time.monotonic() + SETTLE_S
-    while True:
+
+    def look() -> Sequence[AuditResult]:
         try:
             held = _held(context, external)
         except UnreadableError as error:
-            results = [unreadable(name, str(error), one.acknowledged, one.unanswered) for name, one in expected.items()]
-        else:
-            results = [compare(name, one, held, context) for name, one in expected.items()]
-        if all(result.status != "fail" for result in results) or time.monotonic() > deadline_s:
-            return results
-        time.sleep(LOOK_EVERY_S)
+            return [unreadable(name, str(error), one.acknowledged, one.unanswered) for name, one in expected.items()]
+        return [compare(name, one, held, context) for name, one in expected.items()]
+
+    return until_settled(look, SETTLE_S)
 
 
 def _balanced(name: str, expected: ExpectedState, held: Held, context: AuditContext) -> AuditResult:

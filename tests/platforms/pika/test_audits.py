@@ -58,7 +58,6 @@ class Recaps:
 @pytest.fixture
 def recaps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recaps]:
     monkeypatch.setattr(audits, "SETTLE_S", 0.1)
-    monkeypatch.setattr(audits, "LOOK_EVERY_S", 0.01)
     server = Recaps()
     yield server
     server.close()

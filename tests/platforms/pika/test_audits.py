@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pika_locust.judge import AuditResult, Ledger
+from pika_locust.kit import settling
 from pika_locust.platforms.pika import audits
 from pika_locust.platforms.pika.audits import audit
 from pika_locust.platforms.pika.scenarios import DANCERS, LEDGERS
@@ -58,6 +59,7 @@ class Recaps:
 @pytest.fixture
 def recaps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recaps]:
     monkeypatch.setattr(audits, "SETTLE_S", 0.1)
+    monkeypatch.setattr(settling, "LOOK_EVERY_S", 0.01)
     server = Recaps()
     yield server
     server.close()

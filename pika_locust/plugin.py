@@ -11,6 +11,7 @@ import atexit
 import functools
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
+from pika_locust.runtime.master_port import connect_workers_there, port_problems
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
@@ -151,6 +153,8 @@ class Plugin:
         self._coordinator: Coordinator | None = None
         self._exit_handler: ExitHandler | None = None
         self._worker: WorkerSide | None = None
+        self._token = ""
+        """What this run's processes know each other by, where one has forked the others."""
         self._early_reports: list[Report] = []
         self._csv_files = CsvFiles()
         self._environ = environment_of(os.environ, Path.cwd())
@@ -171,12 +175,17 @@ class Plugin:
         try:
             arguments, unknown, problems = parse_all(parser, sys.argv[1:], self._environ)
             problems += console.problems(arguments.summary_json) if not arguments.worker else []
+            problems += port_problems(arguments)
             if self._audits is not None:
                 problems += self._audits.problems
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
             redaction.conceal(options.settings, options.target or arguments.host or "")
             # Locust's logs and tables take the streams that are there when it sets them up, which it does after this.
             bound_standard_streams()
+            connect_workers_there(parser, arguments)
+            if arguments.processes and not arguments.worker:
+                # Forked workers have it as well, and those of other runs have not.
+                self._token = secrets.token_hex(8)
             if not arguments.worker:
                 self._prepare(arguments, options)
         except ConfigurationError as error:
@@ -250,7 +259,7 @@ class Plugin:
 
     def _start_worker(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
-        self._worker = WorkerSide(environment, self.scenario, self._options.settings, self.handle.bind)
+        self._worker = WorkerSide(environment, self.scenario, self._options.settings, self.handle.bind, self._token)
         self._worker.attach(runner)
         if not self.scenario.is_locustfile:
             tune_gc()
@@ -258,7 +267,7 @@ class Plugin:
     def _start_coordinator(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._coordinator = coordinator = Coordinator(
-            environment, self.scenario, self._options, self._command, self._on_begin, self._on_report
+            environment, self.scenario, self._options, self._command, self._on_begin, self._on_report, self._token
         )
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test, self._csv_files)
         self._exit_handler.keep_listening()

@@ -104,6 +104,11 @@ class Collector:
         """A worker takes part from now on."""
         return self.workers.setdefault(worker, WorkerRecord(worker, index=index))
 
+    def forget(self, worker: str) -> None:
+        """A worker does not take part after all; one that has reported did."""
+        if worker in self.workers and not self.workers[worker].sequence:
+            del self.workers[worker]
+
     def take(self, report: Mapping[str, Any], at_s: float) -> WorkerRecord | None:
         """Keep a report in place of the worker's earlier ones; reports of other tests and late ones are dropped.
 

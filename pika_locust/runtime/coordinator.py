@@ -252,9 +252,10 @@ class Coordinator:
         command: str,
         on_begin: Callable[[Report], None],
         on_report: Callable[[Report], Report],
+        token: str = "",
     ) -> None:
         """`on_begin` is given what stands for the report of a test that has begun; `on_report` the report, and gives
-        back what became of it."""
+        back what became of it. `token` is what the workers are known by that this process has forked."""
         self._environment = environment
         self._scenario = scenario
         self._options = options
@@ -272,6 +273,9 @@ class Coordinator:
         self.signalled: str | None = None
         """The signal that asked this process to end, if one did."""
         self.reports: list[Report] = []
+        self._hello = messages.hello(scenario.name, token)
+        self._sent_away: dict[str, str] = {}
+        """Which workers could not take part, and why."""
         self._failures: dict[str, HostFailure] = {}
         """What listeners, plugins and Locust itself have failed with in workers."""
 
@@ -358,6 +362,7 @@ class Coordinator:
             )
         if options.plan.iterations is not None:
             run.iteration_grants = IterationGrants(options.plan.iterations, begin.users_peak, begin.workers)
+        run.notes += self._sent_away.values()
         log_plan(scenario, run)
         for worker, index in participants:
             run.collector.expect(worker, index)
@@ -398,11 +403,14 @@ class Coordinator:
         """A worker can take messages now. One that came late is told of the test that is running; one that comes while
         the test is still being set up is told with all others."""
         run = self._run
-        if why := messages.refusal(plain.mapping(msg.data), self._scenario.name):
+        if why := messages.refusal(plain.mapping(msg.data), self._hello):
             logger.error("Worker %s is sent away: %s", msg.node_id, why)
             self._runner.send_message(messages.REFUSE, {"why": why}, client_id=msg.node_id)
+            self._workers.drop(msg.node_id)
+            self._sent_away[msg.node_id] = note = f"worker {msg.node_id} was sent away: {why}"
             if run is not None:
-                run.notes.append(f"worker {msg.node_id} was sent away: {why}")
+                run.collector.forget(msg.node_id)
+                run.notes.append(note)
         elif run is not None and run.judge is not None and not run.finishing:
             run.collector.expect(msg.node_id, self._runner.get_worker_index(msg.node_id))
             self._runner.send_message(messages.BEGIN, self._begin_data, client_id=msg.node_id)
@@ -424,7 +432,7 @@ class Coordinator:
 
     def _on_failure(self, msg: Any) -> None:
         failure, worker = HostFailure.from_wire(msg.data), self._worker_id(msg)
-        if worker in self._failures:
+        if worker in self._failures or worker in self._sent_away:
             return
         index = dict(self._workers.participants()).get(worker, worker)
         self._failures[worker] = failure = replace(failure, why=f"worker {index}: {failure.why}")

@@ -64,21 +64,26 @@ LEFT = "pika_locust_left"
 REPORT_EVERY_S = 2.0
 
 
-def hello(scenario: str) -> dict[str, str]:
-    """HELLO: the scenario and the version, which all processes of a test must have in common."""
-    return {"scenario": scenario, "version": __version__}
+def hello(scenario: str, token: str = "") -> dict[str, str]:
+    """HELLO: the scenario and the version, which all processes of a test must have in common, and the token of the run
+    whose master has forked this process; empty for one that was started by itself."""
+    return {"scenario": scenario, "version": __version__, "token": token}
 
 
-def refusal(said: Mapping[str, str], scenario: str) -> str | None:
-    """Why a worker that said this cannot take part in a test of the scenario; None when it can."""
-    ours = hello(scenario)
+def refusal(said: Mapping[str, str], ours: Mapping[str, str]) -> str | None:
+    """Why a worker that said this cannot take part in the test of a master whose own HELLO is `ours`; None when it
+    can."""
     if said == ours:
         return None
-    theirs = {"scenario": "no scenario", "version": "an unknown version", **said}
-    return (
-        f"it runs {theirs['scenario']} with pika_locust {theirs['version']}, and the master {ours['scenario']} with "
-        f"{ours['version']}; start it with the same locustfile and the same version"
-    )
+    theirs = {"scenario": "no scenario", "version": "an unknown version", "token": "", **said}
+    if any(theirs[name] != ours[name] for name in ("scenario", "version")):
+        return (
+            f"it runs {theirs['scenario']} with pika_locust {theirs['version']}, and the master {ours['scenario']} "
+            f"with {ours['version']}; start it with the same locustfile and the same version"
+        )
+    if theirs["token"]:
+        return "it was forked by another run (--processes), whose master is not here; choose another port for one"
+    return "the master has forked its own workers (--processes); for workers started by hand, start it with --master"
 
 
 ROLES = ("primary", "supporter")

@@ -134,10 +134,14 @@ class WorkerSide:
         scenario: Scenario,
         settings: Settings,
         on_context: Callable[[WorkerContext | None], None] = lambda context: None,
+        token: str = "",
     ) -> None:
-        """`on_context` is told of each test's context when the test begins, and None when its figures are sent."""
+        """`on_context` is told of each test's context when the test begins, and None when its figures are sent. `token`
+        is what the master knows the workers by that it has forked."""
         self._environment = environment
         self._on_context = on_context
+        self._is_refused = False
+        self._hello = messages.hello(scenario.name, token)
         self._scenario = scenario
         self._settings = settings
         self._runner: Any = None
@@ -166,7 +170,7 @@ class WorkerSide:
             events.test_stop.add_listener(lambda **_: self._tell_failure())
             # Locust goes through these from the last to the first, and what the locustfile's own do is part of it.
             events.quitting._handlers.insert(0, self._on_left)
-        self._send(messages.HELLO, messages.hello(self._scenario.name))
+        self._send(messages.HELLO, self._hello)
 
     def _listen(self, kind: str, listener: Callable[..., None], *, concurrent: bool = False) -> None:
         """Have `listener` called with messages of a kind. What it raises would end in the log, and nowhere else."""
@@ -183,7 +187,7 @@ class WorkerSide:
 
     def _tell_failure(self) -> None:
         """What Locust or somebody else's listener has failed with here, nobody would tell the master."""
-        if not self._is_local and (failure := host_failure(self._environment)) is not None:
+        if not self._is_local and not self._is_refused and (failure := host_failure(self._environment)) is not None:
             self._send(messages.FAILURE, failure.to_wire())
 
     def _on_left(self, **_: Any) -> None:
@@ -192,6 +196,7 @@ class WorkerSide:
 
     def _on_refused(self, environment: Any, msg: Any) -> None:
         logger.error("The master has sent this worker away: %s", msg.data["why"])
+        self._is_refused = True
         self._environment.process_exit_code = int(ExitCode.CONFIG)
         self._runner.quit()
 

@@ -71,6 +71,12 @@ class Workers:
             elif not lost:
                 record.lost_at_s = None
 
+    def drop(self, worker: str) -> None:
+        """Give a worker nothing to do from now on; what it sends is not heard either."""
+        client = self._runner.clients.pop(worker, None)
+        if client is not None and (dispatcher := self._runner._users_dispatcher) is not None:
+            dispatcher.remove_worker(client)
+
     def note_left(self, worker: str) -> None:
         """A worker has said its last."""
         self._left.add(worker)

@@ -131,6 +131,10 @@ class Runner:
         self.ended: list[str] = []
         self.interrupts = 0
 
+    @property
+    def _users_dispatcher(self) -> Any:
+        return SimpleNamespace(remove_worker=lambda client: self.ended.append(f"no users for {client.id}"))
+
     def get_worker_index(self, name: str) -> int:
         return self.clients[name].index
 
@@ -175,6 +179,7 @@ class Harness:
         web: bool = False,
         form: Callable[[], Any] | None = None,
         environ: Mapping[str, str] | None = None,
+        token: str = "",
     ) -> None:
         self.workers = [Worker("w0", 0), Worker("w1", 1)]
         self.runner = Runner(*self.workers)
@@ -189,7 +194,9 @@ class Harness:
         self.environment = environment
         self.options = read(line, {"PIKA_CODE": "sesame", **(environ or {})}, scenario)
         self.begun: list[Report] = []
-        self.coordinator = Coordinator(environment, scenario, self.options, "locust", self.begun.append, self._tell)
+        self.coordinator = Coordinator(
+            environment, scenario, self.options, "locust", self.begun.append, self._tell, token
+        )
         self.coordinator.attach(self.runner, form)
         self.made.append(self)
 
@@ -343,6 +350,39 @@ def test_a_worker_of_another_kind_is_sent_away_and_told_why(said: dict[str, str]
     harness.coordinator.finish(cause="end")
     assert harness.report.load.workers == 2
     assert harness.report.notes[0] == f"worker w2 was sent away: {told['why']}"
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [("of another run", "it was forked by another run"), ("", "the master has forked its own workers")],
+    ids=["forked by another run", "started by hand"],
+)
+def test_a_worker_of_another_run_is_sent_away_gets_no_users_and_costs_nothing(
+    token: str, why: str, clock: Clock
+) -> None:
+    harness = Harness(token="of this run")
+    foreign = Worker("w2", 2)
+    # It is there when the test begins, as Locust counted it before it could say whose it is.
+    harness.runner.clients["w2"] = foreign
+    harness.play()
+    harness.runner.receive(messages.HELLO, {**HELLO, "token": token}, "w2")
+    assert harness.runner.sent[-1][0] == messages.REFUSE
+    assert "w2" not in harness.runner.clients
+    assert harness.runner.ended == ["no users for w2"]
+    harness.runner.receive(messages.FAILURE, {"code": 104, "why": "it was sent away"}, "w2")
+    harness.runner.receive(messages.HELLO, {**HELLO, "token": "of this run"}, "w1")
+    end(harness, clock)
+    assert harness.report.exit_code == 0
+    assert harness.report.load.workers == 2
+    assert f"worker w2 was sent away: {why}" in harness.report.notes[0]
+
+
+def test_a_worker_that_is_sent_away_before_the_test_is_named_in_its_report(clock: Clock) -> None:
+    harness = Harness()
+    harness.runner.receive(messages.HELLO, {**HELLO, "token": "of another run"}, "w2")
+    harness.play()
+    end(harness, clock)
+    assert "worker w2 was sent away: it was forked by another run" in harness.report.notes[0]
 
 
 def test_who_asks_for_the_time_is_told_it_by_the_master_s_clock() -> None:

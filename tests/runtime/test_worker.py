@@ -130,6 +130,9 @@ def test_a_worker_that_is_sent_away_says_why_and_ends(worker: Worker, caplog: py
     assert "sent this worker away: it runs queue" in caplog.text
     assert worker.environment.process_exit_code == 104
     assert worker.has_quit
+    worker.environment.events.quitting.fire(reverse=True)
+    # That the master sent it away is no failure of the master's run.
+    assert messages.FAILURE not in dict(worker.sent)
 
 
 def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_same(worker: Worker) -> None:

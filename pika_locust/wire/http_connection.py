@@ -151,11 +151,12 @@ class SocketWaiter:
 
 
 READ_BYTES = 65536
+TURN_S = 1e-6
 
 
 def _turn() -> None:
-    """Let everybody else go on."""
-    gevent.sleep(0)
+    """Let everybody else go on: timers and sockets, too, at which a sleep of no time at all does not look."""
+    gevent.sleep(TURN_S)
 
 
 class Connection(SocketWaiter):

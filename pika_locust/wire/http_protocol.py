@@ -20,7 +20,7 @@ _AUTO_WINDOW = 32 + zlib.MAX_WBITS
 _MAX_CODINGS = 4
 _MAX_MEMBERS = 10_000
 """A 16 MB body of blocks of 64 kB, as some tools write them, has 256."""
-_FIRST_STEP_BYTES, _LONGEST_STEP_BYTES = 1024, 16384
+_FIRST_STEP_BYTES, _LONGEST_STEP_BYTES = 1024, 4096
 """Packed bytes at a time: a thousand times as many can come out."""
 _TURN_BYTES, _TURN_MEMBERS = 1 << 18, 256
 """Unpacked bytes, and members, after which others get their turn: a fraction of a millisecond's work."""

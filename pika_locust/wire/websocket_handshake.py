@@ -19,6 +19,7 @@ from gevent.ssl import SSLContext
 
 from pika_locust.url import Url, parse_url
 from pika_locust.wire.access import access_to
+from pika_locust.wire.http_connection import TURN_S
 from pika_locust.wire.http_dial import Address, Origin
 from pika_locust.wire.http_models import LOCAL_LIMITS, TransportError
 from pika_locust.wire.http_protocol import header_line
@@ -164,13 +165,58 @@ def _connect(addresses: list[Address], seconds: float) -> Any:
     raise failure
 
 
+MAX_ANSWER_BYTES = 65536
+"""Of the answer to the upgrade: its head, and what a refusal says."""
+_TURN_READS = 1024
+
+
+class _AnswerReader:
+    """The socket while the answer to the upgrade is read, which is done byte by byte: bounds it, and lets others go on.
+
+    Raises ConnectError for an answer over the bound.
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._recv = sock.recv
+        self._pieces: list[bytes] = []
+        self._left = MAX_ANSWER_BYTES
+
+    def recv(self, size: int) -> bytes:
+        data: bytes = self._recv(size)
+        self._pieces.append(data)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_much(b"".join(self._pieces))
+        if len(self._pieces) % _TURN_READS == 0:
+            gevent.sleep(TURN_S)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _too_much(answer: bytes) -> ConnectError:
+    """The error for an answer over the bound: a refusal that says too much is one all the same."""
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    status = head[len(b"HTTP/1.1 ") :][:3]
+    if blank and status.isdigit():
+        return _refused(int(status), body)
+    return ConnectError("protocol", f"not a WebSocket answer: it exceeds {MAX_ANSWER_BYTES:,} bytes")
+
+
+def _refused(status: int, body: bytes) -> ConnectError:
+    said = f": {body[:80].decode(errors='replace').strip()}" if body.strip() else ""
+    return ConnectError("status", f"the upgrade was answered {status}{said}", status)
+
+
 def _upgrade(sock: Any, target: Url, lines: Mapping[str, str], subprotocols: Sequence[str]) -> str | None:
     """Ask for the upgrade; websocket-client reads the answer byte by byte, and so nothing beyond it."""
     connection = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
     try:
         connection.connect(
             str(target),
-            socket=sock,
+            socket=_AnswerReader(sock),
             host=lines["host"].partition(": ")[2],
             header=[line for name, line in lines.items() if name != "host"],
             suppress_origin=True,
@@ -207,9 +253,7 @@ def _named(error: BaseException) -> ConnectError | None:
         case TransportError():
             return ConnectError("address", f"the host cannot be looked up: {error.text}")
         case websocket.WebSocketBadStatusException() if error.status_code is not None:
-            body = (error.resp_body or b"")[:80]
-            said = f": {body.decode(errors='replace').strip()}" if body.strip() else ""
-            return ConnectError("status", f"the upgrade was answered {error.status_code}{said}", error.status_code)
+            return _refused(error.status_code, (error.resp_body or b"")[:80])
         case websocket.WebSocketConnectionClosedException() | ConnectionResetError() | BrokenPipeError():
             return ConnectError("closed", "the server closed the connection during the handshake")
         case websocket.WebSocketException():

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 import gevent
 import pytest
+from gevent import get_hub
 from gevent.event import Event
 
+from pika_locust.wire import http_connection
 from pika_locust.wire.http_connection import Connection
 from pika_locust.wire.http_dial import Connector, Origin
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts
@@ -385,3 +387,12 @@ def test_it_can_be_closed_twice() -> None:
     with connected(echo) as connection:
         connection.close()
         connection.close()
+
+
+def test_a_turn_lets_timers_go_on() -> None:
+    fired = []
+    get_hub().loop.update_now()
+    gevent.spawn_later(0.001, fired.append, "timer")
+    time.sleep(0.01)
+    http_connection._turn()
+    assert fired == ["timer"]

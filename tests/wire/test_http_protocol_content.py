@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pika_locust.wire.http_models import ErrorKind, TransportError
-from pika_locust.wire.http_protocol import decode_content
+from pika_locust.wire.http_protocol import ResponseParser, decode_content
+from tests.wire.http_servers import content
 
 TEXT = b"the quick brown fox " * 40
 
@@ -57,3 +61,25 @@ def test_what_cannot_be_unpacked_within_the_bound_is_an_error(body: bytes, codin
     with pytest.raises(TransportError) as caught:
         decode_content(body, codings, len(TEXT))
     assert caught.value.kind is kind
+
+
+MUCH = {
+    "packed a thousandfold": (gzip.compress(b"\0" * ((1 << 24) - 1)), (1 << 24) - 1),
+    "thousands of members": (gzip.compress(b"") * 9_999, 0),
+}
+
+
+@pytest.mark.parametrize(("packed", "size"), MUCH.values(), ids=MUCH)
+def test_others_get_their_turn_while_there_is_much_to_unpack(packed: bytes, size: int) -> None:
+    turns = []
+    parser = ResponseParser(1 << 24, lambda: turns.append(1))
+    answer = parser.feed(content(packed, "200 OK", "Content-Encoding: gzip"))
+    assert answer is not None
+    assert len(answer[2]) == size
+    assert len(turns) >= 5
+
+
+@given(st.lists(st.integers(0, 60_000), max_size=6), st.randoms(use_true_random=False))
+def test_members_of_any_length_are_undone_in_steps(sizes: list[int], dice: Random) -> None:
+    parts = [dice.randbytes(size) for size in sizes]
+    assert decode_content(b"".join(map(gzip.compress, parts)), ["gzip"], 1 << 20) == b"".join(parts)

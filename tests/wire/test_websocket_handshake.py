@@ -643,3 +643,47 @@ def test_what_failed_is_not_kept(certificates: Certificates) -> None:
             failure(f"ws://127.0.0.1:{server.port}/", timeout_s=0.02)
     gc.collect()
     assert not [thing for thing in gc.get_objects() if isinstance(thing, ConnectError)]
+
+
+def endless_line(peer: Peer) -> None:
+    peer.request()
+    peer.send(b"HTTP/1.1 101 Switching Protocols\r\nX: " + b"x" * 5_000_000 + b"\r\n\r\n")
+
+
+def endless_lines(peer: Peer) -> None:
+    peer.request()
+    peer.send(b"HTTP/1.1 101 Switching Protocols\r\n" + b"x: y\r\n" * 800_000 + b"\r\n")
+
+
+def endless_refusal(peer: Peer) -> None:
+    peer.request()
+    peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 50000000\r\n\r\n", b"come later " * 500_000)
+
+
+TOO_MUCH = {
+    "one line": (endless_line, "protocol", None, "not a WebSocket answer: it exceeds 65,536 bytes"),
+    "many lines": (endless_lines, "protocol", None, "not a WebSocket answer: it exceeds 65,536 bytes"),
+    "a refusal": (endless_refusal, "status", 503, "the upgrade was answered 503: come later come later"),
+}
+
+
+@pytest.mark.parametrize(("script", "kind", "status", "words"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_an_answer_of_megabytes_is_given_up_and_others_go_on_meanwhile(
+    script: Callable[[Peer], None], kind: str, status: int | None, words: str
+) -> None:
+    turns = [0]
+
+    def others() -> None:
+        while True:
+            gevent.sleep(0.0001)
+            turns[0] += 1
+
+    with serving(script) as server:
+        other = gevent.spawn(others)
+        gevent.sleep(0.001)
+        begun = turns[0]
+        error = failure(f"ws://127.0.0.1:{server.port}/ws", timeout_s=10.0)
+        other.kill()
+    assert (error.kind, error.status) == (kind, status)
+    assert str(error).startswith(words)
+    assert status is not None or turns[0] - begun >= 3

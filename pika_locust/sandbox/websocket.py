@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Protocol
 
 from websockets.datastructures import Headers
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request as UpgradeRequest
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -18,6 +18,7 @@ from pika_locust.sandbox.world import Answer, Request
 
 CLOSE_TIMEOUT_S = 5.0
 NO_CODE = 1005
+_CLOSE_FRAME = b"\x88"
 LARGEST_MESSAGE = 16 * 1024 * 1024
 
 
@@ -110,7 +111,7 @@ class WebSocketConnection:
     # what effects need
 
     def ping(self) -> None:
-        if self._open:
+        if self._open and self._protocol.state is State.OPEN:
             self._protocol.send_ping(b"")
             self._drain()
 
@@ -118,12 +119,20 @@ class WebSocketConnection:
         """Starts the closing handshake; a client that does not answer is cut after a while. 1005 is sent as no code."""
         if self._open:
             self._gone()
-            if code == NO_CODE:
+            if self._protocol.state is not State.OPEN:
+                self._close_instead(b"" if code == NO_CODE else Close(code, reason).serialize())
+            elif code == NO_CODE:
                 self._protocol.send_close()
             else:
                 self._protocol.send_close(code, reason)
             self._drain()
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+
+    def _close_instead(self, payload: bytes) -> None:
+        """Close for a message that the client's own close frame came right behind: `websockets` has read both, and has
+        its answer to that ready, which says nothing of the message."""
+        ours = Frame(Opcode.CLOSE, payload).serialize(mask=False)
+        self._send(ours if data[:1] == _CLOSE_FRAME else data for data in self._protocol.data_to_send())
 
     def cut(self) -> None:
         """Ends the connection without a close frame."""
@@ -177,7 +186,10 @@ class WebSocketConnection:
                 self._host.gone(self)
 
     def _drain(self) -> None:
-        for data in self._protocol.data_to_send():
+        self._send(self._protocol.data_to_send())
+
+    def _send(self, pieces: Iterable[bytes]) -> None:
+        for data in pieces:
             if self._transport.is_closing():
                 return
             if data:

@@ -117,6 +117,33 @@ def test_text_that_is_not_utf8_closes_with_1007(pair: Pair, running_loop: None) 
     assert pair.host.events == ["gone"]
 
 
+LAST_WORDS = {
+    "bad UTF-8": (b"\xff\xfe", 1007, ["gone"]),
+    "what the world closes for": (b"close me", 1009, ["close me", "gone"]),
+    "what it does not mind": (b"goodbye", 1000, ["goodbye", "gone"]),
+    "what it cuts for": (b"cut me", None, ["cut me", "gone"]),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "events"), LAST_WORDS.values(), ids=LAST_WORDS)
+def test_a_message_just_before_a_close_is_answered_like_any_other(
+    pair: Pair, running_loop: None, text: bytes, code: int | None, events: list[Any]
+) -> None:
+    pair.client.send_text(text)
+    pair.client.send_ping(b"")
+    pair.client.send_close(1000)
+    pair.connection.feed(b"".join(pair.client.data_to_send()))
+    written = pair.transport.take()
+    if code is None:
+        assert (written, pair.transport.aborted) == (b"", True)
+    else:
+        assert written[:3] == b"\x8a\x00\x88", "a pong and one close frame"
+        assert len(written) == 4 + written[3]
+        assert Close.parse(written[4:]).code == code
+        assert pair.transport.closed
+    assert [event for event in pair.host.events if event != "ponged"] == events
+
+
 def test_a_close_is_echoed_and_the_host_called_once(pair: Pair) -> None:
     pair.client.send_close(1001)
     (event,) = pair.exchange()

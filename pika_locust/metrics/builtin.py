@@ -57,9 +57,12 @@ _PROCESS_METRICS = (
     counter("generator_errors", "connections that this machine had no file, port or memory left for"),
 )
 
+_DATA_RECEIVED = counter("data_received", "what users received: HTTP answers, WebSocket frames; before TLS", "B")
+_DATA_SENT = counter("data_sent", "what users sent: HTTP requests, WebSocket frames; before TLS", "B")
+
 _CHECKS = rate("checks", "share of checks that held")
 
-LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS)
+LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS, _DATA_RECEIVED)
 """What every run of a locustfile with users of its own measures."""
 
 REQUEST_EVENT_METRICS = (
@@ -67,7 +70,6 @@ REQUEST_EVENT_METRICS = (
     rate("http_req_failed", "requests that were counted as failures"),
     trend("http_req_duration", "response time of requests that did not fail"),
     trend("http_req_failed_duration", "response time of requests that failed"),
-    counter("data_received", "size of all answers", "B"),
     counter("task_exceptions", "exceptions that tasks raised and nobody caught"),
 )
 """The same from Locust's `request` event, whichever client fires it."""
@@ -83,6 +85,8 @@ BASE_METRICS = (
     counter("iterations_cut", "iterations that had to be killed when the test ended"),
     counter("dropped_iterations", "iterations that were due and found no free user"),
     _CHECKS,
+    _DATA_RECEIVED,
+    _DATA_SENT,
 )
 
 

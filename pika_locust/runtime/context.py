@@ -27,6 +27,7 @@ from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import RunStart
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
+from pika_locust.wire.traffic import TRAFFIC
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,9 @@ class WorkerContext:
         self._at_end: list[Callable[[], None]] = []
         self._request_event = request_event
         self._locust_stats = LocustStats(request_event)
+        if not scenario.is_locustfile:
+            # Of a locustfile's own users it is Locust's request event that tells how much they received.
+            _count_traffic(self.metrics)
         self._vus = self.metrics.gauge("vus")
         self._vus_max = self.metrics.gauge("vus_max")
         self._cut = self.metrics.counter("iterations_cut")
@@ -288,3 +292,16 @@ class WorkerContext:
             "supporters": self._supporters,
             "iterations": [self.quota.begun, self.quota.done] if self.quota is not None else [0, 0],
         }
+
+
+def _count_traffic(metrics: Registry) -> None:
+    """Have what goes over WebSockets from now on counted in `data_sent` and `data_received`."""
+    sent, received = metrics.counter("data_sent"), metrics.counter("data_received")
+    told = [TRAFFIC.sent, TRAFFIC.received]
+
+    def collect() -> None:
+        sent.add(TRAFFIC.sent - told[0])
+        received.add(TRAFFIC.received - told[1])
+        told[:] = TRAFFIC.sent, TRAFFIC.received
+
+    metrics.on_collect(collect)

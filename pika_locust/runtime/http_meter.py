@@ -69,6 +69,9 @@ class HttpMeter:
         self._waiting = metrics.trend("http_req_waiting")
         self._receiving = metrics.trend("http_req_receiving")
         self._retries = metrics.counter("http_retries")
+        self._sent_bytes = self._received_bytes = 0
+        self._data_sent = metrics.counter("data_sent")
+        self._data_received = metrics.counter("data_received")
         metrics.on_collect(self._settle)
 
     def __call__(self, name: str, method: str, response: Response) -> None:
@@ -81,6 +84,8 @@ class HttpMeter:
             # Whoever begins to listen hears of what comes, and not of what was.
             self._settle()
             self._tells_later = tells_later
+        self._sent_bytes += response.bytes_sent
+        self._received_bytes += response.bytes_received
         if response.retried:
             self._retries.add()
         started, ready, _, _, done, _, _ = stamps = response.stamps
@@ -103,6 +108,9 @@ class HttpMeter:
         worker.request(method, name, (done - ready) / 1e6, len(response.content), error)
 
     def _settle(self) -> None:
+        self._data_sent.add(self._sent_bytes)
+        self._data_received.add(self._received_bytes)
+        self._sent_bytes = self._received_bytes = 0
         if not self._is_settled:
             self._is_settled = True
             for named in self._named.values():

@@ -17,6 +17,7 @@ from gevent.ssl import SSLSocket
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.wire import websocket_protocol as frames
+from pika_locust.wire.traffic import TRAFFIC
 from pika_locust.wire.websocket_handshake import open_socket
 from pika_locust.wire.websocket_protocol import MessageReader
 
@@ -293,6 +294,7 @@ class WebSocket:
             self._end(self._abnormal("the server ended the connection without a close frame"))
             return False
         self.received_ns = at_ns
+        TRAFFIC.received += len(data)
         take = self._reader.take
         while True:
             try:
@@ -337,6 +339,7 @@ class WebSocket:
             return False
         if self._send_buffer is not None:
             if self._send_buffer.add(data):
+                TRAFFIC.sent += len(data)
                 return True
             error = f"the server does not read: more than {self._limits.max_unsent_bytes:,} bytes are unsent"
             self._end_soon(Close(frames.ABNORMAL, "", by_us=True, error=error), self._end)
@@ -348,6 +351,7 @@ class WebSocket:
         except OSError as error:
             self._end_soon(self._broken(error), self._end_after_reading)
             return False
+        TRAFFIC.sent += len(data)
         if sent != len(data):
             self._send_buffer = SendBuffer(self._sock, data[sent:], self._limits.max_unsent_bytes, self._writable)
         return True

@@ -76,6 +76,15 @@ def test_a_status_that_is_expected_is_no_failure_of_the_requests_that_expect_it(
     assert [fired["exception"] is None for fired in worker.request_events] == [True, False, False]
 
 
+def test_bytes_are_counted_both_ways_of_successes_and_failures(worker: RecordingContext) -> None:
+    meter = HttpMeter(worker)
+    for answer in (response(), response(), response(status=500), response(error=LATE)):
+        meter("join", "POST", answer)
+    snapshot = worker.metrics.snapshot()
+    assert (snapshot.counted("data_sent"), snapshot.counted("data_received")) == (400, 800)
+    assert worker.metrics.snapshot().counted("data_sent") == 400
+
+
 def test_an_answer_is_counted_under_its_name_and_timed_in_phases(worker: RecordingContext) -> None:
     meter = HttpMeter(worker)
     meter("join", "POST", response())

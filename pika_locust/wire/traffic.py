@@ -1,0 +1,17 @@
+"""Counts the bytes of all WebSockets of a process, before TLS and without their handshakes."""
+
+from __future__ import annotations
+
+
+class Traffic:
+    """Bytes so far, in both directions."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.sent = 0
+
+
+TRAFFIC = Traffic()
+"""One for the process: an object that each connection would have to hold costs more than the counting."""

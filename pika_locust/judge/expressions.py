@@ -4,7 +4,7 @@
 expression  -> aggregation blank* operator blank* number
 aggregation -> "count" | "rate" | "value" | "avg" | "min" | "max" | "med" | "p(" number ")"
 operator    -> ">" | ">=" | "<" | "<=" | "==" | "===" | "!="
-number      -> digit+ ( "." digit+ )?
+number      -> digit+ ( "." digit+ )?     (30 digits at most on either side)
 ```
 
 k6 documents this grammar but reads numbers with its language's float parser, so that `rate<NaN` (never true) and
@@ -33,7 +33,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 AGGREGATIONS = ("count", "rate", "value", "avg", "min", "max", "med", "p(N)")
 
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _PERCENTILE = re.compile(rf"p\(({_NUMBER.pattern})\)")
 _EXPRESSION = re.compile(r"([^<>=!]*?)[ \t]*([<>=!]+)[ \t]*(.*)", re.DOTALL)
 
@@ -101,7 +101,7 @@ def parse(text: str) -> Expression:
     if not _NUMBER.fullmatch(number):
         raise ExpressionError(
             f"{number!r} in {text!r} is not a number: digits and at most one point, such as 500 or 0.95 "
-            "(no sign, no unit, no exponent)"
+            "(no sign, no unit, no exponent, no more than 30 digits)"
         )
     return Expression(aggregation, quantile, operator, float(number), stripped)
 

@@ -158,7 +158,7 @@ def _wire_int(value: int) -> int | str:
 
 
 def _from_wire_int(value: Any) -> int:
-    return int(value) if isinstance(value, str) else plain.whole(value)
+    return plain.whole(int(value) if isinstance(value, str) else value)
 
 
 class SortedBuckets:

@@ -21,10 +21,17 @@ def shown(value: Any) -> str:
     return _SHOWN.repr(value)[:80]
 
 
+LARGEST = 10**30
+"""No sum of what a run measures comes near it, and it can still be divided as a decimal number."""
+
+
 def whole(value: Any) -> int:
-    """A whole number of either sign. Raises ValueError for anything else, True and False included."""
+    """A whole number of either sign. Raises ValueError for anything else, True and False included, and for absurdly
+    large ones."""
     if type(value) is not int:
         raise ValueError(f"{shown(value)} is not a whole number")
+    if not -LARGEST <= value <= LARGEST:
+        raise ValueError(f"{shown(value)} is larger than anything that can be measured")
     return value
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pika_locust.metrics import plain
-from pika_locust.metrics.histogram import SCHEME, Histogram
+from pika_locust.metrics.histogram import SCHEME, Histogram, HistogramData
 from pika_locust.metrics.metric import FAILURE, OTHER, Kind, Metric, SeriesKey, Tags, parse_series, series_text, tags_of
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value, value_from_wire
 
@@ -247,19 +247,22 @@ def distributions(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
 def histogram_of(distribution: Mapping[str, Any]) -> Histogram:
     """The histogram that an entry of `distributions` was made from.
 
-    Raises `ValueError` for a scheme this version does not know, or an entry that lacks a part.
+    Raises `ValueError` for a scheme this version does not know, and for an entry whose parts are missing, of the wrong
+    kind, or do not go together.
     """
     if distribution.get("scheme") != SCHEME:
         raise ValueError(f"distribution of scheme {distribution.get('scheme')!r}: only {SCHEME} can be read")
     try:
-        return Histogram.from_buckets(
-            {int(index): count for index, count in distribution["buckets"].items()},
-            distribution["total"],
-            distribution["min"],
-            distribution["max"],
-            distribution.get("underflow", 0),
-            distribution.get("overflow", 0),
+        data = HistogramData(
+            {int(index): plain.count(count) for index, count in plain.mapping(distribution["buckets"]).items()},
+            plain.whole(distribution["total"]),
+            plain.whole(distribution["min"]),
+            plain.whole(distribution["max"]),
+            plain.count(distribution.get("underflow", 0)),
+            plain.count(distribution.get("overflow", 0)),
         )
+        data.check()
+        return Histogram.from_buckets(*data)
     except KeyError as error:
         raise ValueError(f"distribution without {error}: not written by this package, or cut short") from error
 

@@ -92,12 +92,12 @@ class Fault:
         return self.kind.name
 
 
-_NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
+_NUMBER = r"(\d{1,30}(?:\.\d{1,30})?|\.\d{1,30})"
 _PATTERNS: Mapping[Form, re.Pattern[str]] = {
     Form.RATE: re.compile(_NUMBER + r"(%?)"),
     Form.MILLISECONDS: re.compile(_NUMBER + r"(?:ms)?"),
     Form.SECONDS: re.compile(_NUMBER + r"s?"),
-    Form.WINDOW: re.compile(r"(\d+)/" + _NUMBER + r"s"),
+    Form.WINDOW: re.compile(r"(\d{1,30})/" + _NUMBER + r"s"),
     Form.MEGABYTES_PER_MINUTE: re.compile(_NUMBER + r"(?:MB/min)?"),
 }
 _LEGAL: Mapping[Form, str] = {

@@ -95,7 +95,8 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     | st.integers()
     | st.sampled_from((2**63, -(2**63), 2**64, 10**400))
     | st.floats()
-    | st.text(max_size=20),
+    | st.text(max_size=20)
+    | st.sampled_from(("7", "9" * 400, "9" * 5000)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )

@@ -76,6 +76,8 @@ def test_what_the_grammar_allows(
             "mean<5", "legal are count, rate, value, avg, min, max, med, p(N)", id="an aggregation nobody has"
         ),
         pytest.param("medd<5", "did you mean med?", id="a slip of the finger"),
+        pytest.param("rate<" + "9" * 400, "no more than 30 digits", id="beyond any number"),
+        pytest.param(f"p({'9' * 5000})<1", "is not a percentile", id="a percentile beyond any number"),
         pytest.param("rate<0.5,rate>0.1", "is not a number", id="two expressions in one"),
     ],
 )

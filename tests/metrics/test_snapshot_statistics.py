@@ -121,12 +121,19 @@ def test_a_distribution_read_from_json_is_the_whole_histogram(values: list[int])
     assert histogram_of(written["latency"]) == Histogram(values)
 
 
+WHOLE = {"scheme": "log-linear-512", "buckets": {"1": 1, "2": 1}, "total": 3, "min": 1, "max": 2}
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
         pytest.param({"scheme": "hdr", "buckets": {}}, "scheme 'hdr': only log-linear-512 can be read", id="scheme"),
         pytest.param({}, "scheme None", id="no scheme"),
         pytest.param({"scheme": "log-linear-512", "buckets": {"1": 1}}, "distribution without 'total'", id="cut short"),
+        pytest.param({**WHOLE, "buckets": None}, "None is not a mapping", id="no buckets"),
+        pytest.param({**WHOLE, "total": "3"}, "'3' is not a whole number", id="a text where a number belongs"),
+        pytest.param({**WHOLE, "max": 900}, "are not the extremes of these buckets", id="parts of two histograms"),
+        pytest.param({**WHOLE, "total": 10**400}, "larger than anything", id="beyond any number"),
     ],
 )
 def test_other_distributions_are_refused(entry: dict[str, Any], message: str) -> None:

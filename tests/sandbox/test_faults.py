@@ -39,6 +39,7 @@ def test_a_fault_is_read_exactly(text: str, value: Fraction, window_s: Fraction)
         pytest.param(["drop"], ["drop cannot have the value '': it takes a rate"], id="a rate without a value"),
         pytest.param(["drop=nan"], ["drop cannot have the value 'nan'"], id="not a number"),
         pytest.param(["drop=1e-1"], ["drop cannot have the value '1e-1'"], id="an exponent"),
+        pytest.param(["latency=" + "9" * 5000], ["latency cannot have the value"], id="beyond any number"),
         pytest.param(["dead-session=1"], ["dead-session cannot have the value '1': it takes no value"], id="a flag"),
         pytest.param(["throttle=5"], ["throttle cannot have the value '5': it takes attempts"], id="no window"),
         pytest.param(["throttle=5/0s"], ["throttle cannot have"], id="an empty window"),

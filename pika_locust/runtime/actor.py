@@ -43,7 +43,7 @@ class Actor(User):  # type: ignore[misc]
 
     def on_start(self) -> None:
         worker = self.environment.pika_locust.wait_for_context(CONTEXT_WAIT_S)
-        if worker is None or self.role in worker.draining:
+        if worker is None or worker.begin.is_called_off or self.role in worker.draining:
             # Raised here, it would be logged as an error.
             self.released.set()
             return

@@ -84,7 +84,14 @@ def set_up(scenario: Scenario, run: Run) -> bool:
     return False
 
 
-def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, int]], stop_timeout_s: float) -> RunStart:
+def run_start(
+    run: Run,
+    scenario: Scenario,
+    participants: Sequence[tuple[str, int]],
+    stop_timeout_s: float,
+    *,
+    is_called_off: bool = False,
+) -> RunStart:
     """The BEGIN message for all workers; `participants` are these, by id and index."""
     options, plan = run.options, run.options.plan
     return RunStart(
@@ -103,6 +110,7 @@ def run_start(run: Run, scenario: Scenario, participants: Sequence[tuple[str, in
         iterations=plan.iterations.to_wire() if plan.iterations is not None else None,
         given=run.given.public,
         thresholds=tuple(map(str, options.thresholds)),
+        is_called_off=is_called_off,
     )
 
 
@@ -346,14 +354,16 @@ class Coordinator:
 
     def _start(self, run: Run) -> None:
         scenario, options = self._scenario, run.options
-        if not set_up(scenario, run):
+        is_called_off = not set_up(scenario, run)
+        if is_called_off:
             # It is stopped when this greenlet waits next: begun like any other test, it ends and is reported like one.
             gevent.spawn(self._stop_test)
         run.prometheus.before()
         # What the set-up took is not the load's time.
         self.prepare()
         participants = self._workers.participants()
-        begin = run_start(run, scenario, participants, float(self._environment.stop_timeout))
+        stop_timeout_s = float(self._environment.stop_timeout)
+        begin = run_start(run, scenario, participants, stop_timeout_s, is_called_off=is_called_off)
         self._begin_data = begin.to_wire()
         if begin.arrivals is not None:
             schedule = schedule_of(scenario, options.settings, options.seed, begin.arrivals["duration_s"])

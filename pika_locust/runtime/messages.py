@@ -42,6 +42,8 @@ class RunStart:
     """What the scenario's set-up made for all users."""
     thresholds: Sequence[str] = ()
     """What must hold, as the command line would have it."""
+    is_called_off: bool = False
+    """Whether the set-up has failed: no user is to act, the test only ends and is reported as any other."""
 
     def to_wire(self) -> dict[str, Any]:
         """As plain values; `RunStart(**wire)` reads them."""

@@ -55,7 +55,7 @@ def dies() -> Iterator[Target]:
 @contextmanager
 def nobody_plays() -> Iterator[Target]:
     with sandbox() as target:
-        yield Target(socket_url(target), {"PIKA_DJ": "external"})
+        yield Target(socket_url(target), {"PIKA_DJ": "external", "SESSION_WAIT": "2s"})
 
 
 def wrongdoing(wrong: Wrong) -> Callable[[], Any]:

@@ -55,6 +55,13 @@ def test_a_user_that_comes_too_late_ends_without_a_word(told: bool, caplog: pyte
     assert worker.metrics.snapshot().counted("iterations") == 0
 
 
+def test_no_user_acts_when_the_set_up_has_failed() -> None:
+    worker = make_context(spread=False, is_called_off=True)
+    live(worker)
+    assert worker.metrics.snapshot().counted("iterations") == 0
+    assert worker.actors("primary") == []
+
+
 class Hanging(SampleUser):
     """Never ends what it has begun."""
 

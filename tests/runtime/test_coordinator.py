@@ -1092,6 +1092,8 @@ def test_a_set_up_that_fails_ends_the_test_with_its_own_code() -> None:
     harness.coordinator.finish()
     assert harness.reasons()[0] == ("setup", "set-up")
     assert (harness.report.exit_code, harness.report.reasons[0].text) == (100, "no accounts could be made")
+    ((_, begin, _),) = [sent for sent in harness.runner.sent if sent[0] == messages.BEGIN]
+    assert begin["is_called_off"] is True
 
 
 def test_a_set_up_that_raises_is_an_internal_error() -> None:
@@ -1107,7 +1109,7 @@ def test_a_set_up_that_raises_is_an_internal_error() -> None:
 
 
 def test_a_start_that_raises_ends_the_test_and_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise KeyError("stripes")
 
     monkeypatch.setattr(module, "run_start", broken)

@@ -1,4 +1,4 @@
-"""What Pika broadcasts because of what our users do, and where it is counted who got it."""
+"""The session of a run, what Pika broadcasts in it because of what our users do, and where it is counted who got it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ _KINDS = {
 }
 LIKE, TEMPO, VOTE, THANKS, TEMPO_RESET, LISTENERS = map(COUNTED.index, _KINDS)
 """Where each kind is in what `CountedBroadcasts.joined` returns."""
+
+
+def session_id_of(worker: WorkerContext) -> str:
+    """The session of this run: what the set-up has found, else what is set."""
+    return str(worker.begin.given.get("session_id", worker.settings["SESSION_ID"]))
 
 
 def broadcast_delivery(worker: WorkerContext) -> BroadcastDelivery:

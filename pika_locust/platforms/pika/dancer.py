@@ -23,6 +23,7 @@ from pika_locust.platforms.pika.broadcasts import (
     VOTE,
     broadcast_delivery,
     counted_broadcasts,
+    session_id_of,
 )
 from pika_locust.platforms.pika.scenarios import COUNTED, LEDGERS, METRICS
 from pika_locust.wire.http import Timeouts
@@ -75,7 +76,7 @@ class Dancer(WebSocketActor):
     def begin(self) -> None:
         super().begin()
         worker = self.worker
-        self.session_id: str = worker.settings["SESSION_ID"]
+        self.session_id = session_id_of(worker)
         self.client_id = f"client_{worker.begin.run_id}_{worker.worker_index}_{self.number}_{self.dice.bits():016x}"
         """Of a form that the server's HTTP side takes, too."""
         self.delivery = worker.shared(broadcast_delivery)

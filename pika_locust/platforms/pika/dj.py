@@ -28,6 +28,7 @@ from pika_locust.platforms.pika.broadcasts import (
     VOTE,
     broadcast_delivery,
     counted_broadcasts,
+    session_id_of,
 )
 from pika_locust.platforms.pika.scenarios import COUNTED, METRICS
 from pika_locust.runtime.machine import boot_id
@@ -150,7 +151,7 @@ class Dj(WebSocketActor):
 
     def begin(self) -> None:
         super().begin()
-        self.session_id: str = self.worker.settings["SESSION_ID"]
+        self.session_id = session_id_of(self.worker)
         self._every_s = track_every_s(self.worker.settings["TRACK_EVERY"], self.worker.begin.planned_s)
         self._over = Event()
         """Set when there is nothing left to play for: the test is over, or the connection."""
@@ -282,6 +283,12 @@ class Dj(WebSocketActor):
         return poll_id
 
     # What arrives, in the event loop
+
+    @on("SESSION_STARTED")
+    def on_session_started(self, message: Mapping[str, Any], at_ns: int) -> None:
+        # Of our own registration we are not told: this one took the session over.
+        if message.get("sessionId") == self.session_id:
+            self.worker.error("session", "another DJ has taken our session over")
 
     @on("LISTENER_COUNT")
     def on_listener_count(self, message: Mapping[str, Any], at_ns: int) -> None:

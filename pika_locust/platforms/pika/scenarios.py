@@ -38,9 +38,15 @@ TRACK_EVERY_LEAST_S = 5.1
 
 SETTINGS = (
     Setting("WS_URL", url("ws", "wss"), None, "the target's WebSocket, such as ws://127.0.0.1:3001/ws"),
-    Setting("SESSION_ID", sized(8, 64), "load-test-session", "the session that the DJ opens and the dancers join"),
+    Setting(
+        "SESSION_ID",
+        sized(8, 64),
+        "load-test-session",
+        "the session that the DJ opens and the dancers join; against a sandbox, the default is another in each run",
+    ),
     Setting("TRACK_EVERY", duration, None, "time between tracks; default a sixth of the planned time, 5.2 s to 20 s"),
     Setting("PIKA_DJ", one_of("own", "external"), "own", "external: somebody else plays, this test only dances"),
+    Setting("SESSION_WAIT", duration, 60.0, "how long another DJ's session is waited for before the load"),
     Setting("PIKA_DJ_TOKEN", text, None, "a DJ account's token; without it the session is anonymous", secret=True),
 )
 
@@ -134,6 +140,7 @@ DANCERS = Scenario(
     ),
     settings=SETTINGS,
     check_settings=_check,
+    set_up=Deferred("pika_locust.platforms.pika.setup:look_for_session"),
     audit=Deferred("pika_locust.platforms.pika.audits:audit"),
     speeds={"msg": "ws_messages_received"},
     iteration="one connection for each dancer, and one more for each reconnect",

@@ -41,6 +41,9 @@ _GOLDEN = 0.6180339887498949
 Listener = Callable[[Mapping[str, Any]], None]
 Shared = TypeVar("Shared")
 
+LEAVE_WITHIN_S = 2.0
+"""How long users that are cut off may take to end: to say what they are owed, and to close what they had open."""
+
 
 class VirtualUser(Protocol):
     """What a process needs of its users to count them, and to end them; `runtime.actor.Actor` is one."""
@@ -103,6 +106,8 @@ class WorkerContext:
         self._checks: dict[str, Rate] = {}
         self._shared: dict[Any, Any] = {}
         self._at_end: list[Callable[[], None]] = []
+        self._ended: Event | None = None
+        self._cut_actors: set[VirtualUser] = set()
         self._request_event = request_event
         self._locust_stats = LocustStats(request_event)
         if not scenario.is_locustfile:
@@ -164,7 +169,9 @@ class WorkerContext:
             actor.release()
         while self._actors[role] and monotonic() < deadline_s:
             gevent.sleep(0.02)
-        left = self.actors(role)
+        # Of two who want the same users cut off, one counts them.
+        left = [actor for actor in self.actors(role) if actor not in self._cut_actors]
+        self._cut_actors.update(left)
         self.cuts_at_once = timeout_s <= 0
         if left:
             self.note_cut(len(left))
@@ -172,16 +179,36 @@ class WorkerContext:
         for actor in left:
             actor.cut()
         gevent.sleep(0)
+        self._wait_for_those_cut_off()
+
+    def _wait_for_those_cut_off(self) -> None:
+        """Let them leave: what is looked up when all have ended would miss what they are owed."""
+        deadline_s = monotonic() + LEAVE_WITHIN_S
+        while monotonic() < deadline_s and any(actor in self._actors[actor.role] for actor in self._cut_actors):
+            gevent.sleep(0.01)
 
     def note_cut(self, users: int = 1) -> None:
         """So many users had to be killed in the middle of an iteration."""
         self._cut.add(users)
 
     def end(self) -> None:
-        """All users have ended: call what `on_end` has registered, the last one first."""
-        while self._at_end:
-            with self.guarded():
-                self._at_end.pop()()
+        """All users have ended: call what `on_end` has registered, the last one first.
+
+        Called once more meanwhile, it returns when that is done. Two interrupts, or one and the master's word, have two
+        greenlets end the same test.
+        """
+        self._wait_for_those_cut_off()
+        if self._ended is not None:
+            self._ended.wait()
+            return
+        self._ended = ended = Event()
+        try:
+            while self._at_end:
+                with self.guarded():
+                    self._at_end.pop()()
+        finally:
+            self._ended = None
+            ended.set()
 
     # What is measured
 

@@ -18,10 +18,14 @@ from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_
 
 
 class FakeUser:
-    """An actor as far as a context knows it: it takes `stays_s` to finish once it was asked to."""
+    """An actor as far as a context knows it: it takes `stays_s` to finish once it was asked to, and `leaves_s` to end
+    when it is cut off."""
 
-    def __init__(self, worker: WorkerContext, role: str = "primary", stays_s: float | None = 0.0) -> None:
+    def __init__(
+        self, worker: WorkerContext, role: str = "primary", stays_s: float | None = 0.0, leaves_s: float = 0.0
+    ) -> None:
         self.worker = worker
+        self.leaves_s = leaves_s
         self.role = role
         self.stays_s = stays_s
         self.released = 0
@@ -35,7 +39,10 @@ class FakeUser:
 
     def cut(self) -> None:
         self.was_cut = True
-        self.worker.leave(self)  # type: ignore[arg-type]
+        if self.leaves_s:
+            gevent.spawn_later(self.leaves_s, self.worker.leave, self)
+        else:
+            self.worker.leave(self)  # type: ignore[arg-type]
 
 
 def gauge(worker: WorkerContext, name: str) -> tuple[float | None, float | None]:
@@ -129,6 +136,22 @@ def test_who_does_not_finish_in_time_is_cut_and_counted() -> None:
     assert count(worker, "iterations_cut") == 2
     assert worker.errors == {("primary", "cut off 0.1 s after the end"): 1}
     assert worker.actors("primary") == []
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_whom_two_cut_off_at_once_is_counted_once_and_has_left_before_the_end_is_told() -> None:
+    worker = make_context()
+    user = FakeUser(worker, stays_s=None, leaves_s=0.2)
+    left: list[int] = []
+    worker.on_end(lambda: left.append(len(worker.actors("primary"))))
+    drains = [gevent.spawn(worker.drain, "primary", 0.0) for _ in range(2)]
+    gevent.sleep(0)
+    worker.drain("supporter", 0.0)
+    worker.end()
+    gevent.joinall(drains, raise_error=True)
+    assert user.was_cut
+    assert count(worker, "iterations_cut") == 1
+    assert left == [0]
 
 
 def test_at_the_end_everybody_who_asked_is_called_once_and_a_fault_stops_nobody() -> None:

@@ -146,6 +146,24 @@ def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_s
     assert [data["final"] for kind, data in worker.sent if kind == messages.REPORT][-1:] == [True]
 
 
+def test_of_two_who_end_a_test_nobody_sends_figures_before_the_last_look_up_is_done(worker: Worker) -> None:
+    """A worker's own second Ctrl-C and the master's word after its own, say."""
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    context = worker.side.context
+    assert context is not None
+
+    def look_up() -> None:
+        gevent.sleep(0.05)
+        context.facts["looked_up"] = 7
+
+    context.on_end(look_up)
+    drain = SimpleNamespace(data={"role": "supporter", "timeout_s": 0.0})
+    gevent.joinall([gevent.spawn(worker.listeners[messages.DRAIN], None, drain) for _ in range(2)], raise_error=True)
+    finals = [data for kind, data in worker.sent if kind == messages.REPORT and data["final"]]
+    assert [data["facts"].get("looked_up") for data in finals] == [7, 7]
+    assert next(kind for kind, _ in worker.sent if kind in (messages.REPORT, messages.DRAINED)) == messages.REPORT
+
+
 @pytest.fixture
 def unhandled(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener of the locustfile's raised, and Locust logged it."""

@@ -30,6 +30,7 @@ from pika_locust.runtime.clock_sync import ClockClient
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.host_failures import HostFailure, host_failure
 from pika_locust.runtime.iterations import IterationQuota
+from pika_locust.runtime.master_watch import MasterWatch
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.request_events import RequestEventMeter
 from pika_locust.runtime.target_settings import reach
@@ -153,6 +154,7 @@ class WorkerSide:
         self._drained: set[str] = set()
         self._request_meter: RequestEventMeter | None = None
         self._clock = ClockClient(self._send)
+        self._master_watch: MasterWatch | None = None
         self.context: WorkerContext | None = None
 
     def attach(self, runner: Any) -> None:
@@ -166,6 +168,8 @@ class WorkerSide:
         self._listen(messages.REFUSE, self._on_refused)
         if not self._is_local:
             self._clock.start()
+            self._master_watch = MasterWatch(runner, self._on_master_gone, forked=bool(self._hello["token"]))
+            self._master_watch.start()
             events = self._environment.events
             events.test_stop.add_listener(lambda **_: self._tell_failure())
             # Locust goes through these from the last to the first, and what the locustfile's own do is part of it.
@@ -193,6 +197,13 @@ class WorkerSide:
     def _on_left(self, **_: Any) -> None:
         self._tell_failure()
         self._send(messages.LEFT, {})
+
+    def _on_master_gone(self) -> None:
+        self._environment.process_exit_code = int(ExitCode.FAILED)
+        if self.context is not None:
+            # There is nobody to drain with, nor to tell.
+            self._drain_at_once()
+        self._runner.quit()
 
     def _on_refused(self, environment: Any, msg: Any) -> None:
         logger.error("The master has sent this worker away: %s", msg.data["why"])

@@ -36,6 +36,13 @@ def options(server: Target, *more: str) -> list[str]:
     return ["--headless", "--only-summary", "-f", SHOP, "-H", server.url, "-u", "6", "-r", "6", *more]
 
 
+def wait_for_answers(server: Target, answers: int, started: Run) -> None:
+    deadline = time.monotonic() + 40
+    while server.answered[200] < answers:
+        assert time.monotonic() < deadline, started.output
+        time.sleep(0.1)
+
+
 def counted(finished: Finished) -> int:
     return int(finished.metric("http_reqs")["count"])
 
@@ -171,6 +178,23 @@ def test_an_exception_in_the_very_last_listener_of_a_worker_is_no_pass(server: T
     assert "\nExit code 2" in finished.output
 
 
+def test_a_worker_whose_master_was_killed_stops_soon_and_not_with_success(server: Target, tmp_path: Path) -> None:
+    port = str(free_port())
+    (tmp_path / "worker").mkdir()
+    leading = options(server, "-t", "60s", "--master", "--master-bind-port", port)
+    with (
+        Run(["-f", SHOP, "--worker", "--master-port", port], tmp_path / "worker") as worker,
+        Run(leading, tmp_path) as master,
+    ):
+        wait_for_answers(server, 50, master)
+        master.process.kill()
+        killed_s = time.monotonic()
+        finished = worker.finish(timeout_s=30)
+    assert time.monotonic() - killed_s < 12
+    assert finished.exit_code == 99, finished.output
+    assert "The master is gone" in finished.output
+
+
 def test_a_task_may_quit_the_runner_and_the_test_is_judged(server: Target, tmp_path: Path) -> None:
     finished = run(options(server, "-t", "60s"), tmp_path, {"SHOP_ENOUGH": "100"})
     assert finished.exit_code == 0, finished.output
@@ -185,10 +209,7 @@ def test_results_are_written_when_it_is_stopped(
     number: signal.Signals, extra: list[str], server: Target, tmp_path: Path
 ) -> None:
     with Run(options(server, "-t", "60s", *extra), tmp_path) as started:
-        deadline = time.monotonic() + 40
-        while server.answered[200] < 50:
-            assert time.monotonic() < deadline, started.output
-            time.sleep(0.1)
+        wait_for_answers(server, 50, started)
         if number == signal.SIGINT:
             started.signal_group(number)
         else:

@@ -35,6 +35,7 @@ class Worker:
         self.ahead_ns = ahead_ns
         self.client_id = "w0"
         self.worker_index = 0
+        self.last_heartbeat_timestamp = None
         self.listeners: dict[str, Callable[..., None]] = {}
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
         self.has_quit = False
@@ -80,6 +81,8 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
         worker.side.context.end()
     worker.side._end()
     worker.side._clock._asking.kill()
+    assert worker.side._master_watch is not None
+    worker.side._master_watch.stop()
 
 
 def test_a_worker_asks_for_the_time_before_it_says_that_it_is_there(worker: Worker) -> None:
@@ -133,6 +136,17 @@ def test_a_worker_that_is_sent_away_says_why_and_ends(worker: Worker, caplog: py
     worker.environment.events.quitting.fire(reverse=True)
     # That the master sent it away is no failure of the master's run.
     assert messages.FAILURE not in dict(worker.sent)
+
+
+def test_without_its_master_a_worker_stops_at_once_and_that_is_no_success(worker: Worker) -> None:
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    began_s = time.monotonic()
+    worker.side._on_master_gone()
+    assert time.monotonic() - began_s < 2
+    assert worker.side.context is not None
+    assert worker.side.context.draining == {"primary", "supporter"}
+    assert worker.environment.process_exit_code == 99
+    assert worker.has_quit
 
 
 def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_same(worker: Worker) -> None:

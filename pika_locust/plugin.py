@@ -279,7 +279,8 @@ class Plugin:
         except ConfigurationError as error:
             self.refuse(error.problems)
         if environment.web_ui is not None:
-            check_form(environment, functools.partial(self._mode.choose, options=self._options, tests_before=0))
+            check = functools.partial(self._mode.choose, options=self._options, tests_before=0)
+            check_form(environment, check, coordinator.edit)
             web_access(environment.parsed_options, self._options.settings["WEB_ALLOWED_HOSTS"]).guard(
                 environment.web_ui.app
             )

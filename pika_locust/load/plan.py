@@ -305,6 +305,35 @@ def _constant(request: LoadRequest, users: int, overrides: list[str]) -> LoadPla
     return LoadPlan(CONSTANT, stages, 0, duration_s, request.spawn_rate, tuple(overrides))
 
 
+def edited(plan: LoadPlan, at_s: float, users: int, spawn_rate: float) -> LoadPlan:
+    """A plan of constant users that goes on with other numbers, `at_s` seconds after its start.
+
+    Arguments:
+        users: how many there are to be from now on.
+        spawn_rate: how many of them to start or stop a second, until it is so.
+
+    Raises ValueError, which says why, for every other plan, for one that is over and for numbers that make no load.
+    """
+    if plan.name != CONSTANT:
+        follows = "arrivals" if plan.arrivals is not None else f"{plan.name!r}, whose load was settled when it began"
+        raise ValueError(f"only a load of constant users can be edited, and this test follows {follows}; stop it first")
+    problems = LoadRequest(users=users, spawn_rate=spawn_rate).problems()
+    if problems:
+        raise ValueError("\n".join(problems))
+    before = plan.users_at(at_s)
+    if before is None:
+        raise ValueError("the test is over")
+    past = cut(plan.stages, at_s, plan.start_users)
+    lasted_s = total_s(past)
+    if lasted_s < at_s:
+        past = (*past, Stage(at_s - lasted_s, before))
+    stages = (*past, Stage(abs(users - before) / spawn_rate, users))
+    if plan.duration_s is not None:
+        stages = (*stages, Stage(max(0.0, plan.duration_s - total_s(stages)), users))
+        stages = cut(stages, plan.duration_s, plan.start_users)
+    return replace(plan, stages=stages, spawn_rate=spawn_rate)
+
+
 OPEN = "arrivals"
 LEAD_S = 2.0
 """From the first user to the first arrival: k6, too, prepares its users before the clock starts."""

@@ -77,7 +77,8 @@ class ProgressPrinter:
     """Prints to standard error, so that standard output holds nothing but the verdict."""
 
     def __init__(self, plan: LoadPlan, speeds: Mapping[str, str]) -> None:
-        self._plan = plan
+        self.plan = plan
+        """What is followed now: it may be edited."""
         self._counters = speeds
         self._counted: dict[str, float] = dict.fromkeys(speeds, 0.0)
         self._printed_s = 0.0
@@ -91,13 +92,13 @@ class ProgressPrinter:
         speeds = self._speeds(at_s - self._printed_s, snapshot)
         self._printed_s = at_s
         users = snapshot.select("vus")
-        number, stage = self._plan.stage_at(at_s)
+        number, stage = self.plan.stage_at(at_s)
         text = line(
-            f"{self._plan.name} {number}/{len(self._plan.stages)}",
+            f"{self.plan.name} {number}/{len(self.plan.stages)}",
             at_s,
-            self._plan.duration_s,
+            self.plan.duration_s,
             int(users.value) if isinstance(users, GaugeValue) else 0,
-            self._plan.users_at(at_s) or stage.target,
+            self.plan.users_at(at_s) or stage.target,
             speeds,
             [result.metric for result in results if result.status == "fail"],
             width=shutil.get_terminal_size().columns - 1 if in_place else LINE_WIDTH,

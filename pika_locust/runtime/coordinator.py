@@ -20,6 +20,7 @@ from gevent import get_hub
 from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.errors import SetupError
 from pika_locust.judge import Reason, Report, ThresholdEvaluator, describe
+from pika_locust.load.durations import format_duration
 from pika_locust.load.plan import CONSTANT, LEAD_S, LoadPlan
 from pika_locust.metrics import plain
 from pika_locust.outputs import redact
@@ -324,6 +325,20 @@ class Coordinator:
             self._note("end")
         return wanted
 
+    def edit(self, users: int, spawn_rate: float) -> None:
+        """Go on with so many users. Raises ValueError, which says why, when the running test cannot."""
+        run = self._run
+        if self._scenario.is_locustfile:
+            raise ValueError("the load is that of the locustfile's shape; stop the test first")
+        if run is None or run.judge is None or run.finishing:
+            raise ValueError("the test is beginning or ending; try again while it is running")
+        plan = self._plan_clock.edit(users, spawn_rate)
+        run.options = replace(run.options, plan=plan)
+        at = format_duration(round(monotonic() - run.began_s))
+        run.notes.append(
+            f"edited in the web page after {at}: {users} users, {spawn_rate:g} started or stopped a second"
+        )
+
     def _note(self, cause: Cause) -> None:
         if self._ending is not None:
             self._ending.cause = self._ending.cause or cause
@@ -489,6 +504,7 @@ class Coordinator:
             results = run.evaluator.results(snapshot, at_s)
             aborting = [result for result in results if result.abort]
             if printer is not None:
+                printer.plan = run.options.plan
                 printer.show(at_s, snapshot, results)
             if aborting and self._ending is not None and self._ending.cause is None:
                 self._note("abort")

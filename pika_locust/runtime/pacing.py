@@ -15,6 +15,7 @@ from locust.dispatch import UsersDispatcher
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import ConfigurationError
+from pika_locust.load.plan import LoadPlan, edited
 from pika_locust.runtime.options import RunOptions
 from pika_locust.scenario import Scenario
 
@@ -53,7 +54,8 @@ class PlanClock:
         self._asked: dict[int, int] = {}
         self._last: tuple[int, float] | None = None
         self.options = options
-        """Those of the test that runs, or is about to."""
+        """Those of the test that runs, or is about to, as it begins."""
+        self._plan = options.plan
         self.refused = False
         """Whether what was chosen for it makes no test."""
         self.began_s = 0.0
@@ -71,6 +73,12 @@ class PlanClock:
                 self.options = self._chosen()
             except ConfigurationError:
                 self.refused = True
+        self._plan = self.options.plan
+
+    def edit(self, users: int, spawn_rate: float) -> LoadPlan:
+        """Go on with other numbers; the plan that is followed from now on. Raises ValueError, see `edited`."""
+        self._plan = edited(self._plan, monotonic() - self.began_s, users, spawn_rate)
+        return self._plan
 
     def restart(self) -> None:
         """The plan's clock is 0 now."""
@@ -87,7 +95,7 @@ class PlanClock:
     def tick(self) -> tuple[int, float] | None:
         """Total users wanted now, supporters included, and how many to start a second; None when the plan is over."""
         supporters = self._supporters
-        primaries = self.options.plan.users_at(monotonic() - self.began_s)
+        primaries = self._plan.users_at(monotonic() - self.began_s)
         if primaries is None:
             return None
         total = primaries + self._more() + supporters

@@ -1,6 +1,7 @@
-"""Validates the start form of Locust's web page: an input that makes no test is refused with a message in the form.
+"""Validates the forms of Locust's web page: an input that makes no test is refused with a message in the form.
 
-Locust's own check ends with numbers that cannot be read; past it, a start always succeeds as far as the page can tell.
+Locust's own check ends with numbers that cannot be read; past it, a start always succeeds as far as the page can tell,
+and so does the edit of a test that a shape leads.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from flask import jsonify, request
+from flask import Response, jsonify, request
 from locust.util.timespan import parse_timespan
 
 from pika_locust.outputs import redact
@@ -18,6 +19,7 @@ from pika_locust.outputs import redact
 logger = logging.getLogger(__name__)
 
 
+_INDEX = "locust.index"
 _START = "locust.swarm"
 _FIELDS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("user_count", "num_users", int),
@@ -26,15 +28,37 @@ _FIELDS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("load_profile", "load_profile", str),
 )
 """Field of the form, its name among Locust's options, and how to read it."""
-_SETTLED = "another is running, whose load was settled when it began; stop it first"
+_TELL_WHY_NOT = """
+<script>
+  // Locust's page closes the dialog "Edit" whatever it is answered. What was refused is told in it, and it stays open.
+  const ask = window.fetch;
+  window.fetch = async (...request) => {
+    const answer = await ask(...request);
+    const form = document.querySelector('.MuiModal-root form');
+    if (!form || !new URL(answer.url).pathname.endsWith('/swarm')) return answer;
+    const said = await answer.clone().json();
+    form.querySelector('[data-refused]')?.remove();
+    if (!said.refusedEdit) return answer;
+    const told = document.createElement('p');
+    told.setAttribute('role', 'alert');
+    told.setAttribute('data-refused', '');
+    told.style.color = '#d32f2f';
+    told.textContent = said.message;
+    form.append(told);
+    return new Promise(() => {});
+  };
+</script>
+"""
 
 
-def check_form(environment: Any, check: Callable[[Any], object]) -> None:
-    """Have every start from the page looked at before Locust goes about it.
+def check_form(environment: Any, check: Callable[[Any], object], edit: Callable[[int, float], None]) -> None:
+    """Have every start and every edit from the page looked at before Locust goes about it.
 
     Arguments:
         check: given a copy of the environment, as the form would make it; raises ValueError with every mistake, one a
             line, which the form then shows.
+        edit: given users and users a second, has the running test go on with them where a shape leads it; raises
+            ValueError as `check` does.
     """
     web_ui = environment.web_ui
     start = web_ui.app.view_functions[_START]
@@ -48,20 +72,39 @@ def check_form(environment: Any, check: Callable[[Any], object]) -> None:
         except ValueError:
             # Locust says so itself.
             return start()
-        # Locust would answer that it has started, and change nothing.
-        problem = _SETTLED if environment.runner.shape_greenlet else _problem(check, wanted)
+        if environment.runner.shape_greenlet:
+            # Locust would answer that it has started, and change nothing.
+            return _edited(environment, edit, wanted.parsed_options)
+        problem = _problem(lambda: check(wanted))
         if problem is None:
             return start()
-        # The page shows what it is answered to Start, and the log's last lines; to Update, only the latter.
+        # The page shows what it is answered, and the log's last lines.
         logger.error("This test cannot run: %s", problem)
         return jsonify(success=False, message=problem, host=environment.host)
 
+    def with_reasons(response: Response) -> Response:
+        if request.endpoint == _INDEX and response.mimetype == "text/html":
+            response.set_data(response.get_data(as_text=True).replace("</body>", f"{_TELL_WHY_NOT}</body>"))
+        return response
+
     web_ui.app.view_functions[_START] = web_ui.auth_required_if_enabled(checked)
+    web_ui.app.after_request(with_reasons)
 
 
-def _problem(check: Callable[[Any], object], wanted: Any) -> str | None:
+def _edited(environment: Any, edit: Callable[[int, float], None], wanted: Any) -> Response:
+    users, spawn_rate = wanted.num_users, wanted.spawn_rate
+    known = users is not None and spawn_rate is not None
+    problem = _problem(lambda: edit(users, spawn_rate)) if known else "give user_count and spawn_rate"
+    if problem is not None:
+        logger.error("The running test cannot be edited: %s", problem)
+        return jsonify(success=False, refusedEdit=True, message=problem, host=environment.host)
+    environment.parsed_options.num_users, environment.parsed_options.spawn_rate = users, spawn_rate
+    return jsonify(success=True, message="The running test goes on with these numbers", host=environment.host)
+
+
+def _problem(check: Callable[[], object]) -> str | None:
     try:
-        check(wanted)
+        check()
     except ValueError as error:
         return redact.text("; ".join(str(error).split("\n")))
     return None

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import requests
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.browser import Page, browser
 from tests.e2e.shop_server.server import target
@@ -114,11 +116,17 @@ def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:
         page.tab("Charts")
         for number, name in enumerate(("requests per second", "response times", "users")):
             page.until(lambda n=number: page.charted(n) > 0.2, f"chart of {name}")
+        # The running test follows edited numbers.
+        page.press("Edit")
+        page.fill("userCount", "11")
+        page.fill("spawnRate", "10")
+        page.press("Update")
+        page.until(lambda: page.header["Users"] == "12", "more users")
         stop(page)
         read_log(page, "PASS dancers, exit code 0")
 
         page.press("New")
-        assert [page.value(name) for name in ("userCount", "spawnRate", "loadProfile")] == ["8", "8", "constant"]
+        assert [page.value(name) for name in ("userCount", "spawnRate", "loadProfile")] == ["11", "10", "constant"]
         start(page, 4, 2)
         page.tab("Statistics")
         page.until(lambda: page.header["Users"] == "5" and {"track", "like"} <= set(page.requests()), "other users")
@@ -126,7 +134,8 @@ def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:
         finished = finish(started)
     first, second = summaries(tmp_path)
     assert first["run_id"] != second["run_id"]
-    for summary, users in ((first, 8), (second, 4)):
+    assert any("edited in the web page" in note for note in first["notes"])
+    for summary, users in ((first, 11), (second, 4)):
         assert summary["verdict"] == "pass", summary["reasons"]
         assert summary["load"]["users_peak"] == users
         assert any("stopped in the web page" in note for note in summary["notes"])
@@ -147,6 +156,14 @@ def test_a_profile_cut_by_a_run_time_and_no_secret_anywhere(page: Page, tmp_path
         page.unfold("Custom parameters")
         page.choose("loadProfile", "spike")
         page.press("Start")
+        page.until(lambda: page.header["Status"] in ("SPAWNING", "RUNNING"), "running test")
+        # What follows a profile cannot be edited; the dialog says so, and stays.
+        page.press("Edit")
+        page.fill("userCount", "4")
+        page.press("Update")
+        page.until(lambda: "this test follows 'spike'" in page.alerts, "reason")
+        page.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
+        page.until(lambda: not page.alerts, "closed dialog")
         while_running = counted(page)
         # Nobody presses Stop.
         page.until(lambda: page.header["Status"] == "STOPPED", "end of the run time")

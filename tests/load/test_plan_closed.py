@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pika_locust.load.iterations import Iterations
-from pika_locust.load.plan import BY_HAND, CONSTANT, LoadRequest, resolve
+from pika_locust.load.plan import BY_HAND, CONSTANT, LoadPlan, LoadRequest, edited, resolve
 from tests.load.plans import OPTION, PROFILES, QUIET, SHAPE, plan_of, problems_of
 
 PLANS: dict[str, tuple[dict[str, object], str, list[str]]] = {
@@ -276,3 +276,49 @@ def test_how_many_iterations_are_expected() -> None:
 
 def test_fewer_iterations_than_users_make_no_plan() -> None:
     assert problems_of(users=5, iterations=Iterations(3)) == ["ITERATIONS=3 is too few for 5 users to have one each"]
+
+
+# Edited while it runs
+
+
+def constant(users: int, spawn_rate: float, run_time_s: float | None = None) -> LoadPlan:
+    return resolve(LoadRequest(users=users, spawn_rate=spawn_rate, run_time_s=run_time_s), {}, CONSTANT)
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([(30, 40, 5)], {0: 0, 5: 10, 10: 20, 29: 20, 30: 20, 32: 30, 34: 40, 59: 40, 60: None}),
+        ([(30, 5, 3)], {29: 20, 32: 14, 35: 5, 59: 5, 60: None}),
+        ([(5, 40, 5)], {4: 8, 5: 10, 11: 40, 59: 40, 60: None}),
+        ([(5, 4, 2), (20, 24, 10)], {5: 10, 8: 4, 20: 4, 21: 14, 22: 24, 59: 24, 60: None}),
+        ([(59, 40, 5)], {59: 20, 59.8: 24, 60: None}),
+    ],
+)
+def test_constant_users_go_on_with_other_numbers(
+    edits: list[tuple[float, int, float]], expected: dict[float, int | None]
+) -> None:
+    plan = constant(20, 2, 60)
+    for at_s, users, spawn_rate in edits:
+        plan = edited(plan, at_s, users, spawn_rate)
+    assert {at_s: plan.users_at(at_s) for at_s in expected} == expected
+    assert plan.duration_s == 60
+    assert sum(stage.duration_s for stage in plan.stages) == pytest.approx(60)
+
+
+def test_constant_users_until_stopped_can_be_edited_at_any_time() -> None:
+    plan = edited(constant(20, 20), 3600, 10, 1)
+    assert [plan.users_at(at_s) for at_s in (2, 3599, 3605, 3610, 99_999)] == [20, 20, 15, 10, 10]
+    assert plan.duration_s is None
+
+
+def test_what_cannot_be_edited_says_why() -> None:
+    profile = resolve(LoadRequest(stages="1m:20"), {}, CONSTANT)
+    with pytest.raises(ValueError, match=r"this test follows 'by hand'.*stop it first"):
+        edited(profile, 5, 10, 1)
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+        edited(constant(20, 2), 5, 0, 1)
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        edited(constant(20, 2), 5, 1, 0)
+    with pytest.raises(ValueError, match="the test is over"):
+        edited(constant(20, 2, 60), 60, 1, 1)

@@ -1154,6 +1154,33 @@ def test_a_prometheus_is_asked_before_anybody_begins_and_after_everybody_has_dra
 # The web form
 
 
+def test_a_running_test_of_constant_users_goes_on_with_edited_numbers(clock: Clock) -> None:
+    harness = Harness("-u 4 -t 60 --seed 7")
+    with pytest.raises(ValueError, match="beginning or ending"):
+        harness.coordinator.edit(9, 5)
+    harness.play()
+    clock.now_s += 20
+    harness.coordinator.edit(9, 5)
+    clock.now_s += 1
+    # The supporter is one more.
+    assert harness.coordinator.tick() == (10, 5.0)
+    clock.now_s += 1
+    end(harness, clock)
+    assert [stage["target"] for stage in harness.report.load.stages] == [4, 9, 9]
+    assert "edited in the web page after 20s: 9 users, 5 started or stopped a second" in harness.report.notes
+    with pytest.raises(ValueError, match="beginning or ending"):
+        harness.coordinator.edit(9, 5)
+
+
+def test_a_test_that_follows_a_profile_is_not_edited_and_says_why(clock: Clock) -> None:
+    harness = Harness("--stage 60s:4")
+    harness.play()
+    clock.now_s += 20
+    with pytest.raises(ValueError, match="this test follows 'by hand', whose load was settled"):
+        harness.coordinator.edit(9, 5)
+    assert harness.coordinator.tick() == (3, 1.0)
+
+
 def test_the_form_s_options_are_those_of_the_next_test() -> None:
     harness = Harness(form=lambda: read("-u 9 -t 5 --seed 8"))
     harness.coordinator.prepare()

@@ -32,13 +32,19 @@ class Page:
         self.asked: list[Any] = []
         self.problem: str | None = None
         web_ui = self.environment.create_web_ui("127.0.0.1", 0, delayed_start=True)
-        check_form(self.environment, self._check)
+        self.edited: list[tuple[int, float]] = []
+        check_form(self.environment, self._check, self._edit)
         self._client = web_ui.app.test_client()
 
     def _check(self, wanted: Any) -> None:
         self.asked.append(wanted)
         if self.problem is not None:
             raise ValueError(self.problem)
+
+    def _edit(self, users: int, spawn_rate: float) -> None:
+        if self.problem is not None:
+            raise ValueError(self.problem)
+        self.edited.append((users, spawn_rate))
 
     def press_start(self, **changed: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.post("/swarm", data={**FORM, **changed}).get_json()
@@ -99,9 +105,23 @@ def test_numbers_that_cannot_be_read_are_locusts_to_refuse(page: Page, field: st
     assert page.asked == page.started == []
 
 
-def test_a_test_that_a_shape_leads_cannot_be_changed(page: Page) -> None:
+def test_the_edit_of_a_test_that_a_shape_leads_is_carried_out(page: Page) -> None:
     page.runner.shape_greenlet = object()
     answer = page.press_start()
-    assert answer["success"] is False
-    assert "another is running" in answer["message"]
+    assert answer["success"] is True
+    assert page.edited == [(8, 2.5)]
+    assert (page.environment.parsed_options.num_users, page.environment.parsed_options.spawn_rate) == (8, 2.5)
+    # Nothing is started.
     assert page.asked == page.started == []
+
+
+def test_an_edit_that_is_not_possible_is_answered_with_the_reason(page: Page) -> None:
+    page.runner.shape_greenlet = object()
+    page.problem = "this test follows 'stress', whsec_0123456789"
+    answer = page.press_start()
+    assert (answer["success"], answer["refusedEdit"]) == (False, True)
+    assert answer["message"] == "this test follows 'stress', REDACTED"
+    assert page.environment.parsed_options.num_users is None
+    page.problem = None
+    assert page.press_start(user_count="", spawn_rate="")["message"] == "give user_count and spawn_rate"
+    assert page.edited == page.started == []

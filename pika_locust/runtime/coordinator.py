@@ -521,8 +521,17 @@ class Coordinator:
                 self._publish(messages.ITERATIONS_GRANTED, granted)
 
     def _stop_test(self) -> None:
-        headless = self._environment.web_ui is None
-        (self._runner.quit if headless else self._runner.stop)()
+        if self._environment.web_ui is None:
+            self._runner.quit()
+            return
+        self._runner.stop()
+        options = self._environment.parsed_options
+        if options.autostart and options.autoquit != -1 and self._environment.shape_class is None:
+            # Locust itself does it when the time is over that this test was to take, or when its shape has ended.
+            gevent.sleep(options.autoquit)
+            logger.info("--autoquit: the test is over, shutting down")
+            self._runner.quit()
+            self._environment.web_ui.stop()
 
     # The end
 

@@ -187,7 +187,9 @@ class Harness:
         environment = SimpleNamespace(
             host="http://sample",
             stop_timeout=0.2,
-            web_ui=object() if web else None,
+            web_ui=SimpleNamespace(stop=lambda: self.runner.ended.append("the web page stops")) if web else None,
+            shape_class=object(),
+            parsed_options=SimpleNamespace(autostart=False, autoquit=-1),
             pika_locust=SimpleNamespace(sandbox_url="http://sample", sandbox_pid=77),
             runner=self.runner,
         )
@@ -677,6 +679,26 @@ def test_a_test_that_ends_because_its_last_worker_is_gone_was_not_stopped_but_is
     assert harness.reasons()[0] == ("incomplete", "workers")
     assert harness.report.reasons[0].text == "Locust ended the test after 0 s of 60 s, as no worker was left"
     assert harness.report.exit_code == 99
+
+
+@pytest.mark.parametrize(
+    ("autostart", "autoquit", "shape", "ended"),
+    [
+        (True, 0.05, None, ["stop", "quit", "the web page stops"]),
+        (True, -1, None, ["stop"]),
+        (False, -1, None, ["stop"]),
+        (True, 0.05, object(), ["stop"]),
+    ],
+    ids=["asked to quit", "not asked to", "started in the page", "a shape, whose end Locust waits for"],
+)
+def test_after_an_abort_autoquit_counts_from_there(
+    autostart: bool, autoquit: float, shape: Any, ended: list[str]
+) -> None:
+    harness = Harness(web=True)
+    harness.environment.parsed_options = SimpleNamespace(autostart=autostart, autoquit=autoquit)
+    harness.environment.shape_class = shape
+    harness.coordinator._stop_test()
+    assert harness.runner.ended == ended
 
 
 def test_stopping_in_the_web_page_is_a_note() -> None:

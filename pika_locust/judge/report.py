@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 ReasonCode = Literal[
     "threshold",
+    "no_answer",
     "audit",
     "no_data",
     "incomplete",

@@ -1,9 +1,9 @@
 """The verdict of a run: exit code, reasons, generator overload and resolving power (the smallest detectable failure).
 
 The first that applies decides: bad configuration (104), an internal error (107), stopped from outside (105), a
-set-up step failed (100), an audit failed or a part is missing (99), the generator could not keep up (110), a threshold
-failed or had no data (99), nothing (0). What the target lost outranks a slow generator, since no slowness of ours makes
-it lose anything; a threshold does not, since a slow generator makes any of them fail.
+set-up step failed (100), the target never answered, an audit failed or a part is missing (99), the generator could not
+keep up (110), a threshold failed or had no data (99), nothing (0). What the target lost outranks a slow generator,
+since no slowness of ours makes it lose anything; a threshold does not, since a slow generator makes any of them fail.
 """
 
 from __future__ import annotations
@@ -175,6 +175,8 @@ EXIT_CODES: dict[ReasonCode, ExitCode] = {
     "internal": ExitCode.INTERNAL,
     "stopped": ExitCode.STOPPED,
     "setup": ExitCode.SETUP,
+    # Before all that follows from it.
+    "no_answer": ExitCode.FAILED,
     "audit": ExitCode.FAILED,
     "incomplete": ExitCode.FAILED,
     "generator": ExitCode.GENERATOR,

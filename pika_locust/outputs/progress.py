@@ -12,6 +12,7 @@ from pika_locust.format import clock, cut, number, width_of
 from pika_locust.judge import ThresholdResult
 from pika_locust.load.plan import LoadPlan
 from pika_locust.metrics import CounterValue, GaugeValue, Snapshot
+from pika_locust.outputs import redact
 
 
 def line(
@@ -23,14 +24,16 @@ def line(
     rates: Mapping[str, float],
     failing: Sequence[str],
     *,
+    trouble: str = "",
     width: int = 100,
     encoding: str | None = "utf-8",
 ) -> str:
     """`[ 0:23 / 1:00 ] ramp-up 1/3 · 100/100 users · 34 msg/s · 0:37 left · 0 failing`, padded to `width` columns.
 
     `rates` gives events per second by what they count (`{"msg": 34}`); `failing` the thresholds that do not hold at
-    present. Where the line is too narrow it gives up the failing ones' names first (their number stays), then the
-    rates. `encoding` is the stream's: other than UTF-8, the line is ASCII.
+    present, in whose place `trouble` stands where there is some. Where the line is too narrow it gives up the failing
+    ones' names first (their number stays), then the rates. `encoding` is the stream's: other than UTF-8, the line is
+    ASCII.
     """
     ascii_only = not _is_utf8(encoding)
     dot, ellipsis = (" | ", "...") if ascii_only else (" · ", "…")
@@ -41,11 +44,11 @@ def line(
     speeds = [f"{number(rate)} {what}/s" for what, rate in rates.items()]
     left = [f"{clock(planned_s - elapsed_s)} left"] if planned_s is not None and elapsed_s < planned_s else []
     while True:
-        known = dot.join([*start, *speeds, *left, f"{number(len(failing))} failing"])
+        known = dot.join([*start, *speeds, *left, trouble or f"{number(len(failing))} failing"])
         if width_of(known) <= width or not speeds:
             break
         speeds.pop()
-    words = known + _names(failing, width - width_of(known))
+    words = known + ("" if trouble else _names(failing, width - width_of(known)))
     if ascii_only:
         words = words.encode("ascii", "replace").decode("ascii")
     words = cut(words, width, ellipsis)
@@ -82,12 +85,15 @@ class ProgressPrinter:
         self._counters = speeds
         self._counted: dict[str, float] = dict.fromkeys(speeds, 0.0)
         self._printed_s = 0.0
+        self._trouble = ""
 
-    def show(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult]) -> None:
-        """Print the state `at_s` seconds after the start, if a line is due."""
+    def show(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult], trouble: str = "") -> None:
+        """Print the state `at_s` seconds after the start, if a line is due; `trouble` is worth one when it begins."""
         stream = sys.stderr
         in_place = stream.isatty()
-        if not in_place and at_s - self._printed_s < LINE_EVERY_S:
+        begins = trouble != self._trouble and bool(trouble)
+        self._trouble = trouble
+        if not in_place and not begins and at_s - self._printed_s < LINE_EVERY_S:
             return
         speeds = self._speeds(at_s - self._printed_s, snapshot)
         self._printed_s = at_s
@@ -101,6 +107,7 @@ class ProgressPrinter:
             self.plan.users_at(at_s) or stage.target,
             speeds,
             [result.metric for result in results if result.status == "fail"],
+            trouble=redact.one_line(trouble),
             width=shutil.get_terminal_size().columns - 1 if in_place else LINE_WIDTH,
             encoding=stream.encoding,
         )

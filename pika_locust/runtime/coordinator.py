@@ -491,6 +491,7 @@ class Coordinator:
     def _judge_forever(self, run: Run) -> None:
         # A locustfile's own users are in Locust's own table.
         printer = None if self._scenario.is_locustfile else ProgressPrinter(run.options.plan, self._scenario.speeds)
+        warned = False
         next_s = monotonic()
         while True:
             next_s += messages.REPORT_EVERY_S
@@ -503,9 +504,14 @@ class Coordinator:
             run.evaluator.observe(at_s, snapshot)
             results = run.evaluator.results(snapshot, at_s)
             aborting = [result for result in results if result.abort]
+            unreachable = run.unreachable(snapshot)
+            trouble = unreachable.text if unreachable is not None else ""
             if printer is not None:
                 printer.plan = run.options.plan
-                printer.show(at_s, snapshot, results)
+                printer.show(at_s, snapshot, results, trouble)
+            elif trouble and not warned:
+                logger.warning("%s", trouble)
+                warned = True
             if aborting and self._ending is not None and self._ending.cause is None:
                 self._note("abort")
                 run.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")

@@ -29,10 +29,12 @@ from pika_locust.judge import (
     unreadable,
 )
 from pika_locust.judge.report import Outcome
+from pika_locust.judge.unreachable import nothing_answered
 from pika_locust.judge.verdict import INVALID
 from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
 from pika_locust.metrics.builtin import BASE_METRICS
 from pika_locust.metrics.snapshot import fold
+from pika_locust.outputs import redact
 from pika_locust.runtime.clock_sync import clock_notes
 from pika_locust.runtime.collector import Collector, WorkerRecord
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
@@ -276,6 +278,12 @@ class Run:
         of_all = users_peak(snapshot)
         return max(self.present, default=of_all) if self.workers_left or self.collector.missing else of_all
 
+    def unreachable(self, snapshot: Snapshot) -> Reason | None:
+        """Why nothing at all came of this run, when nobody answers at the target; None otherwise."""
+        # The query says nothing of where the target is.
+        target = redact.text(self.facts.target).partition("?")[0]
+        return nothing_answered(target, self.collector.errors(), snapshot)
+
     def users_short(self, snapshot: Snapshot) -> Reason | None:
         """Why the run is incomplete when Locust was asked for users that never started; None when all were there."""
         wanted, present = max(self.wanted[:-SETTLING], default=0), self.users_peak(snapshot)
@@ -364,6 +372,7 @@ class Run:
             rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
         )
         thresholds = self.evaluator.results(snapshot, duration_s)
+        unreachable = self.unreachable(snapshot)
         decision = decide(
             thresholds=thresholds,
             audits=audits,
@@ -372,6 +381,7 @@ class Run:
             generator=generator,
             run_reasons=[
                 *run_reasons,
+                *([unreachable] if unreachable is not None else []),
                 *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
                 *_out_of_sockets(snapshot),
             ],

@@ -86,9 +86,11 @@ def test_a_target_that_fails_turns_the_run_red(extra: list[str], server: Target,
 
 
 def test_a_dead_target_turns_the_run_red(tmp_path: Path) -> None:
-    arguments = ["--headless", "-f", SHOP, "-H", f"http://127.0.0.1:{free_port()}", "-u", "2", "-t", "2s"]
-    finished = run(arguments, tmp_path)
+    url = f"http://127.0.0.1:{free_port()}"
+    finished = run(["--headless", "-f", SHOP, "-H", url, "-u", "2", "-t", "4s"], tmp_path)
     assert finished.exit_code == 99
+    assert finished.reasons[0] == ("no_answer", url)
+    assert f"WARNING/pika_locust.runtime.coordinator: nothing answered at {url}: connection refused" in finished.output
     assert finished.metric("http_req_failed")["fails"] == 0
     assert finished.metric("http_req_failed")["passes"] > 5
 

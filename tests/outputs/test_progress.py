@@ -32,6 +32,12 @@ BROKEN = ["queue_join_latency p(95)<3000", "checks rate>0.99"]
             id="failing thresholds are named",
         ),
         pytest.param(
+            {"failing": BROKEN, "trouble": "nothing answered at ws://a: connection refused", "width": 140},
+            "[ 0:23 / 1:00 ] ramp-up 1/3 · 100/100 users · 34.2 msg/s · 0:36 left · nothing answered at ws://a: "
+            "connection refused",
+            id="what all follows from stands in its place",
+        ),
+        pytest.param(
             {"failing": BROKEN, "width": 120},
             "[ 0:23 / 1:00 ] ramp-up 1/3 · 100/100 users · 34.2 msg/s · 0:36 left · 2 failing: queue_join_latency "
             "p(95)<3000 +1",

@@ -26,6 +26,18 @@ def test_a_log_gets_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) ->
     assert "0:20" in second
 
 
+def test_trouble_is_worth_a_line_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    printer = ProgressPrinter(PLAN, {})
+    snapshot = Registry(BASE_METRICS).snapshot()
+    for at_s in (2.0, 4.0, 6.0):
+        printer.show(at_s, snapshot, (), "nothing answered at ws://u:s3cr3t@a: connection refused")
+    (shown,) = stream.getvalue().splitlines()
+    assert "0:02" in shown
+    assert shown.endswith("nothing answered at ws://REDACTED@a: connection refused")
+
+
 class Gone(io.StringIO):
     """A pipe whose reader has ended, or a terminal that is closed."""
 

@@ -22,6 +22,7 @@ ReasonCode = Literal[
     "internal",
     "exit_code",
     "unfinished",
+    "target",
 ]
 Status = Literal["pass", "fail", "no_data", "not_observed"]
 AuditStatus = Literal["pass", "fail", "not_observed"]

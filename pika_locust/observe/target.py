@@ -12,6 +12,7 @@ import psutil
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
+from pika_locust.format import clock
 from pika_locust.url import Url, parse_url
 from pika_locust.wire.http import ErrorKind, HttpClient, Response, Timeouts, redirect
 
@@ -21,6 +22,8 @@ MAX_HEALTH_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 64_000_000
 READ_WITHIN_S = 10.0
 PROBE_WITHIN_S = 5.0
+MAX_OUTAGES = 5
+"""Outages that a sentence lists."""
 MAX_WORDS = 120
 """Characters of an answer's body in a problem."""
 
@@ -32,6 +35,8 @@ class HealthAnswer:
     ok: bool
     latency_us: int
     sandbox: str | None
+    problem: str = ""
+    """What was wrong, when it was not answered 2xx."""
 
 
 class HealthProbe:
@@ -52,11 +57,60 @@ class HealthProbe:
         if answer.error is not None and answer.error.kind is ErrorKind.LOCAL:
             return None
         ok = answer.error is None and 200 <= answer.status < 300
-        return HealthAnswer(ok, answer.duration_us, answer.headers.get("x-pika-sandbox"))
+        problem = "" if ok else problem_of(answer, self._within_s) or f"answered {describe(answer)}"
+        return HealthAnswer(ok, answer.duration_us, answer.headers.get("x-pika-sandbox"), problem)
 
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+
+@dataclass(slots=True)
+class Outage:
+    """A time in which the target's health page was not answered as it had been before, by the monotonic clock."""
+
+    from_s: float
+    problem: str
+    to_s: float | None = None
+    """When it was answered again; None: not yet."""
+
+
+class Outages:
+    """When the target went away, and came back, as its health page shows it.
+
+    A target that has never answered has not gone away: it may have no such page.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Outage] = []
+        self._has_answered = False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the target is away now."""
+        return bool(self.all) and self.all[-1].to_s is None
+
+    def note(self, problem: str, at_s: float) -> None:
+        """The page was asked now, and this was wrong; nothing, if nothing was."""
+        if not problem:
+            self._has_answered = True
+            if self.is_away:
+                self.all[-1].to_s = at_s
+        elif self._has_answered and not self.is_away:
+            self.all.append(Outage(at_s, problem))
+
+    def describe(self, began_s: float) -> str:
+        """All of them as a sentence, in times since the load began; empty when there are none."""
+        told = [
+            f"from {clock(outage.from_s - began_s)} "
+            + (f"to {clock(outage.to_s - began_s)}" if outage.to_s is not None else "on")
+            + f" ({outage.problem})"
+            for outage in self.all[:MAX_OUTAGES]
+        ]
+        if not told:
+            return ""
+        more = f", and {len(self.all) - MAX_OUTAGES} times more" if len(self.all) > MAX_OUTAGES else ""
+        return f"the target's health page was not answered {', '.join(told)}{more}"
 
 
 def look(

@@ -14,7 +14,15 @@ from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import Prometheus, Reading, compare, left_out
 from pika_locust.observe.prometheus_settings import split_queries
-from pika_locust.observe.target import HealthProbe, ProcessMemory, listening_pid, no_answer, read_json
+from pika_locust.observe.target import (
+    HealthAnswer,
+    HealthProbe,
+    Outages,
+    ProcessMemory,
+    listening_pid,
+    no_answer,
+    read_json,
+)
 from pika_locust.outputs import redact
 from pika_locust.settings import Settings
 from pika_locust.url import Url, parse_url
@@ -97,6 +105,8 @@ class PrometheusMonitor:
 
 
 PROBE_EVERY_S = 5.0
+PROBE_EVERY_AWAY_S = 1.0
+"""While the target is away: when it comes back is told to the second."""
 
 
 def _read(base_url: str) -> Url | None:
@@ -126,6 +136,8 @@ class TargetMonitor:
         self._greenlet: Any = None
         self.internal_errors: list[str] = []
         """Exceptions of the monitor itself."""
+        self.outages = Outages()
+        """When the target went away, and came back."""
 
     def start(self) -> None:
         """Begin to probe."""
@@ -183,11 +195,13 @@ class TargetMonitor:
         memory = self._registry.gauge("target_memory_mb")
         next_s = monotonic()
         while True:
+            at_s = monotonic()
             used_mb = self._memory.poll() if self._memory is not None else None
             if used_mb is not None:
                 self._peak_mb = max(self._peak_mb, used_mb)
                 memory.set(self._peak_mb)
             answer = health.poll()
+            self._note_outage(answer, at_s)
             if answer is not None:
                 success.add(answer.ok)
                 if answer.ok:
@@ -196,4 +210,12 @@ class TargetMonitor:
             if self._sandbox_before is None:
                 self._sandbox_before = self._sandbox_figures()
             next_s += PROBE_EVERY_S
+            while self.outages.is_away and monotonic() + PROBE_EVERY_AWAY_S < next_s:
+                gevent.sleep(PROBE_EVERY_AWAY_S)
+                # One more look, which counts for no rate: those are as many in good times as in bad.
+                self._note_outage(health.poll(), monotonic())
             gevent.sleep(max(0.0, next_s - monotonic()))
+
+    def _note_outage(self, answer: HealthAnswer | None, at_s: float) -> None:
+        if answer is not None:
+            self.outages.note(answer.problem, at_s)

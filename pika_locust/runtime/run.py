@@ -389,12 +389,15 @@ class Run:
             fail_on=self.options.fail_on,
             paced=scenario.thinks,
         )
+        away = self.target_monitor.outages.describe(self.began_s)
+        failed = decision.verdict != "pass"
         return Report(
             run_id=facts.run_id,
             scenario=scenario.name,
             verdict=decision.verdict,
             exit_code=int(decision.exit_code),
-            reasons=decision.reasons,
+            # It decides nothing, and explains what does.
+            reasons=(*decision.reasons, *([Reason("target", "target", away)] if away and failed else [])),
             seed=facts.seed,
             command=facts.command,
             settings=facts.settings,
@@ -418,6 +421,7 @@ class Run:
                 *self.notes,
                 *self.given.notes,
                 *self.prometheus.notes(),
+                *([away] if away and not failed else []),
                 *decision.notes,
                 *clock_notes(snapshot),
                 *_series_note(snapshot),

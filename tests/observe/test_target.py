@@ -8,7 +8,7 @@ import pytest
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
-from pika_locust.observe.target import HealthProbe, read_json
+from pika_locust.observe.target import HealthProbe, Outages, read_json
 from pika_locust.wire.http_tls import client_context
 from tests.wire.http_servers import Certificates, Peer, content, serving
 
@@ -135,3 +135,37 @@ def test_a_page_that_is_none_is_no_health(script: Callable[[Peer], None]) -> Non
         probe = HealthProbe(f"http://127.0.0.1:{server.port}/health", within_s=1.0)
         assert not probe.poll().ok
         probe.close()
+
+
+def test_a_health_page_says_what_is_wrong_with_it() -> None:
+    with serving(answering(content(b"no database", "503 Busy"))) as server:
+        probe = HealthProbe(f"http://127.0.0.1:{server.port}/health")
+        answer = probe.poll()
+        probe.close()
+    assert answer is not None
+    assert answer.problem == "answered 503 Busy (no database)"
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ([], ""),
+        (["", "", ""], ""),
+        (["refused", "refused"], ""),
+        (["refused", "", "refused", "answered 503", ""], "from 0:02 to 0:04 (refused)"),
+        (["", "refused", "", "answered 503", "refused"], "from 0:01 to 0:02 (refused), from 0:03 on (answered 503)"),
+        (
+            ["", *["refused", ""] * 7],
+            (
+                "from 0:01 to 0:02 (refused), from 0:03 to 0:04 (refused), from 0:05 to 0:06 (refused), "
+                "from 0:07 to 0:08 (refused), from 0:09 to 0:10 (refused), and 2 times more"
+            ),
+        ),
+    ],
+    ids=["not asked", "always there", "never there", "away and back", "twice, and away at the end", "again and again"],
+)
+def test_an_outage_is_from_the_first_look_that_failed_to_the_first_that_did_not(seen: list[str], told: str) -> None:
+    outages = Outages()
+    for second, problem in enumerate(seen):
+        outages.note(problem, 1000.0 + second)
+    assert outages.describe(1000.0) == (told and f"the target's health page was not answered {told}")

@@ -19,6 +19,7 @@ from pika_locust.metrics import Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import Reading
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
+from pika_locust.observe.target import Outages
 from pika_locust.runtime import coordinator as module
 from pika_locust.runtime import messages
 from pika_locust.runtime.arrivals import MORE_USERS, STRIPES
@@ -68,6 +69,8 @@ class FakeTargetMonitor:
 
     def snapshot(self) -> Any:
         return Registry(TARGET_METRICS).snapshot()
+
+    outages = Outages()
 
     def sandbox_errors(self) -> list[str]:
         return self.errors_of_sandbox

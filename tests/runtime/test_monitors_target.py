@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
 from pika_locust.observe.target import read_json
 from pika_locust.runtime import monitors as module
@@ -70,3 +71,20 @@ def test_a_sandbox_that_has_gone_has_no_errors(sandbox: SandboxProcess, monkeypa
     sandbox.stop()
     assert monitor.sandbox_errors() == []
     assert TargetMonitor("", None).sandbox_errors() == []
+
+
+def test_a_target_that_goes_away_and_comes_back_is_told(
+    sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROBE_EVERY_AWAY_S", 0.02)
+    monitor = watching(sandbox.url, None, monkeypatch)
+    began_s = monotonic()
+    sandbox.stop()
+    wait_until(lambda: monitor.outages.is_away)
+    with start_sandbox(["pika"], port=sandbox.port):
+        wait_until(lambda: not monitor.outages.is_away)
+        monitor.stop()
+    (outage,) = monitor.outages.all
+    assert outage.to_s is not None
+    assert began_s <= outage.from_s < outage.to_s
+    assert "refused the connection" in outage.problem

@@ -9,6 +9,7 @@ import pytest
 from pika_locust.errors import ExitCode
 from pika_locust.judge import AuditResult, Grade, Observed, Reason, Report, Threshold, ThresholdEvaluator, parse_option
 from pika_locust.metrics.builtin import CLOCK_METRICS
+from pika_locust.observe.target import Outages
 from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
@@ -63,6 +64,7 @@ def close(
     strict: bool = False,
     fail_on: Grade | None = None,
     facts: RunFacts = FACTS,
+    outages: Outages | None = None,
 ) -> Report:
     judged: list[Threshold] = [parse_option(threshold) for threshold in thresholds]
     run = Run(
@@ -70,7 +72,7 @@ def close(
         facts=facts,
         collector=collector,
         evaluator=ThresholdEvaluator(judged, all_metrics(SAMPLE_SCENARIO)),
-        target_monitor=cast(TargetMonitor, None),
+        target_monitor=cast(TargetMonitor, SimpleNamespace(outages=outages or Outages())),
         began_s=0.0,
         supporters=0,
         notes=list(notes),
@@ -155,6 +157,21 @@ def test_nobody_measured_anything() -> None:
     assert report.generator.cpu_percent_max is None
     assert report.generator.lag_ms == {}
     assert report.load.users_peak == 0
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [("p(95)<500", "pass"), ("p(95)<1", "fail")])
+def test_when_the_target_was_away_explains_a_failure_and_is_a_note_otherwise(limit: str, verdict: str) -> None:
+    outages = Outages()
+    outages.note("", 5.0)
+    outages.note("refused", 12.0)
+    outages.note("", 31.0)
+    report = close(collect(worked(*[2_000] * 50)), thresholds=(f"latency:{limit}",), outages=outages)
+    assert report.verdict == verdict
+    told = "the target's health page was not answered from 0:12 to 0:31 (refused)"
+    assert (told in report.notes) is (verdict == "pass")
+    assert (Reason("target", "target", told) in report.reasons) is (verdict == "fail")
+    if verdict == "fail":
+        assert report.reasons[0].code == "threshold"
 
 
 def test_internal_errors_are_told_once_each_and_are_nobody_else_s_failure() -> None:

@@ -7,20 +7,19 @@ from typing import Any, ClassVar
 
 from pika_locust.kit.actor import PlatformActor
 from pika_locust.kit.meters import named
+from pika_locust.kit.source_addresses import UserAddresses
 from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
-from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
+from pika_locust.wire.http import HttpClient, Origin, Response, Timeouts
 
 
 class HttpContext:
     """What the HTTP users of a process share; get it with `worker.shared(HttpContext)`."""
 
     def __init__(self, worker: WorkerContext) -> None:
-        pool = worker.settings.get("SOURCE_ADDRESSES")
-        self.addresses = SourceAddresses(pool) if pool else None
+        self.addresses = worker.shared(UserAddresses)
         self.origin = Origin(worker.scenario.http_base(worker.begin.target))
-        self._worker = worker
         self._meter = worker.shared(HttpMeter)
 
     def client(self, number: int, timeouts: Timeouts | None = None, *, metered: bool = True) -> HttpClient:
@@ -28,10 +27,8 @@ class HttpContext:
 
         What goes over one that is not metered stays out of the HTTP metrics.
         """
-        address = None
-        if self.addresses is not None:
-            address = self.addresses[self._worker.global_number(number)]
         observer = self._meter if metered else None
+        address = self.addresses.of(number)
         return HttpClient(self.origin, timeouts=timeouts, observer=observer, source_address=address)
 
 

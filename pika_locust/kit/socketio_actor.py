@@ -18,7 +18,9 @@ from pika_locust.kit.socketio_client import (
     SocketIoClient,
     first_argument,
 )
+from pika_locust.kit.source_addresses import UserAddresses
 from pika_locust.load.pauses import Backoff
+from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import UserTimers
 from pika_locust.wire.socketio import PATH
@@ -105,6 +107,7 @@ class SocketIoActor(PlatformActor):
     def begin(self) -> None:
         super().begin()
         self.counts = self.worker.shared(SharedCounts(self.sent_counter, self.received_counter))
+        self.addresses = self.worker.shared(UserAddresses)
         kind: Any = type(self)
         self._handlers = _handlers_of(kind)
         self.timers = UserTimers(self.worker)
@@ -134,6 +137,7 @@ class SocketIoActor(PlatformActor):
                 within_s=self.connect_within_s,
                 limits=Limits(connect_s=self.connect_within_s),
                 counts=self.counts,
+                source_address=self.addresses.of(self.number),
             )
         except ConnectError as error:
             ok, failure = False, error
@@ -152,7 +156,10 @@ class SocketIoActor(PlatformActor):
             if trend is not None and took_us:
                 worker.metrics.trend(trend).add(took_us)
         if self.connect_rate is not None:
-            worker.metrics.rate(self.connect_rate).add(ok)
+            rate = worker.metrics.rate(self.connect_rate)
+            if isinstance(failure, ConnectError):
+                rate = rate.tagged(**{FAILURE: self.addresses.failure(failure)})
+            rate.add(ok)
         counter = self.connect_counters[0 if ok else 1]
         if counter is not None:
             worker.metrics.counter(counter).add()

@@ -144,6 +144,7 @@ class SocketIoClient:
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         counts: Counts | None = None,
+        source_address: str | None = None,
     ) -> bool:
         """Connect, and open the namespaces; False when not all of them are open within the seconds.
 
@@ -153,12 +154,15 @@ class SocketIoClient:
             auth: goes along with each namespace.
             within_s: for the namespaces, once the WebSocket is there; `limits.connect_s` is for that.
             counts: where messages are counted, by many connections where they share it.
+            source_address: of this machine, to send from.
 
         Raises `wire.websocket_handshake.ConnectError` when there is no WebSocket, ValueError for a URL that is none.
         """
         self._namespaces = namespaces
         self._dialled_ns = monotonic_ns()
-        self._socket = socket = socketio.connect(url, self, path=path, headers=headers, limits=limits, counts=counts)
+        self._socket = socket = socketio.connect(
+            url, self, path=path, headers=headers, limits=limits, counts=counts, source_address=source_address
+        )
         self._upgraded_ns = monotonic_ns()
         for namespace in namespaces:
             socket.open(namespace, auth)

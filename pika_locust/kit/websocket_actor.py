@@ -18,9 +18,11 @@ from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.kit.meters import BoundMeters, named
 from pika_locust.kit.pending import REPLY_TIMEOUT_S, OnReply, SharedReplies
 from pika_locust.kit.protocol_errors import ProtocolErrors
+from pika_locust.kit.source_addresses import UserAddresses
 from pika_locust.load.pauses import Backoff
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.metrics.builtin import WEBSOCKET_METRICS
+from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import UserTimers
 from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connect
@@ -240,7 +242,8 @@ class WebSocketActor(PlatformActor):
             self.failures += 1
             metrics.errors.add()
             if metrics.success is not None:
-                metrics.success.add(False)
+                why = worker.shared(UserAddresses).failure(error)
+                metrics.success.tagged(**{FAILURE: why}).add(False)
             if self.connect_check:
                 worker.check(self.connect_check, False)
             worker.error("connect", str(error))
@@ -267,7 +270,14 @@ class WebSocketActor(PlatformActor):
 
     def open_socket(self, handler: Handler) -> WebSocket:
         """One more connection, as this user makes them. Raises ConnectError."""
-        return connect(self.url(), handler, headers=self.headers, limits=self.limits, subprotocols=self.subprotocols)
+        return connect(
+            self.url(),
+            handler,
+            headers=self.headers,
+            limits=self.limits,
+            subprotocols=self.subprotocols,
+            source_address=self.worker.shared(UserAddresses).of(self.number),
+        )
 
     def opened(self) -> None:
         """For overriding: the connection has just been opened; still in the user's greenlet."""

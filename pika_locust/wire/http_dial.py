@@ -118,7 +118,7 @@ class Connector:
         deadline = monotonic_ns() + int(seconds * 1e9)
         addresses = origin.addresses(min(timeouts.dns_s, seconds))
         if source_address is not None:
-            addresses = _of_same_family(addresses, source_address)
+            addresses = of_same_family(addresses, source_address)
         began = monotonic_ns()
         try:
             raw = _connect(addresses, origin, source_address, min(timeouts.connect_s, (deadline - began) / 1e9))
@@ -155,7 +155,8 @@ class Connector:
         return Response(0, b"", b"", stamps, self.bytes_sent, self.bytes_received, bare)
 
 
-def _of_same_family(addresses: Sequence[Address], source_address: str) -> list[Address]:
+def of_same_family(addresses: Sequence[Address], source_address: str) -> list[Address]:
+    """Those of a target's addresses that can be reached from a source address. Raises TransportError for none."""
     version = ip_address(source_address).version
     wanted = socket.AF_INET if version == 4 else socket.AF_INET6
     same = [address for address in addresses if address[0] == wanted]
@@ -187,15 +188,21 @@ def _connect(addresses: Sequence[Address], origin: Origin, source_address: str |
     raise error or TransportError(ErrorKind.DNS, f"{origin.host} has no address")
 
 
+def bind_to(sock: Any, source_address: str) -> None:
+    """Have a socket connect from an address of this machine. Raises OSError when it is none."""
+    try:
+        # The port is then chosen by the connection, of which there may be as many as there are targets.
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    except OSError:
+        pass
+    sock.bind((source_address, 0))
+
+
 def _connect_one(raw: RawSocket, address: object, source_address: str | None, seconds: float) -> None:
     raw.setblocking(False)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if source_address is not None:
-        try:
-            raw.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-        except OSError:
-            pass
-        raw.bind((source_address, 0))
+        bind_to(raw, source_address)
     code = raw.connect_ex(address)  # type: ignore[arg-type]
     if code in _UNDER_WAY:
         hub = get_hub()

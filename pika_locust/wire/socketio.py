@@ -144,6 +144,7 @@ def connect(
     limits: Limits | None = None,
     verify: bool = True,
     ca_file: str | None = None,
+    source_address: str | None = None,
 ) -> SocketIo:
     """Open a connection to a server (see `endpoint`); waits for the WebSocket's handshake in the caller's greenlet.
 
@@ -152,7 +153,13 @@ def connect(
     limits = limits or Limits()
     client = SocketIo(handler, counts)
     socket = websocket.connect(
-        endpoint(url, path), client, headers=headers, limits=limits, verify=verify, ca_file=ca_file
+        endpoint(url, path),
+        client,
+        headers=headers,
+        limits=limits,
+        verify=verify,
+        ca_file=ca_file,
+        source_address=source_address,
     )
     client.attach(socket, limits.connect_s)
     return client

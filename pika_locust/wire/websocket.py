@@ -435,12 +435,14 @@ def connect(
     verify: bool = True,
     ca_file: str | None = None,
     subprotocols: Sequence[str] = (),
+    source_address: str | None = None,
 ) -> WebSocket:
     """Open a connection to a `ws://` or `wss://` URL; waits for the handshake in the caller's greenlet.
 
     Certificates are verified unless `verify` is False; `ca_file` names other authorities. No proxy is used, no Origin
     is sent, no extension is offered. Of `subprotocols` the server must choose one, then `WebSocket.subprotocol`.
-    Nothing is handed to the handler before this has returned and the caller waits.
+    Nothing is handed to the handler before this has returned and the caller waits. `source_address` is an address of
+    this machine to send from.
 
     Raises `websocket_handshake.ConnectError`, which says what kind of failure it was, and ValueError for a URL or file
     that is none.
@@ -453,6 +455,7 @@ def connect(
         verify=verify,
         ca_file=ca_file,
         subprotocols=subprotocols,
+        source_address=source_address,
     )
     if isinstance(sock, SSLSocket):
         sock.settimeout(0.0)

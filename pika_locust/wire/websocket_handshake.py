@@ -20,8 +20,8 @@ from gevent.ssl import SSLContext
 from pika_locust.url import Url, parse_url
 from pika_locust.wire.access import access_to
 from pika_locust.wire.http_connection import TURN_S
-from pika_locust.wire.http_dial import Address, Origin
-from pika_locust.wire.http_models import LOCAL_LIMITS, TransportError
+from pika_locust.wire.http_dial import Address, Origin, bind_to, of_same_family
+from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind, TransportError
 from pika_locust.wire.http_protocol import header_line
 
 FailureKind = Literal["address", "local", "refused", "unreachable", "timeout", "tls", "status", "protocol", "closed"]
@@ -50,6 +50,7 @@ def open_socket(
     verify: bool = True,
     ca_file: str | None = None,
     subprotocols: Sequence[str] = (),
+    source_address: str | None = None,
 ) -> tuple[Any, str | None]:
     """A gevent socket that has been upgraded to WebSocket and from which no byte beyond the handshake was read, and
     the subprotocol that the server chose of those offered (None: none was offered).
@@ -59,7 +60,8 @@ def open_socket(
     choose one of them.
 
     A user and a password in the URL go as basic authentication, unless `headers` have an Authorization. What the run's
-    settings say of the target (`wire.access`) takes the place of `verify`, and its headers go along.
+    settings say of the target (`wire.access`) takes the place of `verify`, and its headers go along. `source_address`
+    is an address of this machine to send from.
 
     Raises ConnectError, and ValueError for a URL that is none, for a header that cannot be sent or is the upgrade's
     own, and for a `ca_file` without certificates.
@@ -76,8 +78,10 @@ def open_socket(
     try:
         with time_limit:
             addresses = origin.addresses(timeout_s)
+            if source_address is not None:
+                addresses = of_same_family(addresses, source_address)
             missing = "connection"
-            sock = _connect(addresses, timeout_s)
+            sock = _connect(addresses, source_address, timeout_s)
             if context is not None:
                 missing = "end of the TLS handshake"
                 sock = context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
@@ -144,13 +148,15 @@ def _tls_context(trust: bool | str) -> SSLContext:
     return context
 
 
-def _connect(addresses: list[Address], seconds: float) -> Any:
+def _connect(addresses: Sequence[Address], source_address: str | None, seconds: float) -> Any:
     """The first address that accepts; each may use an equal part of the time."""
     failure: OSError | None = None
     for family, address in addresses:
         sock = gevent_socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if source_address is not None:
+                bind_to(sock, source_address)
             sock.settimeout(seconds / len(addresses))
             sock.connect(address)
             sock.settimeout(None)
@@ -250,6 +256,8 @@ def _named(error: BaseException) -> ConnectError | None:
     match error:
         case ConnectError():
             return error
+        case TransportError(kind=ErrorKind.CONNECT_FAILED):
+            return ConnectError("address", error.text)
         case TransportError():
             return ConnectError("address", f"the host cannot be looked up: {error.text}")
         case websocket.WebSocketBadStatusException() if error.status_code is not None:

@@ -76,12 +76,17 @@ class Case:
     fails: set[str]
     error: tuple[str, str]
     connects: bool = False
+    says: str = ""
+    """What the reason says of it."""
 
 
 CASES = {
     "wrong path": Case(wrong_path, {"ws_connection_success"}, ("connect", "answered 404")),
     "429": Case(
-        wrongdoing(broken_targets.refuses), {"ws_connection_success"}, ("connect", "answered 429: Rate limit exceeded")
+        wrongdoing(broken_targets.refuses),
+        {"ws_connection_success"},
+        ("connect", "answered 429: Rate limit exceeded"),
+        says="answered 429 (SOURCE_ADDRESSES gives each user an address of its own)",
     ),
     "TLS refused": Case(tls_refused, {"ws_connection_success"}, ("connect", "TLS")),
     "silence": Case(
@@ -142,6 +147,7 @@ def check(case: Case, finished: Finished) -> None:
     for subject in case.fails:
         assert subject in failed[subject]
         assert subject in finished.output
+    assert any(case.says in text for text in failed.values()), failed
 
     where, text = case.error
     said = [error["error"] for error in summary["errors"] if error["name"] == where]

@@ -13,7 +13,9 @@ from pika_locust.load.pauses import Backoff
 from pika_locust.metrics.builtin import PROTOCOL_METRICS
 from pika_locust.testing.worker import RecordingContext, make_context, make_user, wait_until
 from pika_locust.wire.websocket import Close
+from tests.wire.http_servers import Peer, serving
 from tests.wire.socketio_servers import Servers, running
+from tests.wire.websocket_servers import switching
 
 
 class Caller(SocketIoActor):
@@ -335,6 +337,27 @@ def test_one_thing_is_asked_at_a_time(user: Caller) -> None:
     with pytest.raises(RuntimeError, match="one thing is asked at a time"):
         user.ask("add", 1)
     asking.get()
+
+
+# From where
+
+
+def accepting(peer: Peer) -> None:
+    peer.send(switching(peer.request()))
+    peer.wait_for_end()
+
+
+class Hasty(Caller):
+    connect_within_s = 0.2
+    backoff = Backoff(first_s=0.01, jitter_s=0.0, factor=1.0, cap_s=0.01)
+
+
+def test_each_user_connects_from_an_address_of_its_own(begun: Callable[..., Any]) -> None:
+    with serving(accepting) as server:
+        worker = make_context(CALLS, {"SOURCE_ADDRESSES": "127.0.8.10-127.0.8.20"}, target=server.url)
+        for _ in range(2):
+            begun(server.url, Hasty, worker).connect()
+        assert [peer.address[0] for peer in server.peers] == ["127.0.8.10", "127.0.8.11"]
 
 
 # Hearing

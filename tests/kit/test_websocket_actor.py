@@ -83,10 +83,10 @@ def replying(talk: Talk) -> None:
 class Chat:
     """A server with these scripts, one for each connection, the last one for all others; and users on it."""
 
-    def __init__(self, server: Server, actor: type[Chatter] = Chatter) -> None:
+    def __init__(self, server: Server, actor: type[Chatter] = Chatter, **environ: str) -> None:
         self.server = server
         self.actor = actor
-        self.worker: RecordingContext = make_context(CHAT, target=f"ws://127.0.0.1:{server.port}/ws")
+        self.worker: RecordingContext = make_context(CHAT, environ, target=f"ws://127.0.0.1:{server.port}/ws")
         self.users: list[Any] = []
         self.greenlets: list[Any] = []
 
@@ -113,9 +113,9 @@ Open = Callable[..., Chat]
 def chat() -> Iterator[Open]:
     opened: list[Any] = []
 
-    def start(*scripts: Callable[[Talk], None], actor: type[Chatter] = Chatter) -> Chat:
+    def start(*scripts: Callable[[Talk], None], actor: type[Chatter] = Chatter, **environ: str) -> Chat:
         context = serving(*map(upgraded, scripts))
-        opened.append((context, made := Chat(context.__enter__(), actor)))
+        opened.append((context, made := Chat(context.__enter__(), actor, **environ)))
         return made
 
     yield start
@@ -128,6 +128,33 @@ def chat() -> Iterator[Open]:
 
 
 # Connecting
+
+
+def test_each_user_connects_from_an_address_of_its_own(chat: Open) -> None:
+    made = chat(replying, SOURCE_ADDRESSES="127.0.8.10-127.0.8.20")
+    for _ in range(3):
+        assert made.user().connect()
+    assert [peer.address[0] for peer in made.server.peers] == ["127.0.8.10", "127.0.8.11", "127.0.8.12"]
+
+
+REFUSED = {
+    "without a pool": ({}, 429, "answered 429 (SOURCE_ADDRESSES gives each user an address of its own)"),
+    "with a pool": ({"SOURCE_ADDRESSES": "127.0.8.0/24"}, 429, "answered 429 (SOURCE_ADDRESSES has 254 for all users)"),
+    "not for that": ({}, 503, "answered 503"),
+}
+
+
+@pytest.mark.parametrize(("environ", "status", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_refused_upgrade_says_what_helps(environ: dict[str, str], status: int, words: str) -> None:
+    def refuse(peer: Peer) -> None:
+        peer.answer(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with serving(refuse) as server:
+        made = Chat(server, **environ)
+        assert not made.user().connect()
+        assert made.worker.metrics.snapshot().failures("ws_connection_success") == {words: 1}
+        made.users[0].on_stop()
+        made.worker.end()
 
 
 def test_a_connection_is_counted_from_its_upgrade_to_its_end(chat: Open) -> None:

@@ -150,6 +150,27 @@ def test_a_header_that_cannot_be_sent_is_the_callers_mistake(headers: dict[str, 
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+def test_the_source_address_is_where_the_connection_comes_from(certificates: Certificates, tls: bool) -> None:
+    with serving(accepting, tls=certificates.server_context() if tls else None) as server:
+        scheme = "wss" if tls else "ws"
+        for address in ("127.0.8.1", "127.0.8.2"):
+            dial(f"{scheme}://127.0.0.1:{server.port}/", source_address=address, verify=False).close()
+        assert [peer.address[0] for peer in server.peers] == ["127.0.8.1", "127.0.8.2"]
+
+
+def test_a_source_address_that_is_not_ours_is_this_machines_limit() -> None:
+    with serving(accepting) as server:
+        error = failure(f"ws://127.0.0.1:{server.port}/", source_address="192.0.2.1")
+    assert error.kind == "local"
+    assert "source address" in str(error)
+
+
+def test_a_source_address_needs_a_target_of_its_kind() -> None:
+    error = failure("ws://127.0.0.1:1/", source_address="::1")
+    assert (error.kind, str(error)) == ("address", "the target has no IPv6 address for the source address")
+
+
 def test_every_key_is_another() -> None:
     with serving(accepting) as server:
         for _ in range(5):

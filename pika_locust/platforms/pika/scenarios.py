@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pika_locust.judge import Band, Threshold
-from pika_locust.kit.scenarios import fanout_thresholds
+from pika_locust.kit.scenarios import SOURCE_ADDRESSES, fanout_thresholds
 from pika_locust.kit.targets import http_side, websocket_url
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
@@ -45,6 +45,7 @@ SETTINGS = (
         "the session that the DJ opens and the dancers join; against a sandbox, the default is another in each run",
     ),
     Setting("TRACK_EVERY", duration, None, "time between tracks; default a sixth of the planned time, 5.2 s to 20 s"),
+    SOURCE_ADDRESSES,
     Setting("PIKA_DJ", one_of("own", "external"), "own", "external: somebody else plays, this test only dances"),
     Setting("SESSION_WAIT", duration, 60.0, "how long another DJ's session is waited for before the load"),
     Setting("PIKA_DJ_TOKEN", text, None, "a DJ account's token; without it the session is anonymous", secret=True),

@@ -228,7 +228,7 @@ def balance_audit(worker: WorkerContext, wanted: int = SAMPLE_SIZE) -> SampledAu
 
     def look_up(owed: Sequence[ExpectedBalance]) -> Mapping[str, Any]:
         # Where each user has an address of its own, each has a connection of its own.
-        keep = context.addresses is None
+        keep = not context.addresses.has_pool
         return look_up_balances(owed, lambda number: context.client(number, TIMEOUTS, metered=False), keep=keep)
 
     return SampledAudit(worker, look_up, wanted)

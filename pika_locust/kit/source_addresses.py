@@ -1,0 +1,38 @@
+"""From which address of this machine a user sends, over HTTP and on WebSockets alike: the setting SOURCE_ADDRESSES."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from pika_locust.runtime.context import WorkerContext
+from pika_locust.settings import SourceAddresses
+from pika_locust.wire.websocket_handshake import ConnectError
+
+
+class UserAddresses:
+    """The addresses of a process's users; get it with `worker.shared(UserAddresses)`."""
+
+    def __init__(self, worker: WorkerContext) -> None:
+        self._worker = worker
+        self._known = "SOURCE_ADDRESSES" in worker.settings
+        text = worker.settings.get("SOURCE_ADDRESSES")
+        self._pool = SourceAddresses(text) if text else None
+
+    @property
+    def has_pool(self) -> bool:
+        """Whether users have addresses of their own."""
+        return self._pool is not None
+
+    def of(self, number: int) -> str | None:
+        """The address of the user with this number in this process: its own, where there is a pool."""
+        return self._pool[self._worker.global_number(number)] if self._pool is not None else None
+
+    def failure(self, error: ConnectError) -> str:
+        """What a connection failed of, in words that are of few kinds; with what helps where the target throttles."""
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS and self._known:
+            if self._pool is None:
+                return "answered 429 (SOURCE_ADDRESSES gives each user an address of its own)"
+            return f"answered 429 (SOURCE_ADDRESSES has {self._pool.size:,} for all users)"
+        if error.status is not None:
+            return f"answered {error.status}"
+        return "not answered as a WebSocket" if error.kind == "protocol" else str(error)

@@ -276,6 +276,10 @@ class ScenarioMode:
         shape.runner = runner
         environment.shape_class = shape
         environment.dispatcher_class = SteadyDispatcher
+        if environment.web_ui is not None and environment.web_ui.userclass_picker_is_active:
+            # Picked, supporters would count as users; and Locust would drop our shape, and with it the profile.
+            logger.info("--class-picker: %s has users of its own; its form offers load profiles", self._scenario.name)
+            environment.web_ui.userclass_picker_is_active = False
         environment.events.test_stopping.add_listener(lambda **_: coordinator.finish())
         environment.host = options.target or self._start_sandbox(options)
 

@@ -146,7 +146,10 @@ def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_profile_cut_by_a_run_time_and_no_secret_anywhere(page: Page, tmp_path: Path) -> None:
-    with locust(page, "locustfiles/queue.py", tmp_path, STRIPE_WEBHOOK_SECRET=SECRET) as (started, url):
+    with locust(page, "locustfiles/queue.py", tmp_path, "--class-picker", STRIPE_WEBHOOK_SECRET=SECRET) as (
+        started,
+        url,
+    ):
         page.fill("host", "queue")
         page.press("Start")
         page.until(lambda: "the host 'queue': not a URL" in page.alerts, "message")
@@ -155,6 +158,8 @@ def test_a_profile_cut_by_a_run_time_and_no_secret_anywhere(page: Page, tmp_path
         page.fill("runTime", "6s")
         page.unfold("Custom parameters")
         page.choose("loadProfile", "spike")
+        # A scenario's users are its own: there are none to pick.
+        assert not page.has_field("shapeClass")
         page.press("Start")
         page.until(lambda: page.header["Status"] in ("SPAWNING", "RUNNING"), "running test")
         # What follows a profile cannot be edited; the dialog says so, and stays.

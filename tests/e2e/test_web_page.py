@@ -31,7 +31,18 @@ def wait_for(page: str, wanted: set[str], timeout_s: float = 60.0) -> None:
 
 def test_two_tests_one_after_the_other_give_two_verdicts(tmp_path: Path) -> None:
     port = free_port()
-    arguments = ["-f", DANCERS, "--web-host", "127.0.0.1", "--web-port", str(port), "--processes", "2"]
+    # A scenario's users are its own, whatever Locust's form could pick.
+    arguments = [
+        "-f",
+        DANCERS,
+        "--class-picker",
+        "--web-host",
+        "127.0.0.1",
+        "--web-port",
+        str(port),
+        "--processes",
+        "2",
+    ]
     with Run(arguments, tmp_path, {"TRACK_EVERY": "5.2s"}) as started:
         page = f"http://127.0.0.1:{port}"
         started.wait_for(lambda output: "Starting web interface" in output, "a web page")

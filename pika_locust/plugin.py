@@ -33,9 +33,9 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
-from pika_locust.runtime.master_port import connect_workers_there, port_problems
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
+from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.startup import ForkedWorkers, listen_early
 from pika_locust.runtime.streams import bound_standard_streams

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.support import DANCERS, Run, free_port
+from tests.e2e.support import DANCERS, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
@@ -73,3 +74,15 @@ def test_two_tests_one_after_the_other_give_two_verdicts(tmp_path: Path) -> None
             assert all(audit["status"] == "pass" for audit in summary["audits"])
         assert finished.output.count("PASS  dancers") == 2
         assert finished.exit_code == 0
+
+
+def test_a_port_in_use_ends_the_run_with_the_reason_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        arguments = ["-f", DANCERS, "--web-host", "127.0.0.1", "--web-port", str(port), "--processes", "2"]
+        finished = run(arguments, tmp_path)
+    assert finished.exit_code == 104
+    assert finished.reasons == [("config", "settings")]
+    assert f"the web page's port 127.0.0.1:{port} cannot be opened" in finished.output
+    assert "--web-port" in finished.output
+    assert "Traceback" not in finished.output

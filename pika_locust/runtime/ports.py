@@ -1,7 +1,7 @@
-"""The port of a master: whether it is free, told before workers are forked, and the same for these workers.
+"""The ports of a master and of its web page: whether they are free, told before anything is started.
 
-Locust forks its workers first and opens the port afterwards. Where another run has it, the master ends and its workers
-take part in that other run.
+Locust forks its workers first and opens the ports afterwards. Where another run has the master's, the master ends and
+its workers take part in that other run. Where the web page has none, Locust ends with a traceback and no reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,26 @@ from typing import Any
 
 
 def port_problems(arguments: Any) -> list[str]:
-    """What is wrong with the port of the master that these arguments ask for, a sentence each; without one, nothing."""
+    """What is wrong with the ports of the master and of the web page that these arguments ask for, a sentence each."""
+    return [*_master_problems(arguments), *_web_problems(arguments)]
+
+
+def _web_problems(arguments: Any) -> list[str]:
+    asked = arguments.list_commands or arguments.show_task_ratio or arguments.show_task_ratio_json
+    headless = arguments.headless and not arguments.headful
+    if arguments.worker or headless or asked or arguments.web_port == 0:
+        return []
+    host = "" if arguments.web_host == "*" else arguments.web_host
+    try:
+        _open(host or "0.0.0.0", arguments.web_port)
+    except OSError as error:
+        where = f"{host}:{arguments.web_port}" if host else str(arguments.web_port)
+        problem = f"the web page's port {where} cannot be opened ({error.strerror}); another Locust may have it"
+        return [f"{problem}: end that one, choose another port with --web-port, or run without a page (--headless)"]
+    return []
+
+
+def _master_problems(arguments: Any) -> list[str]:
     host, port = arguments.master_bind_host, arguments.master_bind_port
     if arguments.worker or not (arguments.master or arguments.processes) or port == 0:
         return []
@@ -28,7 +47,7 @@ def port_problems(arguments: Any) -> list[str]:
 
 
 def _open(host: str, port: int) -> None:
-    """Open a port as ZeroMQ does it, and close it again. Raises OSError where that cannot be done."""
+    """Open a port as ZeroMQ and gevent do it, and close it again. Raises OSError where that cannot be done."""
     any_host = host == "*"
     both = any_host and socket.has_dualstack_ipv6()
     place = ("::" if both else "0.0.0.0") if any_host else host

@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 import zmq
 
-from pika_locust.runtime.master_port import connect_workers_there, port_problems
+from pika_locust.runtime.ports import connect_workers_there, port_problems
 
 
 def arguments(port: int, host: str = "*", **changed: Any) -> Any:
-    chosen = {"worker": False, "master": False, "processes": None, "master_port": 5557, **changed}
+    chosen = {
+        "worker": False,
+        "master": False,
+        "processes": None,
+        "master_port": 5557,
+        "headless": True,
+        "headful": False,
+        "list_commands": False,
+        "show_task_ratio": False,
+        "show_task_ratio_json": False,
+        **changed,
+    }
     return SimpleNamespace(master_bind_host=host, master_bind_port=port, **chosen)
 
 
@@ -34,6 +45,29 @@ def test_a_port_that_another_run_has_is_told_with_what_to_do(mode: dict[str, Any
     (problem,) = port_problems(arguments(taken, host, **mode))
     assert problem.startswith(f"the master's port {taken if host == '*' else f'{host}:{taken}'} cannot be opened (")
     assert "choose another port with --master-bind-port" in problem
+
+
+@pytest.fixture
+def page() -> Iterator[int]:
+    """A port that another Locust's web page has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("host", ["", "*", "127.0.0.1"])
+@pytest.mark.parametrize("mode", [{}, {"processes": 2}, {"headless": True, "headful": True}])
+def test_a_port_that_another_web_page_has_is_told_with_what_to_do(host: str, mode: dict[str, Any], page: int) -> None:
+    asked = {"headless": False, "web_host": host, "web_port": page, **mode}
+    (problem,) = port_problems(arguments(0, **asked))
+    assert problem.startswith(f"the web page's port {f'127.0.0.1:{page}' if '.' in host else page} cannot be opened (")
+    assert "choose another port with --web-port" in problem
+    for nothing in ({"worker": True}, {"headless": True, "headful": False}, {"show_task_ratio": True}):
+        assert port_problems(arguments(0, **{**asked, **nothing})) == []
+
+
+def test_a_host_that_is_not_of_this_machine_is_told_too() -> None:
+    (problem,) = port_problems(arguments(0, headless=False, web_host="203.0.113.1", web_port=8089))
+    assert problem.startswith("the web page's port 203.0.113.1:8089 cannot be opened (")
 
 
 @pytest.mark.parametrize("mode", [{}, {"worker": True}, {"worker": True, "processes": 2}])

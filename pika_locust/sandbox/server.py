@@ -21,6 +21,7 @@ from pika_locust.sandbox.websocket import SocketOwner, WebSocketConnection
 from pika_locust.sandbox.world import Answer, Platform, Request
 
 LARGEST_HEAD = 64 * 1024
+_BLANK_LINE = b"\r\n\r\n"
 _ASKS_FOR_WEBSOCKET = re.compile(rb"\r\nupgrade:[^\r\n]*websocket", re.IGNORECASE)
 
 
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
             self._handler.feed(data)
             return
         self._head += data
-        end = self._head.find(b"\r\n\r\n")
+        end = self._head.find(_BLANK_LINE)
         if end >= 0:
             self._decide(end)
         elif len(self._head) > LARGEST_HEAD:
@@ -91,8 +92,12 @@ class Connection(asyncio.Protocol):
             )
         else:
             self._handler = HttpConnection(self._transport, self._owner.handle, address)
-        head, self._head = self._head, b""
-        self._handler.feed(head)
+        data, self._head = self._head, b""
+        end += len(_BLANK_LINE)
+        # What follows is not looked at before the head is answered: a mistake in it must not come before the answer.
+        self._handler.feed(data[:end])
+        if len(data) > end:
+            self._handler.feed(data[end:])
 
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -116,3 +116,19 @@ def test_shutting_down_sends_what_the_world_sends_last_and_no_close_frame(serve:
     assert ended.value.rcvd is None
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port))
+
+
+UPGRADE = (
+    b"GET %b HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+MALFORMED = b"\x83\x80\0\0\0\0"
+
+
+@pytest.mark.parametrize(("path", "status"), [(b"/closed", b"403"), (b"/ws", b"101")], ids=["refused", "accepted"])
+def test_an_upgrade_is_answered_before_the_mistake_that_came_with_it(serve: Serve, path: bytes, status: bytes) -> None:
+    served = serve(echo_platform())
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(UPGRADE % path + MALFORMED)
+        assert client.recv(4096).startswith(b"HTTP/1.1 " + status)
+    assert served.state()["internal_errors"] == 0

@@ -193,6 +193,7 @@ class WindowTracker:
         metric: Metric,
         window_s: float = DEFAULT_WINDOW_S,
         min_samples: int | None = None,
+        from_s: float = 0.0,
     ) -> None:
         if not window_s > 0:
             raise ValueError(f"a window needs some length, not {window_s} s")
@@ -200,8 +201,8 @@ class WindowTracker:
         self._scale = metric.scale
         self._window_s = window_s
         self._min_samples = min_samples
-        # values that later windows may begin at; None stands for the empty value at the start
-        self._begins: deque[tuple[float, Value | None]] = deque([(0.0, None)])
+        # values that later windows may begin at; None stands for the empty value at the start, at `from_s`
+        self._begins: deque[tuple[float, Value | None]] = deque([(from_s, None)])
         self._worst: WorstWindow | None = None
 
     @property
@@ -270,8 +271,13 @@ class ThresholdEvaluator:
         self._thresholds = tuple(thresholds)
         self._metrics = {metric.name: metric for metric in metrics}
         self._bands = tuple(bands)
+        self._window_s = window_s
+        self.start_anew(0.0)
+
+    def start_anew(self, from_s: float) -> None:
+        """Forget what was observed: the values start anew `from_s` seconds after the start of the load."""
         self._trackers = [
-            WindowTracker(threshold.expression, metric, threshold.window_s or window_s)
+            WindowTracker(threshold.expression, metric, threshold.window_s or self._window_s, from_s=from_s)
             if (metric := self._metrics.get(threshold.name)) is not None
             else None
             for threshold in self._thresholds

@@ -144,7 +144,9 @@ class HistogramData(NamedTuple):
         if (min(self.buckets), max(self.buckets)) != (bucket_index(self.minimum), bucket_index(self.maximum)):
             raise ValueError(f"{self.minimum} and {self.maximum} are not the extremes of these buckets")
         count = sum(self.buckets.values())
-        if not self.minimum * count <= self.total <= self.maximum * count:
+        # Of a difference of two, the extremes are known to their buckets only.
+        least, most = bucket_edges(min(self.buckets))[0], bucket_edges(max(self.buckets))[1]
+        if not least * count <= self.total <= most * count:
             raise ValueError(f"{count} samples between {self.minimum} and {self.maximum} do not add up to {self.total}")
 
 

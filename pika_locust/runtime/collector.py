@@ -36,6 +36,10 @@ class WorkerRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[tuple[str, str, int], ...] = ()
     internal_errors: tuple[str, ...] = ()
+    anew: int = 0
+    """How often its figures have started anew."""
+    arrivals_left_out: int = 0
+    """How many arrivals are not in its figures any more since then."""
     supporters: int = 0
     """How many supporters have begun here."""
     iterations_begun: int = 0
@@ -65,6 +69,8 @@ class WorkerRecord:
                 facts={name: _fact(value) for name, value in plain.mapping(report["facts"]).items()},
                 errors=tuple(map(_error, plain.items(report["errors"]))),
                 internal_errors=tuple(map(plain.text, plain.items(report["internal_errors"]))),
+                anew=plain.count(report["anew"]),
+                arrivals_left_out=plain.count(report["arrivals_left_out"]),
                 supporters=plain.count(report["supporters"]),
                 iterations_begun=begun,
                 iterations_done=done,
@@ -124,7 +130,9 @@ class Collector:
         assert new.snapshot is not None
         # Read first and kept afterwards: half a report must not pass for a whole one.
         declared = fold_snapshots([self._declared, Snapshot(metrics=new.snapshot.metrics)])
-        if record.snapshot is not None:
+        if new.anew < record.anew:
+            raise ValueError("its figures had started anew, and have not now")
+        if record.snapshot is not None and new.anew == record.anew:
             new.snapshot.minus(record.snapshot)
         self._declared = declared
         self.workers[new.worker] = replace(

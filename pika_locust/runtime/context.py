@@ -17,7 +17,7 @@ from gevent.event import Event
 from pika_locust.clock import monotonic
 from pika_locust.judge import Ledger
 from pika_locust.load.rng import SeededRandom
-from pika_locust.metrics import Rate, Registry
+from pika_locust.metrics import GaugeValue, Rate, Registry, Snapshot
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.error_groups import group_of
@@ -99,6 +99,9 @@ class WorkerContext:
         if not begin.supporters:
             self.supporters_ready.set()
         self._actors: dict[str, dict[VirtualUser, None]] = {"primary": {}, "supporter": {}}
+        self.anew = 0
+        """How often the figures have started anew."""
+        self._left_out = Snapshot()
         self._numbers = 0
         self._supporters = 0
         self._tell_all = tell_all
@@ -306,12 +309,26 @@ class WorkerContext:
             with self.guarded():
                 listener(data)
 
+    def start_anew(self) -> None:
+        """Leave out of all figures what was measured so far, in a ramp-up say. Ledgers stay whole, as the target holds
+        all that was sent; so do levels, which are what they are."""
+        so_far = self.metrics.snapshot()
+        self._left_out = Snapshot(metrics=so_far.metrics)
+        self._left_out.series.update(
+            (series, value) for series, value in so_far.series.items() if not isinstance(value, GaugeValue)
+        )
+        self.errors.clear()
+        self.anew += 1
+
     def report(self, *, final: bool) -> dict[str, Any]:
         """Everything measured so far, cumulative, as plain values for the wire."""
         return {
             "run_id": self.begin.run_id,
             "final": final,
-            "metrics": self.metrics.snapshot().to_wire(),
+            "metrics": self.metrics.snapshot().minus(self._left_out).to_wire(),
+            "anew": self.anew,
+            "arrivals_left_out": self._left_out.counted("iterations_started")
+            + self._left_out.counted("dropped_iterations"),
             "ledgers": [ledger.to_wire() for ledger in self.ledgers.values()],
             "facts": dict(self.facts),
             "errors": [[name, error, count] for (name, error), count in self.errors.items()],

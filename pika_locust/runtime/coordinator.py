@@ -65,6 +65,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
+        drops_ramp=environment.reset_stats,
     )
 
 
@@ -112,6 +113,7 @@ def run_start(
         given=run.given.public,
         thresholds=tuple(map(str, options.thresholds)),
         is_called_off=is_called_off,
+        drops_ramp=run.drops_ramp,
     )
 
 
@@ -446,7 +448,10 @@ class Coordinator:
             return
         if _named(msg.data, "worker")["worker"] != self._worker_id(msg):
             raise ValueError("it is in another worker's name")
-        record = run.collector.take(msg.data, monotonic() - run.began_s)
+        at_s, known = monotonic() - run.began_s, run.collector.workers.get(self._worker_id(msg))
+        record = run.collector.take(msg.data, at_s)
+        if record is not None and record.anew > (known.anew if known is not None else 0):
+            run.start_anew(at_s)
         if record is not None and record.final and not run.finishing:
             run.note_departure(record)
 
@@ -502,7 +507,7 @@ class Coordinator:
             run.note_users(self._plan_clock.primaries)
             snapshot = run.collector.fold(run.target_monitor.snapshot())
             run.evaluator.observe(at_s, snapshot)
-            results = run.evaluator.results(snapshot, at_s)
+            results = run.evaluator.results(snapshot, at_s - run.measured_from_s)
             aborting = [result for result in results if result.abort]
             unreachable = run.unreachable(snapshot)
             trouble = unreachable.text if unreachable is not None else ""

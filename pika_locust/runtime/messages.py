@@ -28,6 +28,8 @@ class RunStart:
     """Whether users that Locust starts together, once a second, are to be spread over that second."""
     supporters: int
     stop_timeout_s: float
+    drops_ramp: bool = False
+    """Whether the figures start anew when the ramp-up is over (`--reset-stats`)."""
     users_peak: int = 0
     """The most primary users that there will be."""
     workers: int = 1

@@ -205,6 +205,10 @@ class Run:
     target_monitor: TargetMonitor
     began_s: float
     supporters: int
+    drops_ramp: bool = False
+    """Whether what was measured before the ramp-up was over is left out."""
+    measured_from_s: float = 0.0
+    """When the figures last started anew, in seconds after the start of the test."""
     finished: Event = field(default_factory=Event)
     finishing: bool = False
     """Whether the end has begun: users drain, nothing new is started."""
@@ -233,6 +237,19 @@ class Run:
     def __post_init__(self) -> None:
         self.prometheus = PrometheusMonitor(self.options.settings)
 
+    def start_anew(self, at_s: float) -> None:
+        """The figures of a worker start anew, `at_s` seconds after the start; so do rates and windows."""
+        self.measured_from_s = at_s
+        self.evaluator.start_anew(at_s)
+
+    def _ramp_notes(self) -> tuple[str, ...]:
+        if not self.drops_ramp:
+            return ()
+        if not self.measured_from_s:
+            return ("--reset-stats left nothing out, as the ramp-up was not over",)
+        when = f"{self.measured_from_s:.0f} s after the start, when the ramp-up was over (--reset-stats)"
+        return (f"figures start anew {when}; audits look at everything that was sent",)
+
     def is_done(self) -> bool:
         """Whether nothing is left to do, long as the plan may go on: all iterations of a fixed number are done."""
         return self.iteration_grants is not None and self.iteration_grants.is_done(self.collector.iterations_done)
@@ -242,8 +259,9 @@ class Run:
         never given to anybody. `ended_ns` is when the load ended, by the monotonic clock."""
         dropped = 0
         if self.arrival_assignment is not None and self.collector.missing:
-            dropped = self.arrival_assignment.lost(snapshot, ended_ns)
-            if dropped:
+            left_out = sum(record.arrivals_left_out for record in self.collector.records())
+            dropped = self.arrival_assignment.lost(snapshot, ended_ns) - left_out
+            if dropped > 0:
                 self.notes.append(
                     f"{dropped:,} arrivals went down with lost workers, and are counted as dropped iterations"
                 )
@@ -371,7 +389,8 @@ class Run:
             cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
             rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
         )
-        thresholds = self.evaluator.results(snapshot, duration_s)
+        measured_s = duration_s - self.measured_from_s
+        thresholds = self.evaluator.results(snapshot, measured_s)
         unreachable = self.unreachable(snapshot)
         decision = decide(
             thresholds=thresholds,
@@ -408,7 +427,7 @@ class Run:
             duration_s=duration_s,
             load=load,
             thresholds=thresholds,
-            metrics=_declared(results(snapshot, duration_s), scenario),
+            metrics=_declared(results(snapshot, measured_s), scenario),
             distributions=_declared(distributions(snapshot), scenario),
             checks=_checks(snapshot),
             audits=tuple(audits),
@@ -418,6 +437,7 @@ class Run:
             observed=tuple(self.prometheus.found()),
             resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
             notes=(
+                *self._ramp_notes(),
                 *self.notes,
                 *self.given.notes,
                 *self.prometheus.notes(),

@@ -166,6 +166,7 @@ class WorkerSide:
         self._listen(messages.NEWS, self._on_news)
         self._listen(messages.CLOCK_REPLY, self._clock.on_answer)
         self._listen(messages.REFUSE, self._on_refused)
+        self._environment.events.spawning_complete.add_listener(self._on_spawned)
         if not self._is_local:
             self._clock.start()
             self._master_watch = MasterWatch(runner, self._on_master_gone, forked=bool(self._hello["token"]))
@@ -285,6 +286,18 @@ class WorkerSide:
         self._reporter.link_exception(lambda reporter, context=self.context: context.internal_error(reporter.exception))
         self._on_context(self.context)
         self._begun.set()
+
+    def _on_spawned(self, user_count: int, **_: Any) -> None:
+        """Locust has started all users that it was asked for: a locustfile's ramp-up is over, or one step of ours."""
+        context = self.context
+        if context is None or self._reporter is None or not context.begin.drops_ramp:
+            return
+        begin = context.begin
+        is_step = user_count < begin.users_peak + begin.supporters or context.anew
+        if not self._scenario.is_locustfile and is_step:
+            return
+        context.start_anew()
+        self._send_report(final=False)
 
     def _first_arrival_ns(self, begin: RunStart) -> int | None:
         """When the open model's arrivals begin, by our clock; None when there are none, or while nobody can say."""

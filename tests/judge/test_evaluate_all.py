@@ -103,3 +103,25 @@ def test_a_part_whose_samples_lost_their_tags_does_not_pass() -> None:
     part, whole = panel.results(registry.snapshot(), 10.0)
 
     assert (part.status, part.overflowed, whole.status, whole.overflowed) == ("no_data", 1, "pass", 0)
+
+
+def test_values_that_start_anew_have_no_window_that_begins_before() -> None:
+    panel = ThresholdEvaluator([parse_option("errors:rate<1"), parse_option("latency:max<50")], METRICS, window_s=30)
+    slow = Registry(METRICS)
+    slow.trend("latency").add(900_000)
+    slow.counter("errors").add(100)
+    for at_s in (2.0, 18.0):
+        panel.observe(at_s, slow.snapshot())
+    panel.start_anew(20.0)
+    quick = Registry(METRICS)
+    quick.trend("latency").add(10_000)
+    quick.counter("errors").add(3)
+    for at_s in (22.0, 48.0):
+        panel.observe(at_s, quick.snapshot())
+    assert [result.worst_window for result in panel.results(quick.snapshot(), 28.0)] == [None, None]
+    panel.observe(50.0, quick.snapshot())
+    errors, latency = panel.results(quick.snapshot(), 30.0)
+    assert errors.worst_window is not None
+    assert (errors.worst_window.from_s, errors.worst_window.seconds, errors.worst_window.value) == (20.0, 30.0, 0.1)
+    assert latency.worst_window is not None
+    assert latency.worst_window.value == 10.0

@@ -43,6 +43,7 @@ WINDOWS = {
 def test_what_came_later(whole: HistogramData, window: HistogramData) -> None:
     assert whole.minus(EARLIER) == window
     assert whole.minus(NOTHING) == whole
+    assert HistogramData.from_wire(window.to_wire()) == window
 
 
 @pytest.mark.parametrize("buckets", [{5: 1}, {5: 3, bucket_index(2050): 1}], ids=["a bucket less", "fewer in one"])

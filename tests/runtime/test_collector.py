@@ -51,6 +51,8 @@ class Worker:
             "facts": {},
             "errors": [],
             "internal_errors": [],
+            "anew": 0,
+            "arrivals_left_out": 0,
             "supporters": 0,
             "iterations": [self.index + 2, self.index + 1],
             **changed,
@@ -209,3 +211,14 @@ def test_who_is_lost() -> None:
     collector.expect("a", 0)
     collector.expect("b", 1).lost_at_s = 3.0
     assert [record.worker for record in collector.lost()] == ["b"]
+
+
+def test_a_worker_whose_figures_start_anew_may_report_less_and_cannot_go_back() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    collector.take(worker.work(1000, 2000).report(), 2.0)
+    worker.registry = Registry(METRICS)
+    collector.take(worker.work(4000).report(anew=1), 4.0)
+    assert latencies(collector) == (1, 4000)
+    with pytest.raises(ValueError, match="had started anew, and have not now"):
+        collector.take(worker.work(5000).report(), 6.0)

@@ -10,7 +10,7 @@ from locust.event import EventHook
 from pika_locust.clock import monotonic
 from pika_locust.judge import Ledger
 from pika_locust.load.iterations import Iterations
-from pika_locust.metrics import CounterValue, GaugeValue, RateValue, Snapshot
+from pika_locust.metrics import CounterValue, GaugeValue, Histogram, RateValue, Snapshot
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, WorkerContext
 from pika_locust.runtime.iterations import IterationQuota
@@ -332,3 +332,34 @@ def test_a_context_is_complete_when_its_arrivals_are_made_of_it() -> None:
     )
     assert seen == [set(vars(context)) - {"arrivals"}]
     assert (context.clocks, context.quota, context.arrivals) == (clocks, quota, "arrivals")
+
+
+def test_figures_that_start_anew_leave_out_what_was_measured_before_and_keep_levels_and_ledgers() -> None:
+    worker = make_context()
+    vus, latency, errors = worker.metrics.gauge("vus"), worker.metrics.trend("latency"), worker.errors
+    vus.set(5)
+    latency.add(9_000_000)
+    worker.check("seated", False)
+    worker.error("join", "429")
+    worker.ledgers["visits"].sent("a")
+    worker.start_anew()
+    latency.add(1_000)
+    worker.error("join", "500")
+    report = worker.report(final=True)
+    figures = Snapshot.from_wire(report["metrics"])
+    assert figures.select("latency") == Histogram([1_000])
+    assert figures.select("checks{check:seated}") == RateValue(0, 0)
+    assert figures.select("vus") == vus.own_value()
+    assert report["errors"] == [["join", "500", 1]]
+    assert report["anew"] == 1
+    assert Ledger.from_wire(report["ledgers"][0]).count("sent") == 1
+    assert errors is worker.errors
+
+
+def test_arrivals_that_are_left_out_are_known() -> None:
+    worker = make_context()
+    worker.metrics.counter("iterations_started").add(7)
+    worker.metrics.counter("dropped_iterations").add(2)
+    assert worker.report(final=False)["arrivals_left_out"] == 0
+    worker.start_anew()
+    assert worker.report(final=False)["arrivals_left_out"] == 9

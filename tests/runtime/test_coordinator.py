@@ -192,6 +192,7 @@ class Harness:
             stop_timeout=0.2,
             web_ui=SimpleNamespace(stop=lambda: self.runner.ended.append("the web page stops")) if web else None,
             shape_class=object(),
+            reset_stats=False,
             parsed_options=SimpleNamespace(autostart=False, autoquit=-1),
             pika_locust=SimpleNamespace(sandbox_url="http://sample", sandbox_pid=77),
             runner=self.runner,
@@ -513,6 +514,7 @@ DAMAGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "a part is missing": (lambda report: report.pop("ledgers"), "'ledgers' is missing"),
     "fewer samples than before": (fewer_than_before, "latency is in the earlier snapshot only"),
     "a metric of another unit": (another_declaration, "metric latency is declared in two ways"),
+    "as if it had not started anew": (lambda report: report.update(anew=-1), "-1 is below zero"),
     "in another worker's name": (in_another_s_name, "it is in another worker's name"),
 }
 
@@ -609,6 +611,39 @@ def test_a_worker_that_leaves_and_takes_supporters_along_makes_the_run_incomplet
     assert ("threshold", "latency") in reasons
     assert reasons[0] == (first or ("threshold", "latency"))
     assert "worker 1 (box, pid 1) left 0 s after the start; its users" in harness.report.notes[0]
+
+
+def test_figures_that_start_anew_after_the_ramp_up_are_what_is_judged_and_the_report_says_so(clock: Clock) -> None:
+    harness = Harness()
+    harness.environment.reset_stats = True
+    harness.play()
+    assert harness.runner.sent[0][1]["drops_ramp"] is True
+    for worker in harness.workers:
+        worker.work(*[9_000_000] * 50)
+        harness.runner.receive(messages.REPORT, worker.report(harness.runner.run_id, final=False), worker.name)
+    gevent.sleep(0.05)
+    clock.now_s += 20
+    for worker in harness.workers:
+        worker.worker.start_anew()
+        worker.work(*[1000] * 30)
+        harness.runner.receive(messages.REPORT, worker.report(harness.runner.run_id, final=False), worker.name)
+        gevent.sleep(0.05)
+    clock.now_s += 40
+    assert harness.coordinator.tick() is None
+    harness.coordinator.finish()
+    assert harness.reasons() == []
+    assert harness.report.metrics["latency"]["count"] == 60
+    assert harness.report.notes[0].startswith("figures start anew 20 s after the start, when the ramp-up was over")
+    # Rates are those of the time that is measured, of 60 s the last 40.
+    assert harness.report.thresholds[0].worst_window is None or harness.report.thresholds[0].worst_window.from_s >= 20
+
+
+def test_a_ramp_up_that_was_not_over_is_told(clock: Clock) -> None:
+    harness = Harness()
+    harness.environment.reset_stats = True
+    harness.play()
+    end(harness, clock)
+    assert harness.report.notes[0] == "--reset-stats left nothing out, as the ramp-up was not over"
 
 
 FAILED = {"code": 2, "why": "an exception in a listener"}

@@ -39,7 +39,8 @@ class Worker:
         self.listeners: dict[str, Callable[..., None]] = {}
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
         self.has_quit = False
-        events = SimpleNamespace(request=None, test_stop=EventHook(), quitting=EventHook())
+        hooks = {name: EventHook() for name in ("test_stop", "quitting", "spawning_complete")}
+        events = SimpleNamespace(request=None, **hooks)
         self.environment = environment = SimpleNamespace(events=events, stop_timeout=0.0, process_exit_code=None)
         values = Settings({"ARRIVALS": "uniform", "PAGES": 1}, {}, frozenset())
         self.side = WorkerSide(environment, RUSH, values)
@@ -224,3 +225,28 @@ def test_an_error_of_ours_beside_a_message_to_a_worker_is_not_swallowed(worker: 
     failure = dict(worker.sent)[messages.FAILURE]
     assert failure["code"] == 107
     assert "pika_locust_begin: TypeError" in failure["why"]
+
+
+@pytest.mark.parametrize(
+    ("drops_ramp", "counts", "anew"),
+    [(True, [3, 5], 0), (True, [3, 6, 3, 6], 1), (False, [6], 0)],
+    ids=["still in the ramp-up", "at its end and never again", "not asked to"],
+)
+def test_the_figures_of_a_scenario_start_anew_when_its_ramp_up_is_over(
+    drops_ramp: bool, counts: list[int], anew: int, worker: Worker
+) -> None:
+    begin = make_context(drops_ramp=drops_ramp, users_peak=5, supporters=1).begin
+    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
+    assert worker.side.context is not None
+    for count in counts:
+        worker.environment.events.spawning_complete.fire(user_count=count)
+    assert worker.side.context.anew == anew
+    assert [data["anew"] for kind, data in worker.sent if kind == messages.REPORT] == [1] * anew
+
+
+def test_after_its_last_figures_a_worker_starts_nothing_anew(worker: Worker) -> None:
+    begin = make_context(drops_ramp=True, users_peak=5).begin
+    worker.listeners[messages.BEGIN](None, SimpleNamespace(data=begin.to_wire()))
+    worker.listeners[messages.DRAIN](None, SimpleNamespace(data={"role": "supporter", "timeout_s": 0.0}))
+    worker.environment.events.spawning_complete.fire(user_count=5)
+    assert [data["final"] for kind, data in worker.sent if kind == messages.REPORT] == [True]

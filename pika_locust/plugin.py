@@ -175,7 +175,9 @@ class Plugin:
         try:
             arguments, unknown, problems = parse_all(parser, sys.argv[1:], self._environ)
             problems += console.problems(arguments.summary_json) if not arguments.worker else []
-            problems += port_problems(arguments)
+            if "locust.main" in sys.modules:
+                # A user that is run alone (`run_single_user`) opens none.
+                problems += port_problems(arguments)
             if self._audits is not None:
                 problems += self._audits.problems
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])

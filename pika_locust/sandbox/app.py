@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import isfunction
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -49,6 +50,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 INTERNAL_ERROR = Answer.text("Internal Server Error", 500)
 """What a call is answered when its handler or a timer of it fails."""
 
+_TAKEN = "a world has {1} of that name already, which the sandbox uses: call it something else, such as {0}_items"
 _NO_PARAMS: Mapping[str, str] = {}
 _MARKS = "_handles"
 """Attribute of a handler: the routes and messages it is for."""
@@ -221,11 +223,14 @@ class App:
     _exact: ClassVar[dict[tuple[str, str], tuple[Route, str, Mapping[str, str]]]]
     _patterns: ClassVar[dict[tuple[str, int], list[tuple[list[str], Route, str]]]]
     _messages: ClassVar[dict[str, tuple[Message, str]]]
+    _own: frozenset[str] = frozenset()
+    """Names of the attributes that are the world's and not the platform's."""
     _in_hand: Call | None
     """The request that is being handled, also by a timer that its handler set."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        cls._check_class()
         cls._exact, cls._patterns, cls._messages = {}, {}, {}
         # From the base to the subclass: a route of a subclass replaces that of a base; a handler that is merely
         # overridden keeps its route.
@@ -233,6 +238,28 @@ class App:
             for name, handler in vars(base).items():
                 for what in getattr(handler, _MARKS, ()):
                     cls._add(what, name)
+
+    @classmethod
+    def _check_class(cls) -> None:
+        """Raises TypeError for what takes the place of a method of a base class that the sandbox calls."""
+        for name, value in vars(cls).items():
+            of_base = getattr(super(cls, cls), name, None)
+            if not isfunction(of_base) or hasattr(of_base, _MARKS):
+                continue
+            if hasattr(value, _MARKS):
+                raise TypeError(
+                    f"{cls.__name__}.{name} handles a route or message, but {_TAKEN.format(name, 'a method')}"
+                )
+            if not callable(value):
+                raise TypeError(f"{cls.__name__}.{name} is no method, but {_TAKEN.format(name, 'a method')}")
+
+    def _check_state(self, before: Mapping[str, Any]) -> None:
+        """Raises TypeError for what `start` has put in the place of a method, or of what the world keeps itself."""
+        for name, value in vars(self).items():
+            is_method = isfunction(getattr(type(self), name, None))
+            if is_method or (name in before and value is not before[name]):
+                what = "a method" if is_method else "an attribute of its own"
+                raise TypeError(f"{type(self).__name__}.start sets self.{name}, but {_TAKEN.format(name, what)}")
 
     @classmethod
     def _add(cls, what: Any, handler: str) -> None:
@@ -263,7 +290,7 @@ class App:
     # For the platform to write
 
     def start(self) -> None:
-        """A fresh world: make the state here."""
+        """A fresh world: make the state here, under names that the world has no method of: `closed` is one."""
 
     def state(self, now: float) -> dict[str, Any]:
         """What the world holds, as plain JSON values, for audits and tests."""
@@ -599,7 +626,11 @@ class App:
         self._throttle: tuple[int, float] | None = None
         self._throttled: dict[str, FixedWindow] = {}
         self._retune()
+        # At later resets, what an earlier `start` made is there as well.
+        self._own = self._own or frozenset(vars(self))
+        before = {name: vars(self)[name] for name in self._own}
         self.start()
+        self._check_state(before)
 
     def _take(self) -> list[Effect]:
         effects, self._effects = self._effects, []

@@ -647,3 +647,75 @@ def test_a_failure_at_the_end_of_a_connection_leaves_the_others_alone(serve: Cal
         assert ended.value.rcvd is not None
         assert ended.value.rcvd.code == 1000
     assert served.state()["internal_errors"] == 2
+
+
+# What a world must not take the place of
+
+
+def fresh(world: type[App]) -> App:
+    return world(FaultSwitches([]), {}, 0.0)
+
+
+@pytest.mark.parametrize("name", ["closed", "opened", "received", "request", "tick", "shutdown", "emit", "copies"])
+def test_a_start_that_overwrites_a_method_of_the_world_is_an_error_that_says_so(name: str) -> None:
+    class Careless(App):
+        def start(self) -> None:
+            setattr(self, name, [])
+
+    with pytest.raises(TypeError, match=rf"Careless\.start sets self\.{name}, .* has a method .* such as {name}_items"):
+        fresh(Careless)
+
+
+@pytest.mark.parametrize("name", ["sockets", "now", "faults", "settings", "_timers"])
+def test_so_is_one_that_overwrites_what_the_world_keeps(name: str) -> None:
+    class Careless(App):
+        def start(self) -> None:
+            setattr(self, name, {})
+
+    with pytest.raises(TypeError, match=rf"Careless\.start sets self\.{name}, .* has an attribute of its own"):
+        fresh(Careless)
+
+
+def test_so_is_one_that_overwrites_a_handler_of_its_own() -> None:
+    class Careless(App):
+        def start(self) -> None:
+            self.orders = 3  # type: ignore[assignment, method-assign]
+
+        @route("GET", "/orders")
+        def orders(self, call: Call) -> Any:
+            return []
+
+    with pytest.raises(TypeError, match=r"Careless\.start sets self\.orders"):
+        fresh(Careless)
+
+
+def test_a_handler_and_a_value_under_the_name_of_a_method_are_refused_where_they_are_written() -> None:
+    with pytest.raises(TypeError, match=r"Careless\.received handles a route or message, .* such as received_items"):
+
+        class Careless(App):
+            @message("received")
+            def received(self, socket: Socket, body: Any) -> None:  # type: ignore[override]
+                pass
+
+    with pytest.raises(TypeError, match=r"Hasty\.closed is no method"):
+
+        class Hasty(App):
+            closed = 0  # type: ignore[assignment]
+
+
+def test_overriding_is_still_what_a_world_is_written_by() -> None:
+    class Careful(App):
+        def start(self) -> None:
+            self.closed_sockets: list[int] = []
+
+        @route("GET", "/health", exempt=True)
+        def health(self, call: Call) -> Any:
+            return {"status": "fine"}
+
+        def on_close(self, socket: Socket) -> None:
+            self.closed_sockets.append(socket.id)
+
+    world = fresh(Careful)
+    world.reset(1.0)
+    world.reset(2.0)
+    assert world.closed_sockets == []  # type: ignore[attr-defined]

@@ -8,12 +8,12 @@ from typing import Any
 
 from pika_locust.judge import Threshold
 from pika_locust.judge.thresholds import ThresholdSpec
-from pika_locust.kit.scenarios import scenario
+from pika_locust.kit.scenarios import fanout_thresholds, scenario
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import gauge, rate, trend
-from pika_locust.metrics.builtin import HTTP_METRICS, PROTOCOL_METRICS
+from pika_locust.metrics.builtin import FANOUT_METRICS, HTTP_METRICS, PROTOCOL_METRICS
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.scenario import Deferred
 from pika_locust.settings import (
@@ -134,6 +134,10 @@ SESSIONS_THRESHOLDS: dict[str, ThresholdSpec] = {
     "session_start_lag": {"threshold": "p(95)<1000", "about": "match to session:start"},
     **SUITE,
 }
+
+
+EVENTS = ("match", "session_start", "session_end", "outcome", "queue_status")
+"""What users are told over Socket.IO because of what they did."""
 
 
 def memory(most_mb: int) -> Mapping[str, Any]:
@@ -321,7 +325,8 @@ _SESSIONS_SETTINGS = (
 def _without_sockets(settings: Settings) -> frozenset[str]:
     if settings["CONTRACT"] == "server":
         return frozenset()
-    return frozenset({"match_time", "match_rate", "session_start_lag", "session_length"})
+    fanout = {metric.name for metric in _FANOUT}
+    return frozenset({"match_time", "match_rate", "session_start_lag", "session_length", *fanout})
 
 
 def _until_the_session_ends(settings: Settings) -> float:
@@ -332,6 +337,15 @@ def _until_the_session_ends(settings: Settings) -> float:
 def _sessions_secrets(settings: Settings) -> Sequence[str]:
     return ("STRIPE_WEBHOOK_SECRET",) if settings["SEED_TOKENS"] or settings["AUTO_TOP_UP"] else ()
 
+
+def _judged_by_settings(settings: Settings) -> tuple[Threshold, ...]:
+    # A server that pops somebody who waits alone, to put them back, may miss them in that moment.
+    status = {"threshold": "rate>0.9", "allow_empty": True, "about": "whoever queues is told how many are searching"}
+    fanout = fanout_thresholds([kind for kind in EVENTS if kind != "queue_status"], EVENTS)
+    return (*session_length(settings), *fanout, Threshold.of("fanout_delivery{kind:queue_status}", status))
+
+
+_FANOUT = tuple(metric for metric in FANOUT_METRICS if metric.name != "fanout_latency")
 
 SESSIONS_METRICS = (
     *HTTP_METRICS,
@@ -344,6 +358,7 @@ SESSIONS_METRICS = (
     gauge("users_in_session", "users who are in a session now"),
     rate("error_rate", "checked calls that failed their check, and sockets that were lost"),
     *PROTOCOL_METRICS,
+    *_FANOUT,
 )
 
 SESSIONS = scenario(
@@ -357,7 +372,7 @@ SESSIONS = scenario(
     metrics=SESSIONS_METRICS,
     thresholds=SESSIONS_THRESHOLDS,
     profile_thresholds=MEMORY,
-    setting_thresholds=session_length,
+    setting_thresholds=_judged_by_settings,
     unobservable=_without_sockets,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pika_locust.clock import monotonic_ns
@@ -19,19 +18,11 @@ from pika_locust.platforms.verity.scenarios import (
     START_WAIT_S,
     queue_keys,
 )
+from pika_locust.platforms.verity.session_events import MUTUAL, NON_MUTUAL, STATUS_WITHIN_S, SessionEvents, Visit
 
 NOT_QUEUED, GONE = "not_queued", "gone"
-
-
-@dataclass(slots=True)
-class Visit:
-    """One visit to the queue as it was heard, by the monotonic clock; 0: not yet."""
-
-    joined_ns: int = 0
-    matched_ns: int = 0
-    started_ns: int = 0
-    ended_ns: int = 0
-    session_id: str = ""
+FOLLOWED = 4
+"""So many sessions of a user are listened for: the outcome of one may come while it is in the next."""
 
 
 class SessionUser(MemberActor, SocketIoActor):
@@ -47,6 +38,8 @@ class SessionUser(MemberActor, SocketIoActor):
         super().begin()
         self.visit = Visit()
         """The running visit: a new one for each."""
+        self.events = self.worker.shared(SessionEvents)
+        self._followed: dict[str, Visit] = {}
         self._queue_keys = queue_keys(self.worker.settings, self.worker.begin.users_peak)
         self._visits = 0
 
@@ -98,7 +91,10 @@ class SessionUser(MemberActor, SocketIoActor):
         if response.error is None or response.unsent:
             # From here on, a match says what became of the token, or leaving does.
             self.account.tokens.known(-1, False)
-        return response.status in DONE
+        joined = response.status in DONE
+        if joined:
+            self.visit.queue_key = str(body_of(response).get("queueKey") or "")
+        return joined
 
     def _leave(self) -> str:
         """Leave the queue; gives what the target says we were."""
@@ -129,13 +125,19 @@ class SessionUser(MemberActor, SocketIoActor):
         if not self._join():
             return
         self.wait_for(lambda: visit.matched_ns or self.released.is_set(), MATCH_WAIT_S)
+        waited_s = ((visit.matched_ns or monotonic_ns()) - visit.joined_ns) / 1e9
+        if waited_s >= STATUS_WITHIN_S and self.is_connected:
+            self.events.owed("queue_status", visit.statuses > 0)
         if not visit.matched_ns:
             # A match may have come while we were leaving; then we stay for it.
-            if self._leave() not in (NOT_QUEUED, GONE):
+            left_as = self._leave()
+            if left_as not in (NOT_QUEUED, GONE):
                 if not self.released.is_set():
                     self.meters.match_rate.add(False)
                 return
             self.wait_for(lambda: visit.matched_ns, START_WAIT_S)
+            if left_as == NOT_QUEUED and not visit.matched_ns and self.is_connected:
+                self.events.owed("match", False)
         self.meters.match_rate.add(visit.matched_ns != 0)
         if visit.matched_ns:
             self._talk(visit)
@@ -143,6 +145,7 @@ class SessionUser(MemberActor, SocketIoActor):
     def _talk(self, visit: Visit) -> None:
         """A session, from its start to its end; users stay for it even when the test is ending."""
         self.wait_for(lambda: visit.started_ns, START_WAIT_S)
+        self._was_owed("session_start", visit.started_ns)
         if not self.checked("session started", visit.started_ns != 0):
             self._missed(f"no session:start within {START_WAIT_S:g} s of the match")
             return
@@ -151,10 +154,15 @@ class SessionUser(MemberActor, SocketIoActor):
             self.wait_for(lambda: visit.ended_ns, self.worker.settings["SESSION_HOLD_SECONDS"] + END_GRACE_S)
         finally:
             self.meters.users_in_session.add(-1)
+        self._was_owed("session_end", visit.ended_ns)
         if not self.checked("session ended", visit.ended_ns != 0):
             self._missed(f"no session:end within {END_GRACE_S:g} s of its time")
             return
         self._choose(visit)
+
+    def _was_owed(self, kind: str, came_ns: int) -> None:
+        if came_ns or self.is_connected:
+            self.events.owed(kind, came_ns != 0)
 
     def _missed(self, what: str) -> None:
         # A connection that was lost is an error already, and then nothing could be heard.
@@ -164,7 +172,7 @@ class SessionUser(MemberActor, SocketIoActor):
     def _choose(self, visit: Visit) -> None:
         choice = "MATCH" if self.dice.chance(MATCH_CHANCE) else "PASS"
         path = f"/sessions/{visit.session_id}/choice"
-        self.call(
+        response = self.call(
             "POST",
             path,
             {"choice": choice},
@@ -173,38 +181,105 @@ class SessionUser(MemberActor, SocketIoActor):
             ok=DONE,
             trend="choice_latency",
         )
+        body = body_of(response)
+        if response.status in DONE and body.get("status") == "resolved":
+            self.events.answered(visit.session_id, body.get("outcome"), body.get("matchId"))
 
     # What is heard, in the event loop
+
+    def on_event(self, name: bytes, payload: bytes, at_ns: int) -> bool:
+        if name == b"queue:status":
+            # With N in a queue there are N of them for each join: the first of a visit says enough.
+            self.visit.statuses += 1
+            if self.visit.statuses > 1:
+                return True
+        return super().on_event(name, payload, at_ns)
+
+    @on("queue:status", fields={"usersSearching": int})
+    def on_queue_status(self, data: dict[str, Any], at_ns: int) -> None:
+        """How many wait in our queue: in one of this run's own, all of them are our users."""
+        most = self.worker.begin.users_peak
+        searching = data["usersSearching"]
+        told = searching >= 1 and (not most or searching <= most)
+        self.events.said("queue_status", "" if told else f"told {searching:,} searching, of {most:,} users")
 
     @on("match", fields={"sessionId": str})
     def on_match(self, data: dict[str, Any], at_ns: int) -> None:
         """A partner was found, and a token spent."""
-        visit, facts = self.visit, self.worker.facts
+        visit, facts, events = self.visit, self.worker.facts, self.events
+        if data["sessionId"] in self._followed:
+            events.again("match")
+            return
         if visit.matched_ns and not visit.ended_ns:
             facts["in_two_sessions"] = facts.get("in_two_sessions", 0) + 1
             return
         visit.session_id = data["sessionId"]
         visit.matched_ns = at_ns
+        visit.client = self.client
+        self._followed[visit.session_id] = visit
+        if len(self._followed) > FOLLOWED:
+            del self._followed[next(iter(self._followed))]
         self.account.tokens.credited(-1)
         facts["matches_seen"] = facts.get("matches_seen", 0) + 1
         self.meters.match_time.add((at_ns - visit.joined_ns) // 1000)
+        events.matched(visit)
+        events.owed("match", True)
+        other_key = visit.queue_key and data.get("queueKey") != visit.queue_key
+        events.said("match", "another queueKey than was joined" if other_key else "")
 
     @on("session:start", fields={"sessionId": str})
     def on_session_start(self, data: dict[str, Any], at_ns: int) -> None:
         """The session has begun."""
-        visit = self.visit
-        if data["sessionId"] == visit.session_id and not visit.started_ns:
-            visit.started_ns = at_ns
-            self.meters.session_start_lag.add(max(1, (at_ns - visit.matched_ns) // 1000))
+        visit = self._followed.get(data["sessionId"])
+        if visit is None:
+            return
+        if visit.started_ns:
+            self.events.again("session_start")
+            return
+        visit.started_ns = at_ns
+        self.meters.session_start_lag.add(max(1, (at_ns - visit.matched_ns) // 1000))
+        lasts_s, rtm = data.get("durationSeconds"), data.get("rtm")
+        wrong = ""
+        if lasts_s != self.worker.settings["SESSION_HOLD_SECONDS"]:
+            wrong = f"told durationSeconds {lasts_s!r}"
+        elif not isinstance(rtm, dict) or rtm.get("userId") != self.account.user_id:
+            wrong = "another user's rtm.userId"
+        self.events.said("session_start", wrong)
 
     @on("session:end", fields={"sessionId": str})
     def on_session_end(self, data: dict[str, Any], at_ns: int) -> None:
         """The session is over."""
-        visit = self.visit
-        if data["sessionId"] == visit.session_id and not visit.ended_ns:
-            visit.ended_ns = at_ns
-            if visit.started_ns:
-                self.meters.session_length.add((at_ns - visit.started_ns) // 1000)
+        visit = self._followed.get(data["sessionId"])
+        if visit is None:
+            return
+        if visit.ended_ns:
+            self.events.again("session_end")
+            return
+        visit.ended_ns = at_ns
+        if visit.started_ns:
+            self.meters.session_length.add((at_ns - visit.started_ns) // 1000)
+        reason = data.get("reason")
+        # None of our users ends one.
+        self.events.said("session_end", "" if reason == "timeout" else f"told the reason {reason!r}")
+
+    @on("match:mutual", fields={"sessionId": str})
+    def on_mutual(self, data: dict[str, Any], at_ns: int) -> None:
+        """Both want to see each other again."""
+        self._on_outcome(data, MUTUAL)
+
+    @on("match:non_mutual", fields={"sessionId": str})
+    def on_non_mutual(self, data: dict[str, Any], at_ns: int) -> None:
+        """One of them does not."""
+        self._on_outcome(data, NON_MUTUAL)
+
+    def _on_outcome(self, data: dict[str, Any], outcome: str) -> None:
+        visit = self._followed.get(data["sessionId"])
+        if visit is None:
+            return
+        if visit.outcome:
+            self.events.again("outcome")
+            return
+        visit.outcome, visit.match_id = outcome, str(data.get("matchId") or "")
 
     # The connection
 

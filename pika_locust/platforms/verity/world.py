@@ -63,6 +63,14 @@ _NOT_RENEWED = {RefreshError.INVALID: "Invalid or expired refresh token", Refres
 JOIN_S = 0.002
 """How long a join takes; a second one of the same user, or a leave, that comes in this time meets its lock."""
 JOIN = {"city": optional(a_string), "region": optional(a_string), "preferences": optional(an_object)}
+SWALLOWING = {
+    "session:start": "swallow-starts",
+    "session:end": "swallow-ends",
+    "match:mutual": "swallow-outcomes",
+    "match:non_mutual": "swallow-outcomes",
+}
+OUTCOMES = {"match:mutual": "match:non_mutual", "match:non_mutual": "match:mutual"}
+MISCOUNTED_BY = 50
 MATCH_KEPT_S = 3600.0
 """How long the real server remembers that a user was matched, and takes a leave for one of a matched user."""
 NO_CITY = bad_request("City must be a non-empty string when provided")
@@ -93,10 +101,30 @@ class VerityWorld(SocketIoApp):
         Cover("crash-after", "crash-after=3", "queue", "http_req_failed"),
         Cover("leak", "leak=9000", "queue", "target_memory_mb"),
         Cover("lose-fanout", "lose-fanout=0.3", "sessions", "match_rate"),
+        Cover("lose-fanout", "lose-fanout=0.3", "sessions", "fanout_delivery{kind:match}"),
+        Cover("lose-fanout", "lose-fanout=0.3", "sessions", "fanout_delivery{kind:outcome}"),
+        *(
+            Cover(name, f"{name}={rate}", "sessions", subject, together="events")
+            for name, rate, subject in (
+                ("swallow-ends", 0.2, "fanout_delivery{kind:session_end}"),
+                ("swallow-outcomes", 0.5, "fanout_delivery{kind:outcome}"),
+                ("wrong-outcomes", 1, "fanout_correct{kind:outcome}"),
+                ("double-matches", 0.3, "fanout_duplicates"),
+                ("miscount-searching", 1, "fanout_correct{kind:queue_status}"),
+            )
+        ),
+        Cover("swallow-starts", "swallow-starts=0.3", "sessions", "fanout_delivery{kind:session_start}"),
+        Cover(
+            "swallow-statuses",
+            "swallow-statuses=1",
+            "sessions",
+            "fanout_delivery{kind:queue_status}",
+            together="unmatched",
+        ),
         Cover("dead-session", "dead-session", "sessions", "session_start_lag"),
         Cover("dead-session", "dead-session", "sessions", "sessions"),
         Cover("end-early", "end-early=1", "sessions", "session_length"),
-        Cover("no-match", "no-match", "sessions", "match_time"),
+        Cover("no-match", "no-match", "sessions", "match_time", together="unmatched"),
         Cover("late-match", "late-match=5000", "sessions", "match_time"),
         Cover("kept-token", "kept-token", "queue", "tokens", (("QUEUE_MODE", "shared"),)),
         Cover("ghost", "ghost", "queue", "tokens"),
@@ -114,6 +142,13 @@ class VerityWorld(SocketIoApp):
         FaultKind("end-early", Form.SECONDS, "sessions end S seconds before their time"),
         FaultKind("kept-token", Form.FLAG, "an unmatched leave within an hour of a match keeps the token"),
         FaultKind("ghost", Form.FLAG, "leaving while the worker holds a user loses the token, not the place"),
+        FaultKind("swallow-starts", Form.RATE, "session:start is told to nobody"),
+        FaultKind("swallow-ends", Form.RATE, "session:end is told to nobody"),
+        FaultKind("swallow-outcomes", Form.RATE, "match:mutual and match:non_mutual are told to nobody"),
+        FaultKind("swallow-statuses", Form.RATE, "queue:status is told to nobody"),
+        FaultKind("double-matches", Form.RATE, "match is told twice"),
+        FaultKind("wrong-outcomes", Form.RATE, "match:mutual is told as match:non_mutual, and the other way round"),
+        FaultKind("miscount-searching", Form.RATE, f"queue:status tells {MISCOUNTED_BY} too many"),
         FaultKind("forged-500", Form.FLAG, "a webhook with a bad signature is answered 500 instead of 400"),
         FaultKind("redelivery-500", Form.FLAG, "an event that is delivered again is answered 500"),
         FaultKind("forget-event", Form.FLAG, "an event that is delivered again is credited again"),
@@ -349,6 +384,16 @@ class VerityWorld(SocketIoApp):
 
     # Sockets
 
+    def emit_to(self, namespace: str, room: str | None, name: str, *values: Any, without: Client | None = None) -> None:
+        """As said, unless a fault of an event of sessions hits it."""
+        swallowing = SWALLOWING.get(name)
+        if swallowing is not None and self.hit(swallowing, name):
+            return
+        if name in OUTCOMES and self.hit("wrong-outcomes", name):
+            name = OUTCOMES[name]
+        for _ in range(2 if name == "match" and self.hit("double-matches") else 1):
+            super().emit_to(namespace, room, name, *values, without=without)
+
     def on_enter(self, client: Client, auth: Any) -> None:
         """Every namespace but the main one wants a user's token: who has none is let in, and then kicked."""
         if client.namespace == MAIN:
@@ -382,8 +427,11 @@ class VerityWorld(SocketIoApp):
             self._status.changed(line)
 
     def _tell_size(self, user_ids: Iterable[str], size: int) -> None:
-        packet = event_packet("/queue", "queue:status", {"usersSearching": size})
+        told = size + MISCOUNTED_BY if self.hit("miscount-searching") else size
+        packet = event_packet("/queue", "queue:status", {"usersSearching": told})
         for user_id in user_ids:
+            if self.hit("swallow-statuses"):
+                continue
             for client in self.clients("/queue", user_id):
                 client.socket.send(packet)
 

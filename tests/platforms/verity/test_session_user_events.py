@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import gevent
 import pytest
 
 from pika_locust.kit.socketio_client import SocketIoClient
-from pika_locust.platforms.verity.scenarios import SESSIONS
-from pika_locust.platforms.verity.session_user import SessionUser, Visit
+from pika_locust.platforms.verity import session_events
+from pika_locust.platforms.verity.scenarios import EVENTS, SESSIONS
+from pika_locust.platforms.verity.session_events import Visit
+from pika_locust.platforms.verity.session_user import SessionUser
 from pika_locust.wire.websocket import Close
 from tests.platforms.verity.harness import Harness, until
 
@@ -54,7 +57,7 @@ def test_events_of_other_sessions_and_repeated_ones_change_nothing(harness: Harn
         member.on_event(b"session:start", about("other"), 270 * MS)
         member.on_event(b"session:end", about("other"), 275 * MS)
         member.on_event(b"session:start", about("s1"), 280 * MS)
-        assert not member.on_event(b"queue:status", event({"usersSearching": 3}), 285 * MS)
+        assert member.on_event(b"queue:status", event({"usersSearching": 3}), 285 * MS)
     for at_ms in (300, 310):
         member.on_event(b"session:end", about("s1"), at_ms * MS)
     assert harness.trend("session_start_lag").count == harness.trend("session_length").count == 1
@@ -147,3 +150,129 @@ def test_namespaces_that_never_open_are_given_up(
     assert not member.connect(token_of(member))
     assert harness.errors("connection") == ["the namespaces were not opened"]
     assert harness.errors("connect") == ['/nowhere was refused: {"message":"Invalid namespace"}']
+
+
+# Who must be told what
+
+
+def kinds(harness: Harness, metric: str) -> dict[str, tuple[int, int]]:
+    """Passes and fails of a rate, by kind of event."""
+    found = {kind: harness.rate(metric, kind=kind) for kind in EVENTS}
+    return {kind: counts for kind, counts in found.items() if counts != (0, 0)}
+
+
+def failures(harness: Harness, kind: str) -> list[str]:
+    """What was wrong in what was told."""
+    return list(harness.worker.metrics.snapshot().failures(f"fanout_correct{{kind:{kind}}}"))
+
+
+def test_whoever_is_in_a_session_is_told_everything_once_and_rightly(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_events, "DEADLINE_S", 0.5)
+    worker = harness.open(SESSIONS, begin={"users_peak": 4})
+    worker.hears_itself = True
+    for _ in range(4):
+        harness.start(SessionUser)
+    until(lambda: harness.rate("fanout_delivery", kind="outcome")[0] >= 4, 15.0)
+    harness.drain()
+    assert set(kinds(harness, "fanout_delivery")) >= {"match", "session_start", "session_end", "outcome"}
+    assert all(fails == 0 for _, fails in kinds(harness, "fanout_delivery").values())
+    assert set(kinds(harness, "fanout_correct")) == set(EVENTS)
+    assert all(fails == 0 for _, fails in kinds(harness, "fanout_correct").values())
+    assert harness.count("fanout_duplicates") == 0
+
+
+def started(user_id: str, seconds: float = 0.3) -> dict[str, Any]:
+    return {"sessionId": "s1", "durationSeconds": seconds, "rtm": {"userId": user_id}}
+
+
+WRONG: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "another queue": ("match", "match", {"queueKey": "elsewhere"}, "another queueKey than was joined"),
+    "a long session": ("session_start", "session:start", started("me", 45), "told durationSeconds 45"),
+    "another's tokens": ("session_start", "session:start", started("you"), "another user's rtm.userId"),
+    "no tokens": ("session_start", "session:start", {**started("me"), "rtm": None}, "another user's rtm.userId"),
+    "a failure": ("session_end", "session:end", {"reason": "token_error"}, "told the reason 'token_error'"),
+    "too many": ("queue_status", "queue:status", {"usersSearching": 51}, "told 51 searching, of 4 users"),
+    "nobody": ("queue_status", "queue:status", {"usersSearching": 0}, "told 0 searching, of 4 users"),
+}
+
+
+@pytest.mark.parametrize(("kind", "name", "data", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_told_must_be_so(kind: str, name: str, data: dict[str, Any], words: str, harness: Harness) -> None:
+    harness.open(SESSIONS, begin={"users_peak": 4})
+    user: SessionUser = harness.begun(SessionUser)
+    user.account.user_id = "me"
+    user.visit = Visit(joined_ns=10 * MS, queue_key="ours")
+    if name != "match":
+        user.on_event(b"match", event({"sessionId": "s1", "queueKey": "ours"}), 20 * MS)
+    user.on_event(name.encode(), event({"sessionId": "s1", **data}), 30 * MS)
+    assert kinds(harness, "fanout_correct")[kind] == (0, 1)
+    assert failures(harness, kind) == [words]
+
+
+def test_a_number_that_is_right_is_judged_once_a_visit(harness: Harness) -> None:
+    harness.open(SESSIONS, begin={"users_peak": 4})
+    user: SessionUser = harness.begun(SessionUser)
+    for _ in range(2):
+        user.visit = Visit(joined_ns=10 * MS)
+        for searching in (4, 1):
+            user.on_event(b"queue:status", event({"usersSearching": searching}), 20 * MS)
+    assert kinds(harness, "fanout_correct") == {"queue_status": (2, 0)}
+    assert user.visit.statuses == 2
+
+
+def test_each_event_that_comes_again_is_a_duplicate(harness: Harness, member: SessionUser) -> None:
+    names = ("match", "session:start", "session:end", "match:non_mutual")
+    for name in names:
+        for _ in range(2):
+            member.on_event(name.encode(), about("s1"), 260 * MS)
+    kinds_told = ("match", "session_start", "session_end", "outcome")
+    assert [harness.count("fanout_duplicates", kind=kind) for kind in kinds_told] == [1, 1, 1, 1]
+    assert "in_two_sessions" not in harness.worker.facts
+
+
+OUTCOMES: dict[str, tuple[str, dict[str, str], str, str, tuple[int, int], list[str]]] = {
+    "told so": ("match:mutual", {"matchId": "m1"}, "mutual", "m1", (1, 0), []),
+    "not mutual": ("match:non_mutual", {}, "non_mutual", "", (1, 0), []),
+    "told otherwise": ("match:non_mutual", {}, "mutual", "m1", (1, 0), ["told non_mutual, answered mutual"]),
+    "another match": ("match:mutual", {"matchId": "m2"}, "mutual", "m1", (1, 0), ["another matchId than was answered"]),
+    "not told": ("", {}, "mutual", "m1", (0, 1), []),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "outcome", "match", "owed", "wrong"), OUTCOMES.values(), ids=OUTCOMES)
+def test_both_sides_hear_what_one_was_answered(
+    name: str,
+    data: dict[str, str],
+    outcome: str,
+    match: str,
+    owed: tuple[int, int],
+    wrong: list[str],
+    harness: Harness,
+    member: SessionUser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_events, "DEADLINE_S", 0.05)
+    assert member.connect(token_of(member))
+    member.on_event(b"match", about("s1"), 260 * MS)
+    if name:
+        member.on_event(name.encode(), event({"sessionId": "s1", **data}), 270 * MS)
+    # Another process's user was answered.
+    harness.worker.hear(session_events.TOPIC, {"session": "s1", "outcome": outcome, "match": match})
+    until(lambda: harness.rate("fanout_delivery", kind="outcome") != (0, 0))
+    assert harness.rate("fanout_delivery", kind="outcome") == owed
+    assert failures(harness, "outcome") == wrong
+    assert kinds(harness, "fanout_correct").get("outcome", (0, 0)) == (owed[0] - len(wrong), len(wrong))
+
+
+def test_whoever_has_left_by_then_is_owed_no_outcome(
+    harness: Harness, member: SessionUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_events, "DEADLINE_S", 0.05)
+    assert member.connect(token_of(member))
+    member.on_event(b"match", about("s1"), 260 * MS)
+    harness.worker.hear(session_events.TOPIC, {"session": "s1", "outcome": "mutual", "match": "m1"})
+    member.disconnect()
+    gevent.sleep(0.2)
+    assert harness.rate("fanout_delivery", kind="outcome") == (0, 0)

@@ -146,6 +146,7 @@ def test_there_is_a_test_for_every_fault_of_the_platform() -> None:
     elsewhere = {"leak", "crash-after"}  # tests/sandbox/test_fault_effects_process.py
     payments = {"forged-500", "forget-signature", "forget-event", "redelivery-500", "lose-write", "double"}
     worker, sessions = {"no-match", "late-match", "ghost"}, {"dead-session", "end-early", "kept-token"}
-    events = {"lose-fanout"}
+    events = {"lose-fanout", "swallow-starts", "swallow-ends", "swallow-outcomes", "swallow-statuses"}
+    events |= {"double-matches", "wrong-outcomes", "miscount-searching"}
     here = {"latency", "error", "drop", "throttle", "refuse", "close-after"}
     assert PLATFORM.supports == elsewhere | payments | worker | sessions | events | here

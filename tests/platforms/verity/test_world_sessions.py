@@ -176,3 +176,36 @@ def test_kept_token_keeps_the_token_of_an_unmatched_leave_within_an_hour_of_a_ma
     driver.wait(20.0)
     first.join()
     assert (first.leave()[1]["status"], first.balance()) == ("left", 1)
+
+
+EVENT_FAULTS = {
+    "swallow-starts=1": ["match", "session:end", "match:mutual"],
+    "swallow-ends=1": ["match", "session:start", "match:mutual"],
+    "swallow-outcomes=1": ["match", "session:start", "session:end"],
+    "wrong-outcomes=1": ["match", "session:start", "session:end", "match:non_mutual"],
+    "double-matches=1": ["match", "match", "session:start", "session:end", "match:mutual"],
+}
+
+
+@pytest.mark.parametrize(("fault", "told"), EVENT_FAULTS.items(), ids=EVENT_FAULTS)
+def test_faults_of_what_participants_are_told(fault: str, told: list[str]) -> None:
+    driver = VerityDriver(fault, settings=SHORT)
+    first, second = pair(driver)
+    driver.wait(2.1)
+    heard = [event for event in first.events() if event[0] != "queue:status"]
+    session = heard[0][1]["sessionId"]
+    choose(first, session, "MATCH"), choose(second, session, "MATCH")
+    assert [name for name, _ in heard] + first.names() == told
+
+
+def test_faults_of_what_is_told_of_the_queue() -> None:
+    for fault, told in (
+        ("swallow-statuses=1", []),
+        ("miscount-searching=1", [("queue:status", {"usersSearching": 51})]),
+    ):
+        driver = VerityDriver(fault)
+        member = driver.member(1)
+        member.listen()
+        member.join()
+        driver.wait(0.1)
+        assert member.events() == told

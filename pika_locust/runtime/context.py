@@ -32,6 +32,8 @@ from pika_locust.wire.traffic import TRAFFIC
 logger = logging.getLogger(__name__)
 
 SUPPORTERS_READY = "supporters_ready"
+USERS_PEAK = "users_peak"
+"""News that the load plan was edited, and has so many users now."""
 """News: one of those who come on top is there, or has found out that it cannot be."""
 MAX_ERRORS = 200
 MAX_INTERNAL_ERRORS = 10
@@ -85,6 +87,9 @@ class WorkerContext:
         self.worker_index = worker_index
         self.metrics = Registry((*BASE_METRICS, *TARGET_METRICS, *scenario.metrics))
         self.ledgers = {name: Ledger(name) for name in scenario.ledgers}
+        self.users_peak = begin.users_peak
+        """The most users that the load plan has at once, all processes together; more when somebody edits it. 0: nobody
+        says."""
         self.facts: dict[str, Any] = {}
         """Small plain values for the audits. Whole numbers of several processes are added; of other values the later
         worker's stays."""
@@ -305,6 +310,8 @@ class WorkerContext:
             self._supporters_heard.add(data.get("who"))
             if len(self._supporters_heard) >= self.begin.supporters:
                 self.supporters_ready.set()
+        elif topic == USERS_PEAK:
+            self.users_peak = max(self.users_peak, data["users"])
         for listener in self._listeners.get(topic, ()):
             with self.guarded():
                 listener(data)

@@ -28,6 +28,7 @@ from pika_locust.outputs.progress import ProgressPrinter
 from pika_locust.runtime import arrivals, messages
 from pika_locust.runtime.clock_sync import ClockServer
 from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.context import USERS_PEAK
 from pika_locust.runtime.host_failures import HostFailure
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
@@ -336,6 +337,7 @@ class Coordinator:
             raise ValueError("the test is beginning or ending; try again while it is running")
         plan = self._plan_clock.edit(users, spawn_rate)
         run.options = replace(run.options, plan=plan)
+        self._publish(USERS_PEAK, {"users": plan.users_peak})
         at = format_duration(round(monotonic() - run.began_s))
         run.notes.append(
             f"edited in the web page after {at}: {users} users, {spawn_rate:g} started or stopped a second"

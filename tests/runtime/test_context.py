@@ -363,3 +363,11 @@ def test_arrivals_that_are_left_out_are_known() -> None:
     assert worker.report(final=False)["arrivals_left_out"] == 0
     worker.start_anew()
     assert worker.report(final=False)["arrivals_left_out"] == 9
+
+
+def test_the_peak_of_users_follows_an_edited_plan_and_never_falls() -> None:
+    worker = make_context(users_peak=40)
+    assert worker.users_peak == 40
+    for users, peak in ((60, 60), (30, 60)):
+        worker.hear("users_peak", {"users": users})
+        assert worker.users_peak == peak

@@ -1226,6 +1226,9 @@ def test_a_running_test_of_constant_users_goes_on_with_edited_numbers(clock: Clo
     assert harness.coordinator.tick() == (10, 5.0)
     clock.now_s += 1
     end(harness, clock)
+    assert ("pika_locust_news", {"topic": "users_peak", "data": {"users": 9}}) in [
+        (message[0], message[1]) for message in harness.runner.sent
+    ]
     assert [stage["target"] for stage in harness.report.load.stages] == [4, 9, 9]
     assert "edited in the web page after 20s: 9 users, 5 started or stopped a second" in harness.report.notes
     with pytest.raises(ValueError, match="beginning or ending"):

@@ -198,7 +198,7 @@ class SessionUser(MemberActor, SocketIoActor):
     @on("queue:status", fields={"usersSearching": int})
     def on_queue_status(self, data: dict[str, Any], at_ns: int) -> None:
         """How many wait in our queue: in one of this run's own, all of them are our users."""
-        most = self.worker.begin.users_peak
+        most = self.worker.users_peak
         searching = data["usersSearching"]
         told = searching >= 1 and (not most or searching <= most)
         self.events.said("queue_status", "" if told else f"told {searching:,} searching, of {most:,} users")

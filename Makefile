@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test fuzz lint benchmark clean
+.PHONY: help demo test fuzz healthy lint benchmark clean
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
 	@echo "make test       all tests, whole runs included (about 7 minutes)"
 	@echo "make fuzz       inputs that nobody thought of, a minute; make fuzz FUZZ_SECONDS=3600 for an hour"
+	@echo "make healthy    five healthy runs of each scenario beside a busy process: none may blame the target (8 minutes)"
 	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 	@echo "make clean      removes the virtual environment and what was built"
@@ -27,6 +28,12 @@ test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -m "not alone and not e2e" -n 3 --dist worksteal
 	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --dist worksteal --reruns 2
+
+fuzz: $(VENV)/test
+	$(BIN)/python -m pytest tests/fuzz -n 2 --fuzz-seconds $(FUZZ_SECONDS)
+
+healthy: $(VENV)/test
+	$(BIN)/python -m tests.healthy
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
@@ -51,9 +58,6 @@ $(VENV)/demo: $(BIN)/python pyproject.toml
 $(VENV)/test: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[test]'
 	@touch $@
-
-fuzz: $(VENV)/test
-	$(BIN)/python -m pytest tests/fuzz -n 2 --fuzz-seconds $(FUZZ_SECONDS)
 
 $(VENV)/share/locust-examples: $(BIN)/python
 	$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --no-binary locust \

@@ -32,14 +32,7 @@ def balance(name: str, acknowledged: float, held: float | None, unanswered: int,
         return not_observed(name, detail or "the target does not show it", acknowledged, unanswered)
     # written so that a number that is none (NaN) fails
     passed = acknowledged <= held <= acknowledged + unanswered
-    return AuditResult(
-        name,
-        "pass" if passed else "fail",
-        acknowledged,
-        held,
-        unanswered,
-        _joined("" if passed else _difference(acknowledged, held, unanswered), detail),
-    )
+    return _compared(name, passed, acknowledged, held, unanswered, detail)
 
 
 def at_least(name: str, acknowledged: float, held: float, unanswered: int, detail: str = "") -> AuditResult:
@@ -49,16 +42,7 @@ def at_least(name: str, acknowledged: float, held: float, unanswered: int, detai
     """
     if acknowledged == 0:
         return not_observed(name, _joined("nothing was acknowledged", detail), acknowledged, unanswered)
-    passed = held >= acknowledged
-    return AuditResult(
-        name,
-        "pass" if passed else "fail",
-        acknowledged,
-        held,
-        unanswered,
-        _joined("" if passed else _difference(acknowledged, held, unanswered), detail),
-        lower_bound=True,
-    )
+    return _compared(name, held >= acknowledged, acknowledged, held, unanswered, detail, lower_bound=True)
 
 
 def exactly_once(name: str, expected: ExpectedState, held: Iterable[str] | None, detail: str = "") -> AuditResult:
@@ -121,6 +105,21 @@ def allowing_for_lost_workers(result: AuditResult) -> AuditResult:
         return result
     detail = _joined("cannot be judged: a worker's last report is lost, and may account for it", result.detail)
     return replace(result, status="not_observed", detail=detail)
+
+
+def _compared(
+    name: str,
+    passed: bool,
+    acknowledged: float,
+    held: float,
+    unanswered: int,
+    detail: str,
+    lower_bound: bool = False,
+) -> AuditResult:
+    words = _joined("" if passed else _difference(acknowledged, held, unanswered), detail)
+    return AuditResult(
+        name, "pass" if passed else "fail", acknowledged, held, unanswered, words, lower_bound=lower_bound
+    )
 
 
 def _difference(acknowledged: float, held: float, unanswered: int) -> str:

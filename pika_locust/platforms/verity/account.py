@@ -155,6 +155,15 @@ class MemberActor(VerityActor):
         self.http.set_headers(self.account.credentials.headers)
         return True
 
+    def open_with_tokens(self) -> bool:
+        """`open_account`, with the tokens that settings give each user at first."""
+        if not self.open_account():
+            return False
+        settings = self.worker.settings
+        if settings["SEED_TOKENS"]:
+            self.buy(settings["TOKENS_PER_USER"])
+        return True
+
     def refresh_if_old(self) -> None:
         """Get a new access token before the old one expires, as the app does."""
         account = self.account

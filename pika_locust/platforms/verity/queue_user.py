@@ -44,11 +44,7 @@ class QueueUser(MemberActor):
         """An account with tokens; made by the first visit, and by a later one if that failed."""
         settings = self.worker.settings
         if not self.account.exists:
-            if not self.open_account():
-                return False
-            if settings["SEED_TOKENS"]:
-                self.buy(settings["TOKENS_PER_USER"])
-            return True
+            return self.open_with_tokens()
         if settings["CONTRACT"] == "server":
             self.refresh_if_old()
         if self._buys_again and self.short_of_tokens:

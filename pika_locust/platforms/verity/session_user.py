@@ -60,11 +60,8 @@ class SessionUser(MemberActor, SocketIoActor):
 
     def _ready(self) -> bool:
         settings = self.worker.settings
-        if not self.account.exists:
-            if not self.open_account():
-                return False
-            if settings["SEED_TOKENS"]:
-                self.buy(settings["TOKENS_PER_USER"])
+        if not self.account.exists and not self.open_with_tokens():
+            return False
         self.refresh_if_old()
         # The suite tops up below 1 and looks every third time, so that it runs dry in between.
         suite, every = settings["CONTRACT"] == "suite", settings["BALANCE_CHECK_EVERY"]

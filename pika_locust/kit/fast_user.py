@@ -105,6 +105,9 @@ class FastResponse:
         """The body, gzip and deflate undone."""
         return None if self._wire is None or not self._wire.status else self._wire.content
 
+    _content = content
+    """Under the name that requests has for a body that has been read."""
+
     @property
     def text(self) -> str | None:
         """The body in the charset that Content-Type names, or `encoding`; UTF-8 otherwise."""

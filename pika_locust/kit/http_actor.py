@@ -97,6 +97,9 @@ class HttpActor(PlatformActor):
         good = response.error is None and response.status in ok
         if good or response.status not in self.expected.get(name, ()):
             self.checked(check or f"{name} ok", good)
+            if not good and not response.failed:
+                # What has failed is told already.
+                worker.error(name, response.outcome, response.says)
         if good and trend is not None:
             worker.metrics.trend(trend).add(response.duration_us)
         if book is not None:

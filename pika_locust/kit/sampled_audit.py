@@ -169,4 +169,4 @@ def why_not(response: Response | None, within_s: float = WITHIN_S) -> str:
     """Why an answer does not tell what it was asked for, for a report."""
     if response is None:
         return f"not within {within_s:g} s"
-    return str(response.error or f"{response.status} {response.reason}".strip())
+    return response.summary

@@ -24,8 +24,6 @@ READ_WITHIN_S = 10.0
 PROBE_WITHIN_S = 5.0
 MAX_OUTAGES = 5
 """Outages that a sentence lists."""
-MAX_WORDS = 120
-"""Characters of an answer's body in a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class HealthProbe:
         if answer.error is not None and answer.error.kind is ErrorKind.LOCAL:
             return None
         ok = answer.error is None and 200 <= answer.status < 300
-        problem = "" if ok else problem_of(answer, self._within_s) or f"answered {describe(answer)}"
+        problem = "" if ok else problem_of(answer, self._within_s) or f"answered {answer.summary}"
         return HealthAnswer(ok, answer.duration_us, answer.headers.get("x-pika-sandbox"), problem)
 
     def close(self) -> None:
@@ -156,21 +154,11 @@ def read_json(url: str, headers: Mapping[str, str] | None = None, within_s: floa
     if (problem := problem_of(answer, within_s)) is not None:
         raise UnreadableError(f"GET {target}: {problem}")
     if not 200 <= answer.status < 300:
-        raise UnreadableError(f"GET {target} was answered {describe(answer)}", answer.status)
+        raise UnreadableError(f"GET {target} was answered {answer.summary}", answer.status)
     try:
         return answer.json()
     except (ValueError, RecursionError):
-        raise UnreadableError(f"GET {target} was answered {describe(answer)}: no JSON", answer.status) from None
-
-
-def describe(answer: Response) -> str:
-    """An answer in a few words: status, reason, where a redirect leads, and the start of its body."""
-    words = f"{answer.status} {answer.reason}".strip()
-    onward = answer.headers.get("location")
-    if onward:
-        words += f" to {onward[:MAX_WORDS]}"
-    body = " ".join(answer.text[: 4 * MAX_WORDS].split())
-    return f"{words} ({body[:MAX_WORDS]})" if body else words
+        raise UnreadableError(f"GET {target} was answered {answer.summary}: no JSON", answer.status) from None
 
 
 def _base(target: Url) -> str:

@@ -36,6 +36,8 @@ USERS_PEAK = "users_peak"
 """News that the load plan was edited, and has so many users now."""
 """News: one of those who come on top is there, or has found out that it cannot be."""
 MAX_ERRORS = 200
+MAX_SAID = 10
+"""How many different words of the target are told with one error."""
 MAX_INTERNAL_ERRORS = 10
 # The fractional part of multiples of the golden ratio spreads any number of users evenly over a second.
 _GOLDEN = 0.6180339887498949
@@ -94,6 +96,7 @@ class WorkerContext:
         """Small plain values for the audits. Whole numbers of several processes are added; of other values the later
         worker's stays."""
         self.errors: dict[tuple[str, str], int] = {}
+        self._said: dict[tuple[str, str], set[str]] = {}
         self.internal_errors: list[str] = []
         self.draining: set[str] = set()
         """Roles whose users are to finish: they start nothing new."""
@@ -227,12 +230,24 @@ class WorkerContext:
             rate = self._checks[name] = self.metrics.rate("checks").tagged(check=name)
         rate.add(ok)
 
-    def error(self, name: str, error: str) -> None:
-        """Count an error by where it happened and what it says; texts that differ in ids only are of one kind."""
-        key = (name, group_of(error))
+    def error(self, name: str, error: str, said: str = "") -> str:
+        """Count an error by where it happened and what it says; texts that differ in ids only are of one kind.
+
+        `said` are the target's own words, told as well unless they are different each time. Gives the text that the
+        error is counted under.
+        """
+        text = group_of(error)
+        if said:
+            said = group_of(said)
+            known = self._said.setdefault((name, text), set())
+            if said in known or len(known) < MAX_SAID:
+                known.add(said)
+                text = f"{text} ({said})"
+        key = (name, text)
         if key not in self.errors and len(self.errors) >= MAX_ERRORS:
             key = ("other", "more kinds of errors than are kept apart")
         self.errors[key] = self.errors.get(key, 0) + 1
+        return text
 
     def request(self, kind: str, name: str, response_time_ms: float | None, size_bytes: int, error: Any = None) -> None:
         """Fire Locust's `request` event, for its statistics, web page and other listeners.

@@ -162,6 +162,4 @@ class HttpMeter:
             named.limited.add()
         if response.error is not None and response.error.kind is ErrorKind.LOCAL:
             self._worker.generator_errors.add()
-        why = str(response.error) if response.error is not None else f"{response.status} {response.reason}"
-        self._worker.error(name, why)
-        return RuntimeError(why)
+        return RuntimeError(self._worker.error(name, response.outcome, response.says))

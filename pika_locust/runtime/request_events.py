@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.outputs import redact
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind
+from pika_locust.wire.http_models import LOCAL_LIMITS, MAX_WORDS, ErrorKind, words_in
 
 _LOCAL = re.compile(rf"\[Errno ({'|'.join(map(str, LOCAL_LIMITS))})\]")
 
@@ -17,6 +18,24 @@ _LOCAL = re.compile(rf"\[Errno ({'|'.join(map(str, LOCAL_LIMITS))})\]")
 def is_local(error: Any) -> bool:
     """Whether a request failed for want of a file, port or memory of this machine, whichever client made it."""
     return getattr(error, "kind", None) == ErrorKind.LOCAL or _LOCAL.search(str(error)) is not None
+
+
+_READ_BODIES = ("_content", "_cached_content")
+"""Where requests (and our own client) and geventhttpclient keep a body that has been read."""
+
+
+def _outcome(exception: Any, response: Any) -> tuple[str, str]:
+    """What a failed request is told as: its error, with where a redirect leads, and what the body says of an answer
+    that was no success. What was not read, as of a stream, says nothing."""
+    error = str(exception) or type(exception).__name__
+    if response is None or 200 <= getattr(response, "status_code", 200) < 300:
+        # What a task does not like of a success it says itself.
+        return error, ""
+    headers = getattr(response, "headers", None)
+    onward = headers.get("location") if isinstance(headers, Mapping) else None
+    bodies = (getattr(response, name, None) for name in _READ_BODIES)
+    said = words_in(next((body for body in bodies if isinstance(body, bytes)), b""))
+    return (f"{error} to {onward[:MAX_WORDS]}" if onward else error), said
 
 
 Handles = tuple[Counter, Rate, Trend, Trend]
@@ -75,6 +94,7 @@ class RequestEventMeter:
         response_time: float | None,
         response_length: int | None,
         exception: Any = None,
+        response: Any = None,
         **_: Any,
     ) -> None:
         requests, failed, duration, failed_duration = self._bound(request_type, name)
@@ -83,7 +103,7 @@ class RequestEventMeter:
         if response_length:
             self._bytes.add(response_length)
         if exception:
-            self._worker.error(redact.name(name), str(exception) or type(exception).__name__)
+            self._worker.error(redact.name(name), *_outcome(exception, response))
             if is_local(exception):
                 self._worker.generator_errors.add()
         if response_time is not None:

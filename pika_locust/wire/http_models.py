@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -183,6 +184,45 @@ class Headers:
         return f"Headers({self._lines!r})"
 
 
+MAX_WORDS = 120
+"""Characters of an answer's own words, and of a redirect's target, that are told."""
+_LOOKED_AT = 4096
+"""Bytes of a body in which its words are looked for."""
+_MESSAGES = ("message", "error", "detail", "error_description", "title", "msg", "reason")
+_NOTHING = ("{}", "[]", "null", '""')
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+
+
+def words_in(body: bytes) -> str:
+    """What a body says to people, in one line of at most 120 characters: the message of a JSON object, a page's title
+    or its text, else how it begins."""
+    start = body[:_LOOKED_AT]
+    text = start.decode("utf-8", "replace").strip()
+    if text[:1] == "{" and len(start) == len(body):
+        text = _message_in(start) or text
+    elif text[:1] == "<":
+        title = _TITLE.search(text)
+        text = (title[1] if title is not None else _MARKUP.sub(" ", text)).strip() or text
+    return "" if text in _NOTHING else " ".join(text.split())[:MAX_WORDS]
+
+
+def _message_in(body: bytes) -> str:
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        return ""
+    for _ in range(2):
+        # The message may be an object of its own: {"error": {"message": …}}; or a list of them.
+        values = (found.get(name) for name in _MESSAGES) if isinstance(found, dict) else ()
+        found = next((value for value in values if value), None)
+        if isinstance(found, list):
+            found = "; ".join(map(str, found))
+        if isinstance(found, str):
+            return found
+    return ""
+
+
 class Response:
     """One finished request.
 
@@ -263,6 +303,25 @@ class Response:
             return HTTPStatus(self.status).phrase
         except ValueError:
             return ""
+
+    @property
+    def summary(self) -> str:
+        """The answer in words, for reports: its `outcome`, and what its body `says`."""
+        return f"{self.outcome} ({self.says})" if self.says else self.outcome
+
+    @property
+    def outcome(self) -> str:
+        """Status, reason, and where a redirect leads; of an error its kind and text."""
+        if self.error is not None:
+            return str(self.error)
+        words = f"{self.status} {self.reason}".strip()
+        onward = self.headers.get("location")
+        return f"{words} to {onward[:MAX_WORDS]}" if onward else words
+
+    @property
+    def says(self) -> str:
+        """What the body says to people, in one short line; see `words_in`."""
+        return "" if self.error is not None else words_in(self.content)
 
     @property
     def text(self) -> str:

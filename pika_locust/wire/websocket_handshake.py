@@ -21,7 +21,7 @@ from pika_locust.url import Url, parse_url
 from pika_locust.wire.access import access_to
 from pika_locust.wire.http_connection import TURN_S
 from pika_locust.wire.http_dial import Address, Origin, bind_to, of_same_family
-from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind, TransportError
+from pika_locust.wire.http_models import LOCAL_LIMITS, ErrorKind, TransportError, words_in
 from pika_locust.wire.http_protocol import header_line
 
 FailureKind = Literal["address", "local", "refused", "unreachable", "timeout", "tls", "status", "protocol", "closed"]
@@ -212,8 +212,8 @@ def _too_much(answer: bytes) -> ConnectError:
 
 
 def _refused(status: int, body: bytes) -> ConnectError:
-    said = f": {body[:80].decode(errors='replace').strip()}" if body.strip() else ""
-    return ConnectError("status", f"the upgrade was answered {status}{said}", status)
+    said = words_in(body)
+    return ConnectError("status", f"the upgrade was answered {status}{f': {said}' if said else ''}", status)
 
 
 def _upgrade(sock: Any, target: Url, lines: Mapping[str, str], subprotocols: Sequence[str]) -> str | None:
@@ -261,7 +261,7 @@ def _named(error: BaseException) -> ConnectError | None:
         case TransportError():
             return ConnectError("address", f"the host cannot be looked up: {error.text}")
         case websocket.WebSocketBadStatusException() if error.status_code is not None:
-            return _refused(error.status_code, (error.resp_body or b"")[:80])
+            return _refused(error.status_code, error.resp_body or b"")
         case websocket.WebSocketConnectionClosedException() | ConnectionResetError() | BrokenPipeError():
             return ConnectError("closed", "the server closed the connection during the handshake")
         case websocket.WebSocketException():

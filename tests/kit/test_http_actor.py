@@ -138,6 +138,29 @@ def test_what_a_closed_connection_may_have_taken_with_it_stays_open(users: list[
     assert (expected.acknowledged, expected.unanswered) == (1, 1)
 
 
+UNEXPECTED = {
+    "a redirect": (
+        b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://127.0.0.1:18452/orders\r\ncontent-length: 0\r\n\r\n",
+        "301 Moved Permanently to https://127.0.0.1:18452/orders",
+    ),
+    "another success": (b"HTTP/1.1 202 Later\r\ncontent-length: 6\r\n\r\nqueued", "202 Later (queued)"),
+    "a refusal": (
+        b'HTTP/1.1 400 Bad Request\r\ncontent-length: 40\r\n\r\n{"message":"Insufficient token balance"}',
+        "400 Bad Request (Insufficient token balance)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "told"), UNEXPECTED.values(), ids=UNEXPECTED)
+def test_an_answer_that_fails_its_check_is_told_in_its_own_words(
+    users: list[Shopper], answer: bytes, told: str
+) -> None:
+    with serving(lambda peer: peer.answer(answer)) as server:
+        users.append(user := begun(server.url))
+        user.order("a1")
+    assert user.worker.errors == {("order", told): 1}
+
+
 def test_a_check_has_the_name_that_it_is_given(users: list[Shopper]) -> None:
     with serving(answering(200)) as server:
         users.append(user := begun(server.url))

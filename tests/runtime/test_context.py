@@ -12,7 +12,7 @@ from pika_locust.judge import Ledger
 from pika_locust.load.iterations import Iterations
 from pika_locust.metrics import CounterValue, GaugeValue, Histogram, RateValue, Snapshot
 from pika_locust.runtime.clocks import Clocks
-from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, WorkerContext
+from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, MAX_SAID, WorkerContext
 from pika_locust.runtime.iterations import IterationQuota
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 
@@ -171,6 +171,18 @@ def test_at_the_end_everybody_who_asked_is_called_once_and_a_fault_stops_nobody(
 
 
 # What is measured
+
+
+def test_what_the_target_says_is_told_with_an_error_unless_it_is_different_each_time() -> None:
+    worker = make_context()
+    assert worker.error("join", "400 Bad Request", "no tokens left") == "400 Bad Request (no tokens left)"
+    worker.error("join", "400 Bad Request", "no tokens left")
+    assert worker.errors == {("join", "400 Bad Request (no tokens left)"): 2}
+    for number in range(50):
+        worker.error("join", "400 Bad Request", f"{number} is not my number")
+    assert len(worker.errors) == MAX_SAID + 1
+    assert worker.errors["join", "400 Bad Request"] == 50 - (MAX_SAID - 1)
+    assert worker.error("leave", "400 Bad Request", "no tokens left") == "400 Bad Request (no tokens left)"
 
 
 def test_checks_are_counted_by_name() -> None:

@@ -72,7 +72,7 @@ def test_a_status_that_is_expected_is_no_failure_of_the_requests_that_expect_it(
     assert (counted(worker, "leave"), counted(worker, "join")) == ((2, 1), (1, 1))
     assert trend(worker, "http_req_duration", name="leave").count == 1
     assert trend(worker, "http_req_failed_duration").count == 2
-    assert worker.errors == {("leave", "400 Words"): 1, ("join", "409 Words"): 1}
+    assert worker.errors == {("leave", "400 Words (body)"): 1, ("join", "409 Words (body)"): 1}
     assert [fired["exception"] is None for fired in worker.request_events] == [True, False, False]
 
 
@@ -207,8 +207,8 @@ def test_a_refusal_is_a_failure_with_a_time_of_its_own(status: int, worker: Reco
     assert counted(worker, "join") == (1, 1)
     assert trend(worker, "http_req_duration").count == 0
     assert trend(worker, "http_req_failed_duration", name="join").maximum == 360
-    assert worker.errors == {("join", f"{status} Words"): 1}
-    assert str(worker.request_events[0]["exception"]) == f"{status} Words"
+    assert worker.errors == {("join", f"{status} Words (body)"): 1}
+    assert str(worker.request_events[0]["exception"]) == f"{status} Words (body)"
     assert worker.metrics.counter("http_rate_limited").read().count == 0  # type: ignore[union-attr]
 
 

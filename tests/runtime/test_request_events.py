@@ -4,15 +4,21 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
+import requests
+from locust import FastHttpUser, User
 from locust.event import Events
 
+import tests.quiet_locust  # noqa: F401
+from pika_locust import FastUser
 from pika_locust.metrics import Histogram, results
 from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.runtime.request_events import RequestEventMeter
 from pika_locust.wire.http_models import ErrorKind, TransportError
 from pika_locust.wire.websocket_handshake import ConnectError
 from tests.runtime.sample_scenario import make_context
+from tests.wire.http_servers import Peer, content, serving
 
 
 class Runner:
@@ -125,3 +131,38 @@ def test_what_this_machine_has_no_file_or_port_for_is_the_generators_trouble(
     scene.request(exception=error() if callable(error) else error, response_time=0.1)
     assert scene.metric("generator_errors")["count"] == count
     assert scene.metric("http_req_failed")["rate"] == 1
+
+
+CLIENTS: dict[str, type[User]] = {"FastHttpUser": FastHttpUser, "FastUser": FastUser}
+
+
+@pytest.mark.parametrize("kind", CLIENTS.values(), ids=CLIENTS)
+def test_what_the_target_says_is_told_with_the_error_of_every_client(kind: type[User], scene: Scene) -> None:
+    def script(peer: Peer) -> None:
+        peer.answer(content(b'{"message":"Insufficient token balance"}', "400 Bad Request"))
+        peer.answer(content(b"", "301 Moved", "Location: https://other.example/y"))
+        peer.answer(content(b"fine"))
+        peer.wait_for_end()
+
+    with gevent.Timeout(20), serving(script) as server:
+        environment = SimpleNamespace(events=scene.events, host=server.url, parsed_options=None, stop_timeout=0.0)
+        client = type("Visitor", (kind,), {"host": server.url})(environment).client
+        client.get("/balance", name="balance")
+        with client.get("/moved", allow_redirects=False, catch_response=True) as response:
+            response.failure("not where it should be")
+        with client.get("/fine", catch_response=True) as response:
+            response.failure("too good")
+    balance, moved, fine = scene.worker.errors
+    assert balance[1].endswith(" (Insufficient token balance)")
+    assert "400" in balance[1]
+    assert moved == ("/moved", "not where it should be to https://other.example/y")
+    assert fine == ("/fine", "too good")
+
+
+@pytest.mark.parametrize(("read", "said"), [(b"no tokens left", " (no tokens left)"), (False, "")])
+def test_what_requests_has_not_read_is_not_read_for_it(read: Any, said: str, scene: Scene) -> None:
+    response = requests.Response()
+    response.status_code = 400
+    response._content = read
+    scene.request(exception=ValueError("400 Client Error"), response=response)
+    assert scene.worker.errors == {("/", f"400 Client Error{said}"): 1}

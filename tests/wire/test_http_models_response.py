@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.wire.http_models import ErrorKind, Headers, Response, Timings, TransportError
+from pika_locust.wire.http_models import ErrorKind, Headers, Response, Timings, TransportError, words_in
 
 HEAD = (
     b"HTTP/1.1 200 Very Well\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nSet-Cookie: a=1\r\n"
@@ -136,3 +136,39 @@ def test_it_shows_itself() -> None:
     assert repr(response(201, content=b"abc")) == "<Response 201 3 bytes>"
     assert repr(response(0, error=TransportError(ErrorKind.DNS, "no such host"))) == "<Response dns: no such host>"
     assert repr(Headers(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n")) == "Headers([('A', 'b')])"
+
+
+WORDS = {
+    "a message": (b'{"message":"Insufficient token balance","statusCode":400}', "Insufficient token balance"),
+    "several": (b'{"message":["email must be an email","name is short"]}', "email must be an email; name is short"),
+    "an error": (b' {"error": "sold\\n out"}', "sold out"),
+    "one inside of another": (b'{"error":{"code":7,"message":"no such card"}}', "no such card"),
+    "an object without any": (b'{"left": 0}', '{"left": 0}'),
+    "an empty object": (b"{}", ""),
+    "half an object": (b'{"message":"Insuff', '{"message":"Insuff'),
+    "text": (b"out of\r\n  order\n", "out of order"),
+    "text that goes on": (b"x" * 5000, "x" * 120),
+    "a page": (b"<!doctype html><title>\n502 Bad\nGateway</title><h1>nginx</h1>", "502 Bad Gateway"),
+    "a page without a title": (b"<html><style>h1 {}</style><h1>Not <b>here</b></h1>", "Not here"),
+    "markup alone": (b"<html>", "<html>"),
+    "bytes": (b"\xff\x00", "\ufffd\x00"),
+    "brackets without end": (b"[" * 100_000, "[" * 120),
+    "nothing": (b"", ""),
+}
+
+
+@pytest.mark.parametrize(("body", "words"), WORDS.values(), ids=WORDS)
+def test_what_a_body_says(body: bytes, words: str) -> None:
+    assert words_in(body) == words
+
+
+def test_an_answer_in_words() -> None:
+    moved = Response(301, b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://x.example/y\r\n\r\n", b"", NEVER, 0, 0)
+    assert moved.summary == "301 Moved Permanently to https://x.example/y"
+    broke = Response(400, b"HTTP/1.1 400\r\n\r\n", b'{"message":"Insufficient token balance"}', NEVER, 0, 0)
+    assert broke.summary == "400 Bad Request (Insufficient token balance)"
+    refused = Response(0, b"", b"", NEVER, 0, 0, TransportError(ErrorKind.RESET, "the connection was reset"))
+    assert refused.summary == "reset: the connection was reset"
+
+
+NEVER = (0, 0, 0, 0, 0, 0, 0)

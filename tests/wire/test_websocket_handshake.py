@@ -381,7 +381,7 @@ FAILURES: dict[str, tuple[Callable[[Peer], None], str, int | None, str]] = {
         saying(content(b"x" * 50_000, "503 Service Unavailable")),
         "status",
         503,
-        "the upgrade was answered 503: " + "x" * 80,
+        "the upgrade was answered 503: " + "x" * 120,
     ),
     "401 without a length": (
         saying(b"HTTP/1.1 401 Unauthorized\r\n\r\n"),

@@ -98,7 +98,7 @@ class VerityActor(HttpActor):
         signed_up = sign_up_in(response)
         if signed_up is None:
             if response.status in DONE:
-                self.worker.error("auth_signup", "answered without accessToken and user.id")
+                self.worker.error("auth_signup", f"{response.outcome} without accessToken and user.id", response.says)
             return False
         account.user_id, account.credentials = signed_up
         return True
@@ -125,6 +125,8 @@ class VerityActor(HttpActor):
         account.tokens.maybe(tokens)
         response = self.deliver(self.http, payload, signature)
         ok = self.checked("stripe webhook ok", response.status == 200)
+        if not ok and not response.failed:
+            self.worker.error("stripe_webhook", response.outcome, response.says)
         if response.error is None or response.unsent:
             account.tokens.known(tokens, ok)
         return response
@@ -184,9 +186,11 @@ class MemberActor(VerityActor):
 
     def balance(self) -> int | None:
         """What the target says the balance is; None when it does not say."""
-        return balance_in(
-            self.call("GET", "/tokens/balance", name="tokens_balance", check="tokens balance ok", ok=(200,))
-        )
+        response = self.call("GET", "/tokens/balance", name="tokens_balance", check="tokens balance ok", ok=(200,))
+        balance = balance_in(response)
+        if balance is None and response.status == 200:
+            self.worker.error("tokens_balance", f"{response.outcome} without tokenBalance", response.says)
+        return balance
 
     def stock_up(self, tokens: int, enough: int = 1) -> None:
         """Look at the balance, and buy so many tokens where it says that there are not `enough`."""

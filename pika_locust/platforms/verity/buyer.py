@@ -169,6 +169,4 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
 
 
 def _why(response: Response) -> str:
-    if response.error is not None:
-        return str(response.error)
-    return f"sign-up was answered {response.status} {response.reason}"
+    return response.summary if response.error is not None else f"sign-up was answered {response.summary}"

@@ -106,22 +106,23 @@ def test_a_renewal_that_fails_is_tried_again_and_not_before_each_request(
 
 
 NO_ACCOUNT = {
-    "no JSON": answer(201, b"<html>"),
-    "no object": answer(201, ["t1"]),
-    "nobody": answer(201, {"accessToken": "t1"}),
-    "no token": answer(201, {"user": {"id": "u1"}}),
-    "a user who is none": answer(201, {"user": "u1", "accessToken": "t1"}),
-    "bytes that are no text": answer(201, b"\xff\xfe"),
+    "no JSON": (answer(201, b"<html>"), " (<html>)"),
+    "no object": (answer(201, ["t1"]), ' (["t1"])'),
+    "nobody": (answer(201, {"accessToken": "t1"}), ' ({"accessToken": "REDACTED"})'),
+    "no token": (answer(201, {"user": {"id": "u1"}}), ' ({"user": {"id": "u1"}})'),
+    "a user who is none": (answer(201, {"user": "u1"}), ' ({"user": "u1"})'),
+    "bytes that are no text": (answer(201, b"\xff\xfe"), " (\ufffd\ufffd)"),
+    "what it says itself": (answer(201, {"message": "come back later"}), " (come back later)"),
 }
 
 
-@pytest.mark.parametrize("said", NO_ACCOUNT.values(), ids=NO_ACCOUNT)
-def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, harness: Harness) -> None:
+@pytest.mark.parametrize(("said", "words"), NO_ACCOUNT.values(), ids=NO_ACCOUNT)
+def test_a_sign_up_that_gives_no_account_is_the_targets_mistake(said: bytes, words: str, harness: Harness) -> None:
     with serving(saying({"/auth/signup-anonymous": said})) as server:
         member = member_at(harness, server.url)
         assert not member.open_account()
         assert not member.account.exists
-    assert harness.errors("auth_signup") == ["answered without accessToken and user.id"]
+    assert harness.errors("auth_signup") == [f"201 Words without accessToken and user.id{words}"]
     assert harness.rate("checks", check="signup ok") == (1, 0)
 
 

@@ -90,7 +90,11 @@ FOUND: dict[str, tuple[list[bytes | None], list[ExpectedBalance], dict[str, Any]
     "one who is told nonsense": (
         [holds("2")],
         [expected(0, 2)],
-        {"users_audited": 0, "balances_untold": 1, "balances_untold_first": "user u0: 200 Words"},
+        {
+            "users_audited": 0,
+            "balances_untold": 1,
+            "balances_untold_first": 'user u0: 200 Words ({"tokenBalance": "2"})',
+        },
     ),
     "nobody": ([], [], {"users_audited": 0}),
 }

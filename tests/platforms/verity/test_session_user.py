@@ -11,6 +11,7 @@ from pika_locust.platforms.verity.audits import audit_sessions
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser
 from pika_locust.scenario import AuditContext
+from pika_locust.wire.http import Response
 from tests.platforms.verity.harness import RECEIVED, SESSION_S, SIGNED_UP, Harness, answer, saying, until
 from tests.wire.http_servers import serving
 
@@ -187,7 +188,7 @@ def keys(harness: Harness, users: int, **environ: str) -> list[Any]:
 
     def request(method: str, path: str, json: Any, name: str) -> Any:
         joined.append(json)
-        return SimpleNamespace(status=500, error=None)
+        return Response(500, b"HTTP/1.1 500 No\r\n\r\n", b"", (0,) * 7, 0, 0)
 
     harness.open(SESSIONS, **environ)
     for number in range(users):

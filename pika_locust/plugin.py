@@ -21,7 +21,7 @@ from gevent import get_hub
 from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
-from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
@@ -37,6 +37,7 @@ from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_s
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
+from pika_locust.runtime.single_user import SingleUserRunner, prepare_single_user
 from pika_locust.runtime.startup import ForkedWorkers, listen_early
 from pika_locust.runtime.streams import bound_standard_streams
 from pika_locust.runtime.target_settings import TARGET_SETTINGS
@@ -248,6 +249,9 @@ class Plugin:
         raise_open_file_limit()
         # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.
         get_hub().loop.update_now()
+        if runner is None:
+            self._start_single_user(environment)
+            return
         if not isinstance(runner, WorkerRunner):
             self._start_coordinator(environment, runner)
         if not isinstance(runner, MasterRunner):
@@ -265,6 +269,26 @@ class Plugin:
         self._worker.attach(runner)
         if not self.scenario.is_locustfile:
             tune_gc()
+
+    def _start_single_user(self, environment: Any) -> None:
+        assert self._options is not None
+        options, runner = self._options, SingleUserRunner()
+        self._start_worker(environment, runner)
+        assert self._worker is not None
+        worker = self._worker
+        atexit.register(self._mode.close)
+
+        def begin(**_: Any) -> None:
+            try:
+                self._mode.attach_single(environment, options)
+                prepare_single_user(worker, runner, environment, self.scenario, options)
+            except ConfigurationError as error:
+                self.refuse(error.problems)
+            except SetupError as error:
+                sys.stderr.write(f"{self.scenario.name}: the set-up failed: {error}\n")
+                sys.exit(int(ExitCode.SETUP))
+
+        environment.events.test_start._handlers.insert(0, _or_exit(begin))
 
     def _start_coordinator(self, environment: Any, runner: Any) -> None:
         assert self._options is not None

@@ -179,6 +179,12 @@ class LocustfileMode:
         # Not when the test is stopping: in the master and here, users act until Locust has stopped them.
         environment.events.test_stop.add_listener(lambda **_: coordinator.finish())
 
+    def attach_single(self, environment: Any, options: RunOptions) -> None:
+        """Check the target of one user that runs without a test. Raises ConfigurationError for one that must not be
+        loaded."""
+        if problems := self._refusals(environment, options):
+            raise ConfigurationError(problems)
+
     # Test after test
 
     def choose(self, environment: Any, options: RunOptions, tests_before: int) -> RunOptions:
@@ -322,6 +328,11 @@ class ScenarioMode:
         names = ", ".join(self._scenario.target_settings)
         logger.info("No target named (%s or -H): testing the embedded sandbox at %s", names, target)
         return target
+
+    def attach_single(self, environment: Any, options: RunOptions) -> None:
+        """Name or start the target of one user that runs without a test."""
+        if self.sandbox is None:
+            environment.host = options.target or self._start_sandbox(options)
 
     # Test after test
 

@@ -344,7 +344,7 @@ class WorkerSide:
 
     @property
     def _is_local(self) -> bool:
-        return hasattr(self._runner, "_local_worker_node")
+        return hasattr(self._runner, "_local_worker_node") or getattr(self._runner, "is_local", False)
 
     def _end(self) -> None:
         """Stop what runs beside the users."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -195,6 +196,43 @@ def test_a_worker_whose_master_was_killed_stops_soon_and_not_with_success(server
     assert time.monotonic() - killed_s < 12
     assert finished.exit_code == 99, finished.output
     assert "The master is gone" in finished.output
+
+
+SINGLE = """
+import sys
+from locust import FastHttpUser, constant, run_single_user, task
+from locust.exception import StopUser
+import pika_locust
+
+judge = pika_locust.install(thresholds={"looking": "p(95)<500"}, metrics=[pika_locust.trend("looking")])
+
+class Visitor(FastHttpUser):
+    host = sys.argv.pop()
+    wait_time = constant(0.05)
+    looks = 0
+
+    @task
+    def look(self):
+        with judge.timer("looking"):
+            self.client.get("/look")
+        self.looks += 1
+        if self.looks == 3:
+            raise StopUser
+
+if __name__ == "__main__":
+    run_single_user(Visitor)
+    print("the user has ended")
+"""
+
+
+def test_a_single_user_runs_for_a_debugger(server: Target, tmp_path: Path) -> None:
+    (tmp_path / "single.py").write_text(SINGLE)
+    command = [sys.executable, "single.py", server.url]
+    run_alone = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run_alone.returncode == 0, run_alone.stderr
+    assert run_alone.stdout.endswith("the user has ended\n")
+    assert "One user against http://127.0.0.1" in run_alone.stderr
+    assert server.answered[200] == 3
 
 
 def test_a_task_may_quit_the_runner_and_the_test_is_judged(server: Target, tmp_path: Path) -> None:

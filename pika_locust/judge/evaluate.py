@@ -10,15 +10,19 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from pika_locust.judge.expressions import Expression
+from pika_locust.format import significant, with_unit
+from pika_locust.judge.expressions import Expression, parse
 from pika_locust.judge.grades import Band, grade_of
 from pika_locust.judge.intervals import Interval, mean_interval, percentile_interval, wilson
 from pika_locust.judge.report import Status, ThresholdResult, WorstWindow
 from pika_locust.judge.thresholds import Threshold
 from pika_locust.metrics.histogram import Histogram
-from pika_locust.metrics.metric import Kind, Metric
+from pika_locust.metrics.metric import Kind, Metric, parse_series, series_text
 from pika_locust.metrics.snapshot import Snapshot
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
+
+FAILED_DURATIONS = {"http_req_duration": "http_req_failed_duration"}
+"""Latencies of successes, and the metric that has those of failures."""
 
 
 def evaluate(
@@ -134,6 +138,31 @@ def certainty(expression: Expression, value: Value, scale: int = 1) -> tuple[Int
     first = max(low, least) if math.isfinite(low) else low
     last = min(high, most) if math.isfinite(high) else high
     return (first / scale, last / scale), conclusive
+
+
+def slow_failures(results: Iterable[ThresholdResult], snapshot: Snapshot) -> list[str]:
+    """A sentence for each latency limit that holds only because failed requests are not in it, as they are in k6's and
+    Locust's own figures: a gateway that gives up after a minute would otherwise pass unseen."""
+    sentences = []
+    for result in results:
+        expression = parse(result.expression)
+        name, tags = parse_series(result.metric)
+        if name not in FAILED_DURATIONS or result.status != "pass" or expression.operator not in ("<", "<="):
+            continue
+        failed = snapshot.select(series_text(FAILED_DURATIONS[name], tags))
+        every = snapshot.select(result.metric)
+        if not isinstance(failed, Histogram) or not isinstance(every, Histogram) or not failed.samples:
+            continue
+        every.merge(failed)
+        value = statistic(expression, every, 0.0, 1000)
+        if value is not None and not expression.holds(value):
+            requests = "one that failed" if failed.samples == 1 else f"{failed.samples:,} that failed"
+            shown = with_unit(significant(value, expression.limit), result.unit)
+            sentences.append(
+                f"{result.metric} {result.expression} holds for requests that succeeded; with the {requests} it would "
+                f"be {shown}, as k6 and Locust count them in (here they are {FAILED_DURATIONS[name]})"
+            )
+    return sentences
 
 
 def _of_trend(expression: Expression, histogram: Histogram) -> Interval | None:

@@ -28,6 +28,7 @@ from pika_locust.judge import (
     resolving_power,
     unreadable,
 )
+from pika_locust.judge.evaluate import slow_failures
 from pika_locust.judge.report import Outcome
 from pika_locust.judge.unreachable import nothing_answered
 from pika_locust.judge.verdict import INVALID
@@ -442,6 +443,7 @@ class Run:
                 *self.given.notes,
                 *self.prometheus.notes(),
                 *([away] if away and not failed else []),
+                *slow_failures(thresholds, snapshot),
                 *decision.notes,
                 *clock_notes(snapshot),
                 *_series_note(snapshot),

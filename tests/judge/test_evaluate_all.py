@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.judge.evaluate import ThresholdEvaluator
+from pika_locust.judge.evaluate import ThresholdEvaluator, slow_failures
 from pika_locust.judge.grades import Band
 from pika_locust.judge.thresholds import Threshold, parse_option
 from pika_locust.metrics.metric import counter, rate, trend
@@ -125,3 +125,47 @@ def test_values_that_start_anew_have_no_window_that_begins_before() -> None:
     assert (errors.worst_window.from_s, errors.worst_window.seconds, errors.worst_window.value) == (20.0, 30.0, 0.1)
     assert latency.worst_window is not None
     assert latency.worst_window.value == 10.0
+
+
+DURATIONS = [trend("http_req_duration"), trend("http_req_failed_duration"), trend("latency")]
+HOLDS = (
+    "{} holds for requests that succeeded; with the 20 that failed it would be 1,500 ms, as k6 and Locust count them in "
+    "(here they are http_req_failed_duration)"
+)
+SLOW = {
+    "a limit that holds without them": (
+        "http_req_duration:p(95)<300",
+        [HOLDS.format("http_req_duration p(95)<300")],
+    ),
+    "of one kind of request": (
+        "http_req_duration{name:pay}:max<=300",
+        [HOLDS.format("http_req_duration{name:pay} max<=300")],
+    ),
+    "of another kind": ("http_req_duration{name:look}:max<300", []),
+    "one that holds with them, too": ("http_req_duration:p(95)<2000", []),
+    "one that does not hold anyhow": ("http_req_duration:p(95)<10", []),
+    "one from below": ("http_req_duration:p(95)>10", []),
+    "of something else": ("latency:p(95)<300", []),
+}
+
+
+@pytest.mark.parametrize(("threshold", "sentences"), SLOW.values(), ids=SLOW)
+def test_a_latency_that_holds_only_without_the_failures_is_told(threshold: str, sentences: list[str]) -> None:
+    registry = Registry(DURATIONS)
+    for name in ("pay", "look"):
+        for _ in range(40):
+            registry.trend("http_req_duration").tagged(name=name).add(20_000)
+    for _ in range(20):
+        registry.trend("http_req_failed_duration").tagged(name="pay").add(1_500_000)
+    registry.trend("latency").add(20_000)
+    snapshot = registry.snapshot()
+    results = ThresholdEvaluator([parse_option(threshold)], DURATIONS).results(snapshot, 10.0)
+    assert slow_failures(results, snapshot) == sentences
+
+
+def test_where_nothing_failed_nothing_is_told_of_failures() -> None:
+    registry = Registry(DURATIONS)
+    registry.trend("http_req_duration").add(20_000)
+    snapshot = registry.snapshot()
+    results = ThresholdEvaluator([parse_option("http_req_duration:p(95)<300")], DURATIONS).results(snapshot, 10.0)
+    assert slow_failures(results, snapshot) == []

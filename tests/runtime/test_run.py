@@ -8,7 +8,7 @@ import pytest
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge import AuditResult, Grade, Observed, Reason, Report, Threshold, ThresholdEvaluator, parse_option
-from pika_locust.metrics.builtin import CLOCK_METRICS
+from pika_locust.metrics.builtin import CLOCK_METRICS, HTTP_METRICS
 from pika_locust.observe.target import Outages
 from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.collector import Collector
@@ -71,14 +71,14 @@ def close(
         options=replace(OPTIONS, strict=strict, fail_on=fail_on),
         facts=facts,
         collector=collector,
-        evaluator=ThresholdEvaluator(judged, all_metrics(SAMPLE_SCENARIO)),
+        evaluator=ThresholdEvaluator(judged, all_metrics(scenario)),
         target_monitor=cast(TargetMonitor, SimpleNamespace(outages=outages or Outages())),
         began_s=0.0,
         supporters=0,
         notes=list(notes),
     )
     run.prometheus = cast(PrometheusMonitor, SimpleNamespace(found=lambda: observed, notes=list))
-    return run.report(SAMPLE_SCENARIO, collector.fold(), audits=audits, run_reasons=run_reasons, duration_s=60.0)
+    return run.report(scenario, collector.fold(), audits=audits, run_reasons=run_reasons, duration_s=60.0)
 
 
 def codes(report: Report) -> list[tuple[str, str]]:
@@ -86,6 +86,15 @@ def codes(report: Report) -> list[tuple[str, str]]:
 
 
 MANY = (10_000,) * 1000
+
+
+def test_a_latency_that_holds_only_without_the_failures_is_noted() -> None:
+    shop = replace(SAMPLE_SCENARIO, metrics=(*SAMPLE_SCENARIO.metrics, *HTTP_METRICS))
+    worker = make_context(shop)
+    for failed, us in ((False, 20_000), (True, 1_500_000)):
+        worker.metrics.trend("http_req_failed_duration" if failed else "http_req_duration").add(us)
+    report = close(collect(worker), thresholds=("http_req_duration:max<300",), scenario=shop)
+    assert [note for note in report.notes if "with the one that failed it would be 1,500 ms" in note]
 
 
 def test_connections_that_this_machine_had_no_file_for_are_not_the_targets_fault() -> None:

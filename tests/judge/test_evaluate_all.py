@@ -129,8 +129,8 @@ def test_values_that_start_anew_have_no_window_that_begins_before() -> None:
 
 DURATIONS = [trend("http_req_duration"), trend("http_req_failed_duration"), trend("latency")]
 HOLDS = (
-    "{} holds for requests that succeeded; with the 20 that failed it would be 1,500 ms, as k6 and Locust count them in "
-    "(here they are http_req_failed_duration)"
+    "{} holds for requests that succeeded; with the 20 that failed it would be 1,500 ms, as k6 and Locust count them "
+    "in (here they are http_req_failed_duration)"
 )
 SLOW = {
     "a limit that holds without them": (

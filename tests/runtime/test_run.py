@@ -15,6 +15,7 @@ from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import all_metrics
 from pika_locust.runtime.run import Run, RunFacts, empty_report, unwritten, versions
+from pika_locust.scenario import Scenario
 from pika_locust.testing.worker import RecordingContext
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, read
 
@@ -65,6 +66,7 @@ def close(
     fail_on: Grade | None = None,
     facts: RunFacts = FACTS,
     outages: Outages | None = None,
+    scenario: Scenario = SAMPLE_SCENARIO,
 ) -> Report:
     judged: list[Threshold] = [parse_option(threshold) for threshold in thresholds]
     run = Run(

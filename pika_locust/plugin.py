@@ -33,6 +33,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
+from pika_locust.runtime.host_failures import unhandled_errors
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.ports import connect_workers_there, port_problems
@@ -245,6 +246,9 @@ class Plugin:
         """Locust has its runner: start the coordinator, the worker side, or both."""
         self._environment = environment
         environment.pika_locust = self
+        # Locust logs what a listener raises itself, and what a greenlet does by its own logger.
+        for name in (None, "locust"):
+            logging.getLogger(name).addHandler(unhandled_errors)
         redaction.attach(environment)
         raise_open_file_limit()
         # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.

@@ -6,6 +6,7 @@ or a plugin may ask for an exit code. In a worker, neither would reach the maste
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,30 @@ from pika_locust.metrics import plain
 
 UNHANDLED = 2
 """What Locust ends with after an exception that nobody handled."""
+
+
+class UnhandledErrors(logging.Handler):
+    """Remembers the first exception that Locust logs because nobody has handled it: of a listener or of a greenlet."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.first = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note a line of the log, if it is about one."""
+        about = str(record.msg)
+        if about.startswith("Unhandled exception in greenlet") and record.exc_info and record.exc_info[1] is not None:
+            self._note(f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
+        elif about.startswith("Uncaught exception in event handler") and isinstance(record.args, tuple):
+            # All that Locust gives is a traceback, whose last line is the exception.
+            self._note(str(record.args[-1]).strip().rpartition("\n")[2])
+
+    def _note(self, error: str) -> None:
+        self.first = self.first or error
+
+
+unhandled_errors = UnhandledErrors()
+"""Those of this process; a handler of the root's and Locust's logger from Locust's `init` on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +69,7 @@ def host_failure(environment: Any) -> HostFailure | None:
         set_to = f"Locust's exit code was set to {code} by a listener or a plugin (environment.process_exit_code)"
         return HostFailure(int(code), set_to)
     if locust.log.unhandled_greenlet_exception:
-        text = "an exception in a listener or a greenlet was handled by nobody; the log has its traceback"
+        which = f" ({unhandled_errors.first})" if unhandled_errors.first else ""
+        text = f"an exception in a listener or a greenlet was handled by nobody{which}; the log has its traceback"
         return HostFailure(UNHANDLED, text)
     return None

@@ -1,6 +1,7 @@
 """Visitors call agents of our own, ten a second for two minutes.
 
-    locust --headless -f locustfiles/calls.py # CALL_RATE=5 TEST_DURATION=30s for a short one
+    locust --headless -f locustfiles/calls.py                                   # 2m
+    CALL_RATE=5 TEST_DURATION=30s locust --headless -f locustfiles/calls.py     # 30s
 
 Without SERVER_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect calls` shows everything else.
 """

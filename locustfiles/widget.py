@@ -1,6 +1,6 @@
 """Visitors of a website whose widget shows an agent, with agents of our own: 200 for eight minutes.
 
-    locust --headless -f locustfiles/widget.py -u 50 -r 25 -t 60s
+    locust --headless -f locustfiles/widget.py -u 50 -r 25 -t 60s   # 1m
 
 Without SERVER_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect widget` shows everything else.
 """

@@ -14,6 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,7 +35,8 @@ from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.host_failures import unhandled_errors
-from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario
+from pika_locust.runtime.master_port import connect_workers_there, port_problems
+from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
@@ -176,6 +178,8 @@ class Plugin:
         unknown: list[str] = []
         try:
             arguments, unknown, problems = parse_all(parser, sys.argv[1:], self._environ)
+            if self.scenario.is_locustfile:
+                self.scenario = replace(self.scenario, title=title_of(arguments.locustfile or ""))
             problems += console.problems(arguments.summary_json) if not arguments.worker else []
             if "locust.main" in sys.modules:
                 # A user that is run alone (`run_single_user`) opens none.
@@ -234,7 +238,7 @@ class Plugin:
 
     def refuse(self, problems: Sequence[str]) -> NoReturn:
         """End with 104, every problem on standard error and in the summary."""
-        sys.stderr.write(f"{self.scenario.name}: this cannot run as it is set up:\n")
+        sys.stderr.write(f"{self.scenario.title or self.scenario.name}: this cannot run as it is set up:\n")
         sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
         path = summary_path(sys.argv[1:], self._environ)
         if path:

@@ -121,6 +121,8 @@ class Scenario:
     production_hosts: tuple[str, ...] = ()
     world: str = ""
     """Reference of the stand-in for the server, `package.module:PLATFORM`. Empty: the platform's own world."""
+    title: str = ""
+    """What reports call it; empty: its name. Locustfiles with users of their own share a name, and not a title."""
 
     def thresholds_for(self, profile: str, settings: Settings) -> tuple[Threshold, ...]:
         """All thresholds of a run under a profile."""

@@ -103,6 +103,11 @@ def locustfile_scenario(
     )
 
 
+def title_of(files: str) -> str:
+    """What reports call the locustfiles that `-f` names: `shop` for `tests/shop.py`; of several, all."""
+    return ", ".join(Path(file.strip()).stem for file in files.split(",") if file.strip())
+
+
 def _metric_problems(metrics: Sequence[Metric]) -> Iterator[str]:
     taken = {metric.name: "is measured already" for metric in (*BASE_METRICS, *TARGET_METRICS, *REQUEST_EVENT_METRICS)}
     for metric in metrics:

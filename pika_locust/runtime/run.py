@@ -67,7 +67,7 @@ def empty_report(scenario: Scenario, command: str, reasons: Sequence[Reason], co
     """The report of a test that never began."""
     return Report(
         run_id="",
-        scenario=scenario.name,
+        scenario=scenario.title or scenario.name,
         verdict="invalid" if code in INVALID else "fail",
         exit_code=int(code),
         reasons=tuple(reasons),
@@ -413,7 +413,7 @@ class Run:
         failed = decision.verdict != "pass"
         return Report(
             run_id=facts.run_id,
-            scenario=scenario.name,
+            scenario=scenario.title or scenario.name,
             verdict=decision.verdict,
             exit_code=int(decision.exit_code),
             # It decides nothing, and explains what does.

@@ -65,7 +65,9 @@ def test_every_request_is_counted_and_the_run_passes(extra: list[str], server: T
     assert finished.summary["load"]["iterations"] is None
     assert finished.summary["target"] == server.url
     assert "iterations" not in finished.summary["metrics"]
-    assert "PASS  locustfile" in finished.output
+    # It goes by its file's own name.
+    assert finished.summary["scenario"] == "shop"
+    assert "PASS  shop  " in finished.output
 
 
 def test_a_run_lasts_as_long_as_asked_however_slowly_its_locustfile_loads(server: Target, tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
-from pika_locust.errors import ConfigurationError
-from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario, locusts_plan
+from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario, locusts_plan, title_of
 from pika_locust.runtime.options import RunOptions, all_metrics, parse_all
+from pika_locust.runtime.run import empty_report
 from pika_locust.scenario import Scenario
 
 
@@ -163,3 +165,19 @@ class Waves:
 def test_the_load_is_locusts_and_only_described(environment: Any, described: str) -> None:
     assert locusts_plan(environment.parsed_options, environment.shape_class).describe() == described
     assert chosen(environment).plan.describe() == described
+
+
+@pytest.mark.parametrize(
+    ("files", "title"),
+    [
+        ("locustfile", "locustfile"),
+        ("tests/shop.py", "shop"),
+        ("shop.py, tests/checkout.py", "shop, checkout"),
+        ("https://files.example/shop.py", "shop"),
+        ("", ""),
+    ],
+)
+def test_reports_call_a_locustfile_by_its_file_s_name(files: str, title: str) -> None:
+    assert title_of(files) == title
+    scenario = replace(locustfile_scenario({}), title=title)
+    assert empty_report(scenario, "", (), ExitCode.CONFIG).scenario == (title or "locustfile")

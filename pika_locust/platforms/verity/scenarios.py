@@ -244,6 +244,7 @@ _TOKENS_SETTINGS = (
     Setting("BASE_RATE", number(0), 20.0, "webhooks a second before and after the spike"),
     Setting("SPIKE_RATE", number(0), 400.0, "webhooks a second in the spike"),
     Setting("SPIKE_HOLD", duration, 120.0, "length of the spike"),
+    Setting("COOL_DOWN", duration, 60.0, "length of the last stage, from BASE_RATE down to nothing"),
     Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default twice the spike's rate, at most 5,000"),
     Setting("MAX_VUS", whole(1), None, "users at most; default three times the spike's rate, at most 10,000"),
     Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
@@ -251,8 +252,6 @@ _TOKENS_SETTINGS = (
     Setting("THINK_TIME_MIN", number(0), 0.05, "shortest pause, in seconds; it only keeps a user busy"),
     Setting("THINK_TIME_MAX", number(0), 0.2, "longest pause, in seconds"),
 )
-_AFTERWARDS_S = 60.0
-"""The suite's last stage, down to nothing: it has no setting."""
 
 
 def _webhook_rate(settings: Settings) -> ArrivalRate:
@@ -265,7 +264,7 @@ def _webhook_rate(settings: Settings) -> ArrivalRate:
             ArrivalStage(60.0 if up is None else up, spike),
             ArrivalStage(settings["SPIKE_HOLD"], spike),
             ArrivalStage(60.0 if down is None else down, base),
-            ArrivalStage(_AFTERWARDS_S, 0.0),
+            ArrivalStage(settings["COOL_DOWN"], 0.0),
         ),
         pre_allocated_vus=prepared,
         max_vus=max(prepared, settings["MAX_VUS"] or min(round(3 * spike), 10_000)),

@@ -217,9 +217,10 @@ def test_webhooks_come_at_the_suites_rate() -> None:
 
 
 def test_every_part_of_the_rate_can_be_set() -> None:
-    own = rate(BASE_RATE="5", SPIKE_RATE="60", RAMP_UP="4s", SPIKE_HOLD="5s", RAMP_DOWN="6s")
+    own = rate(BASE_RATE="5", SPIKE_RATE="60", RAMP_UP="4s", SPIKE_HOLD="5s", RAMP_DOWN="6s", COOL_DOWN="7s")
     assert own.start_rate == 5
-    assert own.stages[:3] == (ArrivalStage(4.0, 60.0), ArrivalStage(5.0, 60.0), ArrivalStage(6.0, 5.0))
+    stages = (ArrivalStage(4.0, 60.0), ArrivalStage(5.0, 60.0), ArrivalStage(6.0, 5.0), ArrivalStage(7.0, 0.0))
+    assert own.stages == stages
     assert rate(RAMP_UP="0s").stages[0] == ArrivalStage(0.0, 400.0)
 
 

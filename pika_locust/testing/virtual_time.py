@@ -135,7 +135,8 @@ class VirtualTime:
     # What loops need
 
     def _push(self, after_s: float, timer: VirtualTimer) -> int:
-        due_ns = self.now_ns + max(0, round(after_s * 1e9))
+        # Whoever waits for less than a nanosecond waits for one: else time would stand still for it.
+        due_ns = self.now_ns + (max(1, round(after_s * 1e9)) if after_s > 0 else 0)
         number = next(self._order)
         heapq.heappush(self._timers, (due_ns, number, timer))
         return number

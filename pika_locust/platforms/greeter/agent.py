@@ -87,16 +87,19 @@ class Agent(GreeterActor):
             self.timers.start(request_id, delay_s, self._decide, request_id, chosen < accept)
         else:
             self.meters.agent_calls_ignored.add()
+        self.meters.agent_ignore_rate.add(chosen >= accept + reject)
 
     def _decide(self, request_id: str, takes: bool) -> None:
         # Whoever talks already has no time for another one, whatever it would have said.
-        if takes and not self._call_id:
+        taken = takes and not self._call_id
+        if taken:
             self._call_id = request_id
             self.emit("call:accept", {"requestId": request_id})
             self.meters.agent_calls_accepted.add()
         else:
             self.emit("call:reject", {"requestId": request_id})
             self.meters.agent_calls_rejected.add()
+        self.meters.agent_reject_rate.add(not taken)
 
     @on("call:cancelled", fields={"requestId": str})
     def on_cancelled(self, data: Any, at_ns: int) -> None:

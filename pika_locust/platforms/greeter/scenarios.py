@@ -74,7 +74,9 @@ AGENT_METRICS = (
     counter("agent_calls_accepted", "those that it took"),
     counter("agent_calls_rejected", "those that it did not want, or had no time for"),
     counter("agent_calls_ignored", "those that it let ring"),
-    counter("agent_ghost_calls", "those that it took, in which there was nobody"),
+    rate("agent_reject_rate", "share of rings that agents of ours rejected"),
+    rate("agent_ignore_rate", "share of rings that they let ring"),
+    counter("agent_ghost_calls", "calls that they took, in which there was nobody"),
     rate("agents_kept", "connections of agents that lasted until we ended them"),
 )
 
@@ -243,8 +245,11 @@ def _answer_time(settings: Settings) -> tuple[Threshold, ...]:
     return (Threshold.of("call_request_time", {"threshold": f"p({share_ms})<5000", "about": about}),)
 
 
+_OF_AGENTS = frozenset({"agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate"})
+
+
 def _of_our_agents(settings: Settings) -> frozenset[str]:
-    return frozenset({"agents_kept", "agent_ghost_calls"}) if settings["AGENTS"] == 0 else frozenset()
+    return _OF_AGENTS if settings["AGENTS"] == 0 else frozenset()
 
 
 CALLS = scenario(
@@ -264,6 +269,8 @@ CALLS = scenario(
         "call_rejected_rate": {"threshold": "rate<0.2", "about": "agents do not send callers away"},
         "call_rang_out_rate": {"threshold": "rate<0.2", "about": "agents answer"},
         "call_end_success": {"threshold": "rate>0.99", "about": "a call is over when the visitor hangs up"},
+        "agent_reject_rate": {"threshold": "rate<0.5", "about": "our own agents take calls"},
+        "agent_ignore_rate": {"threshold": "rate<0.5", "about": "and answer at all"},
         "agent_ghost_calls": {"threshold": "count==0", "about": "in every call there is a visitor"},
         "agents_kept": {"threshold": "rate>0.99", "about": "agents stay connected"},
         **_JOIN,

@@ -92,9 +92,10 @@ class Visitor(JoiningActor):
             self._browse(reply)
         elif reply.name == PAUSED:
             self.meters.org_paused_count.add()
+        lost = not self.is_connected
         self.disconnect()
-        if not reply.ok:
-            self.back_off()
+        if lost or not reply.ok:
+            self.pause(self.backoff.delay_s(1, self.dice))
 
     def _browse(self, reply: Reply) -> None:
         settings = self.worker.settings

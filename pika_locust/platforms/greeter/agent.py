@@ -87,6 +87,7 @@ class Agent(GreeterActor):
             self.timers.start(request_id, delay_s, self._decide, request_id, chosen < accept)
         else:
             self.meters.agent_calls_ignored.add()
+            self.meters.agent_reject_rate.add(False)
         self.meters.agent_ignore_rate.add(chosen >= accept + reject)
 
     def _decide(self, request_id: str, takes: bool) -> None:

@@ -35,7 +35,6 @@ from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.host_failures import unhandled_errors
-from pika_locust.runtime.master_port import connect_workers_there, port_problems
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
 from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
 from pika_locust.runtime.ports import connect_workers_there, port_problems

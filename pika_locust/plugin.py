@@ -314,6 +314,7 @@ class Plugin:
         if environment.web_ui is not None:
             check = functools.partial(self._mode.choose, options=self._options, tests_before=0)
             check_form(environment, check, coordinator.edit)
+            redaction.attach_to_page(environment)
             web_access(environment.parsed_options, self._options.settings["WEB_ALLOWED_HOSTS"]).guard(
                 environment.web_ui.app
             )

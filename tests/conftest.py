@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from pika_locust.outputs import redact
 from pika_locust.testing.virtual_time import VirtualTime
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -14,6 +15,15 @@ settings.load_profile("repeatable")
 
 TEST_WITHIN_S = 86_400.0
 """A test that takes more virtual time than this hangs."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_concealed() -> Iterator[None]:
+    """What a test has concealed, a password say, is a word like others in the next one."""
+    yield
+    redact._concealed.clear()
+    redact._values = None
+    redact.name.cache_clear()
 
 
 @pytest.fixture

@@ -30,14 +30,46 @@ _LOGGERS = ("", "locust", "locust.stats_logger")
 
 
 def attach(environment: Any) -> None:
-    """Redact in this process, before anything happens in it; a web page has its routes already."""
+    """Redact in this process, before anything happens in it; the web page is for `attach_to_page`."""
     _redact_logs()
     get_hub().exception_stream = _RedactedStream(sys.stderr)
     _redact_statistics(environment.stats)
     _redact_exceptions(environment)
     _redact_html_report()
-    if environment.web_ui is not None:
-        _redact_web_page(environment)
+
+
+def attach_to_page(environment: Any) -> None:
+    """Redact what the web page shows; called after all who have to do with its form."""
+    web_ui = environment.web_ui
+    update = web_ui.update_template_args
+
+    def updated() -> None:
+        update()
+        web_ui.template_args["host"] = redact.text(web_ui.template_args["host"])
+
+    def file_name_redacted(response: Response) -> Response:
+        if name := response.headers.get("Content-Disposition"):
+            response.headers["Content-Disposition"] = redact.text(name)
+        return response
+
+    web_ui.update_template_args = updated
+    web_ui.app.after_request(file_name_redacted)
+    start = web_ui.app.view_functions["locust.swarm"]
+
+    @functools.wraps(start)
+    def started() -> Any:
+        if environment.host and request.form.get("host") == redact.text(environment.host):
+            # What the form was given to show has come back: it means the target that it stands for.
+            form = MultiDict(request.form)
+            form["host"] = environment.host
+            request.form = form  # type: ignore[assignment]
+        answer = start()
+        said = answer.get_json(silent=True) if isinstance(answer, Response) else None
+        if not isinstance(said, dict) or not said.get("host"):
+            return answer
+        return jsonify({**said, "host": redact.text(said["host"])})
+
+    web_ui.app.view_functions["locust.swarm"] = started
 
 
 def conceal(settings: Settings, target: str) -> None:
@@ -125,36 +157,3 @@ def _redact_html_report() -> None:
     for name in ("locust.web", "locust.main"):
         if name in sys.modules:
             setattr(sys.modules[name], report.__name__, redacted)
-
-
-def _redact_web_page(environment: Any) -> None:
-    web_ui = environment.web_ui
-    update = web_ui.update_template_args
-
-    def updated() -> None:
-        update()
-        web_ui.template_args["host"] = redact.text(web_ui.template_args["host"])
-
-    def file_name_redacted(response: Response) -> Response:
-        if name := response.headers.get("Content-Disposition"):
-            response.headers["Content-Disposition"] = redact.text(name)
-        return response
-
-    web_ui.update_template_args = updated
-    web_ui.app.after_request(file_name_redacted)
-    start = web_ui.app.view_functions["locust.swarm"]
-
-    @functools.wraps(start)
-    def started() -> Any:
-        if environment.host and request.form.get("host") == redact.text(environment.host):
-            # What the form was given to show has come back: it means the target that it stands for.
-            form = MultiDict(request.form)
-            form["host"] = environment.host
-            request.form = form  # type: ignore[assignment]
-        answer = start()
-        said = answer.get_json(silent=True) if isinstance(answer, Response) else None
-        if not isinstance(said, dict) or not said.get("host"):
-            return answer
-        return jsonify({**said, "host": redact.text(said["host"])})
-
-    web_ui.app.view_functions["locust.swarm"] = started

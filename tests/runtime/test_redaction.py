@@ -19,6 +19,7 @@ from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.outputs import redact
 from pika_locust.runtime import redaction
 from pika_locust.runtime.locust_stats import LocustStats
+from pika_locust.runtime.web_ui import check_form
 from pika_locust.settings import Setting, Settings, read_settings, text
 
 HOST = "http://loader:S3cr3tPass@127.0.0.1:1/?token=tok-9f8e7d6c"
@@ -35,8 +36,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     # Locust's page parses the command line again.
     monkeypatch.setattr(sys, "argv", ["locust"])
     monkeypatch.setattr(locust.web, "get_html_report", locust.web.get_html_report)
-    monkeypatch.setattr(redact, "_concealed", set())
-    monkeypatch.setattr(redact, "_values", None)
     hub = gevent.get_hub()
     monkeypatch.setattr(hub, "exception_stream", hub.exception_stream)
     handlers = logging.getLogger().handlers
@@ -47,12 +46,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     runner.start = lambda users, rate: None
     made.create_web_ui("127.0.0.1", 0, delayed_start=True)
     redaction.attach(made)
+    check_form(made, check, lambda users, rate: None)
+    redaction.attach_to_page(made)
     redaction.conceal(Settings({}, {}), HOST)
     yield made
     runner.greenlet.kill()
-    redact.name.cache_clear()
     for handler, formatter in zip(handlers, formatters, strict=True):
         handler.setFormatter(formatter)
+
+
+def check(wanted: Any) -> None:
+    """The form may have the target that it was given to show, and others but one."""
+    if wanted.host in ("http://wrong", SHOWN):
+        raise ValueError(f"not {wanted.host}")
 
 
 def no_secret_in(shown: str) -> bool:
@@ -100,6 +106,8 @@ def test_the_web_page_shows_no_secret_and_takes_what_it_showed_for_the_target(en
         "host": SHOWN,
     }
     assert environment.host == HOST
+    refused = client.post("/swarm", data={**form, "host": "http://wrong"}).get_json()
+    assert refused == {"success": False, "message": "not http://wrong", "host": SHOWN}
     for path in ("/stats/report", "/stats/report?download=1", "/stats/requests/csv"):
         answer = client.get(path)
         assert answer.status_code == 200

@@ -31,6 +31,7 @@ from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.context import USERS_PEAK
 from pika_locust.runtime.host_failures import HostFailure
 from pika_locust.runtime.machine import boot_id
+from pika_locust.runtime.master_listener import keep_listening
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
@@ -297,6 +298,8 @@ class Coordinator:
         self._runner = runner
         self._workers = Workers(runner)
         self._plan_clock = PlanClock(self._scenario, self._options, chosen)
+        if hasattr(runner, "server"):
+            keep_listening(runner, self._on_unreadable)
         self._listen(messages.HELLO, self._on_hello)
         self._listen(messages.REPORT, self._on_report_message)
         self._listen(messages.DRAINED, self._on_drained)

@@ -22,7 +22,7 @@ LOCUSTFILE = """
 import os, sys, time
 from locust import User, constant, task
 import pika_locust
-pika_locust.install()
+judge = pika_locust.install(ledgers=["orders"])
 class Visitor(User):
     wait_time = constant(0.1)
     @task
@@ -37,6 +37,12 @@ from locust import events
 def slowly(**_):
     print("starting", flush=True)
     time.sleep(30)
+"""
+SLOW_AUDIT = """
+@judge.audit("orders")
+def held(run):
+    print("auditing", flush=True)
+    time.sleep(60)
 """
 F_SETPIPE_SZ = 1031
 OLDER = {"schema": 1, "verdict": "pass", "exit_code": 0}
@@ -103,6 +109,20 @@ def test_a_run_that_is_stopped_while_it_starts_says_so_and_leaves_no_worker(
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_the_first_signal_during_the_audits_ends_the_run(number: signal.Signals, tmp_path: Path) -> None:
+    with start(tmp_path, LOCUSTFILE + SLOW_AUDIT, "--headless", "-t", "1s") as started:
+        started.wait_for(lambda output: "auditing" in output, "the audit")
+        began_s = time.monotonic()
+        started.process.send_signal(number)
+        finished = started.finish()
+        assert time.monotonic() - began_s < 10
+    assert finished.exit_code == 105, finished.output
+    assert finished.reasons[0] == ("stopped", number.name)
+    assert finished.summary is not None
+    assert finished.summary["duration_s"] > 0
 
 
 def test_a_run_whose_output_nobody_reads_ends_with_a_summary(summary: Path, tmp_path: Path) -> None:

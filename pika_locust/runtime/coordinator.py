@@ -71,6 +71,16 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
     )
 
 
+def surplus_workers(collector: Collector, expected: int) -> list[str]:
+    """A note that names those who took part beyond the workers that were expected; with one, as Locust has it where
+    nobody says how many, there are as many as there are."""
+    records = list(collector.records())
+    if not 1 < expected < len(records):
+        return []
+    names = ", ".join(map(str, records[expected:]))
+    return [f"{len(records)} workers took part, and not {expected} (--expect-workers): {names} came on top"]
+
+
 def set_up(scenario: Scenario, run: Run) -> bool:
     """Run the scenario's set-up: what must exist before the first user. False when the test cannot go on."""
     if scenario.set_up is None:
@@ -222,6 +232,7 @@ class Ending:
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
         run_reasons = [*self._reasons_for_ending(ended_s), *run.supporters_left]
+        run.notes += surplus_workers(run.collector, self._environment.parsed_options.expect_workers)
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
         monitor = run.target_monitor

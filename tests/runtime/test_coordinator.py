@@ -193,7 +193,7 @@ class Harness:
             web_ui=SimpleNamespace(stop=lambda: self.runner.ended.append("the web page stops")) if web else None,
             shape_class=object(),
             reset_stats=False,
-            parsed_options=SimpleNamespace(autostart=False, autoquit=-1),
+            parsed_options=SimpleNamespace(autostart=False, autoquit=-1, expect_workers=1),
             pika_locust=SimpleNamespace(sandbox_url="http://sample", sandbox_pid=77),
             runner=self.runner,
         )
@@ -389,6 +389,17 @@ def test_a_worker_that_is_sent_away_before_the_test_is_named_in_its_report(clock
     harness.play()
     end(harness, clock)
     assert "worker w2 was sent away: it was forked by another run" in harness.report.notes[0]
+
+
+@pytest.mark.parametrize(("expected", "named"), [(2, True), (1, False), (3, False)])
+def test_workers_beyond_those_that_were_expected_are_named(expected: int, named: bool, clock: Clock) -> None:
+    harness = Harness()
+    harness.environment.parsed_options.expect_workers = expected
+    harness.runner.clients["w2"] = Worker("w2", 2)
+    harness.play()
+    end(harness, clock)
+    note = "3 workers took part, and not 2 (--expect-workers): worker 2 (box, pid 1) came on top"
+    assert (note in harness.report.notes) is named
 
 
 def test_who_asks_for_the_time_is_told_it_by_the_master_s_clock() -> None:

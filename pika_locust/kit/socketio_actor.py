@@ -26,7 +26,7 @@ from pika_locust.runtime.timers import UserTimers
 from pika_locust.wire.socketio import PATH
 from pika_locust.wire.socketio_protocol import Counts, PacketError
 from pika_locust.wire.websocket import Close, Limits
-from pika_locust.wire.websocket_handshake import ConnectError
+from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
 _handlers_of = cache(handlers_of)
 _LONGEST_REASON = 120
@@ -144,6 +144,12 @@ class SocketIoActor(PlatformActor):
             self.worker.error("connect", str(error))
             if error.kind == "local":
                 self.worker.generator_errors.add()
+        except BaseException:
+            if not self.worker.cuts_at_once:
+                failure = ConnectError("timeout", CUT_OFF)
+                self.worker.error("connect", str(failure))
+                self._count_connection(False, client.phases, (monotonic_ns() - began_ns) / 1e6, failure)
+            raise
         self._count_connection(ok, client.phases, (monotonic_ns() - began_ns) / 1e6, failure)
         self.failures = 0 if ok else self.failures + 1
         if not ok:

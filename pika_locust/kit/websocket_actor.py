@@ -26,7 +26,7 @@ from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import UserTimers
 from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connect
-from pika_locust.wire.websocket_handshake import ConnectError
+from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
 LEAVE_AGAIN_S = 0.05
 _QUOTE = ord('"')
@@ -239,19 +239,12 @@ class WebSocketActor(PlatformActor):
         try:
             self._socket = self.open_socket(self)
         except ConnectError as error:
-            self.failures += 1
-            metrics.errors.add()
-            if metrics.success is not None:
-                why = worker.shared(UserAddresses).failure(error)
-                metrics.success.tagged(**{FAILURE: why}).add(False)
-            if self.connect_check:
-                worker.check(self.connect_check, False)
-            worker.error("connect", str(error))
-            if error.kind == "local":
-                worker.generator_errors.add()
-            took_ms = (monotonic_ns() - began_ns) / 1e6 if metrics.connecting is not None else None
-            worker.request("WS", "connect", took_ms, 0, error)
+            self._count_failure(error, began_ns)
             return False
+        except BaseException:
+            if not worker.cuts_at_once:
+                self._count_failure(ConnectError("timeout", CUT_OFF), began_ns)
+            raise
         if self._opened_ns and metrics.reconnects is not None:
             metrics.reconnects.add()
         self._opened_ns = opened_ns = monotonic_ns()
@@ -267,6 +260,22 @@ class WebSocketActor(PlatformActor):
             self.timers.start("ping", self.ping_every_s, self._beat)
         self.opened()
         return True
+
+    def _count_failure(self, error: ConnectError, began_ns: int) -> None:
+        """Count an attempt, begun at `began_ns`, that came to no connection."""
+        metrics, worker = self._metrics, self.worker
+        self.failures += 1
+        metrics.errors.add()
+        if metrics.success is not None:
+            why = worker.shared(UserAddresses).failure(error)
+            metrics.success.tagged(**{FAILURE: why}).add(False)
+        if self.connect_check:
+            worker.check(self.connect_check, False)
+        worker.error("connect", str(error))
+        if error.kind == "local":
+            worker.generator_errors.add()
+        took_ms = (monotonic_ns() - began_ns) / 1e6 if metrics.connecting is not None else None
+        worker.request("WS", "connect", took_ms, 0, error)
 
     def open_socket(self, handler: Handler) -> WebSocket:
         """One more connection, as this user makes them. Raises ConnectError."""

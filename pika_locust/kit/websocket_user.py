@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gevent import GreenletExit
 from gevent.queue import Empty, Queue
 from locust import User
 from locust.exception import LocustError
 
 from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire import websocket
+from pika_locust.wire.http_models import ErrorKind, TransportError
 from pika_locust.wire.websocket import Close, Limits, WebSocket
 
 CONNECT, SEND, CALL, RECEIVE, CLOSE = "WS", "WSS", "WSC", "WSR", "WS"
@@ -98,10 +100,12 @@ class SocketClient:
     def _reported(self, request_type: str, name: str, url: str | None = None) -> Iterator[Timing]:
         """Report the with-block as one request. What fails in it is reported, and not raised.
 
-        LocustError and what ends a greenlet pass through: they are no answers of the target.
+        LocustError and what ends a greenlet pass through. Whoever is ended in here has failed, if users have time to
+        finish when they are to stop.
         """
         timing, start_time = Timing(), time()
         error: Exception | None = None
+        cut_off: BaseException | None = None
         try:
             yield timing
         except LocustError:
@@ -109,8 +113,14 @@ class SocketClient:
         except Exception as failure:
             # Without its traceback, in whose frames this user would live on.
             error = failure.with_traceback(None)
+        except BaseException as ended:
+            if isinstance(ended, GreenletExit) and not self._user.environment.stop_timeout:
+                raise
+            cut_off, error = ended, TransportError(ErrorKind.CUT, "cut off before the answer was complete")
         elapsed_ms = ((timing.done_ns or monotonic_ns()) - timing.began_ns) / 1e6
         self.report(request_type, name, timing.length, elapsed_ms, error, start_time, url)
+        if cut_off is not None:
+            raise cut_off
 
     def _keep(self, message: Any) -> None:
         """For whoever receives."""

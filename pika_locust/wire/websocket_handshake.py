@@ -29,6 +29,10 @@ FailureKind = Literal["address", "local", "refused", "unreachable", "timeout", "
 _SCHEMES = {"ws": "http", "wss": "https"}
 
 
+CUT_OFF = "cut off before the connection was there"
+"""What is told of an attempt whose greenlet was killed."""
+
+
 class ConnectError(Exception):
     """A connection that did not come about.
 

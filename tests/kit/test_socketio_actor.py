@@ -135,6 +135,22 @@ def test_the_steps_follow_one_another(servers: Servers, begun: Callable[..., Cal
     assert 390_000 < limits_us["connect_time"] < 600_000
 
 
+@pytest.mark.parametrize(("time_to_finish", "failed"), [(True, 1), (False, 0)])
+def test_a_connection_whose_user_is_killed_before_it_is_there_has_failed(
+    begun: Callable[..., Any], time_to_finish: bool, failed: int
+) -> None:
+    with serving(lambda peer: peer.wait_for_end()) as server:
+        user = begun(server.url)
+        user.worker.cuts_at_once = not time_to_finish
+        connecting = gevent.spawn(user.connect)
+        gevent.sleep(0.05)
+        connecting.kill()
+    worker = user.worker
+    assert worker.rate_of("connect_success") == (0, failed)
+    assert worker.rate_of("checks", check="Socket.IO connected") == (0, failed)
+    assert worker.errors_of("connect") == ["cut off before the connection was there"] * failed
+
+
 def test_a_connection_that_is_there_is_kept(user: Caller) -> None:
     client = user.client
     assert user.connect()

@@ -504,3 +504,19 @@ def test_ids_differ_between_users_and_between_spellings(chat: Open) -> None:
     second, third = harness.user(), harness.user()
     assert second.pending is third.pending is not first.pending
     assert len({user.expect("post") for user in (first, second, third, first)}) == 4
+
+
+@pytest.mark.parametrize(("time_to_finish", "failed"), [(True, 1), (False, 0)])
+def test_a_connection_whose_user_is_killed_before_it_is_there_has_failed(time_to_finish: bool, failed: int) -> None:
+    with gevent.Timeout(10), serving(lambda peer: peer.wait_for_end()) as server:
+        harness = Chat(server)
+        user = harness.user()
+        harness.worker.cuts_at_once = not time_to_finish
+        dialling = gevent.spawn(user.dial)
+        gevent.sleep(0.05)
+        dialling.kill()
+        user.on_stop()
+    worker = harness.worker
+    assert worker.rate_of("ws_connection_success") == (0, failed)
+    assert worker.count_of("ws_connection_errors") == failed
+    assert worker.errors_of("connect") == ["cut off before the connection was there"] * failed

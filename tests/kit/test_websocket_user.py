@@ -402,3 +402,19 @@ def test_an_answer_s_time_ends_when_it_is_read_not_when_the_user_gets_its_turn()
         one.client.connect("/")
         assert one.client.ask("a", name="question") == "a"
         assert one.events[-1]["response_time"] < 250
+
+
+@pytest.mark.parametrize(
+    ("stop_timeout_s", "told"), [(30.0, ["cut: cut off before the answer was complete"]), (0.0, [])]
+)
+def test_a_connection_whose_user_is_killed_before_it_is_there_has_failed_if_there_was_time(
+    stop_timeout_s: float, told: list[str]
+) -> None:
+    with gevent.Timeout(20), serving(lambda peer: peer.wait_for_end()) as server:
+        one = Trial(server.url)
+        one.user.environment.stop_timeout = stop_timeout_s
+        connecting = gevent.spawn(one.client.connect, "/chat")
+        gevent.sleep(0.05)
+        connecting.kill()
+        assert isinstance(connecting.value, gevent.GreenletExit)
+    assert one.failures == told

@@ -21,6 +21,7 @@ class HttpContext:
         self.addresses = worker.shared(UserAddresses)
         self.origin = Origin(worker.scenario.http_base(worker.begin.target))
         self._meter = worker.shared(HttpMeter)
+        self._meter.throttled = self.addresses.throttled
 
     def client(self, number: int, timeouts: Timeouts | None = None, *, metered: bool = True) -> HttpClient:
         """A connection for a user's number; with a pool of source addresses, from an address of the user's own.

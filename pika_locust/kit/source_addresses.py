@@ -27,12 +27,19 @@ class UserAddresses:
         """The address of the user with this number in this process: its own, where there is a pool."""
         return self._pool[self._worker.global_number(number)] if self._pool is not None else None
 
+    @property
+    def throttled(self) -> str:
+        """What an answer of 429 is called, with what helps."""
+        if not self._known:
+            return "answered 429"
+        if self._pool is None:
+            return "answered 429 (SOURCE_ADDRESSES gives each user an address of its own)"
+        return f"answered 429 (SOURCE_ADDRESSES has {self._pool.size:,} for all users)"
+
     def failure(self, error: ConnectError) -> str:
         """What a connection failed of, in words that are of few kinds; with what helps where the target throttles."""
-        if error.status == HTTPStatus.TOO_MANY_REQUESTS and self._known:
-            if self._pool is None:
-                return "answered 429 (SOURCE_ADDRESSES gives each user an address of its own)"
-            return f"answered 429 (SOURCE_ADDRESSES has {self._pool.size:,} for all users)"
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return self.throttled
         if error.status is not None:
             return f"answered {error.status}"
         return "not answered as a WebSocket" if error.kind == "protocol" else str(error)

@@ -118,7 +118,7 @@ SeriesKey = tuple[str, Tags]
 """What identifies a series; untagged samples have no tags: `("iterations", ())`."""
 
 FAILURE = "failure"
-"""The tag by which a rate's failed samples say what they were (`answered 500`), for whoever reads that it failed."""
+"""The tag by which failed samples say what they were (`answered 500`), for whoever reads that a threshold failed."""
 OTHER: Tags = (("series", "other"),)
 """The tags of the series that takes the samples of all those past a registry's limit."""
 

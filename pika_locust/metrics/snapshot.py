@@ -70,14 +70,14 @@ class Snapshot:
         return other.samples if other is not None and wanted and wanted != dict(OTHER) else 0
 
     def failures(self, name: str) -> dict[str, int]:
-        """What the failed samples of a rate, or of a part of it, were, the most frequent first: those that carry the
-        tag `FAILURE`, by its value."""
+        """What the failed samples of a metric, or of a part of it, were, the most frequent first: those that carry the
+        tag `FAILURE`, by its value. Of a counter all are failures."""
         metric_name, wanted = parse_series(name)
         found: Counter[str] = Counter()
         for tags, value in self.of_metric(metric_name):
             what = dict(tags).get(FAILURE)
-            if what is not None and isinstance(value, RateValue) and wanted.items() <= dict(tags).items():
-                found[what] += value.samples
+            if what is not None and value.samples and wanted.items() <= dict(tags).items():
+                found[what] += int(value.count) if isinstance(value, CounterValue) else value.samples
         return dict(found.most_common())
 
     def of_metric(self, name: str) -> Iterator[tuple[Tags, Value]]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from pika_locust.metrics import Counter, Rate, Trend
+from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import Response
 from pika_locust.wire.http_models import ErrorKind, Stamps
@@ -30,7 +31,9 @@ class _Named:
         "sizes_bytes",
     )
 
-    def __init__(self, worker: WorkerContext, name: str, method: str, expected: Collection[int]) -> None:
+    def __init__(
+        self, worker: WorkerContext, name: str, method: str, expected: Collection[int], throttled: str
+    ) -> None:
         metrics = worker.metrics
         self.name = name
         self.method = method
@@ -41,7 +44,7 @@ class _Named:
         self.failed: Rate = metrics.rate("http_req_failed").tagged(name=name)
         self.duration: Trend = metrics.trend("http_req_duration").tagged(name=name)
         self.failed_duration: Trend = metrics.trend("http_req_failed_duration").tagged(name=name)
-        self.limited: Counter = metrics.counter("http_rate_limited").tagged(name=name)
+        self.limited: Counter = metrics.counter("http_rate_limited").tagged(**{"name": name, FAILURE: throttled})
 
 
 class HttpMeter:
@@ -58,6 +61,8 @@ class HttpMeter:
         self.expected: dict[str, Collection[int]] = {}
         """Statuses outside 200 to 399 that are no failure, by the name of the request: k6's `expectedStatuses`. To be
         set before the first request of that name."""
+        self.throttled = "answered 429"
+        """What such an answer is called where it is counted; for who knows what helps against it."""
         self._worker = worker
         self._named: dict[tuple[str, str], _Named] = {}
         self._is_settled = True
@@ -77,7 +82,9 @@ class HttpMeter:
     def __call__(self, name: str, method: str, response: Response) -> None:
         named = self._named.get((name, method))
         if named is None:
-            named = self._named[name, method] = _Named(self._worker, name, method, self.expected.get(name, ()))
+            named = self._named[name, method] = _Named(
+                self._worker, name, method, self.expected.get(name, ()), self.throttled
+            )
         worker = self._worker
         tells_later = worker.may_tell_later
         if tells_later is not self._tells_later:

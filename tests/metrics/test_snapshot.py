@@ -262,7 +262,8 @@ def test_nothing_of_the_wrong_type_is_read_wherever_it_stands() -> None:
 
 
 def test_failed_samples_of_a_rate_by_what_they_were() -> None:
-    registry = Registry([rate("refused"), rate("other")])
+    registry = Registry([rate("refused"), rate("other"), counter("limited")])
+    registry.counter("limited").tagged(failure="answered 429", name="a").add(7)
     root = registry.rate("refused")
     root.add(True, 5)
     root.tagged(failure="answered 500", name="a").add(False, 2)
@@ -272,4 +273,5 @@ def test_failed_samples_of_a_rate_by_what_they_were() -> None:
     snapshot = Snapshot.from_wire(registry.snapshot().to_wire())
     assert list(snapshot.failures("refused").items()) == [("answered 500", 4), ("taken", 3)]
     assert snapshot.failures("refused{name:a}") == {"taken": 3, "answered 500": 2}
+    assert snapshot.failures("limited") == {"answered 429": 7}
     assert snapshot.failures("nobody") == {}

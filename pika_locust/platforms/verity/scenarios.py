@@ -15,6 +15,7 @@ from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import gauge, rate, trend
 from pika_locust.metrics.builtin import FANOUT_METRICS, HTTP_METRICS, PROTOCOL_METRICS
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
+from pika_locust.platforms.verity.limits import address_notes, started_a_minute
 from pika_locust.scenario import Deferred
 from pika_locust.settings import (
     Setting,
@@ -75,7 +76,8 @@ def pairs_needed(settings: Mapping[str, Any], users: int) -> float:
 
 
 def session_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
-    """What the ceiling of the queues means for a load of sessions."""
+    """What the ceiling of the queues, and the limits for an address, mean for a load of sessions."""
+    yield from address_notes(settings, started_a_minute(plan), plan.users_peak * 60 / visit_s(settings))
     if settings["QUEUE_MODE"] == "isolated":
         yield "QUEUE_MODE=isolated: each visit has a queue of its own, in which nobody meets anybody"
         return
@@ -103,7 +105,10 @@ def session_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
 
 
 def queue_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
-    """What the way to queue means for a load of mere visits."""
+    """What the way to queue, and the limits for an address, mean for a load of mere visits."""
+    low, high = settings["THINK_TIME_MIN"], settings["THINK_TIME_MAX"]
+    visit_s = low + max(low, high)
+    yield from address_notes(settings, started_a_minute(plan), plan.users_peak * 60 / visit_s if visit_s else math.inf)
     if settings["QUEUE_MODE"] == "shared":
         again = settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
         yield (
@@ -111,6 +116,13 @@ def queue_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
             f"({PAIRS_PER_TICK} each {TICK_S * 1000:g} ms), a token each; "
             + ("who has none left buys again" if again else "nobody buys again, so tokens may run out")
         )
+
+
+def token_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
+    """What the limits for an address mean for a load of webhooks."""
+    # A repeated delivery is five requests more, of the same kind.
+    rate_a_s = max(settings["BASE_RATE"], settings["SPIKE_RATE"]) * (1 + 5 * settings["REDELIVERY"])
+    yield from address_notes(settings, settings["SEED_USER_COUNT"], 60 * rate_a_s)
 
 
 EARLY_S, LATE_S = 0.5, 1.0
@@ -301,6 +313,7 @@ TOKENS = scenario(
     audit="pika_locust.platforms.verity.audits:audit_webhooks",
     audits=("webhooks",),
     iteration="one for each webhook that is due",
+    notes=token_notes,
     speeds={"req": "http_reqs"},
 )
 

@@ -5,11 +5,15 @@ import time
 
 import pytest
 
+from pika_locust.judge import ThresholdEvaluator, decide
 from pika_locust.kit import stripe
-from pika_locust.platforms.verity.account import SANDBOX_SECRET, TIMEOUTS, VerityActor
+from pika_locust.load.plan import CONSTANT
+from pika_locust.platforms.verity.account import SANDBOX_SECRET, TIMEOUTS, Account, VerityActor
 from pika_locust.platforms.verity.scenarios import QUEUE
+from pika_locust.runtime.options import all_metrics
 from pika_locust.wire.http import Timeouts
-from tests.platforms.verity.harness import Harness
+from tests.platforms.verity.harness import Harness, answer, saying
+from tests.wire.http_servers import serving
 
 
 @pytest.fixture
@@ -59,3 +63,24 @@ def test_what_goes_over_a_client_that_is_not_metered_is_not_counted(harness: Har
 
 def test_the_target_has_the_suites_time_to_answer(user: VerityActor) -> None:
     assert user.timeouts == TIMEOUTS == Timeouts(connect_s=10.0, read_s=30.0, total_s=60.0)
+
+
+THROTTLED = {
+    "without a pool": ({}, "1 answered 429 (SOURCE_ADDRESSES gives each user an address of its own)"),
+    "with a small one": ({"SOURCE_ADDRESSES": "127.0.8.1"}, "1 answered 429 (SOURCE_ADDRESSES has 1 for all users)"),
+}
+
+
+@pytest.mark.parametrize(("environ", "words"), THROTTLED.values(), ids=THROTTLED)
+def test_a_run_that_is_red_by_429_names_the_setting_in_its_reasons(
+    environ: dict[str, str], words: str, harness: Harness
+) -> None:
+    with serving(saying({"/auth/signup-anonymous": answer(429, {})})) as server:
+        harness.open(QUEUE, server.url, **environ)
+        user: VerityActor = harness.begun(VerityActor)
+        user.sign_up(Account())
+    worker = harness.worker
+    panel = ThresholdEvaluator(QUEUE.thresholds_for(CONSTANT, worker.settings), all_metrics(QUEUE))
+    reasons = decide(thresholds=panel.results(worker.metrics.snapshot(), 5.0)).reasons
+    (text,) = [reason.text for reason in reasons if reason.subject == "http_rate_limited"]
+    assert text == f"http_rate_limited count was 1, limit ==0: {words}"

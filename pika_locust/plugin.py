@@ -44,7 +44,7 @@ from pika_locust.runtime.startup import ForkedWorkers, listen_early
 from pika_locust.runtime.streams import bound_standard_streams
 from pika_locust.runtime.target_settings import TARGET_SETTINGS
 from pika_locust.runtime.web_access import web_access
-from pika_locust.runtime.web_ui import check_form
+from pika_locust.runtime.web_ui import check_form, show_one_profile
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import environment_of
@@ -315,6 +315,8 @@ class Plugin:
             check = functools.partial(self._mode.choose, options=self._options, tests_before=0)
             check_form(environment, check, coordinator.edit)
             redaction.attach_to_page(environment)
+            if not self.scenario.is_locustfile:
+                show_one_profile(environment)
             web_access(environment.parsed_options, self._options.settings["WEB_ALLOWED_HOSTS"]).guard(
                 environment.web_ui.app
             )

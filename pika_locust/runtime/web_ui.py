@@ -51,6 +51,25 @@ _TELL_WHY_NOT = """
 """
 
 
+_ONE_PROFILE = """
+<style>
+  /* Locust's own "Profile" is a word that groups runs (--profile sets it, too); beside a load profile it misleads. */
+  .MuiAutocomplete-root:has(input[name="profile"]) { display: none; }
+</style>
+"""
+
+
+def show_one_profile(environment: Any) -> None:
+    """Leave out of the form what Locust calls a profile, where there is a load profile to choose."""
+
+    def without_locusts(response: Response) -> Response:
+        if request.endpoint == _INDEX and response.mimetype == "text/html":
+            response.set_data(response.get_data(as_text=True).replace("</head>", f"{_ONE_PROFILE}</head>"))
+        return response
+
+    environment.web_ui.app.after_request(without_locusts)
+
+
 def check_form(environment: Any, check: Callable[[Any], object], edit: Callable[[int, float], None]) -> None:
     """Have every start and every edit from the page looked at before Locust goes about it.
 

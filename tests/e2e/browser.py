@@ -166,6 +166,10 @@ class Page:
         """Whether the form has this field, folded away or not."""
         return bool(self.driver.find_elements(By.NAME, name))
 
+    def shows_field(self, name: str) -> bool:
+        """Whether the part of the form that is unfolded shows this field."""
+        return any(field.is_displayed() for field in self.driver.find_elements(By.NAME, name))
+
     # What a developer sees
 
     def console_errors(self) -> list[str]:

@@ -101,6 +101,12 @@ def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:
         assert page.value("loadProfile") == "constant"
         assert "constant: users and ramp up as given" in page.label("loadProfile")
 
+        # And there is one profile only: Locust's field of that name groups runs.
+        page.unfold("Advanced options")
+        page.until(lambda: page.shows_field("runTime"), "what is unfolded")
+        assert page.has_field("profile")
+        assert not page.shows_field("profile")
+
         # A mistake is told where it was made, and nothing starts.
         page.fill("userCount", "0")
         page.press("Start")

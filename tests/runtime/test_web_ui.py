@@ -9,7 +9,7 @@ import pytest
 from locust import User
 from locust.env import Environment
 
-from pika_locust.runtime.web_ui import check_form
+from pika_locust.runtime.web_ui import check_form, show_one_profile
 
 FORM = {"user_count": "8", "spawn_rate": "2.5", "run_time": "1m", "host": "http://a", "load_profile": "stress"}
 
@@ -46,6 +46,9 @@ class Page:
             raise ValueError(self.problem)
         self.edited.append((users, spawn_rate))
 
+    def index(self) -> str:
+        return self._client.get("/").get_data(as_text=True)
+
     def press_start(self, **changed: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.post("/swarm", data={**FORM, **changed}).get_json()
         if self.environment.web_ui._swarm_greenlet is not None:
@@ -60,6 +63,15 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     opened = Page()
     yield opened
     opened.environment.runner.greenlet.kill()
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a load profile", "in one's own locustfile"])
+def test_locust_s_own_profile_is_not_shown_beside_a_load_profile(beside: bool, page: Page) -> None:
+    if beside:
+        show_one_profile(page.environment)
+    head, _, body = page.index().partition("</head>")
+    assert ('input[name="profile"]) { display: none; }' in head) is beside
+    assert body
 
 
 def test_the_form_is_looked_at_as_locust_will_read_it(page: Page) -> None:

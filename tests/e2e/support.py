@@ -15,10 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 DANCERS = "locustfiles/dancers.py"
+
+LOCAL_AND_WORKERS = pytest.mark.parametrize(
+    "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
+)
+"""The same run locally and with worker processes: what comes out must be the same."""
 
 
 @dataclass

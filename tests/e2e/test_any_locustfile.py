@@ -7,30 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.shop_server.server import Target, target
-from tests.e2e.support import Finished, Run, free_port, run
+from tests.e2e.shop_server.server import Target
+from tests.e2e.support import LOCAL_AND_WORKERS, Finished, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
 SHOP = "tests/e2e/shop_server/shop.py"
 EXAMPLES = Path(sys.prefix) / "share" / "locust-examples"
 """Locust's own; the Makefile takes them from Locust's source package."""
-
-LOCAL_AND_WORKERS = pytest.mark.parametrize(
-    "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
-)
-
-
-@pytest.fixture
-def server() -> Iterator[Target]:
-    with target() as started:
-        yield started
 
 
 def options(server: Target, *more: str) -> list[str]:

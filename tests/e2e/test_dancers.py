@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import DANCERS, run, sandbox, socket_url
+from tests.e2e.support import DANCERS, LOCAL_AND_WORKERS, run, sandbox, socket_url
 
 pytestmark = pytest.mark.e2e
 
-WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
 
-
-@pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS.keys())
+@LOCAL_AND_WORKERS
 def test_a_healthy_run_passes_and_every_frame_and_like_is_accounted_for(extra: list[str], tmp_path: Path) -> None:
     with sandbox() as target:
         finished = run(

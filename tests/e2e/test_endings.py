@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import DANCERS, Run, free_port, run
+from tests.e2e.support import DANCERS, LOCAL_AND_WORKERS, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
 OPTIONS = ["--headless", "-f", DANCERS, "-u", "20", "-r", "20", "-t", "60s"]
-WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
 
 
 def playing(output: str) -> bool:
     return "[ 0:1" in output or "[  0:1" in output  # the first line after ten seconds says 0:10 or 0:11
 
 
-@pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS.keys())
+@LOCAL_AND_WORKERS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_stopped_run_drains_and_writes_everything(number: signal.Signals, extra: list[str], tmp_path: Path) -> None:
     with Run([*OPTIONS, *extra], tmp_path) as started:

@@ -8,7 +8,7 @@ import pytest
 
 from pika_locust.catalogue import find_platform
 from pika_locust.sandbox.faults import Cover
-from tests.e2e.support import ROOT, Finished, run
+from tests.e2e.support import LOCAL_AND_WORKERS, ROOT, Finished, run
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ def example(name: str, directory: Path, *more: str) -> Finished:
     return run(["--headless", "-f", f"examples/{name}.py", *load, *more], directory, env)
 
 
-@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
+@LOCAL_AND_WORKERS
 @pytest.mark.parametrize(
     ("name", "kept", "measured"),
     [("orders", "orders", "order_latency"), ("chat", "messages", "ack_latency{kind:SAY}")],

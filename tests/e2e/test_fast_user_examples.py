@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import test_any_locustfile
-from tests.e2e.shop_server.server import Target, target
+from tests.e2e.shop_server.server import Target
 from tests.e2e.support import run
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def server() -> Iterator[Target]:
-    with target() as started:
-        yield started
 
 
 def example(name: str, directory: Path, replaced: str) -> list[str]:

@@ -9,16 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import DANCERS, Run, run
+from tests.e2e.support import DANCERS, LOCAL_AND_WORKERS, Run, run
 
 pytestmark = pytest.mark.e2e
 
 QUEUE = ["--headless", "-f", "locustfiles/queue.py"]
 BRISK = {"THINK_TIME_MIN": "0.05", "THINK_TIME_MAX": "0.1"}
-
-LOCAL_AND_WORKERS = pytest.mark.parametrize(
-    "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
-)
 
 
 @LOCAL_AND_WORKERS

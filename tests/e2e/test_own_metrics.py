@@ -5,30 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.shop_server.server import Target, target
-from tests.e2e.support import Finished, Run, free_port, run
+from tests.e2e.shop_server.server import Target
+from tests.e2e.support import LOCAL_AND_WORKERS, Finished, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
 METRICS = "tests/e2e/shop_server/own_metrics.py"
 LEDGER = "tests/e2e/shop_server/own_ledger.py"
 SCENARIO = "tests/e2e/shop_server/own_scenario.py"
-
-LOCAL_AND_WORKERS = pytest.mark.parametrize(
-    "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
-)
-
-
-@pytest.fixture
-def server() -> Iterator[Target]:
-    with target() as started:
-        yield started
 
 
 def buy(locustfile: str, server: Target, directory: Path, *extra: str, audit: str = "") -> Finished:

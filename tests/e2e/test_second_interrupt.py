@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import Run
+from tests.e2e.support import LOCAL_AND_WORKERS, Run
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
+@LOCAL_AND_WORKERS
 def test_who_interrupts_twice_has_users_cut_off_and_everything_told(extra: list[str], tmp_path: Path) -> None:
     arguments = ["--headless", "-f", "locustfiles/sessions.py", "-u", "8", "-t", "90s", *extra]
     with Run(arguments, tmp_path, {"SESSION_HOLD_SECONDS": "60"}) as started:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.support import DANCERS, Finished, Run, free_port, run
+from tests.e2e.support import DANCERS, LOCAL_AND_WORKERS, Finished, Run, free_port, run
 
 pytestmark = pytest.mark.e2e
 
@@ -65,7 +65,7 @@ def problems_of(finished: Finished) -> list[str]:
     return told
 
 
-@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
+@LOCAL_AND_WORKERS
 def test_every_mistake_is_told_at_once_and_nothing_has_begun(extra: list[str], ear: Ear, tmp_path: Path) -> None:
     words = ["--headless", "-f", DANCERS, "-r", "5", "--seed", "x", "--stage", "often", "--load-profile", "no", *extra]
     env = {

@@ -8,15 +8,12 @@ from pathlib import Path
 import pytest
 
 from pika_locust.sandbox import start_sandbox
-from tests.e2e.support import ROOT, Finished, run
+from tests.e2e.support import LOCAL_AND_WORKERS, ROOT, Finished, run
 from tests.wire.socketio_servers import running
 
 pytestmark = pytest.mark.e2e
 
 USERS = ROOT / "tests" / "e2e" / "socket_users"
-LOCAL_AND_WORKERS = pytest.mark.parametrize(
-    "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
-)
 
 
 def use(locustfile: Path, host: str, directory: Path, *extra: str) -> Finished:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import ROOT, Run
+from tests.e2e.support import LOCAL_AND_WORKERS, ROOT, Run
 
 pytestmark = pytest.mark.e2e
 
@@ -89,7 +89,7 @@ def test_a_run_that_is_killed_while_it_starts_leaves_no_older_pass(summary: Path
         check_unfinished(started.finish().summary)
 
 
-@pytest.mark.parametrize("extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"])
+@LOCAL_AND_WORKERS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_stopped_while_it_starts_says_so_and_leaves_no_worker(
     number: signal.Signals, extra: list[str], summary: Path, tmp_path: Path

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from pika_locust.sandbox import start_sandbox
-from tests.e2e.support import ROOT, Finished, free_port, run
+from tests.e2e.support import LOCAL_AND_WORKERS, ROOT, Finished, free_port, run
 
 pytestmark = pytest.mark.e2e
 
 QUEUE = ["--headless", "-f", "locustfiles/queue.py", "--seed", "11"]
 SESSIONS = ["--headless", "-f", "locustfiles/sessions.py", "--seed", "11"]
 TOKENS = ["--headless", "-f", "locustfiles/tokens.py", "--seed", "11"]
-WAYS = {"in one process": [], "with two worker processes": ["--processes", "2"]}
 
 RUSH = {"BASE_RATE": "5", "SPIKE_RATE": "60", "RAMP_UP": "4s", "SPIKE_HOLD": "4s", "RAMP_DOWN": "4s"}
 RUSH_S = 14
@@ -39,7 +38,7 @@ def green(finished: Finished) -> Finished:
 # Green
 
 
-@pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS)
+@LOCAL_AND_WORKERS
 def test_the_queue_is_green_against_a_healthy_target(extra: list[str], tmp_path: Path) -> None:
     prefix = tmp_path / "locust"
     finished = green(run([*QUEUE, "-u", "60", "-r", "60", "-t", "10s", "--json-file", str(prefix), *extra], tmp_path))
@@ -55,7 +54,7 @@ def test_the_queue_is_green_against_a_healthy_target(extra: list[str], tmp_path:
     assert (finished.audit("tokens")["expected"], finished.audit("tokens")["actual"]) == (120, 120)
 
 
-@pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS)
+@LOCAL_AND_WORKERS
 def test_sessions_are_green_against_a_healthy_target(extra: list[str], tmp_path: Path) -> None:
     env = {"SESSION_VUS": "40", "SESSION_HOLD_SECONDS": "2", "RAMP_UP": "4s", "HOLD": "8s", "RAMP_DOWN": "3s"}
     finished = green(run([*SESSIONS, *extra], tmp_path, env))
@@ -69,7 +68,7 @@ def test_sessions_are_green_against_a_healthy_target(extra: list[str], tmp_path:
     assert finished.metric("http_reqs{name:tokens_balance}")["count"] < finished.metric("iterations")["count"]
 
 
-@pytest.mark.parametrize("extra", WAYS.values(), ids=WAYS)
+@LOCAL_AND_WORKERS
 def test_every_webhook_that_was_due_is_delivered_or_counted_as_dropped(extra: list[str], tmp_path: Path) -> None:
     finished = run([*TOKENS, "-t", f"{RUSH_S}s", *extra], tmp_path, RUSH)
     finished = green(finished)
@@ -132,7 +131,7 @@ def notes(directory: Path, where: str) -> list[str]:
 @pytest.mark.parametrize(
     ("extra", "runners", "tasks"),
     [([], ["LocalRunner"], 1), (["--processes", "2"], ["MasterRunner", "WorkerRunner"], 2)],
-    ids=WAYS,
+    ids=["in one process", "with two worker processes"],
 )
 def test_the_standard_librarys_queue_works_beside_a_locustfile_of_that_name(
     extra: list[str], runners: list[str], tasks: int, tmp_path: Path

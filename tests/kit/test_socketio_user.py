@@ -3,58 +3,33 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 import pytest
-from locust.env import Environment
 from locust.exception import LocustError
 
 import tests.quiet_locust  # noqa: F401
 from pika_locust import SocketIOUser
+from tests.kit.locust_user import LoneUser
 from tests.wire.http_servers import serving
+from tests.wire.socketio_servers import Servers, running
 from tests.wire.websocket_servers import Talk, close_frame, frame, until, upgraded
 
 OPENING = b'0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000}'
 
 
-class Servers(NamedTuple):
-    scripted: str
-    real: str
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    command = [sys.executable, "-m", "tests.wire.socketio_servers"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        scripted, real = (int(port) for port in process.stdout.readline().split())
-        yield Servers(f"http://127.0.0.1:{scripted}", f"http://127.0.0.1:{real}")
-        process.kill()
+    with running() as both:
+        yield both
 
 
-class Trial:
-    """One user of a class, and what Locust's events were told."""
-
+class Trial(LoneUser):
     def __init__(self, url: str, kind: type[Any] = SocketIOUser) -> None:
-        environment = Environment(host=url)
-        self.events: list[dict[str, Any]] = []
-        self.mistakes: list[BaseException] = []
-        environment.events.request.add_listener(lambda **told: self.events.append(told))
-        environment.events.user_error.add_listener(lambda exception, **_: self.mistakes.append(exception))
-        self.user = type("Visitor", (kind,), {"host": url})(environment)
+        super().__init__(url, kind)
         self.sio = self.user.sio
-
-    @property
-    def names(self) -> list[tuple[str, str]]:
-        return [(told["request_type"], told["name"]) for told in self.events]
-
-    @property
-    def failures(self) -> list[str]:
-        return [str(told["exception"]) for told in self.events if told["exception"] is not None]
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from typing import Any
 
 import gevent
 import pytest
-from locust.env import Environment
 from locust.exception import LocustError
 
 import tests.quiet_locust  # noqa: F401
 from pika_locust import WebSocketUser
 from pika_locust.kit.websocket_user import MAX_UNREAD
 from pika_locust.wire.websocket_handshake import ConnectError
+from tests.kit.locust_user import LoneUser
 from tests.wire.http_servers import Certificates, Peer, Server, content, serving
 from tests.wire.websocket_servers import (
     BINARY,
@@ -38,26 +38,10 @@ from tests.wire.websocket_servers import (
 )
 
 
-class Trial:
-    """One user of a class, and what Locust's events were told."""
-
+class Trial(LoneUser):
     def __init__(self, url: str, kind: type[WebSocketUser] = WebSocketUser) -> None:
-        environment = Environment(host=url)
-        self.events: list[dict[str, Any]] = []
-        self.mistakes: list[BaseException] = []
-        environment.events.request.add_listener(lambda **told: self.events.append(told))
-        environment.events.user_error.add_listener(lambda exception, **_: self.mistakes.append(exception))
-        self.user = type("Visitor", (kind,), {"host": url})(environment)
+        super().__init__(url, kind)
         self.client = self.user.client
-
-    @property
-    def names(self) -> list[tuple[str, str]]:
-        """Type and name of every request, in order."""
-        return [(told["request_type"], told["name"]) for told in self.events]
-
-    @property
-    def failures(self) -> list[str]:
-        return [str(told["exception"]) for told in self.events if told["exception"] is not None]
 
 
 @contextmanager

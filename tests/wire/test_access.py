@@ -23,11 +23,6 @@ def as_usual() -> Iterator[None]:
     set_access([], Access())
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 def upgrading(peer: Peer) -> None:
     """An answer to anything, and to an upgrade the right one."""
     while request := peer.request():

@@ -5,11 +5,9 @@ import gzip
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 
 from pika_locust.wire.http import (
@@ -24,18 +22,9 @@ from pika_locust.wire.http import (
 )
 from tests.wire.http_servers import Certificates, Peer, content, echo, serving
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_this() -> Iterator[None]:
-    with gevent.Timeout(20):
-        yield
 
 
 def mirror(peer: Peer) -> None:

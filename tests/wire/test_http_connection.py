@@ -15,20 +15,11 @@ from pika_locust.wire.http_dial import Connector, Origin
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts
 from tests.wire.http_servers import Certificates, Peer, Script, chunked, content, echo, serving
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 LIMIT = 100_000
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BIG = b"x" * 20_000_000
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_this() -> Iterator[None]:
-    with gevent.Timeout(10):
-        yield
 
 
 @contextmanager

@@ -18,18 +18,9 @@ from pika_locust.wire.http_dial import Connector, Origin
 from pika_locust.wire.http_models import ErrorKind, Timeouts, TransportError
 from tests.wire.http_servers import Certificates, Peer, content, serving
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 PATIENT = Timeouts(dns_s=5, connect_s=5, tls_s=5, send_s=5, read_s=5, total_s=5)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_this() -> Iterator[None]:
-    with gevent.Timeout(10):
-        yield
 
 
 def ask(dial: Connector, timeouts: Timeouts = PATIENT) -> tuple[int, bytes]:

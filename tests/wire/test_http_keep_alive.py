@@ -14,14 +14,10 @@ from pika_locust.wire.http_dial import Origin
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts
 from tests.wire.http_servers import Peer, Server, content, echo, serving
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 TIMEOUTS = Timeouts(connect_s=2, read_s=2, total_s=5)
 IDLE_S = http_session.IDLE_CHECK_NS / 1e9 + 0.02
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_this() -> Iterator[None]:
-    with gevent.Timeout(10):
-        yield
 
 
 @contextmanager

@@ -10,11 +10,6 @@ from pika_locust.wire.http_tls import TlsLayer, client_context
 from tests.wire.http_servers import Certificates
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 class ServerHalf:
     """The other half, in memory too."""
 

@@ -21,16 +21,7 @@ from tests.open_files import no_file_left
 from tests.wire.http_servers import Certificates, Peer, content, serving
 from tests.wire.websocket_servers import frame, switching
 
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_this() -> Iterator[None]:
-    with gevent.Timeout(10):
-        yield
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 def accepting(peer: Peer) -> None:

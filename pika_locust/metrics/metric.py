@@ -125,7 +125,7 @@ OTHER: Tags = (("series", "other"),)
 _EXAMPLE = "write name or name{tag:value,tag2:value}, such as http_req_duration{method:GET}"
 _TAG = re.compile(
     r"""\s*(?P<key>[^:,{}"']*?)\s*:\s*
-    (?: "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>(?:[^'\\]|\\.)*)' | (?P<bare>[^,{}"']*?) )
+    (?: "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>(?:[^'\\]|\\.)*)' | (?P<bare>[^,"']*?) )
     \s*(?P<end>,|\Z)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -170,7 +170,7 @@ def parse_series(text: str) -> tuple[str, dict[str, str]]:
     while more:
         match = _TAG.match(inside, at)
         if match is None:
-            raise ValueError(f"{text!r}: cannot read a tag at {inside[at:].strip()!r}; {_EXAMPLE}")
+            raise ValueError(f"{text!r}: cannot read a tag at {inside[at:].strip()!r}; {_mending(tags, inside[at:])}")
         key, end = match["key"], match["end"]
         if not NAME.fullmatch(key):
             raise ValueError(f"{text!r}: {key!r} is no tag key; {_EXAMPLE}")
@@ -180,6 +180,15 @@ def parse_series(text: str) -> tuple[str, dict[str, str]]:
         tags[key] = match["bare"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
         at, more = match.end(), end == ","
     return name, tags
+
+
+def _mending(before: Mapping[str, str], rest: str) -> str:
+    """How a tag that cannot be read is written: `rest` begins with it, `before` are those that could be read."""
+    if not before or ":" in rest.partition(",")[0] or not rest.strip():
+        return _EXAMPLE
+    # What stands behind a comma, without a key of its own, belongs to the value before it, as in a list of ids.
+    key, value = list(before.items())[-1]
+    return f"a value with a comma in it stands in quotes, such as {key}:{_quoted(f'{value},{rest.strip()}')}"
 
 
 def _text(value: str | int | bool) -> str:

@@ -9,7 +9,7 @@ from pika_locust.settings import Setting, Settings, one_of
 from pika_locust.url import parse_url
 from pika_locust.wire.access import Access, set_access
 
-_OURS = frozenset(("connection", "content-length", "host", "origin", "transfer-encoding", "upgrade", "user-agent"))
+_OURS = frozenset(("connection", "content-length", "origin", "transfer-encoding", "upgrade"))
 """Headers that follow from the request, or have a setting of their own."""
 
 

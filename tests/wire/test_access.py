@@ -140,6 +140,16 @@ def test_a_header_of_its_own_takes_the_place_of_the_targets() -> None:
     assert over_websocket.count(b"usual") == over_websocket.count(b": mine\r\n") == 1
 
 
+def test_a_host_of_ones_own_takes_the_place_of_the_targets() -> None:
+    with serving(upgrading, upgrading) as server:
+        set_access([server.url], Access(True, {"Host": "shop.test", "User-Agent": "load test"}))
+        assert by_client(server.url) is None
+        assert by_websocket(server.url) is None
+    for request in server.requests:
+        assert request.lower().count(b"\r\nhost: ") == request.count(b"\r\nHost: shop.test\r\n") == 1
+        assert request.lower().count(b"\r\nuser-agent: ") == request.count(b"\r\nUser-Agent: load test\r\n") == 1
+
+
 def test_targets_are_known_by_host_and_port_whatever_the_scheme() -> None:
     access = Access(False)
     set_access(["wss://a.test/ws", "http://b.test:81", "no url"], access)

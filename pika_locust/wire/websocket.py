@@ -211,6 +211,7 @@ class WebSocket:
         "_close",
         "_handler",
         "_limits",
+        "_ping",
         "_read_watcher",
         "_reader",
         "_recv",
@@ -230,6 +231,7 @@ class WebSocket:
         self._timers = ConnectionTimers(limits, self)
         self._send_buffer: SendBuffer | None = None
         self._close: Close | None = None
+        self._ping: bytes | None = None
         self.received_ns = monotonic_ns()
         """The monotonic clock when bytes last came in."""
         self.subprotocol = subprotocol
@@ -306,6 +308,10 @@ class WebSocket:
                 data = b""
                 continue
             break
+        if self._ping is not None:
+            payload, self._ping = self._ping, None
+            if self._close is None:
+                self._write(frames.encode(payload, frames.PONG))
         if self._reader.partial_since_ns:
             self._timers.expect_the_rest()
         return self._sock is not None
@@ -319,8 +325,8 @@ class WebSocket:
     def on_control(self, opcode: int, payload: bytes) -> None:
         """Answer a control frame (RFC 6455, section 5.5); called by the reader."""
         if opcode == frames.PING:
-            if self._close is None:
-                self._write(frames.encode(payload, frames.PONG))
+            # Of many at once the last is answered (RFC 6455, section 5.5.3): whoever sends thousands gets one pong.
+            self._ping = payload
         elif opcode == frames.CLOSE:
             code, reason = frames.decode_close(payload)
             if self._is_closing:

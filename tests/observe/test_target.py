@@ -77,6 +77,7 @@ def test_an_answer_that_trickles_has_an_end() -> None:
     assert "0.3 s" in str(caught.value)
 
 
+@pytest.mark.alone
 def test_redirects_have_one_end_together() -> None:
     def script(peer: Peer) -> None:
         while peer.request():

@@ -122,6 +122,14 @@ def test_a_ping_is_answered_with_its_payload(payload: bytes) -> None:
     assert seen.texts == [b"ab"]
 
 
+def test_of_many_pings_at_once_the_last_is_answered() -> None:
+    received = Received(frame(b"text") + b"".join(frame(b"%d" % number, PING) for number in range(1000)))
+    with talking(received) as (_, seen):
+        until(lambda: (PONG, b"999") in received.frames)
+        assert len(received.frames) <= 3, "one for each read"
+        assert seen.texts == [b"text"]
+
+
 def test_a_pong_that_nobody_asked_for_is_ignored() -> None:
     received = Received(frame(b"", PONG) + frame(b"news", PONG) + frame(b"text"))
     with talking(received) as (_, seen):

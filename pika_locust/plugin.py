@@ -268,7 +268,7 @@ class Plugin:
         if self._exit_handler is not None:
             self._exit_handler.attach()
         else:
-            handle_signals(lambda name: True, alone=False)
+            handle_signals(lambda name: True)
 
     def _start_worker(self, environment: Any, runner: Any) -> None:
         assert self._options is not None

@@ -31,23 +31,33 @@ TABLES_LOGGER = "locust.stats_logger"
 """What Locust prints its tables with."""
 
 
-def handle_signals(heard: Callable[[str], bool], *, alone: bool) -> None:
+def handle_signals(heard: Callable[[str], bool]) -> None:
     """Have `heard` called with the name of a signal that asks this process to end; it says whether Locust is to know.
 
     SIGINT then goes on to Locust as the KeyboardInterrupt it waits for. So does SIGHUP, which would end the process on
-    the spot, and SIGTERM where we are `alone`: while a shape drives a headless run, Locust does not listen to it.
+    the spot, and SIGTERM until Locust listens to it: not while it starts, and not while a shape drives a headless run.
     """
-    gevent.signal_handler(signal.SIGINT, _on_signal, heard, "SIGINT", True)
-    gevent.signal_handler(signal.SIGTERM, _on_signal, heard, "SIGTERM", alone)
+    handled = [signal.SIGINT, signal.SIGTERM]
     # `nohup` has it ignored, and means it.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        gevent.signal_handler(signal.SIGHUP, _on_signal, heard, "SIGHUP", True)
+        handled.append(signal.SIGHUP)
+    of_locust: set[int] = set()
+    for number in handled:
+        gevent.signal_handler(number, _on_signal, heard, number, of_locust)
+    listen = gevent.signal_handler
+
+    def noting(number: int, handler: Any, *arguments: Any, **named: Any) -> Any:
+        if getattr(handler, "__module__", "") == "locust.main":
+            of_locust.add(number)
+        return listen(number, handler, *arguments, **named)
+
+    gevent.signal_handler = noting
 
 
-def _on_signal(heard: Callable[[str], bool], name: str, interrupt: bool) -> None:
+def _on_signal(heard: Callable[[str], bool], number: signal.Signals, of_locust: set[int]) -> None:
     # From here, a greenlet of its own, it reaches Locust's main greenlet, and never a callback of the hub: an
     # interrupted callback would lose what it had read. Raised instead, gevent would print its traceback first.
-    if heard(name) and interrupt:
+    if heard(number.name) and number not in of_locust:
         gevent.get_hub().handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
 
 
@@ -111,7 +121,7 @@ class ExitHandler:
     def attach(self) -> None:
         """Listen to signals and to Locust. Called last: the exit code is settled after all others have said theirs."""
         environment, options = self._environment, self._environment.parsed_options
-        handle_signals(self.on_signal, alone=environment.web_ui is None and environment.shape_class is not None)
+        handle_signals(self.on_signal)
         # Locust goes through these from the last to the first.
         environment.events.quitting._handlers.insert(0, self._set_exit_code)
         environment.events.quit.add_listener(self._on_quit)

@@ -42,7 +42,7 @@ class MasterProcess:
     """A process that leads tests, a master unless it is said otherwise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, web: bool = False, master: bool = True) -> None:
-        monkeypatch.setattr(module, "handle_signals", lambda heard, alone: None)
+        monkeypatch.setattr(module, "handle_signals", lambda heard: None)
         monkeypatch.setattr(module.console, "show", self._show)
         self.shown: list[tuple[int, Any]] = []
         self.told: list[Reason] = []

@@ -222,7 +222,7 @@ def test_a_locustfile_of_somebody_else(page: Page, tmp_path: Path) -> None:
         page.until(lambda: any("503" in row["Message"] for row in page.rows), "failed requests")
         page.until(lambda: page.header["Failures"] not in ("0%", "0"), "share of failures")
         stop(page)
-        read_log(page, "FAIL locustfile, exit code 99")
+        read_log(page, "FAIL shop, exit code 99")
         assert "http_req_failed rate was" in page.text
         page.tab("Failures")
         failures = page.until(lambda: sum(int(row["# Failures"]) for row in page.rows), "failures")

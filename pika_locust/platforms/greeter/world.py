@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
@@ -17,6 +16,7 @@ from pika_locust.platforms.greeter.world_calls import Calls
 from pika_locust.platforms.greeter.world_model import AWAY, IDLE, OFFLINE, WIDGET, Agent, Ids, Rota, Visitor
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.socketio import Client, SocketIoApp, event
 from pika_locust.sandbox.world import Answer, Request
 
@@ -187,7 +187,7 @@ class GreeterWorld(SocketIoApp):
                 agent.status = agent.status_before
             agent.client, agent.seen_at = client, self.now
         client.data = agent
-        created = datetime.fromtimestamp(self.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        created = iso(self.now)
         agent.tell("login:success", {"agentState": agent.to_json(created)})
         agent.tell("stats:update", {"poolVisitors": agent.load})
 

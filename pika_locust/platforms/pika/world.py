@@ -18,12 +18,12 @@ from pika_locust.platforms.pika.world_messages import (
     SWALLOWING,
     TALKING_NONSENSE,
     MessageHandlers,
-    iso,
 )
 from pika_locust.platforms.pika.world_model import Connection, Session, SessionRow
 from pika_locust.platforms.pika.world_schema import LONGEST_MESSAGE, VERSION
 from pika_locust.sandbox.app import Call, Socket, route
 from pika_locust.sandbox.faults import Cover
+from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.rate_limit import FixedWindow
 from pika_locust.sandbox.schema import utf16_units
 from pika_locust.sandbox.world import Answer, Request

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -12,6 +11,7 @@ from pika_locust.platforms.pika.world_model import Announcement, Database, LiveS
 from pika_locust.platforms.pika.world_schema import MESSAGES, Message, Track
 from pika_locust.sandbox.app import App, Socket, message
 from pika_locust.sandbox.faults import FaultKind, Form
+from pika_locust.sandbox.javascript import iso
 
 QUEUE_LIMIT_BYTES = 64 * 1024
 """A socket with this much waiting is not sent the list of sessions, and its messages are not broadcast."""
@@ -408,11 +408,6 @@ class MessageHandlers(App):
         session = self._owned(socket, message, "Unauthorized cancel announcement")
         session.announcement = None
         self.publish(socket, type="ANNOUNCEMENT_CANCELLED", sessionId=session.id)
-
-
-def iso(now: float) -> str:
-    """A time as JavaScript's `toISOString` writes it."""
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def identify(socket: Socket, message: Message) -> str | None:

@@ -28,7 +28,7 @@ from pika_locust.platforms.verity.world_http import (
     refusal,
     reply,
 )
-from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, iso, rules_from
+from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, rules_from
 from pika_locust.platforms.verity.world_payments import Payments
 from pika_locust.platforms.verity.world_queue import Entry, MatchWorker, Queue, QueueStatus, WaitingLine, queue_key
 from pika_locust.platforms.verity.world_sessions import CHOICE, Sessions
@@ -41,6 +41,7 @@ from pika_locust.sandbox.auth import (
     cookie_value,
 )
 from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.schema import Schema, optional
 from pika_locust.sandbox.socketio import MAIN, Client, SocketIoApp, event_packet
 from pika_locust.sandbox.world import Answer, Effects, Reply, Request

@@ -7,29 +7,12 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from math import inf
 from typing import Any
 
 from pika_locust.errors import ConfigurationError
-
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_BLOCK = 36**4
-
-
-def iso(at: float) -> str:
-    """A time as JavaScript's `toISOString` writes it."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def base36(number: int, width: int) -> str:
-    """A non-negative number in base 36, padded with zeros."""
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _DIGITS[digit] + digits
-    return digits.rjust(width, "0")
+from pika_locust.sandbox.javascript import Cuids, iso
 
 
 class Ids:
@@ -37,14 +20,11 @@ class Ids:
 
     def __init__(self) -> None:
         self._dice = random.Random()
-        self._fingerprint = base36(self._dice.randrange(_BLOCK), 4)
-        self._rows = 0
+        self._cuids = Cuids()
 
     def row(self, now: float) -> str:
-        """A key of the database, as cuid makes them: 25 characters that begin with `c` and the time."""
-        self._rows = (self._rows + 1) % _BLOCK
-        chance = base36(self._dice.randrange(_BLOCK * _BLOCK), 8)
-        return f"c{base36(int(now * 1000), 8)}{base36(self._rows, 4)}{self._fingerprint}{chance}"
+        """A key of the database."""
+        return self._cuids.new(now)
 
     def secret(self) -> str:
         """What a refresh cookie holds."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pika_locust.platforms.verity.world_http import bad_request, not_found, one_of, refusal, reply
-from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, User, anonymous, iso
+from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, User, anonymous
 from pika_locust.sandbox.app import Call
+from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.socketio import SocketIoApp
 from pika_locust.sandbox.world import Answer
 

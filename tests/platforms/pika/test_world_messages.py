@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pika_locust.platforms.pika.world_messages import Activity, iso
+from pika_locust.platforms.pika.world_messages import Activity
 from pika_locust.sandbox.world import Effects, Publish, Send
 from tests.platforms.pika.world_driver import SESSION, PikaDriver, types
 
@@ -25,11 +25,6 @@ def test_everyone_but_one_takes_part_in_a_broadcast(published: list[tuple[int, i
     for at, without in published:
         activity.published(at, without)
     assert {socket: activity.seen_by(socket) for socket in seen} == seen
-
-
-def test_times_are_written_as_javascript_does() -> None:
-    assert iso(1_795_230_767.5294) == "2026-11-21T03:12:47.529Z"
-    assert iso(1_795_230_767) == "2026-11-21T03:12:47.000Z"
 
 
 def test_answers_go_to_the_sender_and_broadcasts_to_the_rest_under_the_name_of_their_type() -> None:

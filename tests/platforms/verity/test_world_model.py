@@ -7,18 +7,10 @@ import re
 import pytest
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, anonymous, base36, iso, rules_from
+from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, anonymous, rules_from
 
 # the second user of the recordings was made at this time: 2026-11-21T03:10:25.675Z
 NOW = 1_795_230_625.675
-
-
-@pytest.mark.parametrize(
-    ("number", "width", "text"), [(0, 4, "0000"), (35, 1, "z"), (36, 3, "010"), (1234567, 2, "qglj")]
-)
-def test_numbers_in_base_36(number: int, width: int, text: str) -> None:
-    assert base36(number, width) == text
-    assert int(text, 36) == number
 
 
 def test_a_row_has_a_key_of_25_characters_that_begins_with_the_time() -> None:
@@ -47,14 +39,6 @@ def test_other_ids_have_the_shape_of_the_recorded_ones() -> None:
 def test_a_partner_has_another_name_in_each_session() -> None:
     assert re.fullmatch(r"anon_[0-9a-f]{12}", anonymous("s1", "u1"))
     assert len({anonymous(session, user) for session in ("s1", "s2") for user in ("u1", "u2")}) == 4
-
-
-@pytest.mark.parametrize(
-    ("at", "text"),
-    [(NOW, "2026-11-21T03:10:25.675Z"), (0.0, "1970-01-01T00:00:00.000Z"), (-1.0, "1969-12-31T23:59:59.000Z")],
-)
-def test_times_are_written_as_javascript_does(at: float, text: str) -> None:
-    assert iso(at) == text
 
 
 def test_tokens_are_bought_taken_given_back_and_spent() -> None:

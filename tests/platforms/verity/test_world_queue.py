@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -18,9 +17,7 @@ from pika_locust.platforms.verity.world_queue import (
     WaitingLine,
     city_of,
     fingerprint,
-    javascript_number,
     queue_key,
-    stable_json,
 )
 from tests.platforms.verity.world_driver import KEY, Member, VerityDriver, pair
 
@@ -61,44 +58,6 @@ def test_preferences_have_the_fingerprint_that_the_real_server_gave_them(prefere
 def test_a_place_becomes_a_city(place: str | None, city: str) -> None:
     assert city_of(place) == city
     assert queue_key(place, {"mode": "shared"}) == f"{city}:3f932d1eb7dd"
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ('{"b": null, "a": [true, false], "C": {}}', '{"C":{},"a":[true,false],"b":null}'),
-        ('{"é": "é\\n\\u0001\\"", "z": 1.0}', '{"z":1,"é":"é\\n\\u0001\\""}'),
-        # JavaScript sorts by UTF-16 code units: the surrogates of an emoji come before U+FF21
-        ('{"\\uff21": 1, "😀": 2}', '{"😀":2,"Ａ":1}'),
-        ("[9007199254740993, 1e400]", "[9007199254740992,null]"),
-    ],
-    ids=["keys are sorted at every depth", "only control characters and quotes are escaped", "order", "big numbers"],
-)
-def test_json_is_written_in_one_way(text: str, wanted: str) -> None:
-    assert stable_json(json.loads(text)) == wanted
-
-
-@pytest.mark.parametrize(
-    ("value", "wanted"),
-    [
-        (1.0, "1"),
-        (-0.0, "0"),
-        (0.1, "0.1"),
-        (-2.5, "-2.5"),
-        (100.25, "100.25"),
-        (1e20, "100000000000000000000"),
-        (1e21, "1e+21"),
-        (123456789012345680.0, "123456789012345680"),
-        (0.000001, "0.000001"),
-        (1e-7, "1e-7"),
-        (1.5e-7, "1.5e-7"),
-        (5e-324, "5e-324"),
-        (1.7976931348623157e308, "1.7976931348623157e+308"),
-        (float("inf"), "null"),
-    ],
-)
-def test_numbers_are_written_as_javascript_does(value: float, wanted: str) -> None:
-    assert javascript_number(value) == wanted
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class CountedMetrics:
 class Presence:
     """One connection of a receiver: what it got while it lasted. A handler adds one to `counts[kind]` for each."""
 
-    __slots__ = ("counts", "own_acked", "own_sent", "since_ns", "until_all", "until_ns")
+    __slots__ = ("counts", "has_all_until_ns", "own_acked", "own_sent", "own_until_then", "since_ns", "until_ns")
 
     def __init__(self, kinds: int, since_ns: int) -> None:
         self.counts = [0] * kinds
@@ -80,8 +80,10 @@ class Presence:
         self.own_acked = [0] * kinds
         self.since_ns = since_ns
         self.until_ns = 0
-        self.until_all = 0
-        """What was acknowledged before is known to have reached it."""
+        self.has_all_until_ns = 0
+        """What was acknowledged before is known to have reached it..."""
+        self.own_until_then = self.own_sent
+        """...but for its own: so many of each kind."""
 
 
 @dataclass(slots=True)
@@ -145,12 +147,17 @@ class CountedBroadcasts:
             on_reply: is called in turn.
         """
         at, sent_ns, presence = self._index[kind], monotonic_ns(), self._present.get(sender)
+        own: list[int] = []
         if presence is not None:
+            own = presence.own_acked.copy()
             presence.own_sent[at] += items
 
         def replied(ok: bool, why: str) -> None:
             if ok and presence is not None:
                 presence.own_acked[at] += items
+                if sent_ns > presence.has_all_until_ns:
+                    # Whatever was acknowledged before this was sent was broadcast before this was answered.
+                    presence.has_all_until_ns, presence.own_until_then = sent_ns, own
             self._note(kind, about, sent_ns, monotonic_ns() if ok else 0, items)
             if on_reply is not None:
                 on_reply(ok, why)
@@ -174,7 +181,10 @@ class CountedBroadcasts:
         if presence is None:
             return
         now_ns = presence.until_ns = monotonic_ns()
-        presence.until_all = now_ns if has_all else now_ns - LEAVING_MARGIN_NS
+        if has_all:
+            presence.has_all_until_ns, presence.own_until_then = now_ns, presence.own_acked
+        elif now_ns - LEAVING_MARGIN_NS > presence.has_all_until_ns:
+            presence.has_all_until_ns, presence.own_until_then = now_ns - LEAVING_MARGIN_NS, presence.own_sent
         self._left.append(presence)
         self._note(_GONE, 0, now_ns, now_ns, 1)
         # Whoever leaves last is waited for by those who judge: they must have heard of all that was done.
@@ -240,7 +250,7 @@ class CountedBroadcasts:
         for at, kind in enumerate(self._kinds.values()):
             actions = self._actions.get((kind.name, 0), _NONE)
             got = presence.counts[at]
-            owed = actions.least(presence.since_ns, presence.until_all) - presence.own_sent[at]
+            owed = actions.least(presence.since_ns, presence.has_all_until_ns) - presence.own_until_then[at]
             if owed > 0:
                 delivered = self._metrics.delivered[kind.name]
                 delivered.add(True, min(owed, got))

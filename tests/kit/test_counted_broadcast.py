@@ -134,6 +134,19 @@ def test_who_leaves_after_it(after_s: float, has_all: bool, wanted: tuple[int, i
     assert receivers.delivered() == wanted
 
 
+def test_who_leaves_with_an_answer_to_what_it_sent_last_had_got_all_that_was_acknowledged_before(
+    receivers: Receivers,
+) -> None:
+    receivers.join(1, 2)
+    receivers.like(1)
+    receivers.wait(0.1)
+    receivers.like(2, 1)
+    receivers.leave(2, after_s=0.001)
+    receivers.leave(1)
+    receivers.settle()
+    assert receivers.delivered() == (1, 1)
+
+
 def test_at_the_end_all_is_settled_at_once(receivers: Receivers) -> None:
     receivers.join(1, 2)
     receivers.like(1)

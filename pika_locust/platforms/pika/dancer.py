@@ -243,10 +243,13 @@ class Dancer(WebSocketActor):
         if self._session_mark in payload:
             self.heard[TEMPO_RESET] += 1
 
-    @on("LISTENER_COUNT")
-    def on_listener_count(self, message: Mapping[str, Any], at_ns: int) -> None:
-        count = message.get("count")
-        if message.get("sessionId") == self.session_id and self.session == "live" and isinstance(count, int):
+    @on_raw("LISTENER_COUNT")
+    def on_listener_count(self, payload: bytes, at_ns: int) -> None:
+        if self._session_mark in payload and self.session == "live":
+            count = messages.listeners_in(payload)
+            if count is None:
+                self.misread("LISTENER_COUNT without a count")
+                return
             self.heard[LISTENERS] += 1
             self.counted.told("listeners", count, at_ns)
 

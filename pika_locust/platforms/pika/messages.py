@@ -54,6 +54,15 @@ def session_mark(session_id: str) -> bytes:
     return _quoted(session_id).encode(errors="replace")
 
 
+def listeners_in(payload: bytes) -> int | None:
+    """How many a LISTENER_COUNT tells, where there may be thousands of them: it is the last that the server writes."""
+    _, field, rest = payload.rpartition(b'"count":')
+    if field and rest.endswith(b"}") and (count := rest[:-1]).isdigit():
+        return int(count)
+    told = (SPELLING.parse(payload) or {}).get("count")
+    return told if isinstance(told, int) else None
+
+
 def votes_in(message: Mapping[str, Any], of_options: str) -> tuple[int, ...]:
     """How many votes a poll has: by their total, and by the sum over its options; what is no number is left out."""
     found: list[Any] = [message.get("totalVotes")]

@@ -191,3 +191,20 @@ def test_stamps_that_are_none_or_odd(payload: bytes, wanted: object) -> None:
     else:
         assert stamp is not None
         assert stamp.number == wanted
+
+
+LISTENERS = {
+    "as the server writes it": (b'{"type":"LISTENER_COUNT","sessionId":"a","count":17}', 17),
+    "in another order": (b'{"type":"LISTENER_COUNT","count":17,"sessionId":"a"}', 17),
+    "with another number behind it": (b'{"type":"LISTENER_COUNT","count":17,"at":18}', 17),
+    "with blanks": (b'{"type":"LISTENER_COUNT","count": 17 }', 17),
+    "below nothing": (b'{"type":"LISTENER_COUNT","count":-1}', -1),
+    "no number": (b'{"type":"LISTENER_COUNT","count":"17"}', None),
+    "none": (b'{"type":"LISTENER_COUNT"}', None),
+    "cut short": (b'{"type":"LISTENER_COUNT","count":17', None),
+}
+
+
+@pytest.mark.parametrize(("payload", "count"), LISTENERS.values(), ids=LISTENERS.keys())
+def test_how_many_listeners_are_told(payload: bytes, count: int | None) -> None:
+    assert messages.listeners_in(payload) == count

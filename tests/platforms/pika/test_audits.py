@@ -189,8 +189,8 @@ def test_a_database_that_is_behind_gets_time_to_catch_up(recaps: Recaps) -> None
 NO_RECAP = "was answered with JSON that is no recap"
 WITHOUT: dict[str, tuple[tuple[int, Any], str]] = {
     "a server that failed": ((503, "no database"), "was answered 503 Service Unavailable (no database)"),
-    "a token that is refused": ((401, {"error": "who?"}), 'was answered 401 Unauthorized ({"error": "who?"})'),
-    "a page that is no JSON": ((200, "<html>welcome</html>"), "was answered 200 OK (<html>welcome</html>): no JSON"),
+    "a token that is refused": ((401, {"error": "who?"}), "was answered 401 Unauthorized (who?)"),
+    "a page that is no JSON": ((200, "<html>welcome</html>"), "was answered 200 OK (welcome): no JSON"),
     "JSON that is no recap": ((200, [1, 2, 3]), NO_RECAP),
     "a recap without tracks": ((200, {"sessionId": SESSION}), NO_RECAP),
     "tracks without likes": ((200, {"tracks": [{"title": f"LT {RUN_ID}"}]}), NO_RECAP),

@@ -27,7 +27,7 @@ demo: $(VENV)/demo
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -m "not alone and not e2e" -n 3 --dist worksteal
-	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --dist worksteal --reruns 2
+	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --dist worksteal --reruns 5 --reruns-delay 3
 
 fuzz: $(VENV)/test
 	$(BIN)/python -m pytest tests/fuzz -n 2 --fuzz-seconds $(FUZZ_SECONDS)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from pika_locust.errors import ExitCode
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,10 @@ LOCAL_AND_WORKERS = pytest.mark.parametrize(
     "extra", [[], ["--processes", "2"]], ids=["in one process", "with two worker processes"]
 )
 """The same run locally and with worker processes: what comes out must be the same."""
+
+
+TOO_SLOW = {"lag p(95)", "lag p(99)", "cpu"}
+"""What the reasons are about when a load generator could not keep up."""
 
 
 @dataclass
@@ -52,6 +57,14 @@ class Finished:
     def audit(self, name: str) -> dict[str, Any]:
         assert self.summary is not None, self.output
         return next(audit for audit in self.summary["audits"] if audit["name"] == name)
+
+
+class MachineTooSlow(AssertionError):
+    """A run has measured this machine and not its target; pytest is told to run the test again (see pyproject.toml)."""
+
+    def __init__(self, finished: Finished) -> None:
+        super().__init__(finished.output)
+        self.finished = finished
 
 
 class Run:
@@ -108,13 +121,17 @@ class Run:
         os.killpg(self.process.pid, number)
 
     def finish(self, timeout_s: float = 120.0) -> Finished:
+        """Wait for the end. Raises MachineTooSlow when the run says that nothing else was measured."""
         with self:
             try:
                 code = self.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 raise AssertionError(f"still running after {timeout_s} s:\n{self.output}") from None
         summary = json.loads(self.summary_path.read_text()) if self.summary_path.exists() else None
-        return Finished(code, summary, self.output)
+        finished = Finished(code, summary, self.output)
+        if code == ExitCode.GENERATOR and finished.subjects & TOO_SLOW:
+            raise MachineTooSlow(finished)
+        return finished
 
 
 def run(arguments: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> Finished:

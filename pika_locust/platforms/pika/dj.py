@@ -221,12 +221,14 @@ class Dj(WebSocketActor):
 
     def _end_session(self) -> None:
         screen = SessionScreen(self)
-        poll_id = self._end_poll()
-        reply = self.ask("end_session", partial(messages.end_session, self.session_id))
-        if reply.ok:
-            self.counted.left(self.number, has_all=True)
-            screen.judge(poll_id)
-        screen.close()
+        try:
+            poll_id = self._end_poll()
+            reply = self.ask("end_session", partial(messages.end_session, self.session_id))
+            if reply.ok:
+                self.counted.left(self.number, has_all=True)
+                screen.judge(poll_id)
+        finally:
+            screen.close()
         self.close()
 
     # What is broadcast

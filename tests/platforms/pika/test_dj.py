@@ -340,3 +340,34 @@ def test_a_whole_run_is_accepted_and_adds_up(planned_s: float, harness: Harness)
         "ended" for poll in state["polls"] if sum(poll["votes"])
     ]
     assert harness.worker.errors == {}
+
+
+def test_the_second_screen_is_closed_however_the_dj_ends(harness: Harness) -> None:
+    dj = AnsweredDj(harness)
+    dj.listeners()
+    dj.ignored = {"END_SESSION"}
+    harness.drain("supporter")
+    harness.time.run(1.0)
+    screen = harness.sockets[-1]
+    assert (screen.is_open, screen is not dj.socket) == (True, True)
+    harness.time.run(10.0)
+    assert (screen.is_open, dj.socket.is_open) == (False, False)
+    assert harness.worker.rate_of("fanout_delivery", kind="session_end") == (0, 0)
+
+
+def test_without_a_second_screen_the_end_of_the_session_is_not_judged(harness: Harness) -> None:
+    dj = AnsweredDj(harness)
+    dj.listeners()
+    harness.connect = refuse
+    dj.end()
+    assert dj.socket.kinds()[-1] == "END_SESSION"
+    assert harness.worker.rate_of("fanout_delivery", kind="session_end") == (0, 0)
+    assert harness.worker.errors_of("listener") == ["connection refused"]
+
+
+def test_a_session_that_another_dj_takes_over_is_an_error(harness: Harness) -> None:
+    dj = AnsweredDj(harness)
+    dj.socket.hear({"type": "SESSION_STARTED", "sessionId": "another-session", "djName": "DJ"})
+    assert harness.worker.errors_of("session") == []
+    dj.socket.hear({"type": "SESSION_STARTED", "sessionId": SESSION, "djName": "DJ"})
+    assert harness.worker.errors_of("session") == ["another DJ has taken our session over"]

@@ -15,6 +15,7 @@ import gc
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -31,6 +32,7 @@ from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
 from pika_locust.runtime.worker import WorkerSide
+from pika_locust.scenario import Scenario
 from pika_locust.settings import read_settings
 
 CONNECTIONS = 100
@@ -92,12 +94,15 @@ def plain_broadcast(port: int) -> float:
     return cpu_us_per_event(tally)
 
 
-class DancerRun:
-    """A local run of real dancers, without its coordinator, which costs the users nothing."""
+class ActorRun:
+    """A local run of real users, without its coordinator, which costs the users nothing.
 
-    def __init__(self, port: int, actor: type[Dancer]) -> None:
+    `is_there` says of a user whether it is where the measurement begins.
+    """
+
+    def __init__(self, scenario: Scenario, target: str, actor: type[Any], is_there: Callable[[Any], bool]) -> None:
         raise_open_file_limit()
-        settings, _ = read_settings((*LOAD_SETTINGS, *DANCERS.settings), {}, "pika")
+        settings, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
         self.environment = Environment(user_classes=[actor], events=events)
         self.environment.stop_timeout = 30.0
         self.runner = self.environment.create_local_runner()
@@ -105,11 +110,12 @@ class DancerRun:
         for kind in (messages.HELLO, messages.DRAINED):
             self.runner.register_message(kind, lambda environment, msg: None)
         self.runner.register_message(messages.REPORT, self._take_report)
-        self.worker = WorkerSide(self.environment, DANCERS, settings)
+        self.worker = WorkerSide(self.environment, scenario, settings)
         self.worker.attach(self.runner)
-        begin = RunStart("0123456789ab", 7, f"ws://127.0.0.1:{port}/ws", settings.public(), None, False, 0, 30.0)
+        begin = RunStart("0123456789ab", 7, target, settings.public(), None, False, 0, 30.0)
         self.runner.send_message(messages.BEGIN, begin.to_wire())
         self.actor = actor
+        self._is_there = is_there
 
     def _take_report(self, environment: Any, msg: Any) -> None:
         """Reports go to the master over a socket in a real run; there, too, their making is the worker's cost."""
@@ -117,19 +123,20 @@ class DancerRun:
     def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
         return self.worker.wait_for_context(timeout_s)
 
-    def join(self, dancers: int) -> None:
-        """Bring the number of connected dancers up to `dancers`."""
+    def join(self, users: int) -> None:
+        """Bring the number of users who are there up to `users`."""
         context = self.worker.context
         assert context is not None
-        while len(context.actors("primary")) < dancers:
-            self.runner.spawn_users({self.actor.__name__: min(100, dancers - len(context.actors("primary")))})
+        while len(context.actors("primary")) < users:
+            self.runner.spawn_users({self.actor.__name__: min(100, users - len(context.actors("primary")))})
             gevent.sleep(0.2)
-        while sum(self._is_live(dancer) for dancer in context.actors("primary")) < dancers:
+        while sum(map(self._is_there, context.actors("primary"))) < users:
             gevent.sleep(0.1)
 
-    @staticmethod
-    def _is_live(dancer: Any) -> bool:
-        return bool(dancer.is_live)
+
+def dancer_run(port: int, actor: type[Dancer]) -> ActorRun:
+    """A run of dancers, who are there when their session is live."""
+    return ActorRun(DANCERS, f"ws://127.0.0.1:{port}/ws", actor, lambda dancer: bool(dancer.is_live))
 
 
 class EagerReactions(Reactions):
@@ -158,7 +165,7 @@ class EagerDancer(Dancer):
 class Counted:
     """Reads how many frames the dancers have received."""
 
-    def __init__(self, run: DancerRun) -> None:
+    def __init__(self, run: ActorRun) -> None:
         assert run.worker.context is not None
         self._handle = run.worker.context.metrics.counter("ws_messages_received")
 
@@ -168,26 +175,30 @@ class Counted:
 
 
 def actor_ack(port: int) -> float:
-    DancerRun(port, EagerDancer).join(CONNECTIONS)
+    dancer_run(port, EagerDancer).join(CONNECTIONS)
     return cpu_us_per_event(EagerReactions.tally)
 
 
 def actor_broadcast(port: int) -> float:
-    run = DancerRun(port, Dancer)
+    run = dancer_run(port, Dancer)
     run.join(CONNECTIONS)
     return cpu_us_per_event(Counted(run))  # type: ignore[arg-type]
 
 
 def memory_kb(port: int) -> float:
-    """Slope of resident memory over the number of connected dancers, by least squares, in kB (1,000 bytes)."""
-    run = DancerRun(port, Dancer)
+    """What a connected dancer takes."""
+    return slope_kb(dancer_run(port, Dancer))
+
+
+def slope_kb(run: ActorRun) -> float:
+    """Slope of resident memory over the number of users who are there, by least squares, in kB (1,000 bytes)."""
     process = psutil.Process()
     points = []
-    for dancers in MEMORY_STEPS:
-        run.join(dancers)
+    for users in MEMORY_STEPS:
+        run.join(users)
         gevent.sleep(1.0)
         gc.collect()
-        points.append((dancers, process.memory_info().rss / 1000))
+        points.append((users, process.memory_info().rss / 1000))
     mean_n = sum(n for n, _ in points) / len(points)
     mean_kb = sum(kb for _, kb in points) / len(points)
     return sum((n - mean_n) * (kb - mean_kb) for n, kb in points) / sum((n - mean_n) ** 2 for n, _ in points)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import gevent
-from gevent import get_hub
-from gevent.event import Event
+from gevent import get_hub, getcurrent
 from gevent.pool import Pool
 
 from pika_locust.clock import monotonic
@@ -18,26 +17,53 @@ from pika_locust.runtime.context import WorkerContext
 
 
 class Condition:
-    """One greenlet waits until something is so; callbacks that may have changed it notify."""
+    """One greenlet waits until something is so; callbacks that may have changed it notify.
+
+    One timer and a switch: an `Event.wait` with a time-out takes kilobytes while it waits, and an exception at its end.
+    """
+
+    __slots__ = ("_is_notified", "_resume")
 
     def __init__(self) -> None:
-        self._event = Event()
+        self._resume: Callable[[], Any] | None = None
+        self._is_notified = False
 
     def notify(self) -> None:
-        """Have the waiting greenlet check again."""
-        self._event.set()
+        """Have the waiting greenlet check again, before anything else comes in."""
+        if self._resume is not None and not self._is_notified:
+            self._is_notified = True
+            get_hub().loop.run_callback(self._wake)
 
     def wait_for(self, predicate: Callable[[], object], within_s: float) -> bool:
         """Wait until `predicate` holds, checking now and after each `notify`; False when it does not within `within_s`
-        seconds."""
+        seconds. Raises RuntimeError when another greenlet waits."""
         deadline_s = monotonic() + within_s
         while not predicate():
             left_s = deadline_s - monotonic()
             if left_s <= 0:
                 return False
-            self._event.clear()
-            self._event.wait(left_s)
+            self._wait(left_s)
         return True
+
+    def _wait(self, seconds: float) -> None:
+        if self._resume is not None:
+            raise RuntimeError("one greenlet waits for a condition at a time")
+        hub = get_hub()
+        timer = hub.loop.timer(seconds)
+        self._resume, self._is_notified = getcurrent().switch, False
+        try:
+            # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+            timer.start(self._wake, update=True)
+            hub.switch()
+        finally:
+            self._resume = None
+            timer.close()
+
+    def _wake(self) -> None:
+        # One that comes late finds nobody, or somebody who looks once more than need be.
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            resume()
 
 
 class UserTimers:

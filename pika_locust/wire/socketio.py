@@ -99,7 +99,7 @@ class SocketIo(SocketIoProtocol):
     def _arm(self, after_s: float) -> None:
         self._disarm()
         self._timer = get_hub().loop.timer(after_s)
-        self._timer.start(self._check_silence)
+        self._timer.start(self._check_silence, update=True)
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -170,7 +170,8 @@ class ConnectionTimers:
         self.stop()
         self._due_ns = monotonic_ns() + int(after_s * 1e9)
         self._timer = get_hub().loop.timer(after_s)
-        self._timer.start(self._look)
+        # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
+        self._timer.start(self._look, update=True)
 
     def _look(self) -> None:
         self.stop()

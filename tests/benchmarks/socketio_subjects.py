@@ -1,4 +1,4 @@
-"""What is measured of Socket.IO, each in a process of its own: `python -m tests.benchmarks.socketio_subjects NAME URL`."""
+"""What is measured of Socket.IO, each in a process of its own, which prints JSON: `socketio_subjects NAME URL`."""
 
 from __future__ import annotations
 

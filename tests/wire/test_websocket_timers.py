@@ -118,5 +118,5 @@ def test_a_close_that_is_not_answered_ends_after_close_s() -> None:
             began = time.monotonic()
             opened.close()
             until(lambda seen=seen: seen.closes)  # type: ignore[misc]
-            assert 0.07 < time.monotonic() - began < 0.5
+            assert 0.07 < time.monotonic() - began < 2
         assert seen.closes == [Close(1006, by_us=True, error="our close frame was not answered")]

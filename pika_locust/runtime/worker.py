@@ -331,7 +331,6 @@ class WorkerSide:
             context.drain(role, timeout_s)
             if self._request_meter is not None:
                 self._request_meter.stop_users()
-            self._drained.add(role)
         if role == ROLES[-1]:
             context.end()
             self._end()
@@ -340,6 +339,8 @@ class WorkerSide:
             # Locust's worker sleeps for the stop time-out after a stop, though nobody is left to wait for.
             if not self._is_local:
                 self._environment.stop_timeout = 0.0
+        # Not before the figures are sent: a process that was told to end leaves when all roles are drained.
+        self._drained.add(role)
         self._send(messages.DRAINED, {"run_id": context.begin.run_id, "role": role})
 
     @property

@@ -179,6 +179,19 @@ def test_of_two_who_end_a_test_nobody_sends_figures_before_the_last_look_up_is_d
     assert next(kind for kind, _ in worker.sent if kind in (messages.REPORT, messages.DRAINED)) == messages.REPORT
 
 
+def test_a_worker_that_was_told_to_end_does_not_leave_before_its_figures_are_sent(worker: Worker) -> None:
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    context = worker.side.context
+    assert context is not None
+    context.on_end(lambda: gevent.sleep(0.3))
+    leaving = gevent.spawn(worker.side.drain_before_quitting)
+    for role in ("primary", "supporter"):
+        gevent.spawn(worker.listeners[messages.DRAIN], None, SimpleNamespace(data={"role": role, "timeout_s": 0.0}))
+    leaving.join(5)
+    assert leaving.successful()
+    assert [data["final"] for kind, data in worker.sent if kind == messages.REPORT][-1:] == [True]
+
+
 @pytest.fixture
 def unhandled(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener of the locustfile's raised, and Locust logged it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import re
 import sys
 import traceback
 from types import TracebackType
@@ -23,10 +24,13 @@ from locust.stats import StatsError
 from werkzeug.datastructures import MultiDict
 
 from pika_locust.outputs import redact
+from pika_locust.runtime.target_settings import headers_in
 from pika_locust.settings import Settings
 
 _LOGGERS = ("", "locust", "locust.stats_logger")
 """Those that Locust gives handlers of their own."""
+LONGEST_SCHEME = len("SCRAM-SHA-256")
+"""Of those that may stand before a credential in `Authorization`."""
 
 
 def attach(environment: Any) -> None:
@@ -78,6 +82,10 @@ def conceal(settings: Settings, target: str) -> None:
     texts = {name: value for name, value in settings.items() if isinstance(value, str)}
     redact.conceal(value for name, value in texts.items() if name in settings.secret_names)
     redact.conceal(redact.secrets_in_urls("\n".join([target, *texts.values()])))
+    headers = headers_in(texts["EXTRA_HEADERS"]) if "EXTRA_HEADERS" in texts else {}
+    # The scheme before a credential, and the name before a cookie's value, are no secrets.
+    for words in (re.split(r"[\s;=]+", value) for name, value in headers.items() if redact.is_secret(name)):
+        redact.conceal(word for word in words if not word.isalpha() or len(word) > LONGEST_SCHEME)
 
 
 class _RedactedFormatter(logging.Formatter):

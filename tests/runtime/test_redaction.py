@@ -142,11 +142,17 @@ def test_the_log_and_what_nobody_handled_hold_no_secret(environment: Any, monkey
         ("key of a query: q-1234567", "key of a query: REDACTED"),
         ("the dancer among dancers", "the REDACTED among dancers"),
         ("loader", "loader"),
+        ("you sent c00kie-9, a1b2c3d4 from staging", "you sent REDACTED, REDACTED from staging"),
     ],
 )
 def test_known_values_are_hidden_wherever_they_stand(environment: Any, said: str, shown: str) -> None:
-    declared = [Setting("SIGNING", text, None, "", secret=True), Setting("API", text, None, "")]
-    environ = {"SIGNING": "whsec-mine-1", "API": "http://loader:S3cr3t%2FPass9@a/?api_key=q-1234567"}
+    secret = [Setting(name, text, None, "", secret=True) for name in ("SIGNING", "EXTRA_HEADERS")]
+    declared = [*secret, Setting("API", text, None, "")]
+    environ = {
+        "SIGNING": "whsec-mine-1",
+        "API": "http://loader:S3cr3t%2FPass9@a/?api_key=q-1234567",
+        "EXTRA_HEADERS": '{"Authorization": "Bearer a1b2c3d4", "Cookie": "sid=c00kie-9; a=b", "X-Env": "staging"}',
+    }
     redaction.conceal(read_settings(declared, environ, "x")[0], "ws://u:dancer@b")
     assert redact.text(said) == shown
     assert redact.name(said) == shown

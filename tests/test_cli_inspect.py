@@ -113,14 +113,20 @@ def test_a_threshold_s_marks_are_told_in_words() -> None:
 
 
 def test_audits_are_named(standard: dict[str, list[str]]) -> None:
-    (line,) = standard["Audits"]
-    assert line == "Audits  likes, tempo votes, poll votes: acknowledged <= held <= acknowledged + unanswered"
+    (line,) = standard["Data-integrity"]
+    assert (
+        line
+        == "Data-integrity checks  likes, tempo votes, poll votes: acknowledged <= stored <= acknowledged + unanswered"
+    )
 
 
 @pytest.mark.parametrize("scenario", [QUEUE, SESSIONS, TOKENS], ids=lambda scenario: scenario.name)
 def test_audits_without_ledgers_are_named_as_well(scenario: Scenario) -> None:
-    (line,) = parts(scenario=scenario.name)["Audits"]
-    assert line == f"Audits  {', '.join(scenario.audits)}: acknowledged <= held <= acknowledged + unanswered"
+    (line,) = parts(scenario=scenario.name)["Data-integrity"]
+    assert (
+        line
+        == f"Data-integrity checks  {', '.join(scenario.audits)}: acknowledged <= stored <= acknowledged + unanswered"
+    )
 
 
 def test_what_a_grade_means_is_told(standard: dict[str, list[str]]) -> None:

@@ -77,7 +77,7 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
             yield f"  {band.metric:<24} {band.aggregation:<14} {limits}"
     if audits := scenario.audits or scenario.ledgers:
         yield ""
-        yield f"Audits  {', '.join(audits)}: acknowledged <= held <= acknowledged + unanswered"
+        yield f"Data-integrity checks  {', '.join(audits)}: acknowledged <= stored <= acknowledged + unanswered"
     yield ""
     yield "Settings"
     yield from _settings(scenario, options.settings)

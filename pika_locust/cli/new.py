@@ -137,7 +137,7 @@ def _next_steps(name: str) -> str:
     commands = {
         f"pytest test_{name}.py": "both, in half a minute",
         run: "on the stand-in, as no target is named",
-        f"{run} --sandbox-fault lose-write=0.05": "red: acknowledged writes are not held",
+        f"{run} --sandbox-fault lose-write=0.05": "red: acknowledged writes are not stored",
         f"{run} -H http://HOST:PORT": "on your own server",
     }
     width = max(map(len, commands))

@@ -61,19 +61,19 @@ def exactly_once(name: str, expected: ExpectedState, held: Iterable[str] | None,
         problems.append("the ledger contradicts itself: ids acknowledged twice, or never sent")
     doubled = sorted(item for item, count in times.items() if count > 1)
     if doubled:
-        problems.append(f"{len(doubled):,} held more than once ({_named(doubled)})")
+        problems.append(f"{len(doubled):,} stored more than once ({_named(doubled)})")
     if expected.acknowledged_ids is not None:
         missing = sorted(expected.acknowledged_ids - times.keys())
         if missing:
-            problems.append(f"{len(missing):,} acknowledged but not held ({_named(missing)})")
+            problems.append(f"{len(missing):,} acknowledged but not stored ({_named(missing)})")
         known = expected.acknowledged_ids | (expected.unanswered_ids or frozenset())
         foreign = sorted(times.keys() - known)
         if foreign:
-            problems.append(f"{len(foreign):,} held but never acknowledged ({_named(foreign)})")
+            problems.append(f"{len(foreign):,} stored but never acknowledged ({_named(foreign)})")
     elif not expected.acknowledged <= len(times) <= expected.acknowledged + expected.unanswered:
         problems.append(_difference(expected.acknowledged, len(times), expected.unanswered))
     elif expected.unanswered == 0 and checksum(times) != expected.acknowledged_sum:
-        problems.append("as many held as acknowledged, but not the same ones: lost items are made up for by others")
+        problems.append("as many stored as acknowledged, but not the same ones: lost items are made up for by others")
     return AuditResult(
         name,
         "fail" if problems else "pass",
@@ -91,7 +91,7 @@ def not_observed(name: str, detail: str, expected: float | None = None, unanswer
 
 def unreadable(name: str, why: str, expected: float | None = None, unanswered: int = 0) -> AuditResult:
     """An audit whose look at the target was tried and failed: nobody knows what is held, so it has failed."""
-    return AuditResult(name, "fail", expected, None, unanswered, f"what the target holds could not be read: {why}")
+    return AuditResult(name, "fail", expected, None, unanswered, f"what the target stores could not be read: {why}")
 
 
 def allowing_for_lost_workers(result: AuditResult) -> AuditResult:
@@ -124,10 +124,10 @@ def _compared(
 
 def _difference(acknowledged: float, held: float, unanswered: int) -> str:
     if held < acknowledged:
-        return f"{significant(acknowledged - held)} of {significant(acknowledged)} acknowledged are not held"
+        return f"{significant(acknowledged - held)} of {significant(acknowledged)} acknowledged are not stored"
     accounted = f"{significant(acknowledged)} acknowledged" + (f" and {unanswered:,} unanswered" if unanswered else "")
     return (
-        f"{significant(held)} held, {significant(held - acknowledged - unanswered)} more than {accounted} account for"
+        f"{significant(held)} stored, {significant(held - acknowledged - unanswered)} more than {accounted} account for"
     )
 
 

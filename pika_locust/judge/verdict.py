@@ -1,4 +1,4 @@
-"""The verdict of a run: exit code, reasons, generator overload and resolving power (the smallest detectable failure).
+"""The verdict of a run: exit code, reasons, load generator overload and minimum detectable failure.
 
 The first that applies decides: bad configuration (104), an internal error (107), stopped from outside (105), a
 set-up step failed (100), the target never answered, an audit failed or a part is missing (99), the generator could not
@@ -36,6 +36,7 @@ LAG_P95_LEAST_MS = 10.0
 LAG_P95_MOST_MS = 50.0
 LAG_P99_MS = 250.0
 _LAG_RULE = "a quarter of the tightest latency limit, at least 10, at most 50 ms"
+_LATE = "load generator overload: it ran late, "
 OWN_TIMES = frozenset({"generator_lag_ms", "arrival_lateness"})
 """Times that are the generator's and not the target's: a limit on them is not one that its lag could spoil."""
 CPU_PERCENT = 95.0
@@ -82,11 +83,11 @@ def assess(
     if p95 is not None and p95 > limit:
         tightest = tightest_latency(thresholds)
         why = f" ({_LAG_RULE}: {tightest.metric} {tightest.expression})" if tightest is not None else ""
-        text = f"the load generator ran late: lag p(95) was {significant(p95, limit)} ms, limit {plain(limit)} ms{why}"
+        text = f"{_LATE}lag p(95) was {significant(p95, limit)} ms, limit {plain(limit)} ms{why}"
         reasons.append(Reason("generator", "lag p(95)", text))
     if p99 is not None and p99 > LAG_P99_MS:
         lag = f"lag p(99) was {significant(p99, LAG_P99_MS)} ms, limit {plain(LAG_P99_MS)} ms"
-        text = f"the load generator ran late: {lag}"
+        text = f"{_LATE}{lag}"
         reasons.append(Reason("generator", "lag p(99)", text))
     if p95 is None and p99 is None and thresholds:
         notes.append("the load generator's lag was not measured, so nobody knows whether it kept up")
@@ -94,7 +95,7 @@ def assess(
     busiest = max((percent for percent in percents if percent is not None), default=0.0)
     if busiest > CPU_PERCENT:
         text = (
-            f"the load generator's processor was busy: {significant(busiest, CPU_PERCENT)} % over 10 s, "
+            f"load generator overload: its processor was busy, {significant(busiest, CPU_PERCENT)} % over 10 s, "
             f"limit {plain(CPU_PERCENT)} %; more workers would share it"
         )
         if paced:
@@ -273,10 +274,10 @@ def _of_threshold(result: ThresholdResult, strict: bool, fail_on: Grade | None) 
         if strict:
             reasons.append(Reason("no_data", subject, f"{text}; a strict run fails on it"))
     elif result.status == "fail":
-        doubt = "" if result.conclusive else f"; not conclusive: {_interval(result)}"
+        doubt = "" if result.conclusive else f"; inconclusive: {_interval(result)}"
         reasons.append(Reason("threshold", subject, text + _failures(result) + doubt))
     elif strict and not result.conclusive:
-        reasons.append(Reason("threshold", subject, f"{text}: holds, but is not conclusive: {_interval(result)}"))
+        reasons.append(Reason("threshold", subject, f"{text}: holds, but is inconclusive: {_interval(result)}"))
     if fail_on is not None and result.status == "pass" and at_least(result.grade, fail_on):
         reasons.append(Reason("threshold", subject, f"{text}: holds, but its grade is {result.grade}"))
     return reasons
@@ -296,7 +297,7 @@ def _failures(result: ThresholdResult) -> str:
 def _of_audit(audit: AuditResult, strict: bool) -> list[Reason]:
     because = f": {audit.detail}" if audit.detail else ""
     if audit.status == "not_observed":
-        text = f"audit '{audit.name}' could not be made{because}; a strict run fails on it"
+        text = f"data-integrity check '{audit.name}' could not be made{because}; a strict run fails on it"
         return [Reason("no_data", audit.name, text)] if strict else []
     if audit.status == "pass":
         return []
@@ -304,7 +305,7 @@ def _of_audit(audit: AuditResult, strict: bool) -> list[Reason]:
     if audit.expected is not None and audit.actual is not None:
         upper = f" to {significant(audit.expected + audit.unanswered)}" if audit.unanswered else ""
         figures = f": {significant(audit.expected)}{upper} expected, {significant(audit.actual, audit.expected)} found"
-    return [Reason("audit", audit.name, f"audit '{audit.name}' failed{figures}{because}")]
+    return [Reason("audit", audit.name, f"data-integrity check '{audit.name}' failed{figures}{because}")]
 
 
 def _of_missing(load: LoadReport, workers: Sequence[WorkerReport]) -> list[Reason]:

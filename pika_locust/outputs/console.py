@@ -34,9 +34,9 @@ _STATUSES: dict[str, tuple[str, str, Tone]] = {
 _GRADES: dict[str, Tone] = {"healthy": "good", "warning": "doubt", "critical": "bad"}
 _AUDIT_COLUMNS = (
     Column("status"),
-    Column("audit"),
+    Column("check"),
     Column("acknowledged", right=True),
-    Column("held", right=True),
+    Column("stored", right=True),
     Column("unanswered", right=True),
     Column("", folds=1),
 )
@@ -47,8 +47,9 @@ def thresholds(report: Report, medium: Medium) -> list[Line]:
     results = report.thresholds
     if not results:
         return [heading("Thresholds", "none declared")] if report.duration_s else []
-    lengths = {result.worst_window.seconds for result in results if result.worst_window}
-    length = lengths.pop() if len(lengths) == 1 else None
+    lengths = [result.worst_window.seconds for result in results if result.worst_window]
+    # A window ends with an evaluation, so that it is a little longer than it should be.
+    length = round(min(lengths)) if lengths and max(lengths) < 1.1 * min(lengths) else None
     columns = (
         Column("status"),
         Column("metric"),
@@ -65,7 +66,7 @@ def thresholds(report: Report, medium: Medium) -> list[Line]:
         if result.about and result.status != "pass":
             lines += prose(f"{one_line(result.metric)}: {one_line(result.about)}", medium, "dim")
     if not all(result.conclusive for result in results):
-        meaning = "not conclusive: the limit lies inside the 95 % interval, more samples could turn the result"
+        meaning = "inconclusive: the limit lies inside the 95 % interval, more samples could turn the result"
         lines += prose(f"? {meaning} (fails with --strict)", medium, "doubt")
     if any(result.status == "not_observed" for result in results):
         lines += prose("not observed: nothing in this run could show it (fails with --strict)", medium, "dim")
@@ -78,7 +79,7 @@ def audits(report: Report, medium: Medium) -> list[Line]:
         return []
     rows = [_audit(result, medium) for result in report.audits]
     tally = _tally(result.status for result in report.audits)
-    return [heading("Audits", tally), *table(_AUDIT_COLUMNS, rows, medium)]
+    return [heading("Data-integrity checks", tally), *table(_AUDIT_COLUMNS, rows, medium)]
 
 
 def unit_of(result: ThresholdResult, report: Report) -> str:
@@ -201,14 +202,16 @@ MAX_ERRORS = 10
 _MIN_WIDTH, _MIN_ERROR_WIDTH = 40, 40
 _BADGES: dict[str, Tone] = {"pass": "good badge", "fail": "bad badge", "invalid": "doubt badge"}
 _REASON_MARGIN = 14
+_LEADS = {"audit": "integrity", "generator": "overload"}
+"""What a reason begins with where its code is not the field's word."""
 _MEANINGS = {
-    ExitCode.PASS: "every threshold and every audit that was observed holds",
-    ExitCode.FAILED: "a threshold or an audit failed, or data is missing",
+    ExitCode.PASS: "every threshold and every data-integrity check that was observed holds",
+    ExitCode.FAILED: "a threshold or a data-integrity check failed, or data is missing",
     ExitCode.SETUP: "a required step before the load failed",
     ExitCode.CONFIG: "the settings are wrong; nothing was sent",
     ExitCode.STOPPED: "stopped from outside before the end",
     ExitCode.INTERNAL: "an error of pika-locust itself or of the locustfile, not of the target",
-    ExitCode.GENERATOR: "the load generator could not keep up; the numbers say more about it than about the target",
+    ExitCode.GENERATOR: "load generator overload; the numbers say more about the generator than about the target",
 }
 
 
@@ -232,7 +235,7 @@ def render(report: Report, *, terminal: bool, width: int, mode: SummaryMode = "c
         _generator(report, medium),
         _reasons(report, medium),
         _sentences("Notes", report.notes, medium),
-        _sentences("Resolving power", report.resolving_power, medium),
+        _sentences("Minimum detectable failure", report.resolving_power, medium),
         _ending(report, medium),
     )
     lines: list[Line] = [line for section in sections if section for line in (*section, ())]
@@ -241,7 +244,7 @@ def render(report: Report, *, terminal: bool, width: int, mode: SummaryMode = "c
 
 def _headline(report: Report, medium: Medium) -> list[Line]:
     load, verdict = report.load, report.verdict.upper()
-    facts = [_duration(report), f"{plural(load.users_peak, 'user')} at peak", plural(load.workers, "worker")]
+    facts = [_duration(report), f"{plural(load.users_peak, 'VU')} at peak", plural(load.workers, "worker")]
     facts = facts if _started(report) else ["before the start"]
     facts += [] if report.seed is None else [f"seed {report.seed}"]
     badge = Span(medium.choose(f" {verdict} ", verdict), _BADGES[report.verdict])
@@ -331,7 +334,7 @@ def _generator(report: Report, medium: Medium) -> list[Line]:
             lost += prose(f"{name} was lost at {clock(worker.lost_at_s)}", medium, "bad")
         elif not worker.final:
             lost += prose(f"{name} never delivered its final snapshot", medium, "bad")
-    return [heading("Generator", ", ".join(facts)), *lost] if facts or lost else []
+    return [heading("Load generator", ", ".join(facts)), *lost] if facts or lost else []
 
 
 def _reasons(report: Report, medium: Medium) -> list[Line]:
@@ -340,7 +343,7 @@ def _reasons(report: Report, medium: Medium) -> list[Line]:
     tone: Tone = "bad" if report.verdict == "fail" else "doubt"
     lines = [heading("Reasons")]
     for reason in report.reasons:
-        lead = Span(reason.code.replace("_", " "), tone)
+        lead = Span(_LEADS.get(reason.code, reason.code.replace("_", " ")), tone)
         lines += prose(_why(reason), medium, lead=lead, indent=_REASON_MARGIN)
     return lines
 
@@ -359,7 +362,7 @@ def _ending(report: Report, medium: Medium) -> list[Line]:
     code = int(report.exit_code)
     meaning = next((words for known, words in _MEANINGS.items() if known == code), "")
     if code == ExitCode.PASS and not report.thresholds and not report.audits:
-        meaning = "nothing failed, but no threshold and no audit was there to fail"
+        meaning = "nothing failed, but no threshold and no data-integrity check was there to fail"
     if any(reason.code == "exit_code" for reason in report.reasons) and code not in _MEANINGS.keys() - {ExitCode.PASS}:
         meaning = "set by somebody else, as the reasons tell"
     if code == ExitCode.FAILED and _failed_by_doubt_alone(report):

@@ -22,6 +22,7 @@ _OPTIONS: tuple[tuple[str, str], ...] = (
     ("--no-color", "set NO_COLOR=1 in the environment; only a terminal gets colours"),
     ("--console-output --log-output", "use --logfile FILE"),
     ("--local-ips", "use the setting SOURCE_ADDRESSES, in the same spelling"),
+    ("--insecure-skip-tls-verify", "use the setting INSECURE_SKIP_TLS_VERIFY=true"),
     ("--execution-segment", "use --processes, or --master and --worker; they share the load by themselves"),
     ("--linger --paused", "leave out --headless: the web page waits for you"),
     ("--no-web", "use --headless"),

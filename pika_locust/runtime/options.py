@@ -111,7 +111,7 @@ def add_judging_arguments(group: Any) -> None:
         help="Add a threshold, or replace one that is there: 'http_req_duration:p(95)<300'",
     )
     for name, help_text in (
-        ("--strict", "Fail also what is not conclusive, and what the target cannot show"),
+        ("--strict", "Fail also what is inconclusive, and what the target cannot show"),
         ("--allow-production", "Allow a target whose host looks like production"),
     ):
         group.add_argument(name, action="store_true", help=help_text)

@@ -65,7 +65,7 @@ def test_the_test_that_is_written_fails_when_the_server_keeps_nothing(folder: Pa
     world.write_text(broken)
     done = written_test(folder, "-k", "healthy")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "are not held" in done.stdout
+    assert "are not stored" in done.stdout
 
 
 def test_the_run_that_is_suggested_ends_red_when_writes_are_lost(tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ def test_the_run_that_is_suggested_ends_red_when_writes_are_lost(tmp_path: Path)
     words = ("--headless", "-f", "shop.py", "-u", "20", "-t", "8s", "--sandbox-fault", "lose-write=0.1")
     done = run(folder, "locust", *words)
     assert done.returncode == 99, done.stdout + done.stderr
-    assert "acknowledged are not held" in done.stdout + done.stderr
+    assert "acknowledged are not stored" in done.stdout + done.stderr

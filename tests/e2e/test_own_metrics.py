@@ -70,7 +70,7 @@ def test_lost_orders_turn_the_run_red(audit: str, extra: list[str], server: Targ
     assert finished.exit_code == 99, finished.output
     assert finished.reasons == [("audit", "orders")]
     assert finished.audit("orders")["status"] == "fail"
-    assert "acknowledged are not held" in finished.audit("orders")["detail"]
+    assert "acknowledged are not stored" in finished.audit("orders")["detail"]
 
 
 def test_what_cannot_be_observed_fails_a_strict_run_only(server: Target, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_an_audit_that_finds_nobody_is_named_and_no_pass(server: Target, tmp_pat
     assert finished.exit_code != 0
     assert finished.summary is not None
     (why,) = [reason["text"] for reason in finished.summary["reasons"] if reason["code"] == "audit"]
-    assert "audit 'orders' failed: what the target holds could not be read: GET" in why
+    assert "data-integrity check 'orders' failed: what the target stores could not be read: GET" in why
     assert "503" in why
 
 
@@ -130,7 +130,7 @@ def test_each_test_of_a_web_page_has_its_own_ledger(extra: list[str], server: Ta
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("summary.json", "summary-2.json"))
     assert (first["verdict"], second["verdict"]) == ("pass", "fail")
     assert [reason["subject"] for reason in second["reasons"]] == ["orders"]
-    assert "acknowledged are not held" in second["audits"][0]["detail"]
+    assert "acknowledged are not stored" in second["audits"][0]["detail"]
     assert sum(summary["audits"][0]["actual"] for summary in (first, second)) == len(server.orders)
     assert finished.exit_code == 99
 

@@ -13,17 +13,19 @@ from pika_locust.judge.report import AuditResult
     ("acknowledged", "held", "unanswered", "status", "detail"),
     [
         pytest.param(10, 10, 0, "pass", "", id="all there"),
-        pytest.param(10, 9, 0, "fail", "1 of 10 acknowledged are not held", id="one lost"),
-        pytest.param(10, 11, 0, "fail", "11 held, 1 more than 10 acknowledged account for", id="one doubled"),
+        pytest.param(10, 9, 0, "fail", "1 of 10 acknowledged are not stored", id="one lost"),
+        pytest.param(10, 11, 0, "fail", "11 stored, 1 more than 10 acknowledged account for", id="one doubled"),
         pytest.param(10, 10, 3, "pass", "", id="no unanswered one arrived"),
         pytest.param(10, 13, 3, "pass", "", id="every unanswered one arrived"),
         pytest.param(
-            10, 14, 3, "fail", "14 held, 1 more than 10 acknowledged and 3 unanswered account for", id="one too many"
+            10, 14, 3, "fail", "14 stored, 1 more than 10 acknowledged and 3 unanswered account for", id="one too many"
         ),
-        pytest.param(10, 9, 3, "fail", "1 of 10 acknowledged are not held", id="unanswered ones excuse no loss"),
-        pytest.param(0, 0, 0, "pass", "", id="nothing acknowledged, nothing held"),
-        pytest.param(1_234_567, 1_234_000, 0, "fail", "567 of 1,234,567 acknowledged are not held", id="large numbers"),
-        pytest.param(2.5, 2.25, 0, "fail", "0.25 of 2.5 acknowledged are not held", id="amounts of money"),
+        pytest.param(10, 9, 3, "fail", "1 of 10 acknowledged are not stored", id="unanswered ones excuse no loss"),
+        pytest.param(0, 0, 0, "pass", "", id="nothing acknowledged, nothing stored"),
+        pytest.param(
+            1_234_567, 1_234_000, 0, "fail", "567 of 1,234,567 acknowledged are not stored", id="large numbers"
+        ),
+        pytest.param(2.5, 2.25, 0, "fail", "0.25 of 2.5 acknowledged are not stored", id="amounts of money"),
         pytest.param(10, math.nan, 0, "fail", None, id="a number that is none balances nothing"),
     ],
 )
@@ -38,7 +40,7 @@ def test_balance(acknowledged: float, held: float, unanswered: int, status: str,
 
 def test_the_callers_detail_stays() -> None:
     assert balance("b", 10, 10, 0, "from /health").detail == "from /health"
-    assert balance("b", 10, 9, 0, "from /health").detail == "1 of 10 acknowledged are not held; from /health"
+    assert balance("b", 10, 9, 0, "from /health").detail == "1 of 10 acknowledged are not stored; from /health"
 
 
 def test_what_the_target_cannot_show_is_not_observed() -> None:
@@ -83,10 +85,12 @@ def expected(acknowledged: str, unanswered: str = "", *, keep_ids: bool = False)
         pytest.param(
             expected("abc"), "abx", "fail", "not the same ones", id="one lost, one foreign: the count is right"
         ),
-        pytest.param(expected("abc"), "ab", "fail", "1 of 3 acknowledged are not held", id="one lost"),
+        pytest.param(expected("abc"), "ab", "fail", "1 of 3 acknowledged are not stored", id="one lost"),
         pytest.param(expected("abc"), "abcd", "fail", "1 more than 3 acknowledged", id="one too many"),
-        pytest.param(expected("abc"), "abcc", "fail", "1 held more than once (c)", id="one doubled"),
-        pytest.param(expected("abc"), "abb", "fail", "held more than once (b)", id="one doubled makes up for one lost"),
+        pytest.param(expected("abc"), "abcc", "fail", "1 stored more than once (c)", id="one doubled"),
+        pytest.param(
+            expected("abc"), "abb", "fail", "stored more than once (b)", id="a doubled makes up for a lost one"
+        ),
         pytest.param(expected("abc", "xy"), "abcx", "pass", "", id="an unanswered one arrived"),
         pytest.param(expected("abc", "xy"), "ab", "fail", "1 of 3", id="unanswered ones excuse no loss"),
         pytest.param(
@@ -97,24 +101,24 @@ def expected(acknowledged: str, unanswered: str = "", *, keep_ids: bool = False)
             expected("abc", "xy", keep_ids=True),
             "abx",
             "fail",
-            "1 acknowledged but not held (c)",
+            "1 acknowledged but not stored (c)",
             id="by ids: the lost one",
         ),
         pytest.param(
             expected("abc", "xy", keep_ids=True),
             "abcz",
             "fail",
-            "1 held but never acknowledged (z)",
+            "1 stored but never acknowledged (z)",
             id="by ids: the foreign one",
         ),
         pytest.param(
             expected("abcdefg", keep_ids=True),
             "",
             "fail",
-            "7 acknowledged but not held (a, b, c, d, e, …)",
+            "7 acknowledged but not stored (a, b, c, d, e, …)",
             id="a few named",
         ),
-        pytest.param(expected(""), "", "pass", "", id="nothing expected, nothing held"),
+        pytest.param(expected(""), "", "pass", "", id="nothing expected, nothing stored"),
     ],
 )
 def test_exactly_once(expectation: ExpectedState, held: str, status: str, detail: str) -> None:
@@ -176,10 +180,10 @@ def test_where_others_send_too_what_was_acknowledged_is_held_at_least(
     result = at_least("likes", acknowledged, held, 2, "others may like")
     assert result.status == status
     assert "others may like" in result.detail
-    assert ("1 of 5 acknowledged are not held" in result.detail) is (held == 4)
+    assert ("1 of 5 acknowledged are not stored" in result.detail) is (held == 4)
 
 
 def test_a_look_that_failed_is_a_failed_audit() -> None:
     result = unreadable("likes", "GET http://h/ was answered 503", 5, 2)
     assert (result.status, result.expected, result.actual, result.unanswered) == ("fail", 5, None, 2)
-    assert result.detail == "what the target holds could not be read: GET http://h/ was answered 503"
+    assert result.detail == "what the target stores could not be read: GET http://h/ was answered 503"

@@ -204,7 +204,7 @@ def test_a_failure_that_is_not_conclusive_says_so() -> None:
 
     assert decide(thresholds=[result], generator=IN_TIME).reasons[0].text == (
         "ws_message_latency p(95) was 510 ms, limit <500 ms (300 samples); "
-        "not conclusive: its 95 % interval, 480 to 546 ms on 300 samples, holds the limit"
+        "inconclusive: its 95 % interval, 480 to 546 ms on 300 samples, holds the limit"
     )
 
 
@@ -228,9 +228,7 @@ def test_an_interval_that_holds_the_limit_shows_that_it_does() -> None:
 @pytest.mark.parametrize(
     ("result", "code", "words"),
     [
-        pytest.param(
-            latency(conclusive=False, interval=(90.0, 600.0)), "threshold", "not conclusive", id="inconclusive"
-        ),
+        pytest.param(latency(conclusive=False, interval=(90.0, 600.0)), "threshold", "inconclusive", id="inconclusive"),
         pytest.param(
             latency(conclusive=False, interval=None), "threshold", "lies within", id="inconclusive, no interval"
         ),
@@ -274,7 +272,7 @@ def test_only_a_strict_run_fails_on_an_audit_that_could_not_be_made() -> None:
     strict = decide(audits=[audit], generator=IN_TIME, strict=True)
     assert (strict.verdict, strict.reasons[0].code, strict.reasons[0].subject) == ("fail", "no_data", "tokens")
     assert strict.reasons[0].text == (
-        "audit 'tokens' could not be made: the target does not show it; a strict run fails on it"
+        "data-integrity check 'tokens' could not be made: the target does not show it; a strict run fails on it"
     )
 
 
@@ -314,10 +312,10 @@ def test_a_failed_audit_in_words() -> None:
     ]
 
     assert texts == [
-        "audit 'tokens' failed: 10 expected, 9 found: 1 of 10 acknowledged are not held",
+        "data-integrity check 'tokens' failed: 10 expected, 9 found: 1 of 10 acknowledged are not stored",
         (
-            "audit 'tokens' failed: 1,000 to 1,003 expected, 1,004 found: "
-            "1,004 held, 1 more than 1,000 acknowledged and 3 unanswered account for; from /state"
+            "data-integrity check 'tokens' failed: 1,000 to 1,003 expected, 1,004 found: "
+            "1,004 stored, 1 more than 1,000 acknowledged and 3 unanswered account for; from /state"
         ),
     ]
 

@@ -64,11 +64,11 @@ def test_the_reason_says_which_limit_and_why() -> None:
     reasons, _ = assess(GeneratorReport({"p(95)": 25.04, "p(99)": 30.0}), [], [latency("p(95)<100")], paced=True)
 
     assert reasons[0].text == (
-        "the load generator ran late: lag p(95) was 25.04 ms, limit 25 ms "
+        "load generator overload: it ran late, lag p(95) was 25.04 ms, limit 25 ms "
         "(a quarter of the tightest latency limit, at least 10, at most 50 ms: latency p(95)<100)"
     )
     without, _ = assess(GeneratorReport({"p(95)": 80.0}), [], [], paced=True)
-    assert without[0].text == "the load generator ran late: lag p(95) was 80 ms, limit 50 ms"
+    assert without[0].text == "load generator overload: it ran late, lag p(95) was 80 ms, limit 50 ms"
 
 
 @pytest.mark.parametrize(

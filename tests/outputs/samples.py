@@ -63,7 +63,7 @@ RED = replace(
     verdict="fail",
     exit_code=99,
     reasons=(
-        Reason("audit", "tokens conserved", "3 acknowledged bookings are not held by the target"),
+        Reason("audit", "tokens conserved", "3 acknowledged bookings are not stored by the target"),
         Reason("threshold", "queue_join_latency", "queue_join_latency p(95) was 3,000.4 ms, limit <3,000 ms"),
         Reason("no_data", "match_latency", "match_latency med had no samples (limit <100 ms): nothing was measured"),
     ),

@@ -27,7 +27,7 @@ from pika_locust.outputs.figures import SummaryMode
 from tests.outputs.samples import BEFORE_START, GREEN, RED
 
 GREEN_TEXT = """\
-PASS  queue-concurrency  1:01, 10,000 users at peak, 2 workers, seed 7
+PASS  queue-concurrency  1:01, 10,000 VUs at peak, 2 workers, seed 7
   target    http://127.0.0.1:8711 (sandbox)
   load      profile standard, 48,211 iterations (788 /s)
   run       q-7, 2026-05-01T20:00:00Z, pika_locust 0.1.0, locust 2.47.0
@@ -42,8 +42,8 @@ Thresholds  2 of 3 hold, 1 not observed
   server_memory: the target has no /metrics
   not observed: nothing in this run could show it (fails with --strict)
 
-Audits  1 of 1 hold
-  status  audit             acknowledged    held  unanswered
+Data-integrity checks  1 of 1 hold
+  status  check             acknowledged  stored  unanswered
   pass    tokens conserved        48,211  48,211           0
 
 Checks  48,211 passed, 0 failed, of 1 kind
@@ -54,16 +54,16 @@ Metrics  the others with --summary-mode=full
   metric                   count      rate
   checks  1,234,530 of 1,234,567  99.997 %
 
-Generator  lag p95 3.20 ms, p99 8.10 ms, CPU max 71 %, memory max 210 MB
+Load generator  lag p95 3.20 ms, p99 8.10 ms, CPU max 71 %, memory max 210 MB
 
-Resolving power
+Minimum detectable failure
   Losing 4 of 48,211 joins would have failed the run.
 
-Exit code 0: every threshold and every audit that was observed holds
+Exit code 0: every threshold and every data-integrity check that was observed holds
 """
 
 RED_TEXT_80 = """\
-FAIL  queue-concurrency  0:31 of 1:00, 10,000 users at peak, 2 workers, seed 7
+FAIL  queue-concurrency  0:31 of 1:00, 10,000 VUs at peak, 2 workers, seed 7
   target    http://127.0.0.1:8711 (sandbox)
   load      profile standard, 48,211 iterations (1,545 /s), 12 dropped, 1 worker lost, incomplete
   run       q-8, 2026-05-01T20:00:00Z, pika_locust 0.1.0, locust 2.47.0
@@ -77,10 +77,10 @@ Thresholds  1 of 3 hold, 1 failed, 1 without data
   pass ?   checks              rate>0.99      99.01 %    4,567
       95 % interval 98.50 .. 99.31 %   worst 30 s 98.00 % at 0:00
   NO DATA  match_latency       med<100              -        0
-  ? not conclusive: the limit lies inside the 95 % interval, more samples could turn the result (fails with --strict)
+  ? inconclusive: the limit lies inside the 95 % interval, more samples could turn the result (fails with --strict)
 
-Audits  0 of 1 hold, 1 failed
-  status  audit             acknowledged    held  unanswered
+Data-integrity checks  0 of 1 hold, 1 failed
+  status  check             acknowledged  stored  unanswered
   FAIL    tokens conserved        48,211  48,208           2
       lost: b-17, b-21, b-40
 
@@ -99,18 +99,18 @@ Errors  12,348 of 2 kinds
   12,345  queue_leave  ConnectionRefusedError: [Errno 111]
        3  queue_join   429 Too Many Requests
 
-Generator  lag p95 3.20 ms, p99 8.10 ms, CPU max 71 %, memory max 210 MB
+Load generator  lag p95 3.20 ms, p99 8.10 ms, CPU max 71 %, memory max 210 MB
   worker 1 on web-2 was lost at 0:22
 
 Reasons
-  audit       tokens conserved: 3 acknowledged bookings are not held by the target
+  integrity   tokens conserved: 3 acknowledged bookings are not stored by the target
   threshold   queue_join_latency p(95) was 3,000.4 ms, limit <3,000 ms
   no data     match_latency med had no samples (limit <100 ms): nothing was measured
 
 Notes
   Clocks of two machines are compared after an estimated offset of 0.4 ms.
 
-Exit code 99: a threshold or an audit failed, or data is missing
+Exit code 99: a threshold or a data-integrity check failed, or data is missing
 """
 
 BEFORE_START_TEXT = """\
@@ -138,18 +138,8 @@ def test_the_verdict_is_first_and_last_however_much_of_the_metrics_is_shown(mode
     lines = render(RED, terminal=False, width=120, mode=mode).splitlines()
     titles = [line.split()[0] for line in lines if line and not line.startswith(" ")]
     shown = [] if mode == "disabled" else ["Metrics"]
-    assert titles == [
-        "FAIL",
-        "Thresholds",
-        "Audits",
-        "Checks",
-        *shown,
-        "Errors",
-        "Generator",
-        "Reasons",
-        "Notes",
-        "Exit",
-    ]
+    before, after = ["FAIL", "Thresholds", "Data-integrity", "Checks"], ["Errors", "Load", "Reasons", "Notes", "Exit"]
+    assert titles == [*before, *shown, *after]
 
 
 def test_a_green_run_in_a_log() -> None:
@@ -175,7 +165,7 @@ def test_a_terminal_gets_the_same_facts_with_marks_and_colours() -> None:
     words = uncoloured(coloured)
     assert "  ✗ FAIL ?   queue_join_latency  p(95)<3000  3,000.4 ms  2,980–3,015 ms" in words
     assert "  ✗ NO DATA  match_latency" in words
-    assert words.endswith("Exit code 99: a threshold or an audit failed, or data is missing\n")
+    assert words.endswith("Exit code 99: a threshold or a data-integrity check failed, or data is missing\n")
 
 
 @pytest.mark.parametrize("report", [GREEN, RED, BEFORE_START], ids=["green", "red", "before the start"])
@@ -203,7 +193,7 @@ def test_each_exit_code_has_a_meaning_and_stands_last(code: ExitCode) -> None:
     ("code", "said"),
     [
         pytest.param("threshold", "everything that was observed holds, but not as firmly as --strict", id="doubt"),
-        pytest.param("incomplete", "a threshold or an audit failed, or data is missing", id="a lost worker"),
+        pytest.param("incomplete", "a threshold or a data-integrity check failed, or data is missing", id="lost"),
     ],
 )
 def test_a_run_that_fails_for_doubt_alone_does_not_say_that_something_failed(code: ReasonCode, said: str) -> None:
@@ -211,7 +201,7 @@ def test_a_run_that_fails_for_doubt_alone_does_not_say_that_something_failed(cod
     assert last.startswith(f"Exit code 99: {said}")
     failed = replace(GREEN.thresholds[0], status="fail")
     last = plain(replace(GREEN, thresholds=(failed,), exit_code=99, reasons=(Reason(code, "x", "why"),)))
-    assert last.endswith("Exit code 99: a threshold or an audit failed, or data is missing\n")
+    assert last.endswith("Exit code 99: a threshold or a data-integrity check failed, or data is missing\n")
 
 
 def test_a_foreign_exit_code_stands_without_a_meaning() -> None:
@@ -220,7 +210,7 @@ def test_a_foreign_exit_code_stands_without_a_meaning() -> None:
 
 def test_a_green_run_that_judged_nothing_does_not_boast() -> None:
     last = plain(replace(GREEN, thresholds=(), audits=())).splitlines()[-1]
-    assert last == "Exit code 0: nothing failed, but no threshold and no audit was there to fail"
+    assert last == "Exit code 0: nothing failed, but no threshold and no data-integrity check was there to fail"
 
 
 def test_every_reason_keeps_its_place_and_names_its_subject_once() -> None:
@@ -233,7 +223,7 @@ def test_every_reason_keeps_its_place_and_names_its_subject_once() -> None:
     lines = plain(replace(RED, reasons=decision.reasons)).splitlines()
     at = lines.index("Reasons") + 1
     shown = [line[2:13].strip() for line in lines[at : at + len(decision.reasons)]]
-    assert shown == ["stopped", "setup", "audit", "incomplete", "threshold", "no data"]
+    assert shown == ["stopped", "setup", "integrity", "incomplete", "threshold", "no data"]
     assert lines[at] == "  stopped     stopped by SIGTERM"
     assert lines[at + 1] == "  setup       seed: no answer"
 
@@ -266,14 +256,14 @@ def test_failing_checks_are_listed_most_failures_first() -> None:
 
 def test_a_worker_without_its_final_snapshot_is_named() -> None:
     report = replace(GREEN, workers=(WorkerReport("web-3", 2, False),), generator=GeneratorReport())
-    assert "\nGenerator\n  worker 2 on web-3 never delivered its final snapshot\n" in plain(report)
+    assert "\nLoad generator\n  worker 2 on web-3 never delivered its final snapshot\n" in plain(report)
 
 
 def test_huge_numbers_stay_readable() -> None:
     load = LoadReport(users_peak=1_000_000, iterations=9_876_543_210, workers=64)
     result = ThresholdResult("bytes", "count<1", 10**18, 10**12, "fail")
     text = plain(replace(GREEN, load=load, duration_s=360_000.0, thresholds=(result,)))
-    assert "100:00:00, 1,000,000 users at peak, 64 workers" in text
+    assert "100:00:00, 1,000,000 VUs at peak, 64 workers" in text
     assert "9,876,543,210 iterations (27,435 /s)" in text
     assert "  FAIL    bytes   count<1    1e+18  1,000,000,000,000\n" in text
 
@@ -283,7 +273,7 @@ def test_what_is_not_finite_is_a_dash() -> None:
     generator = GeneratorReport({"p95": math.inf}, math.nan, None)
     text = plain(replace(GREEN, thresholds=(result,), generator=generator, duration_s=math.nan))
     assert re.search(r"FAIL +x +p\(95\)<3 +- +- \.\. - +4\n", text)
-    assert "Generator  lag p95 -, CPU max - %\n" in text
+    assert "Load generator  lag p95 -, CPU max - %\n" in text
     assert not re.search(r"\b(nan|inf)\b", text)
 
 

@@ -46,13 +46,13 @@ def test_each_test_has_its_own_summary(tmp_path: Path) -> None:
 def test_the_verdict_is_in_the_log_with_its_reasons_and_on_single_lines(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         console.log(GREEN)
-        console.log(replace(RED, reasons=(Reason("audit", "likes", "9 are\nnot held, whsec_0123456789"),)))
+        console.log(replace(RED, reasons=(Reason("audit", "likes", "9 are\nnot stored, whsec_0123456789"),)))
 
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert said == [
         ("INFO", f"PASS {GREEN.scenario}, exit code 0"),
         ("ERROR", f"FAIL {RED.scenario}, exit code 99"),
-        ("ERROR", "9 are not held, REDACTED"),
+        ("ERROR", "9 are not stored, REDACTED"),
     ]
 
 

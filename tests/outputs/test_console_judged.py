@@ -39,7 +39,7 @@ def test_every_status_has_its_word(result: ThresholdResult, plain: str, terminal
 
 def test_marks_are_explained_only_where_they_occur() -> None:
     doubtful = thresholds(ThresholdResult("a", "rate<0.1", 0.09, 50, "pass", (0.02, 0.2), conclusive=False))
-    assert doubtful[-1].startswith("  ? not conclusive: the limit lies inside the 95 % interval")
+    assert doubtful[-1].startswith("  ? inconclusive: the limit lies inside the 95 % interval")
     assert len(thresholds(ThresholdResult("a", "rate<0.1", 0.01, 5000, "pass", (0.008, 0.013)))) == 3
 
 
@@ -55,7 +55,7 @@ def test_windows_of_one_length_share_the_title_and_others_name_theirs() -> None:
     def result(seconds: float) -> ThresholdResult:
         return ThresholdResult("join_latency", "p(95)<50", 9.0, 9, "pass", worst_window=WorstWindow(seconds, 83, 19))
 
-    same, mixed = thresholds(result(30), result(30)), thresholds(result(30), result(10))
+    same, mixed = thresholds(result(30.0), result(32.0)), thresholds(result(30), result(10))
     assert "worst 30 s" in same[1]
     assert "19.0 ms at 1:23" in same[2]
     assert "worst window" in mixed[1]
@@ -103,10 +103,10 @@ def test_an_audit_shows_both_sides_and_its_detail() -> None:
         AuditResult("fan-out", "not_observed", None, None),
     )
     assert paint(judged.audits(replace(GREEN, audits=audits), LOG), LOG).splitlines() == [
-        "Audits  0 of 2 hold, 1 failed, 1 not observed",
-        "  status        audit     acknowledged   held  unanswered",
-        "  FAIL          bookings         1,200  1,199           3  lost: b-17",
-        "  not observed  fan-out              -      -           0",
+        "Data-integrity checks  0 of 2 hold, 1 failed, 1 not observed",
+        "  status        check     acknowledged  stored  unanswered",
+        "  FAIL          bookings         1,200   1,199           3  lost: b-17",
+        "  not observed  fan-out              -       -           0",
     ]
     assert judged.audits(replace(GREEN, audits=()), LOG) == []
 

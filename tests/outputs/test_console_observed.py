@@ -64,7 +64,7 @@ def test_without_a_prometheus_there_is_no_such_part() -> None:
 
 def test_it_stands_before_what_decides_last() -> None:
     text = render(replace(RED, observed=ROWS), terminal=False, width=160)
-    assert text.index("\nErrors") < text.index("\nObserved") < text.index("\nGenerator") < text.index("\nReasons")
+    assert text.index("\nErrors") < text.index("\nObserved") < text.index("\nLoad generator") < text.index("\nReasons")
 
 
 def test_what_the_server_said_is_cut_and_cleaned() -> None:

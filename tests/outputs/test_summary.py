@@ -37,7 +37,7 @@ def test_the_parts_of_a_red_summary() -> None:
     summary = to_dict(RED)
     assert (summary["schema"], summary["verdict"], summary["exit_code"], summary["sandbox"]) == (1, "fail", 99, True)
     assert summary["reasons"][0] == {
-        "code": "audit", "subject": "tokens conserved", "text": "3 acknowledged bookings are not held by the target",
+        "code": "audit", "subject": "tokens conserved", "text": "3 acknowledged bookings are not stored by the target",
     }  # fmt: skip
     assert summary["load"] == {
         "users_peak": 10_000, "iterations": 48_211, "dropped_iterations": 12, "workers": 2, "workers_lost": 1,

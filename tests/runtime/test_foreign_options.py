@@ -29,6 +29,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "--iterations 10": ("--iterations", "use the setting ITERATIONS"),
     "-i 10": ("-i", "use the setting ITERATIONS"),
     "--summary-export a.json": ("--summary-export", "use --summary-json FILE"),
+    "--insecure-skip-tls-verify": ("--insecure-skip-tls-verify", "use the setting INSECURE_SKIP_TLS_VERIFY=true"),
     "--hatch-rate 5": ("--hatch-rate", "use -r"),
 }
 

@@ -136,7 +136,7 @@ def test_a_like_that_was_acknowledged_and_is_not_there(recaps: Recaps) -> None:
     results = run(recaps.target)
     assert statuses(results) == ["fail", "pass", "not_observed"]
     assert (results["likes"].expected, results["likes"].actual) == (5, 4)
-    assert "1 of 5 acknowledged are not held" in results["likes"].detail
+    assert "1 of 5 acknowledged are not stored" in results["likes"].detail
     assert len(recaps.asked) > 2, "it might only have been slow"
 
 
@@ -205,7 +205,7 @@ def test_a_recap_that_cannot_be_read_is_no_pass(answer: tuple[int, Any], why: st
     recaps.answers = [answer]
     results = run(recaps.target, books(unanswered=2))
     assert statuses(results) == ["fail"] * 3
-    assert results["likes"].detail.startswith("what the target holds could not be read: GET http://127.0.0.1:")
+    assert results["likes"].detail.startswith("what the target stores could not be read: GET http://127.0.0.1:")
     assert results["likes"].detail.endswith(why)
     assert (results["likes"].expected, results["likes"].actual, results["likes"].unanswered) == (5, None, 2)
     assert len(recaps.asked) > 1, "it might have been out of breath"

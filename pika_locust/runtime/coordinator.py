@@ -599,6 +599,7 @@ class Coordinator:
             if run.judge is not None:
                 run.judge.kill(block=False)
             ended_s, ended_ns = monotonic() - run.began_s, monotonic_ns()
+            self._workers.keep_users_in_place()
             ending.drain()
             report = ending.judge(ended_s, ended_ns)
         except BaseException as error:

@@ -71,6 +71,17 @@ class Workers:
             elif not lost:
                 record.lost_at_s = None
 
+    def keep_users_in_place(self) -> None:
+        """The test is ending: from now on, the users of a worker that leaves are started nowhere else.
+
+        Locust's master would do that in the greenlet that hears the workers, and hear none of them, not even their last
+        figures, until users are there that will never be.
+        """
+        dispatcher = getattr(self._runner, "_users_dispatcher", None)
+        if dispatcher is not None:
+            # Locust starts nothing while users are being dispatched. A next test has a dispatcher of its own.
+            dispatcher._dispatch_in_progress = True
+
     def drop(self, worker: str) -> None:
         """Give a worker nothing to do from now on; what it sends is not heard either."""
         client = self._runner.clients.pop(worker, None)

@@ -6,6 +6,11 @@ from typing import Any
 
 import gevent
 import pytest
+from locust import User
+from locust.dispatch import UsersDispatcher
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import STATE_RUNNING, WorkerNode
 
 from pika_locust.load.arrivals import ConstantArrivalRate, Schedule
 from pika_locust.metrics import Registry, Snapshot
@@ -126,3 +131,26 @@ def test_a_worker_that_never_says_its_last_is_not_waited_for_for_ever(monkeypatc
     began_s = time.monotonic()
     assert runner.workers.dismiss()
     assert 0.1 <= time.monotonic() - began_s < 5.0
+
+
+@pytest.mark.parametrize("ending", [False, True], ids=["while the test runs", "while it ends"])
+def test_the_users_of_a_worker_that_leaves_are_started_elsewhere_unless_the_test_ends(
+    ending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locust's own master, and its own words for a worker that has stopped."""
+    runner = Environment(user_classes=[User]).create_master_runner("127.0.0.1", 0)
+    try:
+        started: list[int] = []
+        monkeypatch.setattr(runner, "start", lambda users, rate: started.append(users))
+        for name in ("a", "b"):
+            runner.clients[name] = WorkerNode(name)
+        runner._users_dispatcher = UsersDispatcher(list(runner.clients.values()), [User])
+        runner.state, runner.target_user_count = STATE_RUNNING, 6
+        if ending:
+            Workers(runner).keep_users_in_place()
+        runner.handle_message("a", Message("client_stopped", None, "a"))
+        assert list(runner.clients) == ["b"]
+        assert started == ([] if ending else [6])
+    finally:
+        runner.greenlet.kill()
+        runner.server.close()

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.settings import SourceAddresses
+from pika_locust.wire.http import HttpClient, Origin, Timeouts
 from pika_locust.wire.websocket_handshake import ConnectError
+
+
+class TargetClients:
+    """Connections to a target outside the load, for set-ups and audits: from the addresses that its users have.
+
+    Arguments:
+        target: the base URL.
+        settings: those of the run; SOURCE_ADDRESSES may name a pool.
+        timeouts: of requests that say none.
+
+    Raises ValueError for a target that is no base URL.
+    """
+
+    def __init__(self, target: str, settings: Mapping[str, Any], timeouts: Timeouts | None = None) -> None:
+        pool = settings.get("SOURCE_ADDRESSES")
+        self._pool = SourceAddresses(pool) if pool else None
+        self._origin = Origin(target)
+        self._timeouts = timeouts
+
+    @property
+    def keep(self) -> bool:
+        """Whether one connection may serve for several users: none of them has an address of its own."""
+        return self._pool is None
+
+    def client(self, number: int) -> HttpClient:
+        """Another connection, for the user of this number."""
+        address = self._pool[number] if self._pool is not None else None
+        return HttpClient(self._origin, timeouts=self._timeouts, source_address=address)
 
 
 class UserAddresses:

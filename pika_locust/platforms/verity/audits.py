@@ -8,9 +8,10 @@ from typing import Any
 
 from pika_locust.judge import AuditResult, balance, not_observed
 from pika_locust.kit import sampled_audit
+from pika_locust.kit.source_addresses import TargetClients
 from pika_locust.platforms.verity.messages import Credentials, balance_in
 from pika_locust.scenario import AuditContext
-from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses
+from pika_locust.wire.http import HttpClient, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,6 @@ def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:
     for number, (user_id, credentials) in enumerate(members.items()):
         least = facts.get(f"credited {number}", 0)
         owed.append(ExpectedBalance(user_id, number, credentials, least, least + facts.get(f"maybe {number}", 0)))
-    pool = context.settings["SOURCE_ADDRESSES"]
-    addresses = SourceAddresses(pool) if pool else None
-    origin = Origin(context.target)
-
-    def client(number: int) -> HttpClient:
-        return HttpClient(origin, source_address=addresses[number] if addresses is not None else None)
-
-    found = look_up_balances(owed, client, keep=addresses is None, within_s=MEMBERS_WITHIN_S)
+    clients = TargetClients(context.target, context.settings)
+    found = look_up_balances(owed, clients.client, keep=clients.keep, within_s=MEMBERS_WITHIN_S)
     return [_balances("webhooks", {**found, "users_owed": len(owed)}, "members")]

@@ -12,6 +12,7 @@ from pika_locust import clock
 from pika_locust.errors import SetupError
 from pika_locust.kit import stripe
 from pika_locust.kit.meters import named
+from pika_locust.kit.source_addresses import TargetClients
 from pika_locust.metrics import Rate
 from pika_locust.metrics.metric import FAILURE
 from pika_locust.platforms.verity.account import Account, SeededMembers, VerityActor
@@ -19,7 +20,7 @@ from pika_locust.platforms.verity.messages import DONE, Credentials, sign_up_in
 from pika_locust.platforms.verity.scenarios import TOKENS_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.scenario import SetupContext, SetupResult
-from pika_locust.wire.http import HttpClient, Origin, Response, SourceAddresses, Timeouts
+from pika_locust.wire.http import HttpClient, Response, Timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -138,11 +139,9 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
     rather than a failure."""
     members: dict[str, Credentials] = {}
     dead, why, unanswered = True, "", 0
-    pool = context.settings["SOURCE_ADDRESSES"]
-    addresses = SourceAddresses(pool) if pool else None
-    origin = Origin(context.target)
-    with ExitStack() as clients:
-        http = clients.enter_context(HttpClient(origin, timeouts=SET_UP_TIMEOUTS))
+    clients = TargetClients(context.target, context.settings, SET_UP_TIMEOUTS)
+    with ExitStack() as opened:
+        http = opened.enter_context(clients.client(0))
         wanted = context.settings["SEED_USER_COUNT"]
         logger.info("Making %s members before the load", f"{wanted:,}")
         deadline_s = clock.monotonic() + WITHIN_S
@@ -150,9 +149,8 @@ def _sign_up(context: SetupContext) -> tuple[dict[str, Credentials], bool, str]:
             if clock.monotonic() > deadline_s:
                 why = f"there was no time for more within {WITHIN_S:g} s"
                 break
-            if addresses is not None:
-                source = addresses[number]
-                http = clients.enter_context(HttpClient(origin, timeouts=SET_UP_TIMEOUTS, source_address=source))
+            if number and not clients.keep:
+                http = opened.enter_context(clients.client(number))
             response = http.post("/auth/signup-anonymous", json={})
             member = sign_up_in(response) if response.status in DONE else None
             lives = response.error is None and response.status < 500

@@ -1,6 +1,6 @@
 """A WebSocket client for many connections in one process; messages arrive in the event loop.
 
-`connect` does the handshake in the caller's greenlet and returns a `WebSocket`, which reads and sends without one. What
+`connect` does the handshake while the caller waits and returns a `WebSocket`, which reads and sends without one. What
 the kernel does not take at once waits in a `SendBuffer`; `ConnectionTimers` watches the time-outs of its `Limits`.
 """
 
@@ -10,8 +10,10 @@ import _socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
+import gevent
 from gevent import get_hub
 from gevent.ssl import SSLSocket
 
@@ -444,7 +446,7 @@ def connect(
     subprotocols: Sequence[str] = (),
     source_address: str | None = None,
 ) -> WebSocket:
-    """Open a connection to a `ws://` or `wss://` URL; waits for the handshake in the caller's greenlet.
+    """Open a connection to a `ws://` or `wss://` URL; waits for the handshake.
 
     Certificates are verified unless `verify` is False; `ca_file` names other authorities. No proxy is used, no Origin
     is sent, no extension is offered. Of `subprotocols` the server must choose one, then `WebSocket.subprotocol`.
@@ -455,14 +457,17 @@ def connect(
     that is none.
     """
     limits = limits or Limits()
-    sock, chosen = open_socket(
-        url,
-        headers=headers or {},
-        timeout_s=limits.connect_s,
-        verify=verify,
-        ca_file=ca_file,
-        subprotocols=subprotocols,
-        source_address=source_address,
+    sock, chosen = _apart(
+        partial(
+            open_socket,
+            url,
+            headers=headers or {},
+            timeout_s=limits.connect_s,
+            verify=verify,
+            ca_file=ca_file,
+            subprotocols=subprotocols,
+            source_address=source_address,
+        )
     )
     if isinstance(sock, SSLSocket):
         sock.settimeout(0.0)
@@ -472,3 +477,33 @@ def connect(
     bare = _socket.socket(family, kind, proto, sock.detach())
     bare.setblocking(False)
     return WebSocket(bare, handler, limits, chosen)
+
+
+T = TypeVar("T")
+
+
+def _apart(call: Callable[[], T]) -> T:
+    """What a call returns or raises, made in a greenlet that ends with it.
+
+    A greenlet keeps the room that its deepest call took for as long as it lives: in the greenlet of a user that then
+    waits for hours, a handshake takes five kilobytes for good.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except Exception as error:
+            # Raised here, it would be printed as well.
+            errors.append(error)
+
+    greenlet = gevent.spawn(run)
+    try:
+        greenlet.join()
+    except BaseException:
+        greenlet.kill(block=False)
+        raise
+    if errors:
+        raise errors.pop()
+    return results.pop()

@@ -204,7 +204,7 @@ class Plugin:
         worker, and no pass."""
         self._csv_files.watch()
         if arguments.processes:
-            ForkedWorkers(self._workers_grace_s).watch()
+            ForkedWorkers(self._workers_grace_s, lambda: self._worker is not None).watch()
         if not _starts_a_test(arguments):
             return
         placeholder = unfinished_report(self.scenario, self._command)

@@ -48,6 +48,8 @@ def listen_early(stopped: Callable[[str], None]) -> None:
 
 INSIST_S = 3.0
 """How long a worker has to end after SIGTERM."""
+ORPHAN_POLL_S = 1.0
+"""How often a worker that tries to join its master looks whether that has ended."""
 _POLL_S = 0.02
 
 
@@ -58,9 +60,12 @@ class ForkedWorkers:
     to end its workers, and forgets them all when it first looks at them.
     """
 
-    def __init__(self, grace_s: Callable[[], float]) -> None:
-        """`grace_s` says at the end how many seconds workers have to end by themselves."""
+    def __init__(self, grace_s: Callable[[], float], has_joined: Callable[[], bool]) -> None:
+        """`grace_s` says at the end how many seconds workers have to end by themselves; `has_joined`, in a worker,
+        whether it has joined the master, which it looks after itself from then on (`runtime.master_watch`)."""
         self._grace_s = grace_s
+        self._has_joined = has_joined
+        self._master = os.getpid()
         self._fork: Callable[..., int] = gevent.fork
         self._pids: list[int] = []
 
@@ -72,7 +77,20 @@ class ForkedWorkers:
     def _note_fork(self, *arguments: Any, **named: Any) -> int:
         pid = self._fork(*arguments, **named)
         self._pids = [*self._pids, pid] if pid else []
+        if not pid:
+            gevent.spawn(self._end_with_master)
         return pid
+
+    def _end_with_master(self) -> None:
+        """In a worker: end when the master was killed before this worker could join it. Locust would go on trying."""
+        while os.getppid() == self._master:
+            gevent.sleep(ORPHAN_POLL_S)
+            if self._has_joined():
+                return
+        logger.error("The master has ended before this worker could join it")
+        logging.shutdown()
+        # Not by an exception: the main greenlet waits inside of Locust, which would try once more.
+        os._exit(int(ExitCode.FAILED))
 
     def end(self) -> None:
         """Wait for those that are left, then insist."""

@@ -45,7 +45,7 @@ import signal, sys, time
 import gevent
 from pika_locust.runtime import startup
 startup.INSIST_S = 0.3
-startup.ForkedWorkers(lambda: float(sys.argv[2])).watch()
+startup.ForkedWorkers(lambda: float(sys.argv[2]), lambda: False).watch()
 pid = gevent.fork()
 if not pid:
     if sys.argv[1] == "deaf":
@@ -76,3 +76,27 @@ def test_no_forked_worker_outlives_its_master(worker: str, grace_s: float, by_it
     pid = next(int(line) for line in said if line.isdigit())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+ORPHANED = """
+import os, signal, sys
+import gevent
+from pika_locust.runtime import startup
+startup.ORPHAN_POLL_S = 0.05
+startup.ForkedWorkers(lambda: 0.0, lambda: sys.argv[1] == "joined").watch()
+if not gevent.fork():
+    # As Locust does it: it waits for an answer, and tries again.
+    gevent.sleep(1.5)
+    print("goes on", flush=True)
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("how", "said"), [("joining", ""), ("joined", "goes on\n")])
+def test_a_worker_whose_master_is_killed_before_it_has_joined_ends(how: str, said: str) -> None:
+    # Its output comes to an end when the worker, too, has ended.
+    ended = subprocess.run([sys.executable, "-c", ORPHANED, how], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == -9
+    assert ended.stdout == said
+    assert ("The master has ended before this worker could join it" in ended.stderr) is (how == "joining")

@@ -11,6 +11,7 @@ import gevent
 from pika_locust import clock
 from pika_locust.clock import monotonic
 from pika_locust.kit import HttpActor, rate, stripe
+from pika_locust.kit.bounds import Bounds
 from pika_locust.kit.http_actor import HttpContext
 from pika_locust.kit.sampled_audit import SAMPLE_SIZE, SampledAudit
 from pika_locust.load.rng import SeededRandom
@@ -33,31 +34,6 @@ LOCKED_TRIES = 30
 
 
 @dataclass(slots=True)
-class TokenBounds:
-    """What the target must hold for one user, going by its own answers: between `least` and `most`."""
-
-    least: int = 0
-    most: int = 0
-
-    def credited(self, tokens: int) -> None:
-        """So many more, for certain; fewer when it is negative."""
-        self.least += tokens
-        self.most += tokens
-
-    def maybe(self, change: int) -> None:
-        """Something that may have happened or not: its answer has not come, and perhaps never will."""
-        self.least += min(0, change)
-        self.most += max(0, change)
-
-    def known(self, change: int, happened: bool) -> None:
-        """What `maybe` left open is settled."""
-        self.least -= min(0, change)
-        self.most -= max(0, change)
-        if happened:
-            self.credited(change)
-
-
-@dataclass(slots=True)
 class Account:
     """An anonymous account; without a `user_id` until signing up has worked."""
 
@@ -65,7 +41,7 @@ class Account:
     """The number, in its process, of the user whose account it is."""
     user_id: str = ""
     credentials: Credentials = field(default_factory=Credentials)
-    tokens: TokenBounds = field(default_factory=TokenBounds)
+    tokens: Bounds = field(default_factory=Bounds)
 
     @property
     def exists(self) -> bool:

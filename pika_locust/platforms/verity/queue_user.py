@@ -87,7 +87,7 @@ class QueueUser(MemberActor):
             return
         if certain and answer.get("status") == "not_queued":
             # Gone from the queue without having left it: the worker has matched us, and a match costs one token.
-            self.account.tokens.credited(-1)
+            self.account.tokens.add(-1)
         else:
             self._lose_track()
 

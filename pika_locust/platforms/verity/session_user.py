@@ -113,7 +113,7 @@ class SessionUser(MemberActor, SocketIoActor):
         self.pause(self.worker.settings["SESSION_HOLD_SECONDS"])
         status = self._leave()
         if status == NOT_QUEUED:
-            self.account.tokens.credited(-1)
+            self.account.tokens.add(-1)
         elif status == GONE:
             self.account.tokens.maybe(-1)
 
@@ -216,7 +216,7 @@ class SessionUser(MemberActor, SocketIoActor):
         self._followed[visit.session_id] = visit
         if len(self._followed) > FOLLOWED:
             del self._followed[next(iter(self._followed))]
-        self.account.tokens.credited(-1)
+        self.account.tokens.add(-1)
         facts["matches_seen"] = facts.get("matches_seen", 0) + 1
         self.meters.match_time.add((at_ns - visit.joined_ns) // 1000)
         events.matched(visit)

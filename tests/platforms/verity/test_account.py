@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pika_locust.clock import replaced
-from pika_locust.platforms.verity.account import MemberActor, TokenBounds
+from pika_locust.platforms.verity.account import MemberActor
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.harness import RECEIVED, SIGNED_UP, Harness, answer, saying
@@ -20,19 +20,6 @@ def member_at(harness: Harness, url: str = "") -> MemberActor:
     harness.open(QUEUE, url)
     member: MemberActor = harness.begun(QueueUser)
     return member
-
-
-def test_tokens_that_may_have_moved_widen_what_is_owed_until_it_is_known() -> None:
-    tokens = TokenBounds()
-    tokens.credited(5)
-    tokens.maybe(2)
-    assert (tokens.least, tokens.most) == (5, 7)
-    tokens.maybe(-1)
-    assert (tokens.least, tokens.most) == (4, 7)
-    tokens.known(2, True)
-    assert (tokens.least, tokens.most) == (6, 7)
-    tokens.known(-1, False)
-    assert (tokens.least, tokens.most) == (7, 7)
 
 
 def test_a_member_signs_up_buys_and_is_told_the_balance(harness: Harness) -> None:

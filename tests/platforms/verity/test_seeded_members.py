@@ -23,7 +23,7 @@ def test_what_seeded_members_were_paid_is_told_when_all_users_have_ended(harness
     for _ in range(20):
         picked_account = members.pick(SeededRandom(1))
         assert picked_account is not None
-        picked_account.tokens.credited(5)
+        picked_account.tokens.add(5)
     picked_account.tokens.maybe(7)
     assert "credited 0" not in worker.facts
     worker.end()
@@ -44,7 +44,7 @@ def test_without_any_there_is_nobody_to_pay_for_until_somebody_comes(harness: Ha
     assert picked_account is not None
     assert picked_account.user_id == account.user_id
     user.pay_for(account, *user.purchase(account.user_id, 4), 4)
-    picked_account.tokens.credited(1)
+    picked_account.tokens.add(1)
     worker.end()
     facts = worker.facts
     assert (facts["users_owed"], facts["users_audited"]) == (1, 1)

@@ -291,7 +291,7 @@ def test_what_is_owed_after_leaving(said: Any, status: str, bounds: tuple[int, i
 def test_what_found_no_connection_has_cost_no_token(harness: Harness) -> None:
     harness.open(SESSIONS, "http://127.0.0.1:9")
     user = harness.begun(SessionUser)
-    user.account.tokens.credited(5)
+    user.account.tokens.add(5)
     assert not user._join()
     assert user._leave() == ""
     assert owed(user) == (5, 5)

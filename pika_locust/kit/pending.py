@@ -206,7 +206,8 @@ class PendingReplies:
             if message_id not in self._waiting:
                 continue
             waiting = self._waiting.pop(message_id)
-            self._fail(waiting, "the connection was lost before the answer")
+            # Where somebody wanted the end at once, nobody waited for the reply.
+            self._fail(waiting, "the connection was lost before the answer", counts=not self._worker.cuts_at_once)
             if waiting.ledger is not None:
                 for item in waiting.items:
                     waiting.ledger.uncertain(item)
@@ -218,12 +219,14 @@ class PendingReplies:
             for item in waiting.items:
                 waiting.ledger.acked(item)
 
-    def _fail(self, waiting: Waiting, why: str) -> None:
+    def _fail(self, waiting: Waiting, why: str, *, counts: bool = True) -> None:
         waiting.owner.unanswered -= 1
-        self._metrics.success[waiting.kind].add(False)
-        self._worker.error(waiting.kind, why)
         if waiting.on_reply is not None:
             waiting.on_reply(False, why)
+        if not counts:
+            return
+        self._metrics.success[waiting.kind].add(False)
+        self._worker.error(waiting.kind, why)
         waited_ms = (monotonic_ns() - waiting.sent_ns) / 1e6
         self._worker.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
 

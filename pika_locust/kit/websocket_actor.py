@@ -520,7 +520,9 @@ class WebSocketActor(PlatformActor):
             self._socket.abort(error)
 
     def on_stop(self) -> None:
-        self.abort("the user was killed")
+        if self._socket is not None:
+            # Whoever was to have no time to finish has not lost its connection.
+            self._socket.abort("" if self.worker.cuts_at_once else "the user was killed")
         super().on_stop()
 
 

@@ -443,6 +443,22 @@ def test_who_is_killed_drops_its_connection(chat: Open) -> None:
     assert harness.worker.errors_of("connection") == ["the user was killed"]
 
 
+def test_who_is_to_have_no_time_to_finish_has_lost_neither_connection_nor_reply(chat: Open) -> None:
+    harness = chat(silent)
+    user = harness.user()
+    assert user.dial()
+    answers: list[Any] = []
+    user.post("post", {"kind": "post"}, ledger="posts", on_reply=lambda ok, why: answers.append(ok))
+    harness.worker.drain("supporter", 0.0)
+    user.on_stop()
+    assert not user.is_open
+    assert harness.worker.errors == {}
+    assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
+    assert harness.worker.rate_of("ack_success") == (0, 0)
+    assert harness.worker.ledger_of("posts") == {"sent": 1, "uncertain": 1}
+    assert answers == [False]
+
+
 class Polite(Chatter):
     def finish(self) -> None:
         self.heard.append("it is over")

@@ -86,8 +86,12 @@ class VerityActor(HttpActor):
 
     def purchase(self, user_id: str, tokens: int) -> tuple[bytes, str]:
         """A paid checkout as Stripe reports it, and its signature."""
-        payload = stripe.event(f"evt_{_word(self.dice)}", f"cs_{_word(self.dice)}", user_id, "starter", tokens)
+        payload = stripe.event(f"evt_{self._word()}", f"cs_{self._word()}", user_id, "starter", tokens)
         return payload, stripe.signature(self.secret, payload, clock.time())
+
+    def _word(self) -> str:
+        # A target remembers the events of earlier runs: with the same seed they would be delivered again, for nothing.
+        return f"{self.worker.begin.run_id}{self.dice.bits():016x}"
 
     @staticmethod
     def deliver(http: HttpClient, payload: bytes, signature: str) -> Response:
@@ -106,10 +110,6 @@ class VerityActor(HttpActor):
         if response.error is None or response.unsent:
             account.tokens.known(tokens, ok)
         return response
-
-
-def _word(dice: SeededRandom) -> str:
-    return f"{dice.bits():016x}{dice.bits() & 0xFFFFFFFF:08x}"
 
 
 class MemberActor(VerityActor):
@@ -173,6 +173,11 @@ class MemberActor(VerityActor):
         balance = self.balance()
         if balance is not None and balance < enough:
             self.buy(tokens)
+
+    def queue_alone(self, visit: int) -> dict[str, str]:
+        """Preferences that no other visit has, of this run or of another one with the same seed."""
+        begin, number = self.worker.begin, self.worker.global_number(self.number)
+        return {"seed": f"{begin.run_id}-{number}-{visit}-{self.dice.below(1_000_000_000)}"}
 
     def join_queue(self, preferences: Mapping[str, Any]) -> Response:
         """Ask for a place in the queue of those who prefer the same."""

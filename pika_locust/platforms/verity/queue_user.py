@@ -57,8 +57,7 @@ class QueueUser(MemberActor):
     def _preferences(self) -> dict[str, str]:
         if self._shared:
             return {"mode": "shared"}
-        number = self.worker.global_number(self.number)
-        return {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
+        return self.queue_alone(self._visits)
 
     def _join(self) -> bool:
         self._visits += 1

@@ -73,16 +73,15 @@ class SessionUser(MemberActor, SocketIoActor):
         settings = self.worker.settings
         self._visits += 1
         preferences: dict[str, Any] = {"mode": "video-session-sustain"}
-        number = self.worker.global_number(self.number)
         if settings["CONTRACT"] == "server":
             # Of a session with somebody else's user, or with one whom a killed run has left in the queue, we would see
             # one side only, as if the other had not been told.
             preferences["run"] = self.worker.begin.run_id
         if settings["QUEUE_MODE"] == "isolated":
-            preferences = {"seed": f"{number}-{self._visits}-{self.dice.below(1_000_000_000)}"}
+            preferences = self.queue_alone(self._visits)
         elif self._queue_keys > 1:
             # Half of the neighbours in number share a key, so that two can always meet.
-            preferences["key"] = number // 2 % self._queue_keys
+            preferences["key"] = self.worker.global_number(self.number) // 2 % self._queue_keys
         self.account.tokens.maybe(-1)
         response = self.join_queue(preferences)
         if response.error is None or response.unsent:

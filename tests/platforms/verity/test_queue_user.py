@@ -83,6 +83,10 @@ def test_each_visit_has_a_queue_of_its_own_unless_all_share_one(harness: Harness
     user = harness.begun(QueueUser)
     seeds = {user._preferences()["seed"] for _ in range(100)}
     assert len(seeds) == 100
+    harness.open(QUEUE, begin={"run_id": "another", "seed": harness.worker.begin.seed})
+    other = harness.begun(QueueUser)
+    assert other.number == user.number
+    assert other._preferences()["seed"] not in seeds
     harness.open(QUEUE, QUEUE_MODE="shared")
     assert harness.begun(QueueUser)._preferences() == {"mode": "shared"}
 

@@ -34,6 +34,18 @@ def test_a_purchase_is_signed_for_now_and_is_no_other(user: VerityActor) -> None
     assert len(ids) == 1000
 
 
+def test_the_purchases_of_a_second_run_with_the_same_seed_are_no_redeliveries(harness: Harness) -> None:
+    account = Account()
+    for run_id in ("first", "second"):
+        harness.open(QUEUE, begin={"run_id": run_id, "seed": 7})
+        user: VerityActor = harness.begun(VerityActor)
+        if not account.exists:
+            user.sign_up(account)
+        payload, signature = user.purchase(account.user_id, 5)
+        assert user.pay_for(account, payload, signature, 5).status == 200
+    assert harness.sandbox.state()["balances"] == {account.user_id: account.tokens.least} == {account.user_id: 10}
+
+
 def test_a_secret_of_ones_own_signs(harness: Harness) -> None:
     harness.open(QUEUE, STRIPE_WEBHOOK_SECRET="whsec_mine")
     assert harness.begun(VerityActor).secret == "whsec_mine"

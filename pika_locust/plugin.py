@@ -27,7 +27,7 @@ from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, redact, summary
-from pika_locust.process import raise_open_file_limit, tune_gc
+from pika_locust.process import forget_spawning_stacks, raise_open_file_limit, tune_gc
 from pika_locust.runtime import redaction
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
@@ -254,6 +254,7 @@ class Plugin:
             logging.getLogger(name).addHandler(unhandled_errors)
         redaction.attach(environment)
         raise_open_file_limit()
+        forget_spawning_stacks()
         # The event loop still reckons from before all imports, and Locust's timer for -t would ring early by as much.
         get_hub().loop.update_now()
         if runner is None:

@@ -26,7 +26,7 @@ from locust.env import Environment
 
 from pika_locust.platforms.pika.dancer import Dancer, Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.process import raise_open_file_limit
+from pika_locust.process import forget_spawning_stacks, raise_open_file_limit
 from pika_locust.runtime import messages
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.messages import RunStart
@@ -102,6 +102,7 @@ class ActorRun:
 
     def __init__(self, scenario: Scenario, target: str, actor: type[Any], is_there: Callable[[Any], bool]) -> None:
         raise_open_file_limit()
+        forget_spawning_stacks()
         settings, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
         self.environment = Environment(user_classes=[actor], events=events)
         self.environment.stop_timeout = 30.0

@@ -115,7 +115,11 @@ NEVER_SENT = {
 
 @pytest.mark.parametrize(("target", "kind"), NEVER_SENT.values(), ids=NEVER_SENT)
 def test_what_never_found_a_connection_is_known_not_to_be_held(users: list[Shopper], target: str, kind: str) -> None:
-    with serving(answering(200)) as server:
+    def plain(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.wait_for_end()
+
+    with serving(plain) as server:
         users.append(user := begun(server.url.replace("http:", "https:") if target == "https" else target))
         assert user.order("a1").unsent
     ledger = user.worker.ledgers["orders"]

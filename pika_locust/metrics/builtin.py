@@ -62,7 +62,9 @@ _DATA_SENT = counter("data_sent", "what users sent: HTTP requests, WebSocket fra
 
 _CHECKS = rate("checks", "share of checks that held")
 
-LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS, _DATA_RECEIVED)
+_CUT = counter("iterations_cut", "iterations that had to be killed when the test ended")
+
+LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS, _DATA_RECEIVED, _CUT)
 """What every run of a locustfile with users of its own measures."""
 
 REQUEST_EVENT_METRICS = (
@@ -82,7 +84,7 @@ BASE_METRICS = (
     counter("iterations_started", "iterations of the open model that began"),
     trend("iteration_service_time", "open-model iterations from their start; iteration_duration counts from when due"),
     trend("arrival_lateness", "how late iterations of the open model began"),
-    counter("iterations_cut", "iterations that had to be killed when the test ended"),
+    _CUT,
     counter("dropped_iterations", "iterations that were due and found no free user"),
     _CHECKS,
     _DATA_RECEIVED,

@@ -37,6 +37,7 @@ from pika_locust.runtime.options import (
     add_arguments,
     add_judging_arguments,
     all_metrics,
+    cut_threshold,
     from_web_form,
     production_hosts,
     read_options,
@@ -147,7 +148,7 @@ class LocustfileMode:
         settings, unreadable = read_settings((WEB_ALLOWED_HOSTS, *TARGET_SETTINGS), self._environ, NAME)
         found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
-        thresholds = replace_or_add(self._scenario.thresholds, overrides)
+        thresholds = replace_or_add((*self._scenario.thresholds, *cut_threshold(arguments)), overrides)
         found += check(thresholds, all_metrics(self._scenario))
         if found:
             raise ConfigurationError(dict.fromkeys(found))

@@ -331,9 +331,7 @@ def thresholds_for(
     scenario: Scenario, profile: str, settings: Settings, overrides: tuple[Threshold, ...], arguments: Any
 ) -> tuple[Threshold, ...]:
     """The thresholds of a run under a profile, those of the command line in place."""
-    # Whoever gives users no time at the end (-s 0) wants them to be cut off.
-    hasty = getattr(arguments, "stop_timeout", None) == 0
-    base = [threshold for threshold in BASE_THRESHOLDS if not (hasty and threshold.name == "iterations_cut")]
+    base = [*BASE_THRESHOLDS, *cut_threshold(arguments)]
     declared = {metric.name for metric in scenario.metrics}
     base += [threshold for threshold in METRIC_THRESHOLDS if threshold.name in declared]
     return replace_or_add((*scenario.thresholds_for(profile, settings), *base), overrides)
@@ -451,9 +449,16 @@ def _fault_problems(scenario: Scenario, faults: Sequence[str], path: Sequence[st
     return []
 
 
+def cut_threshold(arguments: Any) -> tuple[Threshold, ...]:
+    """That no user had to be killed at the end; none where users have no time then (-s 0, Locust's own default)."""
+    return () if getattr(arguments, "stop_timeout", None) == 0 else (NOBODY_CUT,)
+
+
+NOBODY_CUT = Threshold.of(
+    "iterations_cut", {"threshold": "count==0", "about": "every user finished in the stop time-out (-s)"}
+)
 BASE_THRESHOLDS = (
     Threshold.of("dropped_iterations", {"threshold": "count==0", "about": "every iteration that was due was started"}),
-    Threshold.of("iterations_cut", {"threshold": "count==0", "about": "every user finished in the stop time-out (-s)"}),
 )
 METRIC_THRESHOLDS = (
     Threshold.of(

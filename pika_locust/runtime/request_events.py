@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import gevent
+
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.outputs import redact
 from pika_locust.runtime.context import WorkerContext
@@ -46,6 +48,9 @@ class RequestEventMeter:
 
     def __init__(self, environment: Any, runner: Any, worker: WorkerContext) -> None:
         events = environment.events
+        self._environment = environment
+        self._cutting: Any = None
+        """What counts the users that have to be killed in the end."""
         self._runner = runner
         self._worker = worker
         self._vus = worker.metrics.gauge("vus")
@@ -56,6 +61,7 @@ class RequestEventMeter:
             (events.request, self._on_request),
             (events.spawning_complete, self._on_spawned),
             (events.user_error, self._on_user_error),
+            (events.test_stopping, self._on_stopping),
         )
         for event, listener in self._listeners:
             event.add_listener(listener)
@@ -73,8 +79,23 @@ class RequestEventMeter:
 
     def close(self) -> None:
         """Listen no longer."""
+        if self._cutting is not None:
+            self._cutting.kill(block=False)
         for event, listener in self._listeners:
             event.remove_listener(listener)
+
+    def _on_stopping(self, **_: Any) -> None:
+        stop_timeout_s = self._environment.stop_timeout
+        if stop_timeout_s and self._cutting is None:
+            # Locust waits as long, and from a moment later on, before it kills whoever is still in a task.
+            users = list(self._runner.user_greenlets)
+            self._cutting = gevent.spawn_later(stop_timeout_s, self._count_cut, users, stop_timeout_s)
+
+    def _count_cut(self, users: list[Any], stop_timeout_s: float) -> None:
+        cut = sum(not user.dead for user in users)
+        if cut:
+            self._worker.note_cut(cut)
+            self._worker.error("users", f"killed in a task that was not over {stop_timeout_s:g} s after the end (-s)")
 
     def _take_spawn_messages(self, since_s: float) -> None:
         if hasattr(self._runner, "last_received_spawn_timestamp"):

@@ -91,6 +91,12 @@ def test_the_command_line_adds_thresholds_and_replaces_them() -> None:
     assert options.strict
 
 
+@pytest.mark.parametrize(("line", "judged"), [("", False), ("-s 0", False), ("-s 5", True)])
+def test_users_that_have_time_to_finish_must_have_finished(line: str, judged: bool) -> None:
+    _, options = settle(line)
+    assert ("iterations_cut:count==0" in map(str, options.thresholds)) is judged
+
+
 def test_what_cannot_be_seen_is_refused_with_all_other_mistakes() -> None:
     with pytest.raises(ConfigurationError) as caught:
         settle("--threshold iterations:count>9 --threshold nonsense -t never")

@@ -28,6 +28,7 @@ class Runner:
         self.user_count = 0
         self.stopped = 0
         self.last_received_spawn_timestamp = 17.0
+        self.user_greenlets: list[Any] = []
 
     def stop(self) -> None:
         self.stopped += 1
@@ -38,7 +39,8 @@ class Scene:
         self.events = Events()
         self.runner = Runner()
         self.worker: Any = make_context(scenario=locustfile_scenario({}))
-        self.meter = RequestEventMeter(SimpleNamespace(events=self.events), self.runner, self.worker)
+        self.environment = SimpleNamespace(events=self.events, stop_timeout=0.0)
+        self.meter = RequestEventMeter(self.environment, self.runner, self.worker)
 
     def request(self, **changes: Any) -> None:
         request = {"request_type": "GET", "name": "/", "response_time": 1.5, "response_length": 10, "exception": None}
@@ -97,6 +99,33 @@ def test_users_that_are_stopped_are_not_started_again(scene: Scene) -> None:
     scene.meter.stop_users()
     assert scene.runner.stopped == 1
     assert scene.runner.last_received_spawn_timestamp == math.inf
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize(("stop_timeout_s", "cut"), [(2.0, 2), (0.0, 0), (9.0, 1)])
+def test_users_that_do_not_finish_in_the_stop_time_out_are_counted(
+    stop_timeout_s: float, cut: int, scene: Scene
+) -> None:
+    scene.environment.stop_timeout = stop_timeout_s
+    scene.runner.user_greenlets = [gevent.spawn(gevent.sleep, seconds) for seconds in (1.0, 5.0, 1e6)]
+    gevent.sleep(0.1)
+    scene.events.test_stopping.fire(environment=scene.environment)
+    gevent.sleep(stop_timeout_s)
+    gevent.killall(scene.runner.user_greenlets)
+    scene.meter.close()
+    assert scene.metric("iterations_cut")["count"] == cut
+    told = f"killed in a task that was not over {stop_timeout_s:g} s after the end (-s)"
+    assert scene.worker.errors == ({("users", told): 1} if cut else {})
+
+
+def test_after_the_last_report_no_user_is_counted_as_killed(scene: Scene) -> None:
+    scene.environment.stop_timeout = 0.01
+    scene.runner.user_greenlets = [gevent.spawn(gevent.sleep, 10)]
+    scene.events.test_stopping.fire(environment=scene.environment)
+    scene.meter.close()
+    gevent.sleep(0.03)
+    gevent.killall(scene.runner.user_greenlets)
+    assert scene.metric("iterations_cut")["count"] == 0
 
 
 def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:

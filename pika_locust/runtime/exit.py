@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ from pika_locust.runtime.run import failed_by_others, unwritten
 from pika_locust.runtime.streams import LAST_PATIENCE_S, be_patient, dropped_bytes
 
 logger = logging.getLogger(__name__)
+
+UNCAUGHT = 1
+"""What Python ends with after an exception that nobody caught."""
 
 TABLES_LOGGER = "locust.stats_logger"
 """What Locust prints its tables with."""
@@ -125,6 +129,7 @@ class ExitHandler:
         # Locust goes through these from the last to the first.
         environment.events.quitting._handlers.insert(0, self._set_exit_code)
         environment.events.quit.add_listener(self._on_quit)
+        atexit.register(self.at_exit)
         if self._is_master and (options.headless or options.autostart) and options.expect_workers_max_wait:
             # Locust would give up by ending the process, with nothing said: we do it in its place.
             gevent.spawn(self._wait_for_workers, options.expect_workers_max_wait)
@@ -201,6 +206,15 @@ class ExitHandler:
         environment.process_exit_code = ours or (failure.code if failure is not None else 0)
         if not self._prints_tables:
             logging.getLogger(TABLES_LOGGER).disabled = True
+
+    def at_exit(self) -> None:
+        """Where Locust ended by an exception of its own (`--html` on a full disk, say), it told nobody: a summary must
+        not say that such a run passed."""
+        if not self._judged and self._coordinator.reports:
+            why = (
+                "Locust ended by an exception after the test, before its results were complete; its traceback says why"
+            )
+            self._coordinator.amend(lambda report: failed_by_others(report, UNCAUGHT, why))
 
     def _check_csv_files(self) -> None:
         problem = self._csv_files.flush()

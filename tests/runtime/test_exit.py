@@ -338,6 +338,18 @@ def test_csv_files_that_could_not_be_written_are_no_pass(process: MasterProcess)
     assert report.reasons == (Reason("internal", "--csv", process.csv_problem),)
 
 
+@pytest.mark.parametrize("judged", [True, False], ids=["in its usual way", "by an exception of its own"])
+def test_a_run_that_locust_ended_by_an_exception_is_no_pass(judged: bool, process: MasterProcess) -> None:
+    handler = process.attach()
+    process.judge(0)
+    if judged:
+        process.quitting()
+    handler.at_exit()
+    (report,) = process.coordinator.reports
+    assert (report.verdict, report.exit_code) == (("pass", 0) if judged else ("fail", 1))
+    assert [reason.code for reason in report.reasons] == ([] if judged else ["exit_code"])
+
+
 def test_a_verdict_that_cannot_be_printed_leaves_the_exit_code_alone() -> None:
     # With a disk that is full behind standard output, Python's own end would fail, too, and make 120 of it.
     with open("/dev/full", "w") as full:

@@ -524,6 +524,9 @@ class FastUser(User, RestMixin):  # type: ignore[misc]
 
     abstract = True
 
+    obeys_target_settings = True
+    """What CA_FILE, ORIGIN and the like say is done."""
+
     connection_timeout: float = 60.0
     """Seconds for each of looking up the host's name, connecting and the TLS handshake."""
     network_timeout: float = 60.0

@@ -186,6 +186,9 @@ class SocketUser(User):  # type: ignore[misc]
 
     abstract = True
 
+    obeys_target_settings = True
+    """What CA_FILE, ORIGIN and the like say is done."""
+
     connection_timeout: float = 10.0
     """Seconds from the first packet to the end of the handshake."""
     default_headers: Mapping[str, str] | None = None

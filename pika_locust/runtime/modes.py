@@ -45,7 +45,7 @@ from pika_locust.runtime.options import (
     threshold_overrides,
 )
 from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
-from pika_locust.runtime.target_settings import TARGET_SETTINGS
+from pika_locust.runtime.target_settings import TARGET_SETTINGS, unaffected_users
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
 from pika_locust.settings import read_settings
@@ -198,6 +198,8 @@ class LocustfileMode:
         if problems := self._refusals(environment, options):
             raise ValueError("\n".join(problems))
         plan = locusts_plan(environment.parsed_options, environment.shape_class)
+        unaffected = unaffected_users(options.settings, environment.user_classes)
+        plan = replace(plan, overrides=(*plan.overrides, *unaffected))
         return replace(options, plan=plan, target=", ".join(self._hosts(environment)))
 
     def _refusals(self, environment: Any, options: RunOptions) -> list[str]:

@@ -96,3 +96,13 @@ def target_setting_problems(settings: Settings, target: str | None) -> Iterator[
         yield f"{', '.join(said)}: no target is named, and the sandbox needs none of it"
     if settings["CA_FILE"] and settings["INSECURE_SKIP_TLS_VERIFY"] in ("true", "1"):
         yield "CA_FILE and INSECURE_SKIP_TLS_VERIFY: either some certificates are good or all; keep one"
+
+
+def unaffected_users(settings: Settings, users: Iterable[type]) -> tuple[str, ...]:
+    """That users whose clients are not of this package are not reached by these settings: a sentence, or none."""
+    said = [setting.name for setting in TARGET_SETTINGS if settings.sources[setting.name] != "default"]
+    unaffected = [user for user in users if not getattr(user, "obeys_target_settings", False)]
+    if not said or not unaffected:
+        return ()
+    names = ", ".join(user.__name__ for user in unaffected)
+    return (f"{', '.join(said)} changes nothing for {names}: pika_locust's own users and audits do as it says",)

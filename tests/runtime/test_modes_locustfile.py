@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
+from pika_locust import FastUser, SocketIOUser, WebSocketUser
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario, locusts_plan, title_of
 from pika_locust.runtime.options import RunOptions, all_metrics, parse_all
@@ -187,3 +188,26 @@ def test_reports_call_a_locustfile_by_its_file_s_name(files: str, title: str) ->
     assert title_of(files) == title
     scenario = replace(locustfile_scenario({}), title=title)
     assert empty_report(scenario, "", (), ExitCode.CONFIG).scenario == (title or "locustfile")
+
+
+def test_settings_of_the_target_that_change_nothing_for_somebody_are_noted() -> None:
+    class Other:
+        host = "https://a"
+
+    class Ours:
+        host = "https://a"
+        obeys_target_settings = True
+
+    def notes(users: list[type], **environ: str) -> tuple[str, ...]:
+        environment = locust("https://a")
+        environment.user_classes = users
+        return chosen(environment, environ=environ).plan.overrides
+
+    assert notes([Ours, Other], ORIGIN="https://b") == (
+        "ORIGIN changes nothing for Other: pika_locust's own users and audits do as it says",
+    )
+    assert notes([Ours], ORIGIN="https://b") == notes([Other]) == ()
+
+
+def test_the_users_of_this_package_obey_the_settings_of_the_target() -> None:
+    assert all(user.obeys_target_settings for user in (FastUser, WebSocketUser, SocketIOUser))

@@ -342,8 +342,9 @@ def test_csv_files_that_could_not_be_written_are_no_pass(process: MasterProcess)
 def test_a_run_that_locust_ended_by_an_exception_is_no_pass(judged: bool, process: MasterProcess) -> None:
     handler = process.attach()
     process.judge(0)
+    process.quitting()
     if judged:
-        process.quitting()
+        process.environment.events.quit.fire(exit_code=0)
     handler.at_exit()
     (report,) = process.coordinator.reports
     assert (report.verdict, report.exit_code) == (("pass", 0) if judged else ("fail", 1))

@@ -208,8 +208,8 @@ class ExitHandler:
             logging.getLogger(TABLES_LOGGER).disabled = True
 
     def at_exit(self) -> None:
-        """Where Locust ended by an exception of its own (`--html` or `--json-file` on a full disk, say), it told nobody:
-        a summary must not say that such a run passed."""
+        """Where Locust ended by an exception of its own (`--html` or `--json-file` on a full disk), it told nobody: a
+        summary must not say that such a run passed."""
         if not self._gone and self._coordinator.reports:
             why = "Locust ended by an exception after the test, before all results were written; its traceback says why"
             self._coordinator.amend(lambda report: failed_by_others(report, UNCAUGHT, why))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pika_locust.format import significant, with_unit
 from pika_locust.judge.expressions import Expression, parse
 from pika_locust.judge.grades import Band, grade_of
 from pika_locust.judge.intervals import Interval, mean_interval, percentile_interval, wilson
 from pika_locust.judge.report import Status, ThresholdResult, WorstWindow
+from pika_locust.judge.slopes import MIN_HOLD_S, Slope, SlopeTracker
 from pika_locust.judge.thresholds import Threshold
+from pika_locust.load.stages import Hold
 from pika_locust.metrics.histogram import Histogram
 from pika_locust.metrics.metric import Kind, Metric, parse_series, series_text
 from pika_locust.metrics.snapshot import Snapshot
@@ -35,6 +37,7 @@ def evaluate(
     bands: Iterable[Band] = (),
     overflowed: int = 0,
     failures: Mapping[str, int] | None = None,
+    slope: Slope | None = None,
 ) -> ThresholdResult:
     """Judge one threshold.
 
@@ -52,6 +55,9 @@ def evaluate(
     A threshold with a window is judged by the worst window's value and interval; where the run was too short or too
     sparse to have one (see `WindowTracker`), by the whole run's.
 
+    A threshold on a slope is judged by `slope`, what `SlopeTracker.fit` gave. Where the load was not held for long
+    enough it is not_observed, optional or not: the run was none that could show it.
+
     What has no samples yet aborts nothing, as in k6: a counter that is to reach something begins at 0.
     """
     expression = threshold.expression
@@ -64,12 +70,18 @@ def evaluate(
     found: float | None = None
     interval: Interval | None = None
     conclusive = True
-    if window is not None:
+    if expression.is_slope:
+        slope = slope if slope is not None else Slope(too_short=True)
+        found, samples, interval, unit = slope.per_minute, slope.readings, slope.interval, f"{unit}/min"
+        conclusive = interval is None or not interval[0] < expression.limit < interval[1]
+    elif window is not None:
         found, samples, interval, conclusive = window.value, window.samples, window.interval, window.conclusive
     elif value is not None and speaks:
         found = statistic(expression, value, duration_s, scale)
         interval, conclusive = certainty(expression, value, scale)
     status = _status(threshold, found, samples, overflowed)
+    if slope is not None and slope.too_short:
+        status = "not_observed"
     touched = value is not None and value.samples > 0
     return ThresholdResult(
         metric=threshold.metric,
@@ -88,6 +100,8 @@ def evaluate(
         abort=threshold.abort_on_fail and status == "fail" and touched and duration_s >= threshold.delay_abort_eval_s,
         overflowed=overflowed,
         failures=failures or {},
+        held_s=slope.held_s if slope is not None and not slope.too_short else None,
+        why=slope.why if slope is not None else "",
     )
 
 
@@ -148,6 +162,8 @@ def slow_failures(results: Iterable[ThresholdResult], snapshot: Snapshot) -> lis
         expression = parse(result.expression)
         name, tags = parse_series(result.metric)
         if name not in FAILED_DURATIONS or result.status != "pass" or expression.operator not in ("<", "<="):
+            continue
+        if expression.is_slope:
             continue
         failed = snapshot.select(series_text(FAILED_DURATIONS[name], tags))
         every = snapshot.select(result.metric)
@@ -287,7 +303,8 @@ class ThresholdEvaluator:
 
     `metrics` are the declarations the thresholds speak of (`thresholds.check` tells whether all are there). Thresholds
     without a window of their own show the worst `window_s` seconds. Call `observe` every few seconds with the fold of
-    the newest snapshots, and `results` with the last one; neither changes the snapshot.
+    the newest snapshots, and `results` with the last one; neither changes the snapshot. `holds` are when the load is
+    held (None: nobody knows), `min_hold_s` how long it must be for slopes to be judged.
     """
 
     def __init__(
@@ -296,7 +313,12 @@ class ThresholdEvaluator:
         metrics: Iterable[Metric],
         bands: Iterable[Band] = (),
         window_s: float = DEFAULT_WINDOW_S,
+        holds: Sequence[Hold] | None = None,
+        min_hold_s: float = MIN_HOLD_S,
     ) -> None:
+        self.holds = holds
+        """May be changed while the test runs, as its load may."""
+        self._min_hold_s = min_hold_s
         self._thresholds = tuple(thresholds)
         self._metrics = {metric.name: metric for metric in metrics}
         self._bands = tuple(bands)
@@ -305,19 +327,24 @@ class ThresholdEvaluator:
 
     def start_anew(self, from_s: float) -> None:
         """Forget what was observed: the values start anew `from_s` seconds after the start of the load."""
-        self._trackers = [
-            WindowTracker(threshold.expression, metric, threshold.window_s or self._window_s, from_s=from_s)
-            if (metric := self._metrics.get(threshold.name)) is not None
-            else None
-            for threshold in self._thresholds
-        ]
+        self._trackers = [self._tracker(threshold, from_s) for threshold in self._thresholds]
+
+    def _tracker(self, threshold: Threshold, from_s: float) -> WindowTracker | SlopeTracker | None:
+        metric = self._metrics.get(threshold.name)
+        if metric is None:
+            return None
+        if threshold.expression.is_slope:
+            return SlopeTracker(metric, self._min_hold_s)
+        return WindowTracker(threshold.expression, metric, threshold.window_s or self._window_s, from_s=from_s)
 
     def observe(self, at_s: float, snapshot: Snapshot) -> None:
         """Take in the cumulative snapshot of the whole test at `at_s` seconds after the start of the load."""
         values = self._values(snapshot)
         for threshold, tracker in zip(self._thresholds, self._trackers, strict=True):
             value = values[threshold.metric]
-            if tracker is not None and value is not None:
+            if isinstance(tracker, SlopeTracker):
+                tracker.observe(at_s, value, self.holds or ())
+            elif tracker is not None and value is not None:
                 tracker.observe(at_s, value)
 
     def results(self, snapshot: Snapshot, duration_s: float) -> tuple[ThresholdResult, ...]:
@@ -328,11 +355,12 @@ class ThresholdEvaluator:
                 threshold,
                 values[threshold.metric],
                 duration_s,
-                None if tracker is None else tracker.worst,
+                tracker.worst if isinstance(tracker, WindowTracker) else None,
                 metric=self._metrics.get(threshold.name),
                 bands=self._bands,
                 overflowed=snapshot.overflowed(threshold.metric),
                 failures=snapshot.failures(threshold.metric),
+                slope=tracker.fit(self.holds) if isinstance(tracker, SlopeTracker) else None,
             )
             for threshold, tracker in zip(self._thresholds, self._trackers, strict=True)
         )

@@ -2,13 +2,15 @@
 
 ```
 expression  -> aggregation blank* operator blank* number
-aggregation -> "count" | "rate" | "value" | "avg" | "min" | "max" | "med" | "p(" number ")"
+aggregation -> "count" | "rate" | "value" | "avg" | "min" | "max" | "med" | "p(" number ")" | "slope"
 operator    -> ">" | ">=" | "<" | "<=" | "==" | "===" | "!="
 number      -> digit+ ( "." digit+ )?     (30 digits at most on either side)
 ```
 
 k6 documents this grammar but reads numbers with its language's float parser, so that `rate<NaN` (never true) and
 `count>-Inf` (always true) get through there. Here a number is what the grammar says.
+
+`slope` is not k6's: how fast a gauge, or the median of a trend, grows per minute while the load is held (`slopes`).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "===": comparison.eq,
     "!=": comparison.ne,
 }
-AGGREGATIONS = ("count", "rate", "value", "avg", "min", "max", "med", "p(N)")
+AGGREGATIONS = ("count", "rate", "value", "avg", "min", "max", "med", "p(N)", "slope")
 
 _NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _PERCENTILE = re.compile(rf"p\(({_NUMBER.pattern})\)")
@@ -47,8 +49,9 @@ class Expression:
     """What must hold of one statistic of a metric.
 
     `aggregation` is canonical (`p(95.0)` becomes `p(95)`); `quantile` (0 to 1) is set for percentiles and for `med`.
-    `limit` is in the metric's reported unit: milliseconds for times, a share from 0 to 1 for rates. `text` is what
-    was written; two expressions that mean the same are equal however they were written.
+    `limit` is in the metric's reported unit: milliseconds for times, a share from 0 to 1 for rates; for a slope it is
+    that unit per minute. `text` is what was written; two expressions that mean the same are equal however they were
+    written.
     """
 
     aggregation: str
@@ -69,6 +72,11 @@ class Expression:
             return self.limit - value
         distance = abs(value - self.limit)
         return -distance if self.operator == "!=" else distance
+
+    @property
+    def is_slope(self) -> bool:
+        """Whether it speaks of growth over time, which no value of one moment shows."""
+        return self.aggregation == "slope"
 
     @property
     def family(self) -> str:

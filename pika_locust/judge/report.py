@@ -58,11 +58,12 @@ class ThresholdResult:
     """One threshold, judged. `value` and `interval` are in the metric's reported unit (ms for times); an end
     of the interval is infinite where the samples leave it open.
 
-    `kind` and `unit` are the metric's, so that a reader needs no second table. `window_s` is set when the worst window
-    was judged instead of the whole run; `value` is then that window's. `abort` says that the test should end now.
-    `overflowed` samples of the metric may belong to this part of it: their tags were given up (`Snapshot.overflowed`).
-    `failures` says how many of a rate's failed samples were what, the most frequent first
-    (`Snapshot.failures`).
+    `kind` and `unit` are the metric's, so that a reader needs no second table; a slope's unit is that per minute, its
+    `samples` are readings in `held_s` seconds of held load (None: it was not held for long enough). `window_s` is set
+    when the worst window was judged instead of the whole run; `value` is then that window's. `abort` says that the test
+    should end now. `overflowed` samples of the metric may belong to this part of it: their tags were given up
+    (`Snapshot.overflowed`). `failures` says how many of a rate's failed samples were what, the most frequent first
+    (`Snapshot.failures`). `why` is a clause, where more than a lack of samples keeps a value from being there.
     """
 
     metric: str
@@ -81,6 +82,8 @@ class ThresholdResult:
     abort: bool = False
     overflowed: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)
+    held_s: float | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

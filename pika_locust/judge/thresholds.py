@@ -64,6 +64,8 @@ class Threshold:
             )
         if self.window_s is not None and not self.window_s > 0:
             raise ValueError(f"{self}: a window needs some length, such as 30s, not {self.window_s}")
+        if self.window_s is not None and self.expression.is_slope:
+            raise ValueError(f"{self}: a slope is judged over all the time that load is held, not by windows")
         if self.delay_abort_eval_s < 0:
             raise ValueError(f"{self}: the delay before an abort cannot be negative: {self.delay_abort_eval_s}")
 

@@ -244,15 +244,17 @@ def describe(result: ThresholdResult) -> str:
     unit = "per second" if result.kind == Kind.COUNTER and expression.aggregation == "rate" else result.unit
     limit = with_unit(f"{expression.operator}{plain(expression.limit)}", unit)
     if result.status == "not_observed":
-        return f"{subject} was not observed (limit {limit}): nothing in this run could show it"
+        return f"{subject} was not observed (limit {limit}): {result.why or 'nothing in this run could show it'}"
     overflowed = f"{result.overflowed:,} {{}}may belong to it: there were too many series to keep their tags"
     if result.value is None:
         part = " with these tags" if "{" in result.metric else ""
         others = f", but {overflowed.format('samples ')}" if result.overflowed else ""
-        return f"{subject} had no samples (limit {limit}): nothing was measured{part}{others}"
+        return f"{subject} had no samples (limit {limit}): {result.why or f'nothing was measured{part}'}{others}"
     value = with_unit(significant(result.value, expression.limit), unit)
     worst = result.worst_window
     basis = [f"{result.samples:,} samples"] if result.kind not in (Kind.COUNTER, Kind.GAUGE) else []
+    if result.held_s is not None:
+        basis = [f"{result.samples:,} readings in {significant(round(result.held_s))} s of the same load"]
     basis += [overflowed.format("more ")] if result.overflowed else []
     if worst is not None and result.window_s is not None:
         when = f" in the worst {significant(worst.seconds)} s, from {clock(worst.from_s)},"
@@ -266,12 +268,13 @@ def describe(result: ThresholdResult) -> str:
 
 
 def _of_threshold(result: ThresholdResult, strict: bool, fail_on: Grade | None) -> list[Reason]:
-    subject, text = result.metric, describe(result)
+    subject, text, expression = result.metric, describe(result), parse(result.expression)
     reasons = []
     if result.status == "no_data":
         reasons.append(Reason("no_data", subject, text))
     elif result.status == "not_observed":
-        if strict:
+        # That the load is not held for long is what was asked for, and no doubt about the target.
+        if strict and not (expression.is_slope and result.held_s is None):
             reasons.append(Reason("no_data", subject, f"{text}; a strict run fails on it"))
     elif result.status == "fail":
         doubt = "" if result.conclusive else f"; inconclusive: {_interval(result)}"

@@ -14,7 +14,18 @@ from itertools import pairwise
 from pika_locust.load.arrivals import ArrivalRate
 from pika_locust.load.durations import format_duration
 from pika_locust.load.iterations import MAX_DURATION_S, Iterations
-from pika_locust.load.stages import Stage, cut, parse_stages, peak, scaled, total_s, users_at, with_durations
+from pika_locust.load.stages import (
+    Hold,
+    Stage,
+    cut,
+    holds,
+    parse_stages,
+    peak,
+    scaled,
+    total_s,
+    users_at,
+    with_durations,
+)
 
 CONSTANT = "constant"
 BY_HAND = "by hand"
@@ -124,6 +135,28 @@ class LoadPlan:
             if at_s < end_s:
                 return number, stage
         return len(self.stages), self.stages[-1]
+
+    @property
+    def holds(self) -> tuple[Hold, ...] | None:
+        """When the load is held, ramps left out: constant users or, in the open model, a constant rate of arrivals.
+
+        None: nobody knows, as the load is somebody else's.
+        """
+        if not self.stages:
+            return None
+        if self.arrivals is not None and self.arrivals_s is not None:
+            schedule = self.arrivals.schedule().cut(self.arrivals_s)
+            rates = [(stretch.duration_s, stretch.first_rate, stretch.last_rate) for stretch in schedule.stretches()]
+            return holds([(LEAD_S, 0.0, 0.0), *rates])
+        before = (self.start_users, *(stage.target for stage in self.stages))
+        users = [(stage.duration_s, was, stage.target) for was, stage in zip(before, self.stages, strict=False)]
+        if self.duration_s is None:
+            users.append((math.inf, before[-1], before[-1]))
+        # Locust's own users come at its rate, which no stage shows.
+        all_there_s = self.start_users / self.spawn_rate if self.spawn_rate is not None else 0.0
+        return tuple(
+            replace(hold, from_s=max(hold.from_s, all_there_s)) for hold in holds(users) if hold.to_s > all_there_s
+        )
 
     @property
     def users_peak(self) -> int:

@@ -26,6 +26,34 @@ class Stage:
         return f"{format_duration(self.duration_s)}:{self.target}"
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A stretch, in seconds since the start of the load, in which the load stays as it is."""
+
+    from_s: float
+    to_s: float
+    """Infinite where it is held until somebody stops it."""
+
+
+def holds(stretches: Iterable[tuple[float, float, float]]) -> tuple[Hold, ...]:
+    """Where a load is held, from stretches of (seconds, load at the beginning, load at the end) that follow each other.
+
+    Neighbours with the same load are one hold; no load is none.
+    """
+    found: list[Hold] = []
+    begin_s, held = 0.0, 0.0
+    for duration_s, first, last in stretches:
+        end_s = begin_s + duration_s
+        if duration_s > 0 and first == last > 0:
+            if found and found[-1].to_s == begin_s and held == first:
+                found[-1] = Hold(found[-1].from_s, end_s)
+            else:
+                found.append(Hold(begin_s, end_s))
+            held = first
+        begin_s = end_s
+    return tuple(found)
+
+
 _STAGE = re.compile(r"(?P<duration>[^:,\s]+):(?P<target>[0-9]{1,9})")
 
 

@@ -68,7 +68,11 @@ def thresholds(report: Report, medium: Medium) -> list[Line]:
     if not all(result.conclusive for result in results):
         meaning = "inconclusive: the limit lies inside the 95 % interval, more samples could turn the result"
         lines += prose(f"? {meaning} (fails with --strict)", medium, "doubt")
-    if any(result.status == "not_observed" for result in results):
+    for result in results:
+        if result.why:
+            subject = f"{one_line(result.metric)} {one_line(result.expression)}"
+            lines += prose(f"{subject}: {one_line(result.why)}", medium, "dim")
+    if any(result.status == "not_observed" and not result.why for result in results):
         lines += prose("not observed: nothing in this run could show it (fails with --strict)", medium, "dim")
     return lines
 

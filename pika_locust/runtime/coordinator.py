@@ -63,7 +63,13 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         options=options,
         facts=facts,
         collector=Collector(facts.run_id, all_metrics(scenario)),
-        evaluator=ThresholdEvaluator(options.thresholds, all_metrics(scenario), scenario.bands),
+        evaluator=ThresholdEvaluator(
+            options.thresholds,
+            all_metrics(scenario),
+            scenario.bands,
+            holds=options.plan.holds,
+            min_hold_s=options.settings["SLOPE_MIN_HOLD"],
+        ),
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
@@ -351,6 +357,7 @@ class Coordinator:
             raise ValueError("the test is beginning or ending; try again while it is running")
         plan = self._plan_clock.edit(users, spawn_rate)
         run.options = replace(run.options, plan=plan)
+        run.evaluator.holds = plan.holds
         self._publish(USERS_PEAK, {"users": plan.users_peak})
         at = format_duration(round(monotonic() - run.began_s))
         run.notes.append(

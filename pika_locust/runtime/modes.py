@@ -31,6 +31,7 @@ from pika_locust.runtime import redaction
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.foreign_options import of_plugins
 from pika_locust.runtime.options import (
+    SLOPE_MIN_HOLD,
     STOP_TIMEOUT_S,
     WEB_ALLOWED_HOSTS,
     RunOptions,
@@ -145,7 +146,7 @@ class LocustfileMode:
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
-        settings, unreadable = read_settings((WEB_ALLOWED_HOSTS, *TARGET_SETTINGS), self._environ, NAME)
+        settings, unreadable = read_settings((SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS), self._environ, NAME)
         found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add((*self._scenario.thresholds, *cut_threshold(arguments)), overrides)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.judge import Grade, Threshold, check, parse_option, replace_or_add
+from pika_locust.judge.slopes import MIN_HOLD_S
 from pika_locust.load.iterations import Iterations
 from pika_locust.load.plan import CONSTANT, OPEN, LoadPlan, LoadRequest, open_plan, resolve
 from pika_locust.metrics import Metric
@@ -213,6 +214,10 @@ WEB_ALLOWED_HOSTS = Setting(
     for_master=True,
 )
 
+SLOPE_MIN_HOLD = Setting(
+    "SLOPE_MIN_HOLD", duration, MIN_HOLD_S, "how long the load must be held for slopes to be judged; half of it settles"
+)
+
 LOAD_SETTINGS = (
     Setting("SCENARIO", text, None, "load profile, as the suites name it"),
     Setting("USERS", whole(1), None, "scale the profile to this peak"),
@@ -221,6 +226,7 @@ LOAD_SETTINGS = (
     Setting("RAMP_DOWN", duration, None, "length of the last stage"),
     Setting("ITERATIONS", _iterations, None, "a fixed number: 200 shared by all users, or 3/user for each"),
     Setting("USE_SIMPLE", one_of("0", "1"), "0", "accepted with -u, as in the suites"),
+    SLOPE_MIN_HOLD,
     WEB_ALLOWED_HOSTS,
     *TARGET_SETTINGS,
 )
@@ -333,8 +339,11 @@ def thresholds_for(
     """The thresholds of a run under a profile, those of the command line in place."""
     base = [*BASE_THRESHOLDS, *cut_threshold(arguments)]
     declared = {metric.name for metric in scenario.metrics}
+    own = scenario.thresholds_for(profile, settings)
+    slopes = {threshold.metric for threshold in own if threshold.expression.is_slope}
+    base = [threshold for threshold in base if not (threshold.expression.is_slope and threshold.metric in slopes)]
     base += [threshold for threshold in METRIC_THRESHOLDS if threshold.name in declared]
-    return replace_or_add((*scenario.thresholds_for(profile, settings), *base), overrides)
+    return replace_or_add((*own, *base), overrides)
 
 
 def from_web_form(scenario: Scenario, options: RunOptions, form: Any) -> RunOptions:
@@ -459,6 +468,10 @@ NOBODY_CUT = Threshold.of(
 )
 BASE_THRESHOLDS = (
     Threshold.of("dropped_iterations", {"threshold": "count==0", "about": "every iteration that was due was started"}),
+    Threshold.of(
+        "target_memory_mb",
+        {"threshold": "slope<20", "optional": True, "about": "under the same load the target's memory does not grow"},
+    ),
 )
 METRIC_THRESHOLDS = (
     Threshold.of(

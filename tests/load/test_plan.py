@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from pika_locust.load.plan import LoadPlan
-from pika_locust.load.stages import Stage
+from pika_locust.load.plan import CONSTANT, LoadPlan
+from pika_locust.load.stages import Hold, Stage
 from tests.load.plans import OPTION, STANDARD, plan_of
 
 
@@ -79,3 +81,27 @@ def test_which_stage_is_running(at_s: float, number: int) -> None:
 def test_constant_users_are_one_stage() -> None:
     assert plan_of(users=5).stage_at(1e6) == (1, Stage(0.0, 5))
     assert plan_of(users=5, run_time_s=60.0).stage_at(1.0) == (1, Stage(60.0, 5))
+
+
+@pytest.mark.parametrize(
+    ("asked", "holds"),
+    [
+        ({}, [Hold(120, 600)]),
+        ({"profile": "spike"}, []),
+        ({"profile": "stress", "users_scale": 5}, [Hold(300, 900)]),
+        ({"run_time_s": 200.0}, [Hold(120, 200)]),
+        ({"stages": "0s:5,30s:5,1m:5,1m:9,1m:9,1m:0,1m:0"}, [Hold(0, 90), Hold(150, 210)]),
+        ({"users": 50, "spawn_rate": 10.0, "run_time_s": 120.0}, [Hold(5, 120)]),
+        ({"users": 50, "run_time_s": 120.0}, [Hold(0, 120)]),
+        ({"users": 50, "spawn_rate": 10.0}, [Hold(5, math.inf)]),
+        ({"users": 50}, [Hold(0, math.inf)]),
+    ],
+)
+def test_when_the_load_is_held(asked: dict[str, object], holds: list[Hold]) -> None:
+    assert plan_of(**asked).holds == tuple(holds)
+
+
+def test_locust_s_own_users_are_all_there_when_they_have_come() -> None:
+    assert LoadPlan(CONSTANT, (Stage(120.0, 50),), 50, 120.0, 5.0).holds == (Hold(10, 120),)
+    assert LoadPlan(CONSTANT, (Stage(8.0, 50),), 50, 8.0, 5.0).holds == ()
+    assert LoadPlan("the shape Wave", (), 0, None).holds is None

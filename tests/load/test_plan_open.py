@@ -6,7 +6,7 @@ import pytest
 
 from pika_locust.load.arrivals import ArrivalStage, ConstantArrivalRate, RampingArrivalRate
 from pika_locust.load.plan import LEAD_S, OPEN, TAIL_S, LoadPlan, LoadRequest, open_plan
-from pika_locust.load.stages import Stage
+from pika_locust.load.stages import Hold, Stage
 
 CONSTANT = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=20, max_vus=50)
 RAMP = RampingArrivalRate(
@@ -99,3 +99,10 @@ def test_an_arrival_rate_without_a_most_may_be_prepared_for() -> None:
     plan = plan_of(rate, users=5)
     assert plan.arrivals is not None
     assert (plan.users_peak, plan.arrivals.pre_allocated_vus, plan.arrivals.max_vus) == (5, 5, 20)
+
+
+def test_the_load_is_held_where_arrivals_come_at_one_rate() -> None:
+    assert plan_of().holds == (Hold(LEAD_S, LEAD_S + 60),)
+    assert plan_of(run_time_s=30.0).holds == (Hold(LEAD_S, LEAD_S + 30),)
+    assert plan_of(RAMP).holds == (Hold(LEAD_S + 60, LEAD_S + 120),)
+    assert plan_of(RAMP, run_time_s=60.0).holds == ()

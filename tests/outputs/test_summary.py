@@ -51,7 +51,7 @@ def test_the_parts_of_a_red_summary() -> None:
             "conclusive": True,
         },
         "grade": "critical", "about": "", "kind": "trend", "unit": "ms", "window_s": None, "abort": False,
-        "unplaced": 0, "failures": {},
+        "unplaced": 0, "failures": {}, "held_s": None, "why": "",
     }  # fmt: skip
     assert summary["thresholds"][2]["value"] is None
     assert summary["thresholds"][2]["interval"] is None

@@ -294,7 +294,8 @@ def test_every_process_is_told_of_the_test_before_its_first_user() -> None:
     assert (begin["seed"], begin["target"], begin["planned_s"]) == (7, "http://sample/", 60.0)
     assert (begin["supporters"], begin["workers"], begin["spread"], begin["stop_timeout_s"]) == (1, 2, True, 0.2)
     assert begin["settings"]["PAGES"] == 1
-    assert begin["thresholds"] == ("latency:p(95)<500", "errors:count<10", "dropped_iterations:count==0")
+    every_run = ("dropped_iterations:count==0", "target_memory_mb:slope<20")
+    assert begin["thresholds"] == ("latency:p(95)<500", "errors:count<10", *every_run)
     assert "sesame" not in str(begin)
 
 

@@ -135,7 +135,8 @@ def written(line: str = "") -> list[str]:
 
 
 def test_the_profile_s_thresholds_the_scenario_s_and_those_of_every_run() -> None:
-    assert written() == ["latency:p(95)<500", "errors:count<10", "dropped_iterations:count==0"]
+    everywhere = ["dropped_iterations:count==0", "target_memory_mb:slope<20"]
+    assert written() == ["latency:p(95)<500", "errors:count<10", *everywhere]
     assert written("--load-profile stress")[0] == "delivery:rate>0.9"
 
 
@@ -145,6 +146,7 @@ def test_a_threshold_of_the_command_line_replaces_or_is_added() -> None:
         "latency:p(95)<300",
         "errors:count<10",
         "dropped_iterations:count<5",
+        "target_memory_mb:slope<20",
         "latency:max<900",
     ]
 
@@ -309,6 +311,7 @@ def test_the_form_s_profile_brings_its_thresholds_and_keeps_those_of_the_command
         "latency",
         "errors",
         "dropped_iterations",
+        "target_memory_mb",
         "iterations_cut",
     ]
     assert stress.thresholds[2].expression.text == "count<99"

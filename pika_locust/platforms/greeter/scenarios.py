@@ -139,6 +139,14 @@ def _profiles(name: str, about: str, suite: str, **more: str) -> dict[str, str |
 
 _PHASE = Setting("PHASE", text, None, "load profile, as the suite's own instructions name it")
 _BASELINE, _SOAK = "1s:50,2m:50", "1m:200,30m:200,1m:0"
+_SOAK_THRESHOLDS = tuple(
+    Threshold.of(metric, {"threshold": limit, "optional": True, "about": about})
+    for metric, limit, about in (
+        ("target_memory_mb", "slope<5", "the same load for half an hour takes no more memory"),
+        ("ws_connection_time", "slope<20", "and no more time: so much would be a warning's worth in half an hour"),
+        ("health_latency", "slope<20", "the same of the server's health page, where it has one"),
+    )
+)
 
 CONNECTIONS = scenario(
     "connections",
@@ -165,6 +173,7 @@ CONNECTIONS = scenario(
             Threshold.of("ws_connection_success_rate", {"threshold": "rate==1", "about": "all connect"}),
             Threshold.of("ws_connection_time", {"threshold": "max<1000", "about": "each within a second"}),
         ),
+        "soak": _SOAK_THRESHOLDS,
     },
     bands=(Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000"),),
     settings=(
@@ -197,6 +206,7 @@ WIDGET = scenario(
     profiles=_profiles("realistic", "the suite's own load", "2m:200,5m:200,1m:0", baseline=_BASELINE, soak=_SOAK),
     metrics=(*WIDGET_METRICS, *AGENT_METRICS),
     thresholds={"ws_connection_time": "p(95)<3000", "connection_failures": "count<20", **_JOIN},
+    profile_thresholds={"realistic": (), "soak": _SOAK_THRESHOLDS},
     bands=(Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000"),),
     settings=(
         *_VISITOR_SETTINGS,

@@ -62,6 +62,7 @@ def test_the_faults_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[s
         "double=RATE",
         "throttle=N/60s",
         "refuse=RATE",
+        "max-sockets=N",
         "close-after=S",
         "dead-session",
         "leak=MB/min",

@@ -16,7 +16,8 @@
 
 Whatever a platform may want to say in its own words is a method to override. The faults `drop` and `throttle` are
 applied here, `lose-write` and `double` by `copies`, `lose-fanout` by `broadcast` and `emit`; those of the wire
-(`latency`, `error`, `refuse`, `close-after`, `leak`, `crash-after`) by the server. `covers` says which are legal.
+(`latency`, `error`, `refuse`, `max-sockets`, `close-after`, `leak`, `crash-after`) by the server. `covers` says which
+are legal.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ class Form(StrEnum):
     SECONDS = "S"
     WINDOW = "N/60s"
     MEGABYTES_PER_MINUTE = "MB/min"
+    COUNT = "N"
     FLAG = ""
 
 
@@ -48,6 +49,7 @@ COMMON: tuple[FaultKind, ...] = (
     FaultKind("oversell", Form.RATE, "a limited place is given away although none is left"),
     FaultKind("throttle", Form.WINDOW, "more than N attempts per window and client address get 429"),
     FaultKind("refuse", Form.RATE, "WebSocket upgrades are answered 503"),
+    FaultKind("max-sockets", Form.COUNT, "WebSocket upgrades are answered 503 while N sockets are open"),
     FaultKind("close-after", Form.SECONDS, "each socket is cut S seconds after it opened"),
     FaultKind("dead-session", Form.FLAG, "what was opened successfully does not exist for those who join"),
     FaultKind("forget-signature", Form.FLAG, "signatures are not verified"),
@@ -99,6 +101,7 @@ _PATTERNS: Mapping[Form, re.Pattern[str]] = {
     Form.SECONDS: re.compile(_NUMBER + r"s?"),
     Form.WINDOW: re.compile(r"(\d{1,30})/" + _NUMBER + r"s"),
     Form.MEGABYTES_PER_MINUTE: re.compile(_NUMBER + r"(?:MB/min)?"),
+    Form.COUNT: re.compile(r"(\d{1,30})"),
 }
 _LEGAL: Mapping[Form, str] = {
     Form.RATE: "a rate above 0 and up to 1, such as 0.02 or 2%",
@@ -106,6 +109,7 @@ _LEGAL: Mapping[Form, str] = {
     Form.SECONDS: "seconds above 0, such as 30",
     Form.WINDOW: "attempts per window, such as 120/60s",
     Form.MEGABYTES_PER_MINUTE: "megabytes per minute above 0, such as 60",
+    Form.COUNT: "a whole number above 0, such as 500",
     Form.FLAG: "no value",
 }
 

@@ -246,10 +246,19 @@ class WorldHost:
             self._run(self.world.request, number, request, self._clock())
 
     def upgrade(self, socket: WebSocketConnection, request: Request) -> Answer | None:
-        refusal = _UNAVAILABLE if self.faults.hits("refuse") else self.world.upgrade(request, self._clock())
+        refused = self.faults.hits("refuse") or self._is_full()
+        refusal = _UNAVAILABLE if refused else self.world.upgrade(request, self._clock())
         if refusal is not None:
             self.counts["connections_refused"] += 1
         return refusal
+
+    def _is_full(self) -> bool:
+        """Whether `max-sockets` leaves no place for one more."""
+        most = self.faults.on.get("max-sockets")
+        full = most is not None and len(self._executor.sockets) >= most.value
+        if full:
+            self.faults.count("max-sockets")
+        return full
 
     def opened(self, socket: WebSocketConnection, request: Request) -> None:
         self._executor.enter(socket)

@@ -179,6 +179,23 @@ def test_refuse_and_close_after_act_on_connections(serve: Serve, world: type[App
     assert 0.15 <= time.monotonic() - began < 3
 
 
+def test_max_sockets_refuses_upgrades_while_as_many_are_open(serve: Serve) -> None:
+    served = serve(Orders.platform(), faults=("max-sockets=3",))
+    first, *_ = [served.socket() for _ in range(3)]
+    with pytest.raises(InvalidStatus) as refused:
+        served.socket()
+    assert refused.value.response.status_code == 503
+    first.close()
+    deadline = time.monotonic() + 5
+    while served.state()["connections_open"] == 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    served.socket()
+    state = served.state()
+    assert (state["connections_open"], state["connections_refused"]) == (3, 1)
+    assert state["fault_hits"]["max-sockets"]["hit"] == 1
+
+
 WORLD = """
 from pika_locust.sandbox.app import App
 from pika_locust.sandbox.faults import Cover

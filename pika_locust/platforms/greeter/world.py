@@ -47,6 +47,7 @@ class GreeterWorld(SocketIoApp):
         Cover("ignore-call", "ignore-call=0.3", "calls", "calls", settings=(("CALL_ANSWER_WITHIN", "3"),)),
         Cover("ghost-call", "ghost-call", "calls", "agent_ghost_calls", settings=(("CALL_ABANDON", "0.5"),)),
         Cover("refuse", "refuse=0.2", "connections", "ws_connection_success_rate"),
+        Cover("max-sockets", "max-sockets=20", "connections", "ws_connection_success_rate"),
         Cover("close-after", "close-after=2", "connections", "ws_connection_kept"),
         Cover("crash-after", "crash-after=3", "connections", "ws_connection_success_rate"),
         Cover("leak", "leak=9000", "connections", "target_memory_mb"),

@@ -65,6 +65,7 @@ class PikaWorld(MessageHandlers):
         Cover("double", "double=0.2", "dancers", "poll votes"),
         Cover("throttle", "throttle=5/60s", "dancers", "ws_connection_success"),
         Cover("refuse", "refuse=0.5", "dancers", "ws_connection_success"),
+        Cover("max-sockets", "max-sockets=20", "dancers", "ws_connection_success"),
         Cover("close-after", "close-after=2", "dancers", "ws_connection_kept"),
         Cover("dead-session", "dead-session", "dancers", "ws_session_live"),
         Cover("leak", "leak=6000", "dancers", "target_memory_mb"),

@@ -98,6 +98,7 @@ class VerityWorld(SocketIoApp):
         Cover("drop", "drop=0.05", "queue", "http_req_failed"),
         Cover("throttle", "throttle=120/60s", "queue", "http_req_failed"),
         Cover("refuse", "refuse=0.5", "sessions", "error_rate"),
+        Cover("max-sockets", "max-sockets=5", "sessions", "error_rate"),
         Cover("close-after", "close-after=2", "sessions", "error_rate"),
         Cover("crash-after", "crash-after=3", "queue", "http_req_failed"),
         Cover("leak", "leak=9000", "queue", "target_memory_mb"),

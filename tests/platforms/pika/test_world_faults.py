@@ -240,7 +240,7 @@ def test_close_after_cuts_every_socket(sandbox: Sandbox) -> None:
 
 
 def test_there_is_a_test_for_every_fault_of_the_platform() -> None:
-    elsewhere = {"leak", "crash-after"}  # tests/sandbox/test_fault_effects_process.py
+    elsewhere = {"leak", "crash-after", "max-sockets"}  # tests/sandbox
     elsewhere |= {fault.name for fault in PLATFORM.named}  # test_world.py
     here = {"latency", "error", "drop", "lose-write", "lose-fanout", "double", "throttle", "refuse", "close-after"}
     assert PLATFORM.supports == elsewhere | here | {"dead-session"}

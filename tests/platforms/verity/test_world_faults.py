@@ -143,7 +143,7 @@ def test_a_kicked_socket_ends_with_a_close_frame_without_a_code(client: SandboxC
 
 
 def test_there_is_a_test_for_every_fault_of_the_platform() -> None:
-    elsewhere = {"leak", "crash-after"}  # tests/sandbox/test_fault_effects_process.py
+    elsewhere = {"leak", "crash-after", "max-sockets"}  # tests/sandbox
     payments = {"forged-500", "forget-signature", "forget-event", "redelivery-500", "lose-write", "double"}
     worker, sessions = {"no-match", "late-match", "ghost"}, {"dead-session", "end-early", "kept-token"}
     events = {"lose-fanout", "swallow-starts", "swallow-ends", "swallow-outcomes", "swallow-statuses"}

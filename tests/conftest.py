@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from pika_locust.outputs import redact
 from pika_locust.testing.virtual_time import VirtualTime
 
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+# How long it takes to make the examples says something about this machine only.
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
 TEST_WITHIN_S = 86_400.0

@@ -11,7 +11,9 @@ from hypothesis import settings
 _OPTION = "--fuzz-seconds"
 _EXAMPLES_AT_ONCE = 500
 
-settings.register_profile("search", derandomize=False, deadline=None, max_examples=_EXAMPLES_AT_ONCE, print_blob=True)
+settings.register_profile(
+    "search", settings.get_profile("repeatable"), derandomize=False, max_examples=_EXAMPLES_AT_ONCE, print_blob=True
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,7 @@ from pika_locust.judge import Ledger
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.metric import counter, gauge, rate, trend
 from pika_locust.metrics.snapshot import distributions, histogram_of, results
+from pika_locust.runtime.clocks import Offset
 from pika_locust.runtime.collector import Collector
 from tests.fuzz.inputs import VALUES, fuzz
 from tests.runtime.test_collector import METRICS, Worker
@@ -111,6 +112,13 @@ def test_ledgers(wire: Any) -> None:
     expected = found.expect()
     assert expected.acknowledged >= 0
     assert Ledger.from_wire(found.to_wire(ids=True)).to_wire(ids=True) == found.to_wire(ids=True)
+
+
+@fuzz(wire=spoilt({"b1": [5, 1, 9], "b2": [-7, 0, 3]}))
+def test_offsets_of_clocks(wire: Any) -> None:
+    for value in wire.values():
+        with suppress(ValueError):
+            assert Offset.from_wire(value).to_wire() == list(value)
 
 
 @fuzz(reports=st.lists(spoilt(Worker("w1", 0).work(5, 7).report(sequence=2)), max_size=3))

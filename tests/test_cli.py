@@ -223,7 +223,7 @@ def test_inspect_s_help_names_the_profiles_of_the_scenario() -> None:
 def test_the_thresholds_and_loads_that_inspect_s_help_shows_can_be_used() -> None:
     lines = here("inspect", "--help").stdout.partition("\nthresholds, ")[2].splitlines()
     thresholds = [shlex.split(line)[:2] for line in lines if line.startswith("  --threshold")]
-    assert len(thresholds) == 4
+    assert len(thresholds) == 5
     assert here("inspect", "dancers", *[word for pair in thresholds for word in pair]).returncode == 0
     for load in (["-u", "60", "-r", "30", "-t", "40s"], ["--stage", "30s:100,1m:100,10s:0"]):
         assert here("inspect", "dancers", *load).returncode == 0

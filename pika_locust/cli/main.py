@@ -40,6 +40,8 @@ thresholds, as k6 writes them: NAME or NAME{tag:value}, a colon, an expression, 
   --threshold 'ack_latency{kind:like}:p(99)<200; abort_on_fail; delay_abort_eval=30s; window=30s'
                                                     end the run early; judge the worst 30 s, not the whole
   --threshold 'ping_latency:p(95)<100; allow_empty' hold without a sample, too
+  --threshold 'target_memory_mb:slope<5'            growth a minute of gauges, and of the median of trends, while the
+                                                    load is held; SLOPE_MIN_HOLD says for how long at least (1m)
 
 load, the strongest first
   -u 60 -r 30 -t 40s                                constant users; -t cuts any load short

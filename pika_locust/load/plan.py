@@ -152,11 +152,7 @@ class LoadPlan:
         users = [(stage.duration_s, was, stage.target) for was, stage in zip(before, self.stages, strict=False)]
         if self.duration_s is None:
             users.append((math.inf, before[-1], before[-1]))
-        # Locust's own users come at its rate, which no stage shows.
-        all_there_s = self.start_users / self.spawn_rate if self.spawn_rate is not None else 0.0
-        return tuple(
-            replace(hold, from_s=max(hold.from_s, all_there_s)) for hold in holds(users) if hold.to_s > all_there_s
-        )
+        return holds(users)
 
     @property
     def users_peak(self) -> int:

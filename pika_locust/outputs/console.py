@@ -63,7 +63,7 @@ def thresholds(report: Report, medium: Medium) -> list[Line]:
     rows = [_threshold(result, unit_of(result, report), length is None, medium) for result in results]
     lines = [heading("Thresholds", _tally(result.status for result in results)), *table(columns, rows, medium)]
     for result in results:
-        if result.about and result.status != "pass":
+        if result.about and result.status != "pass" and not result.why:
             lines += prose(f"{one_line(result.metric)}: {one_line(result.about)}", medium, "dim")
     if not all(result.conclusive for result in results):
         meaning = "inconclusive: the limit lies inside the 95 % interval, more samples could turn the result"

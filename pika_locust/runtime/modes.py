@@ -21,9 +21,8 @@ from locust.runners import MasterRunner
 
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.judge import Threshold, ThresholdSpecs, check, read_thresholds, replace_or_add
-from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest
+from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.load.rng import SeededRandom
-from pika_locust.load.stages import Stage
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
 from pika_locust.process import too_few_files
@@ -232,8 +231,9 @@ def locusts_plan(chosen: Any, shape: Any = None) -> LoadPlan:
     """What Locust does by itself, for the report: its options, or those of the web form, or the locustfile's shape."""
     if shape is not None:
         return LoadPlan(f"the shape {type(shape).__name__}", (), 0, None)
-    users, run_time_s = chosen.num_users or 1, chosen.run_time or None
-    return LoadPlan(CONSTANT, (Stage(run_time_s or 0.0, users),), users, run_time_s, float(chosen.spawn_rate or 1))
+    users, rate = max(1, chosen.num_users or 1), float(chosen.spawn_rate or 1)
+    load = LoadRequest(users=users, spawn_rate=rate if rate > 0 else 1.0, run_time_s=chosen.run_time or None)
+    return resolve(load, {}, CONSTANT)
 
 
 class ScenarioMode:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pika_locust.load.plan import CONSTANT, LoadPlan
+from pika_locust.load.plan import LoadPlan
 from pika_locust.load.stages import Hold, Stage
 from tests.load.plans import OPTION, STANDARD, plan_of
 
@@ -101,7 +101,5 @@ def test_when_the_load_is_held(asked: dict[str, object], holds: list[Hold]) -> N
     assert plan_of(**asked).holds == tuple(holds)
 
 
-def test_locust_s_own_users_are_all_there_when_they_have_come() -> None:
-    assert LoadPlan(CONSTANT, (Stage(120.0, 50),), 50, 120.0, 5.0).holds == (Hold(10, 120),)
-    assert LoadPlan(CONSTANT, (Stage(8.0, 50),), 50, 8.0, 5.0).holds == ()
+def test_nobody_knows_when_the_load_of_somebody_else_s_shape_is_held() -> None:
     assert LoadPlan("the shape Wave", (), 0, None).holds is None

@@ -43,6 +43,23 @@ def test_marks_are_explained_only_where_they_occur() -> None:
     assert len(thresholds(ThresholdResult("a", "rate<0.1", 0.01, 5000, "pass", (0.008, 0.013)))) == 3
 
 
+def test_a_slope_has_its_metric_s_unit_per_minute() -> None:
+    leak = ThresholdResult("m", "slope<20", 52.4, 18, "fail", (51.5, 53.8), kind="gauge", unit="MB/min", held_s=89.0)
+    cells = " ".join(thresholds(leak)[2].split())
+    assert cells == "FAIL m slope<20 52.4 MB/min 51.5 .. 53.8 MB/min 18"
+
+
+def test_a_load_that_was_not_held_is_told_in_words_and_not_as_what_nobody_could_see() -> None:
+    why = "the load was never held for a minute"
+    short = ThresholdResult("m", "slope<20", None, 0, "not_observed", about="memory does not grow", why=why)
+    assert thresholds(short)[3:] == [f"  m slope<20: {why}"]
+    unseen = ThresholdResult("n", "value<20", None, 0, "not_observed")
+    assert thresholds(short, unseen)[4:] == [
+        f"  m slope<20: {why}",
+        "  not observed: nothing in this run could show it (fails with --strict)",
+    ]
+
+
 def test_an_open_end_of_an_interval_is_shown_as_open() -> None:
     few = ThresholdResult("t", "p(95)<50", 9.0, 9, "pass", (7.0, math.inf), False, kind="trend", unit="ms")
     assert ">= 7.00 ms" in thresholds(few)[2]

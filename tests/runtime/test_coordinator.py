@@ -13,8 +13,9 @@ import pytest
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.errors import ConfigurationError, SetupError
-from pika_locust.judge import AuditResult, Ledger, Observed, Report, balance
+from pika_locust.judge import AuditResult, Ledger, Observed, Report, ThresholdResult, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
+from pika_locust.load.stages import Hold
 from pika_locust.metrics import Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import Reading
@@ -824,6 +825,73 @@ def test_a_threshold_can_end_the_test(web: bool, how: str) -> None:
     assert harness.runner.ended == [how]
     assert harness.reasons() == [("threshold", "latency")]
     assert harness.report.notes[0].startswith("ended early by abort_on_fail: latency max was 9")
+
+
+def grown(
+    harness: Harness, clock: Clock, monkeypatch: pytest.MonkeyPatch, mb_a_minute: float, seconds: float = 120
+) -> ThresholdResult:
+    """What a test finds of a target whose memory grows so fast."""
+    memory = Registry(TARGET_METRICS)
+    began_s = clock.now_s
+
+    def looked(monitor: FakeTargetMonitor) -> Any:
+        memory.gauge("target_memory_mb").set(35 + mb_a_minute * (clock.now_s - began_s) / 60)
+        return memory.snapshot()
+
+    monkeypatch.setattr(FakeTargetMonitor, "snapshot", looked)
+    monkeypatch.setattr(messages, "REPORT_EVERY_S", 2.0)
+    harness.play()
+    gevent.sleep(seconds)
+    harness.coordinator.tick()
+    harness.coordinator.finish()
+    (result,) = [result for result in harness.report.thresholds if result.metric == "target_memory_mb"]
+    return result
+
+
+def test_a_target_that_grows_under_the_same_load_is_a_leak(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness("-u 4 -r 2 -t 120")
+    result = grown(harness, clock, monkeypatch, 50)
+    assert (result.status, result.value, result.conclusive) == ("fail", pytest.approx(50), True)
+    assert result.held_s == pytest.approx(88)  # two seconds of ramp, half a minute to settle
+    assert harness.reasons() == [("threshold", "target_memory_mb")]
+
+
+def test_one_that_does_not_is_none(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness("-u 4 -r 2 -t 120")
+    result = grown(harness, clock, monkeypatch, 1)
+    assert (result.status, result.value) == ("pass", pytest.approx(1))
+    assert harness.reasons() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "setting", "status"),
+    [
+        ("-u 4 -t 120", "3m", "not_observed"),
+        ("-u 4 -t 50", "1m", "not_observed"),
+        ("-u 4 -t 50", "40s", "fail"),
+        ("--stage 60s:50,60s:0", "1m", "not_observed"),
+    ],
+)
+def test_a_load_must_be_held_for_as_long_as_is_said(
+    line: str, setting: str, status: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = Harness(line, environ={"SLOPE_MIN_HOLD": setting})
+    seconds = harness.options.plan.duration_s
+    assert seconds is not None
+    assert grown(harness, clock, monkeypatch, 50, seconds).status == status
+
+
+def test_what_a_load_that_is_edited_grows_by_is_no_leak(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness("-u 4 -t 120")
+    harness.coordinator.prepare()
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "REPORT_EVERY_S", 2.0)
+        harness.play()
+        gevent.sleep(40)
+        harness.coordinator.edit(9, 1)
+        run = harness.coordinator._run
+        assert run is not None
+        assert run.evaluator.holds == (Hold(0, pytest.approx(40)), Hold(pytest.approx(45), 120))
 
 
 def test_an_exception_while_judging_is_an_internal_error(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

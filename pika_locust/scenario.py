@@ -51,6 +51,18 @@ class SetupResult:
     """What the report should say of it: that a dead target gave less than was asked for, say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What a suite advises: how many servers so many users need, and how many one of a size takes.
+
+    `replicas` is by users, `sizes` by the name of a size; `caveat` is what must be known beside it, a sentence.
+    """
+
+    replicas: Mapping[int, int]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    caveat: str = ""
+
+
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
 Setup = Callable[[SetupContext], SetupResult]
 
@@ -87,6 +99,14 @@ class Scenario:
     default_profile: str = "standard"
     arrivals: Callable[[Settings], ArrivalRate] | None = None
     """The open model: at which rate iterations begin under these settings. Needs a setting ARRIVALS."""
+    rate_settings: tuple[str, ...] = ()
+    """The open model: the settings that all are the rate, when that is to be one from beginning to end."""
+    length_setting: str = ""
+    """The open model: the setting that says for how long arrivals come at that rate."""
+    loss: str = ""
+    """The rate whose failed share is the loss that a search for the capacity allows."""
+    sizing: Sizing | None = None
+    """What the suite advises on servers, to be seen beside a measured capacity."""
     metrics: tuple[Metric, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     """What must hold whatever the load profile."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pika_locust.judge import Threshold
 from pika_locust.load.durations import format_duration
@@ -14,6 +16,24 @@ from pika_locust.settings import Setting, Settings, duration, read_settings
 
 _ABOUT_AT = 58
 """The column where settings are explained; a longer value has a line of its own."""
+
+
+_EPILOG = """\
+thresholds, as k6 writes them: NAME or NAME{tag:value}, a colon, an expression, and options after semicolons
+  --threshold 'ws_message_latency:p(95)<300'        in ms; also avg, min, max, med
+  --threshold 'ack_success:rate>0.995'              of rates; counters have count and rate, gauges value
+  --threshold 'ack_latency{kind:like}:p(99)<200; abort_on_fail; delay_abort_eval=30s; window=30s'
+                                                    end the run early; judge the worst 30 s, not the whole
+  --threshold 'ping_latency:p(95)<100; allow_empty' hold without a sample, too
+  --threshold 'target_memory_mb:slope<5'            growth a minute of gauges, and of the median of trends, while the
+                                                    load is held; SLOPE_MIN_HOLD says for how long at least (1m)
+
+load, the strongest first
+  -u 60 -r 30 -t 40s                                constant users; -t cuts any load short
+  --stage 30s:100,1m:100,10s:0                      reach 100 in 30 s, stay for 1 m, go down to 0 in 10 s
+  --load-profile stress                             or SCENARIO=stress; `pika-locust inspect NAME` lists them
+  USERS=50 RAMP_UP=30s HOLD=2m RAMP_DOWN=10s        the profile with other numbers
+"""
 
 
 def inspect(scenario: Scenario, options: RunOptions) -> str:
@@ -40,6 +60,47 @@ def locustfile(scenario: Scenario) -> str:
             "",
         ]
     )
+
+
+def options_parser(scenario: Scenario, command: str = "inspect") -> Any:
+    """A parser of the load and threshold options of a run, and of its configuration files, behind a scenario's name.
+
+    Locust is loaded for it: a run and whoever looks at it must read the same options.
+    """
+    from locust.argument_parser import (
+        DEFAULT_CONFIG_FILES,
+        LocustArgumentParser,
+        LocustConfigParser,
+        gt_zero,
+        timespan,
+    )
+
+    from pika_locust.runtime.options import add_arguments
+
+    parser = LocustArgumentParser(
+        prog=f"pika-locust {command}",
+        description="What would run: stages, thresholds, audits, settings, metrics. Takes the load and threshold\n"
+        "options of a run, and reads the same environment and configuration files; sends nothing.",
+        default_config_files=DEFAULT_CONFIG_FILES,
+        config_file_parser_class=LocustConfigParser,
+        add_env_var_help=False,
+        add_config_file_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("scenario", help="as `pika-locust list` names it")
+    parser.add_argument("--config", is_config_file_arg=True, metavar="<filename>", help="another configuration file")
+    for short, name, about, read, variable in (
+        ("-u", "--users", "constant users", int, "LOCUST_USERS"),
+        ("-r", "--spawn-rate", "users a second, with -u", gt_zero(float), "LOCUST_SPAWN_RATE"),
+        ("-t", "--run-time", "30s, 10m, 1h30m", timespan, "LOCUST_RUN_TIME"),
+        ("-H", "--host", "the target", str, "LOCUST_HOST"),
+    ):
+        dest = "num_users" if short == "-u" else None
+        parser.add_argument(short, name, dest=dest, metavar="<value>", type=read, env_var=variable, help=about)
+    parser.set_defaults(locustfile=None)
+    add_arguments(parser, scenario, None)
+    return parser
 
 
 def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:

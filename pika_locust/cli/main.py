@@ -1,4 +1,4 @@
-"""The `pika-locust` command: list, inspect, locustfile, sandbox, new."""
+"""The `pika-locust` command: list, inspect, locustfile, capacity, sandbox, new."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.outputs import redact
 from pika_locust.version import __version__
-
-if TYPE_CHECKING:
-    from pika_locust.scenario import Scenario
-
 
 _EPILOG = """\
 commands:
@@ -24,6 +19,7 @@ commands:
   inspect SCENARIO      what would run: stages, thresholds, audits, settings, metrics; with --help, the
                         options of a run (Locust's own --help ends before it has seen the locustfile)
   locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
+  capacity SCENARIO     search for the largest load that passes, by one run after the other
   sandbox               serve a platform's sandbox, with faults if you like
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
 
@@ -32,22 +28,6 @@ A test itself is a Locust run:
   locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s  without it
 
 exit codes: 104 for bad settings, as in a run; 2 for an unknown command
-"""
-_INSPECT_EPILOG = """\
-thresholds, as k6 writes them: NAME or NAME{tag:value}, a colon, an expression, and options after semicolons
-  --threshold 'ws_message_latency:p(95)<300'        in ms; also avg, min, max, med
-  --threshold 'ack_success:rate>0.995'              of rates; counters have count and rate, gauges value
-  --threshold 'ack_latency{kind:like}:p(99)<200; abort_on_fail; delay_abort_eval=30s; window=30s'
-                                                    end the run early; judge the worst 30 s, not the whole
-  --threshold 'ping_latency:p(95)<100; allow_empty' hold without a sample, too
-  --threshold 'target_memory_mb:slope<5'            growth a minute of gauges, and of the median of trends, while the
-                                                    load is held; SLOPE_MIN_HOLD says for how long at least (1m)
-
-load, the strongest first
-  -u 60 -r 30 -t 40s                                constant users; -t cuts any load short
-  --stage 30s:100,1m:100,10s:0                      reach 100 in 30 s, stay for 1 m, go down to 0 in 10 s
-  --load-profile stress                             or SCENARIO=stress; `pika-locust inspect NAME` lists them
-  USERS=50 RAMP_UP=30s HOLD=2m RAMP_DOWN=10s        the profile with other numbers
 """
 _NO_COMMAND = 2
 """argparse's own code for a command line that it cannot read."""
@@ -60,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "list": list_scenarios,
         "inspect": inspect_scenario,
         "locustfile": print_locustfile,
+        "capacity": search_capacity,
         "sandbox": run_sandbox,
         "new": write_platform,
     }
@@ -128,7 +109,7 @@ def inspect_scenario(argv: list[str]) -> int:
     """Print what a run of a scenario would be, under the same options and environment as the run itself."""
     # Locust is loaded for its parser's sake only: a run and its inspection must read the same options.
     from pika_locust.catalogue import find_scenario, scenarios
-    from pika_locust.cli.inspect import inspect
+    from pika_locust.cli.inspect import inspect, options_parser
     from pika_locust.runtime.foreign_options import refusals
     from pika_locust.runtime.options import parse_all, read_options
     from pika_locust.settings import environment_of
@@ -138,10 +119,10 @@ def inspect_scenario(argv: list[str]) -> int:
     any_scenario = next(iter(scenarios().values()))
     if {"-h", "--help"} & set(argv):
         named = [scenario for name, scenario in scenarios().items() if name in argv]
-        print(_inspect_parser(next(iter(named), any_scenario)).format_help(), end="")
+        print(options_parser(next(iter(named), any_scenario)).format_help(), end="")
         return 0
-    scenario = find_scenario(parse_all(_inspect_parser(any_scenario), argv, environ)[0].scenario)
-    parser = _inspect_parser(scenario)
+    scenario = find_scenario(parse_all(options_parser(any_scenario), argv, environ)[0].scenario)
+    parser = options_parser(scenario)
     given, unknown, problems = parse_all(parser, argv, environ)
     # What else a configuration file holds is for Locust.
     known = [name for action in parser._actions for name in action.option_strings]
@@ -150,41 +131,11 @@ def inspect_scenario(argv: list[str]) -> int:
     return 0
 
 
-def _inspect_parser(scenario: Scenario) -> Any:
-    from locust.argument_parser import (
-        DEFAULT_CONFIG_FILES,
-        LocustArgumentParser,
-        LocustConfigParser,
-        gt_zero,
-        timespan,
-    )
+def search_capacity(argv: list[str]) -> int:
+    """Search for the largest load that passes."""
+    from pika_locust.cli.capacity import run
 
-    from pika_locust.runtime.options import add_arguments
-
-    parser = LocustArgumentParser(
-        prog="pika-locust inspect",
-        description="What would run: stages, thresholds, audits, settings, metrics. Takes the load and threshold\n"
-        "options of a run, and reads the same environment and configuration files; sends nothing.",
-        default_config_files=DEFAULT_CONFIG_FILES,
-        config_file_parser_class=LocustConfigParser,
-        add_env_var_help=False,
-        add_config_file_help=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_INSPECT_EPILOG,
-    )
-    parser.add_argument("scenario", help="as `pika-locust list` names it")
-    parser.add_argument("--config", is_config_file_arg=True, metavar="<filename>", help="another configuration file")
-    for short, name, about, read, variable in (
-        ("-u", "--users", "constant users", int, "LOCUST_USERS"),
-        ("-r", "--spawn-rate", "users a second, with -u", gt_zero(float), "LOCUST_SPAWN_RATE"),
-        ("-t", "--run-time", "30s, 10m, 1h30m", timespan, "LOCUST_RUN_TIME"),
-        ("-H", "--host", "the target", str, "LOCUST_HOST"),
-    ):
-        dest = "num_users" if short == "-u" else None
-        parser.add_argument(short, name, dest=dest, metavar="<value>", type=read, env_var=variable, help=about)
-    parser.set_defaults(locustfile=None)
-    add_arguments(parser, scenario, None)
-    return parser
+    return run(argv)
 
 
 def run_sandbox(argv: list[str]) -> int:

@@ -14,7 +14,7 @@ from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
-from pika_locust.scenario import Deferred
+from pika_locust.scenario import Deferred, Sizing
 from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
 
 SEATS = 25
@@ -114,6 +114,14 @@ _AGENT = "pika_locust.platforms.greeter.agent:Agent"
 _HOSTS = ("ghost-greeterserver-production.up.railway.app",)
 
 
+_SIZING = Sizing(
+    replicas={1_000: 2, 5_000: 5, 10_000: 10, 50_000: 25, 100_000: 50},
+    sizes={"Starter": 500, "Pro, 2 GB": 2_000, "Pro, 4 GB": 5_000},
+    caveat="Calls between visitors and agents of different replicas are lost, so that more replicas serve more "
+    "connections, and no calls.",
+)
+
+
 def _check_agents(settings: Settings, planned_s: float | None) -> Iterable[str]:
     if settings["AGENT_ACCEPT"] + settings["AGENT_REJECT"] > 1:
         yield "AGENT_ACCEPT and AGENT_REJECT are shares of the same calls: together they are at most 1"
@@ -186,6 +194,8 @@ CONNECTIONS = scenario(
     ),
     audit="pika_locust.platforms.greeter.audits:audit_end",
     audits=("sockets",),
+    loss="ws_connection_success_rate",
+    sizing=_SIZING,
     iteration="one for each connection: as many as the times that they are held allow",
     speeds={"msg": "ws_messages_received"},
     **_platform(),
@@ -217,6 +227,8 @@ WIDGET = scenario(
     check_settings=_check_agents,
     audit="pika_locust.platforms.greeter.audits:audit_visitors",
     audits=("sockets", "visitors"),
+    loss="connection_success_rate",
+    sizing=_SIZING,
     iteration="one for each visit: as many as their lengths allow",
     **_platform(think=False),
 )
@@ -268,6 +280,9 @@ CALLS = scenario(
     about="Visitors call agents, who take, reject or ignore them",
     supporters=_agents_for_calls,
     arrivals=_call_rate,
+    loss="connection_success_rate",
+    rate_settings=("CALL_RATE",),
+    length_setting="TEST_DURATION",
     profiles={},
     default_profile=CONSTANT,
     metrics=(*CALL_METRICS, *AGENT_METRICS),

@@ -97,8 +97,9 @@ class Scenario:
     stands there."""
     profiles: Mapping[str, LoadProfile] = field(default_factory=dict)
     default_profile: str = "standard"
-    arrivals: Callable[[Settings], ArrivalRate] | None = None
-    """The open model: at which rate iterations begin under these settings. Needs a setting ARRIVALS."""
+    arrivals: Callable[[Settings], ArrivalRate | None] | None = None
+    """The open model: at which rate iterations begin under these settings; None: under them, the load is a profile.
+    Needs a setting ARRIVALS."""
     rate_settings: tuple[str, ...] = ()
     """The open model: the settings that all are the rate, when that is to be one from beginning to end."""
     length_setting: str = ""
@@ -185,7 +186,7 @@ class Deferred:
 
 def schedule_of(scenario: Scenario, settings: Settings, seed: int, duration_s: float) -> Schedule:
     """A scenario's arrivals for `duration_s` seconds: the same in all processes. Raises ValueError when it has none."""
-    if scenario.arrivals is None:
+    rate = scenario.arrivals(settings) if scenario.arrivals is not None else None
+    if rate is None:
         raise ValueError(f"the scenario {scenario.name} has no arrival rate")
-    rate = scenario.arrivals(settings)
     return rate.schedule(seed if settings["ARRIVALS"] == "poisson" else None).cut(duration_s)

@@ -328,7 +328,8 @@ def test_the_names_that_a_scenario_speaks_of_are_declared(scenario: Scenario) ->
     settings = defaults(scenario)
     assert {*scenario.target_settings, scenario.users_setting, *scenario.secrets_needed(settings)} <= set(settings)
     assert {setting.name for setting in scenario.settings if setting.secret} >= set(scenario.secrets_needed(settings))
-    assert (scenario.default_profile in scenario.profiles) != (scenario.arrivals is not None)
+    is_open = scenario.arrivals is not None and scenario.arrivals(settings) is not None
+    assert (scenario.default_profile in scenario.profiles) != is_open
     assert set(scenario.profile_thresholds) <= set(scenario.profiles)
     assert CONSTANT not in scenario.profiles
     assert [name for name, profile in scenario.profiles.items() if profile.name != name] == []
@@ -363,4 +364,4 @@ def test_every_band_grades_a_declared_metric_that_some_profile_holds_to_a_limit(
 def test_shapes_come_with_the_package() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     installed = [path.name for glob in settings["data-files"]["share/pika-locust/shapes"] for path in ROOT.glob(glob)]
-    assert sorted(installed) == ["big.py", "spike.py", "standard.py", "stress.py"]
+    assert sorted(installed) == ["big.py", "heavy.py", "light.py", "medium.py", "spike.py", "standard.py", "stress.py"]

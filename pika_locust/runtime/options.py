@@ -50,7 +50,7 @@ def add_arguments(parser: Any, scenario: Scenario, profile: str | None) -> None:
         + ([profile] if profile not in (None, CONSTANT, *scenario.profiles) else []),
         default=profile,
         help=f"{CONSTANT}: users and ramp up as given (-u, -r); others: their own. "
-        f"Headless default: {scenario.default_profile if scenario.arrivals is None else OPEN}",
+        f"Headless default: {scenario.default_profile if scenario.profiles else OPEN}",
         env_var="PIKA_LOAD_PROFILE",
     )
     group.add_argument(
@@ -380,8 +380,9 @@ def form_profile(options: RunOptions) -> str:
 def _plan(scenario: Scenario, settings: Settings, load: LoadRequest) -> LoadPlan:
     """Raises ValueError with every mistake, one a line."""
     simple = settings["USE_SIMPLE"] == "1" and load.users is not None
-    if scenario.arrivals is not None and not simple:
-        return open_plan(scenario.arrivals(settings), load)
+    rate = scenario.arrivals(settings) if scenario.arrivals is not None and not simple else None
+    if rate is not None:
+        return open_plan(rate, load)
     return resolve(load, scenario.profiles, scenario.default_profile)
 
 

@@ -78,6 +78,8 @@ class PixelatedWorld(App):
         Cover("error", "error=0.2", "inference", "errors"),
         Cover("model-down", "model-down", "inference", "http_req_failed"),
         Cover("expired-token", "expired-token=0.3", "inference", "http_req_failed"),
+        Cover("cross-talk", "cross-talk=0.2", "inference", "errors"),
+        Cover("crash-after", "crash-after=3", "inference", "http_req_failed"),
         Cover("miss-crisis", "miss-crisis=0.5", "inference", "detections_correct"),
         Cover("throttle", "throttle=20/60s", "inference", "http_req_failed"),
     )
@@ -94,10 +96,10 @@ class PixelatedWorld(App):
     )
 
     def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
-        self.is_suite = settings.get("CONTRACT") == "suite"
-        self._asks_who = settings.get("AUTH", "0" if self.is_suite else "1") != "0"
-        self._limits = settings.get("RATE_LIMITS") == "1"
-        self._multimodal_is_fixed = settings.get("MULTIMODAL_AUTH") == "fixed"
+        self.is_suite = _of(settings, "CONTRACT") == "suite"
+        self._asks_who = (_of(settings, "AUTH") or ("0" if self.is_suite else "1")) != "0"
+        self._limits = _of(settings, "RATE_LIMITS") == "1"
+        self._multimodal_is_fixed = _of(settings, "MULTIMODAL_AUTH") == "fixed"
         self._generation_ms = _milliseconds(settings, "GENERATION_MS", 40)
         self._jitter_ms = _milliseconds(settings, "GENERATION_JITTER_MS", 0)
         super().__init__(faults, settings, now)
@@ -373,8 +375,13 @@ def _no_text(value: Any) -> str:
     )
 
 
+def _of(settings: Mapping[str, str], name: str) -> str:
+    """A setting, also where it is named as this platform's own; empty when it is not set."""
+    return settings.get(f"PIXELATED_{name}") or settings.get(name, "")
+
+
 def _milliseconds(settings: Mapping[str, str], name: str, default: int) -> float:
-    said = settings.get(name) or f"{default}"
+    said = _of(settings, name) or f"{default}"
     try:
         milliseconds = float(said)
     except ValueError:

@@ -26,7 +26,8 @@ from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
-from pika_locust.outputs import console, redact, summary
+from pika_locust.outputs import console, junit, redact, summary
+from pika_locust.outputs.targets import OUTPUT_SETTINGS, junit_paths
 from pika_locust.process import forget_spawning_stacks, raise_open_file_limit, tune_gc
 from pika_locust.runtime import redaction
 from pika_locust.runtime.context import WorkerContext
@@ -36,7 +37,8 @@ from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.host_failures import unhandled_errors
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
-from pika_locust.runtime.options import RunOptions, form_profile, parse_all, summary_path
+from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, summary_path
+from pika_locust.runtime.outputs import MetricsEndpoint, open_endpoint
 from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.single_user import SingleUserRunner, prepare_single_user
@@ -210,6 +212,8 @@ class Plugin:
         placeholder = unfinished_report(self.scenario, self._command)
         if options.summary_json and (problem := summary.write_placeholder(placeholder, options.summary_json)):
             raise ConfigurationError(problem)
+        if problems := self._write_junit(placeholder):
+            raise ConfigurationError(problems)
         listen_early(self._on_early_signal)
 
     def _on_early_signal(self, name: str) -> None:
@@ -240,9 +244,11 @@ class Plugin:
         sys.stderr.write(f"{self.scenario.title or self.scenario.name}: this cannot run as it is set up:\n")
         sys.stderr.writelines(f"  - {redact.text(problem)}\n" for problem in problems)
         path = summary_path(sys.argv[1:], self._environ)
+        reasons = [Reason("config", "settings", problem) for problem in problems]
         if path:
-            reasons = [Reason("config", "settings", problem) for problem in problems]
             console.write(self._empty_report(reasons, ExitCode.CONFIG), path)
+        for junit_path in junit_paths(outputs_named(sys.argv[1:])):
+            junit.write(self._empty_report(reasons, ExitCode.CONFIG), junit_path)
         sys.exit(int(ExitCode.CONFIG))
 
     def on_init(self, environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
@@ -301,7 +307,14 @@ class Plugin:
     def _start_coordinator(self, environment: Any, runner: Any) -> None:
         assert self._options is not None
         self._coordinator = coordinator = Coordinator(
-            environment, self.scenario, self._options, self._command, self._on_begin, self._on_report, self._token
+            environment,
+            self.scenario,
+            self._options,
+            self._command,
+            self._on_begin,
+            self._on_report,
+            self._token,
+            self._endpoint(),
         )
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test, self._csv_files)
         self._exit_handler.keep_listening()
@@ -322,9 +335,18 @@ class Plugin:
                 environment.web_ui.app
             )
 
+    def _endpoint(self) -> MetricsEndpoint | None:
+        assert self._options is not None
+        try:
+            return open_endpoint(self._options)
+        except ConfigurationError as error:
+            self.refuse(error.problems)
+
     @property
     def _command(self) -> str:
-        secrets = [setting.name for setting in (*self.scenario.settings, *TARGET_SETTINGS) if setting.secret]
+        secrets = [
+            setting.name for setting in (*self.scenario.settings, *TARGET_SETTINGS, *OUTPUT_SETTINGS) if setting.secret
+        ]
         return redact.command_line(sys.argv, self._environ, secrets)
 
     # What the rest of the process asks for
@@ -375,12 +397,22 @@ class Plugin:
         if path := self._options.summary_json:
             # Should this fail, so does the writing at the end, and the run with it.
             summary.write_placeholder(placeholder, summary.numbered(path, len(self._reports()) + 1))
+        self._write_junit(placeholder, len(self._reports()) + 1)
+
+    def _write_junit(self, report: Report, number: int = 1) -> list[str]:
+        """Write the JUnit files of test `number` of this process; what went wrong, a sentence each."""
+        assert self._options is not None
+        targets = [target.numbered(number) for target in self._options.outputs if target.kind == "junit"]
+        return [problem for target in targets if (problem := junit.write(report, target.where)) is not None]
 
     def _on_report(self, report: Report) -> Report:
         assert self._options is not None
         path = self._options.summary_json
         if path and (problem := console.write(report, path, len(self._reports()) or 1)):
             report = unwritten(report, "summary", problem)
+        for problem in self._write_junit(report, len(self._reports()) or 1):
+            sys.stderr.write(f"{problem}\n")
+            report = unwritten(report, "--out junit", problem)
         if self._environment is not None and self._environment.web_ui is not None:
             console.log(report)
             console.show(report, sys.stdout, self._options.summary_mode)

@@ -166,6 +166,16 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputReport:
+    """What became of an output (`--out`): how many points it was sent, how many were dropped, and why at last."""
+
+    output: str
+    points: int
+    dropped: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratorReport:
     """The load generator's own health, over all its processes."""
 
@@ -202,6 +212,7 @@ class Report:
     errors: tuple[ErrorCount, ...] = ()
     generator: GeneratorReport = field(default_factory=GeneratorReport)
     observed: tuple[Observed, ...] = ()
+    outputs: tuple[OutputReport, ...] = ()
     resolving_power: tuple[str, ...] = ()
     """On a green run: the smallest losses it would have caught, in words."""
     notes: tuple[str, ...] = ()

@@ -54,6 +54,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "errors": report.errors,
         "generator": report.generator,
         "observed": report.observed,
+        "outputs": report.outputs,
         "resolving_power": report.resolving_power,
         "notes": report.notes,
     }
@@ -69,13 +70,18 @@ def write(report: Report, path: str) -> str | None:
     # ASCII alone, with JSON's own escapes: the target's words may hold what a terminal would act on, and a command line
     # odd bytes that are no text.
     data = (json.dumps(to_dict(report), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+    return write_bytes(data, path, "The summary")
+
+
+def write_bytes(data: bytes, path: str, what: str) -> str | None:
+    """`write` of other results; a sentence about a failure begins with `what`."""
     try:
         if _is_stream(path):
             _write_to_stream(path, data)
         else:
             _replace(os.path.realpath(path), data)
     except (OSError, ValueError) as problem:
-        return f"The summary could not be written to {path!r}: {_why(problem)}."
+        return f"{what} could not be written to {path!r}: {_why(problem)}."
     return None
 
 

@@ -35,6 +35,7 @@ from pika_locust.runtime.master_listener import keep_listening
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.outputs import MetricsEndpoint, start_outputs
 from pika_locust.runtime.pacing import PlanClock
 from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
 from pika_locust.runtime.target_settings import reach
@@ -44,8 +45,16 @@ from pika_locust.scenario import Scenario, SetupContext, schedule_of
 logger = logging.getLogger(__name__)
 
 
-def make_run(environment: Any, scenario: Scenario, options: RunOptions, command: str) -> Run:
-    """The run that is about to start; `command` is how it was started, without secrets."""
+def make_run(
+    environment: Any,
+    scenario: Scenario,
+    options: RunOptions,
+    command: str,
+    number: int = 1,
+    endpoint: MetricsEndpoint | None = None,
+) -> Run:
+    """The run that is about to start; `command` is how it was started, without secrets. It is test `number` of this
+    process, counted from 1; scrapes are answered by `endpoint`."""
     plugin = environment.pika_locust
     target = options.target or "" if scenario.is_locustfile else scenario.normalise_target(environment.host)
     is_sandbox = plugin.sandbox_url is not None and target == scenario.normalise_target(plugin.sandbox_url)
@@ -59,6 +68,8 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         sandbox=is_sandbox,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    names = {metric.name for metric in all_metrics(scenario)}
+    about = {"run_id": facts.run_id, "scenario": scenario.title or scenario.name}
     return Run(
         options=options,
         facts=facts,
@@ -73,6 +84,7 @@ def make_run(environment: Any, scenario: Scenario, options: RunOptions, command:
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
+        outputs=start_outputs(options, names, about, number, endpoint),
         drops_ramp=environment.reset_stats,
     )
 
@@ -237,6 +249,9 @@ class Ending:
         self._workers.note_lost(run.collector, duration_s)
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
+        # They deliver the rest beside the audits.
+        run.outputs.observe(snapshot)
+        run.outputs.end()
         run_reasons = [*self._reasons_for_ending(ended_s), *run.supporters_left]
         run.notes += surplus_workers(run.collector, self._environment.parsed_options.expect_workers)
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
@@ -283,10 +298,13 @@ class Coordinator:
         on_begin: Callable[[Report], None],
         on_report: Callable[[Report], Report],
         token: str = "",
+        endpoint: MetricsEndpoint | None = None,
     ) -> None:
         """`on_begin` is given what stands for the report of a test that has begun; `on_report` the report, and gives
-        back what became of it. `token` is what the workers are known by that this process has forked."""
+        back what became of it. `token` is what the workers are known by that this process has forked; `endpoint`
+        answers scrapes."""
         self._environment = environment
+        self._endpoint = endpoint
         self._scenario = scenario
         self._options = options
         self._command = command
@@ -381,7 +399,8 @@ class Coordinator:
         if self._plan_clock.refused:
             gevent.spawn(self._stop_test)
             return
-        self._run = run = make_run(self._environment, scenario, self._plan_clock.options, self._command)
+        options, number = self._plan_clock.options, len(self.reports) + 1
+        self._run = run = make_run(self._environment, scenario, options, self._command, number, self._endpoint)
         self._ending = Ending(self._environment, self._workers, scenario, run, lambda: self.signalled)
         self._on_begin(unfinished_report(scenario, self._command, run.facts))
         try:
@@ -530,6 +549,7 @@ class Coordinator:
             run.note_users(self._plan_clock.primaries)
             snapshot = run.collector.fold(run.target_monitor.snapshot())
             run.evaluator.observe(at_s, snapshot)
+            run.outputs.observe(snapshot)
             results = run.evaluator.results(snapshot, at_s - run.measured_from_s)
             aborting = [result for result in results if result.abort]
             unreachable = run.unreachable(snapshot)
@@ -620,6 +640,7 @@ class Coordinator:
         finally:
             self._run = self._ending = None
             run.target_monitor.stop()
+            run.outputs.stop()
             run.finished.set()
             if self._workers.all_lost() and self._environment.web_ui is None:
                 # Locust would wait for the end of the time all the same, and without -t for ever.

@@ -14,7 +14,7 @@ _OPTIONS: tuple[tuple[str, str], ...] = (
     ("--vus --vus-max --clients -c --concurrency --connections", "use -u NUMBER, and -r for so many a second"),
     ("--duration -d", "use -t, as in -t 30s"),
     ("--hatch-rate --ramp", "use -r, users a second"),
-    ("--out -o", "use --summary-json FILE for the results, --csv PREFIX for Locust's figures over time"),
+    ("-o", "use --out, as in --out json=FILE"),
     ("--summary-export", "use --summary-json FILE"),
     ("--env -e", "write NAME=value before the command, or as a line of .env.load-tests"),
     ("--quiet -q", "use --loglevel ERROR, and 2>/dev/null: standard output holds nothing but results"),

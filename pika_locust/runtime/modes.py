@@ -25,6 +25,7 @@ from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.load.rng import SeededRandom
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
+from pika_locust.outputs.targets import OUTPUT_SETTINGS
 from pika_locust.process import too_few_files
 from pika_locust.runtime import redaction
 from pika_locust.runtime.coordinator import Coordinator
@@ -39,6 +40,7 @@ from pika_locust.runtime.options import (
     all_metrics,
     cut_threshold,
     from_web_form,
+    outputs_of,
     production_hosts,
     read_options,
     refusal,
@@ -145,11 +147,13 @@ class LocustfileMode:
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
-        settings, unreadable = read_settings((SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS), self._environ, NAME)
+        declared = (SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS, *OUTPUT_SETTINGS)
+        settings, unreadable = read_settings(declared, self._environ, NAME)
         found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add((*self._scenario.thresholds, *cut_threshold(arguments)), overrides)
         found += check(thresholds, all_metrics(self._scenario))
+        outputs = outputs_of(arguments, settings, found)
         if found:
             raise ConfigurationError(dict.fromkeys(found))
         refused = frozenset() if arguments.allow_production else production_hosts(self._scenario, self._environ)
@@ -167,6 +171,7 @@ class LocustfileMode:
             strict=arguments.strict,
             fail_on=None,
             summary_mode=arguments.summary_mode,
+            outputs=outputs,
         )
 
     def attach(

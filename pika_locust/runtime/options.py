@@ -22,6 +22,7 @@ from pika_locust.load.plan import CONSTANT, OPEN, LoadPlan, LoadRequest, open_pl
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, TARGET_METRICS
 from pika_locust.outputs.figures import MODES, SummaryMode
+from pika_locust.outputs.targets import EXAMPLES, OUTPUT_SETTINGS, OutputTarget, output_targets
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.runtime.target_settings import TARGET_SETTINGS, target_setting_problems
 from pika_locust.scenario import Scenario
@@ -105,6 +106,13 @@ def add_judging_arguments(group: Any) -> None:
         env_var="PIKA_SUMMARY_MODE",
     )
     group.add_argument(
+        "--out",
+        metavar="<kind=where>",
+        action="append",
+        default=[],
+        help=f"Give the results to somebody else as well, as often as wanted: {', '.join(EXAMPLES.values())}",
+    )
+    group.add_argument(
         "--threshold",
         metavar="<metric:expr>",
         action="append",
@@ -136,13 +144,22 @@ def parse_all(
 
 def summary_path(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
     """Where the results are to be written, read from a command line that may be wrong in everything else."""
+    path: str | None = _read_alone("--summary-json", argv, default=environ.get("PIKA_SUMMARY_JSON"))
+    return path
+
+
+def outputs_named(argv: Sequence[str]) -> list[str]:
+    """What is given to `--out`, on a command line that may be wrong in everything else."""
+    return _read_alone("--out", argv, default=[], action="append") or []
+
+
+def _read_alone(option: str, argv: Sequence[str], **how: Any) -> Any:
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--summary-json", default=environ.get("PIKA_SUMMARY_JSON"))
+    parser.add_argument(option, dest="given", **how)
     try:
-        path: str | None = parser.parse_known_args(list(argv))[0].summary_json
+        return parser.parse_known_args(list(argv))[0].given
     except argparse.ArgumentError:
         return None
-    return path
 
 
 @contextmanager
@@ -229,6 +246,7 @@ LOAD_SETTINGS = (
     SLOPE_MIN_HOLD,
     WEB_ALLOWED_HOSTS,
     *TARGET_SETTINGS,
+    *OUTPUT_SETTINGS,
 )
 STOP_TIMEOUT_S = 30.0
 
@@ -252,6 +270,7 @@ class RunOptions:
     strict: bool
     fail_on: Grade | None
     summary_mode: SummaryMode = "compact"
+    outputs: tuple[OutputTarget, ...] = ()
 
 
 def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
@@ -303,6 +322,7 @@ def read_options(
             if not settings[name]
         ]
     problems += scenario.check_settings(settings, plan.duration_s if plan else None)
+    outputs = outputs_of(arguments, settings, problems)
     if problems or plan is None:
         raise ConfigurationError(dict.fromkeys(problems))
     return RunOptions(
@@ -319,7 +339,13 @@ def read_options(
         strict=arguments.strict,
         fail_on=arguments.fail_on,
         summary_mode=arguments.summary_mode,
+        outputs=outputs,
     )
+
+
+def outputs_of(arguments: Any, settings: Settings, problems: list[str]) -> tuple[OutputTarget, ...]:
+    """The outputs of the command line, which a worker has none of; what cannot be read is added to the problems."""
+    return () if getattr(arguments, "worker", False) else output_targets(arguments.out, settings, problems)
 
 
 def threshold_overrides(arguments: Any, problems: list[str]) -> tuple[Threshold, ...]:

@@ -40,6 +40,7 @@ from pika_locust.runtime.clock_sync import clock_notes
 from pika_locust.runtime.collector import Collector, WorkerRecord
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
+from pika_locust.runtime.outputs import RunOutputs
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants
 from pika_locust.scenario import AuditContext, Scenario, SetupResult
 from pika_locust.version import __version__
@@ -206,6 +207,7 @@ class Run:
     target_monitor: TargetMonitor
     began_s: float
     supporters: int
+    outputs: RunOutputs = field(default_factory=RunOutputs)
     drops_ramp: bool = False
     """Whether what was measured before the ramp-up was over is left out."""
     measured_from_s: float = 0.0
@@ -347,6 +349,12 @@ class Run:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"
             run_reasons.append(Reason("internal", "audit", why))
+        try:
+            self.outputs.wait()
+        except KeyboardInterrupt:
+            why = "interrupted while the last points were delivered (--out)"
+            run_reasons.append(Reason("stopped", signal_name(), why))
+        run_reasons += self.outputs.reasons()
         return self.report(scenario, snapshot, audits=audits, run_reasons=run_reasons, duration_s=duration_s)
 
     def report(
@@ -436,12 +444,14 @@ class Run:
             errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
             generator=generator,
             observed=tuple(self.prometheus.found()),
+            outputs=self.outputs.reports(),
             resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
             notes=(
                 *self._ramp_notes(),
                 *self.notes,
                 *self.given.notes,
                 *self.prometheus.notes(),
+                *self.outputs.notes(),
                 *([away] if away and not failed else []),
                 *slow_failures(thresholds, snapshot),
                 *decision.notes,

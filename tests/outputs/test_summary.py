@@ -22,7 +22,7 @@ from tests.outputs.samples import BEFORE_START, GREEN, RED
 KEYS = [
     "schema", "run_id", "scenario", "verdict", "exit_code", "reasons", "seed", "command", "settings", "versions",
     "target", "sandbox", "started_at", "duration_s", "load", "thresholds", "metrics", "distributions", "checks",
-    "audits", "workers", "errors", "generator", "observed", "resolving_power", "notes",
+    "audits", "workers", "errors", "generator", "observed", "outputs", "resolving_power", "notes",
 ]  # fmt: skip
 
 

@@ -8,7 +8,8 @@ many they were owed, and with how many there can have been.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,14 +87,38 @@ class Presence:
         """...but for its own: so many of each kind."""
 
 
+def _moments() -> array[int]:
+    """Eight bytes a moment: there may be a million."""
+    return array("q")
+
+
+def _put(moments: array[int], at_ns: int) -> None:
+    """Keep them in order; nearly all come in order."""
+    if not moments or at_ns >= moments[-1]:
+        moments.append(at_ns)
+    else:
+        moments.insert(bisect_right(moments, at_ns), at_ns)
+
+
 @dataclass(slots=True)
 class _Actions:
     """When all actions of one kind were broadcast, as far as we know: each between its earliest and its latest."""
 
-    earliest_ns: list[int] = field(default_factory=list)
-    latest_ns: list[int] = field(default_factory=list)
-    unsure_ns: list[int] = field(default_factory=list)
+    earliest_ns: array[int] = field(default_factory=_moments)
+    latest_ns: array[int] = field(default_factory=_moments)
+    unsure_ns: array[int] = field(default_factory=_moments)
     """When those were sent that were not acknowledged: they may have been broadcast at any time since, or never."""
+
+    def add(self, earliest_ns: int, latest_ns: int, items: int) -> None:
+        """So many were broadcast between the two."""
+        for _ in range(items):
+            _put(self.earliest_ns, earliest_ns)
+            _put(self.latest_ns, latest_ns)
+
+    def add_unsure(self, sent_ns: int, items: int) -> None:
+        """So many were sent, and not acknowledged."""
+        for _ in range(items):
+            _put(self.unsure_ns, sent_ns)
 
     def least(self, since_ns: int, until_ns: int) -> int:
         """So many were broadcast between, at the least."""
@@ -210,23 +235,28 @@ class CountedBroadcasts:
 
     def _on_news(self, data: Mapping[str, Any]) -> None:
         boot, heard_ns = data["boot"], monotonic_ns()
+        is_ours = boot == boot_id()
         for kind, about, sent_ns, acked_ns, items in data["actions"]:
-            sent = sent_here(self._worker.clocks, boot, sent_ns, heard_ns)
-            if sent is None:
-                # It was acknowledged before we heard of it, and sent so long before.
-                lasted_ns = max(0, acked_ns - sent_ns)
-                earliest_ns, latest_ns = heard_ns - HEARING_MARGIN_NS - lasted_ns, heard_ns
+            if is_ours:
+                earliest_ns, latest_ns = sent_ns, max(sent_ns, acked_ns)
             else:
-                earliest_ns = sent.ns - sent.error_ns
-                latest_ns = min(heard_ns, sent.ns + max(0, acked_ns - sent_ns) + sent.error_ns)
-            for one in {0, about}:
-                actions = self._actions.setdefault((kind, one), _Actions())
-                for _ in range(items):
-                    if acked_ns:
-                        insort(actions.earliest_ns, earliest_ns)
-                        insort(actions.latest_ns, latest_ns)
-                    else:
-                        insort(actions.unsure_ns, earliest_ns)
+                earliest_ns, latest_ns = self._here(boot, sent_ns, acked_ns, heard_ns)
+            for one in (0, about) if about else (0,):
+                actions = self._actions.get((kind, one))
+                if actions is None:
+                    actions = self._actions[kind, one] = _Actions()
+                if acked_ns:
+                    actions.add(earliest_ns, latest_ns, items)
+                else:
+                    actions.add_unsure(earliest_ns, items)
+
+    def _here(self, boot: str, sent_ns: int, acked_ns: int, heard_ns: int) -> tuple[int, int]:
+        """The earliest and the latest moment, by our clock, between an action's two on another machine."""
+        sent, lasted_ns = sent_here(self._worker.clocks, boot, sent_ns, heard_ns), max(0, acked_ns - sent_ns)
+        if sent is None:
+            # It was acknowledged before we heard of it, and sent so long before.
+            return heard_ns - HEARING_MARGIN_NS - lasted_ns, heard_ns
+        return sent.ns - sent.error_ns, min(heard_ns, sent.ns + lasted_ns + sent.error_ns)
 
     # Judging
 

@@ -1,8 +1,8 @@
 """`--out otlp=URL`: OpenTelemetry's protocol for metrics, as protobuf over HTTP.
 
-All is cumulative since the start of the run. Counters are monotonic sums; a rate is one sum for each outcome, told
-apart by the attribute `condition` (`nonzero`, `zero`) as in k6; a trend is a histogram with its exact count, sum, min
-and max.
+All is cumulative since the start of the run, and told again and again, so that nothing is lost with a request that is.
+Counters are monotonic sums; a rate is one sum for each outcome, told apart by the attribute `condition` (`nonzero`,
+`zero`) as in k6; a trend is a histogram with its exact count, sum, min and max.
 
 OpenTelemetry's SDK would aggregate samples, which are aggregated here already, and its exporter retries for as long as
 it likes; so that of its packages only the messages are used (`opentelemetry-proto`).
@@ -40,7 +40,7 @@ class OtlpEncoder:
         of_scope = of_resource.scope_metrics.add()
         of_scope.scope.name, of_scope.scope.version = "pika_locust", __version__
         found: dict[str, Any] = {}
-        for point in interval.points:
+        for point in interval.totals():
             metric = found.get(point.metric.name)
             if metric is None:
                 metric = found[point.metric.name] = of_scope.metrics.add()

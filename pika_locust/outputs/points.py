@@ -34,13 +34,20 @@ class Point:
 class Interval:
     """The points of one stretch of time, which ended `ended_ms` milliseconds after 1970 and took `seconds`.
 
-    `began_ms` is when the run began, from which totals count.
+    `began_ms` is when the run began, from which totals count; `whole` is all that was measured since, `declared` the
+    metrics that count.
     """
 
     began_ms: int
     ended_ms: int
     seconds: float
     points: Sequence[Point]
+    whole: Snapshot
+    declared: Collection[str]
+
+    def totals(self) -> Iterator[Point]:
+        """A point for every series that has samples, changed or not: what a protocol of totals repeats each time."""
+        return points_between(Snapshot(), self.whole, self.declared)
 
 
 class Window:
@@ -60,7 +67,8 @@ class Window:
         if self._interval is None:
             points = tuple(points_between(self._before, self._now, self._declared))
             run_ms, began_ms, ended_ms = self._times_ms
-            self._interval = Interval(run_ms, ended_ms, (ended_ms - began_ms) / 1000, points)
+            seconds = (ended_ms - began_ms) / 1000
+            self._interval = Interval(run_ms, ended_ms, seconds, points, self._now, self._declared)
         return self._interval
 
     @property

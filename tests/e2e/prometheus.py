@@ -49,37 +49,58 @@ def serving(answer: Answer) -> Iterator[str]:
 @contextmanager
 def prometheus(directory: Path, metrics: Callable[[], str]) -> Iterator[str]:
     """A Prometheus that scrapes `metrics`, in its text format, each second; gives its URL once it has done so."""
+    with (
+        serving(lambda headers, path: (200, "text/plain; version=0.0.4", metrics())) as exporter,
+        scraping(directory, exporter) as url,
+    ):
+        deadline_s = time.monotonic() + 30.0
+        while not _scraped(url):
+            assert time.monotonic() < deadline_s, (directory / "prometheus.txt").read_text()
+            time.sleep(0.1)
+        yield url
+
+
+@contextmanager
+def scraping(directory: Path, address: str) -> Iterator[str]:
+    """A Prometheus that scrapes `address`, host and port, each second, whether somebody is there or not; gives its URL
+    once it answers."""
     assert shutil.which("prometheus"), "a real Prometheus is needed: apt-get install prometheus"
-    with serving(lambda headers, path: (200, "text/plain; version=0.0.4", metrics())) as exporter:
-        config = directory / "prometheus.yml"
-        config.write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-            f"scrape_configs: [{{job_name: target, static_configs: [{{targets: ['{exporter}']}}]}}]\n"
+    config = directory / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        f"scrape_configs: [{{job_name: target, static_configs: [{{targets: ['{address}']}}]}}]\n"
+    )
+    url = f"http://127.0.0.1:{free_port()}"
+    log_path = directory / "prometheus.txt"
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={directory / 'tsdb'}",
+                f"--web.listen-address={url.removeprefix('http://')}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
-        url = f"http://127.0.0.1:{free_port()}"
-        log_path = directory / "prometheus.txt"
-        with log_path.open("w") as log:
-            process = subprocess.Popen(
-                [
-                    "prometheus",
-                    f"--config.file={config}",
-                    f"--storage.tsdb.path={directory / 'tsdb'}",
-                    f"--web.listen-address={url.removeprefix('http://')}",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            deadline_s = time.monotonic() + 30.0
-            while not _scraped(url):
-                assert process.poll() is None, log_path.read_text()
-                assert time.monotonic() < deadline_s, log_path.read_text()
-                time.sleep(0.1)
-            yield url
-        finally:
-            process.kill()
-            process.wait()
+    try:
+        deadline_s = time.monotonic() + 30.0
+        while not _answers(url):
+            assert process.poll() is None, log_path.read_text()
+            assert time.monotonic() < deadline_s, log_path.read_text()
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/-/ready", timeout=5).ok
+    except requests.ConnectionError:
+        return False
 
 
 def _scraped(url: str) -> bool:

@@ -172,6 +172,14 @@ def test_prometheus_reads_counters_gauges_and_histograms() -> None:
     assert (types["k6_hits"], types["k6_vus"], types["k6_latency_seconds"]) == ("counter", "gauge", "histogram")
 
 
+def test_otlp_tells_every_total_also_of_series_that_have_not_changed() -> None:
+    before, now = snapshot(), snapshot()
+    unchanged = Window(before, now, NAMES, (0, 1, 2)).interval()
+    request = ExportMetricsServiceRequest.FromString(OtlpEncoder({}).encode(unchanged))
+    assert [point.metric.name for point in unchanged.points] == ["vus"]
+    assert {metric.name for metric in request.resource_metrics[0].scope_metrics[0].metrics} == NAMES
+
+
 def test_otlp_is_cumulative_and_has_the_exact_sums() -> None:
     data = OtlpEncoder({"service.name": "pika-locust"}).encode(interval())
     request = ExportMetricsServiceRequest.FromString(data)

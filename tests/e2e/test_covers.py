@@ -29,6 +29,17 @@ LOADS: dict[str, tuple[list[str], dict[str, str]]] = {
     ),
     "connections": (["-u", "40", "-r", "40", "-t", "10s"], {"HOLD_TIME_MIN": "1", "HOLD_TIME_MAX": "3"}),
     "inference": (["-u", "20", "-r", "20", "-t", "8s"], {"THINK_TIME_MIN": "0.1", "THINK_TIME_MAX": "0.3"}),
+    "streaming": (
+        ["-u", "20", "-r", "20", "-t", "8s"],
+        {
+            "TURNS": "3",
+            "CHUNKS": "3",
+            "CHUNK_PAUSE": "0.1",
+            "THINK_TIME_MIN": "0.1",
+            "THINK_TIME_MAX": "0.2",
+            "RESULT_WITHIN": "2",
+        },
+    ),
     "widget": (["-u", "40", "-r", "40", "-t", "8s"], {"SESSION_MIN": "1", "SESSION_MAX": "3"}),
     "dancers": (["-u", "40", "-r", "40", "-t", "16s"], {}),
     "queue": (["-u", "60", "-r", "60", "-t", "12s"], {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.5"}),

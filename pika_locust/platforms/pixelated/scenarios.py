@@ -8,11 +8,11 @@ from pika_locust.judge import Threshold
 from pika_locust.kit.scenarios import scenario
 from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
-from pika_locust.load.plan import LoadProfile
+from pika_locust.load.plan import BY_HAND, CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
-from pika_locust.metrics import counter, rate, trend
-from pika_locust.metrics.builtin import HTTP_METRICS
-from pika_locust.settings import Setting, Settings, duration, number, one_of, text, url, whole
+from pika_locust.metrics import counter, gauge, rate, trend
+from pika_locust.metrics.builtin import HTTP_METRICS, WEBSOCKET_METRICS
+from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
 TARGET_RATE = 100.0
 """Inferences a second that the guide wants the service to hold."""
@@ -121,4 +121,107 @@ INFERENCE = scenario(
     speeds={"req": "http_reqs"},
 )
 
-SCENARIOS = (INFERENCE,)
+STREAMING_METRICS = (
+    *WEBSOCKET_METRICS,
+    gauge("active_connections", "connections that are open"),
+    counter("ws_closes", "connections that ended, by close code"),
+    counter("reconnection_attempts", "dials after a connection that failed or was lost, each after a pause"),
+    trend("text_ack_time", "from a text to its receipt"),
+    trend(
+        "ws_chunk_latency",
+        "from an audio chunk to its acknowledgement; suite: from an answer's begin to each piece",
+    ),
+    counter("chunks_received", "acknowledgements of chunks; suite: pieces of answers"),
+    rate("chunk_acknowledged", "audio chunks that were acknowledged in time"),
+    rate("chunk_totals_correct", "acknowledgements whose running total is that of the bytes sent"),
+    rate("buffer_reset", "first chunks of a later turn that are counted from nothing"),
+    trend(
+        "processing_time",
+        "from a complete to the word that it is processed; suite: to an answer's begin",
+    ),
+    trend("model_latency", "what results report of the model"),
+    rate("result_rate", "completes that came to a result in time"),
+    counter("successful_messages", "results"),
+    counter("extra_results", "results that nobody waits for"),
+    rate("answers_correct", "results with all that belongs in one, and nothing of another session's"),
+    rate("malformed_refused", "malformed frames that were answered by an error, on a connection that stays"),
+    rate("large_audio_refused", "audio of 25 MiB and a byte that was refused by close code 1009"),
+)
+
+_AS_TOLD = {"threshold": "rate==1", "allow_empty": True}
+
+
+def _active(limit: int) -> tuple[Threshold, ...]:
+    about = "the guide's connections at once"
+    return (Threshold.of("active_connections", {"threshold": f"max>{limit}", "about": about}),)
+
+
+def _of_server(settings: Settings) -> frozenset[str]:
+    """What only the server's own dialect tells."""
+    return frozenset({"chunk_acknowledged", "chunk_totals_correct"}) if settings["CONTRACT"] == "suite" else frozenset()
+
+
+STREAMING = scenario(
+    "streaming",
+    "pika_locust.platforms.pixelated.streaming_user:StreamingUser",
+    platform="pixelated",
+    about="Up to a thousand WebSockets on which people say something, and are answered",
+    target="ws",
+    path="/ws/pixel-multimodal",
+    profiles={
+        "plateaus": LoadProfile(
+            "plateaus",
+            parse_stages("30s:50,30s:50,1m:200,1m:200,2m:500,1m:500,1m:1000,1m:1000,30s:0"),
+            about="the suite's own load, with a plateau at each of its heights",
+        ),
+        "light": _constant("light", 2, 100),
+        "medium": _constant("medium", 5, 500),
+        "heavy": _constant("heavy", 10, 1000),
+    },
+    metrics=STREAMING_METRICS,
+    thresholds={
+        "ws_connection_success": {"threshold": "rate>0.95", "about": "as a true share: the suite only counts failures"},
+        "ws_connection_kept": {"threshold": "rate>0.99", "about": "connections last until we end them"},
+        "ws_message_latency": ("p(50)<100", "p(95)<500"),
+        "ws_chunk_latency": ("p(50)<50", "p(95)<200"),
+        "successful_messages": "count>0",
+        "result_rate": "rate>0.99",
+        "answers_correct": {"threshold": "rate==1", "about": "nobody is answered what another one asked"},
+        "chunk_acknowledged": "rate>0.999",
+        "chunk_totals_correct": "rate==1",
+        "buffer_reset": {**_AS_TOLD, "about": "audio of one turn is not in the next"},
+        "extra_results": "count==0",
+        "malformed_refused": _AS_TOLD,
+        "large_audio_refused": _AS_TOLD,
+    },
+    profile_thresholds={
+        "plateaus": _active(500),
+        "light": (),
+        "medium": (),
+        "heavy": _active(500),
+        CONSTANT: (),
+        BY_HAND: (),
+    },
+    unobservable=_of_server,
+    ledgers=("chunks", "results"),
+    settings=(
+        _CONTRACT,
+        Setting("TURNS", whole(1), 6, "things that are said on one connection"),
+        Setting("CHUNKS", whole(0, 4096), 8, "audio chunks in each; 0: text alone"),
+        Setting("CHUNK_BYTES", whole(128, 1 << 20), 16_384, "size of a chunk; each next one is a byte smaller"),
+        Setting("CHUNK_PAUSE", number(0), 0.25, "seconds between two chunks"),
+        Setting("RESULT_WITHIN", number(0.1), 60.0, "how long a result is waited for, in seconds"),
+        Setting("MALFORMED", share, 0.02, "share of connections that send malformed frames as well"),
+        Setting("LARGE_AUDIO", share, 0.0, "share of connections that send audio up to 25 MiB, and beyond"),
+        Setting("THINK_TIME_MIN", number(0), 6.0, "shortest pause before the next thing is said, in seconds"),
+        Setting("THINK_TIME_MAX", number(0), 9.0, "longest pause, in seconds"),
+    ),
+    audit="pika_locust.platforms.pixelated.audits:audit_streams",
+    audits=("chunks", "results"),
+    loss="ws_connection_success",
+    iteration="one for each connection: as many as turns and pauses allow",
+    finish_s=lambda settings: settings["RESULT_WITHIN"] + 10.0,
+    speeds={"msg": "successful_messages"},
+)
+
+SCENARIOS = (INFERENCE, STREAMING)

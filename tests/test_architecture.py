@@ -18,7 +18,7 @@ import pytest
 import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import scenarios
 from pika_locust.judge import check, check_bands
-from pika_locust.load.plan import CONSTANT
+from pika_locust.load.plan import BY_HAND, CONSTANT
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.options import BASE_THRESHOLDS, LOAD_SETTINGS
 from pika_locust.scenario import Scenario
@@ -330,7 +330,7 @@ def test_the_names_that_a_scenario_speaks_of_are_declared(scenario: Scenario) ->
     assert {setting.name for setting in scenario.settings if setting.secret} >= set(scenario.secrets_needed(settings))
     is_open = scenario.arrivals is not None and scenario.arrivals(settings) is not None
     assert (scenario.default_profile in scenario.profiles) != is_open
-    assert set(scenario.profile_thresholds) <= set(scenario.profiles)
+    assert set(scenario.profile_thresholds) <= {*scenario.profiles, CONSTANT, BY_HAND}
     assert CONSTANT not in scenario.profiles
     assert [name for name, profile in scenario.profiles.items() if profile.name != name] == []
     declared = {metric.name for metric in scenario.metrics}

@@ -109,7 +109,7 @@ def statistic(expression: Expression, value: Value, duration_s: float, scale: in
     """The number an expression speaks of, in the reported unit; None without samples.
 
     `scale` is the metric's: what a trend's kept integers are divided by. A counter's `rate` is per second over
-    `duration_s`, and None when no time has passed.
+    `duration_s`, and None when no time has passed. A gauge's `min` and `max` are over all of its time.
     """
     if isinstance(value, CounterValue):
         if expression.aggregation == "count":
@@ -118,7 +118,7 @@ def statistic(expression: Expression, value: Value, duration_s: float, scale: in
     if value.samples == 0:
         return None
     if isinstance(value, GaugeValue):
-        return value.value
+        return {"min": value.min, "max": value.max}.get(expression.aggregation, value.value)
     if isinstance(value, RateValue):
         return value.rate
     if expression.quantile is not None:
@@ -331,7 +331,8 @@ class ThresholdEvaluator:
 
     def _tracker(self, threshold: Threshold, from_s: float) -> WindowTracker | SlopeTracker | None:
         metric = self._metrics.get(threshold.name)
-        if metric is None:
+        if metric is None or (metric.kind is Kind.GAUGE and threshold.expression.aggregation in ("min", "max")):
+            # The lowest and the highest level have no window of their own.
             return None
         if threshold.expression.is_slope:
             return SlopeTracker(metric, self._min_hold_s)

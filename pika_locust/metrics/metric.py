@@ -1,7 +1,7 @@
 """Metric declarations: name, kind, unit, legal aggregations; series names with tags.
 
-Kinds and aggregations are k6's, but `slope`. Nothing here holds a sample; that is the business of `histogram` and
-`values`.
+Kinds and aggregations are k6's, but `slope`, and a gauge's `min` and `max`. Nothing here holds a sample; that is the
+business of `histogram` and `values`.
 
 A series is a metric's name and the tags its samples carry. Its text is k6's: `name` or `name{tag:value,tag2:value}`. A
 tag's value runs from the first colon to the next comma; one that holds a comma, a brace, a quote or outer blanks is put
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 _AGGREGATIONS: dict[Kind, tuple[str, ...]] = {
     Kind.COUNTER: ("count", "rate"),
-    Kind.GAUGE: ("value", "slope"),
+    Kind.GAUGE: ("value", "min", "max", "slope"),
     Kind.RATE: ("rate",),
     Kind.TREND: ("avg", "min", "max", "med", "p(N)", "slope"),
 }

@@ -13,12 +13,14 @@ What users do by HTTP has no part in it: in virtual time there are no sockets.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from math import inf
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from gevent import get_hub
 
+from pika_locust.kit import websocket_actor
 from pika_locust.sandbox.world import Answer, Effects, Platform
 from pika_locust.testing.virtual_time import VirtualTime
 from pika_locust.testing.world_driver import START_S, WorldDriver
@@ -127,8 +129,11 @@ class VirtualServer(WorldDriver):
         self._set_timer()
 
     def __enter__(self) -> VirtualServer:
-        self._stack.callback(setattr, websocket, "connect", websocket.connect)
-        setattr(websocket, "connect", self._dial)  # noqa: B010 - another function's type
+        # Whoever imported the function has a name of its own for it.
+        modules: tuple[Any, ...] = (websocket, websocket_actor)
+        for module in modules:
+            self._stack.callback(setattr, module, "connect", module.connect)
+            module.connect = self._dial
         return self
 
     def __exit__(
@@ -214,8 +219,10 @@ class VirtualServer(WorldDriver):
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = get_hub().loop.timer(max(0.0, self.world.due - self._clock_s()))
-        self._timer.start(self._tick_now)
+            self._timer = None
+        if self.world.due != inf:
+            self._timer = get_hub().loop.timer(max(0.0, self.world.due - self._clock_s()))
+            self._timer.start(self._tick_now)
 
     def _later(self, act: Any, *arguments: Any) -> None:
         get_hub().loop.timer(self._way_s).start(act, *arguments)

@@ -35,6 +35,8 @@ MEMORY = gauge("memory", unit="MB")
         pytest.param("count<1", CounterValue(12), ERRORS, 12, id="a counter's count"),
         pytest.param("rate<1", CounterValue(12), ERRORS, 2.0, id="a counter's rate is per second"),
         pytest.param("value<1", GaugeValue(5, 1, 9, 3), MEMORY, 5, id="a gauge's latest level"),
+        pytest.param("max<1", GaugeValue(5, 1, 9, 3), MEMORY, 9, id="a gauge's highest level"),
+        pytest.param("min<1", GaugeValue(5, 1, 9, 3), MEMORY, 1, id="a gauge's lowest level"),
     ],
 )
 def test_the_number_an_expression_speaks_of(expression: str, value: Value, metric: Metric, wanted: float) -> None:

@@ -162,7 +162,7 @@ def test_excess_orders_values_by_how_bad_they_are(text: str, worse: float, bette
     ("kind", "legal"),
     [
         (Kind.COUNTER, {"count", "rate"}),
-        (Kind.GAUGE, {"value"}),
+        (Kind.GAUGE, {"value", "min", "max"}),
         (Kind.RATE, {"rate"}),
         (Kind.TREND, {"avg", "min", "max", "med", "p(95)"}),
     ],

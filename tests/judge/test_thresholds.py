@@ -200,7 +200,8 @@ def test_tags_in_another_order_are_the_same_series() -> None:
         pytest.param(
             "latency:rate>5", "a trend has no rate; legal are avg, min, max, med, p(N)", id="a trend has no rate"
         ),
-        pytest.param("memory:max<5", "a gauge has no max; legal are value", id="a gauge has but its value"),
+        pytest.param("memory:max<5", None, id="a gauge's highest level"),
+        pytest.param("memory:avg<5", "a gauge has no avg; legal are value, min, max", id="a gauge has no average"),
         pytest.param("errors:value<5", "a counter has no value; legal are count, rate", id="a counter has no value"),
         pytest.param("checks:rate<95", "95 % is 0.95", id="a share beyond 1 can never be crossed"),
         pytest.param("errors:rate<95", None, id="a counter's rate is per second and may be anything"),

@@ -112,6 +112,19 @@ def test_a_threshold_s_marks_are_told_in_words() -> None:
     assert line.split(maxsplit=2)[1:] == ["p(95)<50", "aborts, not before 1m30s; may be empty; worst 30 s"]
 
 
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        (("-u", "60", "-t", "40s"), "held for 1m or more, as it never is here; "),
+        (("-u", "60", "-t", "90s"), "held for 1m or more; "),
+        ((), "held for 1m or more; "),
+    ],
+)
+def test_a_slope_says_where_it_is_judged(options: tuple[str, ...], end: str) -> None:
+    (line,) = [line for line in parts(*options)["Thresholds"] if line.split()[:2] == ["target_memory_mb", "slope<20"]]
+    assert line.split(maxsplit=2)[2].startswith(f"if it can be seen; a minute, while the load is {end}")
+
+
 def test_audits_are_named(standard: dict[str, list[str]]) -> None:
     (line,) = standard["Data-integrity"]
     assert (

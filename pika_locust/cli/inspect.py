@@ -128,7 +128,7 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     yield ""
     yield "Thresholds"
     for threshold in options.thresholds:
-        note = "; ".join(_notes(threshold))
+        note = "; ".join(_notes(threshold, plan, options.settings["SLOPE_MIN_HOLD"]))
         yield f"  {threshold.metric:<24} {threshold.expression.text:<14} {note}".rstrip()
     if scenario.bands:
         yield ""
@@ -149,7 +149,7 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
         yield f"  {metric.name:<24} {metric.kind:<8} {metric.about}{unit}"
 
 
-def _notes(threshold: Threshold) -> Iterator[str]:
+def _notes(threshold: Threshold, plan: LoadPlan, min_hold_s: float) -> Iterator[str]:
     """What is special about a threshold, in words."""
     if threshold.abort_on_fail:
         delay_s = threshold.delay_abort_eval_s
@@ -158,6 +158,10 @@ def _notes(threshold: Threshold) -> Iterator[str]:
         yield "may be empty"
     if threshold.optional:
         yield "if it can be seen"
+    if threshold.expression.is_slope:
+        held = any(hold.to_s - hold.from_s >= min_hold_s for hold in plan.holds or ())
+        least = format_duration(min_hold_s)
+        yield f"a minute, while the load is held for {least} or more" + ("" if held else ", as it never is here")
     if threshold.window_s:
         yield f"worst {threshold.window_s:g} s"
     if threshold.about:

@@ -180,6 +180,26 @@ def test_a_long_run_is_read_less_often() -> None:
     assert slope.held_s == 2700  # a quarter of a long hold is left to the server to settle
 
 
+def test_no_part_of_a_long_run_counts_for_more_than_another() -> None:
+    # Were the last minutes read as often as at first, their level would be most of the readings, and the slope 0.
+    assert per_minute(levels(lambda at_s: min(at_s, 2700), [Hold(0, 3600)], 3600)) > 30
+
+
+def test_a_long_ramp_takes_no_readings_from_the_load_that_is_held() -> None:
+    slope = levels(lambda at_s: at_s, [Hold(3600, 3720)], 3720)
+    assert (per_minute(slope), slope.readings) == (pytest.approx(60, rel=0.05), pytest.approx(18, abs=1))
+
+
+@pytest.mark.parametrize(("every_s", "is_enough"), [(40, False), (20, True)])
+def test_a_line_through_few_readings_says_nothing(every_s: int, is_enough: bool) -> None:
+    tracker, value, holds = SlopeTracker(MEMORY), GaugeValue(mode="max"), [Hold(0, 120)]
+    for at_s in range(0, 121, 5):
+        if at_s % every_s == 0:
+            value.set(at_s)
+        tracker.observe(at_s, value.copy(), holds)
+    assert (tracker.fit(holds).per_minute is not None) is is_enough
+
+
 # As a threshold
 
 

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.judge import check
+from pika_locust.platforms.greeter.scenarios import CALLS, CONNECTIONS, WIDGET
+from pika_locust.runtime.options import LOAD_SETTINGS, all_metrics, thresholds_for
+from pika_locust.scenario import Scenario
+from pika_locust.settings import read_settings
+
+
+def slopes(scenario: Scenario, profile: str) -> dict[str, str]:
+    """What must hold of slopes under a load profile; no metric has two."""
+    settings, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
+    thresholds = thresholds_for(scenario, profile, settings, (), SimpleNamespace(stop_timeout=None))
+    assert check(thresholds, all_metrics(scenario)) == []
+    found = [threshold for threshold in thresholds if threshold.expression.is_slope]
+    assert len({threshold.metric for threshold in found}) == len(found)
+    assert all(threshold.optional for threshold in found)
+    return {threshold.metric: threshold.expression.text for threshold in found}
+
+
+@pytest.mark.parametrize("scenario", [CONNECTIONS, WIDGET], ids=lambda scenario: scenario.name)
+def test_a_soak_judges_memory_more_strictly_and_latency_as_well(scenario: Scenario) -> None:
+    assert slopes(scenario, "soak") == {
+        "target_memory_mb": "slope<5",
+        "ws_connection_time": "slope<20",
+        "health_latency": "slope<20",
+    }
+
+
+@pytest.mark.parametrize("profile", ["baseline", "capacity", "constant"])
+@pytest.mark.parametrize("scenario", [CONNECTIONS, WIDGET, CALLS], ids=lambda scenario: scenario.name)
+def test_every_other_load_judges_memory(scenario: Scenario, profile: str) -> None:
+    assert slopes(scenario, profile) == {"target_memory_mb": "slope<20"}

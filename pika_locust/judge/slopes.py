@@ -34,8 +34,17 @@ EVERY_S = 4.0
 MOST_CORRELATED = 0.95
 PER_MINUTE = 60.0
 
-Readings = Sequence[tuple[float, float]]
+Line = Sequence[tuple[float, float]]
 """Pairs of a time in seconds and a value, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A level at one moment, or the median of what came in a window."""
+
+    from_s: float
+    to_s: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +77,24 @@ class SlopeTracker:
         self._min_hold_s = min_hold_s
         self._every_s = EVERY_S
         self._now_s = 0.0
-        self._kept: list[tuple[float, Value]] = []
+        self._last: tuple[float, Value] | None = None
+        self._readings: list[Reading] = []
 
     def observe(self, at_s: float, value: Value | None, holds: Iterable[Hold]) -> None:
         """Take in the cumulative value at `at_s` seconds. It is kept: the caller may not change it afterwards."""
         self._now_s = at_s
         if value is None or not value.samples or not any(hold.from_s <= at_s <= hold.to_s for hold in holds):
             return
-        if self._kept:
-            last_s, last = self._kept[-1]
-            if at_s - last_s < self._every_s or value.samples == last.samples:
-                return
-        self._kept.append((at_s, value))
-        if len(self._kept) > MOST_READINGS:
-            self._kept = self._kept[::2]
+        last_s, last = self._last or (-math.inf, None)
+        if at_s - last_s < self._every_s or (last is not None and value.samples == last.samples):
+            return
+        self._last = at_s, value
+        if isinstance(value, GaugeValue):
+            self._readings.append(Reading(at_s, at_s, value.value / self._scale))
+        elif isinstance(value, Histogram) and last is not None:
+            self._readings.append(Reading(last_s, at_s, value.minus(last).quantile(0.5) / self._scale))
+        if len(self._readings) > MOST_READINGS:
+            self._readings = self._readings[::2]
             self._every_s *= 2
 
     def fit(self, holds: Iterable[Hold] | None) -> Slope:
@@ -93,29 +106,25 @@ class SlopeTracker:
         if not held:
             return Slope(too_short=True, why=f"the load was never held for {_length(self._min_hold_s)}")
         settled = [Hold(hold.from_s + self._settling_s(hold), hold.to_s) for hold in held]
-        groups = [self._readings(hold) for hold in settled]
+        groups = [self._line(hold) for hold in settled]
         readings = sum(len(group) for group in groups if len(group) > 1)
         held_s = math.fsum(hold.to_s - hold.from_s for hold in settled)
         found = theil_sen(groups) if readings >= MIN_READINGS else None
         if found is None:
             few = f"there were fewer than {MIN_READINGS} readings while the load was held"
-            return Slope(held_s=held_s, why=few if self._kept else "")
+            return Slope(held_s=held_s, why=few if self._last is not None else "")
         slope, (low, high) = found
         return Slope(slope * PER_MINUTE, (low * PER_MINUTE, high * PER_MINUTE), readings, held_s)
 
     def _settling_s(self, hold: Hold) -> float:
         return max(self._min_hold_s / 2, (hold.to_s - hold.from_s) * SETTLING_SHARE)
 
-    def _readings(self, hold: Hold) -> Readings:
-        inside = [(at_s, value) for at_s, value in self._kept if hold.from_s <= at_s <= hold.to_s]
-        levels = [(at_s, value.value / self._scale) for at_s, value in inside if isinstance(value, GaugeValue)]
-        for (before_s, before), (at_s, value) in pairwise(inside):
-            if isinstance(value, Histogram):
-                levels.append(((before_s + at_s) / 2, value.minus(before).quantile(0.5) / self._scale))
-        return levels
+    def _line(self, hold: Hold) -> Line:
+        inside = [reading for reading in self._readings if hold.from_s <= reading.from_s and reading.to_s <= hold.to_s]
+        return [((reading.from_s + reading.to_s) / 2, reading.value) for reading in inside]
 
 
-def theil_sen(groups: Iterable[Readings]) -> tuple[float, Interval] | None:
+def theil_sen(groups: Iterable[Line]) -> tuple[float, Interval] | None:
     """The slope that all groups share, per second, and its 95 % interval; None without two readings in one group.
 
     The interval is Sen's (1968): the order statistics of the pairs' slopes between which Kendall's S would be no
@@ -143,7 +152,7 @@ def theil_sen(groups: Iterable[Readings]) -> tuple[float, Interval] | None:
     return slope, (low, high)
 
 
-def _correlation(groups: Iterable[Readings], slope: float) -> float:
+def _correlation(groups: Iterable[Line], slope: float) -> float:
     """The correlation of neighbouring residuals, from 0 to `MOST_CORRELATED`."""
     products, squares, count = [], [], 0
     for group in groups:

@@ -93,7 +93,7 @@ class PixelatedWorld(App):
         Cover("model-down", "model-down", "streaming", "result_rate"),
         Cover("refuse", "refuse=0.2", "streaming", "ws_connection_success"),
         Cover("throttle", "throttle=10/60s", "streaming", "ws_connection_success"),
-        Cover("close-after", "close-after=2", "streaming", "ws_connection_kept"),
+        Cover("close-after", "close-after=2", "streaming", "ws_connection_kept", settings=(("TURNS", "30"),)),
         Cover("crash-after", "crash-after=3", "streaming", "ws_connection_success"),
     )
     named = (

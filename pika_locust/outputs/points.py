@@ -96,11 +96,16 @@ def points_between(before: Snapshot, now: Snapshot, declared: Collection[str]) -
             continue
         value = _since(total, before.series.get((name, tags)))
         if value.samples or isinstance(total, GaugeValue):
-            shown = tuple((key, redact.one_line(text)) for key, text in tags)
+            shown = tuple((key, _shown(text)) for key, text in tags)
             point, same = Point(now.metrics[name], shown, value, total), found.get((name, shown))
             # Two secrets look the same, and no output can have two points of one series at one time.
             found[name, shown] = point if same is None else _together(same, point)
     yield from found.values()
+
+
+def _shown(text: str) -> str:
+    words = redact.name(text)
+    return words if words.isprintable() else redact.one_line(text)
 
 
 def _together(one: Point, other: Point) -> Point:

@@ -50,7 +50,7 @@ class OutputWriter:
         self._waiting: deque[Window] = deque()
         self._sending: Window | None = None
         self._news = Event()
-        self._is_ending = False
+        self._is_ending = self._is_over = False
         self._has_failed = False
         self._points = self._dropped = 0
         self._problem = ""
@@ -73,7 +73,10 @@ class OutputWriter:
 
     def wait(self, seconds: float) -> None:
         """Wait until everything is delivered; what is not by then is dropped."""
+        if self._is_over:
+            return
         self._greenlet.join(max(0.0, seconds))
+        self._is_over = True
         if self._greenlet.dead:
             return
         self.stop()
@@ -188,6 +191,8 @@ class MetricsEndpoint:
         self._app = make_app(self._exposition)
         self._scrapes_s: deque[float] = deque(maxlen=2)
         self._scraped = Event()
+        # What thousands of lines cost to write, the load is not to wait for.
+        self._thread = ThreadPool(1)
         self._server = WSGIServer(listening_address(target.where), self._answer, log=None, error_log=logger)
         try:
             self._server.start()
@@ -208,8 +213,11 @@ class MetricsEndpoint:
                 self._scraped.wait(max(0.0, due_in_s))
 
     def _answer(self, environ: Any, start_response: Any) -> Any:
-        pages = self._app(environ, start_response)
+        head: list[Any] = []
+        pages = self._thread.apply(lambda: list(self._app(environ, lambda *said: head.extend(said))))
+        start_response(*head)
         self._scrapes_s.append(monotonic())
+        # It is on its way then.
         gevent.spawn_later(0.1, self._scraped.set)
         return pages
 
@@ -251,12 +259,17 @@ class RunOutputs:
             writer.end()
 
     def wait(self) -> None:
-        """Wait for the outputs, but not for long."""
+        """Wait for the outputs, but not for long. Interrupted, it ends at once and raises on."""
         give_up_s = monotonic() + FLUSH_WITHIN_S
-        for writer in self._writers:
-            writer.wait(give_up_s - monotonic())
-        if self._endpoint is not None:
-            self._endpoint.wait_for_scrape()
+        try:
+            for writer in self._writers:
+                writer.wait(give_up_s - monotonic())
+            if self._endpoint is not None:
+                self._endpoint.wait_for_scrape()
+        finally:
+            # Interrupted, what is not delivered by now is dropped.
+            for writer in self._writers:
+                writer.wait(0.0)
 
     def stop(self) -> None:
         """Whatever happens, nothing is delivered any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from pika_locust.outputs.points import Interval, Window
 from pika_locust.outputs.sinks import FileSink, Sink, UndeliveredError
 from pika_locust.outputs.targets import OutputTarget
 from pika_locust.runtime import outputs
-from pika_locust.runtime.outputs import MetricsEndpoint, OutputWriter, RunOutputs
+from pika_locust.runtime.outputs import MetricsEndpoint, OutputWriter, RunOutputs, start_outputs
+from tests.runtime.sample_scenario import read
 
 HITS = counter("hits")
 
@@ -201,6 +203,20 @@ def test_an_interrupt_ends_the_wait(registry: Registry, writers: list[OutputWrit
     with suppress(KeyboardInterrupt):
         waiting.get()
     assert monotonic() - began_s < 0.3
+    assert counted(run) == (0, 1)
+
+
+def test_the_second_test_of_a_process_has_files_of_its_own(tmp_path: Path, registry: Registry) -> None:
+    where = tmp_path / "points.csv"
+    options = replace(read("-u 1"), outputs=(OutputTarget("csv", str(where)), OutputTarget("junit", "r.xml")))
+    for number, times in ((1, 3), (2, 5)):
+        run = start_outputs(options, {"hits"}, {}, number, None)
+        for _ in range(times):
+            measure(run, registry)
+        finish(run)
+        assert [report.dropped for report in run.reports()] == [0]
+    assert where.read_text().count("\nhits,") == 3
+    assert (tmp_path / "points-2.csv").read_text().count("\nhits,") == 5
 
 
 # The endpoint

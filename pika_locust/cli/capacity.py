@@ -21,6 +21,7 @@ from pika_locust.cli.capacity_report import Found
 from pika_locust.cli.capacity_trial import Judged, TrialPlan, TrialResult, run_trial
 from pika_locust.cli.inspect import locustfile, options_parser
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
+from pika_locust.format import plain
 from pika_locust.load.capacity import Ending, Goal, Search, Trial
 from pika_locust.load.durations import parse_duration
 from pika_locust.outputs import redact
@@ -28,6 +29,7 @@ from pika_locust.outputs.summary import unwritable
 from pika_locust.outputs.table import Line, Medium, paint
 from pika_locust.runtime.options import RunOptions, parse_all, read_options
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
+from pika_locust.scenario import Scenario
 from pika_locust.settings import environment_of
 
 _EPILOG = """\
@@ -36,10 +38,10 @@ examples:
   SERVER_URL=wss://staging.example pika-locust capacity connections --trial 2m --json capacity.json
   pika-locust capacity calls --from 1 --to 50             in calls a second: the open model's load is its rate
   pika-locust capacity connections --sandbox-fault max-sockets=137        whose answer is known
-  pika-locust capacity connections -- --threshold 'ws_connection_success_rate:rate>0.999' --seed 7
+  pika-locust capacity connections -- --threshold 'ws_connection_time:p(95)<300' --seed 7
 
-Each trial is a run of its own, `locust --headless -u N -r … -t …`: it passes when its verdict does, so that the losses
-and latencies that are allowed are those of its thresholds. Its users come in the first fifth. Loads double until one
+Each trial is a run of its own, `locust --headless -u N -r … -t …`: it passes when its verdict does, so that the
+latencies that are allowed are those of its thresholds. Its users come in the first fifth. Loads double until one
 fails; then the distance is halved until the bounds are close enough, and each bound is tried once more, with a third
 trial where the two disagree. The capacity is then at least the lower bound, and below the upper one, which is the
 smallest load that failed (as in the IETF's MLRsearch). A trial whose load generator could not keep up (110) counts
@@ -48,6 +50,8 @@ for nothing, and ends the search: with --processes it may come further.
 exit codes: 0 the goal is met, or the largest load passes; 99 no load passes, or there were too few trials; 105 stopped;
 else that of a trial which says nothing of the target, such as 110, load generator overload
 """
+LOSS_RATIO = 0.005
+"""A partial drop rate that is usual in benchmarks of networks."""
 _ENDINGS: dict[Ending | None, ExitCode] = {
     "goal": ExitCode.PASS,
     "most": ExitCode.PASS,
@@ -77,6 +81,9 @@ def run(argv: Sequence[str]) -> int:
         (folder / "locustfile.py").write_text(locustfile(scenario))
         plan = TrialPlan(scenario, _whole_seconds(given.trial), folder, locusts)
         options = _read_options(plan, goal, given.sandbox_fault)
+        if strict := _loss_words(scenario, options, given.loss_ratio):
+            plan = replace(plan, words=[*plan.words, *strict])
+            options = _read_options(plan, goal, given.sandbox_fault)
         stopped = stack.enter_context(_signals())
         target, sandbox = options.target, None
         try:
@@ -172,6 +179,18 @@ def _read_options(plan: TrialPlan, goal: Goal, faults: Sequence[str]) -> RunOpti
     return read_options(plan.scenario, given, environ, problems)
 
 
+def _loss_words(scenario: Scenario, options: RunOptions, ratio: float) -> list[str]:
+    """The threshold that allows no greater loss, as words of a command line; none where one on that metric is as strict
+    already, or was asked for by name."""
+    rates = [one for one in options.thresholds if one.metric == scenario.loss and one.expression.aggregation == "rate"]
+    losses = [Judged(one.metric, one.expression.text, "").allowed_loss for one in rates]
+    by_name = any(one.metric == scenario.loss for one in options.overrides)
+    if not scenario.loss or by_name or any(loss is not None and loss <= ratio for loss in losses):
+        return []
+    wants_low = any(one.expression.operator in ("<", "<=") for one in rates)
+    return ["--threshold", f"{scenario.loss}:rate" + (f"<={plain(ratio)}" if wants_low else f">={plain(1 - ratio)}")]
+
+
 def _with_secrets(plan: TrialPlan, options: RunOptions) -> Mapping[str, str]:
     """The environment of the sandbox and of all trials: they need the same secrets, as a named target and its test."""
     missing = [name for name in plan.scenario.secrets_needed(options.settings) if not options.settings[name]]
@@ -207,6 +226,8 @@ def _goal(given: argparse.Namespace) -> Goal:
         problems.append(f"--processes must be at least 1, got {given.processes}")
     if given.json is not None and (why := unwritable(given.json)) is not None:
         problems.append(f"--json {given.json}: {why}")
+    if not 0 <= given.loss_ratio < 1:
+        problems.append(f"--loss-ratio must be at least 0 and below 1, got {given.loss_ratio:g}")
     if given.trial < 1 or given.trial != round(given.trial):
         problems.append(f"--trial must be a whole number of seconds, got {given.trial:g}")
     if problems:
@@ -218,7 +239,7 @@ def _whole_seconds(seconds: float) -> int:
     return round(seconds)
 
 
-def _width(text: str) -> float:
+def _share(text: str) -> float:
     """A share such as 0.1 or 10%."""
     number = text.removesuffix("%")
     return float(number) / 100 if number != text else float(number)
@@ -250,10 +271,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trial", type=_seconds, default=30.0, metavar="30s", help="length of a trial (default 30s)")
     parser.add_argument(
         "--goal-width",
-        type=_width,
+        type=_share,
         default=goal.width,
         metavar="10%",
         help="the upper bound is to be so much above the lower one at most (default 10%%)",
+    )
+    parser.add_argument(
+        "--loss-ratio",
+        type=_share,
+        default=LOSS_RATIO,
+        metavar="0.5%",
+        help="more lost attempts fail a trial, where the scenario's own thresholds allow more (default 0.5%%)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON, also after Ctrl-C")
     parser.add_argument(

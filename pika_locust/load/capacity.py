@@ -122,8 +122,11 @@ class Search:
 
     def next_load(self) -> int | None:
         """The load of the next trial; None when the search is over."""
+        if self.ending is not None:
+            return None
         found = self._next()
-        return found if self.ending is None and isinstance(found, int) else None
+        assert isinstance(found, int)
+        return found
 
     def _next(self) -> int | Ending:
         """The load that tells most, or why there is none."""

@@ -79,6 +79,11 @@ def test_a_void_trial_counts_neither_way_and_ends_the_search() -> None:
     assert search.next_load() is None
 
 
+def test_a_first_trial_that_is_void_leaves_nothing_known() -> None:
+    search = searched(lambda load: "void")
+    assert (loads(search), search.ending, search.bounds()) == ([10], "void", Bounds(None, None))
+
+
 def test_there_are_no_more_trials_than_wanted_and_what_is_known_then_is_said() -> None:
     search = searched(up_to(137), Goal(max_trials=6))
     assert len(search.trials) == 6

@@ -123,6 +123,7 @@ DANCERS = Scenario(
     http_base=http_side,
     target_settings=("WS_URL",),
     profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
+    loss="ws_connection_success",
     metrics=METRICS,
     thresholds=(
         *(Threshold.of(name, {"threshold": limit, "about": _ABOUT[name]}) for name, limit in _HONEST.items()),

@@ -2,7 +2,7 @@
 
     locust --headless -f locustfiles/inference.py -u 20 -r 20 -t 30s                          # 30s
     INFERENCE_RATE=120 TEST_DURATION=60s locust --headless -f locustfiles/inference.py         # 1m
-    locust --headless -f locustfiles/inference.py,shapes/medium.py                            # 5m
+    SCENARIO=stress locust --headless -f locustfiles/inference.py                              # 15m
 
 Without API_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect inference` shows everything else.
 """

@@ -1,7 +1,7 @@
 """People say something on a WebSocket, in text and audio, and are answered: up to a thousand in eight minutes.
 
     locust --headless -f locustfiles/streaming.py -u 50 -r 25 -t 60s          # 1m
-    locust --headless -f locustfiles/streaming.py,shapes/medium.py           # 5m
+    SCENARIO=medium locust --headless -f locustfiles/streaming.py              # 5m
 
 Without WS_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect streaming` shows everything else.
 """

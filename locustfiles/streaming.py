@@ -1,4 +1,4 @@
-"""People say something on a WebSocket, in text and audio, and are answered: up to a thousand in eight minutes.
+"""People say something on a WebSocket, in text and audio, and are answered: up to a thousand in nine minutes.
 
     locust --headless -f locustfiles/streaming.py -u 50 -r 25 -t 60s          # 1m
     SCENARIO=medium locust --headless -f locustfiles/streaming.py              # 5m

@@ -126,8 +126,9 @@ def _search(
             plan.scenario.sizing,
         )
 
-    thresholds = [Judged(one.metric, one.expression.text, "") for one in options.thresholds]
-    _print(report.begin(found(None), thresholds, medium), medium)
+    rates = [one for one in options.thresholds if one.metric == plan.scenario.loss]
+    losses = [Judged(one.metric, one.expression.text, "") for one in rates]
+    _print(report.begin(found(None), losses, medium), medium)
     while not stopped() and (load := search.next_load()) is not None:
         if sandbox is not None:
             _renew(sandbox, is_first=not results)

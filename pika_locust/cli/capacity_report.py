@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pika_locust.cli.capacity_trial import Judged, TrialResult
-from pika_locust.format import clock
+from pika_locust.format import clock, plural
 from pika_locust.load.capacity import Bounds, Ending, Goal
 from pika_locust.outputs import redact
 from pika_locust.outputs.table import Column, Line, Medium, Span, Tone, heading, prose, table
@@ -62,7 +62,7 @@ def crossings(results: Sequence[TrialResult]) -> list[Crossing]:
     return found
 
 
-def begin(found: Found, thresholds: Sequence[Judged], medium: Medium) -> Iterator[Line]:
+def begin(found: Found, losses: Sequence[Judged], medium: Medium) -> Iterator[Line]:
     """What is about to be searched, and by what a trial passes: trial length, loss and goal."""
     goal = found.goal
     yield heading(f"Capacity of {found.scenario}", f"{found.unit}, from {goal.first:,} to {goal.most:,} at most")
@@ -73,8 +73,8 @@ def begin(found: Found, thresholds: Sequence[Judged], medium: Medium) -> Iterato
         ("goal", f"an upper bound at most {100 * goal.width:.4g} % above the lower one"),
     ):
         yield from prose(words, medium, lead=Span(name, "dim"), indent=10)
-    losses = [f"{100 * loss:.4g} % ({one.name})" for one in thresholds if (loss := one.allowed_loss) is not None]
-    yield from prose(", ".join(losses) or "none is judged", medium, lead=Span("loss", "dim"), indent=10)
+    shares = [f"{100 * loss:.4g} % ({one.name})" for one in losses if (loss := one.allowed_loss) is not None]
+    yield from prose(", ".join(shares) or "what the thresholds allow", medium, lead=Span("loss", "dim"), indent=10)
     yield ()
     yield (Span(f"{'load':>10}  trial  "), Span("what came closest to its limit, or failed", "dim"))
 
@@ -114,7 +114,7 @@ def _bounds(found: Found) -> str:
 def _ending(found: Found) -> str:
     ratio, goal = found.bounds.ratio, found.goal
     apart = f"upper/lower {ratio:.3f}" if ratio is not None else "no two bounds"
-    tried = f"{apart}, {len(found.results)} trials of {found.trial_s} s, in {clock(_seconds(found))}"
+    tried = f"{apart}, {plural(len(found.results), 'trial')} of {found.trial_s} s, in {clock(_seconds(found))}"
     last = found.results[-1] if found.results else None
     match found.ending:
         case "goal":

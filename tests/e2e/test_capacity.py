@@ -29,6 +29,7 @@ def test_the_bounds_hold_a_known_capacity_and_are_close_enough(tmp_path: Path) -
         raise MachineTooSlow(Finished(finished.returncode, None, finished.stdout))
     assert finished.returncode == ExitCode.PASS, finished.stdout + finished.stderr
     result = json.loads(found.read_text())
+    assert result["ending"] == "goal", finished.stdout
     assert result["lower"] <= SOCKETS < result["upper"], finished.stdout
     assert result["upper"] / result["lower"] <= 1.1
     (crossed,) = (one for one in result["crossings"] if one["name"].startswith("ws_connection_success_rate"))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import tests.quiet_locust  # noqa: F401
@@ -19,8 +20,10 @@ from pika_locust.cli import capacity_trial
 from pika_locust.cli.capacity import run
 from pika_locust.cli.capacity_report import crossings, scaling
 from pika_locust.cli.capacity_trial import Judged, TrialResult, read_result
+from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
 from pika_locust.load.capacity import Bounds
+from pika_locust.sandbox.process import SandboxProcess
 from pika_locust.scenario import Sizing
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +35,7 @@ words = sys.argv[1:]
 load = int(words[words.index("-u") + 1] if "-u" in words else os.environ["GREETER_CALL_RATE"])
 with open(os.environ["FAKE_LOG"], "a") as log:
     settings = {name: value for name, value in os.environ.items() if name.startswith("GREETER_")}
-    log.write(json.dumps({"words": words, "load": load, "settings": settings}) + "\\n")
+    log.write(json.dumps({"words": words, "load": load, "settings": settings, "pid": os.getpid()}) + "\\n")
 if load >= int(os.environ.get("FAKE_HANGS_AT", "1000000")):
     time.sleep(60)
 share = min(1.0, int(os.environ["FAKE_HOLDS"]) / load)
@@ -185,6 +188,32 @@ def test_an_overloaded_generator_ends_the_search_with_110(capacity: Capacity, mo
     assert "ended, the trial at 80 says nothing of the target: load generator overload: its processor" in said
 
 
+def test_the_command_hands_on_what_follows_two_dashes_and_tells_mistakes_with_104(
+    fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capacity", "connections", "--to", "10", "--", "--seed", "7"]) == 0
+    words = json.loads(fake.with_name("log.jsonl").read_text().splitlines()[0])["words"]
+    assert words[words.index("--seed") + 1] == "7"
+    capsys.readouterr()
+    assert main(["capacity", "nowhere"]) == 104
+    assert capsys.readouterr().err.startswith("pika-locust capacity: there is no scenario 'nowhere'")
+
+
+def test_the_help_says_what_passes_and_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for word in (
+        "--goal-width 10%",
+        "--loss-ratio 0.5%",
+        "max-sockets=137",
+        "MLRsearch",
+        "exit codes: 0 the goal is met",
+    ):
+        assert word in said
+
+
 def test_the_largest_load_passes(capacity: Capacity) -> None:
     code, said, _ = capacity("connections", "--to", "100")
     assert code == 0
@@ -197,6 +226,7 @@ def test_no_load_passes(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> 
     code, said, _ = capacity("connections", "--from", "2")
     assert code == 99
     assert "below 1 users: no load passed" in said
+    assert "Scaling" not in said
 
 
 def test_a_target_that_never_answers_is_tried_once(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +290,31 @@ def test_without_a_target_one_sandbox_serves_all_trials_with_the_faults_given(
     assert f"target  {targets.pop()} (sandbox, max-sockets=137)" in said
 
 
+def test_each_trial_finds_an_empty_sandbox(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERVER_URL")
+    resets = []
+    monkeypatch.setattr(SandboxProcess, "reset", lambda process: resets.append(process.url))
+    _, _, calls = capacity("connections", "--to", "20")
+    assert len(resets) == len(calls) - 1 == 2
+
+
+def kill(process: SandboxProcess) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    while process.exit_code is None:
+        time.sleep(0.01)
+
+
+def test_a_sandbox_that_is_gone_ends_the_search_with_what_is_known(
+    capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SERVER_URL")
+    monkeypatch.setattr(SandboxProcess, "reset", kill)
+    code, said, calls = capacity("connections")
+    assert (code, len(calls)) == (100, 2)
+    assert "at least 20 users: no load failed" in said
+    assert "the trial at 40 says nothing of the target: the sandbox ended by itself, with code -9" in said
+
+
 def test_ctrl_c_prints_what_is_known_and_leaves_nothing_running(fake: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pika_locust.cli import capacity, capacity_trial\n"
@@ -276,6 +331,7 @@ def test_ctrl_c_prints_what_is_known_and_leaves_nothing_running(fake: Path, tmp_
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)
     assert process.returncode == 105
+    assert not psutil.pid_exists(json.loads(log.read_text().splitlines()[-1])["pid"])
     assert "at least 20 users: no load failed" in said
     assert "stopped, this is what is known so far" in said
     assert json.loads((tmp_path / "found.json").read_text())["ending"] == "stopped"

@@ -130,9 +130,11 @@ def _search(
     losses = [Judged(one.metric, one.expression.text, "") for one in rates]
     _print(report.begin(found(None), losses, medium), medium)
     while not stopped() and (load := search.next_load()) is not None:
-        if sandbox is not None:
-            _renew(sandbox, is_first=not results)
-        result = run_trial(plan, load, stopped)
+        result = None
+        if sandbox is not None and results:
+            result = _renew(sandbox, load)
+        if result is None:
+            result = run_trial(plan, load, stopped)
         if result is None:
             break
         if result.reasons[:1] == ("no_answer",) and not any(one.outcome == "pass" for one in results):
@@ -149,12 +151,13 @@ def _search(
     return int(_ENDINGS[ending]) if ending != "void" else results[-1].exit_code or int(ExitCode.INTERNAL)
 
 
-def _renew(sandbox: SandboxProcess, is_first: bool) -> None:
-    """An empty world for the next trial. Raises SetupError when the sandbox is not there any more."""
-    if sandbox.exit_code is not None:
-        raise SetupError(f"the sandbox ended by itself, with code {sandbox.exit_code}: {sandbox.said()}")
-    if not is_first:
+def _renew(sandbox: SandboxProcess, load: int) -> TrialResult | None:
+    """An empty world for the next trial; what came of that trial when there is no sandbox any more."""
+    if sandbox.exit_code is None:
         sandbox.reset()
+        return None
+    why = f"the sandbox ended by itself, with code {sandbox.exit_code}: {sandbox.said()}"
+    return TrialResult(load, "void", int(ExitCode.SETUP), why)
 
 
 def _of_sandbox(faults: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def end(found: Found, medium: Medium) -> Iterator[Line]:
     yield ()
     yield from _trials(found.results, medium)
     yield from _crossings(found.results, medium)
-    if found.sizing is not None:
+    if found.sizing is not None and found.bounds.lower is not None:
         yield from _scaling(found.sizing, found.bounds, medium)
     yield heading(f"Capacity of {found.scenario}", _bounds(found))
     yield from prose(_ending(found), medium)
@@ -154,7 +154,7 @@ def _trials(results: Sequence[TrialResult], medium: Medium) -> Iterator[Line]:
             ]
         )
     columns = [Column("load", right=True), Column("passed", right=True), Column("failed", right=True)]
-    yield from table([*columns, Column("void", right=True), Column("", folds=1)], rows, medium)
+    yield from table([*columns, Column("void", right=True), Column("")], rows, medium)
     yield ()
 
 

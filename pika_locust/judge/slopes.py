@@ -128,9 +128,10 @@ def theil_sen(groups: Iterable[Line]) -> tuple[float, Interval] | None:
     """The slope that all groups share, per second, and its 95 % interval; None without two readings in one group.
 
     The interval is Sen's (1968): the order statistics of the pairs' slopes between which Kendall's S would be no
-    surprise. It takes readings for independent, which levels are not: the variance of S grows by (1 + r) / (1 - r),
-    where r is the correlation of neighbouring residuals, with its bias in short series taken off. An end is infinite
-    where the readings leave it open.
+    surprise. Readings of a level depend on each other, so the standard deviation of S grows by the root of
+    (1 + r) / (1 - r), where r is the correlation of neighbouring residuals, with its bias in short series taken off.
+    Where that is beyond all pairs, it is the distance of the independent interval's end that grows so. An end is
+    infinite where the readings, were they independent, would leave it open.
     """
     groups = [group for group in groups if len(group) > 1]
     slopes = sorted(
@@ -144,12 +145,21 @@ def theil_sen(groups: Iterable[Line]) -> tuple[float, Interval] | None:
         return None
     slope = median(slopes)
     variance = math.fsum(n * (n - 1) * (2 * n + 5) / 18 for n in map(len, groups))
+    half = Z95 * math.sqrt(variance)
     r = _correlation(groups, slope)
-    half = Z95 * math.sqrt(variance * (1 + r) / (1 - r))
-    lower, upper = math.floor((len(slopes) - half) / 2), math.ceil((len(slopes) + half) / 2)
-    low = slopes[lower - 1] if lower >= 1 else -math.inf
-    high = slopes[upper] if upper < len(slopes) else math.inf
+    wider = math.sqrt((1 + r) / (1 - r))
+    low, high = _order_statistics(slopes, half * wider)
+    if math.isinf(low) or math.isinf(high):
+        least, most = _order_statistics(slopes, half)
+        low = max(low, min(slopes[0], slope - wider * (slope - least)))
+        high = min(high, max(slopes[-1], slope + wider * (most - slope)))
     return slope, (low, high)
+
+
+def _order_statistics(slopes: Sequence[float], half: float) -> Interval:
+    """The slopes that stand half so many ranks below and above the median; infinite where there is none."""
+    lower, upper = math.floor((len(slopes) - half) / 2), math.ceil((len(slopes) + half) / 2)
+    return slopes[lower - 1] if lower >= 1 else -math.inf, slopes[upper] if upper < len(slopes) else math.inf
 
 
 def _correlation(groups: Iterable[Line], slope: float) -> float:

@@ -113,6 +113,13 @@ def test_the_interval_holds_the_truth_however_readings_depend_on_each_other(kept
     assert inside / tries > 0.88
 
 
+def test_a_curve_that_settles_slowly_is_no_doubt_about_a_limit_far_away() -> None:
+    slope = levels(lambda at_s: 35 + 1.7 * (1 - math.exp(-at_s / 70)), [Hold(0, 120)], 120)
+    assert slope.interval is not None
+    low, high = slope.interval
+    assert 0 < low < per_minute(slope) < high < 2
+
+
 def test_few_readings_leave_the_interval_open() -> None:
     assert theil_sen([[(0.0, 1.0), (5.0, 2.0), (10.0, 3.0), (15.0, 4.0)]]) == (0.2, (-math.inf, math.inf))
     assert theil_sen([[(0.0, 1.0)], []]) is None

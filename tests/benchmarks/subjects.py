@@ -26,7 +26,7 @@ from locust.env import Environment
 
 from pika_locust.platforms.pika.dancer import Dancer, Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.process import forget_spawning_stacks, raise_open_file_limit
+from pika_locust.process import forget_spawning_stacks, raise_open_file_limit, tune_gc
 from pika_locust.runtime import messages
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.messages import RunStart
@@ -115,6 +115,7 @@ class ActorRun:
         self.worker.attach(self.runner)
         begin = RunStart("0123456789ab", 7, target, settings.public(), None, False, 0, 30.0)
         self.runner.send_message(messages.BEGIN, begin.to_wire())
+        tune_gc()
         self.actor = actor
         self._is_there = is_there
 

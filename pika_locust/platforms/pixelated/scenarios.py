@@ -156,9 +156,12 @@ def _active(limit: int) -> tuple[Threshold, ...]:
     return (Threshold.of("active_connections", {"threshold": f"max>{limit}", "about": about}),)
 
 
-def _of_server(settings: Settings) -> frozenset[str]:
-    """What only the server's own dialect tells."""
-    return frozenset({"chunk_acknowledged", "chunk_totals_correct"}) if settings["CONTRACT"] == "suite" else frozenset()
+def _of_chunks(settings: Settings) -> frozenset[str]:
+    """What only acknowledgements tell: there are none without chunks, and none in the suite's dialect."""
+    if settings["CONTRACT"] == "suite":
+        return frozenset({"chunk_acknowledged", "chunk_totals_correct"})
+    silent = {"chunk_acknowledged", "chunk_totals_correct", "ws_chunk_latency"}
+    return frozenset() if settings["CHUNKS"] else frozenset(silent)
 
 
 STREAMING = scenario(
@@ -202,7 +205,7 @@ STREAMING = scenario(
         CONSTANT: (),
         BY_HAND: (),
     },
-    unobservable=_of_server,
+    unobservable=_of_chunks,
     ledgers=("chunks", "results"),
     settings=(
         _CONTRACT,

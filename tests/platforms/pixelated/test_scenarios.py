@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import tests.quiet_locust  # noqa: F401
 from pika_locust.load.plan import BY_HAND, CONSTANT
 from pika_locust.platforms.pixelated.scenarios import INFERENCE, STREAMING
 from pika_locust.platforms.pixelated.texts import CORPUS
@@ -50,6 +51,11 @@ def test_what_only_the_server_s_dialect_tells_decides_nothing_in_the_suite_s() -
     hidden = STREAMING.unobservable(settings_of(STREAMING, {"CONTRACT": "suite"}))
     assert hidden == {"chunk_acknowledged", "chunk_totals_correct"}
     assert STREAMING.unobservable(settings_of(STREAMING)) == frozenset()
+
+
+def test_text_alone_has_no_acknowledgements_to_judge() -> None:
+    hidden = STREAMING.unobservable(settings_of(STREAMING, {"CHUNKS": "0"}))
+    assert hidden == {"chunk_acknowledged", "chunk_totals_correct", "ws_chunk_latency"}
 
 
 def test_of_eighteen_texts_two_tell_of_a_crisis_and_one_of_a_bias() -> None:

@@ -25,7 +25,7 @@ demo: $(VENV)/demo
 # Whole runs by themselves: what computes beside them would make their generators late. They mostly wait, so that eight
 # of them at a time leave half of two cores idle.
 test: $(VENV)/test $(VENV)/share/locust-examples
-	$(BIN)/python -m pytest -m alone --reruns 2 --reruns-delay 3
+	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3
 	$(BIN)/python -m pytest -m "not alone and not e2e" -n 3 --dist worksteal
 	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --dist worksteal --reruns 5 --reruns-delay 3
 

@@ -28,9 +28,9 @@ LOADS: dict[str, tuple[list[str], dict[str, str]]] = {
         },
     ),
     "connections": (["-u", "40", "-r", "40", "-t", "10s"], {"HOLD_TIME_MIN": "1", "HOLD_TIME_MAX": "3"}),
-    "inference": (["-u", "20", "-r", "20", "-t", "8s"], {"THINK_TIME_MIN": "0.1", "THINK_TIME_MAX": "0.3"}),
+    "inference": (["-u", "20", "-r", "20", "-t", "5s"], {"THINK_TIME_MIN": "0.1", "THINK_TIME_MAX": "0.3"}),
     "streaming": (
-        ["-u", "20", "-r", "20", "-t", "8s"],
+        ["-u", "20", "-r", "20", "-t", "5s"],
         {
             "TURNS": "3",
             "CHUNKS": "3",

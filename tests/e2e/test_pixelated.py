@@ -30,7 +30,7 @@ UNSEEN = {"target_memory_mb", "malformed_refused", "large_audio_refused"}
 
 
 def short(scenario: str, folder: Path, *options: str, **settings: str) -> Finished:
-    arguments = ["--headless", "-f", f"locustfiles/{scenario}.py", "-u", "20", "-r", "20", "-t", "6s", "--seed", "11"]
+    arguments = ["--headless", "-f", f"locustfiles/{scenario}.py", "-u", "20", "-r", "20", "-t", "4s", "--seed", "11"]
     return run([*arguments, *options], folder, {**SHORT[scenario][1], **settings})
 
 

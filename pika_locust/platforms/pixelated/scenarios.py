@@ -105,7 +105,7 @@ INFERENCE = scenario(
             "API_TOKEN",
             text,
             "user:load-test-{user}",
-            "bearer token; {user} in it becomes each user's own name; empty: none",
+            "bearer token; {user} in it becomes each user's own name",
             secret=True,
         ),
         Setting("INFERENCE_RATE", number(0.1), None, "open model instead of users: so many questions a second"),

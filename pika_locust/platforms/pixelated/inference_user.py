@@ -6,6 +6,7 @@ from typing import Any
 
 from pika_locust.kit import HttpActor
 from pika_locust.kit.meters import named
+from pika_locust.platforms.pixelated.answers import has_words, reported_us
 from pika_locust.platforms.pixelated.scenarios import INFERENCE_METRICS
 from pika_locust.platforms.pixelated.texts import CORPUS, is_foreign, marked
 from pika_locust.runtime.arrivals import OpenActor
@@ -49,16 +50,16 @@ class InferenceUser(HttpActor, OpenActor):
                 self.checked("answer is a JSON object", False)
             self.meters.errors.add(True)
             return
-        reported_ms = answer.get("latency" if self._contract == "suite" else "inference_time_ms")
-        ok = self.checked("answer has a response", _has_words(answer.get("response")))
-        ok &= self.checked("answer has the model's latency", _is_number(reported_ms))
+        latency_us = reported_us(answer.get("latency" if self._contract == "suite" else "inference_time_ms"))
+        ok = self.checked("answer has a response", has_words(answer.get("response")))
+        ok &= self.checked("answer has the model's latency", latency_us is not None)
         # The real service may say null, where it was not to look at emotions.
         ok &= self.checked("answer has emotions", ("emotions" if self._contract == "suite" else "eq_scores") in answer)
         ok &= self.checked("answer is our own", not is_foreign(str(answer.get("response")), session))
         self.meters.errors.add(not ok)
-        if ok and isinstance(reported_ms, int | float):
+        if ok and latency_us is not None:
             self.meters.successful_inferences.add()
-            self.meters.inference_latency.add(round(reported_ms * 1000))
+            self.meters.inference_latency.add(latency_us)
         self._look_for_detections(answer, text.should_raise(self._contract))
 
     def _body(self, words: str, session: str) -> dict[str, Any]:
@@ -90,11 +91,3 @@ def _object_in(response: Response) -> dict[str, Any] | None:
     except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
-
-
-def _has_words(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

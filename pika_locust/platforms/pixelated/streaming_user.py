@@ -11,6 +11,7 @@ from pika_locust.kit import WebSocketActor, on, on_raw
 from pika_locust.kit.meters import named
 from pika_locust.kit.websocket_actor import ConnectionMetrics
 from pika_locust.load.pauses import Backoff
+from pika_locust.platforms.pixelated.answers import has_words, reported_us
 from pika_locust.platforms.pixelated.audio import LARGEST_BYTES, MEBIBYTE, Audio, Chunk, Turn
 from pika_locust.platforms.pixelated.audits import EXTRA_RESULTS
 from pika_locust.platforms.pixelated.scenarios import STREAMING_METRICS
@@ -23,6 +24,8 @@ ACK_WITHIN_S = 5.0
 LARGE_WITHIN_S = 15.0
 TOO_LARGE = 1009
 CHUNK_ACK = b'{"type":"status","status":"chunk_received","bytes":'
+MOST_DIGITS = 15
+"""Of a number of bytes."""
 MALFORMED = (b"not json {", b"null", b'{"type":"nonsense"}')
 COMPLETE = b'{"type":"complete"}'
 
@@ -237,7 +240,7 @@ class StreamingUser(WebSocketActor):
     def on_status(self, payload: bytes, at_ns: int) -> None:
         if payload.startswith(CHUNK_ACK):
             digits = payload[len(CHUNK_ACK) : payload.find(b",", len(CHUNK_ACK))]
-            if digits.isdigit():
+            if digits.isdigit() and len(digits) <= MOST_DIGITS:
                 self._on_chunk_ack(int(digits), at_ns)
                 return
         message = self.spelling.parse(payload) or {}
@@ -249,7 +252,7 @@ class StreamingUser(WebSocketActor):
                 self._text_sent_ns = 0
             case "processing" if self._item:
                 self.meters.processing_time.add((at_ns - self._completed_ns) // 1000)
-            case "chunk_received" if isinstance(message.get("bytes"), int):
+            case "chunk_received" if isinstance(message.get("bytes"), int) and message["bytes"] < 10**MOST_DIGITS:
                 self._on_chunk_ack(message["bytes"], at_ns)
             case "text_received" | "processing":
                 pass  # of what was given up
@@ -286,9 +289,9 @@ class StreamingUser(WebSocketActor):
         ok = self.checked("result has emotions", ok) and ok
         heard = isinstance(data.get("transcription"), str)
         ok &= self.checked("result has a transcription where there was audio", heard == self._turn.has_audio)
-        reported_ms = data.get("latency_ms")
-        if isinstance(reported_ms, int | float):
-            self.meters.model_latency.add(round(reported_ms * 1000))
+        latency_us = reported_us(data.get("latency_ms"))
+        if latency_us is not None:
+            self.meters.model_latency.add(latency_us)
         self._on_answer(data.get("response"), ok, at_ns)
 
     def _on_answer(self, response: Any, ok: bool, at_ns: int) -> None:
@@ -299,7 +302,7 @@ class StreamingUser(WebSocketActor):
             self.meters.extra_results.add()
             self.worker.error("complete", "a result that nobody waits for")
             return
-        ok &= self.checked("result has a response", isinstance(response, str) and bool(response))
+        ok &= self.checked("result has a response", has_words(response))
         ok &= self.checked("result is our own", not is_foreign(str(response), self._mark))
         meters, latency_us = self.meters, (at_ns - self._completed_ns) // 1000
         self.worker.ledgers["results"].acked(self._item)

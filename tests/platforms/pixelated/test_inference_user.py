@@ -10,6 +10,7 @@ import pytest
 
 import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.pixelated import inference_user
+from pika_locust.platforms.pixelated.answers import reported_us
 from pika_locust.platforms.pixelated.inference_user import InferenceUser
 from pika_locust.platforms.pixelated.scenarios import INFERENCE
 from pika_locust.platforms.pixelated.texts import CORPUS, Text, is_foreign, marked
@@ -106,6 +107,17 @@ def test_a_token_that_names_nobody_is_refused(ask: Ask, server: tuple[str, Sandb
     worker = ask(ORDINARY, API_TOKEN="nocolon")
     # The suite's dialect has no tokens.
     assert worker.rate_of("errors") == ((0, 1) if server[0] == "suite" else (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        *[(40, 40_000), (0.5, 500), (0, 0), (-1, None), (1e999, None), (float("nan"), None), (10**30, None)],
+        *[(True, None), ("40", None), (None, None)],
+    ],
+)
+def test_a_time_that_is_none_is_not_counted(given: Any, told: int | None) -> None:
+    assert reported_us(given) == told
 
 
 def test_the_mark_in_a_text_tells_whose_it_is() -> None:

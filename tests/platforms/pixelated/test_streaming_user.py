@@ -296,6 +296,39 @@ def test_the_suite_s_dialect_shows_the_same_faults(begin: Begin, fault: str, fai
         assert run.rate("answers_correct")[1] >= 1
 
 
+HOSTILE = [
+    '{"type":"result","data":{"response":5,"latency_ms":1e999,"fused_emotion":[]}}',
+    '{"type":"result","data":{"response":null,"latency_ms":-1}}',
+    '{"type":"result","data":{"latency_ms":true}}',
+    '{"type":"result","data":[]}',
+    '{"type":"result"}',
+    '{"type":"status","status":"chunk_received","bytes":%s,"mimeType":""}' % ("9" * 5000),
+    '{"type":"status","status":"chunk_received","bytes":-5}',
+    '{"type":"status","status":"chunk_received","bytes":null}',
+    '{"type":"status","status":{"a":[]}}',
+    '{"type":"status"}',
+    '{"type":"error"}',
+    '{"status":"complete"}',
+    '{"status":"chunk"}',
+    '{"status":7}',
+    "[]",
+    "",
+]
+
+
+@pytest.mark.parametrize("contract", ["server", "suite"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_server_should_not_say_is_its_mistake_and_not_ours(begin: Begin, text: str, contract: str) -> None:
+    run = begin(CONTRACT=contract, GENERATION_MS="200", CHUNKS="1")
+    run.start()
+    for _ in range(20):
+        run.time.run(0.05)
+        for socket in list(run.server.connections.values()):
+            socket.hear(text)
+    # `begin` looks for mistakes of our own.
+    assert run.users[0].worker.count_of("ws_messages_received") > 0
+
+
 def test_acknowledgements_find_their_chunks_by_how_much_there_is_more() -> None:
     turn = Turn()
     for number, size in enumerate((100, 99, 98)):

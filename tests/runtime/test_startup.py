@@ -9,8 +9,8 @@ import pytest
 
 LISTENING = """
 import os, signal, sys, time
-if sys.argv[2] == "ignored":
-    signal.signal(signal.Signals[sys.argv[1]], signal.SIG_IGN)
+# Whoever started the tests may have had it ignored, as a shell has of what it starts in the background.
+signal.signal(signal.Signals[sys.argv[1]], signal.SIG_IGN if sys.argv[2] == "ignored" else signal.SIG_DFL)
 from pika_locust.runtime.startup import listen_early
 listen_early(lambda name: print("stopped by", name, flush=True))
 if sys.argv[2] == "forked":

@@ -232,6 +232,7 @@ def test_every_fault_of_the_platform_says_who_must_see_it() -> None:
         "dead-session",
         "leak",
         "crash-after",
+        "max-sockets",
         "swallow-likes",
         "swallow-tempo",
         "swallow-poll-updates",

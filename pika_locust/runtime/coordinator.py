@@ -247,6 +247,7 @@ class Ending:
         run = self._run
         duration_s = monotonic() - run.began_s
         self._workers.note_lost(run.collector, duration_s)
+        run.target_monitor.look_at_memory()
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
         # They deliver the rest beside the audits.

@@ -192,14 +192,10 @@ class TargetMonitor:
     def _watch(self, health: HealthProbe) -> None:
         success = self._registry.rate("health_success")
         latency = self._registry.trend("health_latency")
-        memory = self._registry.gauge("target_memory_mb")
         next_s = monotonic()
         while True:
             at_s = monotonic()
-            used_mb = self._memory.poll() if self._memory is not None else None
-            if used_mb is not None:
-                self._peak_mb = max(self._peak_mb, used_mb)
-                memory.set(self._peak_mb)
+            self.look_at_memory()
             answer = health.poll()
             self._note_outage(answer, at_s)
             if answer is not None:
@@ -215,6 +211,13 @@ class TargetMonitor:
                 # One more look, which counts for no rate: those are as many in good times as in bad.
                 self._note_outage(health.poll(), monotonic())
             gevent.sleep(max(0.0, next_s - monotonic()))
+
+    def look_at_memory(self) -> None:
+        """How much memory the target takes now. At the end of the load, too: that is where most of a leak is."""
+        used_mb = self._memory.poll() if self._memory is not None else None
+        if used_mb is not None:
+            self._peak_mb = max(self._peak_mb, used_mb)
+            self._registry.gauge("target_memory_mb").set(self._peak_mb)
 
     def _note_outage(self, answer: HealthAnswer | None, at_s: float) -> None:
         if answer is not None:

@@ -83,10 +83,12 @@ class ForkedWorkers:
 
     def _end_with_master(self) -> None:
         """In a worker: end when the master was killed before this worker could join it. Locust would go on trying."""
-        while os.getppid() == self._master:
+        while not self._has_joined():
+            if os.getppid() != self._master:
+                break
             gevent.sleep(ORPHAN_POLL_S)
-            if self._has_joined():
-                return
+        else:
+            return
         logger.error("The master has ended before this worker could join it")
         logging.shutdown()
         # Not by an exception: the main greenlet waits inside of Locust, which would try once more.

@@ -73,6 +73,9 @@ class FakeTargetMonitor:
 
     outages = Outages()
 
+    def look_at_memory(self) -> None:
+        return
+
     def sandbox_errors(self) -> list[str]:
         return self.errors_of_sandbox
 
@@ -1154,7 +1157,7 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     granted = [ask("w0")["data"]["w0"], ask("w1")["data"]["w1"]]
     assert granted == [2, 2]
     while ask("w0")["data"]["w0"]:
-        pass
+        return
     harness.workers[1].state = "missing"
     wait_until(
         lambda: harness.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None)

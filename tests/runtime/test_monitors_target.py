@@ -9,6 +9,7 @@ import pytest
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
+from pika_locust.metrics.values import GaugeValue
 from pika_locust.observe.target import read_json
 from pika_locust.runtime import monitors as module
 from pika_locust.runtime.monitors import TargetMonitor
@@ -88,3 +89,12 @@ def test_a_target_that_goes_away_and_comes_back_is_told(
     assert outage.to_s is not None
     assert began_s <= outage.from_s < outage.to_s
     assert "refused the connection" in outage.problem
+
+
+def test_the_memory_is_looked_at_when_asked_for_between_two_probes(sandbox: SandboxProcess) -> None:
+    monitor = TargetMonitor(sandbox.url, sandbox.pid)
+    monitor.look_at_memory()
+    level = monitor.snapshot().select("target_memory_mb")
+    assert isinstance(level, GaugeValue)
+    assert level.samples == 1
+    assert level.value > 5

@@ -86,17 +86,17 @@ startup.ORPHAN_POLL_S = 0.05
 startup.ForkedWorkers(lambda: 0.0, lambda: sys.argv[1] == "joined").watch()
 if not gevent.fork():
     # As Locust does it: it waits for an answer, and tries again.
-    gevent.sleep(1.5)
+    gevent.sleep(float(sys.argv[2]))
     print("goes on", flush=True)
     os._exit(0)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize(("how", "said"), [("joining", ""), ("joined", "goes on\n")])
-def test_a_worker_whose_master_is_killed_before_it_has_joined_ends(how: str, said: str) -> None:
+@pytest.mark.parametrize(("how", "tries_s", "said"), [("joining", "20", ""), ("joined", "0.3", "goes on\n")])
+def test_a_worker_whose_master_is_killed_before_it_has_joined_ends(how: str, tries_s: str, said: str) -> None:
     # Its output comes to an end when the worker, too, has ended.
-    ended = subprocess.run([sys.executable, "-c", ORPHANED, how], capture_output=True, text=True, timeout=50)
+    ended = subprocess.run([sys.executable, "-c", ORPHANED, how, tries_s], capture_output=True, text=True, timeout=50)
     assert ended.returncode == -9
     assert ended.stdout == said
     assert ("The master has ended before this worker could join it" in ended.stderr) is (how == "joining")

@@ -48,7 +48,8 @@ def test_an_example(name: str, replaced: str, exit_code: int, server: Target, tm
     assert finished.reasons == ([("threshold", "http_req_failed")] if exit_code else [])
     assert finished.metric("http_reqs")["count"] >= users
     assert 0 <= sum(server.answered.values()) - finished.metric("http_reqs")["count"] <= users
-    assert finished.metric("http_req_failed")["passes"] == server.answered[404]
+    # What is in flight when users are stopped was answered, and nobody was there any more to count it.
+    assert 0 <= server.answered[404] - finished.metric("http_req_failed")["passes"] <= users
 
 
 def test_an_example_with_worker_processes(server: Target, tmp_path: Path) -> None:

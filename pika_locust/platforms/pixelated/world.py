@@ -94,7 +94,7 @@ class PixelatedWorld(App):
         Cover("refuse", "refuse=0.2", "streaming", "ws_connection_success"),
         Cover("throttle", "throttle=10/60s", "streaming", "ws_connection_success"),
         Cover("close-after", "close-after=2", "streaming", "ws_connection_kept", settings=(("TURNS", "30"),)),
-        Cover("crash-after", "crash-after=3", "streaming", "ws_connection_success"),
+        Cover("crash-after", "crash-after=3", "streaming", "ws_connection_kept"),
     )
     named = (
         FaultKind("think-time", Form.MILLISECONDS, "the model takes MS for an answer"),

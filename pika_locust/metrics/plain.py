@@ -44,7 +44,8 @@ def count(value: Any) -> int:
 
 def number(value: Any) -> int | float:
     """A finite number. Raises ValueError for anything else, NaN and infinity included."""
-    if type(value) not in (int, float) or not math.isfinite(value):
+    is_number = abs(value) <= LARGEST if type(value) is int else type(value) is float and math.isfinite(value)
+    if not is_number:
         raise ValueError(f"{shown(value)} is not a finite number")
     return value  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pika_locust.metrics import plain
 from pika_locust.metrics.histogram import Histogram
 from pika_locust.metrics.metric import counter, gauge, rate, trend
 from pika_locust.metrics.registry import Registry
@@ -139,3 +140,8 @@ WHOLE = {"scheme": "log-linear-512", "buckets": {"1": 1, "2": 1}, "total": 3, "m
 def test_other_distributions_are_refused(entry: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         histogram_of(entry)
+
+
+def test_a_whole_number_beyond_all_floats_is_no_number() -> None:
+    with pytest.raises(ValueError, match="is not a finite number"):
+        plain.number(10**400)

@@ -1,6 +1,6 @@
 """Ghost Greeter's server as a pure state machine: what the sandbox serves in its place.
 
-Written from what the real server, without a database, was seen to do on the wire. Two of its defects are faults here:
+Written from what the real server, without a database, was seen to do on the wire. One of its defects is a fault here:
 a call whose visitor leaves while it rings goes on ringing, and comes about without a visitor (`ghost-call`). What it
 does by a database alone (tokens of agents, several organisations, reconnecting to a call) is not served.
 """
@@ -27,6 +27,7 @@ RING_S = 15.0
 SILENT_S, LOOK_S = 120.0, 60.0
 """An idle agent that was silent for so long is away; looked at so often."""
 KICK_S = 0.2
+"""From joining until the fault `kick` puts a visitor out."""
 _JSON = (("content-type", "application/json; charset=utf-8"),)
 UNKNOWN_AGENT = {"success": False, "status": OFFLINE, "error": "Agent not found"}
 

@@ -241,7 +241,7 @@ WIDGET = scenario(
 
 def _ignored(settings: Mapping[str, Any]) -> float:
     """The share of calls that our agents let ring."""
-    return max(0.0, 1 - settings["AGENT_ACCEPT"] - settings["AGENT_REJECT"])
+    return max(0.0, 1.0 - float(settings["AGENT_ACCEPT"]) - float(settings["AGENT_REJECT"]))
 
 
 def call_s(settings: Mapping[str, Any]) -> float:
@@ -258,7 +258,7 @@ def _agents_for_calls(settings: Settings, users: int) -> Sequence[str]:
 
 
 def _call_rate(settings: Settings) -> ArrivalRate:
-    prepared = settings["PREALLOCATED_VUS"] or max(50, math.ceil(settings["CALL_RATE"] * (4 + call_s(settings))))
+    prepared: int = settings["PREALLOCATED_VUS"] or max(50, math.ceil(settings["CALL_RATE"] * (4 + call_s(settings))))
     most = max(200, math.ceil(settings["CALL_RATE"] * (4 + settings["CALL_ANSWER_WITHIN"])))
     return ConstantArrivalRate(
         rate=settings["CALL_RATE"],

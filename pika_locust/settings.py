@@ -61,7 +61,7 @@ def environment_of(environ: Mapping[str, str], directory: Path) -> Environment:
     """
     try:
         # -sig: Windows editors begin a file with a byte order mark, which would be part of the first name.
-        content = (directory / ENV_FILE).read_text("utf-8-sig")
+        content = _text((directory / ENV_FILE).read_bytes())
     except FileNotFoundError:
         if not (directory / ENV_FILE).is_symlink():
             return Environment(dict(environ))
@@ -70,6 +70,12 @@ def environment_of(environ: Mapping[str, str], directory: Path) -> Environment:
         return Environment(dict(environ), {}, (f"{ENV_FILE} cannot be read: {error}",))
     from_file, problems = _read_file(content, environ)
     return Environment(dict(environ), from_file, tuple(problems))
+
+
+def _text(content: bytes) -> str:
+    """The text of a settings file, with or without a byte order mark; raises UnicodeDecodeError. Decoded as a stream, a
+    file that is but the beginning of such a mark would be an empty one."""
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_file(content: str, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -180,3 +180,15 @@ def test_it_is_told_where_the_name_is_and_an_empty_one_is_not() -> None:
 def test_a_name_is_left_alone_when_what_it_resembles_is_set_or_it_is_read_itself() -> None:
     assert list(misspelt(Environment({"HOLDS": "1"}), ["HOLD"], [])) == []
     assert list(misspelt(Environment({"WS_URI": "1"}), ["WS_URI", "WS_URL"], ["WS_URL"])) == []
+
+
+@pytest.mark.parametrize("content", [b"\xef", b"\xef\xbb"])
+def test_the_beginning_of_a_byte_order_mark_is_no_empty_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / ENV_FILE).write_bytes(content)
+    (problem,) = environment_of({}, tmp_path).problems
+    assert problem.startswith(".env.load-tests cannot be read: 'utf-8' codec can't decode")
+
+
+def test_lines_may_end_as_on_other_systems(tmp_path: Path) -> None:
+    (tmp_path / ENV_FILE).write_bytes(b"USERS=5\r\nHOLD=1m\rRAMP_UP=2s\n")
+    assert environment_of({}, tmp_path).from_file == {"USERS": "5", "HOLD": "1m", "RAMP_UP": "2s"}

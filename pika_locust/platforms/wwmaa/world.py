@@ -1,0 +1,60 @@
+"""WWMAA's server as a pure state machine: what the sandbox serves in its place.
+
+In the contract of the real server it is written from what that was seen to do on the wire; what it does wrong comes
+back with the fault `as-shipped`. CONTRACT=suite, the default, is what the original load test assumes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pika_locust.platforms.wwmaa.world_events import Registrations
+from pika_locust.platforms.wwmaa.world_search import Searches
+from pika_locust.platforms.wwmaa.world_webhooks import Webhooks
+from pika_locust.sandbox.app import Call, route
+from pika_locust.sandbox.faults import Cover, FaultKind, Form
+
+
+class WwmaaWorld(Searches, Registrations, Webhooks):
+    """The world of one server."""
+
+    name = "wwmaa"
+    about = "WWMAA: search, registrations for events, payment webhooks"
+    covers = (
+        Cover("latency", "latency=1500", "search", "search_latency"),
+        Cover("error", "error=0.2", "search", "search_errors"),
+        Cover("lose-filter", "lose-filter=0.3", "search", "search_errors"),
+        Cover("lose-relevance", "lose-relevance=0.3", "search", "search_relevance"),
+        Cover("oversell", "oversell=0.05", "rsvp", "capacity"),
+        Cover("duplicate-booking", "duplicate-booking=0.1", "rsvp", "duplicate_bookings"),
+        Cover("double", "double=0.05", "rsvp", "registrations"),
+        Cover("double", "double=0.05", "rsvp", "mails"),
+        Cover("lose-write", "lose-write=0.05", "rsvp", "registrations"),
+        Cover("unpaid", "unpaid=0.2", "rsvp", "payments"),
+        Cover("error", "error=0.1", "rsvp", "rsvp_success"),
+        Cover("as-shipped", "as-shipped", "rsvp", "rsvp_success", settings=(("CONTRACT", "server"),)),
+        Cover("double", "double=0.01", "webhooks", "webhooks"),
+        Cover("lose-write", "lose-write=0.01", "webhooks", "webhooks"),
+        Cover("forget-signature", "forget-signature", "webhooks", "forged_refused"),
+        Cover("forget-event", "forget-event=0.2", "webhooks", "webhooks"),
+        Cover("latency", "latency=700", "webhooks", "webhook_processing_latency"),
+        Cover("error", "error=0.1", "webhooks", "webhook_processing_success"),
+    )
+    named = (
+        FaultKind("as-shipped", Form.FLAG, "the real server's own defects: tokens and registrations without a user"),
+        FaultKind("duplicate-booking", Form.RATE, "somebody who is registered is registered again"),
+        FaultKind("unpaid", Form.RATE, "a paid registration is confirmed, and no payment taken"),
+        FaultKind("forget-event", Form.RATE, "a webhook that was delivered before is processed again"),
+        FaultKind("lose-filter", Form.RATE, "a search takes no notice of its filters"),
+        FaultKind("lose-relevance", Form.RATE, "a semantic search says nothing of how well its results fit"),
+    )
+
+    def state(self, now: float) -> dict[str, Any]:
+        return {**self.registrations_state(), **self.webhooks_state()}
+
+    @route("GET", "/health", exempt=True)
+    def health(self, call: Call) -> Any:
+        return {"status": "healthy", "environment": "staging", "debug": False}
+
+
+PLATFORM = WwmaaWorld.platform()

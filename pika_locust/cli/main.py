@@ -1,4 +1,4 @@
-"""The `pika-locust` command: list, inspect, locustfile, capacity, sandbox, new."""
+"""The `pika-locust` command: list, inspect, locustfile, suite, capacity, sandbox, new."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ commands:
   inspect SCENARIO      what would run: stages, thresholds, audits, settings, metrics; with --help, the
                         options of a run (Locust's own --help ends before it has seen the locustfile)
   locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
+  suite                 run all scenarios of a platform, and fail if one of them does
   capacity SCENARIO     search for the largest load that passes, by one run after the other
   sandbox               serve a platform's sandbox, with faults if you like
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "list": list_scenarios,
         "inspect": inspect_scenario,
         "locustfile": print_locustfile,
+        "suite": run_suite,
         "capacity": search_capacity,
         "sandbox": run_sandbox,
         "new": write_platform,
@@ -129,6 +131,13 @@ def inspect_scenario(argv: list[str]) -> int:
     problems += refusals([word for word in unknown if word in argv], known)
     print(inspect(scenario, read_options(scenario, given, environ, problems)))
     return 0
+
+
+def run_suite(argv: list[str]) -> int:
+    """Run all scenarios of a platform, one after the other."""
+    from pika_locust.cli.suite import run
+
+    return run(argv)
 
 
 def search_capacity(argv: list[str]) -> int:

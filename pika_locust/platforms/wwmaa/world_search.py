@@ -53,9 +53,10 @@ class Searches(Accounts):
         filters = {name: value for name, value in asked.items() if name not in ("q", "semantic", "limit")}
         is_semantic = asked.get("semantic") == "true"
         results = [_result(words, number, filters, is_semantic) for number in range(10)]
-        if self.hit("lose-filter"):
-            results = [_result(words, number, {}, is_semantic) for number in range(10)]
-        if self.hit("lose-relevance") and is_semantic:
+        if filters and self.hit("lose-filter"):
+            others = dict.fromkeys(filters, "another")
+            results = [_result(words, number, others, is_semantic) for number in range(10)]
+        if is_semantic and self.hit("lose-relevance"):
             results = [_result(words, number, filters, False) for number in range(10)]
         answer = {"results": results, "total": len(results)}
         if self._is_remembered(call.request.query):

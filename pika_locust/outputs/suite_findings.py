@@ -21,10 +21,14 @@ OF_THE_TARGET = frozenset({"threshold", "audit", "no_answer", "target"})
 NEAR = 0.8
 """The part of a limit from which on a threshold that holds is worth a look."""
 SLOWER = 2.0
-SLOWER_MS = 5.0
+"""From so many times a baseline's median on, a time grows with the load."""
 TAIL = 10.0
+"""From so many medians on, a p(99) is a long tail."""
+NOTICED_MS = 5.0
+"""Smaller differences are nobody's bottleneck."""
 LEAST_SAMPLES = 50
-"""Below, a median or a tail is an accident."""
+LEAST_IN_BASELINE = 5
+"""Below, a tail or a median is an accident."""
 DOMINANT = 0.7
 MOST_ERRORS = 3
 _PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
@@ -150,8 +154,9 @@ def _of_run(summary: Mapping[str, Any], baseline: SuiteEntry | None) -> Iterator
     times = {name: one for name, one in summary["metrics"].items() if _is_time(name, one)}
     for name, figure in times.items():
         yield from _slower(name, figure, before.get(name))
-        if figure["count"] >= LEAST_SAMPLES and figure["med"] > 0 and figure["p(99)"] > TAIL * figure["med"]:
-            ratio = figure["p(99)"] / figure["med"]
+        median, late = figure["med"], figure["p(99)"]
+        if figure["count"] >= LEAST_SAMPLES and median and late > max(TAIL * median, median + NOTICED_MS):
+            ratio = late / median
             evidence = f"p(99) is {_ms(figure, 'p(99)')}, {number(ratio)} times the median of {_ms(figure, 'med')}"
             yield f"{name} has a long tail", evidence, min(9.0, ratio / TAIL)
     yield from _phase(summary["metrics"])
@@ -173,21 +178,22 @@ def _limit(judged: Judged) -> Iterator[tuple[str, str, float]]:
 
 
 def _is_time(name: str, figure: Mapping[str, Any]) -> bool:
-    """A time of the target's, without tags: those of its parts are in it."""
+    """A time of the target's, without tags: those of its parts are in it. Iterations have pauses in them."""
     return (
         figure["kind"] == "trend"
         and figure["unit"] == "ms"
         and bool(figure["count"])
         and "{" not in name
         and name not in OWN_TIMES
+        and not name.startswith("iteration_")
     )
 
 
 def _slower(name: str, now: Mapping[str, Any], alone: Mapping[str, Any] | None) -> Iterator[tuple[str, str, float]]:
-    if alone is None or not alone["count"] or not alone["med"]:
+    if alone is None or alone["count"] < LEAST_IN_BASELINE or not alone["med"]:
         return
     ratio = now["med"] / alone["med"]
-    if ratio >= SLOWER and now["med"] - alone["med"] >= SLOWER_MS:
+    if ratio >= SLOWER and now["med"] - alone["med"] >= NOTICED_MS:
         evidence = (
             f"median {_ms(alone, 'med')} in the baseline, {_ms(now, 'med')} under load ({number(ratio)} times); "
             f"p(95) {_ms(alone, 'p(95)')} and {_ms(now, 'p(95)')}"

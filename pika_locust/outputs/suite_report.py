@@ -13,7 +13,7 @@ from pika_locust.outputs.recorded import judged_in
 from pika_locust.outputs.suite_findings import Readiness, bottlenecks, compare, readiness
 from pika_locust.outputs.suite_results import SuiteEntry, SuiteResults
 
-_SPECIAL = re.compile(r"([\\`*_|<>\[\]])")
+_SPECIAL = re.compile(r"([\\`*|<\[\]]|(?<!\w)_|_(?!\w))")
 
 
 def render(results: SuiteResults, before: SuiteResults | None = None) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
+from pika_locust import clock
 from pika_locust.kit import HttpActor
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import HttpClient, Response, Timeouts
@@ -71,10 +71,13 @@ class WwmaaUser(HttpActor):
         """A connection for deliberate negatives, which stay out of the HTTP metrics."""
         if self._apart is None:
             self._apart = self.new_client(metered=False)
-            self._apart.set_headers(dict(self._csrf_headers))
+            self._apart.set_headers(dict(self.csrf_headers))
         return self._apart
 
-    _csrf_headers: tuple[tuple[str, str], ...] = ()
+    csrf_headers: tuple[tuple[str, str], ...] = ()
+    """What the real server's POSTs carry against forged requests."""
+    authorization: tuple[tuple[str, str], ...] = ()
+    """Who calls, once somebody is logged in."""
 
     def prepare_posts(self) -> bool:
         """Fetch what the real server's POSTs need, once; whether it is there."""
@@ -85,21 +88,22 @@ class WwmaaUser(HttpActor):
         if not isinstance(token, str):
             return False
         self._has_csrf = True
-        self._csrf_headers = (("cookie", f"csrf_token={token}"), ("x-csrf-token", token))
-        self.http.set_headers(dict(self._csrf_headers))
+        self.csrf_headers = (("cookie", f"csrf_token={token}"), ("x-csrf-token", token))
+        self.http.set_headers(dict(self.csrf_headers))
         if self._apart is not None:
-            self._apart.set_headers(dict(self._csrf_headers))
+            self._apart.set_headers(dict(self.csrf_headers))
         return True
 
     def log_in(self, member: Member) -> bool:
         """Have a token of the member's, from now on sent with every request."""
-        if time.monotonic() > member.until_s:
+        if clock.monotonic() > member.until_s:
             body = {"email": member.email, "password": self.worker.settings["TEST_USER_PASSWORD"]}
             token = object_in(self.call("POST", "/api/auth/login", body, name="login", ok=(200,))).get("access_token")
             if not isinstance(token, str):
                 return False
-            member.token, member.until_s = token, time.monotonic() + TOKEN_LASTS_S
-        self.http.set_headers({"authorization": f"Bearer {member.token}"})
+            member.token, member.until_s = token, clock.monotonic() + TOKEN_LASTS_S
+        self.authorization = (("authorization", f"Bearer {member.token}"),)
+        self.http.set_headers(dict(self.authorization))
         return True
 
     def on_stop(self) -> None:

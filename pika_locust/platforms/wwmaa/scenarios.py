@@ -8,10 +8,10 @@ from typing import Any
 from pika_locust.judge import Band, ThresholdSpecs
 from pika_locust.kit.scenarios import scenario
 from pika_locust.kit.targets import http_url
-from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
-from pika_locust.load.plan import LoadProfile
+from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrivalRate, RampingArrivalRate
+from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
-from pika_locust.metrics import rate, trend
+from pika_locust.metrics import counter, rate, trend
 from pika_locust.metrics.builtin import HTTP_METRICS
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
@@ -128,4 +128,144 @@ SEARCH = scenario(
     **_COMMON,
 )
 
-SCENARIOS = (SEARCH,)
+# Registrations
+
+RSVP_METRICS = (
+    *HTTP_METRICS,
+    trend("rsvp_latency", "round trip of a registration that was confirmed"),
+    trend("event_view_latency", "round trip of looking at the event"),
+    rate("rsvp_success", "registrations that were confirmed, or refused because the event is full"),
+    counter("duplicate_bookings", "confirmations too many for one person"),
+    rate("double_refused", "registrations of one person, also at the same moment, of which one was taken"),
+    rate("capacity_enforced", "looks and answers that know no more registrations than places"),
+    rate("payment_processing_success", "paid registrations whose payment was taken"),
+)
+RUSH = 0.5
+"""Of all registrations, how many come in the first fifth of the time."""
+
+
+def _rsvp_rate(settings: Settings) -> ArrivalRate:
+    people, lasts_s = settings["REGISTRATIONS"], settings["TEST_DURATION"]
+    rush_s = lasts_s / 5
+    first, later = people * RUSH / rush_s, people * (1 - RUSH) / (lasts_s - rush_s)
+    return RampingArrivalRate(
+        start_rate=first,
+        stages=(ArrivalStage(rush_s, first), ArrivalStage(0.0, later), ArrivalStage(lasts_s - rush_s, later)),
+        **_vus(settings, first, least=50),
+    )
+
+
+def _of_rsvp(settings: Settings) -> frozenset[str]:
+    hidden = set() if settings["DOUBLES"] else {"double_refused"}
+    if settings["CONTRACT"] == "server" or not settings["PAID"]:
+        hidden.add("payment_processing_success")
+    return frozenset(hidden)
+
+
+RSVP = scenario(
+    "rsvp",
+    "pika_locust.platforms.wwmaa.registrant:Registrant",
+    about="Five hundred people register for an event, half of them at once; there are places for fewer",
+    arrivals=_rsvp_rate,
+    rate_settings=("REGISTRATIONS",),
+    length_setting="TEST_DURATION",
+    profiles={},
+    default_profile=CONSTANT,
+    metrics=RSVP_METRICS,
+    thresholds={
+        "rsvp_latency": ("p(95)<800", "p(99)<1500"),
+        "event_view_latency": "p(95)<500",
+        "http_req_duration{name:event}": "p(95)<500",
+        "http_req_duration{name:rsvp}": ("p(95)<800", "p(99)<1500"),
+        "rsvp_success": "rate>0.95",
+        "duplicate_bookings": "count==0",
+        "double_refused": {"threshold": "rate==1", "about": "nobody is registered twice"},
+        "capacity_enforced": "rate>0.99",
+        "payment_processing_success": "rate>0.98",
+        "http_req_failed": "rate<0.05",
+    },
+    bands=(Band("rsvp_latency", "p(95)", healthy="<800", warning="<1500"),),
+    unobservable=_of_rsvp,
+    ledgers=("registrations", "payments"),
+    settings=(
+        _CONTRACT,
+        Setting("TEST_EVENT_ID", text, EVENT_ID, "the event"),
+        Setting("REGISTRATIONS", number(1), 500.0, "people who register; the sandbox has places for 80 % of them"),
+        Setting("TEST_DURATION", duration, 600.0, "in which time; half of them in the first fifth"),
+        Setting("PAID", share, 0.3, "suite: share of them who pay"),
+        Setting("DOUBLES", share, 0.1, "share that is sent twice at once; and again, of those that are confirmed"),
+        Setting("RSVP_PAUSE", number(0), 0.5, "seconds between looking at the event and registering"),
+        *_OPEN,
+        *_MEMBERS,
+    ),
+    audit="pika_locust.platforms.wwmaa.audits:audit_registrations",
+    audits=("registrations", "capacity", "payments", "mails"),
+    iteration="one for each person",
+    **_COMMON,
+)
+
+# Webhooks
+
+WEBHOOKS_METRICS = (
+    *HTTP_METRICS,
+    trend("webhook_processing_latency", "round trip of a webhook that was taken, without making the connection"),
+    rate("webhook_processing_success", "new webhooks that were taken and processed"),
+    counter("webhook_duplicates", "new webhooks that were taken for ones seen before"),
+    rate("webhook_signature_valid", "good signatures that were taken for such"),
+    rate("redelivery_ignored", "deliveries of an event that was there before, answered as they should be"),
+    rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
+)
+
+
+def _webhook_rate(settings: Settings) -> ArrivalRate:
+    wanted: float = settings["WEBHOOK_RATE"]
+    return ConstantArrivalRate(
+        rate=wanted,
+        duration_s=settings["TEST_DURATION"],
+        **_vus(settings, wanted / 2, least=min(50, math.ceil(wanted))),
+    )
+
+
+def _of_webhooks(settings: Settings) -> frozenset[str]:
+    return frozenset() if settings["REDELIVERY"] else frozenset({"redelivery_ignored", "forged_refused"})
+
+
+WEBHOOKS = scenario(
+    "webhooks",
+    "pika_locust.platforms.wwmaa.webhook_sender:WebhookSender",
+    about="A hundred webhooks a second, some delivered again or forged; each is processed once",
+    secrets_needed=lambda settings: ("STRIPE_WEBHOOK_SECRET",),
+    arrivals=_webhook_rate,
+    rate_settings=("WEBHOOK_RATE",),
+    length_setting="TEST_DURATION",
+    profiles={},
+    default_profile=CONSTANT,
+    metrics=WEBHOOKS_METRICS,
+    thresholds={
+        "webhook_processing_latency": ("p(95)<500", "p(99)<1000"),
+        "http_req_duration{name:webhook}": ("p(95)<500", "p(99)<1000"),
+        "webhook_processing_success": "rate>0.99",
+        "webhook_duplicates": "count<10",
+        "webhook_signature_valid": "rate>0.999",
+        "redelivery_ignored": "rate==1",
+        "forged_refused": "rate==1",
+        "http_req_failed": "rate<0.01",
+    },
+    bands=(Band("webhook_processing_latency", "p(95)", healthy="<500", warning="<1000"),),
+    unobservable=_of_webhooks,
+    ledgers=("webhooks",),
+    settings=(
+        _CONTRACT,
+        Setting("STRIPE_WEBHOOK_SECRET", text, "whsec_test_secret", "signs the webhooks", secret=True),
+        Setting("WEBHOOK_RATE", number(0.1), 100.0, "webhooks a second"),
+        Setting("TEST_DURATION", duration, 300.0, "for how long"),
+        Setting("REDELIVERY", share, 0.05, "share of them that are delivered again, also at once, and forged"),
+        *_OPEN,
+    ),
+    audit="pika_locust.platforms.wwmaa.audits:audit_webhooks",
+    audits=("webhooks",),
+    iteration="one for each webhook",
+    **_COMMON,
+)
+
+SCENARIOS = (SEARCH, RSVP, WEBHOOKS)

@@ -44,7 +44,7 @@ class Served:
 
     def state(self) -> Any:
         """What the sandbox holds."""
-        return self.process.state()["platforms"]["wwmaa"]
+        return self.process.state()
 
     def audit(self) -> dict[str, AuditResult]:
         """What the scenario's audit finds."""

@@ -1,0 +1,36 @@
+"""WWMAA's scenarios as its team runs them: green in both contracts, locally and in two processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.support import run
+
+pytestmark = pytest.mark.e2e
+
+SHORT: Mapping[str, Mapping[str, str]] = {
+    "search": {"SEARCH_RATE": "900", "TEST_DURATION": "5s"},
+    "rsvp": {"REGISTRATIONS": "100", "TEST_DURATION": "5s", "RSVP_PAUSE": "0.1", "DOUBLES": "0.2"},
+    "webhooks": {"WEBHOOK_RATE": "40", "TEST_DURATION": "5s", "REDELIVERY": "0.1"},
+}
+UNSEEN = {"target_memory_mb", "http_req_tls_handshaking"}
+ONLY_SUITE = {"search_relevance", "payment_processing_success"}
+
+
+@pytest.mark.parametrize("scenario", SHORT)
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two processes"])
+@pytest.mark.parametrize("contract", ["suite", "server"])
+def test_a_short_run_is_green(scenario: str, processes: tuple[str, ...], contract: str, tmp_path: Path) -> None:
+    arguments = ["--headless", "-f", f"locustfiles/{scenario}.py", "--seed", "11", *processes]
+    finished = run(arguments, tmp_path, {**SHORT[scenario], "CONTRACT": contract})
+    assert finished.exit_code == 0, finished.output
+    assert finished.summary is not None
+    unseen = UNSEEN | (ONLY_SUITE if contract == "server" else set())
+    judged = [one for one in finished.summary["thresholds"] if one["metric"] not in unseen]
+    assert [one["metric"] for one in judged if not one["samples"] and "count" not in one["expression"]] == []
+    hidden = {"payments"} if contract == "server" else set()
+    found = {audit["name"]: audit["status"] for audit in finished.summary["audits"]}
+    assert {name for name, status in found.items() if status != "pass"} <= hidden

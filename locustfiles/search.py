@@ -2,7 +2,7 @@
 
     SEARCH_RATE=300 TEST_DURATION=30s locust --headless -f locustfiles/search.py              # 30s
     locust --headless -f locustfiles/search.py                                                # 5m
-    SEARCH_RATE=0 locust --headless -f locustfiles/search.py                                  # 9m
+    SEARCH_RATE=0 SCENARIO=suite locust --headless -f locustfiles/search.py                   # 9m
 
 Without API_URL (or -H) it starts its own sandbox and tests that. `pika-locust inspect search` shows everything else.
 """

@@ -100,6 +100,7 @@ SEARCH = scenario(
     rate_settings=("SEARCH_RATE",),
     length_setting="TEST_DURATION",
     profiles={"suite": LoadProfile("suite", parse_stages("2m:100,5m:100,2m:0"), about="the script's own load")},
+    default_profile=CONSTANT,
     metrics=SEARCH_METRICS,
     thresholds={
         "http_req_duration{name:search}": ("p(95)<1200", "p(99)<2000"),
@@ -118,7 +119,7 @@ SEARCH = scenario(
     unobservable=_of_search,
     settings=(
         _CONTRACT,
-        Setting("SEARCH_RATE", number(), 1000.0, "searches a minute (open model); 0: as fast as users come round"),
+        Setting("SEARCH_RATE", number(), 1000.0, "searches a minute (open model); 0: a closed loop, such as SCENARIO=suite"),
         Setting("TEST_DURATION", duration, 300.0, "for how long, with SEARCH_RATE"),
         *_OPEN,
         Setting("SEARCH_PAUSE", number(0), 0.6, "seconds between two searches of a user, with SEARCH_RATE=0"),

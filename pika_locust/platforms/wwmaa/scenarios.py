@@ -119,7 +119,7 @@ SEARCH = scenario(
     unobservable=_of_search,
     settings=(
         _CONTRACT,
-        Setting("SEARCH_RATE", number(), 1000.0, "searches a minute (open model); 0: a closed loop, such as SCENARIO=suite"),
+        Setting("SEARCH_RATE", number(), 1000.0, "searches a minute (open model); 0: closed, as SCENARIO=suite"),
         Setting("TEST_DURATION", duration, 300.0, "for how long, with SEARCH_RATE"),
         *_OPEN,
         Setting("SEARCH_PAUSE", number(0), 0.6, "seconds between two searches of a user, with SEARCH_RATE=0"),

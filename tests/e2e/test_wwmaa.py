@@ -20,6 +20,14 @@ UNSEEN = {"target_memory_mb", "http_req_tls_handshaking"}
 ONLY_SUITE = {"search_relevance", "payment_processing_success"}
 
 
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two processes"])
+def test_a_short_session_is_green(processes: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = ["--headless", "-f", "locustfiles/rtc.py", "-u", "10", "-r", "10", "-t", "6s", *processes]
+    finished = run(arguments, tmp_path, {"CHAT_EVERY": "0.5", "SESSION_LENGTH": "30s"})
+    assert finished.exit_code == 0, finished.output
+    assert finished.metric("message_delivery_success")["passes"] > 100
+
+
 @pytest.mark.parametrize("scenario", SHORT)
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two processes"])
 @pytest.mark.parametrize("contract", ["suite", "server"])

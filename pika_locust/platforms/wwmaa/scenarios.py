@@ -12,7 +12,7 @@ from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrival
 from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
-from pika_locust.metrics.builtin import HTTP_METRICS
+from pika_locust.metrics.builtin import CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
 MINUTE_S = 60.0
@@ -269,4 +269,53 @@ WEBHOOKS = scenario(
     **_COMMON,
 )
 
-SCENARIOS = (SEARCH, RSVP, WEBHOOKS)
+# Training sessions
+
+RTC_METRICS = (
+    *HTTP_METRICS,
+    *WEBSOCKET_METRICS,
+    *CLOCK_METRICS,
+    trend("session_join_latency", "round trip of joining the session"),
+    trend("chat_message_latency", "from the send of a chat message to its receipt, at each who hears it"),
+    rate("message_delivery_success", "chat messages that reached somebody who was there, among all that were owed"),
+    counter("message_duplicates", "chat messages that somebody got a second time"),
+    rate("chat_in_order", "chat messages that came behind all earlier ones of the same sender"),
+    rate("ws_connection_drops", "connections that were lost, among all"),
+    rate("video_health_check_success", "tokens for video that came, and looks at its health that said it is well"),
+)
+
+RTC = scenario(
+    "rtc",
+    "pika_locust.platforms.wwmaa.participant:Participant",
+    about="Fifty people in a training session, who chat; every message is owed to each of them, once",
+    default_profile="suite",
+    profiles={"suite": LoadProfile("suite", parse_stages("1m:50,10m:50,1m:0"), about="the suite's own load")},
+    metrics=RTC_METRICS,
+    thresholds={
+        "ws_connection_success": "rate>0.99",
+        "ws_connection_drops": "rate<0.01",
+        "message_delivery_success": {"threshold": "rate==1", "about": "the suite's is 0.99, of what it never counts"},
+        "message_duplicates": "count==0",
+        "chat_in_order": "rate==1",
+        "chat_message_latency": ("p(95)<500", "p(99)<1000"),
+        "video_health_check_success": "rate>0.95",
+        "session_join_latency": ("p(95)<2000", "p(99)<3000"),
+        "http_req_duration{name:join}": "p(95)<2000",
+        "http_req_duration{name:video-token}": "p(95)<1000",
+        "http_req_failed": "rate<0.01",
+    },
+    bands=(Band("ws_connection_drops", "rate", healthy="<0.01", warning="<0.05"),),
+    settings=(
+        Setting("CONTRACT", one_of("suite"), "suite", "the backend has no such sessions"),
+        Setting("TEST_SESSION_ID", text, "test_session_001", "the session that everybody joins"),
+        Setting(
+            "WS_URL", url("ws", "wss"), None, "the WebSockets, where they are not below the API's host: ws://host/ws"
+        ),
+        Setting("SESSION_LENGTH", duration, 600.0, "how long somebody stays"),
+        Setting("CHAT_EVERY", number(0.05), 12.0, "seconds between two messages of one participant"),
+    ),
+    iteration="one for each stay in the session",
+    **_COMMON,
+)
+
+SCENARIOS = (SEARCH, RSVP, WEBHOOKS, RTC)

@@ -10,16 +10,17 @@ from typing import Any
 
 from pika_locust.platforms.wwmaa.world_events import Registrations
 from pika_locust.platforms.wwmaa.world_search import Searches
+from pika_locust.platforms.wwmaa.world_sessions import Sessions
 from pika_locust.platforms.wwmaa.world_webhooks import Webhooks
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.faults import Cover, FaultKind, Form
 
 
-class WwmaaWorld(Searches, Registrations, Webhooks):
+class WwmaaWorld(Searches, Registrations, Webhooks, Sessions):
     """The world of one server."""
 
     name = "wwmaa"
-    about = "WWMAA: search, registrations for events, payment webhooks"
+    about = "WWMAA: search, registrations for events, payment webhooks, training sessions"
     covers = (
         Cover("latency", "latency=1500", "search", "search_latency"),
         Cover("error", "error=0.2", "search", "search_errors"),
@@ -39,18 +40,25 @@ class WwmaaWorld(Searches, Registrations, Webhooks):
         Cover("forget-event", "forget-event=0.2", "webhooks", "webhooks"),
         Cover("latency", "latency=700", "webhooks", "webhook_processing_latency"),
         Cover("error", "error=0.1", "webhooks", "webhook_processing_success"),
+        Cover("lose-fanout", "lose-fanout=0.005", "rtc", "message_delivery_success"),
+        Cover("double", "double=0.05", "rtc", "message_duplicates"),
+        Cover("latency", "latency=700", "rtc", "chat_message_latency"),
+        Cover("refuse", "refuse=0.2", "rtc", "ws_connection_success"),
+        Cover("close-after", "close-after=2", "rtc", "ws_connection_drops"),
+        Cover("video-down", "video-down=0.3", "rtc", "video_health_check_success"),
     )
     named = (
         FaultKind("as-shipped", Form.FLAG, "the real server's own defects: tokens and registrations without a user"),
         FaultKind("duplicate-booking", Form.RATE, "somebody who is registered is registered again"),
         FaultKind("unpaid", Form.RATE, "a paid registration is confirmed, and no payment taken"),
         FaultKind("forget-event", Form.RATE, "a webhook that was delivered before is processed again"),
+        FaultKind("video-down", Form.RATE, "a look at video's health says that it has failed"),
         FaultKind("lose-filter", Form.RATE, "a search takes no notice of its filters"),
         FaultKind("lose-relevance", Form.RATE, "a semantic search says nothing of how well its results fit"),
     )
 
     def state(self, now: float) -> dict[str, Any]:
-        return {**self.registrations_state(), **self.webhooks_state()}
+        return {**self.registrations_state(), **self.webhooks_state(), **self.sessions_state()}
 
     @route("GET", "/health", exempt=True)
     def health(self, call: Call) -> Any:

@@ -13,6 +13,7 @@ from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
 from pika_locust.metrics.builtin import CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
+from pika_locust.scenario import QuickLoad
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
 MINUTE_S = 60.0
@@ -99,6 +100,7 @@ SEARCH = scenario(
     arrivals=_search_rate,
     rate_settings=("SEARCH_RATE",),
     length_setting="TEST_DURATION",
+    quick=QuickLoad(settings={"TEST_DURATION": "30s"}),
     profiles={"suite": LoadProfile("suite", parse_stages("2m:100,5m:100,2m:0"), about="the script's own load")},
     default_profile=CONSTANT,
     metrics=SEARCH_METRICS,
@@ -170,6 +172,7 @@ RSVP = scenario(
     arrivals=_rsvp_rate,
     rate_settings=("REGISTRATIONS",),
     length_setting="TEST_DURATION",
+    quick=QuickLoad(settings={"REGISTRATIONS": "200", "TEST_DURATION": "30s"}),
     profiles={},
     default_profile=CONSTANT,
     metrics=RSVP_METRICS,
@@ -239,6 +242,7 @@ WEBHOOKS = scenario(
     arrivals=_webhook_rate,
     rate_settings=("WEBHOOK_RATE",),
     length_setting="TEST_DURATION",
+    quick=QuickLoad(settings={"WEBHOOK_RATE": "50", "TEST_DURATION": "30s"}),
     profiles={},
     default_profile=CONSTANT,
     metrics=WEBHOOKS_METRICS,
@@ -290,6 +294,7 @@ RTC = scenario(
     about="Fifty people in a training session, who chat; every message is owed to each of them, once",
     default_profile="suite",
     profiles={"suite": LoadProfile("suite", parse_stages("1m:50,10m:50,1m:0"), about="the suite's own load")},
+    quick=QuickLoad("5s:20,25s:20,5s:0", {"CHAT_EVERY": "1", "SESSION_LENGTH": "30s"}),
     metrics=RTC_METRICS,
     thresholds={
         "ws_connection_success": "rate>0.99",

@@ -287,6 +287,16 @@ def test_every_scenario_of_ours_says_its_quick_load() -> None:
             assert bool(scenario.quick.stages) != bool(scenario.arrivals and scenario.quick.settings), scenario.name
 
 
+@pytest.mark.parametrize("words", [(), ("--quick",)], ids=["full", "quick"])
+@pytest.mark.parametrize("platform", platforms_with_scenarios())
+def test_the_suite_of_every_platform_can_be_read_and_runs_all_its_scenarios(
+    suite: Suite, platform: str, words: tuple[str, ...]
+) -> None:
+    code, _, calls = suite("--platform", platform, "--pause", "0", *words)
+    assert code == 0
+    assert [call["scenario"] for call in calls] == 2 * [one.name for one in scenarios_of(platform)]
+
+
 @pytest.mark.parametrize(
     ("code", "said", "verdict", "state"),
     [

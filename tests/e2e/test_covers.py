@@ -42,6 +42,17 @@ LOADS: dict[str, tuple[list[str], dict[str, str]]] = {
     ),
     "search": ([], {"SEARCH_RATE": "1800", "TEST_DURATION": "5s"}),
     "rsvp": ([], {"REGISTRATIONS": "150", "TEST_DURATION": "5s", "RSVP_PAUSE": "0.1", "DOUBLES": "0.3"}),
+    "api": (
+        [],
+        {
+            "AUTH_RATE": "10",
+            "EVENTS_RATE": "15",
+            "SUBSCRIPTIONS_RATE": "5",
+            "TEST_DURATION": "5s",
+            "API_PAUSE": "0.1",
+            "REUSE": "0.5",
+        },
+    ),
     "rtc": (["-u", "20", "-r", "20", "-t", "6s"], {"SESSION_LENGTH": "30s", "CHAT_EVERY": "0.5"}),
     "webhooks": ([], {"WEBHOOK_RATE": "60", "TEST_DURATION": "5s", "REDELIVERY": "0.2"}),
     "widget": (["-u", "40", "-r", "40", "-t", "8s"], {"SESSION_MIN": "1", "SESSION_MAX": "3"}),

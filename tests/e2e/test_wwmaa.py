@@ -14,10 +14,18 @@ pytestmark = pytest.mark.e2e
 SHORT: Mapping[str, Mapping[str, str]] = {
     "search": {"SEARCH_RATE": "900", "TEST_DURATION": "5s"},
     "rsvp": {"REGISTRATIONS": "100", "TEST_DURATION": "5s", "RSVP_PAUSE": "0.1", "DOUBLES": "0.2"},
+    "api": {
+        "AUTH_RATE": "10",
+        "EVENTS_RATE": "15",
+        "SUBSCRIPTIONS_RATE": "5",
+        "TEST_DURATION": "5s",
+        "API_PAUSE": "0.2",
+        "REUSE": "0.5",
+    },
     "webhooks": {"WEBHOOK_RATE": "40", "TEST_DURATION": "5s", "REDELIVERY": "0.1"},
 }
 UNSEEN = {"target_memory_mb", "http_req_tls_handshaking"}
-ONLY_SUITE = {"search_relevance", "payment_processing_success"}
+ONLY_SUITE = {"search_relevance", "payment_processing_success", "events_api_latency", "subscriptions_api_latency"}
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two processes"])

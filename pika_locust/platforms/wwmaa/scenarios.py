@@ -323,4 +323,82 @@ RTC = scenario(
     **_COMMON,
 )
 
-SCENARIOS = (SEARCH, RSVP, WEBHOOKS, RTC)
+# API
+
+API_METRICS = (
+    *HTTP_METRICS,
+    trend("api_latency", "round trip of all measured calls"),
+    trend("auth_latency", "the same of logging in, being known, and refreshing"),
+    trend("events_api_latency", "the same of events"),
+    trend("subscriptions_api_latency", "the same of subscriptions"),
+    rate("api_success", "measured calls that were answered as they should be"),
+    rate("reuse_refused", "refresh tokens that were used before, and were refused"),
+)
+
+
+def api_rates(settings: Settings) -> tuple[float, float, float]:
+    """Visits a second of members, of people who look at events, and of subscribers; the backend serves the first."""
+    if settings["CONTRACT"] == "server":
+        return settings["AUTH_RATE"], 0.0, 0.0
+    return settings["AUTH_RATE"], settings["EVENTS_RATE"], settings["SUBSCRIPTIONS_RATE"]
+
+
+def _api_rate(settings: Settings) -> ArrivalRate:
+    rates = api_rates(settings)
+    # As the suite's should have been: its own maximum of users cannot carry its rates.
+    most = math.ceil(4 * rates[0] + 2.5 * rates[1] + 3 * rates[2])
+    return ConstantArrivalRate(
+        rate=sum(rates),
+        duration_s=settings["TEST_DURATION"],
+        pre_allocated_vus=settings["PREALLOCATED_VUS"] or max(10, math.ceil(most / 2)),
+        max_vus=max(settings["PREALLOCATED_VUS"] or 10, settings["MAX_VUS"] or max(10, most)),
+    )
+
+
+def _of_api(settings: Settings) -> frozenset[str]:
+    auth, events, subscriptions = api_rates(settings)
+    hidden = set() if events else {"events_api_latency"}
+    hidden |= set() if subscriptions else {"subscriptions_api_latency"}
+    hidden |= set() if auth else {"auth_latency"}
+    return frozenset(hidden if auth and settings["REUSE"] else {*hidden, "reuse_refused"})
+
+
+_FAST = ("p(95)<300", "p(99)<500")
+
+API = scenario(
+    "api",
+    "pika_locust.platforms.wwmaa.api_user:ApiUser",
+    about="Members log in and refresh, people look at events, subscribers at their plans, side by side",
+    arrivals=_api_rate,
+    rate_settings=("AUTH_RATE", "EVENTS_RATE", "SUBSCRIPTIONS_RATE"),
+    length_setting="TEST_DURATION",
+    profiles={},
+    default_profile=CONSTANT,
+    metrics=API_METRICS,
+    thresholds={
+        "api_latency": _FAST,
+        "auth_latency": _FAST,
+        "events_api_latency": _FAST,
+        "subscriptions_api_latency": _FAST,
+        "api_success": "rate>0.99",
+        "reuse_refused": "rate==1",
+        "http_req_failed": "rate<0.01",
+    },
+    bands=(Band("api_latency", "p(95)", healthy="<300", warning="<500"),),
+    unobservable=_of_api,
+    settings=(
+        _CONTRACT,
+        Setting("AUTH_RATE", number(0), 100.0, "a second: log in, ask who one is, refresh"),
+        Setting("EVENTS_RATE", number(0), 200.0, "suite, a second: list events, look at one, search"),
+        Setting("SUBSCRIPTIONS_RATE", number(0), 50.0, "suite, a second: log in, look at plans and one's own"),
+        Setting("TEST_DURATION", duration, 300.0, "for how long; all from the beginning"),
+        Setting("API_PAUSE", number(0), 1.0, "seconds between the calls of a member; half of it for the others"),
+        Setting("REUSE", share, 0.05, "share of refresh tokens that are used again, to be refused"),
+        *_OPEN,
+        *_MEMBERS,
+    ),
+    iteration="one for each visit",
+    **_COMMON,
+)
+
+SCENARIOS = (SEARCH, RSVP, WEBHOOKS, RTC, API)

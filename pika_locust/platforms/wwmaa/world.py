@@ -45,6 +45,10 @@ class WwmaaWorld(Searches, Registrations, Webhooks, Sessions):
         Cover("latency", "latency=700", "rtc", "chat_message_latency"),
         Cover("refuse", "refuse=0.2", "rtc", "ws_connection_success"),
         Cover("close-after", "close-after=2", "rtc", "ws_connection_drops"),
+        Cover("latency", "latency=400", "api", "api_latency"),
+        Cover("error", "error=0.1", "api", "api_success"),
+        Cover("forget-refresh", "forget-refresh=0.3", "api", "reuse_refused"),
+        Cover("as-shipped", "as-shipped", "api", "api_success", settings=(("CONTRACT", "server"),)),
         Cover("video-down", "video-down=0.3", "rtc", "video_health_check_success"),
     )
     named = (
@@ -53,6 +57,7 @@ class WwmaaWorld(Searches, Registrations, Webhooks, Sessions):
         FaultKind("unpaid", Form.RATE, "a paid registration is confirmed, and no payment taken"),
         FaultKind("forget-event", Form.RATE, "a webhook that was delivered before is processed again"),
         FaultKind("video-down", Form.RATE, "a look at video's health says that it has failed"),
+        FaultKind("forget-refresh", Form.RATE, "a refresh token that was used before is taken again"),
         FaultKind("lose-filter", Form.RATE, "a search takes no notice of its filters"),
         FaultKind("lose-relevance", Form.RATE, "a semantic search says nothing of how well its results fit"),
     )

@@ -87,15 +87,35 @@ class Registrations(Accounts):
         event = self.known_events.get(call.params["id"])
         if event is None or not self.is_suite:
             return self.not_found(call.request)
-        return Answer.json(
-            {
-                "id": event.id,
-                "title": event.title,
-                "description": "An event for load tests",
-                "capacity": event.capacity,
-                "current_registrations": event.places_taken,
-            }
-        )
+        return Answer.json(_page(event))
+
+    @route("GET", "/api/events")
+    def events(self, call: Call) -> Answer:
+        """The suite's list of all."""
+        return self._listed(call, "")
+
+    @route("GET", "/api/events/search")
+    def search_events(self, call: Call) -> Answer:
+        """The suite's list of those with certain words."""
+        return self._listed(call, call.query.get("q", ""))
+
+    def _listed(self, call: Call, words: str) -> Answer:
+        if not self.is_suite:
+            return self.not_found(call.request)
+        pages = [_page(event) for event in self.known_events.values() if words in event.title]
+        return Answer.json({"events": pages, "total": len(pages)})
+
+    @route("GET", "/api/subscriptions/plans", auth=True)
+    def plans(self, call: Call) -> Answer:
+        """The suite's."""
+        if not self.is_suite:
+            return self.not_found(call.request)
+        return Answer.json({"plans": [{"id": "basic", "price_usd": 29}, {"id": "premium", "price_usd": 79}]})
+
+    @route("GET", "/api/subscriptions/my-subscription", auth=True)
+    def my_subscription(self, call: Call) -> Answer:
+        """The suite's: nobody has one."""
+        return Answer.json({"detail": "No subscription"}, 404)
 
     @route("GET", "/api/events/{id}/registrations")
     def registrations_of(self, call: Call) -> Answer:
@@ -198,6 +218,16 @@ class Registrations(Accounts):
                 "available_spots": could[3],
             }
         )
+
+
+def _page(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "title": event.title,
+        "description": "An event for load tests",
+        "capacity": event.capacity,
+        "current_registrations": event.places_taken,
+    }
 
 
 def _failed(words: str) -> Answer:

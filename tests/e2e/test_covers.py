@@ -53,6 +53,7 @@ LOADS: dict[str, tuple[list[str], dict[str, str]]] = {
             "REUSE": "0.5",
         },
     ),
+    "pages": (["-u", "40", "-r", "40", "-t", "6s"], {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.4"}),
     "rtc": (["-u", "20", "-r", "20", "-t", "6s"], {"SESSION_LENGTH": "30s", "CHAT_EVERY": "0.5"}),
     "webhooks": ([], {"WEBHOOK_RATE": "60", "TEST_DURATION": "5s", "REDELIVERY": "0.2"}),
     "widget": (["-u", "40", "-r", "40", "-t", "8s"], {"SESSION_MIN": "1", "SESSION_MAX": "3"}),

@@ -28,6 +28,13 @@ UNSEEN = {"target_memory_mb", "http_req_tls_handshaking"}
 ONLY_SUITE = {"search_relevance", "payment_processing_success", "events_api_latency", "subscriptions_api_latency"}
 
 
+def test_short_visits_of_pages_are_green(tmp_path: Path) -> None:
+    arguments = ["--headless", "-f", "locustfiles/pages.py", "-u", "20", "-r", "20", "-t", "5s", "--seed", "11"]
+    finished = run(arguments, tmp_path, {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.4"})
+    assert finished.exit_code == 0, finished.output
+    assert finished.metric("page_load_success")["passes"] > 100
+
+
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two processes"])
 def test_a_short_session_is_green(processes: tuple[str, ...], tmp_path: Path) -> None:
     arguments = ["--headless", "-f", "locustfiles/rtc.py", "-u", "10", "-r", "10", "-t", "6s", *processes]

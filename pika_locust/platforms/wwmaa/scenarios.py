@@ -401,4 +401,57 @@ API = scenario(
     **_COMMON,
 )
 
-SCENARIOS = (SEARCH, RSVP, WEBHOOKS, RTC, API)
+# Pages
+
+PAGES_METRICS = (
+    *HTTP_METRICS,
+    trend("page_load_time", "a page and its three assets, one after another; nothing is rendered"),
+    trend("html_time", "the page itself, which the suite takes for the largest contentful paint"),
+    trend("api_response_time", "what pages ask the API for"),
+    rate("auth_success", "logins, one for each visitor who logs in"),
+    rate("page_load_success", "pages that came, as HTML"),
+    counter("server_errors", "pages that were answered by a 5xx"),
+)
+
+PAGES = scenario(
+    "pages",
+    "pika_locust.platforms.wwmaa.page_visitor:PageVisitor",
+    about="Ten thousand visitors look at pages, three in ten of them as members",
+    default_profile="suite",
+    profiles={
+        "suite": LoadProfile(
+            "suite", parse_stages("3m:1000,2m:5000,2m:10000,5m:10000,3m:0"), about="the suite's own load"
+        )
+    },
+    metrics=PAGES_METRICS,
+    thresholds={
+        "page_load_time": "p(95)<2500",
+        "html_time": "p(95)<2500",
+        "api_response_time": _FAST,
+        "server_errors": "count==0",
+        "http_req_duration{name:homepage}": "p(95)<2000",
+        "http_req_duration{name:events}": "p(95)<2500",
+        "http_req_duration{name:instructors}": "p(95)<2000",
+        "http_req_duration{name:search}": "p(95)<2500",
+        "http_req_duration{name:dashboard}": "p(95)<2500",
+        "http_req_duration{name:api-search}": "p(95)<1200",
+        "page_load_success": "rate>0.999",
+        "auth_success": "rate>0.99",
+        "http_req_failed": "rate<0.001",
+    },
+    bands=(
+        Band("page_load_time", "p(95)", healthy="<2500", warning="<4000"),
+        Band("api_response_time", "p(95)", healthy="<300", warning="<500"),
+    ),
+    settings=(
+        Setting("CONTRACT", one_of("suite"), "suite", "the backend serves no pages"),
+        Setting("THINK_TIME_MIN", number(0), 5.0, "shortest look at a page, in seconds"),
+        Setting("THINK_TIME_MAX", number(0), 10.0, "longest look, in seconds"),
+        Setting("MEMBER_SHARE", share, 0.3, "share of visitors who log in, once"),
+        *_MEMBERS,
+    ),
+    iteration="one for each page",
+    **{**_COMMON, "think": True},
+)
+
+SCENARIOS = (SEARCH, RSVP, WEBHOOKS, RTC, API, PAGES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pika_locust.platforms.wwmaa.world_events import Registrations
+from pika_locust.platforms.wwmaa.world_pages import Pages
 from pika_locust.platforms.wwmaa.world_search import Searches
 from pika_locust.platforms.wwmaa.world_sessions import Sessions
 from pika_locust.platforms.wwmaa.world_webhooks import Webhooks
@@ -16,11 +17,11 @@ from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.faults import Cover, FaultKind, Form
 
 
-class WwmaaWorld(Searches, Registrations, Webhooks, Sessions):
+class WwmaaWorld(Searches, Registrations, Webhooks, Sessions, Pages):
     """The world of one server."""
 
     name = "wwmaa"
-    about = "WWMAA: search, registrations for events, payment webhooks, training sessions"
+    about = "WWMAA: pages, search, registrations for events, payment webhooks, training sessions"
     covers = (
         Cover("latency", "latency=1500", "search", "search_latency"),
         Cover("error", "error=0.2", "search", "search_errors"),
@@ -49,6 +50,9 @@ class WwmaaWorld(Searches, Registrations, Webhooks, Sessions):
         Cover("error", "error=0.1", "api", "api_success"),
         Cover("forget-refresh", "forget-refresh=0.3", "api", "reuse_refused"),
         Cover("as-shipped", "as-shipped", "api", "api_success", settings=(("CONTRACT", "server"),)),
+        Cover("slow-page", "slow-page=3000", "pages", "page_load_time"),
+        Cover("error", "error=0.1", "pages", "page_load_success"),
+        Cover("latency", "latency=600", "pages", "api_response_time"),
         Cover("video-down", "video-down=0.3", "rtc", "video_health_check_success"),
     )
     named = (
@@ -58,6 +62,7 @@ class WwmaaWorld(Searches, Registrations, Webhooks, Sessions):
         FaultKind("forget-event", Form.RATE, "a webhook that was delivered before is processed again"),
         FaultKind("video-down", Form.RATE, "a look at video's health says that it has failed"),
         FaultKind("forget-refresh", Form.RATE, "a refresh token that was used before is taken again"),
+        FaultKind("slow-page", Form.MILLISECONDS, "pages, and nothing else, come MS later"),
         FaultKind("lose-filter", Form.RATE, "a search takes no notice of its filters"),
         FaultKind("lose-relevance", Form.RATE, "a semantic search says nothing of how well its results fit"),
     )

@@ -178,7 +178,8 @@ def _limit(judged: Judged) -> Iterator[tuple[str, str, float]]:
 
 
 def _is_time(name: str, figure: Mapping[str, Any]) -> bool:
-    """A time of the target's, without tags: those of its parts are in it. Iterations have pauses in them."""
+    """A time of the target's, without tags: those of its parts are in it. Iterations have pauses in
+    them, and a request's phases are in its duration."""
     return (
         figure["kind"] == "trend"
         and figure["unit"] == "ms"
@@ -186,6 +187,7 @@ def _is_time(name: str, figure: Mapping[str, Any]) -> bool:
         and "{" not in name
         and name not in OWN_TIMES
         and not name.startswith("iteration_")
+        and name.removeprefix("http_req_") not in _PHASES
     )
 
 

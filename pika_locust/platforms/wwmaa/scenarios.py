@@ -372,6 +372,9 @@ API = scenario(
     arrivals=_api_rate,
     rate_settings=("AUTH_RATE", "EVENTS_RATE", "SUBSCRIPTIONS_RATE"),
     length_setting="TEST_DURATION",
+    quick=QuickLoad(
+        settings={"AUTH_RATE": "10", "EVENTS_RATE": "20", "SUBSCRIPTIONS_RATE": "5", "TEST_DURATION": "25s"}
+    ),
     profiles={},
     default_profile=CONSTANT,
     metrics=API_METRICS,
@@ -423,6 +426,7 @@ PAGES = scenario(
             "suite", parse_stages("3m:1000,2m:5000,2m:10000,5m:10000,3m:0"), about="the suite's own load"
         )
     },
+    quick=QuickLoad("10s:60,30s:60,5s:0", {"THINK_TIME_MIN": "1", "THINK_TIME_MAX": "3"}),
     metrics=PAGES_METRICS,
     thresholds={
         "page_load_time": "p(95)<2500",

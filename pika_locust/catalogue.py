@@ -57,6 +57,14 @@ def scenarios() -> dict[str, Scenario]:
     return dict(sorted(found.items()))
 
 
+def scenarios_of(platform: str) -> tuple[Scenario, ...]:
+    """The scenarios of one platform, in its own order. Raises ConfigurationError, which names the platforms."""
+    known = platforms_with_scenarios()
+    if platform not in known:
+        raise ConfigurationError(f"there is no platform {platform!r} with scenarios; there are {', '.join(known)}")
+    return tuple(_scenarios_of(platform, known[platform]))
+
+
 def _scenarios_of(platform: str, package: str) -> Iterable[Scenario]:
     try:
         scenarios: Iterable[Scenario] = importlib.import_module(f"{package}.scenarios").SCENARIOS

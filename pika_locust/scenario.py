@@ -63,6 +63,17 @@ class Sizing:
     caveat: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class QuickLoad:
+    """A load that takes a minute at most and still has samples in every metric with a threshold.
+
+    `stages` as `--stage` takes them, empty in the open model; `settings` by name.
+    """
+
+    stages: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
 Setup = Callable[[SetupContext], SetupResult]
 
@@ -108,6 +119,10 @@ class Scenario:
     """The rate whose failed share is the loss that a search for the capacity allows."""
     sizing: Sizing | None = None
     """What the suite advises on servers, to be seen beside a measured capacity."""
+    quick: QuickLoad | None = None
+    """The load of a shortened run in a suite; None: its load is cut after a minute."""
+    baseline_users: int = 1
+    """How few users can do what there is to do: the load of a baseline."""
     metrics: tuple[Metric, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     """What must hold whatever the load profile."""

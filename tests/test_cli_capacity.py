@@ -16,13 +16,15 @@ import psutil
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.cli import capacity_trial
+from pika_locust.cli import child_run
 from pika_locust.cli.capacity import run
 from pika_locust.cli.capacity_report import crossings, scaling
-from pika_locust.cli.capacity_trial import Judged, TrialResult, read_result
+from pika_locust.cli.capacity_trial import TrialResult, read_result
+from pika_locust.cli.child_run import ChildRun
 from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
 from pika_locust.load.capacity import Bounds
+from pika_locust.outputs.recorded import Judged
 from pika_locust.sandbox.process import SandboxProcess
 from pika_locust.scenario import Sizing
 
@@ -66,7 +68,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stand-in, in place of locust; its target is named."""
     path = tmp_path / "fake_locust.py"
     path.write_text(LOCUST)
-    monkeypatch.setattr(capacity_trial, "LOCUST", (sys.executable, str(path)))
+    monkeypatch.setattr(child_run, "LOCUST", (sys.executable, str(path)))
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log.jsonl"))
     monkeypatch.setenv("FAKE_HOLDS", "137")
     monkeypatch.setenv("SERVER_URL", "ws://127.0.0.1:9")
@@ -317,8 +319,8 @@ def test_a_sandbox_that_is_gone_ends_the_search_with_what_is_known(
 
 def test_ctrl_c_prints_what_is_known_and_leaves_nothing_running(fake: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pika_locust.cli import capacity, capacity_trial\n"
-        f"capacity_trial.LOCUST = (sys.executable, {str(fake)!r})\n"
+        "import sys; from pika_locust.cli import capacity, child_run\n"
+        f"child_run.LOCUST = (sys.executable, {str(fake)!r})\n"
         "sys.exit(capacity.run(['connections', '--json', 'found.json']))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAKE_HANGS_AT": "40"}
@@ -356,14 +358,14 @@ def summary(code: int, *reasons: str) -> dict[str, Any]:
     ],
 )
 def test_a_run_says_something_of_the_target_or_not(code: int, reasons: tuple[str, ...], outcome: str) -> None:
-    result = read_result(10, code, summary(code, *reasons), "")
+    result = read_result(10, ChildRun(code, summary(code, *reasons), "", 1.0))
     assert result.outcome == outcome
     if outcome == "void":
         assert result.why == f"because of {reasons[0]}"
 
 
 def test_a_run_without_a_summary_is_void_with_what_it_said() -> None:
-    result = read_result(10, 2, None, "locust: error: unrecognized arguments: --nope\n")
+    result = read_result(10, ChildRun(2, None, "locust: error: unrecognized arguments: --nope\n", 1.0))
     assert result.outcome == "void"
     assert result.why == ("locust ended with 2, without a summary: locust: error: unrecognized arguments: --nope")
 

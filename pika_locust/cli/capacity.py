@@ -6,25 +6,25 @@ import argparse
 import json
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from pika_locust.catalogue import find_scenario
 from pika_locust.cli import capacity_report as report
 from pika_locust.cli.capacity_report import Found
-from pika_locust.cli.capacity_trial import Judged, TrialPlan, TrialResult, run_trial
+from pika_locust.cli.capacity_trial import TrialPlan, TrialResult, run_trial
+from pika_locust.cli.child_run import told_to_stop
 from pika_locust.cli.inspect import locustfile, options_parser
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.format import plain
 from pika_locust.load.capacity import Ending, Goal, Search, Trial
 from pika_locust.load.durations import parse_duration
 from pika_locust.outputs import redact
+from pika_locust.outputs.recorded import Judged
 from pika_locust.outputs.summary import unwritable
 from pika_locust.outputs.table import Line, Medium, paint
 from pika_locust.runtime.options import RunOptions, parse_all, read_options
@@ -84,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
         if strict := _loss_words(scenario, options, given.loss_ratio):
             plan = replace(plan, words=[*plan.words, *strict])
             options = _read_options(plan, goal, given.sandbox_fault)
-        stopped = stack.enter_context(_signals())
+        stopped = stack.enter_context(told_to_stop())
         target, sandbox = options.target, None
         try:
             if target is None:
@@ -204,23 +204,6 @@ def _with_secrets(plan: TrialPlan, options: RunOptions) -> Mapping[str, str]:
 def _start_sandbox(plan: TrialPlan, faults: Sequence[str]) -> SandboxProcess:
     world = plan.scenario.world or plan.scenario.platform
     return start_sandbox([world], faults, env=plan.environ, path=[str(Path.cwd())])
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Says whether this process has been told to stop."""
-    told = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
-
-    before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        yield lambda: told
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _goal(given: argparse.Namespace) -> Goal:

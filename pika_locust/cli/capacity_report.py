@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pika_locust.cli.capacity_trial import Judged, TrialResult
+from pika_locust.cli.capacity_trial import TrialResult
 from pika_locust.format import clock, plural
 from pika_locust.load.capacity import Bounds, Ending, Goal
 from pika_locust.outputs import redact
+from pika_locust.outputs.recorded import Judged
 from pika_locust.outputs.table import Column, Line, Medium, Span, Tone, heading, prose, table
 from pika_locust.scenario import Sizing
 

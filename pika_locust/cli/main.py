@@ -1,4 +1,4 @@
-"""The `pika-locust` command: list, inspect, locustfile, capacity, sandbox, new."""
+"""The `pika-locust` command: list, inspect, locustfile, suite, report, capacity, sandbox, new."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ commands:
   inspect SCENARIO      what would run: stages, thresholds, audits, settings, metrics; with --help, the
                         options of a run (Locust's own --help ends before it has seen the locustfile)
   locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
+  suite                 run all scenarios of a platform, and fail if one of them does
+  report RUN_DIR        write LOAD_TEST_REPORT.md about a suite
   capacity SCENARIO     search for the largest load that passes, by one run after the other
   sandbox               serve a platform's sandbox, with faults if you like
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
@@ -40,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "list": list_scenarios,
         "inspect": inspect_scenario,
         "locustfile": print_locustfile,
+        "suite": run_suite,
+        "report": write_report,
         "capacity": search_capacity,
         "sandbox": run_sandbox,
         "new": write_platform,
@@ -129,6 +133,20 @@ def inspect_scenario(argv: list[str]) -> int:
     problems += refusals([word for word in unknown if word in argv], known)
     print(inspect(scenario, read_options(scenario, given, environ, problems)))
     return 0
+
+
+def run_suite(argv: list[str]) -> int:
+    """Run all scenarios of a platform, one after the other."""
+    from pika_locust.cli.suite import run
+
+    return run(argv)
+
+
+def write_report(argv: list[str]) -> int:
+    """Write the report about a suite."""
+    from pika_locust.cli.report import run
+
+    return run(argv)
 
 
 def search_capacity(argv: list[str]) -> int:

@@ -14,7 +14,7 @@ from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
-from pika_locust.scenario import Deferred, Sizing
+from pika_locust.scenario import Deferred, QuickLoad, Sizing
 from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
 
 SEATS = 25
@@ -199,6 +199,7 @@ CONNECTIONS = scenario(
     ),
     audit="pika_locust.platforms.greeter.audits:audit_end",
     audits=("sockets",),
+    quick=QuickLoad("5s:100,25s:100,5s:0", {"HOLD_TIME_MIN": "5", "HOLD_TIME_MAX": "10"}),
     loss="ws_connection_success_rate",
     sizing=_SIZING,
     iteration="one for each connection: as many as the times that they are held allow",
@@ -232,6 +233,7 @@ WIDGET = scenario(
     check_settings=_check_agents,
     audit="pika_locust.platforms.greeter.audits:audit_visitors",
     audits=("sockets", "visitors"),
+    quick=QuickLoad("5s:60,25s:60,5s:0", {"SESSION_MIN": "5", "SESSION_MAX": "10"}),
     loss="connection_success_rate",
     sizing=_SIZING,
     iteration="one for each visit: as many as their lengths allow",
@@ -293,6 +295,7 @@ CALLS = scenario(
     loss="connection_success_rate",
     rate_settings=("CALL_RATE",),
     length_setting="TEST_DURATION",
+    quick=QuickLoad(settings={"CALL_RATE": "5", "TEST_DURATION": "20s", "TALK_TIME_MIN": "2", "TALK_TIME_MAX": "4"}),
     profiles={},
     default_profile=CONSTANT,
     metrics=(*CALL_METRICS, *AGENT_METRICS),

@@ -11,7 +11,7 @@ from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate
 from pika_locust.metrics.builtin import CLOCK_METRICS, FANOUT_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
-from pika_locust.scenario import Deferred, Scenario
+from pika_locust.scenario import Deferred, QuickLoad, Scenario
 from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
 
 LEDGERS = ("likes", "tempo votes", "poll votes")
@@ -124,6 +124,7 @@ DANCERS = Scenario(
     target_settings=("WS_URL",),
     profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
     loss="ws_connection_success",
+    quick=QuickLoad("10s:30,25s:30,5s:0"),
     metrics=METRICS,
     thresholds=(
         *(Threshold.of(name, {"threshold": limit, "about": _ABOUT[name]}) for name, limit in _HONEST.items()),

@@ -12,6 +12,7 @@ from pika_locust.load.plan import BY_HAND, CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, gauge, rate, trend
 from pika_locust.metrics.builtin import HTTP_METRICS, WEBSOCKET_METRICS
+from pika_locust.scenario import QuickLoad
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
 TARGET_RATE = 100.0
@@ -76,6 +77,7 @@ INFERENCE = scenario(
     rate_settings=("INFERENCE_RATE",),
     length_setting="TEST_DURATION",
     loss="http_req_failed",
+    quick=QuickLoad("5s:25,25s:25,5s:0"),
     profiles={
         "suite": LoadProfile("suite", parse_stages("30s:10,1m:25,2m:50,1m:100,30s:0"), about="the suite's own load"),
         "light": _constant("light", 1, 10),
@@ -222,6 +224,7 @@ STREAMING = scenario(
     audit="pika_locust.platforms.pixelated.audits:audit_streams",
     audits=("chunks", "results"),
     loss="ws_connection_success",
+    quick=QuickLoad("5s:50,30s:50,5s:0", {"TURNS": "3", "THINK_TIME_MIN": "2", "THINK_TIME_MAX": "4"}),
     iteration="one for each connection: as many as turns and pauses allow",
     finish_s=lambda settings: settings["RESULT_WITHIN"] + 10.0,
     speeds={"msg": "successful_messages"},

@@ -16,7 +16,7 @@ from pika_locust.metrics import gauge, rate, trend
 from pika_locust.metrics.builtin import FANOUT_METRICS, HTTP_METRICS, PROTOCOL_METRICS
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.platforms.verity.limits import address_notes, started_a_minute
-from pika_locust.scenario import Deferred
+from pika_locust.scenario import Deferred, QuickLoad
 from pika_locust.settings import (
     Setting,
     Settings,
@@ -237,6 +237,7 @@ QUEUE = scenario(
     secrets_needed=_secrets_needed,
     users_setting="TARGET_VUS",
     profiles=_profiles("10m:10000,2m:0"),
+    quick=QuickLoad("10s:60,25s:60,5s:0"),
     loss="http_req_failed",
     metrics=QUEUE_METRICS,
     thresholds=QUEUE_THRESHOLDS,
@@ -296,6 +297,16 @@ TOKENS_METRICS = (
     rate("forged_refused", "webhooks with a forged or stale signature that were refused"),
 )
 
+_QUICK_SPIKE = {
+    "BASE_RATE": "10",
+    "SPIKE_RATE": "60",
+    "SEED_USER_COUNT": "50",
+    "RAMP_UP": "5s",
+    "SPIKE_HOLD": "15s",
+    "RAMP_DOWN": "5s",
+    "COOL_DOWN": "5s",
+}
+
 TOKENS = scenario(
     "tokens",
     "pika_locust.platforms.verity.buyer:Buyer",
@@ -305,6 +316,7 @@ TOKENS = scenario(
     arrivals=_webhook_rate,
     rate_settings=("BASE_RATE", "SPIKE_RATE"),
     length_setting="SPIKE_HOLD",
+    quick=QuickLoad(settings=_QUICK_SPIKE),
     profiles={},
     default_profile=CONSTANT,
     loss="http_req_failed",
@@ -385,6 +397,8 @@ SESSIONS = scenario(
     secrets_needed=_sessions_secrets,
     users_setting="SESSION_VUS",
     profiles=_profiles("5m:2000,10m:2000,2m:0"),
+    quick=QuickLoad("5s:40,25s:40,5s:0", {"SESSION_HOLD_SECONDS": "5"}),
+    baseline_users=2,
     loss="http_req_failed",
     metrics=SESSIONS_METRICS,
     thresholds=SESSIONS_THRESHOLDS,

@@ -1,0 +1,291 @@
+"""What follows from the results of a suite: readiness, bottlenecks with their evidence, before and after. No output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pika_locust.format import amount, number, percent, plural
+from pika_locust.judge.expressions import parse
+from pika_locust.judge.verdict import OWN_TIMES
+from pika_locust.outputs.recorded import Judged, judged_in
+from pika_locust.outputs.suite_results import SuiteEntry, SuiteResults
+
+Word = Literal["READY", "NOT READY", "NOT SHOWN"]
+Change = Literal["better", "worse", "no difference shown", "not comparable"]
+
+OF_THE_TARGET = frozenset({"threshold", "audit", "no_answer", "target"})
+"""Reasons that speak against the target; all others say that nobody knows."""
+NEAR = 0.8
+"""The part of a limit from which on a threshold that holds is worth a look."""
+SLOWER = 2.0
+"""From so many times a baseline's median on, a time grows with the load."""
+TAIL = 10.0
+"""From so many medians on, a p(99) is a long tail."""
+NOTICED_MS = 5.0
+"""Smaller differences are nobody's bottleneck."""
+LEAST_SAMPLES = 50
+LEAST_IN_BASELINE = 5
+"""Below, a tail or a median is an accident."""
+DOMINANT = 0.7
+MOST_ERRORS = 3
+_PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The verdict: `because` is what decides, `reservations` what a reader should know and that decides nothing."""
+
+    word: Word
+    because: tuple[str, ...]
+    reservations: tuple[str, ...] = ()
+
+
+def readiness(results: SuiteResults) -> Readiness:
+    """Whether the target is ready: not, when something spoke against it; not shown, when something is missing."""
+    against, missing, reservations = [], [], []
+    for entry in results.loads:
+        against += [f"{entry.scenario}: {text}" for text in _against(entry)]
+        missing += [f"{entry.scenario}: {text}" for text in _missing(entry)]
+        reservations += [f"{entry.scenario}: {text}" for text in _reservations(entry)]
+    missing += _missing_from_all(results)
+    if against:
+        return Readiness("NOT READY", (*against, *missing), tuple(reservations))
+    if missing:
+        return Readiness("NOT SHOWN", tuple(missing), tuple(reservations))
+    ran = plural(len(results.loads), "scenario")
+    return Readiness("READY", (f"{ran} ran under full load, and all passed",), tuple(reservations))
+
+
+def _against(entry: SuiteEntry) -> Iterator[str]:
+    reasons = entry.summary["reasons"] if entry.summary is not None else ()
+    # A generator that could not keep up makes thresholds fail by itself.
+    spoilt = any(reason["code"] == "generator" for reason in reasons)
+    for reason in reasons:
+        if reason["code"] in OF_THE_TARGET and not (spoilt and reason["code"] == "threshold"):
+            yield reason["text"]
+
+
+def _missing(entry: SuiteEntry) -> Iterator[str]:
+    match entry.state:
+        case "pass":
+            load = entry.summary["load"] if entry.summary is not None else {}
+            if dropped := load.get("dropped_iterations"):
+                share = dropped / (dropped + (load["iterations"] or 0))
+                yield f"{number(dropped)} iterations ({percent(share)}) never began: less load than planned"
+        case "not_run":
+            yield "it did not run"
+        case "crash":
+            yield f"it crashed: {entry.why}"
+        case "stopped":
+            yield "it was stopped"
+        case _:
+            reasons = entry.summary["reasons"] if entry.summary is not None else ()
+            others = [reason["text"] for reason in reasons if reason["code"] not in OF_THE_TARGET]
+            yield from others
+            if not reasons:
+                yield f"it ended with {entry.exit_code}"
+
+
+def _missing_from_all(results: SuiteResults) -> Iterator[str]:
+    if not results.loads:
+        yield "no scenario ran"
+    if results.quick:
+        yield "the loads were shortened (--quick)"
+    if results.left_out:
+        yield f"left out: {', '.join(results.left_out)}"
+    if not results.platform:
+        yield "there is no suite.json, so nobody knows which scenarios should have run"
+    on_sandbox = [one.scenario for one in results.loads if one.summary is not None and one.summary["sandbox"]]
+    if on_sandbox:
+        yield f"tested on the built-in sandbox, which is no server of yours: {', '.join(on_sandbox)}"
+
+
+def _reservations(entry: SuiteEntry) -> Iterator[str]:
+    if entry.summary is None:
+        return
+    for one in entry.summary["thresholds"]:
+        name = f"{one['metric']} {one['expression']}"
+        if one["status"] == "not_observed":
+            yield f"{name} was not observed"
+        elif one["status"] == "pass" and not one["conclusive"]:
+            yield f"{name} holds, but {number(one['samples'])} samples leave it open"
+        if one["status"] == "pass" and one["grade"] in ("warning", "critical"):
+            yield f"{name} holds, and is graded {one['grade']}"
+    for one in entry.summary["audits"]:
+        if one["status"] == "not_observed":
+            yield f"data-integrity check {one['name']} was not observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """Something that limits, and the figures that say so. `weight` orders them, the heaviest first."""
+
+    scenario: str
+    what: str
+    evidence: str
+    weight: float
+
+
+def bottlenecks(results: SuiteResults) -> list[Bottleneck]:
+    """All that the figures show, the heaviest first."""
+    found: list[Bottleneck] = []
+    for entry in results.loads:
+        if entry.summary is None:
+            continue
+        for what, evidence, weight in _of_run(entry.summary, results.baseline_of(entry.scenario)):
+            found.append(Bottleneck(entry.scenario, what, evidence, weight))
+    return sorted(found, key=lambda one: -one.weight)
+
+
+def _of_run(summary: Mapping[str, Any], baseline: SuiteEntry | None) -> Iterator[tuple[str, str, float]]:
+    for reason in summary["reasons"]:
+        if reason["code"] == "generator":
+            yield "the load generator itself", reason["text"], 1000.0
+    for judged in judged_in(summary):
+        yield from _limit(judged)
+    load = summary["load"]
+    if dropped := load.get("dropped_iterations"):
+        evidence = f"{number(dropped)} iterations found no free user, {number(load['iterations'])} began"
+        yield "arrivals come faster than they are served", evidence, 50.0
+    before = baseline.summary["metrics"] if baseline is not None and baseline.summary is not None else {}
+    times = {name: one for name, one in summary["metrics"].items() if _is_time(name, one)}
+    for name, figure in times.items():
+        yield from _slower(name, figure, before.get(name))
+        median, late = figure["med"], figure["p(99)"]
+        if figure["count"] >= LEAST_SAMPLES and median and late > max(TAIL * median, median + NOTICED_MS):
+            ratio = late / median
+            evidence = f"p(99) is {_ms(figure, 'p(99)')}, {number(ratio)} times the median of {_ms(figure, 'med')}"
+            yield f"{name} has a long tail", evidence, min(9.0, ratio / TAIL)
+    yield from _phase(summary["metrics"])
+    for error in sorted(summary["errors"], key=lambda one: -one["count"])[:MOST_ERRORS]:
+        yield "errors", f"{number(error['count'])} times {error['name']}: {error['error']}", 5.0
+
+
+def _limit(judged: Judged) -> Iterator[tuple[str, str, float]]:
+    used = judged.used
+    if judged.status == "fail" and judged.limit:
+        more = f", {percent(used)} of what is allowed" if used is not None else ""
+        yield (
+            f"{judged.name} fails",
+            f"it is {judged.shown_value or 'not there'}{more}",
+            100.0 + min(100.0, used or 0.0),
+        )
+    elif judged.status == "pass" and used is not None and NEAR <= used <= 1:
+        yield f"{judged.name} is near its limit", f"it is {judged.shown_value}, {percent(used)} of it", 10.0 * used
+
+
+def _is_time(name: str, figure: Mapping[str, Any]) -> bool:
+    """A time of the target's, without tags: those of its parts are in it. Iterations have pauses in
+    them, and a request's phases are in its duration."""
+    return (
+        figure["kind"] == "trend"
+        and figure["unit"] == "ms"
+        and bool(figure["count"])
+        and "{" not in name
+        and name not in OWN_TIMES
+        and not name.startswith("iteration_")
+        and name.removeprefix("http_req_") not in _PHASES
+    )
+
+
+def _slower(name: str, now: Mapping[str, Any], alone: Mapping[str, Any] | None) -> Iterator[tuple[str, str, float]]:
+    if alone is None or alone["count"] < LEAST_IN_BASELINE or not alone["med"]:
+        return
+    ratio = now["med"] / alone["med"]
+    if ratio >= SLOWER and now["med"] - alone["med"] >= NOTICED_MS:
+        evidence = (
+            f"median {_ms(alone, 'med')} in the baseline, {_ms(now, 'med')} under load ({number(ratio)} times); "
+            f"p(95) {_ms(alone, 'p(95)')} and {_ms(now, 'p(95)')}"
+        )
+        yield f"{name} grows with the load", evidence, 20.0 + min(20.0, ratio)
+
+
+def _phase(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Where the time of HTTP requests goes, when most of it goes to one of their phases other than waiting."""
+    means = {
+        phase: metrics[f"http_req_{phase}"]["avg"]
+        for phase in _PHASES
+        if metrics.get(f"http_req_{phase}", {}).get("count")
+    }
+    total = sum(means.values())
+    if not total or "http_req_duration" not in metrics:
+        return
+    phase, mean = max(means.items(), key=lambda pair: pair[1])
+    if phase != "waiting" and mean / total >= DOMINANT:
+        yield (
+            f"requests spend their time {phase.replace('_', ' ')}",
+            f"{amount(mean, 'ms')} of {amount(total, 'ms')} on average ({percent(mean / total)})",
+            15.0,
+        )
+
+
+def _ms(figure: Mapping[str, Any], part: str) -> str:
+    return amount(figure[part], "ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One threshold's metric before and after. `change` is better or worse only where the two 95 % intervals are
+    apart."""
+
+    scenario: str
+    name: str
+    before: str
+    after: str
+    relative: float | None
+    change: Change
+    why: str = ""
+
+
+def compare(before: SuiteResults, after: SuiteResults) -> list[Comparison]:
+    """Every threshold that both have values of, in the order of the later suite."""
+    earlier = {entry.scenario: entry.summary for entry in before.loads if entry.summary is not None}
+    found = []
+    for entry in after.loads:
+        old = earlier.get(entry.scenario)
+        if old is None or entry.summary is None:
+            continue
+        why = _incomparable(old, entry.summary)
+        was = {(one["metric"], _aggregation(one)): one for one in old["thresholds"]}
+        for one in entry.summary["thresholds"]:
+            past = was.get((one["metric"], _aggregation(one)))
+            if past is not None and past["value"] is not None and one["value"] is not None:
+                found.append(_comparison(entry.scenario, past, one, why))
+    return found
+
+
+def _incomparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why two runs say nothing about each other, as a clause; empty when they do."""
+    if old["sandbox"] != new["sandbox"]:
+        return "one was of the sandbox"
+    for name, words in (("profile", "load profile"), ("users_peak", "users at the peak"), ("planned_s", "length")):
+        if old["load"].get(name) != new["load"].get(name):
+            return f"{words}: {old['load'].get(name)} before, {new['load'].get(name)} after"
+    return ""
+
+
+def _aggregation(threshold: Mapping[str, Any]) -> str:
+    return str(parse(threshold["expression"]).aggregation)
+
+
+def _comparison(scenario: str, past: Mapping[str, Any], now: Mapping[str, Any], why: str) -> Comparison:
+    aggregation, operator = _aggregation(now), parse(now["expression"]).operator
+    relative = (now["value"] - past["value"]) / past["value"] if past["value"] else None
+    (was_low, was_high), (low, high) = _interval(past), _interval(now)
+    change: Change = "no difference shown"
+    if why:
+        change = "not comparable"
+    elif low > was_high or high < was_low:
+        wants_low = operator in ("<", "<=") or (operator in ("==", "===") and parse(now["expression"]).limit == 0)
+        change = "better" if wants_low == (high < was_low) else "worse"
+    values = [amount(one["value"], one["unit"]) for one in (past, now)]
+    return Comparison(scenario, f"{now['metric']} {aggregation}", values[0], values[1], relative, change, why)
+
+
+def _interval(threshold: Mapping[str, Any]) -> tuple[float, float]:
+    """The 95 % interval of a value; everything is possible where none is known."""
+    low, high = threshold.get("interval") or (None, None)
+    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))

@@ -1,0 +1,1 @@
+"""WWMAA, a martial arts association: search, registrations for events, payment webhooks."""

@@ -1,0 +1,151 @@
+"""Somebody who registers for an event that has fewer places than there are people, some of them twice."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import gevent
+
+from pika_locust.kit.meters import named
+from pika_locust.platforms.wwmaa.member import Members, WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.scenarios import RSVP_METRICS
+from pika_locust.runtime.arrivals import OpenActor
+from pika_locust.wire.http import Response
+
+CONFIRMED = (200, 201)
+PAID = ("succeeded", "paid")
+_ADDRESS = {"line1": "1 Main Street", "city": "Austin", "state": "TX", "postal_code": "78701", "country": "US"}
+
+
+class Registrant(WwmaaUser, OpenActor):
+    """One iteration is one person: it looks at the event, registers, and perhaps once more."""
+
+    meters: Any = named(RSVP_METRICS)
+    expected = {"rsvp": (400, 409)}
+    """Full, or registered already: `rsvp_success` says whether that was right."""
+
+    def begin(self) -> None:
+        super().begin()
+        self._event = f"/api/events/{self.worker.settings['TEST_EVENT_ID']}"
+
+    def act(self) -> None:
+        if not self._be_somebody():
+            self.meters.rsvp_success.add(False)
+            return
+        has_places = self._view()
+        self.pause(self.worker.settings["RSVP_PAUSE"])
+        email = f"loadtest+{self.new_id()}@wwmaa.com"
+        costs = self.is_suite and self.dice.chance(self.worker.settings["PAID"])
+        body = self._body(email, costs)
+        if self._register(email, body, costs, has_places):
+            if self.is_suite:
+                self.call("GET", f"{self._event}/registrations?email={quote(email)}", name="verify", ok=(200,))
+            if self.dice.chance(self.worker.settings["DOUBLES"]):
+                self._register_again(body)
+
+    def _be_somebody(self) -> bool:
+        """The real server knows members by their tokens; each has one registration."""
+        if self.is_suite:
+            return True
+        if not (self.prepare_posts() and self.log_in(self.worker.shared(Members).take())):
+            return False
+        self.apart.set_headers(dict(self.authorization))
+        return True
+
+    def _view(self) -> bool:
+        """Whether there were places left, as far as the event tells."""
+        path = self._event if self.is_suite else f"{self._event}/rsvp/status"
+        page = object_in(self.call("GET", path, name="event", ok=(200,), trend="event_view_latency"))
+        if not self.is_suite:
+            return page.get("event_full") is not True
+        taken, capacity = page.get("current_registrations"), page.get("capacity")
+        if not self.checked("event has details", isinstance(taken, int) and isinstance(capacity, int)):
+            return True
+        assert isinstance(taken, int)
+        assert isinstance(capacity, int)
+        self.meters.capacity_enforced.add(taken <= capacity)
+        return taken < capacity
+
+    def _body(self, email: str, costs: bool) -> dict[str, Any]:
+        if not self.is_suite:
+            return {"user_name": "Load Tester", "user_email": email, "user_phone": "555-0100"}
+        person = {"email": email, "first_name": "Load", "last_name": "Tester", "phone": "555-0100"}
+        body: dict[str, Any] = {"event_id": self.worker.settings["TEST_EVENT_ID"], "participant": person}
+        if costs:
+            billing = {"name": "Load Tester", "email": email, "address": _ADDRESS}
+            body["payment"] = {"payment_method": "pm_card_visa", "billing_details": billing}
+        return body
+
+    def _register(self, email: str, body: dict[str, Any], costs: bool, has_places: bool) -> bool:
+        """Whether it is confirmed; some are sent twice at the same moment, of which one may be confirmed."""
+        books = [self.worker.ledgers[name] for name in ("registrations", *(("payments",) if costs else ()))]
+        for book in books:
+            book.sent(email)
+        try:
+            answers = self._send(body, self.dice.chance(self.worker.settings["DOUBLES"]))
+        except BaseException:
+            # Cut off in the middle: the target may have got it.
+            for book in books:
+                book.uncertain(email)
+            raise
+        confirmed = [one for one in answers if _is_confirmed(one)]
+        is_full = not confirmed and all(map(_is_full, answers))
+        self.meters.rsvp_success.add(bool(confirmed) or is_full)
+        if len(answers) > 1:
+            self._count_doubles(len(confirmed), len(confirmed) == 1 or is_full)
+        if confirmed and not has_places:
+            self.meters.capacity_enforced.add(False)
+        elif is_full:
+            self.meters.capacity_enforced.add(True)
+        has_paid = False
+        if confirmed:
+            answer = object_in(confirmed[0])
+            known = self.checked("has a confirmation", any(answer.get(name) for name in _IDS))
+            if costs:
+                has_paid = known and answer.get("payment_status") in PAID
+                self.meters.payment_processing_success.add(has_paid)
+        for book, good in zip(books, (bool(confirmed), has_paid), strict=False):
+            if good:
+                book.acked(email)
+            elif confirmed or all(one.error is None and 400 <= one.status < 500 for one in answers):
+                book.refused(email, "full" if is_full else "refused")
+            else:
+                book.uncertain(email)
+        return bool(confirmed)
+
+    def _send(self, body: dict[str, Any], twice: bool) -> list[Response]:
+        path = f"{self._event}/rsvp"
+        if not twice:
+            return [self._send_one(path, body)]
+        other: Any = gevent.spawn(self.apart.request, "POST", path, json=body)
+        first = self._send_one(path, body)
+        return [first, other.get()]
+
+    def _send_one(self, path: str, body: dict[str, Any]) -> Response:
+        return self.call("POST", path, body, name="rsvp", ok=CONFIRMED, trend="rsvp_latency")
+
+    def _register_again(self, body: dict[str, Any]) -> None:
+        again = self.apart.request("POST", f"{self._event}/rsvp", json=body)
+        refused = again.status == 409 or (again.status == 400 and "already" in again.says)
+        self._count_doubles(1 + _is_confirmed(again), refused)
+
+    def _count_doubles(self, confirmed: int, is_right: bool) -> None:
+        self.meters.double_refused.add(is_right)
+        if confirmed > 1:
+            self.meters.duplicate_bookings.add(confirmed - 1)
+
+
+_IDS = ("booking_id", "registration_id", "rsvp_id")
+
+
+def _is_confirmed(response: Response) -> bool:
+    return response.error is None and response.status in CONFIRMED
+
+
+def _is_full(response: Response) -> bool:
+    """Refused because there are no places; a double that is refused as one is as good."""
+    if response.error is not None or response.status not in (400, 409):
+        return False
+    text = response.content.decode("utf-8", "replace").lower()
+    return "capacity" in text or "full" in text

@@ -1,0 +1,152 @@
+"""Stripe, as WWMAA's webhook sees it: events in the suite's mix, delivered again, forged and stale ones among them."""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import Any
+
+import gevent
+
+from pika_locust import clock
+from pika_locust.kit import stripe
+from pika_locust.kit.meters import named
+from pika_locust.platforms.wwmaa.member import WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.scenarios import WEBHOOKS_METRICS
+from pika_locust.runtime.arrivals import OpenActor
+from pika_locust.wire.http import HttpClient, Response
+
+PATH = "/api/webhooks/stripe"
+MIX = (
+    ("payment_intent.succeeded", 0.4),
+    ("customer.subscription.updated", 0.7),
+    ("invoice.payment_succeeded", 0.85),
+    ("payment_intent.payment_failed", 0.95),
+    ("customer.subscription.deleted", 1.0),
+)
+"""Kinds of events, with the share of each and of those before."""
+KNOWN = 100
+"""Customers and subscriptions that the target has: `cus_lt_0`, `sub_lt_0` and so on."""
+MONTH_S = 30 * 86_400
+
+
+class WebhookSender(WwmaaUser, OpenActor):
+    """One iteration is one event, and with REDELIVERY what must have no effect."""
+
+    meters: Any = named(WEBHOOKS_METRICS)
+
+    def act(self) -> None:
+        if not self.prepare_posts():
+            self.meters.webhook_processing_success.add(False)
+            return
+        event_id, payload = self._event()
+        signature = stripe.signature(self._secret, payload, clock.time())
+        book = self.worker.ledgers["webhooks"]
+        book.sent(event_id)
+        try:
+            response = self._deliver(self.http, payload, signature)
+        except BaseException:
+            book.uncertain(event_id)
+            raise
+        good = self._judge(response)
+        if good:
+            book.acked(event_id)
+        elif response.error is None and 400 <= response.status < 500:
+            book.refused(event_id, str(response.status))
+        else:
+            book.uncertain(event_id)
+        if good and self.dice.chance(self.worker.settings["REDELIVERY"]):
+            self._misbehave(payload, signature)
+
+    @property
+    def _secret(self) -> str:
+        secret: str = self.worker.settings["STRIPE_WEBHOOK_SECRET"]
+        return secret
+
+    def _deliver(self, http: HttpClient, payload: bytes, signature: str) -> Response:
+        headers = {"content-type": "application/json", stripe.HEADER: signature}
+        return http.request("POST", PATH, data=payload, headers=headers, name="webhook")
+
+    def _judge(self, response: Response) -> bool:
+        """Whether an event that is new was taken and processed."""
+        answer = object_in(response)
+        taken = self.checked("status is 200", response.error is None and response.status == 200)
+        done = taken and (answer.get("received") is True or answer.get("status") == "success")
+        if taken:
+            self.meters.webhook_processing_latency.add(response.duration_us)
+            self.checked("response has success indicator", done)
+            if not done:
+                self.worker.error("webhook", str(answer.get("status")), response.says)
+        if answer.get("status") == "duplicate" or response.status == 409:
+            self.meters.webhook_duplicates.add()
+        if response.error is None and response.status < 500:
+            self.meters.webhook_signature_valid.add(response.status != 400)
+        self.meters.webhook_processing_success.add(done)
+        return done
+
+    # Deliberate negatives: their answers are expected ones, and stay out of failure rates and latencies
+
+    def _misbehave(self, payload: bytes, signature: str) -> None:
+        """The same event again, twice at once, and two that no receiver may take."""
+        again = self._deliver(self.apart, payload, signature)
+        self.meters.redelivery_ignored.add(self._is_ignored(again))
+        with_another = self.new_client(metered=False)
+        with_another.set_headers(dict(self.csrf_headers))
+        other: Any = gevent.spawn(self._deliver, with_another, payload, signature)
+        mine = self._deliver(self.apart, payload, signature)
+        theirs = other.get()
+        with_another.close()
+        self.meters.redelivery_ignored.add(self._is_ignored(mine) and self._is_ignored(theirs))
+        now_s = clock.time()
+        for wrong in (stripe.forged, stripe.stale):
+            _, event = self._event()
+            answer = self._deliver(self.apart, event, wrong(self._secret, event, now_s))
+            self.meters.forged_refused.add(answer.status in (400, 401, 403))
+
+    def _is_ignored(self, response: Response) -> bool:
+        """The real server says that it knows the event; of the suite's, only that it has received it is known."""
+        if self.is_suite:
+            return response.status in (200, 409)
+        return response.status == 200 and object_in(response).get("status") == "duplicate"
+
+    def _event(self) -> tuple[str, bytes]:
+        point, number, now_s = self.dice.uniform(0.0, 1.0), int(self.dice.uniform(0.0, KNOWN)), int(clock.time())
+        kind = next((name for name, up_to in MIX if point < up_to), MIX[0][0])
+        mark = self.new_id()
+        event = {
+            "id": f"evt_{mark}",
+            "object": "event",
+            "api_version": "2023-10-16",
+            "created": now_s,
+            "type": kind,
+            "livemode": False,
+            "pending_webhooks": 1,
+            "request": {"id": f"req_{mark}", "idempotency_key": mark},
+            "data": {"object": _about(kind, mark, number, now_s)},
+        }
+        return event["id"], dumps(event, separators=(",", ":")).encode()  # type: ignore[return-value]
+
+
+def _about(kind: str, mark: str, number: int, now_s: int) -> dict[str, Any]:
+    customer, subscription = f"cus_lt_{number}", f"sub_lt_{number}"
+    metadata = {"membership_tier": "premium", "user_id": f"user_{number}"}
+    if kind.startswith("payment_intent"):
+        succeeded = kind.endswith("succeeded")
+        status = "succeeded" if succeeded else "requires_payment_method"
+        intent = {"id": f"pi_{mark}", "object": "payment_intent", "amount": 9900, "currency": "usd", "status": status}
+        error = {} if succeeded else {"last_payment_error": {"code": "card_declined", "message": "declined"}}
+        return {**intent, "customer": customer, "metadata": metadata, **error}
+    if kind.startswith("invoice"):
+        invoice = {"id": f"in_{mark}", "object": "invoice", "customer": customer, "subscription": subscription}
+        return {**invoice, "amount_paid": 9900, "currency": "usd", "status": "paid"}
+    gone = {"canceled_at": now_s} if kind.endswith("deleted") else {}
+    return {
+        "id": subscription,
+        "object": "subscription",
+        "customer": customer,
+        "status": "canceled" if gone else "active",
+        "current_period_start": now_s,
+        "current_period_end": now_s + MONTH_S,
+        "items": {"data": [{"id": f"si_{number}", "price": {"id": "price_1", "unit_amount": 9900}}]},
+        "metadata": metadata,
+        **gone,
+    }

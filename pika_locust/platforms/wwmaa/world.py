@@ -1,0 +1,78 @@
+"""WWMAA's server as a pure state machine: what the sandbox serves in its place.
+
+In the contract of the real server it is written from what that was seen to do on the wire; what it does wrong comes
+back with the fault `as-shipped`. CONTRACT=suite, the default, is what the original load test assumes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pika_locust.platforms.wwmaa.world_events import Registrations
+from pika_locust.platforms.wwmaa.world_pages import Pages
+from pika_locust.platforms.wwmaa.world_search import Searches
+from pika_locust.platforms.wwmaa.world_sessions import Sessions
+from pika_locust.platforms.wwmaa.world_webhooks import Webhooks
+from pika_locust.sandbox.app import Call, route
+from pika_locust.sandbox.faults import Cover, FaultKind, Form
+
+
+class WwmaaWorld(Searches, Registrations, Webhooks, Sessions, Pages):
+    """The world of one server."""
+
+    name = "wwmaa"
+    about = "WWMAA: pages, search, registrations for events, payment webhooks, training sessions"
+    covers = (
+        Cover("latency", "latency=1500", "search", "search_latency"),
+        Cover("error", "error=0.2", "search", "search_errors"),
+        Cover("lose-filter", "lose-filter=0.3", "search", "search_errors"),
+        Cover("lose-relevance", "lose-relevance=0.3", "search", "search_relevance"),
+        Cover("oversell", "oversell=0.05", "rsvp", "capacity"),
+        Cover("duplicate-booking", "duplicate-booking=0.1", "rsvp", "duplicate_bookings"),
+        Cover("double", "double=0.05", "rsvp", "registrations"),
+        Cover("double", "double=0.05", "rsvp", "mails"),
+        Cover("lose-write", "lose-write=0.05", "rsvp", "registrations"),
+        Cover("unpaid", "unpaid=0.2", "rsvp", "payments"),
+        Cover("error", "error=0.1", "rsvp", "rsvp_success"),
+        Cover("as-shipped", "as-shipped", "rsvp", "rsvp_success", settings=(("CONTRACT", "server"),)),
+        Cover("double", "double=0.01", "webhooks", "webhooks"),
+        Cover("lose-write", "lose-write=0.01", "webhooks", "webhooks"),
+        Cover("forget-signature", "forget-signature", "webhooks", "forged_refused"),
+        Cover("forget-event", "forget-event=0.2", "webhooks", "webhooks"),
+        Cover("latency", "latency=700", "webhooks", "webhook_processing_latency"),
+        Cover("error", "error=0.1", "webhooks", "webhook_processing_success"),
+        Cover("lose-fanout", "lose-fanout=0.005", "rtc", "message_delivery_success"),
+        Cover("double", "double=0.05", "rtc", "message_duplicates"),
+        Cover("latency", "latency=700", "rtc", "chat_message_latency"),
+        Cover("refuse", "refuse=0.2", "rtc", "ws_connection_success"),
+        Cover("close-after", "close-after=2", "rtc", "ws_connection_drops"),
+        Cover("latency", "latency=400", "api", "api_latency"),
+        Cover("error", "error=0.1", "api", "api_success"),
+        Cover("forget-refresh", "forget-refresh=0.3", "api", "reuse_refused"),
+        Cover("as-shipped", "as-shipped", "api", "api_success", settings=(("CONTRACT", "server"),)),
+        Cover("slow-page", "slow-page=3000", "pages", "page_load_time"),
+        Cover("error", "error=0.1", "pages", "page_load_success"),
+        Cover("latency", "latency=600", "pages", "api_response_time"),
+        Cover("video-down", "video-down=0.3", "rtc", "video_health_check_success"),
+    )
+    named = (
+        FaultKind("as-shipped", Form.FLAG, "the real server's own defects: tokens and registrations without a user"),
+        FaultKind("duplicate-booking", Form.RATE, "somebody who is registered is registered again"),
+        FaultKind("unpaid", Form.RATE, "a paid registration is confirmed, and no payment taken"),
+        FaultKind("forget-event", Form.RATE, "a webhook that was delivered before is processed again"),
+        FaultKind("video-down", Form.RATE, "a look at video's health says that it has failed"),
+        FaultKind("forget-refresh", Form.RATE, "a refresh token that was used before is taken again"),
+        FaultKind("slow-page", Form.MILLISECONDS, "pages, and nothing else, come MS later"),
+        FaultKind("lose-filter", Form.RATE, "a search takes no notice of its filters"),
+        FaultKind("lose-relevance", Form.RATE, "a semantic search says nothing of how well its results fit"),
+    )
+
+    def state(self, now: float) -> dict[str, Any]:
+        return {**self.registrations_state(), **self.webhooks_state(), **self.sessions_state()}
+
+    @route("GET", "/health", exempt=True)
+    def health(self, call: Call) -> Any:
+        return {"status": "healthy", "environment": "staging", "debug": False}
+
+
+PLATFORM = WwmaaWorld.platform()

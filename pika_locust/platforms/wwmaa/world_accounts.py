@@ -1,0 +1,225 @@
+"""What all of the API has in common: two contracts, tokens against forged requests, members and their tokens."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import jwt
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.sandbox.app import App, Call, route
+from pika_locust.sandbox.auth import cookie_value
+from pika_locust.sandbox.faults import FaultSwitches
+from pika_locust.sandbox.schema import text
+from pika_locust.sandbox.world import Answer, Request
+
+PASSWORD = "test_password_123"
+"""Every member's, as the suite seeds them."""
+MOST_MISTAKES = 5
+"""Wrong passwords until an account is locked."""
+LOCKED_S = 900.0
+ACCESS_S = 1800
+EXEMPT = ("/api/auth/login", "/api/auth/register")
+"""What may be posted without a token against forged requests."""
+SERVER_ERROR = {
+    "detail": "Internal server error",
+    "error_id": None,
+    "message": "An unexpected error occurred. Our team has been notified.",
+}
+_MEMBER = re.compile(r"loadtest_user_(\d{1,6})@wwmaa\.com")
+_REMEMBERED = 50_000
+
+
+class Accounts(App):
+    """Log in, see who one is, refresh. In the contract of the real server, every POST needs a token of its own, as a
+    cookie and as a header; in the one that the suite assumes, none does."""
+
+    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
+        self.is_suite = setting(settings, "CONTRACT", "suite") == "suite"
+        protects = setting(settings, "CSRF_PROTECTION_ENABLED", "true").lower() not in ("0", "false")
+        self._protects = protects and not self.is_suite
+        self._jwt_secret = setting(settings, "JWT_SECRET", "sandbox: a secret that everybody may know")
+        self._members = whole_setting(settings, "MEMBERS", 1000)
+        super().__init__(faults, settings, now)
+
+    def start(self) -> None:
+        self._mistakes: Counter[str] = Counter()
+        self._locked_until: dict[str, float] = {}
+        self._refresh: dict[str, str] = {}
+        self._used: set[str] = set()
+        self._known: dict[str, dict[str, Any]] = {}
+        self._made = 0
+
+    # Forged requests
+
+    def on_call(self, call: Call) -> Answer | None:
+        """A POST whose token is not both in its cookie and in its header is refused; all else gets the cookie."""
+        if not self._protects or call.route.exempt:
+            return None
+        forged = self._forged(call.request)
+        if forged is None and call.request.path != "/api/auth/login":
+            call.headers = self._cookie(_csrf_cookie(call.request) or self._new_token())
+        return forged
+
+    def _forged(self, request: Request) -> Answer | None:
+        if not self._protects or request.method != "POST" or request.path in EXEMPT:
+            return None
+        cookie = _csrf_cookie(request)
+        if not cookie:
+            return _refusal("csrf_token_missing", "CSRF token missing from cookie")
+        if (request.headers.get("x-csrf-token") or request.json_object().get("csrf_token")) != cookie:
+            return _refusal("csrf_token_invalid", "CSRF token validation failed")
+        return None
+
+    def _new_token(self) -> str:
+        self._made += 1
+        return f"{uuid5(NAMESPACE_URL, f'csrf {self._made}').hex}{self._made:011d}"
+
+    def _cookie(self, token: str) -> tuple[tuple[str, str], ...]:
+        return (("set-cookie", f"csrf_token={token}; HttpOnly; Max-Age=31536000; Path=/; SameSite=strict"),)
+
+    @route("GET", "/api/security/csrf-token")
+    def csrf_token(self, call: Call) -> Any:
+        if not call.headers:
+            call.headers = self._cookie(self._new_token())
+        token = call.headers[0][1].partition("=")[2].partition(";")[0]
+        return {
+            "csrf_token": token,
+            "message": "Include this token in X-CSRF-Token header for POST/PUT/DELETE requests",
+        }
+
+    # Members
+
+    @route("POST", "/api/auth/login", body={"email": text(3, pattern=r"[^@\s]+@[^@\s]+"), "password": text(1)})
+    def login(self, call: Call) -> Answer:
+        email = call.body["email"]
+        if self._mistakes[email] >= MOST_MISTAKES and self.now < self._locked_until[email]:
+            minutes = int((self._locked_until[email] - self.now) / 60)
+            words = f"Account locked due to multiple failed login attempts. Try again in {minutes} minutes."
+            return Answer.json({"detail": words}, 400)
+        number = self._number_of(email)
+        if number is None or call.body["password"] != PASSWORD:
+            self._mistakes[email] += 1
+            self._locked_until[email] = self.now + LOCKED_S
+            return Answer.json({"detail": "Invalid email or password"}, 400)
+        del self._mistakes[email]
+        if not self.is_suite:
+            call.headers = self._cookie(self._new_token())
+        name = {"first_name": f"Load{number}", "last_name": "Tester"}
+        user = {"id": user_id(email), "email": email, "role": "member", **name, "is_verified": True}
+        tokens = self._tokens(email)
+        return Answer.json({"message": "Login successful", **tokens, "token_type": "bearer", "user": user})
+
+    @route("POST", "/api/auth/refresh", body={"refresh_token": text(1)})
+    def refresh(self, call: Call) -> Answer:
+        """Each token is good once; the use of an old one is refused, and the newer ones stay good."""
+        token = call.body["refresh_token"]
+        if token in self._used and not self.hit("forget-refresh"):
+            return _unauthorized("Refresh token has been revoked. Please log in again.")
+        email = self._refresh.get(token)
+        if email is None:
+            return _unauthorized("Invalid refresh token")
+        self._used.add(token)
+        return Answer.json({**self._tokens(email), "token_type": "bearer"})
+
+    @route("GET", "/api/auth/me", auth=True)
+    def me(self, call: Call) -> Any:
+        number = self._number_of(call.user["email"])
+        if number is None or call.user["sub"] != user_id(call.user["email"]):
+            return Answer.json(SERVER_ERROR, 500)
+        who = {"id": call.user["sub"], "name": f"Load{number} Tester", "email": call.user["email"], "role": "member"}
+        return {**who, "belt_rank": None, "dojo": None, "country": "USA", "locale": "en-US"}
+
+    def _number_of(self, email: str) -> int | None:
+        match = _MEMBER.fullmatch(email)
+        return int(match[1]) if match is not None and int(match[1]) < self._members else None
+
+    def _tokens(self, email: str) -> dict[str, str]:
+        self._made += 1
+        who, iat = user_id(email), int(self.now)
+        # As shipped, the name of the claim is not the one that is looked for.
+        subject = {} if "as-shipped" in self.faults.on else {"sub": who}
+        claims = {**subject, "user_id": who, "role": "member", "exp": iat + ACCESS_S, "iat": iat, "type": "access"}
+        refresh = {"user_id": who, "token_id": self._made, "iat": iat, "type": "refresh"}
+        made = jwt.encode(refresh, self._jwt_secret, "HS256")
+        self._refresh[made] = email
+        return {
+            "access_token": jwt.encode({**claims, "email": email}, self._jwt_secret, "HS256"),
+            "refresh_token": made,
+        }
+
+    def authenticate(self, call: Call) -> Any:
+        """The claims of a token that is good."""
+        claims = self._claims(call.bearer)
+        good = "sub" in claims and claims.get("type") == "access" and "email" in claims
+        return claims if good and claims["exp"] > self.now else None
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        claims = self._known.get(token)
+        if claims is None:
+            try:
+                options: Any = {"verify_exp": False, "verify_iat": False, "require": ["exp"]}
+                claims = jwt.decode(token, self._jwt_secret, ["HS256"], options=options)
+            except jwt.InvalidTokenError:
+                return {}
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[token] = claims
+        return claims
+
+    def unauthorized(self, call: Call) -> Answer:
+        if not call.bearer:
+            return Answer.json({"detail": "Not authenticated"}, 403)
+        claims = self._claims(call.bearer)
+        if not claims:
+            return _unauthorized("Could not validate credentials")
+        return _unauthorized("Token has expired" if claims["exp"] <= self.now else "Invalid token payload")
+
+    # In the server's words
+
+    def not_found(self, request: Request) -> Answer:
+        return self._forged(request) or Answer.json({"detail": "Not Found"}, 404)
+
+    def refused_body(self, problems: list[str]) -> Answer:
+        if problems == ["the body is not JSON"]:
+            return Answer.json(
+                {"detail": [{"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error"}]}, 422
+            )
+        details = [
+            {"type": "value_error", "loc": ["body", problem.split(" ")[0]], "msg": problem} for problem in problems
+        ]
+        return Answer.json({"detail": details}, 422)
+
+
+def _csrf_cookie(request: Request) -> str | None:
+    return cookie_value(request.headers.get("cookie", ""), "csrf_token")
+
+
+def _refusal(kind: str, words: str) -> Answer:
+    return Answer.json({"detail": words, "error_type": kind, "status_code": 403}, 403)
+
+
+def _unauthorized(words: str) -> Answer:
+    return Answer.json({"detail": words}, 401)
+
+
+def user_id(email: str) -> str:
+    """The id of a member, which follows from the address."""
+    return str(uuid5(NAMESPACE_URL, email))
+
+
+def setting(settings: Mapping[str, str], name: str, default: str) -> str:
+    """A setting, also where it is named as this platform's own."""
+    return settings.get(f"WWMAA_{name}") or settings.get(name) or default
+
+
+def whole_setting(settings: Mapping[str, str], name: str, default: int) -> int:
+    """The same as a whole number. Raises ConfigurationError where it is none."""
+    said = setting(settings, name, str(default))
+    if not said.isdecimal():
+        raise ConfigurationError(f"{name}={said}: a whole number, such as {default}")
+    return int(said)

@@ -1,0 +1,234 @@
+"""WWMAA's events with a limited number of places: registrations, payments and confirmation mails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from pika_locust.platforms.wwmaa.world_accounts import Accounts, setting, whole_setting
+from pika_locust.sandbox.app import Call, route
+from pika_locust.sandbox.schema import Refused, fields, optional, read_fields, text
+from pika_locust.sandbox.world import Answer
+
+SHARE_OF_PLACES = 0.8
+"""Of the registrations that are planned, how many find a place."""
+_PERSON = fields({"email": text(3), "first_name": text(1), "last_name": text(1), "phone": optional(text(), "")})
+_SUITE = {"participant": _PERSON, "payment": optional(fields({"payment_method": text(1)}))}
+_SERVER = {
+    "user_name": text(1),
+    "user_email": text(3, pattern=r"[^@\s]+@[^@\s]+"),
+    "user_phone": optional(text(), ""),
+}
+
+
+@dataclass(slots=True)
+class Registration:
+    """A row: somebody has a place."""
+
+    id: str
+    who: str | None
+    """The person, by which nobody is there twice: an address, or the id of a member."""
+    email: str
+    at: str
+    costs: bool
+    paid: bool
+
+
+@dataclass(slots=True)
+class Event:
+    """An event, and who comes."""
+
+    id: str
+    capacity: int
+    taken: int = 0
+    """Places that somebody has who is not among the rows."""
+    fee: float = 0.0
+    rows: list[Registration] = field(default_factory=list)
+    people: dict[str | None, Registration] = field(default_factory=dict)
+
+    @property
+    def places_taken(self) -> int:
+        """All places that are gone."""
+        return self.taken + len(self.rows)
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return f"Event {self.id}"
+
+
+class Registrations(Accounts):
+    """TEST_EVENT_ID names the event, EVENT_CAPACITY its places: by default fewer than REGISTRATIONS, so it fills."""
+
+    def start(self) -> None:
+        super().start()
+        planned = whole_setting(self.settings, "REGISTRATIONS", 500)
+        capacity = whole_setting(self.settings, "EVENT_CAPACITY", round(planned * SHARE_OF_PLACES))
+        event_id = setting(self.settings, "TEST_EVENT_ID", "evt_load_test_001")
+        self.known_events = {event_id: Event(event_id, capacity)}
+        self.mails: list[str] = []
+
+    def registrations_state(self) -> dict[str, Any]:
+        """Rows by event, and the mails that were sent."""
+        rows = {
+            event.id: {
+                "capacity": event.capacity,
+                "rows": [[row.email, row.costs, row.paid] for row in event.rows],
+            }
+            for event in self.known_events.values()
+        }
+        return {"registrations": rows, "mails": self.mails}
+
+    @route("GET", "/api/events/{id}")
+    def event(self, call: Call) -> Answer:
+        """The suite's; the real one's can be read by nobody."""
+        event = self.known_events.get(call.params["id"])
+        if event is None or not self.is_suite:
+            return self.not_found(call.request)
+        return Answer.json(_page(event))
+
+    @route("GET", "/api/events")
+    def events(self, call: Call) -> Answer:
+        """The suite's list of all."""
+        return self._listed(call, "")
+
+    @route("GET", "/api/events/search")
+    def search_events(self, call: Call) -> Answer:
+        """The suite's list of those with certain words."""
+        return self._listed(call, call.query.get("q", ""))
+
+    def _listed(self, call: Call, words: str) -> Answer:
+        if not self.is_suite:
+            return self.not_found(call.request)
+        pages = [_page(event) for event in self.known_events.values() if words in event.title]
+        return Answer.json({"events": pages, "total": len(pages)})
+
+    @route("GET", "/api/subscriptions/plans", auth=True)
+    def plans(self, call: Call) -> Answer:
+        """The suite's."""
+        if not self.is_suite:
+            return self.not_found(call.request)
+        return Answer.json({"plans": [{"id": "basic", "price_usd": 29}, {"id": "premium", "price_usd": 79}]})
+
+    @route("GET", "/api/subscriptions/my-subscription", auth=True)
+    def my_subscription(self, call: Call) -> Answer:
+        """The suite's: nobody has one."""
+        return Answer.json({"detail": "No subscription"}, 404)
+
+    @route("GET", "/api/events/{id}/registrations")
+    def registrations_of(self, call: Call) -> Answer:
+        """The suite's: whether somebody is registered."""
+        event = self.known_events.get(call.params["id"])
+        if event is None or not self.is_suite:
+            return self.not_found(call.request)
+        email = call.query.get("email", "")
+        found = [{"registration_id": row.id, "email": row.email} for row in event.rows if row.email == email]
+        return Answer.json({"registrations": found}, 200 if found else 404)
+
+    @route("POST", "/api/events/{id}/rsvp")
+    def rsvp(self, call: Call) -> Answer:
+        """In the suite's words; or in the real server's, where it is known who calls."""
+        event = self.known_events.get(call.params["id"])
+        if not self.is_suite:
+            call.user = self.authenticate(call)
+            if call.user is None:
+                return self.unauthorized(call)
+        try:
+            body = read_fields(call.body, _SUITE if self.is_suite else _SERVER)
+        except Refused as refused:
+            return self.refused_body(refused.problems)
+        if self.is_suite:
+            return self.not_found(call.request) if event is None else self._register_suite(event, body)
+        return self._register(call, event, body)
+
+    def _register(self, call: Call, event: Event | None, body: dict[str, Any]) -> Answer:
+        if event is None:
+            return _failed(f"Failed to create RSVP: Unexpected error: Event {call.params['id']} not found")
+        if event.fee:
+            words = "This is a paid event. Use create_paid_event_checkout instead."
+            return _failed(f"Failed to create RSVP: Unexpected error: {words}")
+        who = None if "as-shipped" in self.faults.on else call.user["sub"]
+        there = event.people.get(who)
+        if there is not None and not self.hit("duplicate-booking"):
+            words = f"User {who} already has an RSVP for event {event.id} with status confirmed"
+            return Answer.json({"detail": words}, 400)
+        if self._is_full(event):
+            words = f"Event {event.id} is at full capacity ({event.places_taken} attendees)"
+            return Answer.json({"detail": words}, 400)
+        row = self._book(event, who, body["user_email"], costs=False)
+        return Answer.json(
+            {
+                "rsvp_id": row.id,
+                "status": "confirmed",
+                "event_id": event.id,
+                "event_title": event.title,
+                "event_date": "2026-12-21T03:12:52.875672",
+                "qr_code": "iVBORw0KGgo=",
+                "message": "RSVP confirmed successfully!",
+            },
+            201,
+        )
+
+    def _register_suite(self, event: Event, body: dict[str, Any]) -> Answer:
+        email, costs = body["participant"]["email"], body["payment"] is not None
+        if email in event.people and not self.hit("duplicate-booking"):
+            return Answer.json({"error": "already registered"}, 409)
+        if self._is_full(event):
+            return Answer.json({"error": "event is full: capacity reached"}, 400)
+        row = self._book(event, email, email, costs)
+        paid = {"payment_status": "succeeded"} if costs else {}
+        return Answer.json({"booking_id": row.id, "registration_id": row.id, "status": "confirmed", **paid}, 201)
+
+    def _is_full(self, event: Event) -> bool:
+        return event.places_taken >= event.capacity and not self.hit("oversell")
+
+    def _book(self, event: Event, who: str | None, email: str, costs: bool) -> Registration:
+        number = f"{event.id} {email} {len(event.people)} {len(event.rows)}"
+        paid = costs and not self.hit("unpaid")
+        at = datetime.fromtimestamp(self.now, UTC).replace(tzinfo=None).isoformat()
+        row = Registration(str(uuid5(NAMESPACE_URL, number)), who, email, at, costs, paid)
+        event.people[who] = row
+        event.rows += [row] * self.copies("registration")
+        self.mails += [email] * self.copies("mail")
+        return row
+
+    @route("GET", "/api/events/{id}/rsvp/status", auth=True)
+    def rsvp_status(self, call: Call) -> Answer:
+        """The real server's: whether whoever calls has a place, or could have one."""
+        event = self.known_events.get(call.params["id"])
+        if event is None:
+            words = "Failed to get RSVP status"
+            return _failed(f"{words}: {words}: Event {call.params['id']} not found")
+        row = event.people.get(None if "as-shipped" in self.faults.on else call.user["sub"])
+        left = max(0, event.capacity - event.places_taken)
+        could = (left > 0, left == 0, left == 0, left) if row is None else (None, None, None, None)
+        return Answer.json(
+            {
+                "has_rsvp": row is not None,
+                "rsvp_id": row and row.id,
+                "status": row and "confirmed",
+                "rsvp_date": row and row.at,
+                "payment_status": None,
+                "check_in_status": row and False,
+                "can_rsvp": could[0],
+                "event_full": could[1],
+                "waitlist_available": could[2],
+                "available_spots": could[3],
+            }
+        )
+
+
+def _page(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "title": event.title,
+        "description": "An event for load tests",
+        "capacity": event.capacity,
+        "current_registrations": event.places_taken,
+    }
+
+
+def _failed(words: str) -> Answer:
+    return Answer.json({"detail": words, "error_id": None}, 500)

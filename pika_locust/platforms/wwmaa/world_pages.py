@@ -1,0 +1,90 @@
+"""WWMAA's pages with a style sheet, a script and a picture, and what they ask the API for."""
+
+from __future__ import annotations
+
+from struct import pack
+from typing import Any
+from zlib import compress, crc32
+
+from pika_locust.platforms.wwmaa.world_accounts import Accounts
+from pika_locust.sandbox.app import Call, route
+from pika_locust.sandbox.world import Answer
+
+_STYLE = b"body{font-family:sans-serif;margin:2rem}h1{color:#8b0000}img{width:320px;height:160px}"
+_SCRIPT = b"document.documentElement.dataset.ready='yes';"
+
+
+def _picture(width: int = 320, height: int = 160) -> bytes:
+    """A red rectangle as PNG."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return pack(">I", len(data)) + kind + data + pack(">I", crc32(kind + data))
+
+    rows = (b"\0" + b"\x8b\0\0" * width) * height
+    header = pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
+
+
+_PICTURE = _picture()
+
+
+class Pages(Accounts):
+    """The pages of the suite: home, events, instructors, search, and the dashboard of whoever is logged in."""
+
+    @route("GET", "/")
+    def home(self, call: Call) -> Answer | None:
+        return self._page(call, "WWMAA")
+
+    @route("GET", "/events")
+    def events_page(self, call: Call) -> Answer | None:
+        return self._page(call, "Events")
+
+    @route("GET", "/instructors")
+    def instructors_page(self, call: Call) -> Answer | None:
+        return self._page(call, "Instructors")
+
+    @route("GET", "/search")
+    def search_page(self, call: Call) -> Answer | None:
+        return self._page(call, "Search")
+
+    @route("GET", "/dashboard", auth=True)
+    def dashboard_page(self, call: Call) -> Answer | None:
+        return self._page(call, "Dashboard")
+
+    def _page(self, call: Call, title: str) -> Answer | None:
+        html = (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            f'<link rel="stylesheet" href="/static/css/main.css"></head><body><h1>{title}</h1>'
+            '<img src="/static/images/logo.png" alt=""><script src="/static/js/main.js"></script></body></html>'
+        )
+        answer = Answer(200, html.encode(), (("content-type", "text/html; charset=utf-8"),))
+        slow_ms = self.faults.amount("slow-page")
+        if not slow_ms:
+            return answer
+        self.faults.count("slow-page")
+        self.after(slow_ms / 1000, call.answer, answer)
+        return None
+
+    @route("GET", "/static/css/main.css")
+    def style(self, call: Call) -> Answer:
+        return Answer(200, _STYLE, (("content-type", "text/css"),))
+
+    @route("GET", "/static/js/main.js")
+    def script(self, call: Call) -> Answer:
+        return Answer(200, _SCRIPT, (("content-type", "text/javascript"),))
+
+    @route("GET", "/static/images/logo.png")
+    def logo(self, call: Call) -> Answer:
+        return Answer(200, _PICTURE, (("content-type", "image/png"),))
+
+    @route("GET", "/api/instructors")
+    def instructors(self, call: Call) -> Answer:
+        """The suite's; the real server has none."""
+        if not self.is_suite:
+            return self.not_found(call.request)
+        return Answer.json({"instructors": [{"id": "ins_1", "name": "Load Instructor"}]})
+
+    @route("GET", "/api/users/me/dashboard", auth=True)
+    def dashboard(self, call: Call) -> Any:
+        """The suite's."""
+        return {"user_id": call.user["sub"], "registrations": []}

@@ -1,0 +1,285 @@
+"""`pika-locust report`: readiness, bottlenecks, before and after, and the Markdown, from recorded summaries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pika_locust.cli.main import main
+from pika_locust.errors import ConfigurationError
+from pika_locust.outputs.suite_findings import bottlenecks, compare, readiness
+from pika_locust.outputs.suite_report import render
+from pika_locust.outputs.suite_results import SuiteResults, read_suite
+
+RECORDED = Path(__file__).parent / "suites"
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def recorded(name: str, *edits: Edit) -> dict[str, Any]:
+    """A summary of a real run, changed by `edits`."""
+    found: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
+    for edit in edits:
+        edit(found)
+    return found
+
+
+def on_a_server(summary: dict[str, Any]) -> None:
+    summary |= {"sandbox": False, "target": "wss://staging.example"}
+
+
+def failed(summary: dict[str, Any]) -> None:
+    """The calls are answered too late."""
+    (late,) = (one for one in summary["thresholds"] if one["metric"] == "call_request_time")
+    late |= {"value": 7_500.0, "interval": [6_900.0, 8_000.0], "status": "fail"}
+    text = "call_request_time p(75) was 7,500 ms, limit <5,000 ms"
+    summary |= {"exit_code": 99, "verdict": "fail"}
+    summary["reasons"] = [{"code": "threshold", "subject": "call_request_time", "text": text}]
+
+
+def overloaded(summary: dict[str, Any]) -> None:
+    failed(summary)
+    summary |= {"exit_code": 110, "verdict": "invalid"}
+    reason = {"code": "generator", "subject": "cpu", "text": "load generator overload: its processor was busy, 99 %"}
+    summary["reasons"].insert(0, reason)
+
+
+Made = dict[str, dict[str, Any] | None]
+
+
+def suite(
+    folder: Path,
+    loads: Made,
+    *,
+    quick: bool = False,
+    baselines: Made | None = None,
+    left_out: tuple[str, ...] = (),
+    states: dict[str, str] | None = None,
+) -> SuiteResults:
+    """A folder of results, read back."""
+    runs = []
+    for kind, made in (("baseline", baselines or {}), ("load", loads)):
+        for name, summary in made.items():
+            path = f"{kind}-{name}.json"
+            state = {0: "pass", 99: "fail", 110: "invalid"}[summary["exit_code"]] if summary else "crash"
+            if summary:
+                folder.mkdir(exist_ok=True)
+                (folder / path).write_text(json.dumps(summary))
+            runs.append(
+                {
+                    "scenario": name,
+                    "kind": kind,
+                    "state": (states or {}).get(name, state),
+                    "exit_code": summary["exit_code"] if summary else 1,
+                    "why": "" if summary else "locust ended with 1, without a summary: Traceback",
+                    "seconds": 12.0,
+                    "summary": path if summary else "",
+                }
+            )
+    manifest = {"schema": 1, "platform": "greeter", "quick": quick, "started_at": "2026-05-01T20:00:00+00:00"}
+    manifest |= {"ending": "complete", "passed": False, "left_out": list(left_out), "runs": runs}
+    folder.mkdir(exist_ok=True)
+    (folder / "suite.json").write_text(json.dumps(manifest))
+    return read_suite(folder)
+
+
+def test_all_that_ran_under_full_load_against_a_server_and_passed_is_ready(tmp_path: Path) -> None:
+    verdict = readiness(suite(tmp_path, {"calls": recorded("calls", on_a_server)}))
+    assert verdict.word == "READY"
+    assert verdict.because == ("1 scenario ran under full load, and all passed",)
+    assert "calls: target_memory_mb slope<20 was not observed" in verdict.reservations
+
+
+def test_what_failed_speaks_against_it_and_is_named(tmp_path: Path) -> None:
+    made: Made = {"calls": recorded("calls", on_a_server, failed), "widget": recorded("calls", on_a_server)}
+    verdict = readiness(suite(tmp_path, made))
+    assert verdict.word == "NOT READY"
+    assert verdict.because == ("calls: call_request_time p(75) was 7,500 ms, limit <5,000 ms",)
+
+
+@pytest.mark.parametrize(
+    ("made", "more", "because"),
+    [
+        pytest.param({"calls": recorded("calls")}, {}, "tested on the built-in sandbox", id="sandbox"),
+        pytest.param({"calls": recorded("calls", on_a_server)}, {"quick": True}, "shortened (--quick)", id="quick"),
+        pytest.param(
+            {"calls": recorded("calls", on_a_server)}, {"left_out": ("widget",)}, "left out: widget", id="left out"
+        ),
+        pytest.param({"calls": None}, {}, "calls: it crashed: locust ended with 1, without a summary", id="crash"),
+        pytest.param(
+            {"calls": recorded("calls", on_a_server, overloaded)},
+            {},
+            "calls: load generator overload: its processor was busy",
+            id="overload, which makes thresholds fail by itself",
+        ),
+        pytest.param(
+            {"calls": None}, {"states": {"calls": "not_run"}}, "calls: it did not run", id="ended before by --fail-fast"
+        ),
+        pytest.param({}, {}, "no scenario ran", id="nothing at all"),
+        pytest.param(
+            {"calls": recorded("calls", on_a_server, lambda one: one["load"].update(dropped_iterations=100))},
+            {},
+            "calls: 100 iterations (50.00 %) never began",
+            id="less load than planned",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_and_is_no_pass(tmp_path: Path, made: Made, more: Any, because: str) -> None:
+    verdict = readiness(suite(tmp_path, made, **more))
+    assert verdict.word == "NOT SHOWN"
+    assert because in "; ".join(verdict.because)
+
+
+@pytest.mark.parametrize("damage", ["missing", "another run's"])
+def test_a_pass_without_its_summary_is_a_crash(tmp_path: Path, damage: str) -> None:
+    suite(tmp_path, {"calls": recorded("calls", on_a_server)})
+    path = tmp_path / "load-calls.json"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_text(json.dumps(recorded("calls", failed)))
+    results = read_suite(tmp_path)
+    assert results.loads[0].state == "crash"
+    assert readiness(results).word == "NOT SHOWN"
+
+
+def test_bottlenecks_come_with_their_evidence_the_heaviest_first(tmp_path: Path) -> None:
+    def slow(summary: dict[str, Any]) -> None:
+        summary["metrics"]["call_request_time"] |= {"count": 94, "med": 4_000.0, "p(95)": 9_000.0, "p(99)": 9_900.0}
+
+    def alone(summary: dict[str, Any]) -> None:
+        summary["metrics"]["call_request_time"] |= {"count": 9, "med": 500.0, "p(95)": 600.0}
+
+    load = recorded("calls", failed, slow, lambda one: one["errors"].append({"name": "a", "error": "b", "count": 3}))
+    results = suite(tmp_path, {"calls": load}, baselines={"calls": recorded("calls-baseline", alone)})
+    found = [(one.what, one.evidence) for one in bottlenecks(results)]
+    assert found == [
+        ("call_request_time p(75)<5000 fails", "it is 7,500 ms, 150.00 % of what is allowed"),
+        (
+            "call_request_time grows with the load",
+            "median 500 ms in the baseline, 4,000 ms under load (8 times); p(95) 600 ms and 9,000 ms",
+        ),
+        ("errors", "3 times a: b"),
+    ]
+
+
+def test_a_limit_that_is_nearly_reached_and_a_long_tail_are_bottlenecks(tmp_path: Path) -> None:
+    def near(summary: dict[str, Any]) -> None:
+        next(one for one in summary["thresholds"] if one["metric"] == "call_request_time")["value"] = 4_500.0
+        summary["metrics"]["call_request_time"] |= {"med": 100.0, "p(99)": 3_000.0}
+
+    found = {one.what: one.evidence for one in bottlenecks(suite(tmp_path, {"calls": recorded("calls", near)}))}
+    assert found == {
+        "call_request_time p(75)<5000 is near its limit": "it is 4,500 ms, 90.00 % of it",
+        "call_request_time has a long tail": "p(99) is 3,000 ms, 30 times the median of 100 ms",
+    }
+
+
+def test_figures_that_show_nothing_make_no_bottleneck(tmp_path: Path) -> None:
+    def calm(summary: dict[str, Any]) -> None:
+        summary["metrics"]["call_request_time"] |= {"med": 1_000.0, "p(99)": 1_500.0}
+
+    results = suite(tmp_path, {"calls": recorded("calls", calm)}, baselines={"calls": recorded("calls-baseline")})
+    assert bottlenecks(results) == []
+    assert "No figure of these runs shows one." in render(results)
+
+
+def times(low: float, value: float, high: float) -> Edit:
+    def edit(summary: dict[str, Any]) -> None:
+        (late,) = (one for one in summary["thresholds"] if one["metric"] == "call_request_time")
+        late |= {"value": value, "interval": [low, high]}
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("now", "change"),
+    [
+        pytest.param(times(500.0, 600.0, 700.0), "better", id="intervals apart, lower"),
+        pytest.param(times(2_000.0, 2_100.0, 2_200.0), "worse", id="intervals apart, higher"),
+        pytest.param(times(1_000.0, 1_050.0, 1_500.0), "no difference shown", id="intervals that meet"),
+    ],
+)
+def test_before_and_after_are_told_apart_by_their_intervals(tmp_path: Path, now: Edit, change: str) -> None:
+    before = suite(tmp_path / "before", {"calls": recorded("calls", times(1_200.0, 1_400.0, 1_600.0))})
+    after = suite(tmp_path / "after", {"calls": recorded("calls", now)})
+    (found,) = (one for one in compare(before, after) if one.name == "call_request_time p(75)")
+    assert found.change == change
+    assert found.before == "1,400 ms"
+
+
+def test_runs_of_other_loads_say_nothing_about_each_other(tmp_path: Path) -> None:
+    before = suite(tmp_path / "before", {"calls": recorded("calls", times(1.0, 2.0, 3.0))})
+    more = recorded("calls", lambda one: one["load"].update(users_peak=80))
+    (found, *_) = compare(before, suite(tmp_path / "after", {"calls": more}))
+    assert (found.change, found.why) == ("not comparable", "users at the peak: 50 before, 80 after")
+
+
+def test_the_report_has_every_scenario_with_all_percentiles(tmp_path: Path) -> None:
+    made: Made = {"calls": recorded("calls"), "widget": recorded("calls", failed), "connections": None}
+    text = render(suite(tmp_path, made, baselines={"calls": recorded("calls-baseline")}))
+    assert text.startswith("# Load test report: greeter\n\n**NOT READY**: 1 of 3 scenarios passed.\n")
+    for title in ("## calls: pass", "## widget: FAIL", "## connections: CRASH", "## Bottlenecks", "## Scenarios"):
+        assert title in text
+    (row,) = (
+        line
+        for line in text.partition("## calls")[2].partition("## widget")[0].splitlines()
+        if "| call_re" in line and "p(" not in line
+    )
+    figure = recorded("calls")["metrics"]["call_request_time"]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:10] == [
+        "94",
+        *(f"{figure[part]:,.0f} ms" for part in ("min", "avg", "med", "p(90)", "p(95)", "p(99)", "p(99.9)", "max")),
+    ]
+    assert "- threshold: call_request_time p(75) was 7,500 ms, limit \\<5,000 ms" in text
+
+
+def test_what_a_target_says_is_no_markdown(tmp_path: Path) -> None:
+    def hostile(summary: dict[str, Any]) -> None:
+        summary["errors"].append({"name": "a|b", "error": "<img src=x>\n# title [x](y) `c`", "count": 1})
+
+    text = render(suite(tmp_path, {"calls": recorded("calls", hostile)}))
+    assert "\n# title" not in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| 1 | a"))
+    assert row.startswith("| 1 | a\\|b | \\<img src=x>")
+    assert "\\[x\\](y) \\`c\\`" in row
+
+
+def test_the_command_writes_the_report_and_says_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite(tmp_path / "before", {"calls": recorded("calls", failed)})
+    suite(tmp_path / "after", {"calls": recorded("calls", on_a_server)})
+    assert main(["report", str(tmp_path / "after"), "--before", str(tmp_path / "before")]) == 0
+    written = tmp_path / "after" / "LOAD_TEST_REPORT.md"
+    assert capsys.readouterr().out == f"READY; the report is in {written}\n"
+    text = written.read_text()
+    assert "## Before and after" in text
+    assert "| calls | FAIL | pass |" in text
+
+
+def test_a_folder_of_summaries_is_enough_but_nobody_knows_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "some.json").write_text(json.dumps(recorded("calls", on_a_server)))
+    results = read_suite(tmp_path)
+    assert [entry.scenario for entry in results.loads] == ["calls"]
+    assert readiness(results).because == ("there is no suite.json, so nobody knows which scenarios should have run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(None, "there is neither suite.json nor a summary", id="empty"),
+        pytest.param("{", "cannot be read as the results of a suite", id="no JSON"),
+        pytest.param('{"schema": 1}', "cannot be read as the results of a suite", id="something else"),
+    ],
+)
+def test_what_is_no_result_is_a_mistake(tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "suite.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        read_suite(tmp_path)
+    assert main(["report", str(tmp_path)]) == 104
+    assert main(["report", str(tmp_path / "nowhere")]) == 104

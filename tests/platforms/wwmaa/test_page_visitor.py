@@ -1,0 +1,43 @@
+"""Pages against the sandbox on real sockets: what is measured of them, and what is noticed."""
+
+from __future__ import annotations
+
+import pytest
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.platforms.wwmaa.page_visitor import PAGES as KINDS
+from pika_locust.platforms.wwmaa.scenarios import PAGES
+from tests.platforms.wwmaa.served import serving
+
+QUICK = {"THINK_TIME_MIN": "0", "THINK_TIME_MAX": "0"}
+
+
+@pytest.mark.parametrize("members", ["0", "1"])
+def test_pages_are_loaded_with_what_belongs_to_them(members: str) -> None:
+    with serving(PAGES, "suite", MEMBER_SHARE=members, **QUICK) as run:
+        run.act(60)
+        assert run.worker.rate_of("page_load_success") == (60, 0)
+        assert run.worker.trend_of("page_load_time").count == run.worker.trend_of("html_time").count == 60
+        assert run.worker.trend_of("http_req_duration", name="asset").count == 180
+        # Once, whatever the number of pages.
+        assert run.worker.rate_of("auth_success") == (int(members), 0)
+        seen = {kind.name: run.worker.trend_of("http_req_duration", name=kind.name).count for kind in KINDS}
+        assert sum(seen.values()) == 60
+        assert (seen["dashboard"] > 0) == (members == "1")
+        assert run.worker.rate_of("http_req_failed")[0] == 0
+
+
+def test_a_page_that_is_slow_is_not_taken_for_a_fast_one() -> None:
+    with serving(PAGES, "suite", MEMBER_SHARE="0", **QUICK) as run:
+        run.plant(slow_page="120")
+        run.act(12)
+        assert run.worker.trend_of("page_load_time").minimum >= 120_000
+        assert run.worker.trend_of("api_response_time").maximum < 120_000
+
+
+def test_pages_that_fail_are_server_errors() -> None:
+    with serving(PAGES, "suite", MEMBER_SHARE="0", **QUICK) as run:
+        run.plant(error="1")
+        run.act(3)
+        assert run.worker.rate_of("page_load_success") == (0, 3)
+        assert run.worker.count_of("server_errors") == 3

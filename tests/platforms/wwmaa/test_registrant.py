@@ -1,0 +1,90 @@
+"""Registrations against the sandbox on real sockets, in both contracts: what is booked, and what the audits find."""
+
+from __future__ import annotations
+
+import pytest
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.platforms.wwmaa.scenarios import RSVP
+from pika_locust.testing.worker import outcomes, settings_of
+from tests.platforms.wwmaa.served import CONTRACTS, serving
+
+BOTH = pytest.mark.parametrize("contract", CONTRACTS)
+QUICK = {"REGISTRATIONS": "20", "RSVP_PAUSE": "0", "DOUBLES": "0.5"}
+"""The sandbox has sixteen places."""
+
+
+@BOTH
+def test_sixteen_of_twenty_find_a_place_and_everything_balances(contract: str) -> None:
+    with serving(RSVP, contract, **QUICK) as run:
+        run.act(20)
+        assert run.worker.rate_of("rsvp_success") == (20, 0)
+        assert outcomes(run.worker.ledgers["registrations"]) == {"sent": 20, "acked": 16, "refused": 4}
+        assert run.worker.ledgers["registrations"].refused_by == {"full": 4}
+        assert run.worker.rate_of("double_refused")[1] == run.worker.count_of("duplicate_bookings") == 0
+        assert run.worker.rate_of("double_refused")[0] > 4
+        assert run.worker.rate_of("capacity_enforced")[0] >= 4
+        assert run.worker.rate_of("capacity_enforced")[1] == 0
+        payments = "pass" if contract == "suite" else "not_observed"
+        found = {name: result.status for name, result in run.audit().items()}
+        assert found == {"registrations": "pass", "capacity": "pass", "payments": payments, "mails": "pass"}
+
+
+@BOTH
+def test_one_place_too_many_is_noticed(contract: str) -> None:
+    with serving(RSVP, contract, **QUICK) as run:
+        # Of the requests that come when all is full, the second.
+        run.plant(oversell="0.3")
+        run.act(17)
+        while run.state()["registrations"]["evt_load_test_001"]["rows"][16:] == []:
+            run.act(1)
+        audit = run.audit()["capacity"]
+        assert (audit.status, audit.expected, audit.actual) == ("fail", 16, 17)
+        assert audit.detail == "1 more than there are places"
+        # Whoever got it was told so.
+        assert run.audit()["registrations"].status == "pass"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("fault", "audits"),
+    [
+        ("lose-write", {"registrations", "mails"}),
+        ("double", {"registrations", "mails", "capacity"}),
+        ("duplicate-booking", {"registrations", "mails"}),
+    ],
+)
+def test_rows_and_mails_that_are_not_what_was_confirmed_are_noticed(
+    contract: str, fault: str, audits: set[str]
+) -> None:
+    with serving(RSVP, contract, **{**QUICK, "PAID": "0"}) as run:
+        run.plant(**{fault: "0.1"})
+        run.act(20)
+        assert {name for name, result in run.audit().items() if result.status == "fail"} == audits
+        assert (run.worker.count_of("duplicate_bookings") > 0) == (fault == "duplicate-booking")
+
+
+def test_a_payment_that_was_never_taken_is_noticed() -> None:
+    with serving(RSVP, "suite", **{**QUICK, "PAID": "1"}) as run:
+        run.plant(unpaid="0.1")
+        run.act(10)
+        assert run.worker.rate_of("payment_processing_success") == (10, 0)
+        audit = run.audit()["payments"]
+        assert (audit.status, audit.expected, audit.actual) == ("fail", 10, 9)
+
+
+def test_the_server_as_it_is_shipped_takes_all_members_for_one() -> None:
+    with serving(RSVP, "server", **QUICK) as run:
+        run.plant(as_shipped=True)
+        run.act(3)
+        # The login's token is good for nothing.
+        assert run.worker.rate_of("rsvp_success") == (0, 3)
+
+
+def test_half_of_all_come_in_the_first_fifth_of_the_time() -> None:
+    assert RSVP.arrivals is not None
+    rate = RSVP.arrivals(settings_of(RSVP))
+    assert rate is not None
+    assert rate.problems() == []
+    schedule = rate.schedule()
+    assert (schedule.total, schedule.count(120.0)) == (500, 250)

@@ -1,0 +1,321 @@
+"""`pika-locust suite`: its runs, table, manifest, mistakes and endings, with a stand-in for locust."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import tests.quiet_locust  # noqa: F401
+from pika_locust.catalogue import platforms_with_scenarios, scenarios_of
+from pika_locust.cli import child_run
+from pika_locust.cli.main import main
+from pika_locust.cli.suite import run
+from pika_locust.errors import ConfigurationError
+from pika_locust.outputs.suite_results import state_of
+
+ROOT = Path(__file__).parents[1]
+
+LOCUST = '''
+"""A locust that takes no time. FAKE_ENDS says by scenario how it ends: `{"tokens": 99}`; -1: without a summary."""
+import json, os, signal, sys, time
+words = sys.argv[1:]
+scenario = os.path.basename(words[words.index("-f") + 1]).removesuffix("_locustfile.py")
+path = words[words.index("--summary-json") + 1]
+with open(os.environ["FAKE_LOG"], "a") as log:
+    settings = {name: value for name, value in os.environ.items() if name.startswith(("VERITY_", "GREETER_"))}
+    told = {"scenario": scenario, "words": words, "settings": settings, "pid": os.getpid(), "path": path}
+    log.write(json.dumps(told) + "\\n")
+if os.environ.get("FAKE_HANGS") == scenario:
+    time.sleep(60)
+code = json.loads(os.environ.get("FAKE_ENDS", "{}")).get(scenario, 0)
+if code == -1:
+    print("Traceback: it broke")
+    sys.exit(1)
+reasons = {0: [], 99: [{"code": "audit", "subject": "tokens", "text": "3 tokens are lost"}]}
+reasons[110] = [{"code": "generator", "subject": "cpu", "text": "load generator overload: its processor"}]
+late = {"metric": "http_req_duration", "expression": "p(95)<100", "status": "pass", "value": 60.0, "unit": "ms"}
+summary = {"exit_code": code if code != 7 else 0, "verdict": {0: "pass", 99: "fail", 7: "pass"}.get(code, "invalid")}
+summary |= {"reasons": reasons.get(code, []), "thresholds": [late], "audits": [], "scenario": scenario}
+with open(path, "w") as file:
+    json.dump(summary, file)
+sys.exit(code)
+'''
+
+Suite = Callable[..., tuple[int, str, list[dict[str, Any]]]]
+ALL = ("--platform", "verity", "--quick", "--pause", "0")
+LOADS = (*ALL, "--skip-baseline")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stand-in, in place of locust; the embedded sandbox would be the target."""
+    path = tmp_path / "fake_locust.py"
+    path.write_text(LOCUST)
+    monkeypatch.setattr(child_run, "LOCUST", (sys.executable, str(path)))
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log.jsonl"))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture
+def suite(fake: Path, capsys: pytest.CaptureFixture[str]) -> Suite:
+    """Runs the command; returns the exit code, what it printed, and how locust was called."""
+
+    def call(*words: str) -> tuple[int, str, list[dict[str, Any]]]:
+        code = run(words)
+        log = fake.with_name("log.jsonl")
+        calls = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return code, capsys.readouterr().out, calls
+
+    return call
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    (found,) = folder.glob("results/run_*/suite.json")
+    result: dict[str, Any] = json.loads(found.read_text())
+    return result
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {one["scenario"]: one["state"] for one in manifest(folder)["runs"] if one["kind"] == "load"}
+
+
+def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: Suite, tmp_path: Path) -> None:
+    code, said, calls = suite(*ALL)
+    assert code == 0
+    assert [call["scenario"] for call in calls] == ["queue", "sessions", "tokens"] * 2
+    baseline, load = calls[1]["words"], calls[4]["words"]
+    assert baseline[baseline.index("-u") + 1] == "2"
+    assert baseline[baseline.index("-t") + 1] == "10s"
+    assert load[load.index("--stage") + 1] == "5s:40,25s:40,5s:0"
+    assert calls[2]["settings"]["VERITY_USE_SIMPLE"] == "1"
+    assert "VERITY_USE_SIMPLE" not in calls[5]["settings"]
+    assert calls[5]["settings"]["VERITY_SPIKE_RATE"] == "60"
+    assert "3 of 3 scenarios passed" in said
+    assert "closest: http_req_duration p(95)<100 is 60 ms" in said
+    assert manifest(tmp_path)["passed"] is True
+
+
+def test_each_run_leaves_a_summary_a_log_and_an_html_report_beside_each_other(suite: Suite, tmp_path: Path) -> None:
+    _, _, calls = suite(*ALL)
+    (folder,) = (tmp_path / "results").glob("run_*")
+    assert [Path(call["path"]).relative_to(Path("results") / folder.name) for call in calls[2:4]] == [
+        Path("baseline/tokens.json"),
+        Path("queue.json"),
+    ]
+    for call in calls:
+        words = call["words"]
+        assert words[words.index("--html") + 1] == call["path"].replace(".json", ".html")
+        assert Path(call["path"]).with_suffix(".log").exists()
+
+
+def test_without_quick_the_load_is_the_scenarios_own(suite: Suite) -> None:
+    _, _, calls = suite("--platform", "verity", "--pause", "0", "--only", "tokens")
+    baseline, load = calls[0]["words"], calls[1]["words"]
+    assert baseline[baseline.index("-t") + 1] == "1m"
+    assert not {"--stage", "-u", "-t"} & set(load)
+    assert "VERITY_SPIKE_RATE" not in calls[1]["settings"]
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "why"),
+    [
+        pytest.param(99, "fail", "3 tokens are lost", id="failed"),
+        pytest.param(-1, "crash", "locust ended with 1, without a summary: Traceback: it broke", id="crashed"),
+        pytest.param(7, "crash", "locust ended with 7, without a summary", id="a summary that says otherwise"),
+        pytest.param(110, "invalid", "load generator overload: its processor", id="overload"),
+    ],
+)
+def test_one_that_does_not_pass_is_named_and_fails_the_suite(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int, state: str, why: str
+) -> None:
+    monkeypatch.setenv("FAKE_ENDS", json.dumps({"sessions": end}))
+    code, said, _ = suite(*LOADS)
+    assert code == 99
+    assert states(tmp_path) == {"queue": "pass", "sessions": state, "tokens": "pass"}
+    assert "2 of 3 scenarios passed" in said
+    (row,) = (line for line in said.rpartition("Suite")[2].splitlines() if "sessions" in line)
+    assert state.upper() in row
+    assert why in row
+
+
+def test_a_baseline_decides_nothing(suite: Suite, monkeypatch: pytest.MonkeyPatch, fake: Path) -> None:
+    text = fake.read_text().replace("code = json", 'code = 99 if "/baseline/" in path else json')
+    fake.write_text(text)
+    code, said, _ = suite(*ALL)
+    assert code == 0
+    assert said.count("FAIL") == 3
+
+
+def test_fail_fast_ends_with_the_first_that_fails(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_ENDS", json.dumps({"queue": 99}))
+    code, said, calls = suite(*LOADS, "--fail-fast")
+    assert (code, len(calls)) == (99, 1)
+    assert states(tmp_path) == {"queue": "fail", "sessions": "not_run", "tokens": "not_run"}
+    assert "NOT RUN" in said
+    assert manifest(tmp_path)["ending"] == "fail_fast"
+
+
+def test_only_some_in_the_platforms_order(suite: Suite, tmp_path: Path) -> None:
+    _, _, calls = suite(*LOADS, "--only", "tokens,queue")
+    assert [call["scenario"] for call in calls] == ["queue", "tokens"]
+    assert manifest(tmp_path)["left_out"] == ["sessions"]
+
+
+def test_faults_and_locusts_own_options_go_to_each_run(suite: Suite) -> None:
+    _, _, calls = suite(*LOADS, "--sandbox-fault", "lose-write=0.05", "--", "--seed", "7")
+    for call in calls:
+        words = call["words"]
+        assert words[words.index("--sandbox-fault") + 1] == "lose-write=0.05"
+        assert words[words.index("--seed") + 1] == "7"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["--platform", "nowhere"], "there is no platform 'nowhere' with scenarios", id="platform"),
+        pytest.param(["--platform", "verity", "--only", "calls"], "it belongs to greeter", id="another's"),
+        pytest.param(["--platform", "verity", "--only", "x"], "there are queue, sessions, tokens", id="unknown"),
+        pytest.param([*ALL, "--output-dir", "/proc/none"], "--output-dir /proc/none: ", id="folder"),
+        pytest.param([*ALL, "--sandbox-fault", "nope"], "queue: .*nope", id="fault"),
+        pytest.param([*ALL, "--", "--threshold", "nope:rate>1"], "baseline/queue: .*nope", id="threshold"),
+    ],
+)
+def test_mistakes_are_told_before_the_first_run(fake: Path, words: list[str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        run(words)
+    assert not fake.with_name("log.jsonl").exists()
+    assert not list(fake.parent.glob("results/run_*"))
+
+
+def test_env_load_tests_is_honoured(fake: Path) -> None:
+    (fake.parent / ".env.load-tests").write_text("SPIKE_RATE=many\n")
+    with pytest.raises(ConfigurationError, match=r"tokens: SPIKE_RATE=many in \.env\.load-tests"):
+        run(["--platform", "verity", "--only", "tokens"])
+    assert not fake.with_name("log.jsonl").exists()
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(type(self).status if self.path == "/health" else 418)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server with a health page, which is named as the target."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("BASE_URL", url)
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_x")
+    yield url
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "runs"),
+    [
+        pytest.param(200, 0, 3, id="healthy"),
+        pytest.param(404, 0, 3, id="a server without such a page"),
+        pytest.param(503, 100, 0, id="not healthy"),
+    ],
+)
+def test_the_health_of_a_named_target_comes_first(
+    suite: Suite, target: str, monkeypatch: pytest.MonkeyPatch, status: int, code: int, runs: int
+) -> None:
+    monkeypatch.setattr(Page, "status", status)
+    ended, said, calls = suite(*LOADS)
+    assert (ended, len(calls)) == (code, runs)
+    assert (f"{target}/health answers {status}" in said) == (code == 0)
+
+
+def test_a_target_that_is_not_there_ends_it_before_the_first_run(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SERVER_URL", "ws://127.0.0.1:9")
+    assert main(["suite", "--platform", "greeter", "--quick"]) == 100
+    assert "http://127.0.0.1:9/health is not healthy: " in capsys.readouterr().err
+    assert not fake.with_name("log.jsonl").exists()
+
+
+def test_ctrl_c_leaves_nothing_running_and_what_is_known(fake: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pika_locust.cli import suite, child_run\n"
+        f"child_run.LOCUST = (sys.executable, {str(fake)!r})\n"
+        f"sys.exit(suite.run({list(LOADS)!r}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAKE_HANGS": "sessions"}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=tmp_path) as process:
+        log, deadline = tmp_path / "log.jsonl", time.monotonic() + 60
+        while not log.exists() or len(log.read_text().splitlines()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode == 105
+    assert not psutil.pid_exists(json.loads(log.read_text().splitlines()[-1])["pid"])
+    assert states(tmp_path) == {"queue": "pass", "sessions": "stopped", "tokens": "not_run"}
+    assert manifest(tmp_path)["ending"] == "stopped"
+
+
+def test_every_scenario_of_ours_says_its_quick_load() -> None:
+    for platform in platforms_with_scenarios():
+        for scenario in scenarios_of(platform):
+            assert scenario.quick is not None, scenario.name
+            assert bool(scenario.quick.stages) != bool(scenario.arrivals and scenario.quick.settings), scenario.name
+
+
+@pytest.mark.parametrize("words", [(), ("--quick",)], ids=["full", "quick"])
+@pytest.mark.parametrize("platform", platforms_with_scenarios())
+def test_the_suite_of_every_platform_can_be_read_and_runs_all_its_scenarios(
+    suite: Suite, platform: str, words: tuple[str, ...]
+) -> None:
+    code, _, calls = suite("--platform", platform, "--pause", "0", *words)
+    assert code == 0
+    assert [call["scenario"] for call in calls] == 2 * [one.name for one in scenarios_of(platform)]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "verdict", "state"),
+    [
+        pytest.param(0, 0, "pass", "pass", id="a pass"),
+        pytest.param(0, 0, "fail", "crash", id="a pass that the verdict does not know"),
+        pytest.param(0, 99, "fail", "crash", id="a summary of another ending"),
+        pytest.param(107, 107, "invalid", "crash", id="an error of ours"),
+        pytest.param(100, 100, "invalid", "invalid", id="set-up"),
+        pytest.param(105, 105, "fail", "stopped", id="somebody stopped it"),
+    ],
+)
+def test_only_a_pass_is_a_pass(code: int, said: int, verdict: str, state: str) -> None:
+    assert state_of(code, {"exit_code": said, "verdict": verdict, "reasons": []}) == state
+
+
+def test_the_help_says_what_comes_when(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for word in ("--quick", "--fail-fast", "--skip-baseline", ".env.load-tests", "exit codes: 0 every scenario passed"):
+        assert word in said

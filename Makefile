@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test fuzz healthy lint benchmark clean
+.PHONY: help demo test fuzz healthy lint docs benchmark clean
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
@@ -16,6 +16,7 @@ help:
 	@echo "make fuzz       inputs that nobody thought of, a minute; make fuzz FUZZ_SECONDS=3600 for an hour"
 	@echo "make healthy    five healthy runs of each scenario beside a busy process: none may blame the target (8 minutes)"
 	@echo "make lint       ruff, mypy and import-linter"
+	@echo "make docs       the documentation, into site/"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 	@echo "make clean      removes the virtual environment and what was built"
 
@@ -41,11 +42,14 @@ lint: $(VENV)/lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 benchmark: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.websocket
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -65,6 +69,10 @@ $(VENV)/share/locust-examples: $(BIN)/python
 	tar -xzf $(VENV)/sdist/locust-$(EXAMPLES_OF).tar.gz -C $(VENV)/sdist
 	@mkdir -p $(VENV)/share
 	mv $(VENV)/sdist/locust-$(EXAMPLES_OF)/examples $@
+
+$(VENV)/docs: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[docs]'
+	@touch $@
 
 $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[test,lint]'

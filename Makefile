@@ -43,7 +43,7 @@ lint: $(VENV)/lint
 	$(BIN)/lint-imports
 
 docs: $(VENV)/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 benchmark: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.websocket

@@ -107,6 +107,8 @@ _BLANK_LINE = b"\r\n\r\n"
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d\b")
 _SAYS_WHERE_IT_ENDS = re.compile(rb"\r\n(content-length:|transfer-encoding:[^\r]*chunked)", re.IGNORECASE)
 _CURLY, _SQUARE = b"{["
+_LINE_END = b"\r\n"
+_CARRIAGE_RETURN = ord("\r")
 
 
 class ResponseParser:
@@ -171,6 +173,9 @@ class ResponseParser:
         if count == 3 and met[2].__class__ is bool and data.startswith(b"HTTP/1."):
             _, content, persists = met
             met.clear()
+            if data[-1] <= _CARRIAGE_RETURN:
+                head, _, behind = data.partition(_BLANK_LINE)
+                persists = persists and not _has_line_ends_behind(head, behind, content)
             # Packed data cannot begin like JSON does (RFC 1950 and 1952), so that needs no look at the headers.
             first = content[0]
             if first != _CURLY and first != _SQUARE:
@@ -179,11 +184,15 @@ class ResponseParser:
                 raise too_large_body(self.max_body_bytes)
             return self._status(), data, content, persists
         if count == 2 and met[1].__class__ is bool and data.startswith(b"HTTP/1.") and self._status() >= 200:
-            persists = met[1]
+            head, _, behind = data.partition(_BLANK_LINE)
+            persists = met[1] and not _has_line_ends_behind(head, behind, b"")
             met.clear()
             return self._status(), data, b"", persists
-        self._partial = _Partial()
-        return self._settle(data)
+        self._partial = partly = _Partial()
+        answer = self._settle(data)
+        if answer is not None and _has_line_ends_behind(partly.head, partly.unread, partly.content):
+            return (*answer[:3], False)
+        return answer
 
     def _unpacked(self, head: bytes, content: bytes) -> bytes:
         fields = head.lower()
@@ -199,6 +208,10 @@ class ResponseParser:
             room = self._room(partly)
             if room <= 0:
                 raise too_large_body(self.max_body_bytes) if partly.head else _too_large_head()
+            # llhttp overlooks line ends behind an answer. One at the end comes by itself, so that here it is seen
+            # whether the answer has ended before.
+            if len(data) > 1 and data[-1] in _LINE_END:
+                room = min(room, len(data) - 1)
             piece, data = data[:room], data[room:]
             answer = self._feed_within(partly, piece)
             if answer is not None:
@@ -343,6 +356,22 @@ class _Partial:
         # A part of the blank line may be there already.
         if len(unread) >= MAX_HEAD_BYTES + len(_BLANK_LINE):
             raise _too_large_head()
+
+
+def _has_line_ends_behind(head: bytes, behind: bytes | bytearray, content: bytes | bytearray) -> bool:
+    """Whether line ends follow an answer that came in one piece: llhttp overlooks them, and nobody asked for them.
+
+    Arguments:
+        head: without its blank line.
+        behind: all that came behind it.
+        content: the body that llhttp has found there, still packed.
+    """
+    if len(behind) == len(content):
+        return False
+    if b"\r\ntransfer-encoding:" not in head.lower():
+        return True
+    # The last chunk and the trailer end with one blank line.
+    return not behind.endswith(_BLANK_LINE) or behind[: -len(_BLANK_LINE)].endswith((b"\r", b"\n"))
 
 
 def _check_start(unread: bytearray) -> None:

@@ -27,6 +27,8 @@ CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range
 _PACKET = re.compile(rb"(?:([0-4])|([56])(\d{1,10})-)(?:(/[^,]*)(?:,|\Z))?(\d{1,20})?(.*)", re.DOTALL)
 _UNCOUNTED = "a binary packet that does not say how many attachments it has"
 _NOT_JSON = (ValueError, RecursionError)
+_LONGEST_PING_TIME_MS = (1 << 31) - 1
+"""The longest that a timer of Node.js can wait, so no such server pings later."""
 """What `json` raises; the second for brackets nested some thousand deep."""
 
 
@@ -70,6 +72,8 @@ def decode_open(payload: bytes) -> Opening:
         raise PacketError("an open packet without sid, pingInterval and pingTimeout") from None
     if not isinstance(sid, str) or not _is_whole(interval_ms) or not _is_whole(timeout_ms):
         raise PacketError("an open packet whose sid is no text or whose ping times are no whole numbers")
+    if max(interval_ms, timeout_ms) > _LONGEST_PING_TIME_MS:
+        raise PacketError(f"an open packet whose ping times are longer than {_LONGEST_PING_TIME_MS} ms")
     return Opening(sid, interval_ms / 1000, timeout_ms / 1000, most if _is_whole(most) else None)
 
 

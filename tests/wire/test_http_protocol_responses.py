@@ -29,6 +29,8 @@ def read(pieces: list[bytes], *, bodiless: bool = False, ends: bool = False) -> 
 ANSWERS = {
     "a JSON body with a length": (content(b'{"a": 1}'), (200, b'{"a": 1}', True)),
     "a text body with a length": (content(b"hello"), (200, b"hello", True)),
+    "a text body that ends with empty lines": (content(b"hello\r\n\r\n\n"), (200, b"hello\r\n\r\n\n", True)),
+    "chunks that end with empty lines": (chunked(b"hello\r\n\r\n", b"\r\n"), (200, b"hello\r\n\r\n\r\n", True)),
     "no body: length 0": (content(b"", "201 Created"), (201, b"", True)),
     "no body: 204": (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"", True)),
     "no body: 304, whatever length it names": (
@@ -80,9 +82,10 @@ def test_an_answer_is_the_same_however_it_is_cut(raw: bytes, expected: tuple[int
 def test_an_answer_stands_whatever_follows_it_and_the_connection_does_not(
     raw: bytes, expected: tuple[int, bytes, bool]
 ) -> None:
-    for surplus in (b"H", b"\0", content(b"second"), content(b"second")[:-1]):
+    for surplus in (b"H", b"\0", content(b"second"), content(b"second")[:-1], b"\r\n", b"\n", b"\r", b"\r\n" * 9):
         assert read([raw + surplus]) == (*expected[:2], False)
-        assert read([raw[:10], raw[10:] + surplus]) == (*expected[:2], False)
+        for cut in (10, len(raw) - 2, len(raw) - 1):
+            assert read([raw[:cut], raw[cut:] + surplus]) == (*expected[:2], False)
 
 
 def test_one_parser_reads_one_answer_after_the_other() -> None:

@@ -165,6 +165,16 @@ def test_open_packets(payload: bytes, opening: Opening) -> None:
         pytest.param(b'{"sid":"a","pingInterval":"1","pingTimeout":1}', "no whole numbers", id="a text as time"),
         pytest.param(b'{"sid":"a","pingInterval":true,"pingTimeout":1}', "no whole numbers", id="true as time"),
         pytest.param(b'{"sid":"a","pingInterval":-1,"pingTimeout":1}', "no whole numbers", id="a negative time"),
+        pytest.param(
+            b'{"sid":"a","pingInterval":1,"pingTimeout":2147483648}',
+            "longer than 2147483647 ms",
+            id="a time beyond all timers",
+        ),
+        pytest.param(
+            b'{"sid":"a","pingInterval":1%b,"pingTimeout":1}' % (b"0" * 400),
+            "longer than 2147483647 ms",
+            id="a time beyond all floats",
+        ),
     ],
 )
 def test_what_is_no_open_packet(payload: bytes, words: str) -> None:

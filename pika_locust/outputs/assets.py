@@ -1,0 +1,20 @@
+"""What pages of this package are made of beside their data: scripts and styles, which are files of the package.
+
+uPlot (the charts) is Leon Sorokin's, under the MIT licence that lies beside it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+UPLOT_SCRIPT = "uPlot.iife.min.js"
+UPLOT_STYLE = "uPlot.min.css"
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a file in `outputs/static`. Raises FileNotFoundError for a name that is none of them."""
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise FileNotFoundError(name)
+    return (files("pika_locust.outputs") / "static" / name).read_text("utf-8")

@@ -151,6 +151,15 @@ class VirtualServer(WorldDriver):
         for number in list(self.connections):
             self.on_close(number, None, "")
 
+    def cut(self, handler: Any) -> bool:
+        """The connection of this user breaks; whether it had one."""
+        found = [number for number, connection in self.connections.items() if connection.handler is handler]
+        for number in found:
+            self.connections.pop(number).end(Close(1006, error="the server ended the connection without a close frame"))
+            self.now = self._clock_s()
+            self.close(number)
+        return bool(found)
+
     # For the users' ends
 
     def arrive(self, connection: VirtualWebSocket, text: str) -> None:

@@ -8,8 +8,9 @@ from pika_locust.kit.counted_broadcast import SETTLE_S, SWEEP_EVERY_S
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.scenarios import COUNTED, NAMED, TOLD
+from pika_locust.platforms.pika.world import PLATFORM
+from pika_locust.testing.virtual_server import VirtualServer
 from tests.platforms.pika.harness import Harness
-from tests.platforms.pika.virtual_server import VirtualServer
 
 DANCERS = 5
 
@@ -17,20 +18,21 @@ DANCERS = 5
 def play(harness: Harness, *faults: str, cut: bool = False) -> None:
     """A whole run of 22 s; with `cut`, a dancer loses its connection in the middle of it."""
     harness.make_context(TRACK_EVERY="5.2s")
-    server = VirtualServer(harness, *faults)
-    harness.start(Dj)
-    for _ in range(DANCERS):
-        harness.start(Dancer)
-        harness.time.run(0.1)
-    harness.time.run(9.0)
-    if cut:
-        server.cut(next(s for s in harness.sockets if isinstance(s.handler, Dancer)))
-    harness.time.run(12.0)
-    for role in ("primary", "supporter"):
-        harness.drain(role)
-        harness.time.run(8.0)
-    harness.time.run(SETTLE_S + SWEEP_EVERY_S)
-    harness.worker.end()
+    with VirtualServer(harness.time, PLATFORM, *faults) as server:
+        harness.start(Dj)
+        dancers = []
+        for _ in range(DANCERS):
+            dancers.append(harness.start(Dancer))
+            harness.time.run(0.1)
+        harness.time.run(9.0)
+        if cut:
+            assert server.cut(dancers[0])
+        harness.time.run(12.0)
+        for role in ("primary", "supporter"):
+            harness.drain(role)
+            harness.time.run(8.0)
+        harness.time.run(SETTLE_S + SWEEP_EVERY_S)
+        harness.worker.end()
 
 
 def missed(harness: Harness) -> set[str]:

@@ -9,9 +9,10 @@ import pytest
 from pika_locust.platforms.pika import messages
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import FIRST_DANCERS_S, Dj
+from pika_locust.platforms.pika.world import PLATFORM
+from pika_locust.testing.virtual_server import VirtualServer
 from pika_locust.wire.websocket import Close
 from tests.platforms.pika.harness import RUN_ID, SESSION, Harness, VirtualSocket, refuse
-from tests.platforms.pika.virtual_server import VirtualServer
 
 
 class AnsweredDj:
@@ -313,19 +314,19 @@ PLANNED = {"the shortest run": 12.0, "a minute": 60.0, "eleven minutes": 660.0}
 @pytest.mark.parametrize("planned_s", PLANNED.values(), ids=PLANNED.keys())
 def test_a_whole_run_is_accepted_and_adds_up(planned_s: float, harness: Harness) -> None:
     harness.make_context(planned_s=planned_s)
-    server = VirtualServer(harness, way_s=0.004)
-    harness.start(Dj)
-    for _ in range(20):
-        harness.start(Dancer)
-    harness.time.run(planned_s)
-    harness.drain("primary")
-    harness.time.run(8.0)
-    assert not harness.worker.actors("primary")
-    harness.drain("supporter")
-    harness.time.run(8.0)
-    assert not harness.worker.actors("supporter")
-    harness.worker.end()
-    state = server.state()
+    with VirtualServer(harness.time, PLATFORM, way_s=0.004) as server:
+        harness.start(Dj)
+        for _ in range(20):
+            harness.start(Dancer)
+        harness.time.run(planned_s)
+        harness.drain("primary")
+        harness.time.run(8.0)
+        assert not harness.worker.actors("primary")
+        harness.drain("supporter")
+        harness.time.run(8.0)
+        assert not harness.worker.actors("supporter")
+        harness.worker.end()
+        state = server.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
         expected = harness.worker.ledgers[ledger].expect()
         assert expected.acknowledged <= state[held] <= expected.acknowledged + expected.unanswered

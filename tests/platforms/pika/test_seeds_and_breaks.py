@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
+from pika_locust.platforms.pika.world import PLATFORM
+from pika_locust.testing.virtual_server import VirtualServer
 from tests.platforms.pika.harness import Harness, virtual_run
-from tests.platforms.pika.virtual_server import VirtualServer
 
 
 def messages_of_run(seed: int, lost_at_s: float | None = None) -> list[list[tuple[str, Any]]]:
     """What each of eight dancers sends in forty seconds, ids and times aside."""
-    with virtual_run() as harness:
+    with virtual_run() as harness, VirtualServer(harness.time, PLATFORM) as server:
         harness.make_context(seed=seed, TRACK_EVERY="6s")
-        server = VirtualServer(harness)
         harness.start(Dj)
         dancers = [harness.start(Dancer) for _ in range(8)]
         if lost_at_s is not None:
             harness.time.run(lost_at_s)
-            server.cut(next(socket for socket in harness.sockets if socket.handler is dancers[3]))
+            assert server.cut(dancers[3])
         harness.time.run(40.0 - harness.time.elapsed_s)
         harness.drain("primary")
         harness.time.run(8.0)
@@ -29,7 +30,7 @@ def messages_of_run(seed: int, lost_at_s: float | None = None) -> list[list[tupl
         harness.time.run(8.0)
     did = []
     for user in dancers:
-        sent = [message for socket in harness.sockets if socket.handler is user for _, message in socket.sent]
+        sent = [json.loads(text) for socket in server.ever if socket.handler is user for text in socket.sent]
         did.append([(message["type"], choice(message)) for message in sent])
     return did
 
@@ -75,21 +76,18 @@ WAYS_S = {"a fast server": 0.001, "a slow server": 0.4}
 def test_connections_that_break_cost_no_like_and_no_vote(way_s: float, harness: Harness) -> None:
     """What was acknowledged is held once, what was not may be: the audit's inequality, over two hundred breaks."""
     harness.make_context(TRACK_EVERY="6s")
-    server = VirtualServer(harness, way_s=way_s)
-    harness.start(Dj)
-    dancers = [harness.start(Dancer) for _ in range(20)]
-    for number in range(200):
-        harness.time.run(0.37)
-        unlucky = dancers[number % 20]
-        sockets = [socket for socket in server.connections.values() if socket.handler is unlucky]
-        if sockets:
-            server.cut(sockets[0])
-    harness.time.run(20.0)
-    harness.drain("primary")
-    harness.time.run(12.0)
-    harness.drain("supporter")
-    harness.time.run(12.0)
-    state = server.state()
+    with VirtualServer(harness.time, PLATFORM, way_s=way_s) as server:
+        harness.start(Dj)
+        dancers = [harness.start(Dancer) for _ in range(20)]
+        for number in range(200):
+            harness.time.run(0.37)
+            server.cut(dancers[number % 20])
+        harness.time.run(20.0)
+        harness.drain("primary")
+        harness.time.run(12.0)
+        harness.drain("supporter")
+        harness.time.run(12.0)
+        state = server.state()
     for ledger, held in (("likes", "likes_held"), ("tempo votes", "tempo_held"), ("poll votes", "poll_votes_held")):
         expected = harness.worker.ledgers[ledger].expect()
         assert expected.acknowledged > 0

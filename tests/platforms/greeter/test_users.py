@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,27 +16,15 @@ from pika_locust.platforms.greeter.connection import Connection
 from pika_locust.platforms.greeter.scenarios import CALLS, CONNECTIONS, WIDGET
 from pika_locust.platforms.greeter.visitor import Visitor
 from pika_locust.platforms.greeter.world import PLATFORM
-from pika_locust.testing.virtual_server import VirtualServer
+from pika_locust.testing.virtual_run import VirtualRun
 from pika_locust.testing.virtual_time import VirtualTime
-from pika_locust.testing.worker import RecordingContext, live, make_context, make_user
+from pika_locust.testing.worker import make_user
 
 SETTINGS = {"AGENT_ACCEPT": "1", "AGENT_REJECT": "0", "AGENT_DELAY": "0.3", "RNA_TIMEOUT_SECONDS": "3"}
 
 
-class Test:
-    """One process, its users, and the server that they talk to."""
-
-    __test__ = False
-
-    def __init__(self, time: VirtualTime, server: VirtualServer, worker: RecordingContext) -> None:
-        self.time, self.server, self.worker = time, server, worker
-        worker.hears_itself = True
-        self.users: list[Any] = []
-
-    def start(self, kind: Any, count: int = 1) -> None:
-        for _ in range(count):
-            self.users.append(make_user(kind, self.worker))
-            self.time.spawn(live, self.users[-1])
+class Run(VirtualRun):
+    """With what these tests ask for."""
 
     def counts(self, *names: str) -> tuple[int, ...]:
         return tuple(self.worker.count_of(name) for name in names)
@@ -50,35 +39,17 @@ class Test:
         frames = [json.loads(text[text.index("[") :]) for text in events]
         return [rest[0] if rest else None for name, *rest in frames if name == event]
 
-    def drain(self) -> None:
-        for role in ("primary", "supporter"):
-            self.worker.draining.add(role)
-            for user in self.worker.actors(role):
-                user.release()
-            self.time.run(60)
 
-
-Begin = Callable[..., Test]
+Begin = Callable[..., Run]
 
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """Begins a run of a scenario; at the end, nothing may have gone wrong in our own code."""
-    made: list[Test] = []
-    with VirtualTime() as time:
-
-        def start(scenario: Any, *faults: str, **settings: str) -> Test:
-            environ = {**SETTINGS, **settings}
-            server = VirtualServer(time, PLATFORM, *faults, settings=environ).__enter__()
-            known = {setting.name for setting in scenario.settings}
-            values = {name: value for name, value in environ.items() if name in known}
-            made.append(Test(time, server, make_context(scenario, values, target=server.url)))
-            return made[-1]
-
-        yield start
-        for one in made:
-            one.server.__exit__(None, None, None)
-            assert one.worker.internal_errors == []
+    """Begins a run of a scenario, which goes on until the end of the test."""
+    with VirtualTime() as time, ExitStack() as runs:
+        yield lambda scenario, *faults, **settings: runs.enter_context(
+            Run(time, scenario, PLATFORM, *faults, settings={**SETTINGS, **settings})
+        )
 
 
 # Connections
@@ -197,12 +168,12 @@ def test_a_paused_organisation_is_no_successful_join(begin: Begin, monkeypatch: 
 # Calls
 
 
-def of_calls(run: Test) -> dict[str, int]:
+def of_calls(run: Run) -> dict[str, int]:
     names = ("accepted", "rejected", "rang_out", "failed", "timed_out", "abandoned")
     return {name: count for name in names if (count := run.counts(f"calls_{name}")[0])}
 
 
-def call(run: Test, callers: int = 1, agents: int = 1, seconds: float = 30.0) -> dict[str, int]:
+def call(run: Run, callers: int = 1, agents: int = 1, seconds: float = 30.0) -> dict[str, int]:
     """Callers who call once each."""
     run.start(Agent, agents)
     run.time.run(1)

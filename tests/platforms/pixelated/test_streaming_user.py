@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from pika_locust.platforms.pixelated.scenarios import STREAMING
 from pika_locust.platforms.pixelated.streaming_user import StreamingUser
 from pika_locust.platforms.pixelated.world import PLATFORM
 from pika_locust.scenario import AuditContext
-from pika_locust.testing.virtual_server import VirtualServer
+from pika_locust.testing.virtual_run import VirtualRun
 from pika_locust.testing.virtual_time import VirtualTime
-from pika_locust.testing.worker import RecordingContext, live, make_context, make_user
+from pika_locust.testing.worker import make_user
 
 SETTINGS = {
     "TURNS": "3",
@@ -32,19 +33,8 @@ SETTINGS = {
 }
 
 
-class Test:
-    """One process, its users, and the server that they talk to."""
-
-    __test__ = False
-
-    def __init__(self, time: VirtualTime, server: VirtualServer, worker: RecordingContext) -> None:
-        self.time, self.server, self.worker = time, server, worker
-        self.users: list[Any] = []
-
-    def start(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.users.append(make_user(StreamingUser, self.worker))
-            self.time.spawn(live, self.users[-1])
+class Run(VirtualRun):
+    """With what these tests ask for."""
 
     def once(self, seconds: float = 30.0) -> None:
         """A user's first connection, from beginning to end."""
@@ -69,34 +59,17 @@ class Test:
         context = AuditContext(self.server.url, self.worker.settings, self.worker.ledgers, self.worker.facts, None)
         return {result.name: result for result in audit_streams(context)}
 
-    def drain(self) -> None:
-        self.worker.draining.add("primary")
-        for user in self.worker.actors("primary"):
-            user.release()
-        self.time.run(60)
 
-
-Begin = Callable[..., Test]
+Begin = Callable[..., Run]
 
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """Begins a run; at the end, nothing may have gone wrong in our own code."""
-    made: list[Test] = []
-    with VirtualTime() as time:
-
-        def start(*faults: str, **settings: str) -> Test:
-            environ = {**SETTINGS, **settings}
-            server = VirtualServer(time, PLATFORM, *faults, settings=environ).__enter__()
-            known = {setting.name for setting in STREAMING.settings}
-            values = {name: value for name, value in environ.items() if name in known}
-            made.append(Test(time, server, make_context(STREAMING, values, target="ws://127.0.0.1:1/ws")))
-            return made[-1]
-
-        yield start
-        for one in made:
-            one.server.__exit__(None, None, None)
-            assert one.worker.internal_errors == []
+    """Begins a run, which goes on until the end of the test."""
+    with VirtualTime() as time, ExitStack() as runs:
+        yield lambda *faults, **settings: runs.enter_context(
+            Run(time, STREAMING, PLATFORM, *faults, settings={**SETTINGS, **settings}, target="ws://127.0.0.1:1/ws")
+        )
 
 
 def test_a_connection_has_turns_of_text_audio_and_one_result_each(begin: Begin) -> None:
@@ -122,7 +95,7 @@ def test_a_connection_has_turns_of_text_audio_and_one_result_each(begin: Begin) 
 
 def test_active_connections_are_those_that_are_open(begin: Begin) -> None:
     run = begin(TURNS="100")
-    run.start(7)
+    run.start(StreamingUser, 7)
     run.time.run(5)
     gauge = run.worker.metrics.gauge("active_connections").read()
     assert (gauge.value, gauge.max) == (7, 7)
@@ -186,7 +159,7 @@ def test_a_result_too_many_is_not_made_up_for_by_one_too_few(begin: Begin) -> No
 
 def test_an_answer_with_somebody_else_s_text_is_wrong(begin: Begin) -> None:
     run = begin("cross-talk=1")
-    run.start(2)
+    run.start(StreamingUser, 2)
     run.time.run(5)
     assert run.rate("answers_correct")[1] >= 1
     assert run.worker.rate_of("checks", check="result is our own")[1] >= 1
@@ -235,7 +208,7 @@ def test_a_server_that_takes_too_much_audio_is_noticed(begin: Begin, monkeypatch
 
 def test_a_server_that_dies_is_come_back_to_after_pauses_that_grow(begin: Begin) -> None:
     run = begin(TURNS="100")
-    run.start(3)
+    run.start(StreamingUser, 3)
     run.time.run(2.3)
     run.server.crash()
     run.time.run(30)
@@ -251,7 +224,7 @@ def test_a_server_that_dies_is_come_back_to_after_pauses_that_grow(begin: Begin)
 
 def test_what_is_open_when_the_connection_is_lost_is_nobody_s_loss(begin: Begin) -> None:
     run = begin(GENERATION_MS="500", TURNS="1", CHUNKS="1")
-    run.start()
+    run.start(StreamingUser)
     run.time.run(0.3)
     run.server.crash()
     run.time.run(1)
@@ -291,7 +264,7 @@ def test_the_suite_s_dialect_shows_the_same_faults(begin: Begin, fault: str, fai
         run.once()
         assert run.rate("result_rate") == fails
     else:
-        run.start(2)
+        run.start(StreamingUser, 2)
         run.time.run(5)
         assert run.rate("answers_correct")[1] >= 1
 
@@ -320,7 +293,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_a_server_should_not_say_is_its_mistake_and_not_ours(begin: Begin, text: str, contract: str) -> None:
     run = begin(CONTRACT=contract, GENERATION_MS="200", CHUNKS="1")
-    run.start()
+    run.start(StreamingUser)
     for _ in range(20):
         run.time.run(0.05)
         for socket in list(run.server.connections.values()):

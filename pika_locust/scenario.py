@@ -67,7 +67,8 @@ class Sizing:
 class QuickLoad:
     """A load that takes a minute at most and still has samples in every metric with a threshold.
 
-    `stages` as `--stage` takes them, empty in the open model; `settings` by name.
+    `stages` as `--stage` takes them, which the open model has no use for: empty when a scenario is always open.
+    `settings` by name.
     """
 
     stages: str = ""
@@ -113,6 +114,8 @@ class Scenario:
     Needs a setting ARRIVALS."""
     rate_settings: tuple[str, ...] = ()
     """The open model: the settings that all are the rate, when that is to be one from beginning to end."""
+    rate_unit: str = "arrivals/s"
+    """The open model: what those settings are a number of."""
     length_setting: str = ""
     """The open model: the setting that says for how long arrivals come at that rate."""
     loss: str = ""

@@ -16,10 +16,11 @@ import psutil
 import pytest
 
 import tests.quiet_locust  # noqa: F401
+from pika_locust.catalogue import find_scenario
 from pika_locust.cli import child_run
 from pika_locust.cli.capacity import run
 from pika_locust.cli.capacity_report import crossings, scaling
-from pika_locust.cli.capacity_trial import TrialResult, read_result
+from pika_locust.cli.capacity_trial import TrialPlan, TrialResult, read_result
 from pika_locust.cli.child_run import ChildRun
 from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
@@ -380,3 +381,11 @@ def test_void_trials_cross_nothing() -> None:
     ]
     (crossing,) = crossings(results)
     assert (crossing.held_at, crossing.crossed_at, crossing.value) == (20, 80, "12 ms")
+
+
+def test_a_load_is_told_in_what_the_scenario_counts(tmp_path: Path) -> None:
+    """Registrations are people, and searches come by the minute."""
+    plan = TrialPlan(find_scenario("rsvp"), 10, tmp_path)
+    assert plan.load_settings(300) == {"WWMAA_REGISTRATIONS": "300", "WWMAA_TEST_DURATION": "10s"}
+    assert plan.unit == "people in a trial, half of them in its first fifth (REGISTRATIONS)"
+    assert TrialPlan(find_scenario("search"), 10, tmp_path).unit == "searches a minute (SEARCH_RATE)"

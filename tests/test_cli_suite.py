@@ -24,17 +24,19 @@ from pika_locust.cli.main import main
 from pika_locust.cli.suite import run
 from pika_locust.errors import ConfigurationError
 from pika_locust.outputs.suite_results import state_of
+from pika_locust.testing.worker import settings_of
 
 ROOT = Path(__file__).parents[1]
 
 LOCUST = '''
 """A locust that takes no time. FAKE_ENDS says by scenario how it ends: `{"tokens": 99}`; -1: without a summary."""
 import json, os, signal, sys, time
+OURS = ("VERITY", "GREETER", "PIXELATED")
 words = sys.argv[1:]
 scenario = os.path.basename(words[words.index("-f") + 1]).removesuffix("_locustfile.py")
 path = words[words.index("--summary-json") + 1]
 with open(os.environ["FAKE_LOG"], "a") as log:
-    settings = {name: value for name, value in os.environ.items() if name.startswith(("VERITY_", "GREETER_"))}
+    settings = {name: value for name, value in os.environ.items() if name.split("_")[0] in OURS}
     told = {"scenario": scenario, "words": words, "settings": settings, "pid": os.getpid(), "path": path}
     log.write(json.dumps(told) + "\\n")
 if os.environ.get("FAKE_HANGS") == scenario:
@@ -284,7 +286,29 @@ def test_every_scenario_of_ours_says_its_quick_load() -> None:
     for platform in platforms_with_scenarios():
         for scenario in scenarios_of(platform):
             assert scenario.quick is not None, scenario.name
-            assert bool(scenario.quick.stages) != bool(scenario.arrivals and scenario.quick.settings), scenario.name
+            settings = settings_of(scenario)
+            is_open = scenario.arrivals is not None and scenario.arrivals(settings) is not None
+            assert is_open or scenario.quick.stages, scenario.name
+            assert scenario.arrivals is None or scenario.length_setting in scenario.quick.settings, scenario.name
+
+
+def test_a_rate_that_is_set_takes_the_place_of_the_quick_users(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INFERENCE_RATE", "20")
+    code, _, calls = suite("--platform", "pixelated", "--quick", "--only", "inference", "--pause", "0")
+    assert code == 0
+    baseline, load = calls
+    assert "--stage" not in load["words"]
+    assert load["settings"] == {"PIXELATED_TEST_DURATION": "30s"}
+    assert baseline["settings"]["PIXELATED_USE_SIMPLE"] == "1"
+
+
+def test_a_rate_that_is_taken_away_leaves_quick_users(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCH_RATE", "0")
+    code, _, calls = suite("--quick", "--only", "search", "--pause", "0", "--skip-baseline")
+    assert code == 0
+    assert calls[0]["words"][calls[0]["words"].index("--stage") + 1] == "5s:20,20s:20,5s:0"
 
 
 @pytest.mark.parametrize("words", [(), ("--quick",)], ids=["full", "quick"])

@@ -52,7 +52,8 @@ class TrialPlan:
     @property
     def unit(self) -> str:
         """What a load is a number of."""
-        return f"arrivals/s ({', '.join(self.scenario.rate_settings)})" if self.scenario.rate_settings else "users"
+        rates = self.scenario.rate_settings
+        return f"{self.scenario.rate_unit} ({', '.join(rates)})" if rates else "users"
 
     def load_words(self, load: int) -> list[str]:
         """The load, as words of a command line."""

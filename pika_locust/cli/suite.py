@@ -26,10 +26,10 @@ from pika_locust.outputs.recorded import closest, failed, judged_in
 from pika_locust.outputs.suite_results import MANIFEST, Ending, Kind, SuiteEntry, SuiteResults, state_of, to_json
 from pika_locust.outputs.summary import unwritable, write_bytes
 from pika_locust.outputs.table import Column, Medium, Span, Tone, heading, paint, table
-from pika_locust.runtime.options import RunOptions, parse_all, read_options
+from pika_locust.runtime.options import LOAD_SETTINGS, RunOptions, parse_all, read_options
 from pika_locust.runtime.target_settings import reach
 from pika_locust.scenario import Scenario
-from pika_locust.settings import environment_of
+from pika_locust.settings import environment_of, read_settings
 
 _EPILOG = """\
 examples:
@@ -205,7 +205,8 @@ def _chosen(given: argparse.Namespace) -> tuple[list[Scenario], list[str]]:
 def _load_step(given: argparse.Namespace, scenario: Scenario, locusts: Sequence[str]) -> Step:
     words, settings = [], {}
     if given.quick and scenario.quick is not None:
-        words = ["--stage", scenario.quick.stages] if scenario.quick.stages else []
+        has_stages = scenario.quick.stages and not _is_open(scenario)
+        words = ["--stage", scenario.quick.stages] if has_stages else []
         settings = dict(scenario.quick.settings)
     elif given.quick:
         words = ["-t", "60s"]
@@ -223,6 +224,15 @@ def _baselines(given: argparse.Namespace, scenarios: Iterable[Scenario], locusts
             settings = {**scenario.quick.settings, **settings}
         words = ["-u", users, "-r", users, "-t", format_duration(given.baseline)]
         yield Step(scenario, "baseline", [*words, *_faults(given), *locusts], settings)
+
+
+def _is_open(scenario: Scenario) -> bool:
+    """Whether users' settings make the load a rate of arrivals. Mistakes in them are told when all runs are read."""
+    if scenario.arrivals is None:
+        return False
+    environ = environment_of(os.environ, Path.cwd())
+    settings, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
+    return scenario.arrivals(settings) is not None
 
 
 def _faults(given: argparse.Namespace) -> list[str]:

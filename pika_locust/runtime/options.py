@@ -305,6 +305,7 @@ def read_options(
     else:
         if settings["USE_SIMPLE"] == "1" and load.users is None:
             plan = replace(plan, overrides=(*plan.overrides, "USE_SIMPLE=1 changes nothing without -u"))
+            settings = settings.with_public({"USE_SIMPLE": "0"})
     overrides = threshold_overrides(arguments, problems)
     profile = plan.name if plan else scenario.default_profile
     thresholds = thresholds_for(scenario, profile, settings, overrides, arguments)

@@ -78,7 +78,9 @@ def test_what_gave_way_is_told_in_words() -> None:
         "-u 5 overrides profile stress (--load-profile)",
         "-u 5 overrides HOLD",
     )
-    assert read("", {"USE_SIMPLE": "1"}).plan.overrides == ("USE_SIMPLE=1 changes nothing without -u",)
+    changed_nothing = read("", {"USE_SIMPLE": "1"})
+    assert changed_nothing.plan.overrides == ("USE_SIMPLE=1 changes nothing without -u",)
+    assert changed_nothing.settings["USE_SIMPLE"] == "0"
 
 
 def test_a_shape_file_means_the_scenario_s_profile_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,8 @@ def _inference_rate(settings: Settings) -> ArrivalRate | None:
 
 def _throughput(settings: Settings) -> tuple[Threshold, ...]:
     wanted: float | None = settings["INFERENCE_RATE"]
-    if wanted is None:
+    if wanted is None or settings["USE_SIMPLE"] == "1":
+        # USE_SIMPLE makes users of the rate.
         return ()
     # What begins in the seconds of the schedule is told for all of the test, which has some more.
     lasts_s: float = settings["TEST_DURATION"]
@@ -77,7 +78,7 @@ INFERENCE = scenario(
     rate_settings=("INFERENCE_RATE",),
     length_setting="TEST_DURATION",
     loss="http_req_failed",
-    quick=QuickLoad("5s:25,25s:25,5s:0"),
+    quick=QuickLoad("5s:25,25s:25,5s:0", {"TEST_DURATION": "30s"}),
     profiles={
         "suite": LoadProfile("suite", parse_stages("30s:10,1m:25,2m:50,1m:100,30s:0"), about="the suite's own load"),
         "light": _constant("light", 1, 10),

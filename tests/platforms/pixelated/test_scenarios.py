@@ -37,6 +37,8 @@ def test_throughput_is_the_guide_s_hundred_or_what_was_asked_for(rate: str, last
 
 def test_without_a_rate_there_is_no_throughput_to_hold() -> None:
     assert limits(INFERENCE, "suite", "successful_inferences") == ["count>0"]
+    without = {"INFERENCE_RATE": "50", "USE_SIMPLE": "1"}
+    assert limits(INFERENCE, CONSTANT, "successful_inferences", **without) == ["count>0"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -359,9 +358,3 @@ def test_every_band_grades_a_declared_metric_that_some_profile_holds_to_a_limit(
     declared = {metric.name for metric in (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)}
     assert [band.metric for band in scenario.bands if band.metric.partition("{")[0] not in declared] == []
     assert check_bands(scenario.bands, held) == []
-
-
-def test_shapes_come_with_the_package() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    installed = [path.name for glob in settings["data-files"]["share/pika-locust/shapes"] for path in ROOT.glob(glob)]
-    assert sorted(installed) == ["big.py", "heavy.py", "light.py", "medium.py", "spike.py", "standard.py", "stress.py"]

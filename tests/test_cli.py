@@ -80,7 +80,7 @@ def test_list_shows_every_scenario_with_its_platform() -> None:
     listed, _, how = told.stdout.partition("\n\n")
     lines = {line.split()[0]: line for line in listed.splitlines()}
     assert lines["dancers"].split(maxsplit=2) == ["dancers", "pika", DANCERS.about]
-    assert how.endswith("  pika-locust locustfile NAME > locustfile.py && locust\n")
+    assert how.endswith("  pika-locust run NAME\n")
 
 
 def test_in_a_clone_list_points_at_the_locustfiles_that_are_there() -> None:

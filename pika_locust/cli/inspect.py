@@ -43,8 +43,7 @@ def inspect(scenario: Scenario, options: RunOptions) -> str:
 
 def locustfile(scenario: Scenario) -> str:
     """A locustfile of a scenario, which runs wherever the package is installed."""
-    defaults, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
-    actors = [actor.partition(":")[::2] for actor in dict.fromkeys(scenario.actor_names(defaults, 1))]
+    actors = [actor.partition(":")[::2] for actor in actors_by_default(scenario)]
     imports = sorted([("pika_locust.catalogue", "find_scenario"), *actors])
     names = ", ".join(f'"{name}"' for _, name in actors)
     return "\n".join(
@@ -60,6 +59,12 @@ def locustfile(scenario: Scenario) -> str:
             "",
         ]
     )
+
+
+def actors_by_default(scenario: Scenario) -> list[str]:
+    """References of the actors that take part where no setting says otherwise."""
+    defaults, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
+    return list(dict.fromkeys(scenario.actor_names(defaults, 1)))
 
 
 def options_parser(scenario: Scenario, command: str = "inspect") -> Any:

@@ -16,16 +16,17 @@ from pika_locust.version import __version__
 _EPILOG = """\
 commands:
   list                  every scenario, by platform, and how to run one
+  run SCENARIO          run it, with Locust's options: pika-locust run dancers --headless -u 100 -r 50 -t 40s
   inspect SCENARIO      what would run: stages, thresholds, audits, settings, metrics; with --help, the
                         options of a run (Locust's own --help ends before it has seen the locustfile)
-  locustfile SCENARIO   print a locustfile of the scenario, for a directory that is no clone of the repository
+  locustfile SCENARIO   print a locustfile of the scenario, to be changed
   suite                 run all scenarios of a platform, and fail if one of them does
   report RUN_DIR        write LOAD_TEST_REPORT.md about a suite
   capacity SCENARIO     search for the largest load that passes, by one run after the other
   sandbox               serve a platform's sandbox, with faults if you like
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
 
-A test itself is a Locust run:
+A test itself is a Locust run, here in a clone of the repository:
   locust -f locustfiles/dancers.py                                 with the web page
   locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s  without it
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     commands = {
         "list": list_scenarios,
+        "run": run_scenario,
         "inspect": inspect_scenario,
         "locustfile": print_locustfile,
         "suite": run_suite,
@@ -89,12 +91,19 @@ def list_scenarios(argv: list[str]) -> int:
     if Path("locustfiles").is_dir():
         print("  locust -f locustfiles/NAME.py")
     else:
-        print("  pika-locust locustfile NAME > locustfile.py && locust")
+        print("  pika-locust run NAME")
     return 0
 
 
+def run_scenario(argv: list[str]) -> int:
+    """Run scenarios in Locust, which takes the place of this process."""
+    from pika_locust.cli.run import run
+
+    return run(argv)
+
+
 def print_locustfile(argv: list[str]) -> int:
-    """Print a locustfile of a scenario: all that its users need who have the package and not the repository."""
+    """Print a locustfile of a scenario, for those who want to change it."""
     from pika_locust.catalogue import find_scenario
     from pika_locust.cli.inspect import locustfile
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import tests.quiet_locust  # noqa: F401
 from pika_locust.outputs import redact
 from pika_locust.testing.virtual_time import VirtualTime
 

@@ -1,6 +1,6 @@
-"""Importing Locust patches the whole process for gevent, which tests with real threads and event loops would feel.
-What is tested inside of pytest's process needs no patched socket, so Locust is imported without that here; whole runs
-are processes of their own (`tests/e2e`). Import this module before anything that imports Locust."""
+"""Locust without its patches: importing it patches the whole process for gevent, which tests with real threads and
+event loops would feel. What is tested inside of pytest's process needs no patched socket; whole runs are processes of
+their own (`tests/e2e`). The tests' conftest imports this module before anything that imports Locust."""
 
 from __future__ import annotations
 

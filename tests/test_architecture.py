@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import scenarios
 from pika_locust.judge import check, check_bands
 from pika_locust.load.plan import BY_HAND, CONSTANT

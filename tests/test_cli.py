@@ -12,7 +12,6 @@ from unittest.mock import patch
 import pytest
 
 import pika_locust
-import tests.quiet_locust  # noqa: F401
 from pika_locust.cli.main import main
 from pika_locust.platforms.pika.scenarios import DANCERS
 

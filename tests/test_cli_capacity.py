@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import find_scenario
 from pika_locust.cli import child_run
 from pika_locust.cli.capacity import run

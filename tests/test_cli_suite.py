@@ -17,7 +17,6 @@ from typing import Any
 import psutil
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import platforms_with_scenarios, scenarios_of
 from pika_locust.cli import child_run
 from pika_locust.cli.main import main

@@ -6,8 +6,6 @@ from typing import Any
 
 from locust.env import Environment
 
-import tests.quiet_locust  # noqa: F401
-
 
 class LoneUser:
     """A user whose host is `url`."""

@@ -15,7 +15,6 @@ from locust.contrib.fasthttp import LocustBadStatusCode
 from locust.env import Environment
 from locust.exception import LocustError
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust import FastUser
 from pika_locust.kit.fast_user import FastResponse, TooManyRedirects
 from pika_locust.wire.http import TransportError

@@ -8,7 +8,6 @@ from typing import Any
 import gevent
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.clock import monotonic
 from pika_locust.kit import HttpActor, counter, scenario, trend
 from pika_locust.runtime.messages import RunStart

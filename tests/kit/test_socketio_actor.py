@@ -7,7 +7,6 @@ from typing import Any
 import gevent
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.kit import SocketIoActor, counter, on, rate, scenario, trend
 from pika_locust.load.pauses import Backoff
 from pika_locust.metrics.builtin import PROTOCOL_METRICS

@@ -10,7 +10,6 @@ import gevent
 import pytest
 from locust.exception import LocustError
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust import SocketIOUser
 from tests.kit.locust_user import LoneUser
 from tests.wire.http_servers import serving

@@ -10,7 +10,6 @@ from typing import Any
 import gevent
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.kit import WebSocketActor, counter, on, on_raw, scenario
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.load.pauses import Backoff

@@ -14,7 +14,6 @@ import gevent
 import pytest
 from locust.exception import LocustError
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust import WebSocketUser
 from pika_locust.kit.websocket_user import MAX_UNREAD
 from pika_locust.wire.websocket_handshake import ConnectError

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import scenarios
 from pika_locust.metrics.metric import Kind
 from pika_locust.scenario import Deferred, Scenario, load_reference

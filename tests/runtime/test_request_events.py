@@ -10,7 +10,6 @@ import requests
 from locust import FastHttpUser, User
 from locust.event import Events
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust import FastUser
 from pika_locust.metrics import Histogram, results
 from pika_locust.runtime.modes import locustfile_scenario

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gevent
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.clock import monotonic
 from pika_locust.runtime.timers import run_concurrently
 

@@ -13,7 +13,6 @@ from gevent.event import AsyncResult, Event
 from gevent.pool import Pool
 from gevent.queue import Queue
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust import clock
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.runtime.actor import Actor

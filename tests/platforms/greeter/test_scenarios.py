@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.judge import check
 from pika_locust.platforms.greeter.scenarios import CALLS, CONNECTIONS, WIDGET
 from pika_locust.runtime.options import LOAD_SETTINGS, all_metrics, thresholds_for

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.greeter.agent import Agent
 from pika_locust.platforms.greeter.caller import Caller
 from pika_locust.platforms.greeter.connection import Connection

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.pika import dancer
 from tests.platforms.pika.harness import Harness, virtual_run
 

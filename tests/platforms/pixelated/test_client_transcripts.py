@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.pixelated.inference_user import InferenceUser
 from pika_locust.platforms.pixelated.scenarios import INFERENCE, STREAMING
 from pika_locust.platforms.pixelated.streaming_user import StreamingUser

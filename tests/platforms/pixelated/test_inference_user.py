@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.pixelated import inference_user
 from pika_locust.platforms.pixelated.answers import reported_us
 from pika_locust.platforms.pixelated.inference_user import InferenceUser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.load.plan import BY_HAND, CONSTANT
 from pika_locust.platforms.pixelated.scenarios import INFERENCE, STREAMING
 from pika_locust.platforms.pixelated.texts import CORPUS

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.judge import AuditResult
 from pika_locust.platforms.pixelated.audio import Turn
 from pika_locust.platforms.pixelated.audits import audit_streams

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 from tests.platforms.verity.harness import SESSION_S, Harness
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.judge import AuditResult
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 from pika_locust.scenario import AuditContext, Scenario, load_reference

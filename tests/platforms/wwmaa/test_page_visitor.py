@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.wwmaa.page_visitor import PAGES as KINDS
 from pika_locust.platforms.wwmaa.scenarios import PAGES
 from tests.platforms.wwmaa.served import serving

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import gevent
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.wwmaa.participant import Participant
 from pika_locust.platforms.wwmaa.scenarios import RTC
 from pika_locust.testing.worker import live, make_user, wait_until

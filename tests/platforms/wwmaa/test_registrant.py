@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.wwmaa.scenarios import RSVP
 from pika_locust.testing.worker import outcomes, settings_of
 from tests.platforms.wwmaa.served import CONTRACTS, serving

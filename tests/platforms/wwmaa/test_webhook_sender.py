@@ -7,7 +7,6 @@ from collections import Counter
 
 import pytest
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.platforms.wwmaa.scenarios import WEBHOOKS
 from pika_locust.platforms.wwmaa.webhook_sender import MIX
 from pika_locust.testing.worker import outcomes

@@ -85,11 +85,20 @@ _MEMORY = {
     "optional": True,
     "about": "the server's own limit; seen where the target's process runs on this machine",
 }
-# The grades of the suite's own table; what it says of Redis and of errors a minute, no page of the server shows.
+# The grades of the suite's own table; what it says of Redis, the health page shows where there is one.
 _CONNECTION_TIME = Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000")
 _CONNECTED = Band("connection_success_rate", "rate", healthy=">0.99", warning=">0.95")
 _OF_MEMORY = Band("target_memory_mb", "value", healthy="<358", warning="<435")
 """70 % and 85 % of the server's limit."""
+_TEN_A_MINUTE = "<0.1667"
+"""As a counter's rate, which is one of a second."""
+
+
+def _of_errors(metric: str) -> Band:
+    """None at all is healthy, and up to ten a minute are a warning."""
+    return Band(metric, "rate", healthy="<=0", warning=_TEN_A_MINUTE)
+
+
 _KEPT: dict[str, ThresholdSpec] = {
     "ws_connection_kept": {"threshold": "rate>0.99", "about": "connections last until we end them"},
     "target_memory_mb": _MEMORY,
@@ -175,7 +184,7 @@ CONNECTIONS = scenario(
     metrics=CONNECTION_METRICS,
     thresholds={
         "ws_connection_time": "p(95)<2000",
-        "ws_connection_failures": "count<50",
+        "ws_connection_failures": ["count<50", f"rate{_TEN_A_MINUTE}"],
         "ws_connection_success_rate": "rate>0.95",
         "ws_messages_received": "count>0",
         **_KEPT,
@@ -188,7 +197,12 @@ CONNECTIONS = scenario(
         ),
         "soak": _SOAK_THRESHOLDS,
     },
-    bands=(_CONNECTION_TIME, Band("ws_connection_success_rate", "rate", healthy=">0.99", warning=">0.95"), _OF_MEMORY),
+    bands=(
+        _CONNECTION_TIME,
+        Band("ws_connection_success_rate", "rate", healthy=">0.99", warning=">0.95"),
+        _of_errors("ws_connection_failures"),
+        _OF_MEMORY,
+    ),
     settings=(
         *SETTINGS,
         _PHASE,
@@ -221,9 +235,13 @@ WIDGET = scenario(
     supporters=_agents_for_visitors,
     profiles=_profiles("realistic", "the suite's own load", "2m:200,5m:200,1m:0", baseline=_BASELINE, soak=_SOAK),
     metrics=(*WIDGET_METRICS, *AGENT_METRICS),
-    thresholds={"ws_connection_time": "p(95)<3000", "connection_failures": "count<20", **_JOIN},
+    thresholds={
+        "ws_connection_time": "p(95)<3000",
+        "connection_failures": ["count<20", f"rate{_TEN_A_MINUTE}"],
+        **_JOIN,
+    },
     profile_thresholds={"realistic": (), "soak": _SOAK_THRESHOLDS},
-    bands=(_CONNECTION_TIME, _CONNECTED, _OF_MEMORY),
+    bands=(_CONNECTION_TIME, _CONNECTED, _of_errors("connection_failures"), _OF_MEMORY),
     settings=(
         *_VISITOR_SETTINGS,
         _PHASE,
@@ -301,7 +319,7 @@ CALLS = scenario(
     metrics=(*CALL_METRICS, *AGENT_METRICS),
     thresholds={
         "calls_requested": "count>0",
-        "connection_failures": "count<10",
+        "connection_failures": ["count<10", f"rate{_TEN_A_MINUTE}"],
         "call_agent_found": {"threshold": "rate>0.9", "about": "there are agents for those who want to call"},
         "call_success_rate": {"threshold": "rate>0.8", "about": "calls come about"},
         "call_rejected_rate": {"threshold": "rate<0.2", "about": "agents do not send callers away"},
@@ -314,7 +332,7 @@ CALLS = scenario(
         **_JOIN,
     },
     ledgers=("calls",),
-    bands=(_CONNECTED, _OF_MEMORY),
+    bands=(_CONNECTED, _of_errors("connection_failures"), _OF_MEMORY),
     setting_thresholds=_answer_time,
     unobservable=_of_our_agents,
     settings=(

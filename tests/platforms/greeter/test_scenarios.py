@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from pika_locust.judge import check
+from pika_locust.judge.grades import grade_of
 from pika_locust.platforms.greeter.scenarios import CALLS, CONNECTIONS, WIDGET
 from pika_locust.runtime.options import LOAD_SETTINGS, all_metrics, thresholds_for
 from pika_locust.scenario import Scenario
@@ -35,3 +36,17 @@ def test_a_soak_judges_memory_more_strictly_and_latency_as_well(scenario: Scenar
 @pytest.mark.parametrize("scenario", [CONNECTIONS, WIDGET, CALLS], ids=lambda scenario: scenario.name)
 def test_every_other_load_judges_memory(scenario: Scenario, profile: str) -> None:
     assert slopes(scenario, profile) == {"target_memory_mb": "slope<20"}
+
+
+ERRORS_A_MINUTE = {0: "healthy", 1: "warning", 9: "warning", 11: "critical"}
+
+
+@pytest.mark.parametrize(("errors", "grade"), ERRORS_A_MINUTE.items(), ids=str)
+@pytest.mark.parametrize("scenario", [CONNECTIONS, WIDGET, CALLS], ids=lambda scenario: scenario.name)
+def test_failed_connections_have_the_grade_of_the_suites_table(scenario: Scenario, errors: int, grade: str) -> None:
+    name = next(metric.name for metric in scenario.metrics if metric.name.endswith("connection_failures"))
+    assert grade_of(scenario.bands, name, "rate", errors / 60) == grade
+    (threshold,) = (
+        found for found in scenario.thresholds if (found.metric, found.expression.aggregation) == (name, "rate")
+    )
+    assert threshold.expression.holds(errors / 60) == (grade != "critical")

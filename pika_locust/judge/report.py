@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pika_locust.judge.timeline import Timeline
+
 ReasonCode = Literal[
     "threshold",
     "no_answer",
@@ -217,3 +219,5 @@ class Report:
     """On a green run: the smallest losses it would have caught, in words."""
     notes: tuple[str, ...] = ()
     """What a reader should know and that decides nothing: clocks compared across machines, series refused, …"""
+    timeline: Timeline = field(default_factory=Timeline)
+    """What was measured when; without intervals where nothing was."""

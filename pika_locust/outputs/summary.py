@@ -57,6 +57,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "outputs": report.outputs,
         "resolving_power": report.resolving_power,
         "notes": report.notes,
+        "timeline": report.timeline,
     }
     return {name: _plain(value) for name, value in summary.items()}
 
@@ -69,7 +70,10 @@ def write(report: Report, path: str) -> str | None:
     """
     # ASCII alone, with JSON's own escapes: the target's words may hold what a terminal would act on, and a command line
     # odd bytes that are no text.
-    data = (json.dumps(to_dict(report), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+    summary = to_dict(report)
+    # Its columns are for programs; with a line for each number they would be most of the file.
+    timeline = _json(summary.pop("timeline"))
+    data = f'{_json(summary, indent=2)[:-2]},\n  "timeline": {timeline}\n}}\n'.encode("ascii")
     return write_bytes(data, path, "The summary")
 
 
@@ -112,6 +116,10 @@ def numbered(path: str, n: int) -> str:
         return path
     stem, suffix = os.path.splitext(path)
     return f"{stem}-{n}{suffix}"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False)
 
 
 def _threshold(result: ThresholdResult) -> dict[str, Any]:

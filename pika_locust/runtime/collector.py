@@ -29,6 +29,7 @@ class WorkerRecord:
     seen_at_s: float = 0.0
     final: bool = False
     lost_at_s: float | None = None
+    cpu_percent: float | None = None
     cpu_percent_max: float | None = None
     rss_mb_max: float | None = None
     snapshot: Snapshot | None = None
@@ -62,6 +63,7 @@ class WorkerRecord:
                 sequence=plain.count(report["sequence"]),
                 seen_at_s=at_s,
                 final=report["final"] is True,
+                cpu_percent=_level(report["cpu_percent"]),
                 cpu_percent_max=_level(report["cpu_percent_max"]),
                 rss_mb_max=_level(report["rss_mb_max"]),
                 snapshot=Snapshot.from_wire(report["metrics"]),

@@ -39,6 +39,7 @@ from pika_locust.runtime.outputs import MetricsEndpoint, start_outputs
 from pika_locust.runtime.pacing import PlanClock
 from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
 from pika_locust.runtime.target_settings import reach
+from pika_locust.runtime.timeline import RunTimeline
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
 from pika_locust.scenario import Scenario, SetupContext, schedule_of
 
@@ -84,6 +85,7 @@ def make_run(
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
         began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
+        timeline=RunTimeline(all_metrics(scenario), options),
         outputs=start_outputs(options, names, about, number, endpoint),
         drops_ramp=environment.reset_stats,
     )
@@ -250,6 +252,7 @@ class Ending:
         run.target_monitor.look_at_memory()
         snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
+        run.timeline.recorder.mark(ended_s, "end", "the load ended")
         # They deliver the rest beside the audits.
         run.outputs.observe(snapshot)
         run.outputs.end()
@@ -378,7 +381,9 @@ class Coordinator:
         run.options = replace(run.options, plan=plan)
         run.evaluator.holds = plan.holds
         self._publish(USERS_PEAK, {"users": plan.users_peak})
-        at = format_duration(round(monotonic() - run.began_s))
+        at_s = monotonic() - run.began_s
+        at = format_duration(round(at_s))
+        run.timeline.recorder.mark(at_s, "edit", f"edited: {users:,} users")
         run.notes.append(
             f"edited in the web page after {at}: {users} users, {spawn_rate:g} started or stopped a second"
         )
@@ -552,6 +557,7 @@ class Coordinator:
             run.evaluator.observe(at_s, snapshot)
             run.outputs.observe(snapshot)
             results = run.evaluator.results(snapshot, at_s - run.measured_from_s)
+            run.record(at_s, snapshot, results, self._plan_clock.primaries)
             aborting = [result for result in results if result.abort]
             unreachable = run.unreachable(snapshot)
             trouble = unreachable.text if unreachable is not None else ""
@@ -564,6 +570,7 @@ class Coordinator:
             if aborting and self._ending is not None and self._ending.cause is None:
                 self._note("abort")
                 run.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")
+                run.timeline.recorder.mark(at_s, "abort", f"abort_on_fail: {describe(aborting[0])}")
                 gevent.spawn(self._stop_test)
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -138,6 +139,9 @@ class TargetMonitor:
         """Exceptions of the monitor itself."""
         self.outages = Outages()
         """When the target went away, and came back."""
+        self.fault_changes: list[tuple[float, str]] = []
+        """When a sandbox was seen to have other faults switched on than before, by the monotonic clock; and which."""
+        self._faults: Mapping[str, Any] | None = None
 
     def start(self) -> None:
         """Begin to probe."""
@@ -189,6 +193,18 @@ class TargetMonitor:
         except UnreadableError:
             return None
 
+    def _look_at_faults(self, at_s: float) -> None:
+        if not self._is_sandbox:
+            return
+        try:
+            faults = read_json(f"{self._base_url}/__sandbox/faults")["faults"]
+        except (KeyError, TypeError, UnreadableError):
+            return
+        if faults != (self._faults or {}):
+            told = ", ".join(name if value is True else f"{name}={value}" for name, value in faults.items())
+            self.fault_changes.append((at_s, f"faults: {told or 'none any more'}"))
+        self._faults = faults
+
     def _watch(self, health: HealthProbe) -> None:
         success = self._registry.rate("health_success")
         latency = self._registry.trend("health_latency")
@@ -205,6 +221,7 @@ class TargetMonitor:
                 self._is_sandbox = self._is_sandbox or answer.sandbox is not None
             if self._sandbox_before is None:
                 self._sandbox_before = self._sandbox_figures()
+            self._look_at_faults(at_s)
             next_s += PROBE_EVERY_S
             while self.outages.is_away and monotonic() + PROBE_EVERY_AWAY_S < next_s:
                 gevent.sleep(PROBE_EVERY_AWAY_S)

@@ -22,6 +22,7 @@ from pika_locust.judge import (
     Reason,
     Report,
     ThresholdEvaluator,
+    ThresholdResult,
     WorkerReport,
     allowing_for_lost_workers,
     decide,
@@ -41,6 +42,7 @@ from pika_locust.runtime.collector import Collector, WorkerRecord
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.outputs import RunOutputs
+from pika_locust.runtime.timeline import RunTimeline
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants
 from pika_locust.scenario import AuditContext, Scenario, SetupResult
 from pika_locust.version import __version__
@@ -207,6 +209,7 @@ class Run:
     target_monitor: TargetMonitor
     began_s: float
     supporters: int
+    timeline: RunTimeline
     outputs: RunOutputs = field(default_factory=RunOutputs)
     drops_ramp: bool = False
     """Whether what was measured before the ramp-up was over is left out."""
@@ -244,6 +247,7 @@ class Run:
         """The figures of a worker start anew, `at_s` seconds after the start; so do rates and windows."""
         self.measured_from_s = at_s
         self.evaluator.start_anew(at_s)
+        self.timeline.recorder.start_anew()
 
     def _ramp_notes(self) -> tuple[str, ...]:
         if not self.drops_ramp:
@@ -280,6 +284,11 @@ class Run:
         """Note how many primary users are wanted now, and how many are there."""
         self.wanted.append(wanted)
         self.present.append(self.collector.users)
+
+    def record(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult], users_planned: int) -> None:
+        """Take an interval that ended now, `at_s` seconds after the start, into the timeline."""
+        self.timeline.look_at_target(self.target_monitor, self.began_s)
+        self.timeline.observe(at_s, snapshot, results, self.collector, self.options.plan, users_planned)
 
     def note_departure(self, record: WorkerRecord) -> None:
         """A worker has left before the end, with its final report."""
@@ -400,6 +409,7 @@ class Run:
         )
         measured_s = duration_s - self.measured_from_s
         thresholds = self.evaluator.results(snapshot, measured_s)
+        self.record(duration_s, snapshot, thresholds, 0)
         unreachable = self.unreachable(snapshot)
         decision = decide(
             thresholds=thresholds,
@@ -445,6 +455,7 @@ class Run:
             generator=generator,
             observed=tuple(self.prometheus.found()),
             outputs=self.outputs.reports(),
+            timeline=self.timeline.recorder.timeline,
             resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),
             notes=(
                 *self._ramp_notes(),

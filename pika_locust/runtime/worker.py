@@ -106,6 +106,8 @@ class ProcessUsage:
         self._points: deque[tuple[float, float]] = deque()
         self.cpu_percent_max: float | None = None
         """Share of one core over the busiest 10 s; None in a run shorter than that."""
+        self.cpu_percent: float | None = None
+        """Share of one core over the last 10 s, or since the first sample where that is less long ago."""
         self.rss_mb_max = 0.0
 
     def sample(self, now_s: float) -> None:
@@ -114,9 +116,10 @@ class ProcessUsage:
         while len(self._points) > 2 and self._points[1][0] <= now_s - CPU_WINDOW_S:
             self._points.popleft()
         begin_s, begin_cpu_s = self._points[0]
-        if now_s - begin_s >= CPU_WINDOW_S:
-            percent = (self._points[-1][1] - begin_cpu_s) / (now_s - begin_s) * 100
-            self.cpu_percent_max = max(self.cpu_percent_max or 0.0, percent)
+        if now_s > begin_s:
+            self.cpu_percent = (self._points[-1][1] - begin_cpu_s) / (now_s - begin_s) * 100
+            if now_s - begin_s >= CPU_WINDOW_S:
+                self.cpu_percent_max = max(self.cpu_percent_max or 0.0, self.cpu_percent)
         with suppress(OSError):
             # It is read from a file, and there may be none left to open.
             self.rss_mb_max = max(self.rss_mb_max, self._process.memory_info().rss / 1e6)
@@ -388,6 +391,7 @@ class WorkerSide:
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "index": self.context.worker_index,
+                "cpu_percent": self._process_usage.cpu_percent,
                 "cpu_percent_max": self._process_usage.cpu_percent_max,
                 "rss_mb_max": self._process_usage.rss_mb_max,
                 **self.context.report(final=final),

@@ -15,6 +15,7 @@ import pytest
 
 from pika_locust.errors import ExitCode
 from pika_locust.judge.report import ErrorCount, GeneratorReport, Observed, Report, ThresholdResult
+from pika_locust.judge.timeline import Mark, Timeline
 from pika_locust.outputs import summary
 from pika_locust.outputs.summary import numbered, to_dict, unwritable, write
 from tests.outputs.samples import BEFORE_START, GREEN, RED
@@ -22,7 +23,7 @@ from tests.outputs.samples import BEFORE_START, GREEN, RED
 KEYS = [
     "schema", "run_id", "scenario", "verdict", "exit_code", "reasons", "seed", "command", "settings", "versions",
     "target", "sandbox", "started_at", "duration_s", "load", "thresholds", "metrics", "distributions", "checks",
-    "audits", "workers", "errors", "generator", "observed", "outputs", "resolving_power", "notes",
+    "audits", "workers", "errors", "generator", "observed", "outputs", "resolving_power", "notes", "timeline",
 ]  # fmt: skip
 
 
@@ -304,3 +305,12 @@ def test_what_cannot_be_written_later_is_known_beforehand(path: str, why: str | 
     assert (said is None) is (why is None)
     assert why is None or why in str(said)
     assert sorted(place.name for place in tmp_path.rglob("*") if place.is_file()) == ["file"]
+
+
+def test_the_timeline_is_one_line_of_the_file_and_the_same_when_read(tmp_path: Path) -> None:
+    line = Timeline([2.0, 4.0], {"users": [1, None]}, {"hits": {"rate": [0.5, 2]}}, {}, {}, [Mark(3.0, "stage", "up")])
+    assert write(replace(GREEN, timeline=line), str(tmp_path / "summary.json")) is None
+    text = (tmp_path / "summary.json").read_text()
+    assert sum('"timeline"' in one for one in text.splitlines()) == 1
+    assert json.loads(text) == to_dict(replace(GREEN, timeline=line))
+    assert json.loads(text)["timeline"] == line.since(0)

@@ -44,6 +44,7 @@ class Worker:
             "host": "box",
             "pid": 100 + self.index,
             "final": False,
+            "cpu_percent": 9.0,
             "cpu_percent_max": 10.0 * (self.index + 1),
             "rss_mb_max": 50.0,
             "metrics": self.registry.snapshot().to_wire(),

@@ -61,6 +61,7 @@ class FakeTargetMonitor:
         self.running = False
         self.internal_errors: list[str] = []
         self.errors_of_sandbox: list[str] = []
+        self.fault_changes: list[tuple[float, str]] = []
 
     def start(self) -> None:
         self.running = True
@@ -112,6 +113,7 @@ class Worker:
             "sequence": self.sequence,
             "host": "box",
             "pid": 1,
+            "cpu_percent": 9.0,
             "cpu_percent_max": 1.0,
             "rss_mb_max": 1.0,
             **self.worker.report(final=final),

@@ -98,3 +98,34 @@ def test_the_memory_is_looked_at_when_asked_for_between_two_probes(sandbox: Sand
     assert isinstance(level, GaugeValue)
     assert level.samples == 1
     assert level.value > 5
+
+
+@pytest.fixture
+def breakable() -> Iterator[SandboxProcess]:
+    """A sandbox that has faults to switch on."""
+    with start_sandbox(["pika"]) as process:
+        yield process
+
+
+def test_faults_that_are_switched_on_and_off_while_it_watches_are_noted(
+    breakable: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = watching(breakable.url, breakable.pid, monkeypatch)
+    assert monitor.fault_changes == []
+    breakable.set_faults({"latency": 5, "leak": 1})
+    wait_until(lambda: len(monitor.fault_changes) == 1)
+    breakable.clear_faults()
+    wait_until(lambda: len(monitor.fault_changes) == 2)
+    monitor.stop()
+    assert [text for _, text in monitor.fault_changes] == ["faults: latency=5, leak=1", "faults: none any more"]
+
+
+def test_faults_that_were_on_from_the_start_are_noted_once(
+    breakable: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breakable.set_faults({"latency": 5})
+    monitor = watching(breakable.url, None, monkeypatch)
+    wait_until(lambda: bool(monitor.fault_changes))
+    wait_until(lambda: monitor.snapshot().series["health_latency", ()].samples > 3)
+    monitor.stop()
+    assert [text for _, text in monitor.fault_changes] == ["faults: latency=5"]

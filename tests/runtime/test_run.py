@@ -15,6 +15,7 @@ from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
 from pika_locust.runtime.options import all_metrics
 from pika_locust.runtime.run import Run, RunFacts, empty_report, unwritten, versions
+from pika_locust.runtime.timeline import RunTimeline
 from pika_locust.scenario import Scenario
 from pika_locust.testing.worker import RecordingContext
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, read
@@ -46,6 +47,7 @@ def collect(*shares: RecordingContext, final: bool = True, cpu_percent: float | 
             "sequence": 1,
             "host": "box",
             "pid": 100 + index,
+            "cpu_percent": 9.0,
             "cpu_percent_max": cpu_percent,
             "rss_mb_max": 50.0 + index,
             **worker.report(final=final or index > 0),
@@ -74,9 +76,10 @@ def close(
         facts=facts,
         collector=collector,
         evaluator=ThresholdEvaluator(judged, all_metrics(scenario)),
-        target_monitor=cast(TargetMonitor, SimpleNamespace(outages=outages or Outages())),
+        target_monitor=cast(TargetMonitor, SimpleNamespace(outages=outages or Outages(), fault_changes=[])),
         began_s=0.0,
         supporters=0,
+        timeline=RunTimeline(all_metrics(scenario), OPTIONS),
         notes=list(notes),
     )
     run.prometheus = cast(PrometheusMonitor, SimpleNamespace(found=lambda: observed, notes=list))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.judge import ThresholdResult
-from pika_locust.judge.timeline import MOST_ERRORS, MOST_NAMES, OTHER_ERRORS, TimelineRecorder
+from pika_locust.judge.timeline_recorder import MOST_ERRORS, MOST_NAMES, OTHER_ERRORS, TimelineRecorder
 from pika_locust.metrics import Registry, counter, gauge, rate, trend
 
 METRICS = (counter("hits"), gauge("level"), rate("failed"), trend("wait"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pika_locust.platforms.wwmaa.world_events import Registrations
+from pika_locust.platforms.wwmaa.world_catalogue import Catalogue
 from pika_locust.platforms.wwmaa.world_pages import Pages
 from pika_locust.platforms.wwmaa.world_search import Searches
 from pika_locust.platforms.wwmaa.world_sessions import Sessions
@@ -17,7 +17,7 @@ from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.faults import Cover, FaultKind, Form
 
 
-class WwmaaWorld(Searches, Registrations, Webhooks, Sessions, Pages):
+class WwmaaWorld(Searches, Catalogue, Webhooks, Sessions, Pages):
     """The world of one server."""
 
     name = "wwmaa"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -19,6 +20,8 @@ from pika_locust.sandbox.world import Answer, Request
 
 PASSWORD = "test_password_123"
 """Every member's, as the suite seeds them."""
+STAFF = ("admin", "instructor")
+"""The roles of those who may see who comes to an event."""
 MOST_MISTAKES = 5
 """Wrong passwords until an account is locked."""
 LOCKED_S = 900.0
@@ -58,6 +61,8 @@ class Accounts(App):
 
     def on_call(self, call: Call) -> Answer | None:
         """A POST whose token is not both in its cookie and in its header is refused; all else gets the cookie."""
+        if call.request.method == "HEAD" and not self.is_suite:
+            return Answer(405, b"", (("content-type", "application/json"), ("allow", "GET")))
         if not self._protects or call.route.exempt:
             return None
         forged = self._forged(call.request)
@@ -182,7 +187,11 @@ class Accounts(App):
     # In the server's words
 
     def not_found(self, request: Request) -> Answer:
-        return self._forged(request) or Answer.json({"detail": "Not Found"}, 404)
+        answer = self._forged(request) or Answer.json({"detail": "Not Found"}, 404)
+        if self._in_hand is None and self._protects and request.method == "GET" and request.path != "/metrics":
+            # Where there is no route, either: the token comes with all that is looked for.
+            return replace(answer, headers=(*answer.headers, *self._cookie(_csrf_cookie(request) or self._new_token())))
+        return answer
 
     def refused_body(self, problems: list[str]) -> Answer:
         if problems == ["the body is not JSON"]:

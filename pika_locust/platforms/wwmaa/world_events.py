@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from pika_locust.platforms.wwmaa.world_accounts import Accounts, setting, whole_setting
+from pika_locust.platforms.wwmaa.world_accounts import SERVER_ERROR, STAFF, Accounts, setting, whole_setting
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.schema import Refused, fields, optional, read_fields, text
 from pika_locust.sandbox.world import Answer
@@ -45,6 +46,8 @@ class Event:
     taken: int = 0
     """Places that somebody has who is not among the rows."""
     fee: float = 0.0
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """What the public list shows of it, where that is not what all events have."""
     rows: list[Registration] = field(default_factory=list)
     people: dict[str | None, Registration] = field(default_factory=dict)
 
@@ -83,11 +86,12 @@ class Registrations(Accounts):
 
     @route("GET", "/api/events/{id}")
     def event(self, call: Call) -> Answer:
-        """The suite's; the real one's can be read by nobody."""
+        """The suite's is everybody's, the real one's is for its staff."""
+        refusal = self._refuses_strangers(call)
+        if refusal is not None:
+            return refusal
         event = self.known_events.get(call.params["id"])
-        if event is None or not self.is_suite:
-            return self.not_found(call.request)
-        return Answer.json(_page(event))
+        return self.not_found(call.request) if event is None else Answer.json(_page(event))
 
     @route("GET", "/api/events")
     def events(self, call: Call) -> Answer:
@@ -100,22 +104,22 @@ class Registrations(Accounts):
         return self._listed(call, call.query.get("q", ""))
 
     def _listed(self, call: Call, words: str) -> Answer:
-        if not self.is_suite:
-            return self.not_found(call.request)
+        refusal = self._refuses_strangers(call)
+        if refusal is not None:
+            return refusal
         pages = [_page(event) for event in self.known_events.values() if words in event.title]
         return Answer.json({"events": pages, "total": len(pages)})
 
-    @route("GET", "/api/subscriptions/plans", auth=True)
-    def plans(self, call: Call) -> Answer:
-        """The suite's."""
-        if not self.is_suite:
-            return self.not_found(call.request)
-        return Answer.json({"plans": [{"id": "basic", "price_usd": 29}, {"id": "premium", "price_usd": 79}]})
-
-    @route("GET", "/api/subscriptions/my-subscription", auth=True)
-    def my_subscription(self, call: Call) -> Answer:
-        """The suite's: nobody has one."""
-        return Answer.json({"detail": "No subscription"}, 404)
+    def _refuses_strangers(self, call: Call) -> Answer | None:
+        """What the real server answers to all but its staff. As it is shipped, it fails over who calls."""
+        if self.is_suite:
+            return None
+        call.user = self.authenticate(call)
+        if call.user is None:
+            return self.unauthorized(call)
+        if "as-shipped" in self.faults.on:
+            return Answer.json(SERVER_ERROR, 500)
+        return None if call.user["role"] in STAFF else Answer.json({"detail": "Insufficient permissions"}, 403)
 
     @route("GET", "/api/events/{id}/registrations")
     def registrations_of(self, call: Call) -> Answer:

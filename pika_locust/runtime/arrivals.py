@@ -159,17 +159,18 @@ class Arrivals:
             while self._due_ns is not None and self._due_ns <= (now_ns := monotonic_ns()):
                 if self._worker.draining:
                     return
-                self._arrive(self._due_ns, now_ns)
+                assert self._next is not None
+                self._arrive(self._next[0], self._due_ns, now_ns)
                 self._advance()
             if self._due_ns is not None:
                 # The timer fired a little early, or the last setting was overwritten by an arrival in the past.
                 self._timer.set(self._due_ns)
 
-    def _arrive(self, due_ns: int, now_ns: int) -> None:
+    def _arrive(self, number: int, due_ns: int, now_ns: int) -> None:
         if self._free:
             self._started.add()
             self._lateness.add(max(1, (now_ns - due_ns) // 1000))
-            self._free.popleft().wake(due_ns)
+            self._free.popleft().wake(number, due_ns)
             return
         self._dropped.add()
         self._short += 1
@@ -190,12 +191,14 @@ class OpenActor(Actor):
     """A user that is used again and again for whatever arrives; in a closed load it simply goes round.
 
     `due_ns` is when the running iteration was due, by the monotonic clock: latencies that the open model is about
-    count from there.
+    count from there. `arrival` is its number in the whole schedule, from 0 and over all processes; None in a closed
+    load.
     """
 
     abstract = True
 
     due_ns: int = 0
+    arrival: int | None = None
     _waiter: Any = None
 
     def iterate_in(self, arrivals: Arrivals) -> None:
@@ -206,7 +209,7 @@ class OpenActor(Actor):
             self._waiter = Waiter()
             arrivals.offer(self)
             try:
-                self.due_ns = self._waiter.get()
+                self.arrival, self.due_ns = self._waiter.get()
             finally:
                 self._waiter = None
                 arrivals.withdraw(self)
@@ -217,9 +220,9 @@ class OpenActor(Actor):
                 worker.iteration_duration.add((ended_ns - self.due_ns) // 1000)
                 service.add((ended_ns - began_ns) // 1000)
 
-    def wake(self, due_ns: int) -> None:
+    def wake(self, number: int, due_ns: int) -> None:
         """An iteration begins; called in the event loop."""
-        self._waiter.switch(due_ns)
+        self._waiter.switch((number, due_ns))
 
     def release(self) -> None:
         super().release()

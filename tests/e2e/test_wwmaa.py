@@ -25,7 +25,7 @@ SHORT: Mapping[str, Mapping[str, str]] = {
     "webhooks": {"WEBHOOK_RATE": "40", "TEST_DURATION": "5s", "REDELIVERY": "0.1"},
 }
 UNSEEN = {"target_memory_mb", "http_req_tls_handshaking"}
-ONLY_SUITE = {"search_relevance", "payment_processing_success", "events_api_latency", "subscriptions_api_latency"}
+ONLY_SUITE = {"search_relevance", "payment_processing_success"}
 
 
 def test_short_visits_of_pages_are_green(tmp_path: Path) -> None:

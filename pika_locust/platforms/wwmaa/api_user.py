@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from pika_locust.kit.meters import named
 from pika_locust.platforms.wwmaa.member import WwmaaUser, object_in
@@ -12,23 +13,19 @@ from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
 
 SUBJECTS = ("martial%20arts", "training", "tournament", "beginner", "advanced")
+KINDS = ("training", "tournament", "seminar", "competition", "social")
+"""What the real server's list of events can be narrowed down to."""
+GOLDEN = 0.6180339887498949
+"""Multiples of it, without their whole part, are spread evenly over 0 to 1, in any stretch of them."""
 
 
-class ApiUser(WwmaaUser, OpenActor):
-    """One iteration is one visit: of a member, of somebody who looks at events, or of a subscriber."""
+class ApiCaller(WwmaaUser, OpenActor):
+    """What all visits have in common: logging in, and what the suite measures of a call."""
+
+    abstract = True
 
     meters: Any = named(API_METRICS)
     expected = {"my-subscription": (404,)}
-
-    def act(self) -> None:
-        visits: tuple[Callable[[], None], ...] = (self._log_in_and_refresh, self._look_at_events, self._subscribe)
-        rates = api_rates(self.worker.settings)
-        point = self.dice.uniform(0.0, sum(rates))
-        for visit, rate in zip(visits, rates, strict=True):
-            if point < rate:
-                visit()
-                return
-            point -= rate
 
     def _measured(self, response: Response, trend: Any, good: bool) -> bool:
         """One call of the suite's: its time, and whether it was answered as it should be."""
@@ -45,7 +42,14 @@ class ApiUser(WwmaaUser, OpenActor):
         response = self.call("POST", "/api/auth/login", body, name="login", ok=(200,))
         return response, object_in(response)
 
-    def _log_in_and_refresh(self) -> None:
+
+class MemberVisits(ApiCaller):
+    """A member logs in, asks who it is, and refreshes its tokens."""
+
+    abstract = True
+
+    def visit_as_member(self) -> None:
+        """One visit."""
         pause_s, times = self.worker.settings["API_PAUSE"], self.meters.auth_latency
         if not self.prepare_posts():
             self.meters.api_success.add(False)
@@ -68,23 +72,52 @@ class ApiUser(WwmaaUser, OpenActor):
             again = self.apart.request("POST", "/api/auth/refresh", json={"refresh_token": old})
             self.meters.reuse_refused.add(again.status in (401, 403))
 
-    def _look_at_events(self) -> None:
+
+class EventVisits(ApiCaller):
+    """Somebody lists events, looks at one of them, and looks for others."""
+
+    abstract = True
+
+    def visit_events(self) -> None:
+        """One visit."""
         pause_s, times = self.worker.settings["API_PAUSE"] / 2, self.meters.events_api_latency
-        listed = self.call("GET", "/api/events?limit=20&page=1", name="events", ok=(200,))
+        listed = self.call("GET", self._list(), name="events", ok=(200,))
         events = object_in(listed).get("events")
         if not self._measured(listed, times, isinstance(events, list)):
             return
         known = [str(one["id"]) for one in events or () if isinstance(one, dict) and "id" in one]
         if known:
             self.pause(pause_s)
-            viewed = self.call("GET", f"/api/events/{self.dice.choice(known)}", name="event", ok=(200,))
+            path = "/api/events" if self.is_suite else "/api/events/public"
+            viewed = self.call("GET", f"{path}/{quote(self.dice.choice(known))}", name="event", ok=(200,))
             page = object_in(viewed)
             self._measured(viewed, times, all(page.get(name) for name in ("id", "title", "description")))
         self.pause(pause_s)
-        found = self.call("GET", f"/api/events/search?q={self.dice.choice(SUBJECTS)}", name="event-search", ok=(200,))
+        found = self.call("GET", self._search(), name="event-search", ok=(200,))
         self._measured(found, times, found.status == 200)
 
-    def _subscribe(self) -> None:
+    def _list(self) -> str:
+        return "/api/events?limit=20&page=1" if self.is_suite else "/api/events/public?limit=20"
+
+    def _search(self) -> str:
+        if self.is_suite:
+            return f"/api/events/search?q={self.dice.choice(SUBJECTS)}"
+        return f"/api/events/public?limit=20&type={self.dice.choice(KINDS)}"
+
+
+class SubscriberVisits(ApiCaller):
+    """A member looks at the plans and at its own; at the real server, somebody at all memberships and at one."""
+
+    abstract = True
+
+    def visit_as_subscriber(self) -> None:
+        """One visit."""
+        if self.is_suite:
+            self._look_at_plans()
+        else:
+            self._look_at_tiers()
+
+    def _look_at_plans(self) -> None:
         pause_s, times = self.worker.settings["API_PAUSE"] / 2, self.meters.subscriptions_api_latency
         token = self._log_in()[1].get("access_token")
         if not isinstance(token, str):
@@ -96,3 +129,34 @@ class ApiUser(WwmaaUser, OpenActor):
         self.pause(pause_s)
         mine = self.call("GET", "/api/subscriptions/my-subscription", name="my-subscription", ok=(200,))
         self._measured(mine, times, mine.status in (200, 404))
+
+    def _look_at_tiers(self) -> None:
+        pause_s, times = self.worker.settings["API_PAUSE"] / 2, self.meters.subscriptions_api_latency
+        tiers = self.call("GET", "/api/subscriptions", name="plans", ok=(200,))
+        self._measured(tiers, times, isinstance(object_in(tiers).get("tiers"), list))
+        self.pause(pause_s)
+        wanted = self.worker.settings["TEST_MEMBERSHIP_TIER_ID"]
+        tier = self.call("GET", f"/api/subscriptions/{quote(wanted)}", name="plan", ok=(200,))
+        self._measured(tier, times, object_in(tier).get("id") == wanted)
+
+
+class ApiUser(MemberVisits, EventVisits, SubscriberVisits):
+    """One iteration is one visit: of a member, of somebody who looks at events, or of a subscriber."""
+
+    def act(self) -> None:
+        visits: tuple[Callable[[], None], ...] = (self.visit_as_member, self.visit_events, self.visit_as_subscriber)
+        visits[visit_at(self._point(), api_rates(self.worker.settings))]()
+
+    def _point(self) -> float:
+        """Which of the visits it is, from 0 to 1: arrivals take turns, so that each kind keeps its own steady rate."""
+        return self.dice.uniform(0.0, 1.0) if self.arrival is None else self.arrival * GOLDEN % 1.0
+
+
+def visit_at(point: float, rates: tuple[float, ...]) -> int:
+    """The number of the visit whose part of all rates, one behind the other, has that point from 0 to 1 in it."""
+    behind = point * sum(rates)
+    for number, rate in enumerate(rates):
+        if behind < rate:
+            return number
+        behind -= rate
+    return max(range(len(rates)), key=rates.__getitem__)

@@ -18,6 +18,7 @@ from pika_locust.settings import Setting, Settings, duration, number, one_of, sh
 
 MINUTE_S = 60.0
 EVENT_ID = "evt_load_test_001"
+TIER_ID = "premium"
 _PHASES: ThresholdSpecs = {
     "http_req_connecting": {"threshold": "p(95)<100", "allow_empty": True},
     "http_req_tls_handshaking": {"threshold": "p(95)<200", "allow_empty": True},
@@ -266,6 +267,7 @@ WEBHOOKS = scenario(
         Setting("STRIPE_WEBHOOK_SECRET", text, "whsec_test_secret", "signs the webhooks", secret=True),
         Setting("WEBHOOK_RATE", number(0.1), 100.0, "webhooks a second"),
         Setting("TEST_DURATION", duration, 300.0, "for how long"),
+        Setting("TEST_MEMBERSHIP_TIER_ID", text, TIER_ID, "the membership that payments are for"),
         Setting("REDELIVERY", share, 0.05, "share of them that are delivered again, also at once, and forged"),
         *_OPEN,
     ),
@@ -339,9 +341,7 @@ API_METRICS = (
 
 
 def api_rates(settings: Settings) -> tuple[float, float, float]:
-    """Visits a second of members, of people who look at events, and of subscribers; the backend serves the first."""
-    if settings["CONTRACT"] == "server":
-        return settings["AUTH_RATE"], 0.0, 0.0
+    """Visits a second of members, of people who look at events, and of subscribers."""
     return settings["AUTH_RATE"], settings["EVENTS_RATE"], settings["SUBSCRIPTIONS_RATE"]
 
 
@@ -394,8 +394,9 @@ API = scenario(
     settings=(
         _CONTRACT,
         Setting("AUTH_RATE", number(0), 100.0, "a second: log in, ask who one is, refresh"),
-        Setting("EVENTS_RATE", number(0), 200.0, "suite, a second: list events, look at one, search"),
-        Setting("SUBSCRIPTIONS_RATE", number(0), 50.0, "suite, a second: log in, look at plans and one's own"),
+        Setting("EVENTS_RATE", number(0), 200.0, "a second: list events, look at one, search"),
+        Setting("SUBSCRIPTIONS_RATE", number(0), 50.0, "a second: log in, look at plans and one's own"),
+        Setting("TEST_MEMBERSHIP_TIER_ID", text, TIER_ID, "server: the membership that subscribers look at"),
         Setting("TEST_DURATION", duration, 300.0, "for how long; all from the beginning"),
         Setting("API_PAUSE", number(0), 1.0, "seconds between the calls of a member; half of it for the others"),
         Setting("REUSE", share, 0.05, "share of refresh tokens that are used again, to be refused"),

@@ -121,14 +121,14 @@ class WebhookSender(WwmaaUser, OpenActor):
             "livemode": False,
             "pending_webhooks": 1,
             "request": {"id": f"req_{mark}", "idempotency_key": mark},
-            "data": {"object": _about(kind, mark, number, now_s)},
+            "data": {"object": _about(kind, mark, number, now_s, self.worker.settings["TEST_MEMBERSHIP_TIER_ID"])},
         }
         return event["id"], dumps(event, separators=(",", ":")).encode()  # type: ignore[return-value]
 
 
-def _about(kind: str, mark: str, number: int, now_s: int) -> dict[str, Any]:
+def _about(kind: str, mark: str, number: int, now_s: int, tier: str) -> dict[str, Any]:
     customer, subscription = f"cus_lt_{number}", f"sub_lt_{number}"
-    metadata = {"membership_tier": "premium", "user_id": f"user_{number}"}
+    metadata = {"membership_tier": tier, "user_id": f"user_{number}"}
     if kind.startswith("payment_intent"):
         succeeded = kind.endswith("succeeded")
         status = "succeeded" if succeeded else "requires_payment_method"

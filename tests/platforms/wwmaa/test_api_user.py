@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from pika_locust.platforms.wwmaa.scenarios import API
+from pika_locust.platforms.wwmaa.api_user import GOLDEN, visit_at
+from pika_locust.platforms.wwmaa.scenarios import API, api_rates
 from pika_locust.testing.worker import settings_of
 from tests.platforms.wwmaa.served import CONTRACTS, serving
 
@@ -22,7 +25,7 @@ def test_visits_are_measured_by_what_they_are_about(contract: str) -> None:
         assert run.worker.trend_of("auth_latency").count == 3 * refused > 0
         events = run.worker.trend_of("events_api_latency").count
         subscriptions = run.worker.trend_of("subscriptions_api_latency").count
-        assert (events > 0, subscriptions > 0) == ((contract == "suite"),) * 2
+        assert (events > 0, subscriptions > 0) == (True, True)
         assert run.worker.trend_of("api_latency").count == 3 * refused + events + subscriptions
         assert run.worker.rate_of("http_req_failed")[0] == 0
 
@@ -36,11 +39,41 @@ def test_a_refresh_token_that_is_taken_twice_is_noticed(contract: str) -> None:
 
 
 def test_tokens_of_the_server_as_it_is_shipped_are_good_for_nothing() -> None:
-    with serving(API, "server", **QUICK) as run:
+    with serving(API, "server", EVENTS_RATE="0", SUBSCRIPTIONS_RATE="0", **QUICK) as run:
         run.plant(as_shipped=True)
         run.act(5)
         assert run.worker.rate_of("api_success") == (10, 5)
         assert "401" in run.worker.errors_of("me")[0]
+
+
+def test_arrivals_take_turns_so_that_each_kind_of_visit_keeps_its_own_rate() -> None:
+    """Of any 350 arrivals in a row, which are a second's, 100, 200 and 50: give or take two."""
+    rates = api_rates(settings_of(API))
+    kinds = [visit_at(number * GOLDEN % 1.0, rates) for number in range(350 * 60)]
+    for first in range(0, len(kinds) - 350, 97):
+        second = Counter(kinds[first : first + 350])
+        assert [second[kind] for kind in range(3)] == pytest.approx(list(rates), abs=2)
+
+
+def test_an_arrival_s_number_decides_what_is_visited() -> None:
+    with serving(API, "suite", AUTH_RATE="1", EVENTS_RATE="1", SUBSCRIPTIONS_RATE="0", API_PAUSE="0") as run:
+        user = run.user()
+        for number in range(10):
+            user.arrival = number
+            user.act()
+        assert run.worker.trend_of("auth_latency").count == 3 * 5
+        assert run.worker.trend_of("events_api_latency").count > 5
+
+
+def test_subscribers_look_at_the_membership_that_is_set() -> None:
+    settings = {"AUTH_RATE": "0", "EVENTS_RATE": "0", "API_PAUSE": "0"}
+    with serving(API, "server", TEST_MEMBERSHIP_TIER_ID="lifetime", **settings) as run:
+        run.act(2)
+        assert run.worker.rate_of("api_success") == (4, 0)
+    with serving(API, "server", TEST_MEMBERSHIP_TIER_ID="gold", **settings) as run:
+        run.act(2)
+        assert run.worker.rate_of("api_success") == (2, 2)
+        assert "400" in run.worker.errors_of("plan")[0]
 
 
 def test_users_are_enough_for_the_rates() -> None:

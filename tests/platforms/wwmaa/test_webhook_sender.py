@@ -67,6 +67,13 @@ def test_an_answer_of_error_is_no_success() -> None:
         assert outcomes(run.worker.ledgers["webhooks"]) == {"sent": 1, "uncertain": 1}
 
 
+def test_payments_are_for_the_membership_that_is_set() -> None:
+    with serving(WEBHOOKS, "suite", TEST_MEMBERSHIP_TIER_ID="lifetime") as run:
+        event = json.loads(run.user()._event()[1])
+        about = event["data"]["object"]
+        assert about["metadata"] == {"membership_tier": "lifetime", "user_id": about["metadata"]["user_id"]}
+
+
 def test_the_mix_is_the_suite_s_and_ids_are_unique() -> None:
     with serving(WEBHOOKS, "suite") as run:
         events = [json.loads(run.user()._event()[1]) for _ in range(3)]

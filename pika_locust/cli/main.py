@@ -1,4 +1,4 @@
-"""The `pika-locust` command: list, inspect, locustfile, suite, report, capacity, sandbox, new."""
+"""The `pika-locust` command: list, inspect, locustfile, suite, report, compare, capacity, sandbox, new."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ commands:
   locustfile SCENARIO   print a locustfile of the scenario, to be changed
   suite                 run all scenarios of a platform, and fail if one of them does
   report RUN_DIR        write LOAD_TEST_REPORT.md about a suite
+  compare BEFORE AFTER  what differs by more than noise, as a gate for a pipeline; k6's summaries, too
   capacity SCENARIO     search for the largest load that passes, by one run after the other
   sandbox               serve a platform's sandbox, with faults if you like
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "locustfile": print_locustfile,
         "suite": run_suite,
         "report": write_report,
+        "compare": compare_runs,
         "capacity": search_capacity,
         "sandbox": run_sandbox,
         "new": write_platform,
@@ -154,6 +156,13 @@ def run_suite(argv: list[str]) -> int:
 def write_report(argv: list[str]) -> int:
     """Write the report about a suite."""
     from pika_locust.cli.report import run
+
+    return run(argv)
+
+
+def compare_runs(argv: list[str]) -> int:
+    """Compare runs after a change with runs before it."""
+    from pika_locust.cli.compare import run
 
     return run(argv)
 

@@ -1,0 +1,219 @@
+"""Runs before and after a change: recorded distributions, k6's exports, and what cannot be compared."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pika_locust.errors import ConfigurationError
+from pika_locust.metrics.histogram import Histogram, bucket_edges, bucket_index
+from pika_locust.metrics.metric import trend
+from pika_locust.metrics.snapshot import SCHEME, histogram_of, statistics
+from pika_locust.outputs.comparison import Comparison, RecordedRun, compare, read_runs, shown, to_json
+
+RUNS = Path(__file__).parent / "runs"
+RECORDED: dict[str, Any] = json.loads((RUNS / "api.json").read_bytes())
+MIDDLES = {
+    name: (
+        np.array([sum(bucket_edges(int(index))) / 2 for index in one["buckets"]]),
+        np.array(list(one["buckets"].values())) / one["count"],
+    )
+    for name, one in RECORDED["distributions"].items()
+}
+
+
+def again(
+    random: np.random.Generator,
+    *,
+    between: float = 0.02,
+    samples: int = 5000,
+    slower: Mapping[str, float] | None = None,
+) -> RecordedRun:
+    """A run like the recorded one: its distributions drawn from anew, all times longer or shorter by what differs from
+    run to run, and those in `slower` by that factor as well."""
+    summary = copy.deepcopy(RECORDED)
+    of_run = random.normal(0, between)
+    for name, (values, shares) in MIDDLES.items():
+        factor = np.exp(of_run) * (slower or {}).get(name, 1.0)
+        histogram = drawn(random.multinomial(samples, shares), values * factor)
+        summary["distributions"][name] = distribution(histogram)
+        summary["metrics"][name] = statistics(trend(name.partition("{")[0], ""), histogram, 60.0)
+    for name, share in (("api_success", 0.999), ("http_req_failed", 0.001)):
+        passes = int(random.binomial(samples, share))
+        summary["metrics"][name] |= {
+            "count": samples,
+            "passes": passes,
+            "fails": samples - passes,
+            "rate": passes / samples,
+        }
+    for name in ("http_reqs", "iterations"):
+        summary["metrics"][name]["count"] = int(random.poisson(samples))
+    return RecordedRun("run", summary)
+
+
+def drawn(counts: Any, values: Any) -> Histogram:
+    """So many of each value, without adding every one of them."""
+    buckets: dict[int, int] = {}
+    wholes = [(max(1, round(value)), int(count)) for value, count in zip(values, counts, strict=True) if count]
+    for value, count in wholes:
+        index = bucket_index(value)
+        buckets[index] = buckets.get(index, 0) + count
+    total = sum(value * count for value, count in wholes)
+    return Histogram.from_buckets(buckets, total, min(wholes)[0], max(wholes)[0])
+
+
+def distribution(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "scheme": SCHEME,
+        "unit": "us",
+        "buckets": {str(index): count for index, count in histogram.buckets.items()},
+        "total": histogram.total,
+        "min": histogram.minimum,
+        "max": histogram.maximum,
+    }
+
+
+def outcomes(found: Comparison) -> dict[str, str]:
+    return {f"{row.series} {row.statistic}": row.outcome for row in found.rows if row.outcome != "same"}
+
+
+def test_recorded_runs_that_are_equal_show_no_difference() -> None:
+    random = np.random.default_rng(11)
+    alarms = [
+        outcomes(compare(*([again(random, samples=1000) for _ in range(5)] for _ in range(2)), allowed=0.0))
+        for _ in range(40)
+    ]
+    assert [alarm for alarm in alarms if alarm] == []
+
+
+def test_five_percent_in_a_p95_are_found_from_five_runs_a_side() -> None:
+    random = np.random.default_rng(12)
+    found = 0
+    for _ in range(10):
+        before = [again(random, between=0.005, samples=200_000) for _ in range(5)]
+        after = [again(random, between=0.005, samples=200_000, slower={"auth_latency": 1.05}) for _ in range(5)]
+        comparison = compare(before, after)
+        assert set(outcomes(comparison)) <= {"auth_latency p(95)", "auth_latency p(99)", "auth_latency med"}
+        found += outcomes(comparison).get("auth_latency p(95)") == "worse"
+    assert found >= 9
+
+
+def test_one_run_a_side_shows_thirty_milliseconds_at_once_and_no_small_difference() -> None:
+    random = np.random.default_rng(13)
+    before, after = again(random), again(random, slower={"auth_latency": 1.2, "events_api_latency": 20.0})
+    found = compare([before], [after])
+    assert {name.split()[0] for name in outcomes(found)} == {"events_api_latency"}
+    assert found.is_worse
+    assert "too few to see how far runs lie apart" in found.method
+
+
+def test_less_than_what_is_allowed_is_no_regression() -> None:
+    random = np.random.default_rng(14)
+    before = [again(random, samples=20_000) for _ in range(5)]
+    after = [again(random, samples=20_000, slower={"auth_latency": 1.3}) for _ in range(5)]
+    assert compare(before, after).is_worse
+    assert not compare(before, after, allowed=0.5).is_worse
+
+
+def test_failures_that_come_up_are_worse_and_fewer_are_better() -> None:
+    random = np.random.default_rng(15)
+    before, after = ([again(random) for _ in range(3)] for _ in range(2))
+    for run in after:
+        run.summary["metrics"]["http_req_failed"] |= {"passes": 250, "fails": 4750, "rate": 0.05}
+    assert outcomes(compare(before, after)) == {"http_req_failed rate": "worse"}
+    back = compare(after, before)
+    assert outcomes(back) == {"http_req_failed rate": "better"}
+    row = next(row for row in back.rows if row.outcome == "better")
+    assert shown(row)[0] == "5.00 %"
+    assert shown(row)[2].startswith("-4.")
+    assert shown(row)[2].endswith(" points")
+
+
+def test_a_threshold_that_is_no_longer_measured_is_a_regression() -> None:
+    random = np.random.default_rng(16)
+    before, after = again(random), again(random)
+    del after.summary["distributions"]["auth_latency"]
+    after.summary["metrics"]["auth_latency"] = {"kind": "trend", "unit": "ms", "count": 0, "p(95)": None}
+    found = compare([before], [after])
+    assert "api: auth_latency p(95) was measured before, and is not after" in found.broken
+    assert found.is_worse
+
+
+def test_an_audit_that_held_and_fails_is_a_regression_whatever_the_figures() -> None:
+    random = np.random.default_rng(17)
+    before, after = again(random), again(random)
+    after.summary["audits"][0]["status"] = "fail"
+    assert compare([before], [after]).broken == ("api: data-integrity check tokens held before, and fails",)
+    assert not compare([after], [after]).is_worse
+
+
+def test_runs_that_say_nothing_of_the_target_are_left_out() -> None:
+    random = np.random.default_rng(18)
+    good, overloaded = again(random), again(random)
+    overloaded.summary["reasons"] = [{"code": "generator", "subject": "cpu", "text": "its processor was busy"}]
+    found = compare([good, overloaded], [good])
+    assert found.before == 1
+    assert found.warnings == ("run (before) is left out: its processor was busy",)
+    with pytest.raises(ConfigurationError, match="no run after can be compared"):
+        compare([good], [overloaded])
+
+
+def test_another_load_is_said() -> None:
+    random = np.random.default_rng(19)
+    before, after = again(random), again(random)
+    after.summary["load"]["stages"] = [{"duration_s": 12.5, "target": 40}]
+    (warning,) = compare([before], [after]).warnings
+    assert warning == "api: not the same stages: 2s:20, 10.5s:20 before, 12.5s:40 after"
+
+
+def test_runs_of_different_scenarios_have_nothing_in_common() -> None:
+    random = np.random.default_rng(20)
+    before, after = again(random), again(random)
+    after.summary["scenario"] = "queue"
+    with pytest.raises(ConfigurationError, match="nothing in common: before api, after queue"):
+        compare([before], [after])
+
+
+def test_k6s_two_kinds_of_summary_are_read_and_compared() -> None:
+    before, after = (read_runs([RUNS / name]) for name in ("k6-export.json", "k6-handle-summary.json"))
+    assert before[0].summary["verdict"] == "fail"
+    found = compare(before, after)
+    assert outcomes(found) == {"http_req_failed rate": "worse"}
+    assert {row.series for row in found.rows} == {"http_req_duration", "http_req_failed", "http_reqs"}
+
+
+def test_k6s_export_is_compared_with_a_summary_of_the_same_metrics() -> None:
+    found = compare(read_runs([RUNS / "k6-export.json"]), read_runs([RUNS / "api.json"]))
+    assert {row.scenario for row in found.rows} == {"api"}
+    duration = next(row for row in found.rows if (row.series, row.statistic) == ("http_req_duration", "p(95)"))
+    assert duration.before == 24.9
+    assert duration.after == pytest.approx(RECORDED["metrics"]["http_req_duration"]["p(95)"])
+    assert duration.outcome == "better"
+
+
+def test_a_folder_gives_its_runs_and_no_other_json(tmp_path: Path) -> None:
+    for name in ("1.json", "more/2.json", "baseline/3.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(RECORDED))
+    (tmp_path / "other.json").write_text("[1, 2]")
+    assert [run.name for run in read_runs([tmp_path])] == ["1.json", "2.json"]
+    with pytest.raises(ConfigurationError, match="neither a summary nor a k6 export"):
+        read_runs([tmp_path / "other.json"])
+    with pytest.raises(ConfigurationError, match="no summary of a run"):
+        read_runs([tmp_path / "baseline"])
+
+
+def test_the_comparison_as_json_has_every_figure() -> None:
+    found = compare(read_runs([RUNS / "api.json"]), read_runs([RUNS / "api.json"]))
+    written = json.loads(json.dumps(to_json(found)))
+    assert written["worse"] is False
+    assert len(written["figures"]) == len(found.rows) > 5
+    recorded = histogram_of(RECORDED["distributions"]["auth_latency"])
+    row = next(row for row in written["figures"] if row["series"] == "auth_latency" and row["statistic"] == "p(95)")
+    assert row["before"] == row["after"] == pytest.approx(recorded.quantile(0.95) / 1000)

@@ -9,12 +9,11 @@ import gevent
 
 from pika_locust.kit.meters import named
 from pika_locust.platforms.wwmaa.member import Members, WwmaaUser, object_in
-from pika_locust.platforms.wwmaa.scenarios import RSVP_METRICS
+from pika_locust.platforms.wwmaa.scenarios import PAID_STATUSES, RSVP_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
 
 CONFIRMED = (200, 201)
-PAID = ("succeeded", "paid")
 _ADDRESS = {"line1": "1 Main Street", "city": "Austin", "state": "TX", "postal_code": "78701", "country": "US"}
 
 
@@ -103,7 +102,7 @@ class Registrant(WwmaaUser, OpenActor):
             answer = object_in(confirmed[0])
             known = self.checked("has a confirmation", any(answer.get(name) for name in _IDS))
             if costs:
-                has_paid = known and answer.get("payment_status") in PAID
+                has_paid = known and answer.get("payment_status") in PAID_STATUSES
                 self.meters.payment_processing_success.add(has_paid)
         for book, good in zip(books, (bool(confirmed), has_paid), strict=False):
             if good:

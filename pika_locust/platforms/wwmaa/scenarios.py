@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from pika_locust.judge import Band, ThresholdSpecs
@@ -19,6 +20,8 @@ from pika_locust.settings import Setting, Settings, duration, number, one_of, sh
 MINUTE_S = 60.0
 EVENT_ID = "evt_load_test_001"
 TIER_ID = "premium"
+PAID_STATUSES = ("succeeded", "paid")
+"""What a registration says whose payment was taken."""
 _PHASES: ThresholdSpecs = {
     "http_req_connecting": {"threshold": "p(95)<100", "allow_empty": True},
     "http_req_tls_handshaking": {"threshold": "p(95)<200", "allow_empty": True},
@@ -145,6 +148,10 @@ RSVP_METRICS = (
     rate("capacity_enforced", "looks and answers that know no more registrations than places"),
     rate("payment_processing_success", "paid registrations whose payment was taken"),
 )
+_ADMIN = (
+    Setting("TEST_ADMIN_EMAIL", text, None, "who may see all registrations: then a real target is audited by them"),
+    Setting("TEST_ADMIN_PASSWORD", text, None, "the password of that one", secret=True),
+)
 RUSH = 0.5
 """Of all registrations, how many come in the first fifth of the time."""
 
@@ -158,6 +165,11 @@ def _rsvp_rate(settings: Settings) -> ArrivalRate:
         stages=(ArrivalStage(rush_s, first), ArrivalStage(0.0, later), ArrivalStage(lasts_s - rush_s, later)),
         **_vus(settings, first, least=50),
     )
+
+
+def _check_rsvp(settings: Settings, planned_s: float | None) -> Iterator[str]:
+    if bool(settings["TEST_ADMIN_EMAIL"]) != bool(settings["TEST_ADMIN_PASSWORD"]):
+        yield "TEST_ADMIN_EMAIL and TEST_ADMIN_PASSWORD go together: audits log in with both"
 
 
 def _of_rsvp(settings: Settings) -> frozenset[str]:
@@ -204,7 +216,9 @@ RSVP = scenario(
         Setting("RSVP_PAUSE", number(0), 0.5, "seconds between looking at the event and registering"),
         *_OPEN,
         *_MEMBERS,
+        *_ADMIN,
     ),
+    check_settings=_check_rsvp,
     audit="pika_locust.platforms.wwmaa.audits:audit_registrations",
     audits=("registrations", "capacity", "payments", "mails"),
     iteration="one for each person",

@@ -19,7 +19,11 @@ from pika_locust.sandbox.schema import text
 from pika_locust.sandbox.world import Answer, Request
 
 PASSWORD = "test_password_123"
-"""Every member's, as the suite seeds them."""
+"""Every member's, as the suite seeds them; TEST_USER_PASSWORD sets another."""
+MEMBERS = "loadtest_user_{user}@wwmaa.com"
+"""The addresses of members, as the suite seeds them; TEST_USER_EMAIL sets others."""
+ADMIN = "loadtest_admin@wwmaa.com"
+"""Who may see who comes to an event; TEST_ADMIN_EMAIL and TEST_ADMIN_PASSWORD name another."""
 STAFF = ("admin", "instructor")
 """The roles of those who may see who comes to an event."""
 MOST_MISTAKES = 5
@@ -33,7 +37,6 @@ SERVER_ERROR = {
     "error_id": None,
     "message": "An unexpected error occurred. Our team has been notified.",
 }
-_MEMBER = re.compile(r"loadtest_user_(\d{1,6})@wwmaa\.com")
 _REMEMBERED = 50_000
 
 
@@ -46,6 +49,11 @@ class Accounts(App):
         protects = setting(settings, "CSRF_PROTECTION_ENABLED", "true").lower() not in ("0", "false")
         self._protects = protects and not self.is_suite
         self._jwt_secret = setting(settings, "JWT_SECRET", "sandbox: a secret that everybody may know")
+        self._admin = setting(settings, "TEST_ADMIN_EMAIL", ADMIN), setting(settings, "TEST_ADMIN_PASSWORD", PASSWORD)
+        self._password = setting(settings, "TEST_USER_PASSWORD", PASSWORD)
+        before, numbered, behind = setting(settings, "TEST_USER_EMAIL", MEMBERS).partition("{user}")
+        number = r"(\d{1,6})" if numbered else "(0?)"
+        self._member = re.compile(re.escape(before) + number + re.escape(behind))
         self._members = whole_setting(settings, "MEMBERS", 1000)
         super().__init__(faults, settings, now)
 
@@ -106,16 +114,16 @@ class Accounts(App):
             minutes = int((self._locked_until[email] - self.now) / 60)
             words = f"Account locked due to multiple failed login attempts. Try again in {minutes} minutes."
             return Answer.json({"detail": words}, 400)
-        number = self._number_of(email)
-        if number is None or call.body["password"] != PASSWORD:
+        if call.body["password"] != self._password_of(email):
             self._mistakes[email] += 1
             self._locked_until[email] = self.now + LOCKED_S
             return Answer.json({"detail": "Invalid email or password"}, 400)
         del self._mistakes[email]
         if not self.is_suite:
             call.headers = self._cookie(self._new_token())
-        name = {"first_name": f"Load{number}", "last_name": "Tester"}
-        user = {"id": user_id(email), "email": email, "role": "member", **name, "is_verified": True}
+        first, last = self._name_of(email).split(" ")
+        who = {"id": user_id(email), "email": email, "role": self._role_of(email)}
+        user = {**who, "first_name": first, "last_name": last, "is_verified": True}
         tokens = self._tokens(email)
         return Answer.json({"message": "Login successful", **tokens, "token_type": "bearer", "user": user})
 
@@ -133,22 +141,39 @@ class Accounts(App):
 
     @route("GET", "/api/auth/me", auth=True)
     def me(self, call: Call) -> Any:
-        number = self._number_of(call.user["email"])
-        if number is None or call.user["sub"] != user_id(call.user["email"]):
+        email = call.user["email"]
+        if self._password_of(email) is None or call.user["sub"] != user_id(email):
             return Answer.json(SERVER_ERROR, 500)
-        who = {"id": call.user["sub"], "name": f"Load{number} Tester", "email": call.user["email"], "role": "member"}
+        who = {"id": call.user["sub"], "name": self._name_of(email), "email": email, "role": self._role_of(email)}
         return {**who, "belt_rank": None, "dojo": None, "country": "USA", "locale": "en-US"}
 
-    def _number_of(self, email: str) -> int | None:
-        match = _MEMBER.fullmatch(email)
-        return int(match[1]) if match is not None and int(match[1]) < self._members else None
+    def _password_of(self, email: str) -> str | None:
+        """What somebody logs in with; None for whom there is no account."""
+        if email == self._admin[0]:
+            return self._admin[1]
+        number = self._member.fullmatch(email)
+        return self._password if number is not None and int(number[1] or 0) < self._members else None
+
+    def _name_of(self, email: str) -> str:
+        number = self._member.fullmatch(email)
+        return "Load Admin" if number is None else f"Load{int(number[1] or 0)} Tester"
+
+    def _role_of(self, email: str) -> str:
+        return "admin" if email == self._admin[0] else "member"
 
     def _tokens(self, email: str) -> dict[str, str]:
         self._made += 1
         who, iat = user_id(email), int(self.now)
         # As shipped, the name of the claim is not the one that is looked for.
         subject = {} if "as-shipped" in self.faults.on else {"sub": who}
-        claims = {**subject, "user_id": who, "role": "member", "exp": iat + ACCESS_S, "iat": iat, "type": "access"}
+        claims = {
+            **subject,
+            "user_id": who,
+            "role": self._role_of(email),
+            "exp": iat + ACCESS_S,
+            "iat": iat,
+            "type": "access",
+        }
         refresh = {"user_id": who, "token_id": self._made, "iat": iat, "type": "refresh"}
         made = jwt.encode(refresh, self._jwt_secret, "HS256")
         self._refresh[made] = email

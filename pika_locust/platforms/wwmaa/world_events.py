@@ -36,6 +36,11 @@ class Registration:
     costs: bool
     paid: bool
 
+    @property
+    def payment_status(self) -> str | None:
+        """What its payment came to; None where there is nothing to pay."""
+        return None if not self.costs else "succeeded" if self.paid else "pending"
+
 
 @dataclass(slots=True)
 class Event:
@@ -123,13 +128,47 @@ class Registrations(Accounts):
 
     @route("GET", "/api/events/{id}/registrations")
     def registrations_of(self, call: Call) -> Answer:
-        """The suite's: whether somebody is registered."""
+        """The suite's: whether somebody is registered; for its staff, everybody who is."""
         event = self.known_events.get(call.params["id"])
         if event is None or not self.is_suite:
             return self.not_found(call.request)
-        email = call.query.get("email", "")
-        found = [{"registration_id": row.id, "email": row.email} for row in event.rows if row.email == email]
-        return Answer.json({"registrations": found}, 200 if found else 404)
+        email = call.query.get("email")
+        if email is not None:
+            found = [{"registration_id": row.id, "email": row.email} for row in event.rows if row.email == email]
+            return Answer.json({"registrations": found}, 200 if found else 404)
+        call.user = self.authenticate(call)
+        if call.user is None or call.user["role"] not in STAFF:
+            return self.unauthorized(call)
+        rows = [
+            {"registration_id": row.id, "email": row.email, "payment_status": row.payment_status}
+            for row in self._page_of(event, call)
+        ]
+        return Answer.json({"registrations": rows, "total": len(event.rows)})
+
+    @route("GET", "/api/events/{id}/attendees", exempt=True)
+    def attendees(self, call: Call) -> Answer:
+        """The real server's, for its staff; as it is shipped, it asks for what nobody can give."""
+        if self.is_suite:
+            return self.not_found(call.request)
+        if "as-shipped" in self.faults.on:
+            return Answer.json(
+                {"detail": [{"type": "missing", "loc": ["query", "func"], "msg": "Field required"}]}, 422
+            )
+        refusal, event = self._refuses_strangers(call), self.known_events.get(call.params["id"])
+        if refusal is not None:
+            return refusal
+        if event is None:
+            return self.not_found(call.request)
+        rows = [
+            {"rsvp_id": row.id, "user_email": row.email, "status": "confirmed", "payment_status": row.payment_status}
+            for row in self._page_of(event, call)
+        ]
+        return Answer.json({"attendees": rows, "total": len(event.rows)})
+
+    def _page_of(self, event: Event, call: Call) -> list[Registration]:
+        limit, offset = call.query.get("limit", "50"), call.query.get("offset", "0")
+        first = int(offset) if offset.isdecimal() else 0
+        return event.rows[first : first + (int(limit) if limit.isdecimal() else 50)]
 
     @route("POST", "/api/events/{id}/rsvp")
     def rsvp(self, call: Call) -> Answer:

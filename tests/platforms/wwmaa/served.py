@@ -45,11 +45,12 @@ class Served:
         """What the sandbox holds."""
         return self.process.state()
 
-    def audit(self) -> dict[str, AuditResult]:
-        """What the scenario's audit finds."""
+    def audit(self, sees_state: bool = True) -> dict[str, AuditResult]:
+        """What the scenario's audit finds; without the sandbox's state, as of a real target."""
         assert self.scenario.audit is not None
         facts = {**self.worker.facts, "run_id": RUN_ID}
-        context = AuditContext(self.process.url, self.worker.settings, self.worker.ledgers, facts, self.state())
+        state = self.state() if sees_state else None
+        context = AuditContext(self.process.url, self.worker.settings, self.worker.ledgers, facts, state)
         return {result.name: result for result in self.scenario.audit(context)}
 
 

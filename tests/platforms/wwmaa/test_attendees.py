@@ -1,0 +1,96 @@
+"""Audits of a real target, which shows who comes to an event to its staff alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from pika_locust.platforms.wwmaa import attendees
+from pika_locust.platforms.wwmaa.scenarios import RSVP
+from pika_locust.platforms.wwmaa.world_accounts import ADMIN, PASSWORD
+from pika_locust.testing.worker import settings_of
+from tests.platforms.wwmaa.served import CONTRACTS, serving
+
+BOTH = pytest.mark.parametrize("contract", CONTRACTS)
+QUICK = {"REGISTRATIONS": "20", "RSVP_PAUSE": "0", "DOUBLES": "0.5", "PAID": "0.5"}
+STAFF = {**QUICK, "TEST_ADMIN_EMAIL": ADMIN, "TEST_ADMIN_PASSWORD": PASSWORD}
+PAID = {"suite": "pass", "server": "not_observed"}
+"""Nobody pays at the real server."""
+
+
+@BOTH
+def test_the_staff_sees_what_everybody_was_told(contract: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page by page."""
+    monkeypatch.setattr(attendees, "PAGE", 5)
+    with serving(RSVP, contract, **STAFF) as run:
+        run.act(20)
+        audits = run.audit(sees_state=False)
+        found = {name: audit.status for name, audit in audits.items()}
+        paid = PAID[contract]
+        assert found == {"registrations": "pass", "capacity": "pass", "payments": paid, "mails": "not_observed"}
+        assert audits["registrations"].actual == audits["capacity"].actual == 16
+
+
+@BOTH
+def test_without_a_member_of_the_staff_only_places_can_be_counted(contract: str) -> None:
+    with serving(RSVP, contract, **QUICK) as run:
+        run.act(20)
+        audits = run.audit(sees_state=False)
+        assert audits.pop("capacity").status == "pass"
+        assert {audit.status for audit in audits.values()} == {"not_observed"}
+        assert "TEST_ADMIN_EMAIL" in audits["registrations"].detail
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("fault", "audits"),
+    [
+        ("lose-write", {"registrations"}),
+        ("duplicate-booking", {"registrations"}),
+        ("oversell", {"capacity"}),
+    ],
+)
+def test_the_staff_sees_what_is_wrong(contract: str, fault: str, audits: set[str]) -> None:
+    with serving(RSVP, contract, **{**STAFF, "PAID": "0"}) as run:
+        run.plant(**{fault: "0.2"})
+        run.act(22)
+        assert {name for name, audit in run.audit(sees_state=False).items() if audit.status == "fail"} == audits
+
+
+def test_the_staff_sees_who_has_not_paid() -> None:
+    with serving(RSVP, "suite", **{**STAFF, "PAID": "1"}) as run:
+        run.plant(unpaid="0.1")
+        run.act(10)
+        audit = run.audit(sees_state=False)["payments"]
+        assert (audit.status, audit.expected, audit.actual) == ("fail", 10, 9)
+
+
+def test_whoever_is_not_let_in_sees_nothing_and_that_is_a_failure() -> None:
+    with serving(RSVP, "suite", **STAFF) as run:
+        run.act(3)
+        run.worker.settings = settings_of(RSVP, {**STAFF, "TEST_ADMIN_EMAIL": "nobody@wwmaa.com"})
+        audit = run.audit(sees_state=False)["registrations"]
+        assert audit.status == "fail"
+        assert "TEST_ADMIN_EMAIL cannot log in: 400" in audit.detail
+
+
+def test_the_list_of_the_server_as_it_is_shipped_cannot_be_read() -> None:
+    with serving(RSVP, "server", **STAFF) as run:
+        run.act(3)
+        run.plant(as_shipped=True)
+        audit = run.audit(sees_state=False)["registrations"]
+        assert audit.status == "fail"
+        assert "422" in audit.detail
+
+
+def test_an_address_without_its_password_is_a_mistake() -> None:
+    settings = settings_of(RSVP, {"TEST_ADMIN_EMAIL": ADMIN})
+    assert list(RSVP.check_settings(settings, 600.0)) == [
+        "TEST_ADMIN_EMAIL and TEST_ADMIN_PASSWORD go together: audits log in with both"
+    ]
+
+
+def test_members_of_another_name_are_in_the_sandbox_too() -> None:
+    others = {"TEST_USER_EMAIL": "tester-{user}@example.org", "TEST_USER_PASSWORD": "their own"}
+    with serving(RSVP, "server", **QUICK, **others) as run:
+        run.act(3)
+        assert run.worker.rate_of("rsvp_success") == (3, 0)

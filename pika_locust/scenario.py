@@ -107,6 +107,8 @@ class Scenario:
     supporters: Callable[[Settings, int], Sequence[str]] = field(default=lambda settings, users: ())
     """References of the actors that come on top of so many users at the peak, in the whole test: each as often as it
     stands there."""
+    optional_supporters: tuple[str, ...] = ()
+    """References of those that only come under some settings: a locustfile brings them in any case."""
     profiles: Mapping[str, LoadProfile] = field(default_factory=dict)
     default_profile: str = "standard"
     arrivals: Callable[[Settings], ArrivalRate | None] | None = None
@@ -180,6 +182,10 @@ class Scenario:
     def actor_names(self, settings: Settings, users: int) -> tuple[str, ...]:
         """References of every actor that takes part when there are so many users at the peak."""
         return (self.primary, *self.supporters(settings, users))
+
+    def known_actors(self, settings: Settings) -> tuple[str, ...]:
+        """References of all actors that a locustfile of this scenario brings."""
+        return tuple(dict.fromkeys((*self.actor_names(settings, 1), *self.optional_supporters)))
 
 
 def load_reference(reference: str) -> Any:

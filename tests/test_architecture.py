@@ -282,7 +282,7 @@ LOAD_ALL = """
         scenario = events.pika_locust.scenario
         from pika_locust.settings import read_settings
         settings, _ = read_settings(scenario.settings, {}, scenario.platform)
-        wanted = sorted({name.rpartition(":")[2] for name in scenario.actor_names(settings, 1)})
+        wanted = sorted({name.rpartition(":")[2] for name in scenario.known_actors(settings)})
         import queue
         found[path] = [scenario.name, sorted(users), wanted, len(shapes), queue.Queue.__name__]
         del events.pika_locust

@@ -43,7 +43,7 @@ def inspect(scenario: Scenario, options: RunOptions) -> str:
 
 def locustfile(scenario: Scenario) -> str:
     """A locustfile of a scenario, which runs wherever the package is installed."""
-    actors = [actor.partition(":")[::2] for actor in actors_by_default(scenario)]
+    actors = [actor.partition(":")[::2] for actor in actors_of(scenario)]
     imports = sorted([("pika_locust.catalogue", "find_scenario"), *actors])
     names = ", ".join(f'"{name}"' for _, name in actors)
     return "\n".join(
@@ -61,10 +61,10 @@ def locustfile(scenario: Scenario) -> str:
     )
 
 
-def actors_by_default(scenario: Scenario) -> list[str]:
-    """References of the actors that take part where no setting says otherwise."""
+def actors_of(scenario: Scenario) -> tuple[str, ...]:
+    """References of the actors that a locustfile of the scenario brings."""
     defaults, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), {}, scenario.platform)
-    return list(dict.fromkeys(scenario.actor_names(defaults, 1)))
+    return scenario.known_actors(defaults)
 
 
 def options_parser(scenario: Scenario, command: str = "inspect") -> Any:

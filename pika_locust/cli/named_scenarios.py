@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from pika_locust.catalogue import find_scenario
-from pika_locust.cli.inspect import actors_by_default
+from pika_locust.cli.inspect import actors_of
 from pika_locust.cli.run import NAMES
 from pika_locust.plugin import install
 from pika_locust.scenario import load_reference
@@ -23,7 +23,7 @@ def install_named(names: str) -> dict[str, Any]:
     """
     actors: dict[str, Any] = {}
     for scenario in map(find_scenario, filter(None, names.split(","))):
-        classes = map(load_reference, actors_by_default(scenario))
+        classes = map(load_reference, actors_of(scenario))
         actors |= {actor.__name__: actor for actor in classes}
         install(scenario)
     return actors

@@ -51,6 +51,16 @@ FANOUT_METRICS = (
 )
 """What is measured of broadcasts from one user to all others, for scenarios to declare."""
 
+BROWSER_METRICS = (
+    trend("browser_web_vital_lcp", "largest contentful paint: when the page's main content was to be seen"),
+    trend("browser_web_vital_fcp", "first contentful paint: when anything of it was"),
+    trend("browser_web_vital_cls", "cumulative layout shift: how much of it jumped about", unit="score"),
+    trend("browser_web_vital_inp", "interaction to next paint: how late the page showed that it was clicked"),
+    trend("browser_web_vital_ttfb", "time to first byte: when the page began to come"),
+    rate("browser_page_success", "pages that a browser loaded and painted, as they should be"),
+)
+"""What real browsers measure of pages, under k6's names where it has them, for scenarios to declare."""
+
 _PROCESS_METRICS = (
     gauge("vus", "primary users that are active now"),
     trend("generator_lag_ms", "how late the load generator's own timers fired and readable sockets were read"),

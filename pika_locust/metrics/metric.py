@@ -48,11 +48,16 @@ _AGGREGATIONS: dict[Kind, tuple[str, ...]] = {
 }
 
 
+_KEPT_UNITS = {"ms": "us", "score": "score/1000"}
+"""Units of trends whose samples are thousandths of them: reported unit -> kept one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """The declaration of a metric: a value, equal to every declaration that says the same.
 
-    `unit` is what results are reported in. Samples of a trend in "ms" are given and kept as integer microseconds;
+    `unit` is what results are reported in. Samples of a trend in "ms" are given and kept as integer microseconds, those
+    of one in "score" (a number without a unit, mostly below 1) as integer thousandths;
     samples in any other unit are given and reported in that unit (whole numbers for trends). `about` is one sentence
     for readers of a report. `merge` says how the levels of a gauge in several processes, or under several tags,
     become one level.
@@ -83,13 +88,13 @@ class Metric:
 
     @property
     def scale(self) -> int:
-        """What a kept value is divided by to be reported: 1000 for trends in "ms" (kept in microseconds), else 1."""
-        return 1000 if self.kind is Kind.TREND and self.unit == "ms" else 1
+        """What a kept value is divided by to be reported: 1000 for trends in "ms" and "score", else 1."""
+        return 1000 if self.kind is Kind.TREND and self.unit in _KEPT_UNITS else 1
 
     @property
     def kept_unit(self) -> str:
-        """The unit of the values inside: "us" for trends reported in "ms", else the metric's own."""
-        return "us" if self.scale == 1000 else self.unit
+        """The unit of the values inside: "us" for trends reported in "ms", else mostly the metric's own."""
+        return _KEPT_UNITS[self.unit] if self.scale == 1000 else self.unit
 
 
 def counter(name: str, about: str = "", unit: str = "") -> Metric:

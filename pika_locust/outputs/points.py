@@ -148,12 +148,13 @@ def aggregate(point: Point, seconds: float) -> dict[str, Any]:
 
 
 _TIME_BOUNDS_MS = (1, 2, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
+_SCORE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1)
 _OTHER_BOUNDS = tuple(step * 10**power for power in range(9) for step in (1, 2, 5))
 
 
-def bounds_of(metric: Metric) -> tuple[int, ...]:
+def bounds_of(metric: Metric) -> tuple[float, ...]:
     """The upper bounds, in the metric's unit, of the classic buckets that a trend is told in."""
-    return _TIME_BOUNDS_MS if metric.unit == "ms" else _OTHER_BOUNDS
+    return {"ms": _TIME_BOUNDS_MS, "score": _SCORE_BOUNDS}.get(metric.unit, _OTHER_BOUNDS)
 
 
 def classic_buckets(metric: Metric, histogram: Histogram) -> list[int]:

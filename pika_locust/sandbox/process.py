@@ -123,13 +123,17 @@ def start_sandbox(
     command += [part for name in platforms for part in ("--platform", name)]
     command += [part for folder in path for part in ("--path", str(Path(folder).resolve()))]
     command += [part for fault in faults for part in ("--fault", fault)]
-    environment = dict(os.environ if env is None else env)
-    root = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    environment = module_environment(os.environ if env is None else env)
     try:
         return _start(command, environment, SILENCE_S)
     except _Silent:
         return _start(command, environment, START_TIMEOUT_S)
+
+
+def module_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a Python process finds this package, wherever that was imported from."""
+    root = str(Path(__file__).resolve().parents[2])
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))}
 
 
 class _Silent(SetupError):

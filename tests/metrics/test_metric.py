@@ -42,6 +42,7 @@ def test_helpers_are_declarations_written_short(made: Metric, written: Metric) -
     ("metric", "scale", "kept"),
     [
         pytest.param(trend("a"), 1000, "us", id="a trend in ms is kept in microseconds"),
+        pytest.param(trend("a", unit="score"), 1000, "score/1000", id="a trend of scores is kept in thousandths"),
         pytest.param(trend("a", unit="bytes"), 1, "bytes", id="a trend in another unit is kept as given"),
         pytest.param(gauge("a", unit="ms"), 1, "ms", id="a gauge in ms is kept in ms"),
         pytest.param(counter("a"), 1, "", id="a counter has nothing to scale"),

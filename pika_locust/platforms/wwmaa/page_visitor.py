@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from pika_locust.kit.meters import named
@@ -14,22 +15,23 @@ ASSETS = ("/static/css/main.css", "/static/js/main.js", "/static/images/logo.png
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, with the share of it and of those before, and what it asks the API for."""
+    """A page, the share of visits that it has, and what it asks the API for."""
 
     name: str
     path: str
-    up_to: float
+    share: float
     call: str = ""
     field: str = ""
 
 
 PAGES = (
     Page("homepage", "/", 0.3),
-    Page("events", "/events", 0.55, "/api/events?limit=20", "events"),
-    Page("instructors", "/instructors", 0.75, "/api/instructors?limit=20"),
-    Page("search", "/search?q=karate", 0.9, "/api/search?q=karate&limit=20", "results"),
-    Page("dashboard", "/dashboard", 1.0, "/api/users/me/dashboard"),
+    Page("events", "/events", 0.25, "/api/events?limit=20", "events"),
+    Page("instructors", "/instructors", 0.2, "/api/instructors?limit=20"),
+    Page("search", "/search?q=karate", 0.15, "/api/search?q=karate&limit=20", "results"),
+    Page("dashboard", "/dashboard", 0.1, "/api/users/me/dashboard"),
 )
+_UP_TO = tuple(accumulate(page.share for page in PAGES))
 HTML = {"accept": "text/html", "accept-language": "en-US,en;q=0.5"}
 
 
@@ -46,7 +48,7 @@ class PageVisitor(WwmaaUser):
     def act(self) -> None:
         is_member = self._member is not None and self._enter(self._member)
         point = self.dice.uniform(0.0, 1.0)
-        page = next((one for one in PAGES if point < one.up_to), PAGES[0])
+        page = next((one for one, up_to in zip(PAGES, _UP_TO, strict=True) if point < up_to), PAGES[0])
         # A dashboard is a member's own; others look at the first page in its place.
         self._look_at(page if is_member or page.name != "dashboard" else PAGES[0])
         self.think()

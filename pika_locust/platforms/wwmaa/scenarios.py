@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from pika_locust.judge import Band, ThresholdSpecs
+from pika_locust.browser.chromium import BROWSER_SETTINGS, browser_problems
+from pika_locust.judge import Band, Threshold, ThresholdSpecs
 from pika_locust.kit.scenarios import scenario
 from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrivalRate, RampingArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
-from pika_locust.metrics.builtin import CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
+from pika_locust.metrics.builtin import BROWSER_METRICS, CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
 from pika_locust.scenario import QuickLoad
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
@@ -433,6 +434,24 @@ PAGES_METRICS = (
     counter("server_errors", "pages that were answered by a 5xx"),
 )
 
+
+_BROWSERS = ("pika_locust.platforms.wwmaa.page_browser:PageBrowser",)
+
+
+def _browsers(settings: Settings, users: int) -> tuple[str, ...]:
+    """All browser users are one actor's: there is one Chromium in the whole test."""
+    return _BROWSERS if settings["BROWSER_USERS"] else ()
+
+
+def _browser_thresholds(settings: Settings) -> tuple[Threshold, ...]:
+    if not settings["BROWSER_USERS"]:
+        return ()
+    return (
+        Threshold.of("browser_web_vital_lcp", "p(95)<2500"),
+        Threshold.of("browser_page_success", {"threshold": "rate>0.999", "about": "browsers load and paint pages"}),
+    )
+
+
 PAGES = scenario(
     "pages",
     "pika_locust.platforms.wwmaa.page_visitor:PageVisitor",
@@ -444,7 +463,9 @@ PAGES = scenario(
         )
     },
     quick=QuickLoad("10s:60,30s:60,5s:0", {"THINK_TIME_MIN": "1", "THINK_TIME_MAX": "3"}),
-    metrics=PAGES_METRICS,
+    supporters=_browsers,
+    optional_supporters=_BROWSERS,
+    metrics=(*PAGES_METRICS, *BROWSER_METRICS),
     thresholds={
         "page_load_time": "p(95)<2500",
         "html_time": "p(95)<2500",
@@ -464,11 +485,14 @@ PAGES = scenario(
         Band("page_load_time", "p(95)", healthy="<2500", warning="<4000"),
         Band("api_response_time", "p(95)", healthy="<300", warning="<500"),
     ),
+    setting_thresholds=_browser_thresholds,
+    check_settings=lambda settings, planned_s: browser_problems(settings),
     settings=(
         Setting("CONTRACT", one_of("suite"), "suite", "the backend serves no pages"),
         Setting("THINK_TIME_MIN", number(0), 5.0, "shortest look at a page, in seconds"),
         Setting("THINK_TIME_MAX", number(0), 10.0, "longest look, in seconds"),
         Setting("MEMBER_SHARE", share, 0.3, "share of visitors who log in, once"),
+        *BROWSER_SETTINGS,
         *_MEMBERS,
     ),
     iteration="one for each page",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from struct import pack
 from typing import Any
 from zlib import compress, crc32
@@ -10,19 +11,26 @@ from pika_locust.platforms.wwmaa.world_accounts import Accounts
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.world import Answer
 
-_STYLE = b"body{font-family:sans-serif;margin:2rem}h1{color:#8b0000}img{width:320px;height:160px}"
+_STYLE = b"body{font-family:sans-serif;margin:2rem}h1{color:#8b0000}img{width:640px;height:320px}"
 _SCRIPT = b"document.documentElement.dataset.ready='yes';"
+_HEAVY = b"document.documentElement.dataset.heavy='yes';"
+HEAVY_S = 3.0
+"""How long the script of a heavy page is on its way."""
 
 
-def _picture(width: int = 320, height: int = 160) -> bytes:
-    """A red rectangle as PNG."""
+def _picture(width: int = 160, height: int = 80) -> bytes:
+    """A red field with grain as PNG: what hardly has content, a browser takes for a background."""
+    grain = Random(1)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return pack(">I", len(data)) + kind + data + pack(">I", crc32(kind + data))
 
-    rows = (b"\0" + b"\x8b\0\0" * width) * height
-    header = pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
+    row_of = bytes([2, 1, 1, 1])
+    rows = b"".join(b"\0" + bytes(grain.choices(row_of, k=width)) for _ in range(height))
+    header = pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    palette = chunk(b"PLTE", b"\0\0\0" + b"\x8b\0\0" + b"\xa5\x2a\x2a")
+    picture = chunk(b"IHDR", header) + palette + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + picture
 
 
 _PICTURE = _picture()
@@ -52,9 +60,10 @@ class Pages(Accounts):
         return self._page(call, "Dashboard")
 
     def _page(self, call: Call, title: str) -> Answer | None:
+        heavy = '<script src="/static/js/heavy.js"></script>' if self._is_heavy() else ""
         html = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            f'<link rel="stylesheet" href="/static/css/main.css"></head><body><h1>{title}</h1>'
+            f'<link rel="stylesheet" href="/static/css/main.css">{heavy}</head><body><h1>{title}</h1>'
             '<img src="/static/images/logo.png" alt=""><script src="/static/js/main.js"></script></body></html>'
         )
         answer = Answer(200, html.encode(), (("content-type", "text/html; charset=utf-8"),))
@@ -64,6 +73,17 @@ class Pages(Accounts):
         self.faults.count("slow-page")
         self.after(slow_ms / 1000, call.answer, answer)
         return None
+
+    def _is_heavy(self) -> bool:
+        if "heavy-page" not in self.faults.on:
+            return False
+        self.faults.count("heavy-page")
+        return True
+
+    @route("GET", "/static/js/heavy.js")
+    def heavy_script(self, call: Call) -> None:
+        """What a heavy page waits for before it shows anything; nobody notices who only fetches the page."""
+        self.after(HEAVY_S, call.answer, Answer(200, _HEAVY, (("content-type", "text/javascript"),)))
 
     @route("GET", "/static/css/main.css")
     def style(self, call: Call) -> Answer:

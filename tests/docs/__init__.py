@@ -1,0 +1,1 @@
+"""Tests of README and docs/: every command and snippet there is executed."""

@@ -41,6 +41,7 @@ from pika_locust.runtime.options import RunOptions, form_profile, outputs_named,
 from pika_locust.runtime.outputs import MetricsEndpoint, open_endpoint
 from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
+from pika_locust.runtime.side_by_side import CHECK, ONLY, run_side_by_side
 from pika_locust.runtime.single_user import SingleUserRunner, prepare_single_user
 from pika_locust.runtime.startup import ForkedWorkers, listen_early
 from pika_locust.runtime.streams import bound_standard_streams
@@ -69,7 +70,8 @@ def install(
     Call it once in a locustfile: `install(DANCERS)` where the file has the scenario's actors in its namespace, and
     `install(thresholds={"http_req_duration": "p(95)<500"})` in any other. There the users and the load stay as they
     are; k6's HTTP metrics, the thresholds, the summary and the exit code come on top. Called again for the same, it
-    changes nothing.
+    changes nothing; called for other scenarios, as when `-f` names several locustfiles, each of them has its own load,
+    thresholds and verdict (`runtime.side_by_side`).
 
     Arguments:
         scenario: what to run; None watches the locustfile's own users.
@@ -91,11 +93,14 @@ def install(
     if scenario is None:
         audits = LedgerAudits(ledgers)
         scenario, mistakes = _locustfile(metrics, thresholds or {}, ledgers, audits)
+    if os.environ.get(ONLY, scenario.name) != scenario.name:
+        # One of several scenarios, whose run is another process.
+        return Handle()
     installed: Plugin | None = getattr(events, "pika_locust", None)
     if installed is not None:
         if installed.scenario.name != scenario.name:
-            both = f"{installed.scenario.name} and {scenario.name}"
-            installed.refuse([f"{both} are both installed; a run has one scenario, so name one locustfile with -f"])
+            installed.run_beside(scenario)
+            return Handle()
         if _judged(installed.scenario) != _judged(scenario) or mistakes:
             what = "metrics, thresholds or ledgers"
             installed.refuse([f"{what} are installed twice, and not the same ones; give all of them at once"])
@@ -165,8 +170,20 @@ class Plugin:
         self._environ = environment_of(os.environ, Path.cwd())
         mode = LocustfileMode if scenario.is_locustfile else ScenarioMode
         self._mode: LocustfileMode | ScenarioMode = mode(scenario, self._environ)
+        self._beside: list[Scenario] = []
+        """Other scenarios that the locustfiles install."""
 
     # Before the run
+
+    def run_beside(self, scenario: Scenario) -> None:
+        """Another scenario is to run beside this one. Ends with 104 where one of them is a locustfile's own users."""
+        if self.scenario.is_locustfile or scenario.is_locustfile:
+            both = f"{self.scenario.name} and {scenario.name}"
+            self.refuse(
+                [f"{both} are both installed; users of a locustfile's own run by themselves, so name it alone with -f"]
+            )
+        if scenario not in self._beside:
+            self._beside.append(scenario)
 
     def on_parser(self, parser: Any) -> None:
         """Add our options; the first time, settle everything or end with 104. The web page parses again and again."""
@@ -176,6 +193,8 @@ class Plugin:
         parser.exit = functools.partial(self._on_parser_exit, parser, parser.exit)
         if self._options is not None:
             return
+        if self._beside:
+            self._run_all(parser)
         unknown: list[str] = []
         try:
             arguments, unknown, problems = parse_all(parser, sys.argv[1:], self._environ)
@@ -189,6 +208,10 @@ class Plugin:
                 problems += self._audits.problems
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
             redaction.conceal(options.settings, options.target or arguments.host or "")
+            if CHECK in os.environ:
+                # Locust's own second reading, which refuses what nobody knows.
+                parser.parse_args()
+                sys.exit(int(ExitCode.PASS))
             # Locust's logs and tables take the streams that are there when it sets them up, which it does after this.
             bound_standard_streams()
             connect_workers_there(parser, arguments)
@@ -200,6 +223,17 @@ class Plugin:
         except ConfigurationError as error:
             # A plugin that listens after us may still add an option, so what is unknown is no mistake by itself yet.
             self.refuse([*error.problems, *answers(unknown, own_users=self.scenario.is_locustfile)])
+
+    def _run_all(self, parser: Any) -> None:
+        """In place of this process's own run: one for each scenario. Returns only to those who ask for a list."""
+        try:
+            arguments = parse_all(parser, sys.argv[1:], self._environ)[0]
+        except ConfigurationError as error:
+            self.refuse(error.problems)
+        if arguments.list_commands or arguments.show_task_ratio or arguments.show_task_ratio_json:
+            return
+        names = [scenario.name for scenario in (self.scenario, *self._beside)]
+        sys.exit(run_side_by_side(names, arguments, sys.argv[1:], os.environ))
 
     def _prepare(self, arguments: Any, options: RunOptions) -> None:
         """Before anything is started: whichever way this process ends from now on, it leaves no older summary, no

@@ -1,7 +1,8 @@
 """Settings from the environment and `.env.load-tests`; every mistake is reported at once.
 
 A platform declares the names it reads as `Setting` values. The real environment wins over the file; within each, a name
-that is given for one platform only (`PIKA_WS_URL`) wins over the shared one (`WS_URL`).
+that is given for one scenario only (`DANCERS_WS_URL`) wins over one for its platform (`PIKA_WS_URL`), and that over the
+shared one (`WS_URL`).
 """
 
 from __future__ import annotations
@@ -225,8 +226,24 @@ class Settings(Mapping[str, Any]):
         return replace(self, values_by_name={**self.values_by_name, **values})
 
 
-def read_settings(declared: Sequence[Setting], environ: Mapping[str, str], platform: str) -> tuple[Settings, list[str]]:
+def names_of(setting: str, *owners: str) -> tuple[str, ...]:
+    """The names that a setting is read by, the strongest first: `QUEUE_USERS`, `VERITY_USERS`, `USERS`.
+
+    Arguments:
+        owners: the scenario and its platform, as far as they are known. A setting that has an owner's name in it
+            already does not get it again.
+    """
+    prefixes = [f"{re.sub(r'[^A-Z0-9]', '_', owner.upper())}_" for owner in owners if owner]
+    own = (prefix + setting for prefix in prefixes if not setting.startswith(prefix))
+    return tuple(dict.fromkeys((*own, setting)))
+
+
+def read_settings(
+    declared: Sequence[Setting], environ: Mapping[str, str], platform: str, scenario: str = ""
+) -> tuple[Settings, list[str]]:
     """All declared settings, and one sentence for each value that cannot be read and each name that seems misspelt.
+
+    Names that are given for the scenario alone, or for its platform, win over shared ones.
 
     A setting with a mistake has its default in the result, so that further checks can go on and report theirs as well.
     What a secret was set to is in no sentence.
@@ -240,8 +257,7 @@ def read_settings(declared: Sequence[Setting], environ: Mapping[str, str], platf
     unset: list[str] = []
     known: set[str] = set()
     for setting in declared:
-        own_name = f"{platform.upper()}_{setting.name}"
-        candidates = (setting.name,) if setting.name.startswith(f"{platform.upper()}_") else (own_name, setting.name)
+        candidates = names_of(setting.name, scenario, platform)
         known.update(candidates)
         values[setting.name], sources[setting.name] = setting.default, "default"
         if setting.secret:

@@ -34,9 +34,9 @@ LOCUST = '''
 """A locust that takes no time, and whose target holds as many users, or arrivals a second, as FAKE_HOLDS says."""
 import json, os, sys, time
 words = sys.argv[1:]
-load = int(words[words.index("-u") + 1] if "-u" in words else os.environ["GREETER_CALL_RATE"])
+load = int(words[words.index("-u") + 1] if "-u" in words else os.environ["CALLS_CALL_RATE"])
 with open(os.environ["FAKE_LOG"], "a") as log:
-    settings = {name: value for name, value in os.environ.items() if name.startswith("GREETER_")}
+    settings = {name: value for name, value in os.environ.items() if name.startswith("CALLS_")}
     log.write(json.dumps({"words": words, "load": load, "settings": settings, "pid": os.getpid()}) + "\\n")
 if load >= int(os.environ.get("FAKE_HANGS_AT", "1000000")):
     time.sleep(60)
@@ -148,7 +148,7 @@ def test_in_the_open_model_the_load_is_the_rate(capacity: Capacity, monkeypatch:
     monkeypatch.setenv("CALL_RATE", "3")
     _, said, calls = capacity("calls", "--from", "5", "--trial", "20s")
     assert "-u" not in calls[0]["words"]
-    assert calls[0]["settings"] == {"GREETER_CALL_RATE": "5", "GREETER_TEST_DURATION": "20s"}
+    assert calls[0]["settings"] == {"CALLS_CALL_RATE": "5", "CALLS_TEST_DURATION": "20s"}
     assert "Capacity of calls  at least 7, below 8 arrivals/s (CALL_RATE)" in said
     assert "as close as whole numbers come" in said
     assert "Scaling" not in said
@@ -385,6 +385,6 @@ def test_void_trials_cross_nothing() -> None:
 def test_a_load_is_told_in_what_the_scenario_counts(tmp_path: Path) -> None:
     """Registrations are people, and searches come by the minute."""
     plan = TrialPlan(find_scenario("rsvp"), 10, tmp_path)
-    assert plan.load_settings(300) == {"WWMAA_REGISTRATIONS": "300", "WWMAA_TEST_DURATION": "10s"}
+    assert plan.load_settings(300) == {"RSVP_REGISTRATIONS": "300", "RSVP_TEST_DURATION": "10s"}
     assert plan.unit == "people in a trial, half of them in its first fifth (REGISTRATIONS)"
     assert TrialPlan(find_scenario("search"), 10, tmp_path).unit == "searches a minute (SEARCH_RATE)"

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 LOCUST = '''
 """A locust that takes no time. FAKE_ENDS says by scenario how it ends: `{"tokens": 99}`; -1: without a summary."""
 import json, os, signal, sys, time
-OURS = ("VERITY", "GREETER", "PIXELATED")
+OURS = ("TOKENS", "INFERENCE", "PIXELATED")
 words = sys.argv[1:]
 scenario = os.path.basename(words[words.index("-f") + 1]).removesuffix("_locustfile.py")
 path = words[words.index("--summary-json") + 1]
@@ -101,9 +101,9 @@ def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: S
     assert baseline[baseline.index("-u") + 1] == "2"
     assert baseline[baseline.index("-t") + 1] == "10s"
     assert load[load.index("--stage") + 1] == "5s:40,25s:40,5s:0"
-    assert calls[2]["settings"]["VERITY_USE_SIMPLE"] == "1"
-    assert "VERITY_USE_SIMPLE" not in calls[5]["settings"]
-    assert calls[5]["settings"]["VERITY_SPIKE_RATE"] == "60"
+    assert calls[2]["settings"]["TOKENS_USE_SIMPLE"] == "1"
+    assert "TOKENS_USE_SIMPLE" not in calls[5]["settings"]
+    assert calls[5]["settings"]["TOKENS_SPIKE_RATE"] == "60"
     assert "3 of 3 scenarios passed" in said
     assert "closest: http_req_duration p(95)<100 is 60 ms" in said
     assert manifest(tmp_path)["passed"] is True
@@ -127,7 +127,7 @@ def test_without_quick_the_load_is_the_scenarios_own(suite: Suite) -> None:
     baseline, load = calls[0]["words"], calls[1]["words"]
     assert baseline[baseline.index("-t") + 1] == "1m"
     assert not {"--stage", "-u", "-t"} & set(load)
-    assert "VERITY_SPIKE_RATE" not in calls[1]["settings"]
+    assert "TOKENS_SPIKE_RATE" not in calls[1]["settings"]
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_a_rate_that_is_set_takes_the_place_of_the_quick_users(
     assert code == 0
     baseline, load = calls
     assert "--stage" not in load["words"]
-    assert load["settings"] == {"PIXELATED_TEST_DURATION": "30s"}
-    assert baseline["settings"]["PIXELATED_USE_SIMPLE"] == "1"
+    assert load["settings"] == {"INFERENCE_RATE": "20", "INFERENCE_TEST_DURATION": "30s"}
+    assert baseline["settings"]["INFERENCE_USE_SIMPLE"] == "1"
 
 
 def test_a_rate_that_is_taken_away_leaves_quick_users(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

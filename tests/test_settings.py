@@ -28,7 +28,7 @@ DECLARED = (
 
 
 def read(environ: Mapping[str, str], platform: str = "pika") -> tuple[Settings, list[str]]:
-    return read_settings(DECLARED, environ, platform)
+    return read_settings(DECLARED, environ, platform, "dancers")
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -51,6 +51,12 @@ SOURCES: dict[str, tuple[dict[str, str], int, str]] = {
     "the platform's own name": ({"PIKA_USERS": "6"}, 6, "PIKA_USERS"),
     "the platform's own name wins": ({"USERS": "5", "PIKA_USERS": "6"}, 6, "PIKA_USERS"),
     "another platform's name says nothing": ({"USERS": "5", "VERITY_USERS": "6"}, 5, "USERS"),
+    "the scenario's own name wins over both": (
+        {"USERS": "5", "PIKA_USERS": "6", "DANCERS_USERS": "7"},
+        7,
+        "DANCERS_USERS",
+    ),
+    "another scenario's name says nothing": ({"USERS": "5", "QUEUE_USERS": "6"}, 5, "USERS"),
     "an empty own name is not set": ({"USERS": "5", "PIKA_USERS": " "}, 5, "USERS"),
     "an empty name is not set": ({"USERS": ""}, 10, "default"),
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 from pika_locust.outputs.recorded import read_summary
 from pika_locust.scenario import Scenario
+from pika_locust.settings import names_of
 
 LOCUST = (sys.executable, "-m", "locust")
 STOP_WITHIN_S = 30.0
@@ -94,9 +95,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def strongest_names(scenario: Scenario, settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings by the names that win over all others: those of the platform alone, in the environment."""
-    prefix = f"{scenario.platform.upper()}_"
-    return {name if name.startswith(prefix) else prefix + name: value for name, value in settings.items()}
+    """Settings by the names that win over all others in the environment, mostly those of the scenario alone."""
+    return {names_of(name, scenario.name, scenario.platform)[0]: value for name, value in settings.items()}
 
 
 @contextmanager

@@ -231,7 +231,7 @@ def _is_open(scenario: Scenario) -> bool:
     if scenario.arrivals is None:
         return False
     environ = environment_of(os.environ, Path.cwd())
-    settings, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
+    settings, _ = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform, scenario.name)
     return scenario.arrivals(settings) is not None
 
 

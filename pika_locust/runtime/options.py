@@ -292,7 +292,9 @@ def read_options(
     `path` are the folders where the module of the scenario's world may be.
     """
     problems = list(mistakes)
-    settings, unreadable = read_settings((*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform)
+    settings, unreadable = read_settings(
+        (*LOAD_SETTINGS, *scenario.settings), environ, scenario.platform, scenario.name
+    )
     problems += unreadable
     load = _load_request(scenario, arguments, settings, problems)
     if load.iterations is not None and scenario.endless:

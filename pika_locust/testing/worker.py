@@ -99,7 +99,9 @@ def settings_of(scenario: Scenario, environ: Mapping[str, str] | None = None) ->
 
     Raises ValueError with all mistakes in them.
     """
-    settings, problems = read_settings((*LOAD_SETTINGS, *scenario.settings), environ or {}, scenario.platform)
+    settings, problems = read_settings(
+        (*LOAD_SETTINGS, *scenario.settings), environ or {}, scenario.platform, scenario.name
+    )
     if problems:
         raise ValueError("; ".join(problems))
     return settings

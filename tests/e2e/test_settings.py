@@ -138,11 +138,14 @@ def test_a_misspelt_setting_would_test_the_sandbox_and_is_a_mistake(tmp_path: Pa
     ]
 
 
-def test_two_scenarios_at_once_are_refused(tmp_path: Path) -> None:
-    finished = run(["--headless", "-f", f"{DANCERS},locustfiles/queue.py", "-t", "2s"], tmp_path)
-    assert problems_of(finished) == [
-        "dancers and queue are both installed; a run has one scenario, so name one locustfile with -f"
-    ]
+def test_a_scenario_beside_users_of_a_locustfile_s_own_is_refused(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("import pika_locust\n\npika_locust.install()\n")
+    finished = run(["--headless", "-f", f"{DANCERS},{own}", "-t", "2s"], tmp_path)
+    (problem,) = problems_of(finished)
+    assert problem.startswith(
+        "dancers and locustfile are both installed; users of a locustfile's own run by themselves"
+    )
     assert "Traceback" not in finished.output
 
 

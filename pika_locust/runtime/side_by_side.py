@@ -1,0 +1,252 @@
+"""Several scenarios in one run: each in a Locust of its own, side by side, with its own load, thresholds and verdict.
+
+`-f locustfiles/queue.py,locustfiles/tokens.py` installs two scenarios in one process. That process then runs no load
+itself: it starts one Locust for each scenario with the same command line, passes on what they log and what ends them,
+and prints their verdicts one below the other at the end. Ports and files that only one process can have are made
+different; a setting for one of them is written with its name in front (`QUEUE_USERS=200`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Self
+
+import gevent
+
+from pika_locust.errors import ExitCode
+from pika_locust.outputs import summary
+from pika_locust.outputs.targets import FILES, listening_address
+
+ONLY = "PIKA_LOCUST_ONLY"
+"""The environment variable that names the one scenario of a process, of those that its locustfiles install."""
+CHECK = "PIKA_LOCUST_CHECK"
+"""The environment variable by which a process only reads its options: nothing is started, and it ends with 0 or 104."""
+
+_PORTS = ("--web-port", "--master-bind-port", "--master-port")
+_FILES = ("--summary-json", "--csv", "--html", "--json-file", "--logfile")
+_ORDER = (
+    ExitCode.CONFIG,
+    ExitCode.INTERNAL,
+    ExitCode.STOPPED,
+    ExitCode.SETUP,
+    ExitCode.FAILED,
+    ExitCode.GENERATOR,
+    ExitCode.PASS,
+)
+"""Which exit code stands for all, the strongest first, as in the verdict of one run."""
+_COLUMNS = 120
+_LOCUST = (sys.executable, "-m", "locust")
+
+
+def run_side_by_side(names: Sequence[str], arguments: Any, argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run all scenarios to their ends; returns the exit code, the strongest of theirs.
+
+    First all of them read their options; when one cannot run as it is set up, none is started.
+
+    Arguments:
+        names: of the scenarios, in the order of their verdicts.
+        arguments: the command line as Locust reads it, with whatever the environment and its files add.
+        argv: its words, behind the name of the program.
+        environ: the environment.
+    """
+    children = [
+        _Child(name, [*_LOCUST, *words_for(name, index, arguments, argv)], environ) for index, name in enumerate(names)
+    ]
+    with _Signals(children) as signals:
+        codes = _run(children, {CHECK: "1"})
+        if not any(codes) and not signals.told:
+            codes = _run(children, {})
+    if signals.told:
+        # Before a run listens to signals itself, it ends by them, or was not started at all.
+        codes = [
+            int(ExitCode.STOPPED) if code in (0, -signals.told) and not child.said else code
+            for child, code in zip(children, codes, strict=True)
+        ]
+    for child in children:
+        sys.stdout.write(child.said)
+    code = exit_code_of(codes)
+    by_name = dict(zip(names, codes, strict=True))
+    print(f"Exit codes: {', '.join(f'{name} {one}' for name, one in by_name.items())}; of the run: {code}", flush=True)
+    path = arguments.summary_json
+    if path and (problem := write_summary(path, by_name)):
+        print(problem, file=sys.stderr)
+        return int(ExitCode.INTERNAL)
+    return code
+
+
+def words_for(name: str, index: int, arguments: Any, argv: Sequence[str]) -> list[str]:
+    """The command line of one scenario: the common one, with ports and files of its own.
+
+    The n-th scenario has ports that are higher by n, and its name before the ending of its files: `run.queue.json`.
+    """
+    words = _without_outputs(argv)
+    for output in arguments.out:
+        words += ["--out", _own_output(output, name, index)]
+    for option in _FILES:
+        path = getattr(arguments, _dest(option), None)
+        if path:
+            words += [option, own_path(path, name)]
+    for option in _PORTS:
+        port = getattr(arguments, _dest(option), 0)
+        if index and port:
+            words += [option, str(port + index)]
+    return words
+
+
+def _dest(option: str) -> str:
+    return {"--csv": "csv_prefix", "--html": "html_file"}.get(option, option.lstrip("-").replace("-", "_"))
+
+
+def _without_outputs(argv: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    is_value = False
+    for word in argv:
+        if not is_value and word != "--out" and not word.startswith("--out="):
+            kept.append(word)
+        is_value = not is_value and word == "--out"
+    return kept
+
+
+def _own_output(output: str, name: str, index: int) -> str:
+    kind, _, where = output.partition("=")
+    if kind in FILES:
+        return f"{kind}={own_path(where, name)}"
+    if kind == "prometheus":
+        try:
+            host, port = listening_address(where)
+        except ValueError:
+            # Whoever reads the options says so.
+            return output
+        return f"{kind}={f'[{host}]' if ':' in host else host}:{port + index}"
+    return output
+
+
+def own_path(path: str, name: str) -> str:
+    """The file of one scenario: `run.json` -> `run.queue.json`. What is no file, such as /dev/stdout, stays."""
+    if path.startswith(("/dev/", "/proc/")):
+        return path
+    stem, suffix = re.fullmatch(r"(.*?)((?:\.[A-Za-z]\w*)?(?:\.gz)?)", path, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{stem}.{name}{suffix}"
+
+
+def exit_code_of(codes: Sequence[int]) -> int:
+    """The strongest of several exit codes. One that none of our runs ends with, such as a killed one's, is an internal
+    error."""
+    known = [code if code in _ORDER else ExitCode.INTERNAL for code in codes]
+    return int(min(known, key=lambda code: _ORDER.index(ExitCode(code))))
+
+
+def write_summary(path: str, codes: Mapping[str, int]) -> str | None:
+    """Write the results of all scenarios as one JSON object, each as its own file has them; what went wrong, or None.
+
+    Nothing is written to what is no file: there, each scenario has written its own.
+    """
+    if own_path(path, "") == path:
+        return None
+    found = {name: _read(own_path(path, name)) for name in codes}
+    strongest = exit_code_of(list(codes.values()))
+    decided = next(found[name] for name, code in codes.items() if exit_code_of([code]) == strongest)
+    data = {
+        "schema": summary.SCHEMA,
+        "scenario": ", ".join(codes),
+        "verdict": decided.get("verdict", "invalid"),
+        "exit_code": strongest,
+        "exit_codes": codes,
+        "reasons": [{"scenario": name, **reason} for name, one in found.items() for reason in one.get("reasons", ())],
+        "scenarios": found,
+    }
+    return summary.write_bytes(json.dumps(data, indent=2).encode("ascii") + b"\n", path, "The summary")
+
+
+def _read(path: str) -> dict[str, Any]:
+    """The summary in a file; an empty one where there is none that can be read."""
+    try:
+        found = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass
+class _Child:
+    """One scenario's Locust."""
+
+    name: str
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    process: subprocess.Popen[str] | None = None
+    said: str = ""
+    """What it has printed: its results."""
+
+    def start(self, environ: Mapping[str, str]) -> None:
+        columns = str(shutil.get_terminal_size((_COLUMNS, 0)).columns)
+        # In a session of its own: Ctrl-C reaches it by us alone, and once.
+        self.process = subprocess.Popen(
+            self.command,
+            env={**self.environ, "COLUMNS": columns, "PYTHONUNBUFFERED": "1", ONLY: self.name, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def finish(self) -> int:
+        """Pass its log on, line by line, until it has ended; returns its exit code."""
+        assert self.process is not None
+        said = gevent.spawn(_read_all, self.process.stdout)
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            sys.stderr.write(f"{self.name} | {line.rstrip()}\n")
+            sys.stderr.flush()
+        self.said = said.get()
+        return self.process.wait()
+
+
+def _read_all(stream: IO[str]) -> str:
+    return stream.read()
+
+
+def _run(children: Sequence[_Child], environ: Mapping[str, str]) -> list[int]:
+    for child in children:
+        child.start(environ)
+    readers = [gevent.spawn(child.finish) for child in children]
+    return [reader.get() for reader in readers]
+
+
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP go to all scenarios that still run: each ends with its own verdict."""
+
+    def __init__(self, children: Sequence[_Child]) -> None:
+        self._children = children
+        self._before: dict[int, Any] = {}
+        self.told = 0
+        """The number of the signal that came, or 0."""
+
+    def __enter__(self) -> Self:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._pass_on)
+        return self
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.told = number
+        for child in self._children:
+            if child.process is not None and child.process.returncode is None:
+                os.kill(child.process.pid, number)
+
+    def __exit__(self, *failure: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

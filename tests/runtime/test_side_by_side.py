@@ -1,0 +1,136 @@
+"""Several scenarios in one run: the command line of each, what their exit codes come to, and the common summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from pika_locust.runtime import side_by_side
+from pika_locust.runtime.side_by_side import CHECK, exit_code_of, own_path, run_side_by_side, words_for, write_summary
+
+NAMES = ("queue", "tokens")
+
+
+def arguments(**given: Any) -> Namespace:
+    ports = {"web_port": 8089, "master_bind_port": 5557, "master_port": 5557}
+    files = {"summary_json": None, "csv_prefix": None, "html_file": None, "json_file": None, "logfile": None}
+    return Namespace(**{"out": [], **ports, **files, **given})
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("run.json", "run.queue.json"),
+        ("results/points.json.gz", "results/points.queue.json.gz"),
+        ("results/v1.2/run", "results/v1.2/run.queue"),
+        ("run-2026.11.29", "run-2026.11.29.queue"),
+        ("prefix", "prefix.queue"),
+        ("/dev/stdout", "/dev/stdout"),
+    ],
+)
+def test_each_scenario_has_files_of_its_own(path: str, own: str) -> None:
+    assert own_path(path, "queue") == own
+
+
+def test_the_first_scenario_keeps_the_ports_and_the_next_one_has_the_next() -> None:
+    assert words_for("queue", 0, arguments(), ["--headless", "-u", "2"]) == ["--headless", "-u", "2"]
+    words = words_for("tokens", 1, arguments(), ["--headless"])
+    assert words == ["--headless", "--web-port", "8090", "--master-bind-port", "5558", "--master-port", "5558"]
+
+
+def test_outputs_and_files_are_named_after_the_scenario_wherever_they_stand() -> None:
+    given = arguments(out=["json=p.json", "prometheus=:9646", "influxdb=http://x/k6"], summary_json="s.json")
+    argv = ["--out", "json=p.json", "-u", "2", "--out=prometheus=:9646", "--summary-json", "s.json"]
+    words = words_for("tokens", 1, given, argv)
+    assert words[:4] == ["-u", "2", "--summary-json", "s.json"]
+    assert words[4:12] == [
+        *("--out", "json=p.tokens.json", "--out", "prometheus=:9647", "--out", "influxdb=http://x/k6"),
+        *("--summary-json", "s.tokens.json"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [([0, 0], 0), ([0, 99], 99), ([110, 99], 99), ([110, 0], 110), ([99, 105], 105), ([104, 99], 104), ([-9, 99], 107)],
+)
+def test_the_strongest_exit_code_stands_for_all(codes: list[int], code: int) -> None:
+    assert exit_code_of(codes) == code
+
+
+def test_the_common_summary_holds_each_one_s_own(tmp_path: Path) -> None:
+    reason = {"code": "threshold", "subject": "x", "text": "y"}
+    (tmp_path / "run.queue.json").write_text(json.dumps({"verdict": "pass", "reasons": []}))
+    (tmp_path / "run.tokens.json").write_text(json.dumps({"verdict": "fail", "reasons": [reason]}))
+    assert write_summary(str(tmp_path / "run.json"), {"queue": 0, "tokens": 99}) is None
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert (found["verdict"], found["exit_code"], found["exit_codes"]) == ("fail", 99, {"queue": 0, "tokens": 99})
+    assert found["reasons"] == [{"scenario": "tokens", **reason}]
+    assert found["scenarios"]["queue"]["verdict"] == "pass"
+
+
+def test_a_scenario_that_left_no_summary_is_invalid(tmp_path: Path) -> None:
+    (tmp_path / "run.queue.json").write_text(json.dumps({"verdict": "pass", "reasons": []}))
+    assert write_summary(str(tmp_path / "run.json"), {"queue": 0, "tokens": -9}) is None
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert (found["verdict"], found["exit_code"], found["scenarios"]["tokens"]) == ("invalid", 107, {})
+
+
+CHILD = f"""
+import os, signal, sys, time
+name, check = os.environ["PIKA_LOCUST_ONLY"], os.environ.get("{CHECK}")
+if check:
+    print("refused" if name == sys.argv[1] else "read", file=sys.stderr)
+    time.sleep(20 * (sys.argv[1] == "until told so early"))
+    sys.exit(104 * (name == sys.argv[1]))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(105))
+print(name, "runs", file=sys.stderr)
+print(name, "is judged")
+time.sleep(20 * (sys.argv[1] == "until told"))
+"""
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Any:
+    """Children that only say who they are, in place of Locust."""
+    (tmp_path / "child.py").write_text(CHILD)
+    with patch.object(side_by_side, "_LOCUST", (sys.executable, str(tmp_path / "child.py"))):
+        yield
+
+
+@pytest.mark.usefixtures("children")
+def test_logs_come_as_they_are_written_and_verdicts_in_order(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_side_by_side(NAMES, arguments(), ["nobody"], os.environ) == 0
+    said = capfd.readouterr()
+    assert said.out == "queue is judged\ntokens is judged\nExit codes: queue 0, tokens 0; of the run: 0\n"
+    assert sorted(said.err.splitlines()) == [
+        "queue | queue runs",
+        "queue | read",
+        "tokens | read",
+        "tokens | tokens runs",
+    ]
+
+
+@pytest.mark.usefixtures("children")
+def test_when_one_cannot_run_as_it_is_set_up_none_is_started(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_side_by_side(NAMES, arguments(), ["tokens"], os.environ) == 104
+    said = capfd.readouterr()
+    assert said.out == "Exit codes: queue 0, tokens 104; of the run: 104\n"
+    assert "tokens | refused" in said.err
+    assert "runs" not in said.err
+
+
+@pytest.mark.usefixtures("children")
+@pytest.mark.parametrize("when", ["until told", "until told so early"])
+def test_a_signal_ends_all_of_them(when: str, capfd: pytest.CaptureFixture[str]) -> None:
+    threading.Timer(3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert run_side_by_side(NAMES, arguments(), [when], os.environ) == 105
+    assert "Exit codes: queue 105, tokens 105; of the run: 105" in capfd.readouterr().out

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pika_locust.kit.meters import named
-from pika_locust.platforms.wwmaa.member import WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.member import Members, WwmaaUser, object_in
 from pika_locust.platforms.wwmaa.scenarios import API_METRICS, api_rates
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
@@ -36,9 +36,8 @@ class ApiCaller(WwmaaUser, OpenActor):
         return good
 
     def _log_in(self) -> tuple[Response, dict[str, Any]]:
-        settings = self.worker.settings
-        email = settings["TEST_USER_EMAIL"].replace("{user}", str(int(self.dice.uniform(0.0, settings["MEMBERS"]))))
-        body = {"email": email, "password": settings["TEST_USER_PASSWORD"]}
+        member = self.worker.shared(Members).any(self.dice)
+        body = {"email": member.email, "password": member.password}
         response = self.call("POST", "/api/auth/login", body, name="login", ok=(200,))
         return response, object_in(response)
 

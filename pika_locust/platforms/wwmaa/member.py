@@ -7,6 +7,8 @@ from typing import Any
 
 from pika_locust import clock
 from pika_locust.kit import HttpActor
+from pika_locust.load.rng import SeededRandom
+from pika_locust.platforms.wwmaa.members_file import read_members
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import HttpClient, Response, Timeouts
 
@@ -29,19 +31,28 @@ class Member:
     """One of the members that are in the target before the load, and the token that it has."""
 
     email: str
+    password: str
     token: str = ""
     until_s: float = 0.0
 
 
 class Members:
-    """The members of a process: handed out one after another, and no two processes have the same ones, as long as
-    there are enough. Get it with `worker.shared(Members)`."""
+    """The members of a process: those of MEMBERS_FILE, else those whose addresses follow from their numbers. Get it
+    with `worker.shared(Members)`.
+
+    Each of n processes hands out every n-th: nobody is handed out twice before a process has been through its share,
+    and no user waits for an answer of another process, as it would where the master hands them out one by one. In
+    return, the members of a process that was lost stay unused.
+    """
 
     def __init__(self, worker: WorkerContext) -> None:
         self._worker = worker
         self._next = 0
-        self._size: int = worker.settings["MEMBERS"]
+        path: str | None = worker.settings["MEMBERS_FILE"]
+        self._listed = read_members(path) if path else []
+        self._size: int = len(self._listed) or worker.settings["MEMBERS"]
         self._pattern: str = worker.settings["TEST_USER_EMAIL"]
+        self._password: str = worker.settings["TEST_USER_PASSWORD"]
 
     def take(self) -> Member:
         """The next one that nobody has been; the first one again when all have been taken."""
@@ -51,7 +62,15 @@ class Members:
 
     def at(self, number: int) -> Member:
         """The member of a number; beyond the last one they begin anew."""
-        return Member(self._pattern.replace("{user}", str(number % self._size)))
+        number %= self._size
+        if not self._listed:
+            return Member(self._pattern.replace("{user}", str(number)), self._password)
+        listed = self._listed[number]
+        return Member(listed.email, listed.password or self._password)
+
+    def any(self, dice: SeededRandom) -> Member:
+        """One of all, whoever has been handed out."""
+        return self.at(dice.below(self._size))
 
 
 class WwmaaUser(HttpActor):
@@ -97,7 +116,7 @@ class WwmaaUser(HttpActor):
     def log_in(self, member: Member) -> bool:
         """Have a token of the member's, from now on sent with every request."""
         if clock.monotonic() > member.until_s:
-            body = {"email": member.email, "password": self.worker.settings["TEST_USER_PASSWORD"]}
+            body = {"email": member.email, "password": member.password}
             token = object_in(self.call("POST", "/api/auth/login", body, name="login", ok=(200,))).get("access_token")
             if not isinstance(token, str):
                 return False

@@ -15,6 +15,7 @@ from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
 from pika_locust.metrics.builtin import BROWSER_METRICS, CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
+from pika_locust.platforms.wwmaa.members_file import members_file
 from pika_locust.scenario import QuickLoad
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
@@ -60,6 +61,7 @@ _MEMBERS = (
     Setting("MEMBERS", whole(1), 1000, "members that are in the target; users are mapped onto them"),
     Setting("TEST_USER_EMAIL", text, "loadtest_user_{user}@wwmaa.com", "their addresses; {user} is the number from 0"),
     Setting("TEST_USER_PASSWORD", text, "test_password_123", "the password of all of them", secret=True),
+    Setting("MEMBERS_FILE", members_file, None, "CSV with their columns email and password, in place of the three"),
 )
 
 

@@ -137,6 +137,9 @@ class Scenario:
     """What must hold whatever the load profile, with limits that follow from the settings."""
     unobservable: Callable[[Settings], frozenset[str]] = field(default=lambda settings: frozenset())
     """Metrics that nobody can see under these settings; their thresholds are then listed, and decide nothing."""
+    observes: Mapping[Metric, str] = field(default_factory=dict)
+    """Metrics of `metrics` that are read on pages of the target during the load, where it has them: the page's path, a
+    `#`, and what to read there (`/health#checks.redis.latency`)."""
     bands: tuple[Band, ...] = ()
     settings: tuple[Setting, ...] = ()
     check_settings: Callable[[Settings, float | None], Iterable[str]] = field(default=lambda settings, planned_s: ())

@@ -34,11 +34,12 @@ from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.master_listener import keep_listening
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
 from pika_locust.runtime.monitors import TargetMonitor
+from pika_locust.runtime.observations import Observations, observations_of
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.outputs import MetricsEndpoint, start_outputs
 from pika_locust.runtime.pacing import PlanClock
 from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
-from pika_locust.runtime.target_settings import reach
+from pika_locust.runtime.target_settings import observe_headers, reach
 from pika_locust.runtime.timeline import RunTimeline
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
 from pika_locust.scenario import Scenario, SetupContext, schedule_of
@@ -69,23 +70,27 @@ def make_run(
         sandbox=is_sandbox,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    names = {metric.name for metric in all_metrics(scenario)}
+    metrics = all_metrics(scenario, options.observed)
+    names = {metric.name for metric in metrics}
     about = {"run_id": facts.run_id, "scenario": scenario.title or scenario.name}
     return Run(
         options=options,
         facts=facts,
-        collector=Collector(facts.run_id, all_metrics(scenario)),
+        collector=Collector(facts.run_id, metrics),
         evaluator=ThresholdEvaluator(
             options.thresholds,
-            all_metrics(scenario),
+            metrics,
             scenario.bands,
             holds=options.plan.holds,
             min_hold_s=options.settings["SLOPE_MIN_HOLD"],
         ),
         target_monitor=TargetMonitor(scenario.http_base(target), plugin.sandbox_pid if is_sandbox else None),
+        observations=Observations(
+            (*options.observed, *observations_of(scenario, target)), observe_headers(options.settings)
+        ),
         began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
-        timeline=RunTimeline(all_metrics(scenario), options),
+        timeline=RunTimeline(metrics, options),
         outputs=start_outputs(options, names, about, number, endpoint),
         drops_ramp=environment.reset_stats,
     )
@@ -250,7 +255,8 @@ class Ending:
         duration_s = monotonic() - run.began_s
         self._workers.note_lost(run.collector, duration_s)
         run.target_monitor.look_at_memory()
-        snapshot = run.settled(run.collector.fold(run.target_monitor.snapshot()), ended_ns)
+        run.observations.finish()
+        snapshot = run.settled(run.measured(), ended_ns)
         run.evaluator.observe(duration_s, snapshot)
         run.timeline.recorder.mark(ended_s, "end", "the load ended")
         # They deliver the rest beside the audits.
@@ -443,6 +449,7 @@ class Coordinator:
             run.collector.expect(worker, index)
         self._runner.send_message(messages.BEGIN, self._begin_data)
         run.target_monitor.start()
+        run.observations.start()
         run.judge = gevent.spawn(self._judge_forever, run)
         run.judge.link_exception(lambda judge: run.internal_errors.append(f"judging: {judge.exception!r}"))
 
@@ -553,7 +560,7 @@ class Coordinator:
             self._workers.note_lost(run.collector, at_s)
             self._reassign_lost(run)
             run.note_users(self._plan_clock.primaries)
-            snapshot = run.collector.fold(run.target_monitor.snapshot())
+            snapshot = run.measured()
             run.evaluator.observe(at_s, snapshot)
             run.outputs.observe(snapshot)
             results = run.evaluator.results(snapshot, at_s - run.measured_from_s)
@@ -648,6 +655,7 @@ class Coordinator:
         finally:
             self._run = self._ending = None
             run.target_monitor.stop()
+            run.observations.stop()
             run.outputs.stop()
             run.finished.set()
             if self._workers.all_lost() and self._environment.web_ui is None:

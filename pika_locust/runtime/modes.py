@@ -40,6 +40,7 @@ from pika_locust.runtime.options import (
     all_metrics,
     cut_threshold,
     from_web_form,
+    observed_by,
     outputs_of,
     production_hosts,
     read_options,
@@ -47,7 +48,7 @@ from pika_locust.runtime.options import (
     threshold_overrides,
 )
 from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
-from pika_locust.runtime.target_settings import TARGET_SETTINGS, unaffected_users
+from pika_locust.runtime.target_settings import OBSERVE_SETTINGS, TARGET_SETTINGS, unaffected_users
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
 from pika_locust.settings import read_settings
@@ -147,12 +148,13 @@ class LocustfileMode:
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
-        declared = (SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS, *OUTPUT_SETTINGS)
+        declared = (SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS, *OBSERVE_SETTINGS, *OUTPUT_SETTINGS)
         settings, unreadable = read_settings(declared, self._environ, NAME)
         found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add((*self._scenario.thresholds, *cut_threshold(arguments)), overrides)
-        found += check(thresholds, all_metrics(self._scenario))
+        observed = observed_by(self._scenario, arguments, found)
+        found += check(thresholds, all_metrics(self._scenario, observed))
         outputs = outputs_of(arguments, settings, found)
         if found:
             raise ConfigurationError(dict.fromkeys(found))
@@ -172,6 +174,7 @@ class LocustfileMode:
             fail_on=None,
             summary_mode=arguments.summary_mode,
             outputs=outputs,
+            observed=observed,
         )
 
     def attach(

@@ -21,10 +21,13 @@ from pika_locust.load.iterations import Iterations
 from pika_locust.load.plan import CONSTANT, OPEN, LoadPlan, LoadRequest, open_plan, resolve
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, TARGET_METRICS
+from pika_locust.observe.sources import EXAMPLES as SOURCES
+from pika_locust.observe.sources import Observation, read_observation
+from pika_locust.outputs import redact
 from pika_locust.outputs.figures import MODES, SummaryMode
 from pika_locust.outputs.targets import EXAMPLES, OUTPUT_SETTINGS, OutputTarget, output_targets
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
-from pika_locust.runtime.target_settings import TARGET_SETTINGS, target_setting_problems
+from pika_locust.runtime.target_settings import OBSERVE_SETTINGS, TARGET_SETTINGS, target_setting_problems
 from pika_locust.scenario import Scenario
 from pika_locust.settings import (
     Setting,
@@ -111,6 +114,13 @@ def add_judging_arguments(group: Any) -> None:
         action="append",
         default=[],
         help=f"Give the results to somebody else as well, as often as wanted: {', '.join(EXAMPLES.values())}",
+    )
+    group.add_argument(
+        "--observe",
+        metavar="<name=source>",
+        action="append",
+        default=[],
+        help=f"Read a figure of the target meanwhile, as a metric of that name: {', '.join(SOURCES.values())}",
     )
     group.add_argument(
         "--threshold",
@@ -246,6 +256,7 @@ LOAD_SETTINGS = (
     SLOPE_MIN_HOLD,
     WEB_ALLOWED_HOSTS,
     *TARGET_SETTINGS,
+    *OBSERVE_SETTINGS,
     *OUTPUT_SETTINGS,
 )
 STOP_TIMEOUT_S = 30.0
@@ -271,13 +282,15 @@ class RunOptions:
     fail_on: Grade | None
     summary_mode: SummaryMode = "compact"
     outputs: tuple[OutputTarget, ...] = ()
+    observed: tuple[Observation, ...] = ()
 
 
-def all_metrics(scenario: Scenario) -> tuple[Metric, ...]:
-    """Every metric that a run of the scenario declares."""
+def all_metrics(scenario: Scenario, observed: Sequence[Observation] = ()) -> tuple[Metric, ...]:
+    """Every metric that a run of the scenario declares, those of `--observe` included."""
+    own = (*scenario.metrics, *(one.metric for one in observed))
     if scenario.is_locustfile:
-        return (*LOCUSTFILE_METRICS, *scenario.metrics)
-    return (*BASE_METRICS, *TARGET_METRICS, *scenario.metrics)
+        return (*LOCUSTFILE_METRICS, *own)
+    return (*BASE_METRICS, *TARGET_METRICS, *own)
 
 
 def read_options(
@@ -309,9 +322,10 @@ def read_options(
             plan = replace(plan, overrides=(*plan.overrides, "USE_SIMPLE=1 changes nothing without -u"))
             settings = settings.with_public({"USE_SIMPLE": "0"})
     overrides = threshold_overrides(arguments, problems)
+    observed = observed_by(scenario, arguments, problems)
     profile = plan.name if plan else scenario.default_profile
     thresholds = thresholds_for(scenario, profile, settings, overrides, arguments)
-    problems += check(thresholds, all_metrics(scenario))
+    problems += check(thresholds, all_metrics(scenario, observed))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
     problems += target_setting_problems(settings, target or arguments.host)
@@ -343,7 +357,27 @@ def read_options(
         fail_on=arguments.fail_on,
         summary_mode=arguments.summary_mode,
         outputs=outputs,
+        observed=observed,
     )
+
+
+def observed_by(scenario: Scenario, arguments: Any, problems: list[str]) -> tuple[Observation, ...]:
+    """What is to be observed, which the master does; what cannot be read is added to the problems."""
+    is_master = not getattr(arguments, "worker", False)
+    taken = {metric.name for metric in all_metrics(scenario)}
+    found = []
+    for option in arguments.observe:
+        try:
+            observation = read_observation(option, is_here=is_master)
+            if observation.name in taken:
+                raise ValueError(f"there is a metric {observation.name} already; give it another name")
+        except ValueError as error:
+            problems.append(f"--observe {redact.text(option)}: {error}")
+        else:
+            redact.conceal(redact.secrets_in_urls(option))
+            taken.add(observation.name)
+            found.append(observation)
+    return tuple(found)
 
 
 def outputs_of(arguments: Any, settings: Settings, problems: list[str]) -> tuple[OutputTarget, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
@@ -33,13 +33,14 @@ from pika_locust.judge.evaluate import slow_failures
 from pika_locust.judge.report import Outcome
 from pika_locust.judge.unreachable import nothing_answered
 from pika_locust.judge.verdict import INVALID
-from pika_locust.metrics import GaugeValue, Histogram, RateValue, Registry, Snapshot, distributions, results
+from pika_locust.metrics import GaugeValue, Histogram, Metric, RateValue, Registry, Snapshot, distributions, results
 from pika_locust.metrics.builtin import BASE_METRICS
 from pika_locust.metrics.snapshot import fold
 from pika_locust.outputs import redact
 from pika_locust.runtime.clock_sync import clock_notes
 from pika_locust.runtime.collector import Collector, WorkerRecord
 from pika_locust.runtime.monitors import PrometheusMonitor, TargetMonitor
+from pika_locust.runtime.observations import Observations
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.outputs import RunOutputs
 from pika_locust.runtime.timeline import RunTimeline
@@ -134,9 +135,9 @@ def failed_by_others(report: Report, code: int, text: str) -> Report:
     return replace(report, verdict=verdict, exit_code=code, reasons=reasons, resolving_power=())
 
 
-def _declared(figures: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Without what every process has a place for, but this scenario does not measure."""
-    names = {metric.name for metric in all_metrics(scenario)}
+def _declared(figures: Mapping[str, Any], metrics: Iterable[Metric]) -> dict[str, Any]:
+    """Without what every process has a place for, but this run does not measure."""
+    names = {metric.name for metric in metrics}
     return {series: figure for series, figure in figures.items() if series.partition("{")[0] in names}
 
 
@@ -210,6 +211,7 @@ class Run:
     began_s: float
     supporters: int
     timeline: RunTimeline
+    observations: Observations = field(default_factory=Observations)
     outputs: RunOutputs = field(default_factory=RunOutputs)
     drops_ramp: bool = False
     """Whether what was measured before the ramp-up was over is left out."""
@@ -279,6 +281,10 @@ class Run:
         registry = Registry(BASE_METRICS)
         registry.counter("dropped_iterations").add(dropped)
         return fold([snapshot, registry.snapshot()])
+
+    def measured(self) -> Snapshot:
+        """Everything measured so far, by the workers and of the target."""
+        return self.collector.fold(self.target_monitor.snapshot(), self.observations.snapshot())
 
     def note_users(self, wanted: int) -> None:
         """Note how many primary users are wanted now, and how many are there."""
@@ -408,6 +414,7 @@ class Run:
             rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
         )
         measured_s = duration_s - self.measured_from_s
+        metrics = all_metrics(scenario, self.options.observed)
         thresholds = self.evaluator.results(snapshot, measured_s)
         self.record(duration_s, snapshot, thresholds, 0)
         unreachable = self.unreachable(snapshot)
@@ -420,6 +427,7 @@ class Run:
             run_reasons=[
                 *run_reasons,
                 *([unreachable] if unreachable is not None else []),
+                *self.observations.reasons(thresholds),
                 *(Reason("internal", "exception", error) for error in dict.fromkeys(collector.internal_errors())),
                 *_out_of_sockets(snapshot),
             ],
@@ -446,8 +454,8 @@ class Run:
             duration_s=duration_s,
             load=load,
             thresholds=thresholds,
-            metrics=_declared(results(snapshot, measured_s), scenario),
-            distributions=_declared(distributions(snapshot), scenario),
+            metrics=_declared(results(snapshot, measured_s), metrics),
+            distributions=_declared(distributions(snapshot), metrics),
             checks=_checks(snapshot),
             audits=tuple(audits),
             workers=workers,
@@ -462,6 +470,7 @@ class Run:
                 *self.notes,
                 *self.given.notes,
                 *self.prometheus.notes(),
+                *self.observations.notes(),
                 *self.outputs.notes(),
                 *([away] if away and not failed else []),
                 *slow_failures(thresholds, snapshot),

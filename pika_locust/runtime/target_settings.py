@@ -74,6 +74,22 @@ TARGET_SETTINGS = (
 )
 
 
+OBSERVE_SETTINGS = (
+    Setting(
+        "OBSERVE_HEADERS",
+        _extra_headers,
+        None,
+        "headers for the pages that --observe reads, such as a key: 'Name: value', or a JSON object",
+        secret=True,
+    ),
+)
+
+
+def observe_headers(settings: Mapping[str, str | None]) -> dict[str, str]:
+    """What pages are asked with that `--observe` reads."""
+    return headers_in(settings.get("OBSERVE_HEADERS") or "{}")
+
+
 def access_of(settings: Mapping[str, str | None]) -> Access:
     """How the settings say that the target is reached."""
     headers = headers_in(settings.get("EXTRA_HEADERS") or "{}")

@@ -13,14 +13,17 @@ from pika_locust.kit.targets import socketio_url
 from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
 from pika_locust.load.plan import CONSTANT, LoadProfile
 from pika_locust.load.stages import parse_stages
-from pika_locust.metrics import counter, rate, trend
+from pika_locust.metrics import counter, gauge, rate, trend
 from pika_locust.scenario import Deferred, QuickLoad, Sizing
 from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
 
 SEATS = 25
 """Visitors that the server assigns to one agent."""
 
+REDIS_LATENCY = gauge("redis_latency", "of the server's Redis, as its health page tells", "ms", merge="max")
+
 METRICS = (
+    REDIS_LATENCY,
     trend("ws_connection_time", "from the dial to the end of the WebSocket's upgrade: TCP and TLS included"),
     trend("engine_open_time", "from there to Engine.IO's open packet"),
     trend("socketio_connect_time", "from there to the server's consent to the namespace"),
@@ -88,8 +91,11 @@ _MEMORY = {
 # The grades of the suite's own table; what it says of Redis, the health page shows where there is one.
 _CONNECTION_TIME = Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000")
 _CONNECTED = Band("connection_success_rate", "rate", healthy=">0.99", warning=">0.95")
-_OF_MEMORY = Band("target_memory_mb", "value", healthy="<358", warning="<435")
-"""70 % and 85 % of the server's limit."""
+_OF_SERVER = (
+    # 70 % and 85 % of the server's limit.
+    Band("target_memory_mb", "value", healthy="<358", warning="<435"),
+    Band("redis_latency", "max", healthy="<10", warning="<50"),
+)
 _TEN_A_MINUTE = "<0.1667"
 """As a counter's rate, which is one of a second."""
 
@@ -102,6 +108,11 @@ def _of_errors(metric: str) -> Band:
 _KEPT: dict[str, ThresholdSpec] = {
     "ws_connection_kept": {"threshold": "rate>0.99", "about": "connections last until we end them"},
     "target_memory_mb": _MEMORY,
+    "redis_latency": {
+        "threshold": "max<50",
+        "optional": True,
+        "about": "the suite's own limit, where there is a Redis",
+    },
 }
 _JOIN: dict[str, ThresholdSpec] = {
     "connection_success_rate": {"threshold": "rate>0.99", "about": "as a share: the suite's count says little"},
@@ -148,6 +159,7 @@ def _platform(**own: Any) -> Any:
         "normalise_target": socketio_url,
         "target": SERVER,
         "profile_setting": "PHASE",
+        "observes": {REDIS_LATENCY: "/health#checks.redis.latency"},
         "set_up": Deferred("pika_locust.platforms.greeter.audits:look_before"),
         "production_hosts": _HOSTS,
         **own,
@@ -201,7 +213,7 @@ CONNECTIONS = scenario(
         _CONNECTION_TIME,
         Band("ws_connection_success_rate", "rate", healthy=">0.99", warning=">0.95"),
         _of_errors("ws_connection_failures"),
-        _OF_MEMORY,
+        *_OF_SERVER,
     ),
     settings=(
         *SETTINGS,
@@ -241,7 +253,7 @@ WIDGET = scenario(
         **_JOIN,
     },
     profile_thresholds={"realistic": (), "soak": _SOAK_THRESHOLDS},
-    bands=(_CONNECTION_TIME, _CONNECTED, _of_errors("connection_failures"), _OF_MEMORY),
+    bands=(_CONNECTION_TIME, _CONNECTED, _of_errors("connection_failures"), *_OF_SERVER),
     settings=(
         *_VISITOR_SETTINGS,
         _PHASE,
@@ -332,7 +344,7 @@ CALLS = scenario(
         **_JOIN,
     },
     ledgers=("calls",),
-    bands=(_CONNECTED, _of_errors("connection_failures"), _OF_MEMORY),
+    bands=(_CONNECTED, _of_errors("connection_failures"), *_OF_SERVER),
     setting_thresholds=_answer_time,
     unobservable=_of_our_agents,
     settings=(

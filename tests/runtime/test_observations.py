@@ -1,0 +1,108 @@
+"""What `--observe` names is watched: levels and counts are measured, failed looks are told, and none delays another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gevent
+import pytest
+
+from pika_locust.judge import ThresholdResult
+from pika_locust.metrics import gauge
+from pika_locust.metrics.values import CounterValue, GaugeValue
+from pika_locust.observe.sources import Observation
+from pika_locust.platforms.greeter.scenarios import REDIS_LATENCY, WIDGET
+from pika_locust.runtime import observations as module
+from pika_locust.runtime.observations import Observations, observations_of
+from pika_locust.testing.worker import wait_until
+from tests.wire.http_servers import Peer, content, serving
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(module, "PROBE_WITHIN_S", 0.3)
+
+
+def held(metric: str) -> ThresholdResult:
+    return ThresholdResult(metric, "value<9", 1.0, 1, "pass")
+
+
+def level(observations: Observations, name: str) -> GaugeValue:
+    value = observations.snapshot().select(name)
+    assert isinstance(value, GaugeValue)
+    return value
+
+
+def test_levels_and_counts_are_measured_until_the_last_look(tmp_path: Path) -> None:
+    group, log = tmp_path / "memory.current", tmp_path / "a.log"
+    group.write_text("5000000")
+    log.touch()
+    observations = Observations([Observation("mb", f"cgroup:{tmp_path}"), Observation("errors", f"log:{log}")])
+    observations.start()
+    wait_until(lambda: level(observations, "mb").value == 5)
+    group.write_text("3000000")
+    log.write_text("error\nerror\n")
+    wait_until(lambda: observations.snapshot().select("errors") == CounterValue(2))
+    group.write_text("4000000")
+    observations.finish()
+    group.write_text("9000000")
+    gevent.sleep(0.05)
+    seen = level(observations, "mb")
+    assert (seen.value, seen.min, seen.max) == (4, 3, 5)
+    assert observations.notes() == []
+    assert observations.reasons([held("mb"), held("errors")]) == []
+
+
+def test_a_figure_that_is_lost_fails_the_threshold_that_asks_for_it(tmp_path: Path) -> None:
+    group = tmp_path / "memory.current"
+    group.write_text("5000000")
+    observations = Observations([Observation("mb", f"cgroup:{tmp_path}")])
+    observations.start()
+    wait_until(lambda: level(observations, "mb").value == 5)
+    group.unlink()
+    observations.finish()
+    (note,) = observations.notes()
+    assert note.startswith("mb: ")
+    assert f" looks failed, the last one of these: {group} cannot be read any more" in note
+    (reason,) = observations.reasons([held("mb")])
+    assert (reason.code, reason.subject) == ("no_data", "mb")
+    assert "could not be read at the end of the load" in reason.text
+    # Nobody has asked for it, or it has failed by itself.
+    assert observations.reasons([held("another")]) == []
+
+
+def test_a_page_that_hangs_delays_nothing_else_and_the_end_not_for_long(tmp_path: Path) -> None:
+    (tmp_path / "memory.current").write_text("5000000")
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        gevent.sleep(60)
+
+    with serving(script) as server:
+        observations = Observations(
+            [Observation("a", f"http://127.0.0.1:{server.port}/m#a"), Observation("mb", f"cgroup:{tmp_path}")]
+        )
+        observations.start()
+        wait_until(lambda: level(observations, "mb").samples > 5)
+        with gevent.Timeout(2):
+            observations.finish()
+    assert observations.reasons([held("a")])[0].text.endswith("no answer within 0.3 s")
+
+
+def test_what_a_scenario_observes_by_itself_may_be_missing() -> None:
+    (observation,) = observations_of(WIDGET, WIDGET.normalise_target("ws://127.0.0.1:3001"))
+    assert observation.where == "http://127.0.0.1:3001/health#checks.redis.latency"
+    assert observation.metric == REDIS_LATENCY
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(content(b'{"checks": {}}'))
+
+    with serving(script) as server:
+        observations = Observations(
+            [Observation("a", f"http://127.0.0.1:{server.port}/#checks.redis", True, gauge("a"))]
+        )
+        observations.finish()
+    assert observations.notes() == []
+    assert observations.reasons([held("a")]) == []

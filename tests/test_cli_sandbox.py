@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import requests
 
-from pika_locust.cli.sandbox import run
+from pika_locust.cli.sandbox import public_addresses, run
 
 ROOT = Path(__file__).parents[1]
 RUN = "import sys; from pika_locust.cli.sandbox import run; sys.exit(run(sys.argv[1:]))"
@@ -87,6 +90,8 @@ def test_the_faults_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[s
         pytest.param(["--platform", "nope"], "platform 'nope' has no sandbox; known are", id="platform"),
         pytest.param(["--platform", "pika", "--fault", "drop=x"], "fault drop cannot have the value 'x'", id="value"),
         pytest.param(["--platform", "pika", "--fault", "dorp"], "legal are close-after=S", id="name"),
+        pytest.param(["--host", "no.such.host.invalid"], "--host no.such.host.invalid: ", id="host"),
+        pytest.param(["--host", "8.8.8.8"], "anybody could reach 8.8.8.8", id="public address"),
         pytest.param(["--port", "99999"], "--port 99999: ports are 1 to 65535; 0 takes a free one", id="port"),
     ],
 )
@@ -102,3 +107,39 @@ def test_the_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     for word in ("lose-write=0.02", "/__sandbox/state", "curl -X PUT", "--list-faults", "pika"):
         assert word in said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "172.17.0.2", "192.168.1.4", "fd00::1", "::1", "localhost"])
+def test_addresses_that_the_internet_cannot_reach_need_no_word(host: str) -> None:
+    assert public_addresses(host) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "own"), [("0.0.0.0", "93.184.215.14"), ("::", "2606:2800:21f:cb07:6820:80da:af6b:8b2c")]
+)
+def test_all_addresses_are_refused_where_one_is_public(
+    host: str, own: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    family = socket.AF_INET6 if ":" in own else socket.AF_INET
+    addresses = {"lo": [_address("127.0.0.1", socket.AF_INET)], "eth0": [_address(own, family)]}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: addresses)
+    assert public_addresses(host) == [own]
+    assert run(["--platform", "pika", "--host", host]) == 104
+    assert "say --allow-public" in capsys.readouterr().err
+    del addresses["eth0"]
+    assert public_addresses(host) == []
+
+
+def _address(address: str, family: socket.AddressFamily) -> SimpleNamespace:
+    return SimpleNamespace(address=address, family=family)
+
+
+@pytest.mark.parametrize("more", [[], ["--allow-public"]], ids=["private", "allowed"])
+def test_it_is_reached_at_the_address_that_was_named(more: list[str]) -> None:
+    with start("--platform", "pika", "--host", "127.0.7.1", *more) as command:
+        assert command.stdout is not None
+        match = re.match(r"sandbox of pika at (http://127\.0\.7\.1:\d+) ", command.stdout.readline())
+        assert match is not None
+        assert requests.get(f"{match[1]}/__sandbox/state", timeout=5).ok
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(5) == 0

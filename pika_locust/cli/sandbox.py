@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import sys
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import psutil
 
 from pika_locust.catalogue import find_platform, known_platforms
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.sandbox.faults import FaultKind, parse_faults
-from pika_locust.sandbox.process import SandboxProcess, start_sandbox
+from pika_locust.sandbox.process import LOOPBACK, SandboxProcess, start_sandbox
 from pika_locust.sandbox.server import legal_faults
 from pika_locust.sandbox.world import Platform
 
@@ -26,6 +31,7 @@ examples:
   pika-locust sandbox                            every platform, on a free port
   pika-locust sandbox --platform pika --port 8700
   pika-locust sandbox --platform orders_world:PLATFORM      the world in ./orders_world.py
+  pika-locust sandbox --host 0.0.0.0 --port 8700            for other containers and machines of a private network
   pika-locust sandbox --fault lose-write=0.02    2 of 100 likes and votes are acknowledged, but not kept
   pika-locust sandbox --fault latency=300 --fault drop=1%
 
@@ -59,7 +65,12 @@ def run(argv: Sequence[str]) -> int:
         parse_faults(options.fault, legal)
         if not 0 <= options.port <= _LAST_PORT:
             raise ConfigurationError(f"--port {options.port}: ports are 1 to {_LAST_PORT}; 0 takes a free one")
-        process = start_sandbox(names, options.fault, options.port, path=here)
+        if not options.allow_public and (public := public_addresses(options.host)):
+            raise ConfigurationError(
+                f"--host {options.host}: anybody could reach {', '.join(public)}, switch faults and read what is sent; "
+                "name a private address, or say --allow-public"
+            )
+        process = start_sandbox(names, options.fault, options.port, path=here, host=options.host)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return ExitCode.CONFIG
@@ -72,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pika-locust sandbox",
-        description="Serves stand-ins of the platforms' servers on 127.0.0.1, with faults you can plant.",
+        description="Serves stand-ins of the platforms' servers, on 127.0.0.1 unless told, with faults you can plant.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -84,6 +95,14 @@ def _parser() -> argparse.ArgumentParser:
         "folder); may be repeated; default: all. "
         "One platform is served at /, several each under /<name>",
     )
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="listen on this address, or 0.0.0.0 for all; default: %(default)s. "
+        "Addresses that the internet can reach are refused",
+    )
+    parser.add_argument("--allow-public", action="store_true", help="listen on such an address all the same")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="default: a free one, which is printed")
     parser.add_argument(
         "--fault",
@@ -94,6 +113,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list-faults", action="store_true", help="say which faults there are, and end")
     return parser
+
+
+def public_addresses(host: str) -> list[str]:
+    """Those of the addresses that a host stands for which belong to the internet; of 0.0.0.0, this machine's own.
+
+    Raises ConfigurationError for a host that stands for none.
+    """
+    try:
+        found = [str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except OSError as error:
+        raise ConfigurationError(f"--host {host}: {error.strerror or error}") from error
+    if any(ip_address(one).is_unspecified for one in found):
+        found = [
+            one.address.partition("%")[0] for ones in psutil.net_if_addrs().values() for one in ones if _is_ip(one)
+        ]
+    return sorted({one for one in found if ip_address(one.partition("%")[0]).is_global})
+
+
+def _is_ip(address: Any) -> bool:
+    return address.family in (socket.AF_INET, socket.AF_INET6)
 
 
 def _welcome(process: SandboxProcess, platforms: Sequence[Platform], faults: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pika_locust.catalogue import find_platform
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.sandbox.faults import Fault, parse_faults
+from pika_locust.sandbox.process import LOOPBACK
 from pika_locust.sandbox.server import Sandbox, legal_faults
 from pika_locust.sandbox.world import Platform
 
@@ -27,13 +28,15 @@ def serve(
     port: int,
     announce: Callable[[int], None],
     until_stdin_closes: bool = False,
+    host: str = LOOPBACK,
 ) -> None:
     """Serves until SIGTERM or SIGINT (with the worlds' last notices) or until stdin closes (at once).
 
-    `announce` is called with the port as soon as connections are accepted. Raises `OSError` when the port is taken.
+    `announce` is called with the port as soon as connections are accepted. Raises `OSError` when the port is taken, or
+    `host` is no address of this machine.
     """
     raise_descriptor_limit()
-    main = _serve(Sandbox(platforms, faults, settings), port, announce, until_stdin_closes)
+    main = _serve(Sandbox(platforms, faults, settings), host, port, announce, until_stdin_closes)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main)
 
@@ -56,7 +59,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-async def _serve(sandbox: Sandbox, port: int, announce: Callable[[int], None], until_stdin_closes: bool) -> None:
+async def _serve(
+    sandbox: Sandbox, host: str, port: int, announce: Callable[[int], None], until_stdin_closes: bool
+) -> None:
     loop = asyncio.get_running_loop()
     told_to_stop, starter_gone = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,7 +69,7 @@ async def _serve(sandbox: Sandbox, port: int, announce: Callable[[int], None], u
             loop.add_signal_handler(number, told_to_stop.set)
     if until_stdin_closes:
         _watch_stdin(lambda: loop.call_soon_threadsafe(starter_gone.set))
-    announce(await sandbox.start(port))
+    announce(await sandbox.start(port, host))
     # the long-lived objects are made: collections need not look at them again, and short-lived ones are not in cycles
     gc.collect()
     gc.freeze()
@@ -95,6 +100,7 @@ def main() -> int:
         "--platform", action="append", required=True, help="whose world to serve, by name or as module:NAME"
     )
     parser.add_argument("--path", action="append", default=[], help="a folder with modules of worlds; may be repeated")
+    parser.add_argument("--host", default=LOOPBACK, help="an address of this machine")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]", help="may be repeated")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the starter's pipe closes")
@@ -103,7 +109,7 @@ def main() -> int:
         sys.path += [folder for folder in options.path if folder not in sys.path]
         platforms = [find_platform(name) for name in dict.fromkeys(options.platform)]
         faults = parse_faults(options.fault, legal_faults(platforms))
-        serve(platforms, faults, os.environ, options.port, _announce, options.until_stdin_closes)
+        serve(platforms, faults, os.environ, options.port, _announce, options.until_stdin_closes, options.host)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return ExitCode.CONFIG

@@ -18,6 +18,9 @@ from typing import IO, Any
 
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 
+LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of this machine, loopback among them."""
 START_TIMEOUT_S = 20.0
 SILENCE_S = 8.0
 """A child that has not said a word by then is given up once, and another one is started: forked from a process with
@@ -32,8 +35,8 @@ _POLL_S = 0.01
 class SandboxProcess:
     """A running sandbox. It ends with `stop`, and by itself as soon as this process is gone."""
 
-    def __init__(self, child: subprocess.Popen[bytes], port: int, stderr: IO[bytes]) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, child: subprocess.Popen[bytes], port: int, stderr: IO[bytes], host: str = LOOPBACK) -> None:
+        self.url = f"http://{_in_url(LOOPBACK if host in EVERY_ADDRESS else host)}:{port}"
         self.port = port
         self.pid = child.pid
         self._child = child
@@ -105,8 +108,9 @@ def start_sandbox(
     port: int = 0,
     env: Mapping[str, str] | None = None,
     path: Sequence[str] = (),
+    host: str = LOOPBACK,
 ) -> SandboxProcess:
-    """Starts a sandbox on loopback and returns when it accepts connections.
+    """Starts a sandbox, on loopback unless told otherwise, and returns when it accepts connections.
 
     Arguments:
         platforms: names of the worlds to serve, or references (`orders_world:PLATFORM`); one is served at `/`,
@@ -115,19 +119,21 @@ def start_sandbox(
         port: 0 picks a free one.
         env: the process's environment instead of this process's.
         path: folders where the modules of references are looked for, after those of the process.
+        host: the address of this machine, or its name, on which it listens.
 
     Raises `ConfigurationError` for unknown platforms or faults and `SetupError` when the process does not come up;
     both carry what it said.
     """
     command = [sys.executable, "-P", "-m", "pika_locust.sandbox", "--until-stdin-closes", "--port", str(port)]
+    command += ["--host", host]
     command += [part for name in platforms for part in ("--platform", name)]
     command += [part for folder in path for part in ("--path", str(Path(folder).resolve()))]
     command += [part for fault in faults for part in ("--fault", fault)]
     environment = module_environment(os.environ if env is None else env)
     try:
-        return _start(command, environment, SILENCE_S)
+        return _start(command, environment, SILENCE_S, host)
     except _Silent:
-        return _start(command, environment, START_TIMEOUT_S)
+        return _start(command, environment, START_TIMEOUT_S, host)
 
 
 def module_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -140,7 +146,11 @@ class _Silent(SetupError):
     """The child is there and says nothing."""
 
 
-def _start(command: list[str], environment: Mapping[str, str], timeout_s: float) -> SandboxProcess:
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _start(command: list[str], environment: Mapping[str, str], timeout_s: float, host: str) -> SandboxProcess:
     stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
     # the announcement comes through a file: it can be waited for with a timeout under any concurrency library
     with tempfile.TemporaryFile() as stdout:
@@ -153,7 +163,7 @@ def _start(command: list[str], environment: Mapping[str, str], timeout_s: float)
             _end(child)
             stderr.close()
             raise
-    return SandboxProcess(child, announced["port"], stderr)
+    return SandboxProcess(child, announced["port"], stderr, host)
 
 
 def _announcement(

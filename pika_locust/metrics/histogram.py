@@ -107,6 +107,11 @@ class HistogramData(NamedTuple):
             self.overflow - earlier.overflow,
         )
 
+    def changed_since(self, earlier: HistogramData) -> HistogramData:
+        """The same, without the buckets that `earlier` holds just so: what `Histogram.additions` takes."""
+        before = earlier.buckets.get
+        return self._replace(buckets={index: count for index, count in self.buckets.items() if before(index) != count})
+
     def to_wire(self) -> dict[str, Any]:
         """Plain values for msgpack or JSON; at most 10 bytes for each bucket in use, mostly 2 to 4."""
         if self.minimum is None or self.maximum is None:
@@ -124,15 +129,19 @@ class HistogramData(NamedTuple):
         return wire
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> HistogramData:
-        """What `to_wire` made, as it was. Raises `ValueError` for anything else."""
+    def from_wire(cls, wire: Mapping[str, Any], *, is_whole: bool = True) -> HistogramData:
+        """What `to_wire` made, as it was. Raises `ValueError` for anything else.
+
+        Of one that is not whole (see `changed_since`) the parts need not go together yet.
+        """
         try:
             if not plain.mapping(wire):
                 return cls({}, 0, None, None)
             total, minimum, maximum = (_from_wire_int(wire[part]) for part in "tlh")
             outside = plain.count(wire.get("u", 0)), plain.count(wire.get("o", 0))
             data = cls(unpack(wire["b"]), total, minimum, maximum, *outside)
-            data.check()
+            if is_whole:
+                data.check()
         except (KeyError, ValueError) as error:
             raise ValueError(f"not a histogram's wire form ({error}): {plain.shown(wire)}") from error
         return data
@@ -381,7 +390,7 @@ class Histogram:
     def merge(self, other: object) -> None:
         """Take in all samples of `other`, exactly. Raises `TypeError` when it is not a histogram."""
         theirs = _histogram(other)
-        for index, count in theirs.buckets.items():
+        for index, count in theirs._buckets.items():
             self._buckets[index] += count
         self.total += theirs.total
         self.underflow += theirs.underflow
@@ -399,11 +408,39 @@ class Histogram:
         """
         return Histogram.from_buckets(*self._data().minus(_histogram(earlier)._data()))
 
+    def additions(self, changes: HistogramData) -> Histogram:
+        """The samples that make this histogram the one that `changes` was taken of (`HistogramData.changed_since`): to
+        be merged, into this one and into folds that hold it. Their extremes are those of all samples so far.
+
+        Raises `ValueError` when the parts do not go together, or samples are missing that this one holds.
+        """
+        buckets = {index: count - self._buckets.get(index, 0) for index, count in changes.buckets.items()}
+        minimum, maximum = changes.minimum, changes.maximum
+        if minimum is None or maximum is None or min(buckets.values(), default=0) < 1:
+            raise ValueError("changes come with buckets that hold more than before, a minimum and a maximum")
+        lowest, highest = min(buckets), max(buckets)
+        low, high = lowest, highest
+        if self._minimum is not None and self._maximum is not None:
+            if minimum > self._minimum or maximum < self._maximum:
+                raise ValueError(f"{minimum} to {maximum} is less than {self._minimum} to {self._maximum} before")
+            low, high = min(low, bucket_index(self._minimum)), max(high, bucket_index(self._maximum))
+        if (low, high) != (bucket_index(minimum), bucket_index(maximum)):
+            raise ValueError(f"{minimum} and {maximum} are not the extremes of these buckets")
+        total, count = changes.total - self.total, sum(buckets.values())
+        if not bucket_edges(lowest)[0] * count <= total <= bucket_edges(highest)[1] * count:
+            raise ValueError(f"{count} samples do not add up to {total}")
+        outside = changes.underflow - self.underflow, changes.overflow - self.overflow
+        if min(outside) < 0:
+            raise ValueError("fewer samples are outside the expected range than before")
+        return Histogram.from_buckets(buckets, total, minimum, maximum, *outside)
+
     # The wire
 
-    def to_wire(self) -> dict[str, Any]:
-        """Plain values for msgpack or JSON; at most 10 bytes for each bucket in use, mostly 2 to 4."""
-        return self._data().to_wire()
+    def to_wire(self, earlier: Histogram | None = None) -> dict[str, Any]:
+        """Plain values for msgpack or JSON; at most 10 bytes for each bucket in use, mostly 2 to 4. With `earlier`, a
+        copy of this histogram taken before, only the buckets that have changed."""
+        data = self._data()
+        return (data if earlier is None else data.changed_since(earlier._data())).to_wire()
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Histogram:

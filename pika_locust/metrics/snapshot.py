@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from pika_locust.metrics import plain
@@ -112,14 +113,23 @@ class Snapshot:
     def copy(self) -> Snapshot:
         return fold([self])
 
+    def trends(self) -> Snapshot:
+        """Of all series only the trends, which are the same objects."""
+        own: dict[SeriesKey, Value] = {k: value for k, value in self.series.items() if isinstance(value, Histogram)}
+        return Snapshot(own, self.metrics)
+
+    def but_trends(self) -> Snapshot:
+        """All else."""
+        own: dict[SeriesKey, Value] = {k: value for k, value in self.series.items() if not isinstance(value, Histogram)}
+        return Snapshot(own, self.metrics, self.series_refused)
+
     def to_wire(self) -> dict[str, Any]:
         """Lists, numbers and text, with text keys only: what msgpack and JSON carry."""
         place = {name: at for at, name in enumerate(self.metrics)}
         return {
             "metrics": [[m.name, m.kind.value, m.unit, m.about, m.merge] for m in self.metrics.values()],
             "series": [
-                [place[name], [part for tag in tags for part in tag], value.to_wire()]
-                for (name, tags), value in self.series.items()
+                [place[name], tags_to_wire(tags), value.to_wire()] for (name, tags), value in self.series.items()
             ],
             "refused": self.series_refused,
         }
@@ -137,11 +147,11 @@ class Snapshot:
             for entry in plain.items(wire["series"]):
                 place, flat, value = plain.items(entry)
                 metric = metrics[plain.count(place)]
-                key = metric.name, _tags_from_wire(flat)
+                key = metric.name, tags_from_wire(flat)
                 if key in series:
                     raise ValueError(f"the series {series_text(*key)} is there twice")
                 series[key] = value_from_wire(metric.kind, value)
-                _check_merge(metric, series[key])
+                check_merge(metric, series[key])
             return cls(series, declared, plain.count(wire["refused"]))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a snapshot's wire form: {error}") from error
@@ -152,15 +162,26 @@ def _metric_from_wire(declaration: Any) -> Metric:
     return Metric(name, Kind(kind), unit, about, merge)  # type: ignore[arg-type]  # which Metric checks
 
 
-def _tags_from_wire(flat: Any) -> Tags:
-    parts = [plain.text(part) for part in plain.items(flat)]
+def tags_to_wire(tags: Tags) -> list[str]:
+    """Tags as one flat list: key, value, key, value, …"""
+    return [part for tag in tags for part in tag]
+
+
+def tags_from_wire(flat: Any) -> Tags:
+    """What `tags_to_wire` made, tags again. Raises `ValueError` for anything else."""
+    return _checked_tags(tuple(plain.text(part) for part in plain.items(flat)))
+
+
+@lru_cache(maxsize=4096)
+def _checked_tags(parts: tuple[str, ...]) -> Tags:
     tags = tuple(zip(parts[::2], parts[1::2], strict=True))
     if tags != tags_of(dict(tags)):
         raise ValueError(f"the tags {plain.shown(tags)} are not in order, or not told apart")
     return tags
 
 
-def _check_merge(metric: Metric, value: Value) -> None:
+def check_merge(metric: Metric, value: Value) -> None:
+    """Raises `ValueError` for a level that does not merge as its metric says."""
     if isinstance(value, GaugeValue) and value.mode != metric.merge:
         raise ValueError(f"{metric.name} merges by {metric.merge}, and not by {value.mode}")
 
@@ -174,6 +195,8 @@ def fold(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 
 def _agreed(one: Metric, other: Metric) -> Metric:
+    if one == other:
+        return one
     # The sentence for readers may differ between versions; the larger text wins, whatever the order.
     about = max(one.about, other.about)
     if replace(one, about=about) != replace(other, about=about):

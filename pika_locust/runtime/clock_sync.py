@@ -138,7 +138,7 @@ processor."""
 class ClockClient:
     """Asks the master for its time, as long as the worker lives, since the next test may begin at any time."""
 
-    def __init__(self, send: Callable[[str, Mapping[str, Any]], None]) -> None:
+    def __init__(self, send: Callable[[str, Mapping[str, Any]], object]) -> None:
         self.clocks = Clocks(boot_id())
         self._send = send
         self._waiting: Callable[[], None] | None = None

@@ -1,4 +1,7 @@
-"""Collects the reports of the workers of a test: the newest of each, who is missing, and all of them folded.
+"""Collects the reports of the workers of a test: the figures of each, who is missing, and all of them folded.
+
+A report is whole, or says what has changed since the one before; a whole one replaces all before it. Folded trends are
+kept, as most of what workers report goes into them: what a report adds to its worker's is added to those of all.
 
 A report that cannot be read, or that says what cannot be, is refused whole. Its worker counts as missing from then on,
 and what it reported before stays, so that one faulty process does not cost the run.
@@ -14,12 +17,17 @@ from typing import Any
 from pika_locust.judge import Ledger
 from pika_locust.judge.ledger import fold as fold_ledgers
 from pika_locust.metrics import GaugeValue, Metric, Snapshot, plain
+from pika_locust.metrics.changes import Changes, merge_trends
 from pika_locust.metrics.snapshot import fold as fold_snapshots
+
+
+class MissedReportError(Exception):
+    """Changes of a report that never came, or not of this worker: only a whole report helps."""
 
 
 @dataclass(slots=True)
 class WorkerRecord:
-    """One worker's newest report."""
+    """What one worker has reported."""
 
     worker: str
     host: str = ""
@@ -33,6 +41,7 @@ class WorkerRecord:
     cpu_percent_max: float | None = None
     rss_mb_max: float | None = None
     snapshot: Snapshot | None = None
+    """Of a report that says what has changed: None, until it is put together with the one before."""
     ledgers: tuple[Ledger, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[tuple[str, str, int], ...] = ()
@@ -66,7 +75,7 @@ class WorkerRecord:
                 cpu_percent=_level(report["cpu_percent"]),
                 cpu_percent_max=_level(report["cpu_percent_max"]),
                 rss_mb_max=_level(report["rss_mb_max"]),
-                snapshot=Snapshot.from_wire(report["metrics"]),
+                snapshot=Snapshot.from_wire(report["metrics"]) if "changes" not in report else None,
                 ledgers=tuple(map(Ledger.from_wire, plain.items(report["ledgers"]))),
                 facts={name: _fact(value) for name, value in plain.mapping(report["facts"]).items()},
                 errors=tuple(map(_error, plain.items(report["errors"]))),
@@ -107,6 +116,8 @@ class Collector:
         self.run_id = run_id
         self.workers: dict[str, WorkerRecord] = {}
         self._declared = Snapshot(metrics={metric.name: metric for metric in metrics})
+        self._trends: Snapshot | None = None
+        """Those of all workers, folded; None: to be folded anew."""
 
     def expect(self, worker: str, index: int) -> WorkerRecord:
         """A worker takes part from now on."""
@@ -121,7 +132,7 @@ class Collector:
         """Keep a report in place of the worker's earlier ones; reports of other tests and late ones are dropped.
 
         Raises ValueError, and keeps nothing of it, when it cannot be read or does not go together with the earlier ones
-        or with those of others.
+        or with those of others; MissedReportError when it says what has changed since a report that is not here.
         """
         if plain.mapping(report).get("run_id") != self.run_id:
             return None
@@ -129,18 +140,33 @@ class Collector:
         record = self.expect(new.worker, new.index)
         if new.sequence <= record.sequence:
             return None
-        assert new.snapshot is not None
         # Read first and kept afterwards: half a report must not pass for a whole one.
-        declared = fold_snapshots([self._declared, Snapshot(metrics=new.snapshot.metrics)])
         if new.anew < record.anew:
             raise ValueError("its figures had started anew, and have not now")
-        if record.snapshot is not None and new.anew == record.anew:
-            new.snapshot.minus(record.snapshot)
-        self._declared = declared
+        if new.snapshot is None:
+            new.snapshot = self._with_changes(record, report, new.anew)
+        else:
+            declared = fold_snapshots([self._declared, Snapshot(metrics=new.snapshot.metrics)])
+            if record.snapshot is not None and new.anew == record.anew:
+                new.snapshot.minus(record.snapshot)
+            self._declared, self._trends = declared, None
         self.workers[new.worker] = replace(
             new, drained=record.drained, lost_at_s=record.lost_at_s, problem=record.problem
         )
         return self.workers[new.worker]
+
+    def _with_changes(self, record: WorkerRecord, report: Mapping[str, Any], anew: int) -> Snapshot:
+        """The worker's figures brought up to date."""
+        snapshot = record.snapshot
+        if snapshot is None or plain.count(report["since"]) != record.sequence:
+            raise MissedReportError
+        if anew != record.anew:
+            raise ValueError("its figures have started anew, and are not whole")
+        changes = Changes.from_wire(report["changes"], snapshot)
+        changes.apply(snapshot)
+        if self._trends is not None:
+            merge_trends(self._trends, changes.added)
+        return snapshot
 
     def refuse(self, worker: str, problem: str) -> WorkerRecord | None:
         """A worker has sent what cannot be read: it counts as missing, whatever else it sends. Gives its record the
@@ -187,7 +213,9 @@ class Collector:
     def fold(self, *more: Snapshot) -> Snapshot:
         """Everything measured so far, of all workers and whatever else is given."""
         snapshots = [record.snapshot for record in self._by_index() if record.snapshot is not None]
-        return fold_snapshots([*snapshots, *more])
+        if self._trends is None:
+            self._trends = fold_snapshots(snapshot.trends() for snapshot in snapshots)
+        return fold_snapshots([self._trends, *(snapshot.but_trends() for snapshot in snapshots), *more])
 
     def ledgers(self) -> dict[str, Ledger]:
         """The ledgers of all workers, folded by name."""

@@ -342,12 +342,16 @@ class WorkerContext:
         self.errors.clear()
         self.anew += 1
 
+    def figures(self) -> Snapshot:
+        """Everything measured so far, or since the figures started anew."""
+        figures = self.metrics.snapshot()
+        return figures.minus(self._left_out) if self.anew else figures
+
     def report(self, *, final: bool) -> dict[str, Any]:
-        """Everything measured so far, cumulative, as plain values for the wire."""
+        """What is to be said beside the figures, cumulative as they are, as plain values for the wire."""
         return {
             "run_id": self.begin.run_id,
             "final": final,
-            "metrics": self.metrics.snapshot().minus(self._left_out).to_wire(),
             "anew": self.anew,
             "arrivals_left_out": self._left_out.counted("iterations_started")
             + self._left_out.counted("dropped_iterations"),

@@ -27,7 +27,7 @@ from pika_locust.outputs import redact
 from pika_locust.outputs.progress import ProgressPrinter
 from pika_locust.runtime import arrivals, messages
 from pika_locust.runtime.clock_sync import ClockServer
-from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.collector import Collector, MissedReportError
 from pika_locust.runtime.context import USERS_PEAK
 from pika_locust.runtime.host_failures import HostFailure
 from pika_locust.runtime.machine import boot_id
@@ -504,7 +504,11 @@ class Coordinator:
         if _named(msg.data, "worker")["worker"] != self._worker_id(msg):
             raise ValueError("it is in another worker's name")
         at_s, known = monotonic() - run.began_s, run.collector.workers.get(self._worker_id(msg))
-        record = run.collector.take(msg.data, at_s)
+        try:
+            record = run.collector.take(msg.data, at_s)
+        except MissedReportError:
+            self._runner.send_message(messages.REPORT_WHOLE, {}, client_id=self._worker_id(msg))
+            return
         if record is not None and record.anew > (known.anew if known is not None else 0):
             run.start_anew(at_s)
         if record is not None and record.final and not run.finishing:

@@ -1,9 +1,10 @@
 """The messages between master and workers, and what they carry; a local run passes the same ones within its process.
 
 To workers: BEGIN a test, DRAIN the users of a role, NEWS (what a process published), CLOCK_REPLY (times and offsets),
-REFUSE (the worker must end, and why). To the master: HELLO (a worker is ready, and its scenario and version), REPORT
-(cumulative: the newest of a worker replaces its earlier ones, so a lost one loses nothing), DRAINED, PUBLISH (news for
-all processes), CLOCK_REQUEST, FAILURE (of a listener, a plugin or Locust itself in a worker), LEFT (its last message).
+REFUSE (the worker must end, and why), REPORT_WHOLE (what has changed since the last report says nothing here). To the
+master: HELLO (a worker is ready, and its scenario and version), REPORT (cumulative: a whole one replaces all before it,
+and the last one is whole, so a lost one loses nothing), DRAINED, PUBLISH (news for all processes), CLOCK_REQUEST,
+FAILURE (of a listener, a plugin or Locust itself in a worker), LEFT (its last message).
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ DRAIN = "pika_locust_drain"
 NEWS = "pika_locust_news"
 CLOCK_REPLY = "pika_locust_clock_reply"
 REFUSE = "pika_locust_refuse"
+REPORT_WHOLE = "pika_locust_report_whole"
 HELLO = "pika_locust_hello"
 REPORT = "pika_locust_report"
 DRAINED = "pika_locust_drained"

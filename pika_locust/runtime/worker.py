@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,8 @@ from gevent.event import Event
 from pika_locust.clock import monotonic, monotonic_ns
 from pika_locust.errors import ExitCode
 from pika_locust.load.iterations import Iterations
+from pika_locust.metrics import Snapshot
+from pika_locust.metrics.changes import changes_to_wire
 from pika_locust.runtime import messages, redaction
 from pika_locust.runtime.arrivals import arrivals_of
 from pika_locust.runtime.clock_sync import ClockClient
@@ -125,6 +128,21 @@ class ProcessUsage:
             self.rss_mb_max = max(self.rss_mb_max, self._process.memory_info().rss / 1e6)
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The figures that the master has of this process: what the next report may be the changes of."""
+
+    sequence: int
+    anew: int
+    figures: Snapshot
+
+    def report(self, figures: Snapshot, anew: int) -> dict[str, Any] | None:
+        """What has changed since; None where only the whole will do."""
+        if anew != self.anew or figures.metrics != self.figures.metrics:
+            return None
+        return {"since": self.sequence, "changes": changes_to_wire(figures, self.figures)}
+
+
 MASTER_WAIT_S = 3.0
 """How long a worker that is told to end waits to hear from the master first."""
 
@@ -150,6 +168,7 @@ class WorkerSide:
         self._settings = settings
         self._runner: Any = None
         self._sequence = 0
+        self._reported: Reported | None = None
         self._begun = Event()
         self._reporter: Any = None
         self._probe: LagProbe | None = None
@@ -169,6 +188,7 @@ class WorkerSide:
         self._listen(messages.NEWS, self._on_news)
         self._listen(messages.CLOCK_REPLY, self._clock.on_answer)
         self._listen(messages.REFUSE, self._on_refused)
+        self._listen(messages.REPORT_WHOLE, self._on_report_whole)
         self._environment.events.spawning_complete.add_listener(self._on_spawned)
         if not self._is_local:
             self._clock.start()
@@ -208,6 +228,9 @@ class WorkerSide:
             # There is nobody to drain with, nor to tell.
             self._drain_at_once()
         self._runner.quit()
+
+    def _on_report_whole(self, environment: Any, msg: Any) -> None:
+        self._reported = None
 
     def _on_refused(self, environment: Any, msg: Any) -> None:
         logger.error("The master has sent this worker away: %s", msg.data["why"])
@@ -264,6 +287,7 @@ class WorkerSide:
         redaction.conceal(settings, begin.target)
         self._process_usage = ProcessUsage()
         self._drained = set()
+        self._reported = None
         me = self._runner.client_id
         settings = self._settings.with_public(begin.settings)
         reach(begin.target.split(", "), settings)
@@ -380,30 +404,37 @@ class WorkerSide:
             self._request_meter.sample()
 
     def _send_report(self, *, final: bool) -> None:
-        assert self.context is not None
+        context = self.context
+        assert context is not None
         self._tell_failure()
         self._sequence += 1
-        self._send(
+        figures, before = context.figures(), self._reported
+        changes = before.report(figures, context.anew) if before is not None and not final else None
+        is_sent = self._send(
             messages.REPORT,
             {
                 "sequence": self._sequence,
                 "worker": self._runner.client_id,
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "index": self.context.worker_index,
+                "index": context.worker_index,
                 "cpu_percent": self._process_usage.cpu_percent,
                 "cpu_percent_max": self._process_usage.cpu_percent_max,
                 "rss_mb_max": self._process_usage.rss_mb_max,
-                **self.context.report(final=final),
+                **context.report(final=final),
+                **({"metrics": figures.to_wire()} if changes is None else changes),
             },
         )
+        self._reported = Reported(self._sequence, context.anew, figures) if is_sent else None
 
     def _tell_all(self, topic: str, data: Mapping[str, Any]) -> None:
         self._send(messages.PUBLISH, {"topic": topic, "data": dict(data)})
 
-    def _send(self, kind: str, data: Mapping[str, Any]) -> None:
+    def _send(self, kind: str, data: Mapping[str, Any]) -> bool:
         try:
             self._runner.send_message(kind, dict(data))
+            return True
         except Exception as error:
-            # Reports are cumulative: the next one makes up for a lost one, and a lost final one is noticed and named.
+            # The next report is whole and makes up for a lost one, and a lost final one is noticed and named.
             logger.warning("Could not send %s to the master: %s", kind, error)
+            return False

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pika_locust.judge import Ledger
 from pika_locust.metrics import Registry, Snapshot
 from pika_locust.metrics.metric import counter, gauge, rate, trend
-from pika_locust.metrics.snapshot import distributions, histogram_of, results
+from pika_locust.metrics.snapshot import distributions, fold, histogram_of, results
 from pika_locust.runtime.clocks import Offset
-from pika_locust.runtime.collector import Collector
+from pika_locust.runtime.collector import Collector, MissedReportError
 from tests.fuzz.inputs import VALUES, fuzz
 from tests.runtime.test_collector import METRICS, Worker
 
@@ -132,3 +132,26 @@ def test_reports(reports: list[Any]) -> None:
     json.dumps(results(collector.fold(), 10.0), allow_nan=False)
     json.dumps([collector.facts(), collector.errors(), collector.users], allow_nan=False)
     collector.ledgers()
+
+
+def known(worker: Worker) -> Worker:
+    """A worker whose first report is known."""
+    worker.work(5).report()
+    return worker
+
+
+@fuzz(reports=st.lists(spoilt(known(Worker("w1", 0)).work(5, 7, 4000).changes()), max_size=3))
+def test_reports_of_what_has_changed(reports: list[Any]) -> None:
+    collector = Collector("r1", METRICS)
+    collector.take(Worker("w1", 0).work(5).report(), 1.0)
+    collector.take(Worker("w2", 1).work(9).report(final=True), 1.0)
+    collector.fold()
+    for report in reports:
+        with suppress(ValueError, MissedReportError):
+            collector.take(report, 2.0)
+    # What is kept of the last fold is what folding anew comes to.
+    snapshots = [record.snapshot for record in collector.records() if record.snapshot is not None]
+    assert collector.fold().series == fold(snapshots).series
+    json.dumps(results(collector.fold(), 10.0), allow_nan=False)
+    for snapshot in snapshots:
+        assert Snapshot.from_wire(snapshot.to_wire()) == snapshot

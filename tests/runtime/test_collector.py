@@ -7,8 +7,10 @@ import pytest
 
 from pika_locust.judge import Ledger
 from pika_locust.metrics import CounterValue, GaugeValue, Histogram, Registry
+from pika_locust.metrics.changes import changes_to_wire
 from pika_locust.metrics.metric import counter, gauge, trend
-from pika_locust.runtime.collector import Collector
+from pika_locust.metrics.snapshot import fold
+from pika_locust.runtime.collector import Collector, MissedReportError
 
 METRICS = (counter("errors"), gauge("vus"), trend("latency"))
 
@@ -33,9 +35,17 @@ class Worker:
         self.registry.gauge("vus").set(users)
         return self
 
+    def changes(self, **changed: Any) -> dict[str, Any]:
+        """The next report, of what has changed since the one before."""
+        since, before = self.sequence, self.reported
+        report = self.report(since=since, changes=changes_to_wire(self.registry.snapshot(), before), **changed)
+        del report["metrics"]
+        return report
+
     def report(self, **changed: Any) -> dict[str, Any]:
         """The next report, as it arrives after its way over the network."""
         self.sequence += 1
+        self.reported = self.registry.snapshot()
         report = {
             "run_id": "r1",
             "worker": self.name,
@@ -223,3 +233,57 @@ def test_a_worker_whose_figures_start_anew_may_report_less_and_cannot_go_back() 
     assert latencies(collector) == (1, 4000)
     with pytest.raises(ValueError, match="had started anew, and have not now"):
         collector.take(worker.work(5000).report(), 6.0)
+
+
+def test_changes_bring_a_worker_s_figures_up_to_date_and_those_of_all() -> None:
+    collector = Collector("r1")
+    a, b = Worker("a", 0), Worker("b", 1)
+    collector.take(a.work(1000, 2000, users=3).report(), 2.0)
+    collector.take(b.work(1500).report(), 2.0)
+    for latency_us in (1000, 5000, 40, 3_000_000):
+        # Folded in between, and not only at the end: what is kept of the last fold must come to the same.
+        assert collector.fold().series == fold([a.reported, b.reported]).series
+        collector.take(a.work(latency_us, latency_us, 2001, users=latency_us).changes(), 4.0)
+        assert collector.fold().series == fold([a.reported, b.reported]).series
+        collector.take(b.changes(), 4.1)
+    (record, _) = collector.records()
+    assert record.snapshot == a.reported
+    assert (record.sequence, record.seen_at_s) == (5, 4.0)
+    collector.take(a.work(7000).report(final=True), 6.0)
+    assert collector.fold().series == fold([a.reported, b.reported]).series
+
+
+def test_changes_since_a_report_that_is_not_here_are_not_taken() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    worker.report()
+    with pytest.raises(MissedReportError):
+        collector.take(worker.work(1000).changes(), 2.0)
+    collector.take(worker.report(), 4.0)
+    worker.work(2000).changes()
+    with pytest.raises(MissedReportError):
+        collector.take(worker.work(3000).changes(), 6.0)
+    assert latencies(collector) == (1, 1000)
+    collector.take(worker.report(), 8.0)
+    collector.take(worker.work(4000).changes(), 10.0)
+    assert latencies(collector) == (4, 10_000)
+
+
+def test_changes_of_figures_that_started_anew_are_refused() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    collector.take(worker.work(1000).report(), 2.0)
+    with pytest.raises(ValueError, match="have started anew, and are not whole"):
+        collector.take(worker.work(2000).changes(anew=1), 4.0)
+    assert latencies(collector) == (1, 1000)
+
+
+def test_changes_that_cannot_be_read_are_refused_whole() -> None:
+    collector = Collector("r1")
+    worker = Worker("a", 0)
+    collector.take(worker.work(1000).report(), 2.0)
+    report = worker.work(2000).changes()
+    report["changes"]["series"].append(["unknown", [], [1]])
+    with pytest.raises(ValueError, match="not the changes of a snapshot: 'unknown'"):
+        collector.take(report, 4.0)
+    assert latencies(collector) == (1, 1000)

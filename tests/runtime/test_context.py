@@ -10,7 +10,7 @@ from locust.event import EventHook
 from pika_locust.clock import monotonic
 from pika_locust.judge import Ledger
 from pika_locust.load.iterations import Iterations
-from pika_locust.metrics import CounterValue, GaugeValue, Histogram, RateValue, Snapshot
+from pika_locust.metrics import CounterValue, GaugeValue, Histogram, RateValue
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, MAX_SAID, WorkerContext
 from pika_locust.runtime.iterations import IterationQuota
@@ -311,7 +311,7 @@ def test_a_report_holds_everything_so_far_in_plain_values() -> None:
     for final in (False, True):
         report = worker.report(final=final)
         assert (report["run_id"], report["final"]) == ("r1", final)
-        latency = Snapshot.from_wire(report["metrics"]).select("latency")
+        latency = worker.figures().select("latency")
         assert latency is not None
         assert latency.samples == 1
         (ledger,) = [Ledger.from_wire(wire) for wire in report["ledgers"]]
@@ -358,7 +358,7 @@ def test_figures_that_start_anew_leave_out_what_was_measured_before_and_keep_lev
     latency.add(1_000)
     worker.error("join", "500")
     report = worker.report(final=True)
-    figures = Snapshot.from_wire(report["metrics"])
+    figures = worker.figures()
     assert figures.select("latency") == Histogram([1_000])
     assert figures.select("checks{check:seated}") == RateValue(0, 0)
     assert figures.select("vus") == vus.own_value()

@@ -117,6 +117,7 @@ class Worker:
             "cpu_percent_max": 1.0,
             "rss_mb_max": 1.0,
             **self.worker.report(final=final),
+            "metrics": self.worker.figures().to_wire(),
             "run_id": run_id,
         }
 

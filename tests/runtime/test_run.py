@@ -51,6 +51,7 @@ def collect(*shares: RecordingContext, final: bool = True, cpu_percent: float | 
             "cpu_percent_max": cpu_percent,
             "rss_mb_max": 50.0 + index,
             **worker.report(final=final or index > 0),
+            "metrics": worker.figures().to_wire(),
         }
         collector.take(whole, 58.0)
     return collector

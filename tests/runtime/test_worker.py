@@ -13,6 +13,7 @@ from locust.event import EventHook
 
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.runtime import messages
+from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.settings import Settings
@@ -263,3 +264,54 @@ def test_after_its_last_figures_a_worker_starts_nothing_anew(worker: Worker) -> 
     worker.listeners[messages.DRAIN](None, SimpleNamespace(data={"role": "supporter", "timeout_s": 0.0}))
     worker.environment.events.spawning_complete.fire(user_count=5)
     assert [data["final"] for kind, data in worker.sent if kind == messages.REPORT] == [True]
+
+
+def reports(worker: Worker) -> list[Mapping[str, Any]]:
+    return [data for kind, data in worker.sent if kind == messages.REPORT]
+
+
+def test_reports_say_what_has_changed_and_the_last_one_everything(worker: Worker) -> None:
+    collector = Collector("r1")
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    side, context = worker.side, worker.side.context
+    assert context is not None
+    for latency_us in (1000, 2000, 1000):
+        context.metrics.trend("latency").add(latency_us)
+        side._send_report(final=False)
+        collector.take(reports(worker)[-1], 2.0)
+        assert collector.fold().select("latency") == context.figures().select("latency")
+    side._send_report(final=True)
+    assert [("since" in report, "metrics" in report) for report in reports(worker)] == [
+        (False, True),
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    # Of all series it is the one that has changed, and of that one the bucket that has.
+    changes = reports(worker)[2]["changes"]
+    assert [name for name, _, value in changes["series"] if name == "latency" and len(value["b"]) == 2] == ["latency"]
+    assert len(changes["series"]) < len(reports(worker)[0]["metrics"]["series"]) / 4
+
+
+def test_a_report_is_whole_where_the_master_cannot_know_the_one_before(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    side, context = worker.side, worker.side.context
+    assert context is not None
+
+    def is_whole() -> bool:
+        side._send_report(final=False)
+        return "metrics" in reports(worker)[-1]
+
+    assert [is_whole(), is_whole()] == [True, False]
+    worker.listeners[messages.REPORT_WHOLE](None, SimpleNamespace(data={}))
+    assert [is_whole(), is_whole()] == [True, False]
+    context.start_anew()
+    assert [is_whole(), is_whole()] == [True, False]
+    with monkeypatch.context() as broken:
+        broken.setattr(worker, "send_message", lambda kind, data: 1 / 0)
+        side._send_report(final=False)
+    assert [is_whole(), is_whole()] == [True, False]
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS, "r2")
+    assert [is_whole(), is_whole()] == [True, False]

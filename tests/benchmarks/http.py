@@ -16,7 +16,8 @@ import subprocess
 import sys
 from collections import defaultdict
 
-from tests.benchmarks.http_floor import nginx
+from tests.benchmarks.http_floor import ANSWERS
+from tests.benchmarks.nginx import serving
 
 SUBJECTS = ("bare_floor", "actor", "fast_user", "fast_http_user")
 LIMITS = (
@@ -50,18 +51,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
-        print("nginx is not installed (Debian: apt-get install nginx-light)", file=sys.stderr)
-        return 2
     costs: dict[str, list[float]] = defaultdict(list)
-    with nginx(program) as port:
+    with serving(ANSWERS) as target:
         for number in range(1, given.rounds + 1):
             for subject in SUBJECTS:
-                costs[subject].append(measure(subject, port))
+                costs[subject].append(measure(subject, target.port))
                 print(f"round {number}  {subject:<14} {costs[subject][-1]:7.2f} µs", flush=True)
             if shutil.which("wrk") is not None:
-                costs["wrk"].append(wrk(port))
+                costs["wrk"].append(wrk(target.port))
                 print(f"round {number}  {'wrk':<14} {costs['wrk'][-1]:7.2f} µs", flush=True)
     print()
     medians = {subject: statistics.median(values) for subject, values in costs.items()}

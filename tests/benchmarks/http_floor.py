@@ -15,15 +15,10 @@ falls asleep between request and answer both are about three times as high; the 
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import gevent
 import httptools
@@ -31,47 +26,14 @@ from gevent import get_hub
 from gevent import socket as gsocket
 
 from pika_locust.wire.http import HttpClient
+from tests.benchmarks.nginx import serving
 
-ANSWER = '{"status":"queued","queueKey":"australiacentral:shared","position":17}'
+ANSWERS = {"/": (201, '{"status":"queued","queueKey":"australiacentral:shared","position":17}')}
 BODY = {"region": "australiacentral", "preferences": {"mode": "shared"}}
 REQUEST = (
     b"POST /queue/join HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: floor\r\nContent-Type: application/json\r\n"
     b'Content-Length: 63\r\n\r\n{"region":"australiacentral","preferences":{"mode":"shared"}}  '
 )
-CONFIGURATION = """
-worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;
-events {{ worker_connections 256; }}
-http {{
-    access_log off; keepalive_requests 1000000000; default_type application/json;
-    client_body_temp_path {directory}/1; proxy_temp_path {directory}/2; fastcgi_temp_path {directory}/3;
-    uwsgi_temp_path {directory}/4; scgi_temp_path {directory}/5;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 201 '{answer}'; }} }}
-}}
-"""
-
-
-@contextmanager
-def nginx(program: str) -> Iterator[int]:
-    """An nginx that answers every request with the same JSON; its port."""
-    with gsocket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as directory:
-        configuration = Path(directory, "nginx.conf")
-        configuration.write_text(CONFIGURATION.format(directory=directory, port=port, answer=ANSWER))
-        process = subprocess.Popen([program, "-c", str(configuration), "-e", f"{directory}/error.log"])
-        try:
-            for _ in range(100):
-                with gsocket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.05)
-            else:
-                raise RuntimeError("nginx does not answer")
-            yield port
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 class _Answer:
@@ -136,12 +98,8 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=1000, help="per round")
     parser.add_argument("--limit", type=float, default=1.6, help="exit 1 when client / floor is above")
     options = parser.parse_args()
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
-        print("nginx is not installed (Debian: apt-get install nginx-light)", file=sys.stderr)
-        return 2
-    with nginx(program) as port:
-        costs = gevent.spawn(measure, port, options.rounds, options.requests).get()
+    with serving(ANSWERS) as target:
+        costs = gevent.spawn(measure, target.port, options.rounds, options.requests).get()
     for name, values in costs.items():
         quarter, median, three_quarters = statistics.quantiles(values, n=4)
         print(f"{name:7} {median:6.1f} µs CPU per request (middle half {quarter:.1f} to {three_quarters:.1f})")

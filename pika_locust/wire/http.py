@@ -69,8 +69,9 @@ def redirect(origin: Origin, target: str, method: str, response: Response) -> tu
     return onward[0], f"{path}?{there.query}" if there.query else path
 
 
-IDLE_CHECK_NS = 100_000_000
-"""A connection that was idle for so long is checked before it is used: the server may have closed it, or sent."""
+IDLE_CHECK_NS = 1_500_000_000
+"""A connection that was idle for so long is checked before it is used, and not only when it was seen to have closed or
+sent: the event loop may not have looked since. Servers close idle connections after two seconds or more."""
 RETRY_WITHIN_US = 1_000_000
 """An idle connection that the server has closed shows it at once. A later end is the server's answer to the request."""
 
@@ -146,7 +147,10 @@ class _Requests:
         try:
             bodiless = method == "HEAD"
             connection = self._connection
-            if connection is None or (started - connection.last_used_ns > IDLE_CHECK_NS and not connection.is_clean()):
+            if connection is None or (
+                (connection.has_spoken or started - connection.last_used_ns > IDLE_CHECK_NS)
+                and not connection.is_clean()
+            ):
                 response = self._exchange_anew(payload, started, bodiless, timeouts)
             else:
                 response = connection.exchange(payload, started, started, bodiless, timeouts)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _READ, _WRITE = 1, 2
+_READABLE = object()
+"""What a waiting greenlet is told when there is something to read."""
 
 
 def wait_for(hub: Any, watchers: Iterable[Any], seconds: float) -> Any:
@@ -51,17 +53,22 @@ class SocketWaiter:
     gevent's own socket tries, waits and tries again, and makes objects for each wait; here the caller waits first and
     then makes one system call. `send` and `recv` are the socket's own: they raise BlockingIOError.
 
+    The watcher stays started from one wait to the next: to stop and start it takes two system calls, one of which
+    fails. What it sees while nobody waits is that the peer `has_spoken` unasked.
+
     Used by one greenlet at a time; `close` must be called.
     """
 
     __slots__ = (
         "_hub",
+        "_is_watching",
         "_readable",
         "_since_ns",
         "_socket",
         "_switch_to_hub",
         "_timer",
         "_wake",
+        "has_spoken",
         "patience_s",
         "recv",
         "send",
@@ -73,9 +80,12 @@ class SocketWaiter:
         self._hub = hub
         self._switch_to_hub = hub.switch
         self._readable = hub.loop.io(raw.fileno(), _READ)
+        self._is_watching = False
+        self.has_spoken = False
+        """Something came, or the end, while nobody waited for it."""
         self._timer: Any = None
         self._since_ns = 0
-        self._wake: Callable[[SocketWaiter], Any] | None = None
+        self._wake: Callable[[Any], Any] | None = None
         self.patience_s = patience_s
         self.send = raw.send
         self.recv = raw.recv
@@ -85,22 +95,35 @@ class SocketWaiter:
 
         `now_ns` is the time of the monotonic clock, which the caller has just read.
         """
-        readable = self._readable
         self._since_ns = now_ns
-        self._wake = wake = getcurrent().switch
+        self._wake = getcurrent().switch
         if self._timer is None:
             self._set_timer(self.patience_s)
-        readable.start(wake, readable)
+        if not self._is_watching:
+            self._is_watching = True
+            self._readable.start(self._on_readable)
         try:
             fired = self._switch_to_hub()
         finally:
-            readable.stop()
             self._wake = None
-        if fired is readable:
+        if fired is _READABLE:
             return True
         if fired is self:
             return False
         raise InvalidSwitchError(f"woken by {fired!r} while waiting for a socket")
+
+    def _on_readable(self) -> None:
+        if self._wake is not None:
+            self._wake(_READABLE)
+        else:
+            # It would fire again and again until somebody reads.
+            self._stop_watching()
+            self.has_spoken = True
+
+    def _stop_watching(self) -> None:
+        if self._is_watching:
+            self._is_watching = False
+            self._readable.stop()
 
     # One timer is set for many waits, which are nearly all over long before it fires; then it is set for what is left.
 
@@ -125,10 +148,12 @@ class SocketWaiter:
 
     def wait_readable_within(self, seconds: float) -> bool:
         """`wait_readable` with another patience."""
+        self._stop_watching()
         return wait_for(self._hub, (self._readable,), seconds) is not None
 
     def wait_writable(self, seconds: float, or_readable: bool = False) -> str:
         """Block until more can be sent: "write"; "read" when something came first, if asked for; "" after `seconds`."""
+        self._stop_watching()
         writable = self._hub.loop.io(self._socket.fileno(), _WRITE)
         try:
             fired = wait_for(self._hub, (writable, self._readable) if or_readable else (writable,), seconds)
@@ -145,6 +170,7 @@ class SocketWaiter:
 
     def close(self) -> None:
         """Close the socket; more than once does no harm."""
+        self._is_watching = False
         self._readable.close()
         self._drop_timer()
         self._socket.close()
@@ -208,6 +234,7 @@ class Connection(SocketWaiter):
 
     def is_clean(self) -> bool:
         """Whether the connection, idle until now, can take a request: still open, and nothing unasked-for came."""
+        self.has_spoken = False
         try:
             while data := self.recv(READ_BYTES):
                 if self._tls is None or self._tls.decrypt(data) or self._tls.ended:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import SHUT_RDWR
 from typing import Any
 
 import gevent
@@ -17,7 +19,8 @@ from tests.wire.http_servers import Peer, Server, content, echo, serving
 pytestmark = pytest.mark.usefixtures("patience")
 
 TIMEOUTS = Timeouts(connect_s=2, read_s=2, total_s=5)
-IDLE_S = http_session.IDLE_CHECK_NS / 1e9 + 0.02
+IDLE_S = 0.12
+"""Longer than the peers below rest before they close or speak."""
 
 
 @contextmanager
@@ -49,6 +52,19 @@ def test_a_connection_that_rested_and_is_open_is_used_again() -> None:
         gevent.sleep(IDLE_S)
         assert ask(session, "again").text == "again"
         assert (session.connections, session.retries) == (1, 0)
+
+
+def test_what_the_event_loop_has_not_seen_yet_is_looked_for_after_a_long_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_session, "IDLE_CHECK_NS", 20_000_000)
+    for rest_s, retries in ((0.0, 1), (0.03, 0)):
+        with serving(echo) as server, session_to(server) as session:
+            ask(session)
+            gevent.sleep(0)
+            # Nothing below gives the loop a turn before the request is sent.
+            server.peers[0].socket.shutdown(SHUT_RDWR)
+            time.sleep(rest_s)
+            assert ask(session, "again").text == "again"
+            assert (session.connections, session.retries) == (2, retries)
 
 
 def once(peer: Peer) -> None:

@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test fuzz healthy lint docs benchmark clean
+.PHONY: help demo test fuzz healthy lint docs package benchmark clean
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
@@ -17,6 +17,7 @@ help:
 	@echo "make healthy    five healthy runs of each scenario beside a busy process: none may blame the target (8 minutes)"
 	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make docs       the documentation, into site/"
+	@echo "make package    the built wheel in empty environments, on each Python of this machine (about 8 minutes)"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 	@echo "make clean      removes the virtual environment and what was built"
 
@@ -44,6 +45,9 @@ lint: $(VENV)/lint
 
 docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+package: $(VENV)/test
+	$(BIN)/python -m tests.package
 
 benchmark: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.websocket

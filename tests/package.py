@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.e2e.support import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 WITHIN_S = 600.0
@@ -64,7 +66,9 @@ def used(python: Path, folder: Path) -> str:
     command = python.parent / "pika-locust"
     assert "pika-locust run NAME" in call(empty, command, "list")
     said = call(empty, command, "run", "dancers", "--", *RUN)
-    call(empty, command, "run", "dancers", "--", *RUN[:3], "-t", "10s", "--processes", "2")
+    # Another run on this machine may have the usual port.
+    workers = ("--processes", "2", "--master-bind-port", str(free_port()))
+    call(empty, command, "run", "dancers", "--", *RUN[:3], "-t", "10s", *workers)
     call(empty, command, "new", "demo")
     call(empty, python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_demo.py", python=python)
     call(empty, python, "-m", "locust", "--headless", "-f", "demo.py", "-t", "10s")
@@ -96,7 +100,7 @@ def checks(wheel: Path, versions: Sequence[str], folder: Path) -> Iterator[tuple
         call(place, tools / "uvx", "--python", oldest, "--from", wheel, "pika-locust", "--version").splitlines()[0],
     )
     pipx = (tools / "pipx", "run", "--python", oldest, "--spec", wheel, "pika-locust", "--version")
-    yield "pipx", call(place, *pipx).splitlines()[-1]
+    yield "pipx", next(line for line in call(place, *pipx).splitlines() if line.startswith("pika-locust "))
     lowest = folder / "lowest"
     lowest.mkdir()
     own = environment(lowest, oldest)

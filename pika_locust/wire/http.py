@@ -354,41 +354,18 @@ class HttpClient(_Requests):
         return self._run_without_body("OPTIONS", path, **options)
 
     def post(self, path: str, **options: Unpack[BodyOptions]) -> Response:
-        return self._run("POST", path, **options)
+        return self.request("POST", path, **options)
 
     def put(self, path: str, **options: Unpack[BodyOptions]) -> Response:
-        return self._run("PUT", path, **options)
+        return self.request("PUT", path, **options)
 
     def patch(self, path: str, **options: Unpack[BodyOptions]) -> Response:
-        return self._run("PATCH", path, **options)
+        return self.request("PATCH", path, **options)
 
     def delete(self, path: str, **options: Unpack[BodyOptions]) -> Response:
-        return self._run("DELETE", path, **options)
+        return self.request("DELETE", path, **options)
 
-    def request(self, method: str, path: str, **options: Unpack[BodyOptions]) -> Response:
-        """Send a request and wait for its answer.
-
-        `path` is below the base URL's, `name` (the path, if it is not given) is what the observer is told, `json` or
-        `data` is the body, `timeouts` replace the client's own for this request.
-        """
-        if method not in _METHODS:
-            method = method.upper()
-            if not (method.isascii() and method.isalpha()):
-                raise ValueError(f"{method!r} is no HTTP method")
-        return self._run(method, path, **options)
-
-    def _run_without_body(
-        self,
-        method: str,
-        path: str,
-        name: str | None = None,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Response:
-        return self._run(method, path, name=name, params=params, headers=headers, timeouts=timeouts)
-
-    def _run(
+    def request(
         self,
         method: str,
         path: str,
@@ -400,6 +377,15 @@ class HttpClient(_Requests):
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
     ) -> Response:
+        """Send a request and wait for its answer.
+
+        `path` is below the base URL's, `name` (the path, if it is not given) is what the observer is told, `json` or
+        `data` is the body, `timeouts` replace the client's own for this request.
+        """
+        if method not in _METHODS:
+            method = method.upper()
+            if not (method.isascii() and method.isalpha()):
+                raise ValueError(f"{method!r} is no HTTP method")
         payload = self._writer.write(method, path, json, data, params, headers)
         response = self._exchange(payload, name or path, method, timeouts or self._timeouts)
         if self.max_redirects and 300 <= response.status < 400:
@@ -408,6 +394,17 @@ class HttpClient(_Requests):
         if self.raise_errors and response.error is not None:
             raise response.error from None
         return response
+
+    def _run_without_body(
+        self,
+        method: str,
+        path: str,
+        name: str | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Response:
+        return self.request(method, path, name=name, params=params, headers=headers, timeouts=timeouts)
 
     def _follow(
         self,

@@ -111,6 +111,64 @@ _LINE_END = b"\r\n"
 _CARRIAGE_RETURN = ord("\r")
 
 
+class KnownHeads:
+    """The heads that llhttp has accepted, each with the status of its answer and the length of its body.
+
+    A head whose bytes were read before, with a body of the same length behind it and nothing else, means the same
+    again: llhttp need not read it. Kept are heads of answers in one piece that say how long they are, whose body is not
+    packed, and that leave the connection open. Where most heads are new (a number of its own in each), looking is given
+    up for a while. One is shared by all connections, as what bytes mean does not depend on who sent them.
+    """
+
+    __slots__ = ("_found", "_lengths", "_unsought")
+
+    MOST = 256
+    LONGEST_BYTES = 2048
+    PAUSE = 20_000
+    """Answers that are not looked up after looking was in vain."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[bytes, tuple[int, int]] = {}
+        self._found = 0
+        self._unsought = 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def find(self, data: bytes, max_body_bytes: int) -> Answer | None:
+        """The answer, if its head is known and it is all of `data`, with a body of at most so many bytes."""
+        if self._unsought:
+            self._unsought -= 1
+            return None
+        end = data.find(_BLANK_LINE) + 4
+        known = self._lengths.get(data[:end])
+        if known is None:
+            return None
+        status, length = known
+        if len(data) - end != length or length > max_body_bytes:
+            return None
+        self._found += 1
+        return status, data, data[end:], True
+
+    def learn(self, data: bytes, status: int, content: bytes) -> None:
+        """llhttp has read `data` as one answer, with that body, after which the connection stays open."""
+        end = data.find(_BLANK_LINE) + 4
+        if self._unsought or end > self.LONGEST_BYTES or data[end:] != content:
+            return
+        head = data[:end]
+        if b"\r\ncontent-encoding:" in head.lower():
+            return
+        if len(self._lengths) >= self.MOST:
+            if self._found < 4 * self.MOST:
+                self._unsought = self.PAUSE
+            self._lengths.clear()
+            self._found = 0
+        self._lengths[head] = status, len(content)
+
+
+KNOWN_HEADS = KnownHeads()
+
+
 class ResponseParser:
     """Reads the answers of one connection, one after the other; interim answers (1xx) are skipped.
 
@@ -162,6 +220,9 @@ class ResponseParser:
         """Take what was received; the answer, once it is complete. Raises TransportError (protocol, too_large)."""
         if self._partial is not None:
             return self._feed_piece(data)
+        known = KNOWN_HEADS.find(data, self.max_body_bytes)
+        if known is not None:
+            return known
         try:
             self._feed(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -182,12 +243,18 @@ class ResponseParser:
                 content = self._unpacked(data[: data.find(_BLANK_LINE)], content)
             if len(content) > self.max_body_bytes:
                 raise too_large_body(self.max_body_bytes)
-            return self._status(), data, content, persists
+            status = self._status()
+            if persists:
+                KNOWN_HEADS.learn(data, status, content)
+            return status, data, content, persists
         if count == 2 and met[1].__class__ is bool and data.startswith(b"HTTP/1.") and self._status() >= 200:
             head, _, behind = data.partition(_BLANK_LINE)
             persists = met[1] and not _has_line_ends_behind(head, behind, b"")
             met.clear()
-            return self._status(), data, b"", persists
+            status = self._status()
+            if persists:
+                KNOWN_HEADS.learn(data, status, b"")
+            return status, data, b"", persists
         self._partial = partly = _Partial()
         answer = self._settle(data)
         if answer is not None and _has_line_ends_behind(partly.head, partly.unread, partly.content):
@@ -433,7 +500,7 @@ class RequestWriter:
     def __init__(self, authority: str, prefix: str, headers: Mapping[str, str]) -> None:
         self.prefix = prefix
         self._lines: dict[str, str] = {"host": f"Host: {authority}\r\n", "user-agent": "User-Agent: pika-locust\r\n"}
-        self._block = ""
+        self._block = b""
         self._typed = False
         self.set_headers(headers)
 
@@ -452,7 +519,7 @@ class RequestWriter:
                 lines[_known(name)] = header_line(name, value)
         self._lines = lines
         self._typed = "content-type" in lines
-        self._block = "".join(lines.values())
+        self._block = "".join(lines.values()).encode("latin-1")
 
     def write(
         self,
@@ -469,30 +536,30 @@ class RequestWriter:
         `path` stands below the prefix; what a request line cannot hold is percent-encoded, `params` are added. With a
         `target` (from `target`, or where a redirect leads) it is not looked at.
         """
-        if target is None:
-            target = self.target(path, params) if params else self.prefix + _written_out(path)
+        if target is None and not params:
+            line = _request_line(method, self.prefix, path)
+        else:
+            line = f"{method} {self.target(path, params) if target is None else target} HTTP/1.1\r\n".encode("latin-1")
         if headers is None:
             block, typed = self._block, self._typed
         else:
             block, typed = self._with(headers)
-        kind = ""
+        kind = b""
         if json is not None:
             if data is not None:
                 raise ValueError("a request has one body: json or data, not both")
             body = encode_json(json)
-            kind = "" if typed else "Content-Type: application/json\r\n"
+            kind = b"" if typed else b"Content-Type: application/json\r\n"
         elif data is None:
-            length = "Content-Length: 0\r\n" if method in _HAVE_BODIES else ""
-            return f"{method} {target} HTTP/1.1\r\n{block}{length}\r\n".encode("latin-1")
+            return b"%b%b%b\r\n" % (line, block, b"Content-Length: 0\r\n" if method in _HAVE_BODIES else b"")
         elif isinstance(data, str):
             body = data.encode()
         elif isinstance(data, bytes):
             body = data
         else:
             body = urlencode(data, doseq=True).encode()
-            kind = "" if typed else "Content-Type: application/x-www-form-urlencoded\r\n"
-        head = f"{method} {target} HTTP/1.1\r\n{block}{kind}Content-Length: {len(body)}\r\n\r\n"
-        return head.encode("latin-1") + body
+            kind = b"" if typed else b"Content-Type: application/x-www-form-urlencoded\r\n"
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (line, block, kind, len(body), body)
 
     def target(self, path: str, params: Params | None = None) -> str:
         """The whole request target of a path. Raises ValueError for a URL: the target's address is this writer's."""
@@ -501,7 +568,7 @@ class RequestWriter:
             target += ("&" if "?" in target else "?") + urlencode(params, doseq=True)
         return target
 
-    def _with(self, headers: Mapping[str, str]) -> tuple[str, bool]:
+    def _with(self, headers: Mapping[str, str]) -> tuple[bytes, bool]:
         """The header lines of a request with headers of its own, and whether they name the content's type."""
         lines = self._lines
         typed = self._typed
@@ -515,9 +582,10 @@ class RequestWriter:
                 typed = True
             own += header_line(name, value)
         if not overridden:
-            return self._block + own, typed
+            return self._block + own.encode("latin-1"), typed
         replaced = {_known(name) for name in headers}
-        return "".join(line for name, line in lines.items() if name not in replaced) + own, typed
+        kept = "".join(line for name, line in lines.items() if name not in replaced)
+        return (kept + own).encode("latin-1"), typed
 
 
 @lru_cache(maxsize=256)
@@ -547,6 +615,12 @@ def header_line(name: str, value: str) -> str:
         except UnicodeEncodeError:
             raise ValueError(f"the header {name} has characters beyond Latin-1 in its value; encode them") from None
     return f"{name}: {value}\r\n"
+
+
+@lru_cache(maxsize=1024)
+def _request_line(method: str, prefix: str, path: str) -> bytes:
+    """The first line of a request; the same for all users."""
+    return f"{method} {prefix}{_written_out(path)} HTTP/1.1\r\n".encode("latin-1")
 
 
 @lru_cache(maxsize=1024)

@@ -38,6 +38,7 @@ from pika_locust.settings import (
     read_settings,
     split_names,
     text,
+    url,
     whole,
 )
 
@@ -245,6 +246,7 @@ SLOPE_MIN_HOLD = Setting(
     "SLOPE_MIN_HOLD", duration, MIN_HOLD_S, "how long the load must be held for slopes to be judged; half of it settles"
 )
 
+SANDBOX_URL = "SANDBOX_URL"
 LOAD_SETTINGS = (
     Setting("SCENARIO", text, None, "load profile, as the suites name it"),
     Setting("USERS", whole(1), None, "scale the profile to this peak"),
@@ -255,6 +257,13 @@ LOAD_SETTINGS = (
     Setting("USE_SIMPLE", one_of("0", "1"), "0", "accepted with -u, as in the suites"),
     SLOPE_MIN_HOLD,
     WEB_ALLOWED_HOSTS,
+    Setting(
+        SANDBOX_URL,
+        url("http"),
+        None,
+        "where a `pika-locust sandbox` of all platforms runs: tested in place of an embedded one",
+        for_master=True,
+    ),
     *TARGET_SETTINGS,
     *OBSERVE_SETTINGS,
     *OUTPUT_SETTINGS,
@@ -332,7 +341,8 @@ def read_options(
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")
     problems += _fault_problems(scenario, arguments.sandbox_fault, path)
-    if target is not None:
+    # Sandboxes have public secrets.
+    if target not in (None, shared_sandbox(scenario, settings)):
         problems += [
             f"{name} is needed to test {target}: the run signs what the target verifies with it"
             for name in scenario.secrets_needed(settings)
@@ -494,7 +504,7 @@ def _target(
     named = [(arguments.host, "-H")] if arguments.host else []
     named += [(settings[name], settings.sources[name]) for name in scenario.target_settings if settings[name]]
     if not named:
-        return None
+        return shared_sandbox(scenario, settings)
     given, source = named[0]
     try:
         target = scenario.normalise_target(given)
@@ -505,6 +515,12 @@ def _target(
     if problem is not None:
         problems.append(problem)
     return target
+
+
+def shared_sandbox(scenario: Scenario, settings: Settings) -> str | None:
+    """The scenario's target in the sandbox that several processes or machines share, where there is one."""
+    base = settings[SANDBOX_URL]
+    return None if base is None else scenario.normalise_target(f"{base.rstrip('/')}/{scenario.platform}")
 
 
 def _fault_problems(scenario: Scenario, faults: Sequence[str], path: Sequence[str]) -> list[str]:

@@ -169,6 +169,7 @@ def test_every_run_declares_its_own_metrics_beside_the_scenario_s() -> None:
 # The target
 
 
+PLATFORM = SAMPLE_SCENARIO.platform
 TARGETS: dict[str, tuple[str, dict[str, str], str | None]] = {
     "nobody names one": ("", {}, None),
     "the setting": ("", {"API_URL": "http://a"}, "http://a/"),
@@ -176,6 +177,8 @@ TARGETS: dict[str, tuple[str, dict[str, str], str | None]] = {
     "the stronger setting": ("", {"API_URL": "http://a", "OLD_URL": "http://b"}, "http://a/"),
     "the platform's own name": ("", {"API_URL": "http://a", "PIKA_API_URL": "http://c"}, "http://c/"),
     "-H wins over all": ("-H http://d", {"PIKA_API_URL": "http://c"}, "http://d/"),
+    "a shared sandbox, if nobody does": ("", {"SANDBOX_URL": "http://s:8700/"}, f"http://s:8700/{PLATFORM}/"),
+    "a setting, beside a shared sandbox": ("", {"SANDBOX_URL": "http://s", "API_URL": "http://a"}, "http://a/"),
     "LOCUST_HOST is -H": ("", {"LOCUST_HOST": "http://d", "API_URL": "http://a"}, "http://d/"),
 }
 
@@ -232,6 +235,7 @@ def test_a_fault_that_the_sandbox_does_not_have_is_told_before_it_starts() -> No
 def test_a_named_target_that_needs_a_secret_is_not_tested_without_it() -> None:
     needy = replace(SAMPLE_SCENARIO, secrets_needed=lambda settings: ("PIKA_CODE",))
     assert read("", scenario=needy).target is None
+    assert read("", {"SANDBOX_URL": "http://s:8700"}, needy).settings["PIKA_CODE"] is None
     assert read("-H http://a", {"PIKA_CODE": "sesame"}, needy).settings["PIKA_CODE"] == "sesame"
     with pytest.raises(ConfigurationError, match="PIKA_CODE is needed to test http://a/"):
         read("-H http://a", scenario=needy)

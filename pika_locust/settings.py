@@ -238,6 +238,20 @@ def names_of(setting: str, *owners: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, setting)))
 
 
+def environ_of_world(
+    declared: Iterable[Setting], environ: Mapping[str, str], platform: str, scenario: str
+) -> dict[str, str]:
+    """The environment of a stand-in for the server of one scenario, as it knows none: what holds for that scenario has
+    the platform's name and the plain one there, whatever it was given by."""
+    layers = environ if isinstance(environ, Environment) else Environment(environ)
+    told = dict(environ)
+    for setting in declared:
+        found = layers.find(names_of(setting.name, scenario, platform))
+        if found is not None:
+            told.update(dict.fromkeys(names_of(setting.name, platform), found[1]))
+    return told
+
+
 def read_settings(
     declared: Sequence[Setting], environ: Mapping[str, str], platform: str, scenario: str = ""
 ) -> tuple[Settings, list[str]]:

@@ -16,13 +16,14 @@ import psutil
 import pytest
 
 from pika_locust.catalogue import find_scenario
+from pika_locust.cli import capacity as capacity_command
 from pika_locust.cli import child_run
 from pika_locust.cli.capacity import run
 from pika_locust.cli.capacity_report import crossings, scaling
 from pika_locust.cli.capacity_trial import TrialPlan, TrialResult, read_result
 from pika_locust.cli.child_run import ChildRun
 from pika_locust.cli.main import main
-from pika_locust.errors import ConfigurationError
+from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.load.capacity import Bounds
 from pika_locust.outputs.recorded import Judged
 from pika_locust.sandbox.process import SandboxProcess
@@ -388,3 +389,16 @@ def test_a_load_is_told_in_what_the_scenario_counts(tmp_path: Path) -> None:
     assert plan.load_settings(300) == {"RSVP_REGISTRATIONS": "300", "RSVP_TEST_DURATION": "10s"}
     assert plan.unit == "people in a trial, half of them in its first fifth (REGISTRATIONS)"
     assert TrialPlan(find_scenario("search"), 10, tmp_path).unit == "searches a minute (SEARCH_RATE)"
+
+
+def test_the_sandbox_is_made_for_the_largest_load(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that is full at a tenth of the trial's people tells nothing of how many can register."""
+    made: list[Any] = []
+
+    def start(worlds: list[str], faults: list[str], *, env: dict[str, str], path: list[str]) -> Any:
+        made.append((worlds, env["REGISTRATIONS"]))
+        raise SetupError("not now")
+
+    monkeypatch.setattr(capacity_command, "start_sandbox", start)
+    assert run(["rsvp", "--from", "100", "--to", "4000"]) == 100
+    assert made == [(["wwmaa"], "4000")]

@@ -10,6 +10,7 @@ from pika_locust.settings import (
     Setting,
     Settings,
     duration,
+    environ_of_world,
     one_of,
     read_settings,
     sized,
@@ -209,3 +210,18 @@ def test_the_credentials_of_a_url_that_is_wrong_are_not_repeated() -> None:
         assert problem.startswith("API_URL=")
         assert "...@" in problem
         assert "pa55" not in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"QUEUE_USERS": "3", "VERITY_USERS": "2", "USERS": "1"}, "3"),
+        ({"VERITY_USERS": "2", "USERS": "1"}, "2"),
+        ({"USERS": "1"}, "1"),
+        ({}, None),
+    ],
+)
+def test_a_stand_in_for_the_server_reads_what_holds_for_the_scenario(given: dict[str, str], value: str | None) -> None:
+    declared = [Setting("USERS", whole(1), None, "")]
+    told = environ_of_world(declared, {**given, "OTHER": "x"}, "verity", "queue")
+    assert (told.get("VERITY_USERS"), told.get("USERS"), told["OTHER"]) == (value, value, "x")

@@ -30,7 +30,7 @@ from pika_locust.outputs.table import Line, Medium, paint
 from pika_locust.runtime.options import RunOptions, parse_all, read_options
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Scenario
-from pika_locust.settings import environment_of
+from pika_locust.settings import environ_of_world, environment_of
 
 _EPILOG = """\
 examples:
@@ -89,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
         try:
             if target is None:
                 plan = replace(plan, environ=_with_secrets(plan, options))
-                sandbox = _start_sandbox(plan, given.sandbox_fault)
+                sandbox = _start_sandbox(plan, goal, given.sandbox_fault)
                 stack.callback(sandbox.stop)
                 target = scenario.normalise_target(sandbox.url)
                 plan = replace(plan, words=["-H", target, *plan.words])
@@ -201,9 +201,12 @@ def _with_secrets(plan: TrialPlan, options: RunOptions) -> Mapping[str, str]:
     return {**plan.environ, **{name: secrets.token_hex(16) for name in missing}}
 
 
-def _start_sandbox(plan: TrialPlan, faults: Sequence[str]) -> SandboxProcess:
-    world = plan.scenario.world or plan.scenario.platform
-    return start_sandbox([world], faults, env=plan.environ, path=[str(Path.cwd())])
+def _start_sandbox(plan: TrialPlan, goal: Goal, faults: Sequence[str]) -> SandboxProcess:
+    """One that is made for the largest load: it has places for as many people as a trial may have, say."""
+    scenario = plan.scenario
+    environ = environment_of({**plan.environ, **plan.load_settings(goal.most)}, Path.cwd())
+    env = environ_of_world(scenario.settings, environ, scenario.platform, scenario.name)
+    return start_sandbox([scenario.world or scenario.platform], faults, env=env, path=[str(Path.cwd())])
 
 
 def _goal(given: argparse.Namespace) -> Goal:

@@ -51,7 +51,7 @@ from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
 from pika_locust.runtime.target_settings import OBSERVE_SETTINGS, TARGET_SETTINGS, unaffected_users
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
-from pika_locust.settings import read_settings
+from pika_locust.settings import environ_of_world, read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -336,8 +336,10 @@ class ScenarioMode:
 
     def _start_sandbox(self, options: RunOptions) -> str:
         try:
-            world = self._scenario.world or self._scenario.platform
-            self.sandbox = start_sandbox([world], options.sandbox_faults, env=self._environ, path=self._path)
+            scenario = self._scenario
+            world = scenario.world or scenario.platform
+            env = environ_of_world(scenario.settings, self._environ, scenario.platform, scenario.name)
+            self.sandbox = start_sandbox([world], options.sandbox_faults, env=env, path=self._path)
         except SetupError as error:
             sys.stderr.write(f"The embedded sandbox did not start: {error}\n")
             raise SystemExit(int(ExitCode.SETUP)) from None

@@ -11,7 +11,7 @@ from pika_locust.judge import Band, Threshold, ThresholdSpecs
 from pika_locust.kit.scenarios import scenario
 from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrivalRate, RampingArrivalRate
-from pika_locust.load.plan import CONSTANT, LoadProfile
+from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate, trend
 from pika_locust.metrics.builtin import BROWSER_METRICS, CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
@@ -31,6 +31,9 @@ _PHASES: ThresholdSpecs = {
     "http_req_waiting": "p(95)<1000",
     "http_req_receiving": "p(95)<100",
 }
+
+_ERRORS = Band("http_req_failed", "rate", healthy="<0.001", warning="<0.01")
+"""What the suite's targets say of all its tests."""
 
 
 def api_base(target: str) -> str:
@@ -125,6 +128,7 @@ SEARCH = scenario(
     bands=(
         Band("search_latency", "p(95)", healthy="<1200", warning="<2000"),
         Band("search_errors", "rate", healthy="<0.001", warning="<0.01"),
+        _ERRORS,
     ),
     unobservable=_of_search,
     settings=(
@@ -206,7 +210,7 @@ RSVP = scenario(
         "payment_processing_success": "rate>0.98",
         "http_req_failed": "rate<0.05",
     },
-    bands=(Band("rsvp_latency", "p(95)", healthy="<800", warning="<1500"),),
+    bands=(Band("rsvp_latency", "p(95)", healthy="<800", warning="<1500"), _ERRORS),
     unobservable=_of_rsvp,
     ledgers=("registrations", "payments"),
     settings=(
@@ -276,7 +280,7 @@ WEBHOOKS = scenario(
         "forged_refused": "rate==1",
         "http_req_failed": "rate<0.01",
     },
-    bands=(Band("webhook_processing_latency", "p(95)", healthy="<500", warning="<1000"),),
+    bands=(Band("webhook_processing_latency", "p(95)", healthy="<500", warning="<1000"), _ERRORS),
     unobservable=_of_webhooks,
     ledgers=("webhooks",),
     settings=(
@@ -309,6 +313,11 @@ RTC_METRICS = (
     rate("video_health_check_success", "tokens for video that came, and looks at its health that said it is well"),
 )
 
+
+def _no_media(settings: Settings, plan: LoadPlan) -> Iterator[str]:
+    yield "no video flows: its health is what the server says of it"
+
+
 RTC = scenario(
     "rtc",
     "pika_locust.platforms.wwmaa.participant:Participant",
@@ -330,7 +339,7 @@ RTC = scenario(
         "http_req_duration{name:video-token}": "p(95)<1000",
         "http_req_failed": "rate<0.01",
     },
-    bands=(Band("ws_connection_drops", "rate", healthy="<0.01", warning="<0.05"),),
+    bands=(Band("ws_connection_drops", "rate", healthy="<0.01", warning="<0.05"), _ERRORS),
     settings=(
         Setting("CONTRACT", one_of("suite"), "suite", "the backend has no such sessions"),
         Setting("TEST_SESSION_ID", text, "test_session_001", "the session that everybody joins"),
@@ -341,6 +350,7 @@ RTC = scenario(
         Setting("CHAT_EVERY", number(0.05), 12.0, "seconds between two messages of one participant"),
     ),
     iteration="one for each stay in the session",
+    notes=_no_media,
     **_COMMON,
 )
 
@@ -406,7 +416,7 @@ API = scenario(
         "reuse_refused": "rate==1",
         "http_req_failed": "rate<0.01",
     },
-    bands=(Band("api_latency", "p(95)", healthy="<300", warning="<500"),),
+    bands=(Band("api_latency", "p(95)", healthy="<300", warning="<500"), _ERRORS),
     unobservable=_of_api,
     settings=(
         _CONTRACT,
@@ -486,6 +496,7 @@ PAGES = scenario(
     bands=(
         Band("page_load_time", "p(95)", healthy="<2500", warning="<4000"),
         Band("api_response_time", "p(95)", healthy="<300", warning="<500"),
+        _ERRORS,
     ),
     setting_thresholds=_browser_thresholds,
     check_settings=lambda settings, planned_s: browser_problems(settings),

@@ -28,6 +28,7 @@ class WwmaaWorld(Searches, Catalogue, Webhooks, Sessions, Pages):
         Cover("error", "error=0.2", "search", "search_errors"),
         Cover("lose-filter", "lose-filter=0.3", "search", "search_errors"),
         Cover("lose-relevance", "lose-relevance=0.3", "search", "search_relevance"),
+        Cover("throttle", "throttle=10/60s", "search", "search_errors"),
         Cover("oversell", "oversell=0.025", "rsvp", "capacity"),
         Cover("duplicate-booking", "duplicate-booking=0.02", "rsvp", "duplicate_bookings"),
         Cover("double", "double=0.05", "rsvp", "registrations"),

@@ -218,6 +218,11 @@ class Accounts(App):
             return replace(answer, headers=(*answer.headers, *self._cookie(_csrf_cookie(request) or self._new_token())))
         return answer
 
+    def too_many(self, call: Call, retry_s: int) -> Answer:
+        """As the real server means to say it."""
+        told = {"error": "rate_limit_exceeded", "message": "Too many requests.", "retry_after": retry_s}
+        return Answer.json(told, 429, (("retry-after", str(retry_s)),))
+
     def refused_body(self, problems: list[str]) -> Answer:
         if problems == ["the body is not JSON"]:
             return Answer.json(

@@ -1,4 +1,4 @@
-"""The `pika-locust` command: list, inspect, locustfile, suite, report, compare, capacity, sandbox, new."""
+"""The `pika-locust` command: list, inspect, locustfile, suite, report, compare, capacity, seed, sandbox, new."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ commands:
   report RUN_DIR        write LOAD_TEST_REPORT.md about a suite
   compare BEFORE AFTER  what differs by more than noise, as a gate for a pipeline; k6's summaries, too
   capacity SCENARIO     search for the largest load that passes, by one run after the other
+  seed                  write the data that a platform's scenarios need, and load it where that can be done
   sandbox               serve a platform's sandbox, with faults if you like
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
 
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "report": write_report,
         "compare": compare_runs,
         "capacity": search_capacity,
+        "seed": write_seed,
         "sandbox": run_sandbox,
         "new": write_platform,
     }
@@ -170,6 +172,13 @@ def compare_runs(argv: list[str]) -> int:
 def search_capacity(argv: list[str]) -> int:
     """Search for the largest load that passes."""
     from pika_locust.cli.capacity import run
+
+    return run(argv)
+
+
+def write_seed(argv: list[str]) -> int:
+    """Write the data of a platform, or remove it."""
+    from pika_locust.cli.seed import run
 
     return run(argv)
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pika_locust.platforms.wwmaa.world_catalogue import Catalogue
-from pika_locust.platforms.wwmaa.world_pages import Pages
-from pika_locust.platforms.wwmaa.world_search import Searches
+from pika_locust.platforms.wwmaa.world_seeding import Seeding
 from pika_locust.platforms.wwmaa.world_sessions import Sessions
 from pika_locust.platforms.wwmaa.world_webhooks import Webhooks
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.faults import Cover, FaultKind, Form
 
 
-class WwmaaWorld(Searches, Catalogue, Webhooks, Sessions, Pages):
+class WwmaaWorld(Seeding, Webhooks, Sessions):
     """The world of one server."""
 
     name = "wwmaa"
@@ -72,7 +70,7 @@ class WwmaaWorld(Searches, Catalogue, Webhooks, Sessions, Pages):
     )
 
     def state(self, now: float) -> dict[str, Any]:
-        return {**self.registrations_state(), **self.webhooks_state(), **self.sessions_state()}
+        return {**self.registrations_state(), **self.webhooks_state(), **self.sessions_state(), **self.seeding_state()}
 
     @route("GET", "/health", exempt=True)
     def health(self, call: Call) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -40,6 +41,15 @@ SERVER_ERROR = {
 _REMEMBERED = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the sandbox was told of somebody who may log in."""
+
+    password: str
+    name: str
+    role: str = "member"
+
+
 class Accounts(App):
     """Log in, see who one is, refresh. In the contract of the real server, every POST needs a token of its own, as a
     cookie and as a header; in the one that the suite assumes, none does."""
@@ -55,9 +65,11 @@ class Accounts(App):
         number = r"(\d{1,6})" if numbered else "(0?)"
         self._member = re.compile(re.escape(before) + number + re.escape(behind))
         self._members = whole_setting(settings, "MEMBERS", 1000)
+        self._members_file = setting(settings, "MEMBERS_FILE", "") or None
         super().__init__(faults, settings, now)
 
     def start(self) -> None:
+        self.accounts = {} if self._members_file is None else _listed_accounts(self._members_file, self._password)
         self._mistakes: Counter[str] = Counter()
         self._locked_until: dict[str, float] = {}
         self._refresh: dict[str, str] = {}
@@ -121,7 +133,7 @@ class Accounts(App):
         del self._mistakes[email]
         if not self.is_suite:
             call.headers = self._cookie(self._new_token())
-        first, last = self._name_of(email).split(" ")
+        first, _, last = self._name_of(email).partition(" ")
         who = {"id": user_id(email), "email": email, "role": self._role_of(email)}
         user = {**who, "first_name": first, "last_name": last, "is_verified": True}
         tokens = self._tokens(email)
@@ -151,15 +163,21 @@ class Accounts(App):
         """What somebody logs in with; None for whom there is no account."""
         if email == self._admin[0]:
             return self._admin[1]
+        if email in self.accounts:
+            return self.accounts[email].password
         number = self._member.fullmatch(email)
         return self._password if number is not None and int(number[1] or 0) < self._members else None
 
     def _name_of(self, email: str) -> str:
+        if email in self.accounts:
+            return self.accounts[email].name
         number = self._member.fullmatch(email)
         return "Load Admin" if number is None else f"Load{int(number[1] or 0)} Tester"
 
     def _role_of(self, email: str) -> str:
-        return "admin" if email == self._admin[0] else "member"
+        if email == self._admin[0]:
+            return "admin"
+        return self.accounts[email].role if email in self.accounts else "member"
 
     def _tokens(self, email: str) -> dict[str, str]:
         self._made += 1
@@ -244,6 +262,16 @@ def _refusal(kind: str, words: str) -> Answer:
 
 def _unauthorized(words: str) -> Answer:
     return Answer.json({"detail": words}, 401)
+
+
+def _listed_accounts(path: str, password: str) -> dict[str, Account]:
+    """Everybody in the file of members. Raises ConfigurationError."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {row["email"]: Account(row.get("password") or password, "Load Tester") for row in rows}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise ConfigurationError(f"MEMBERS_FILE={path}: {error}") from None
 
 
 def user_id(email: str) -> str:

@@ -102,6 +102,10 @@ TIERS = {"free": _FREE, "basic": _BASIC, "premium": _PREMIUM, "lifetime": _LIFET
 class Catalogue(Registrations):
     """Lists that can be read without logging in. What the real server's filters do wrong is `as-shipped`."""
 
+    def start(self) -> None:
+        super().start()
+        self.subscriptions: dict[str, dict[str, Any]] = {}
+
     @route("GET", "/api/events/public")
     def public_events(self, call: Call) -> Answer:
         """The real server's list; as it is shipped, most of its filters find nothing, and its total is of the page."""
@@ -115,7 +119,8 @@ class Catalogue(Registrations):
         from_date = asked.get("date_from", "")
         if from_date and not _is_date(from_date):
             return Answer.json({"detail": "Invalid date_from format. Use YYYY-MM-DD"}, 400)
-        found = [shown for shown in map(_shown, self.known_events.values()) if self._matches(shown, asked)]
+        listed = [event for event in self.known_events.values() if event.is_published]
+        found = [shown for shown in map(_shown, listed) if self._matches(shown, asked)]
         page = [{"id": shown["id"], "data": shown} for shown in found[offset : offset + limit]]
         total = len(page) if "as-shipped" in self.faults.on else len(found)
         return Answer.json({"events": page, "total": total, "limit": limit, "offset": offset})
@@ -174,11 +179,13 @@ class Catalogue(Registrations):
 
     @route("GET", "/api/subscriptions/my-subscription")
     def my_subscription(self, call: Call) -> Answer:
-        """The suite's: nobody has one."""
+        """The suite's: nobody has one but those who were given one."""
         if not self.is_suite:
             call.params = {"tier": "my-subscription"}
             return self.tier(call)
-        return self._of_members(call, {"detail": "No subscription"}, 404)
+        email = (self.authenticate(call) or {}).get("email")
+        mine = next((one for one in self.subscriptions.values() if one["user_email"] == email), None)
+        return self._of_members(call, mine or {"detail": "No subscription"}, 404 if mine is None else 200)
 
     def _of_members(self, call: Call, value: Any, status: int = 200) -> Answer:
         known = self.authenticate(call) is not None

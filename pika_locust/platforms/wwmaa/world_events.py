@@ -64,7 +64,12 @@ class Event:
     @property
     def title(self) -> str:
         """What it is called."""
-        return f"Event {self.id}"
+        return str(self.shown.get("title") or f"Event {self.id}")
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is in the lists; a draft is not."""
+        return bool(self.shown.get("is_published", True))
 
 
 class Registrations(Accounts):
@@ -112,8 +117,10 @@ class Registrations(Accounts):
         refusal = self._refuses_strangers(call)
         if refusal is not None:
             return refusal
-        pages = [_page(event) for event in self.known_events.values() if words in event.title]
-        return Answer.json({"events": pages, "total": len(pages)})
+        found = [event for event in self.known_events.values() if event.is_published and words in event.title]
+        limit = call.query.get("limit", "")
+        pages = [_page(event) for event in (found[: int(limit)] if limit.isdecimal() else found)]
+        return Answer.json({"events": pages, "total": len(found)})
 
     def _refuses_strangers(self, call: Call) -> Answer | None:
         """What the real server answers to all but its staff. As it is shipped, it fails over who calls."""

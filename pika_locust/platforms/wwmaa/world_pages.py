@@ -39,6 +39,10 @@ _PICTURE = _picture()
 class Pages(Accounts):
     """The pages of the suite: home, events, instructors, search, and the dashboard of whoever is logged in."""
 
+    def start(self) -> None:
+        super().start()
+        self.instructors_there: dict[str, dict[str, Any]] = {}
+
     @route("GET", "/")
     def home(self, call: Call) -> Answer | None:
         return self._page(call, "WWMAA")
@@ -102,9 +106,15 @@ class Pages(Accounts):
         """The suite's; the real server has none."""
         if not self.is_suite:
             return self.not_found(call.request)
-        return Answer.json({"instructors": [{"id": "ins_1", "name": "Load Instructor"}]})
+        limit = call.query.get("limit", "")
+        found = [{"id": "ins_1", "name": "Load Instructor"}, *map(_shown, self.instructors_there.values())]
+        return Answer.json({"instructors": found[: int(limit)] if limit.isdecimal() else found, "total": len(found)})
 
     @route("GET", "/api/users/me/dashboard", auth=True)
     def dashboard(self, call: Call) -> Any:
         """The suite's."""
         return {"user_id": call.user["sub"], "registrations": []}
+
+
+def _shown(instructor: dict[str, Any]) -> dict[str, Any]:
+    return {"id": instructor["id"], "name": f"{instructor['first_name']} {instructor['last_name']}"}

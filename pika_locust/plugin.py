@@ -26,7 +26,7 @@ from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.handle import Handle, LedgerAudits
 from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.metrics import Metric
-from pika_locust.outputs import console, junit, redact, summary
+from pika_locust.outputs import console, junit, redact, report_files, summary
 from pika_locust.outputs.targets import OUTPUT_SETTINGS, junit_paths
 from pika_locust.process import forget_spawning_stacks, raise_open_file_limit, tune_gc
 from pika_locust.runtime import redaction
@@ -37,7 +37,7 @@ from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.host_failures import unhandled_errors
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
-from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, summary_path
+from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, reports_named, summary_path
 from pika_locust.runtime.outputs import MetricsEndpoint, open_endpoint
 from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
@@ -200,7 +200,9 @@ class Plugin:
             arguments, unknown, problems = parse_all(parser, sys.argv[1:], self._environ)
             if self.scenario.is_locustfile:
                 self.scenario = replace(self.scenario, title=title_of(arguments.locustfile or ""))
-            problems += console.problems(arguments.summary_json) if not arguments.worker else []
+            if not arguments.worker:
+                problems += console.problems(arguments.summary_json)
+                problems += report_files.problems(arguments.report, arguments.baseline)
             if "locust.main" in sys.modules:
                 # A user that is run alone (`run_single_user`) opens none.
                 problems += port_problems(arguments)
@@ -246,7 +248,7 @@ class Plugin:
         placeholder = unfinished_report(self.scenario, self._command)
         if options.summary_json and (problem := summary.write_placeholder(placeholder, options.summary_json)):
             raise ConfigurationError(problem)
-        if problems := self._write_junit(placeholder):
+        if problems := [*self._write_junit(placeholder), *self._write_reports(placeholder)]:
             raise ConfigurationError(problems)
         listen_early(self._on_early_signal)
 
@@ -283,6 +285,8 @@ class Plugin:
             console.write(self._empty_report(reasons, ExitCode.CONFIG), path)
         for junit_path in junit_paths(outputs_named(sys.argv[1:])):
             junit.write(self._empty_report(reasons, ExitCode.CONFIG), junit_path)
+        reports = [path for path in reports_named(sys.argv[1:]) if not report_files.problems([path], None)]
+        report_files.write(summary.to_dict(self._empty_report(reasons, ExitCode.CONFIG)), reports)
         sys.exit(int(ExitCode.CONFIG))
 
     def on_init(self, environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
@@ -349,6 +353,7 @@ class Plugin:
             self._on_report,
             self._token,
             self._endpoint(),
+            self._on_progress if self._options.summary_json or self._options.reports else None,
         )
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test, self._csv_files)
         self._exit_handler.keep_listening()
@@ -432,6 +437,23 @@ class Plugin:
             # Should this fail, so does the writing at the end, and the run with it.
             summary.write_placeholder(placeholder, summary.numbered(path, len(self._reports()) + 1))
         self._write_junit(placeholder, len(self._reports()) + 1)
+        self._write_reports(placeholder, len(self._reports()) + 1)
+
+    def _on_progress(self, report: Report) -> None:
+        """Write what is known of the test that runs. It is no matter if that fails: so will the end, and say so."""
+        assert self._options is not None
+        number = len(self._reports()) + 1
+        if path := self._options.summary_json:
+            summary.write_placeholder(report, summary.numbered(path, number))
+        self._write_reports(report, number)
+
+    def _write_reports(self, report: Report, number: int = 1) -> list[str]:
+        """Write the reports for people of test `number` of this process; what went wrong, a sentence each."""
+        assert self._options is not None
+        options = self._options
+        if not options.reports:
+            return []
+        return report_files.write(summary.to_dict(report), options.reports, options.baseline, number)
 
     def _write_junit(self, report: Report, number: int = 1) -> list[str]:
         """Write the JUnit files of test `number` of this process; what went wrong, a sentence each."""
@@ -447,6 +469,9 @@ class Plugin:
         for problem in self._write_junit(report, len(self._reports()) or 1):
             sys.stderr.write(f"{problem}\n")
             report = unwritten(report, "--out junit", problem)
+        for problem in self._write_reports(report, len(self._reports()) or 1):
+            sys.stderr.write(f"{problem}\n")
+            report = unwritten(report, "--report", problem)
         if self._environment is not None and self._environment.web_ui is not None:
             console.log(report)
             console.show(report, sys.stdout, self._options.summary_mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,6 +41,10 @@ class Timeline:
     errors: dict[str, Column] = field(default_factory=dict)
     thresholds: dict[str, Column] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
+
+    def copy(self) -> Timeline:
+        """The same, apart from what is recorded later."""
+        return deepcopy(self)
 
     def since(self, point: int) -> dict[str, Any]:
         """The columns from a point on, counted from 0, as lists and dictionaries; the marks whole."""

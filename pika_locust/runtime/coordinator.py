@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -38,6 +39,7 @@ from pika_locust.runtime.observations import Observations, observations_of
 from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.outputs import MetricsEndpoint, start_outputs
 from pika_locust.runtime.pacing import PlanClock
+from pika_locust.runtime.progress_reports import ProgressReports
 from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
 from pika_locust.runtime.target_settings import observe_headers, reach
 from pika_locust.runtime.timeline import RunTimeline
@@ -309,10 +311,11 @@ class Coordinator:
         on_report: Callable[[Report], Report],
         token: str = "",
         endpoint: MetricsEndpoint | None = None,
+        on_progress: Callable[[Report], None] | None = None,
     ) -> None:
         """`on_begin` is given what stands for the report of a test that has begun; `on_report` the report, and gives
-        back what became of it. `token` is what the workers are known by that this process has forked; `endpoint`
-        answers scrapes."""
+        back what became of it; `on_progress` what is known meanwhile, now and then, in a thread. `token` is what the
+        workers are known by that this process has forked; `endpoint` answers scrapes."""
         self._environment = environment
         self._endpoint = endpoint
         self._scenario = scenario
@@ -320,6 +323,7 @@ class Coordinator:
         self._command = command
         self._on_begin = on_begin
         self._on_report = on_report
+        self._progress = ProgressReports(on_progress)
         # Set by `attach`.
         self._runner: Any = None
         self._workers: Workers
@@ -569,6 +573,7 @@ class Coordinator:
             run.outputs.observe(snapshot)
             results = run.evaluator.results(snapshot, at_s - run.measured_from_s)
             run.record(at_s, snapshot, results, self._plan_clock.primaries)
+            self._progress.offer(at_s, partial(run.so_far, self._scenario, snapshot, at_s))
             aborting = [result for result in results if result.abort]
             unreachable = run.unreachable(snapshot)
             trouble = unreachable.text if unreachable is not None else ""
@@ -622,6 +627,7 @@ class Coordinator:
         self.reports[-1] = self._on_report(change(self.reports[-1]))
 
     def _report(self, report: Report) -> None:
+        self._progress.end()
         for failure in self._failures.values():
             report = failed_by_others(report, failure.code, failure.why)
         self.reports.append(report)

@@ -173,6 +173,8 @@ class LocustfileMode:
             strict=arguments.strict,
             fail_on=None,
             summary_mode=arguments.summary_mode,
+            reports=tuple(arguments.report),
+            baseline=arguments.baseline,
             outputs=outputs,
             observed=observed,
         )

@@ -103,6 +103,18 @@ def add_judging_arguments(group: Any) -> None:
         env_var="PIKA_SUMMARY_JSON",
     )
     group.add_argument(
+        "--report",
+        metavar="<file>",
+        action="append",
+        default=[],
+        help="Write a report that needs nothing else, to an .html or .md file, as often as wanted",
+    )
+    group.add_argument(
+        "--baseline",
+        metavar="<file|folder>",
+        help="Compare with the runs there in the report: summaries, or what k6 has exported",
+    )
+    group.add_argument(
         "--summary-mode",
         choices=MODES,
         default=MODES[0],
@@ -162,6 +174,11 @@ def summary_path(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
 def outputs_named(argv: Sequence[str]) -> list[str]:
     """What is given to `--out`, on a command line that may be wrong in everything else."""
     return _read_alone("--out", argv, default=[], action="append") or []
+
+
+def reports_named(argv: Sequence[str]) -> list[str]:
+    """What is given to `--report`, on a command line that may be wrong in everything else."""
+    return _read_alone("--report", argv, default=[], action="append") or []
 
 
 def _read_alone(option: str, argv: Sequence[str], **how: Any) -> Any:
@@ -290,6 +307,10 @@ class RunOptions:
     strict: bool
     fail_on: Grade | None
     summary_mode: SummaryMode = "compact"
+    reports: tuple[str, ...] = ()
+    """Files that get a report for people."""
+    baseline: str | None = None
+    """What it is compared with."""
     outputs: tuple[OutputTarget, ...] = ()
     observed: tuple[Observation, ...] = ()
 
@@ -366,6 +387,8 @@ def read_options(
         strict=arguments.strict,
         fail_on=arguments.fail_on,
         summary_mode=arguments.summary_mode,
+        reports=tuple(arguments.report),
+        baseline=arguments.baseline,
         outputs=outputs,
         observed=observed,
     )

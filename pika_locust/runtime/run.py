@@ -372,6 +372,22 @@ class Run:
         run_reasons += self.outputs.reasons()
         return self.report(scenario, snapshot, audits=audits, run_reasons=run_reasons, duration_s=duration_s)
 
+    def so_far(self, scenario: Scenario, snapshot: Snapshot, at_s: float) -> Report:
+        """What is known of a run that goes on, `at_s` seconds after its start; nothing in it changes later."""
+        report = self.report(scenario, snapshot, audits=(), run_reasons=(), duration_s=at_s)
+        why = (
+            f"these are the figures of the first {at_s:.0f} s: if no process works on the run any more, it was killed, "
+            "and nothing is judged"
+        )
+        return replace(
+            report,
+            verdict="invalid",
+            exit_code=int(ExitCode.INTERNAL),
+            reasons=(Reason("unfinished", "run", why),),
+            timeline=self.timeline.recorder.timeline.copy(),
+            resolving_power=(),
+        )
+
     def report(
         self,
         scenario: Scenario,

@@ -34,6 +34,8 @@ CHECK = "PIKA_LOCUST_CHECK"
 
 _PORTS = ("--web-port", "--master-bind-port", "--master-port")
 _FILES = ("--summary-json", "--csv", "--html", "--json-file", "--logfile")
+_REPEATED = ("--out", "--report")
+"""Options that are given once for each of their values."""
 _ORDER = (
     ExitCode.CONFIG,
     ExitCode.INTERNAL,
@@ -92,6 +94,8 @@ def words_for(name: str, index: int, arguments: Any, argv: Sequence[str]) -> lis
     words = _without_outputs(argv)
     for output in arguments.out:
         words += ["--out", _own_output(output, name, index)]
+    for path in arguments.report:
+        words += ["--report", own_path(path, name)]
     for option in _FILES:
         path = getattr(arguments, _dest(option), None)
         if path:
@@ -111,9 +115,9 @@ def _without_outputs(argv: Sequence[str]) -> list[str]:
     kept: list[str] = []
     is_value = False
     for word in argv:
-        if not is_value and word != "--out" and not word.startswith("--out="):
+        if not is_value and word.partition("=")[0] not in _REPEATED:
             kept.append(word)
-        is_value = not is_value and word == "--out"
+        is_value = not is_value and word in _REPEATED
     return kept
 
 

@@ -1,0 +1,50 @@
+"""What is known of a test while it runs, written now and then: whoever kills it still has that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gevent import get_hub
+
+from pika_locust.clock import monotonic
+from pika_locust.judge import Report
+
+FIRST_S = 4.0
+EVERY_S = 15.0
+SHARE = 0.005
+"""What it may take of a processor."""
+
+
+class ProgressReports:
+    """Gives reports to `write` in a thread, one at a time, so that the load never waits for a disk."""
+
+    def __init__(self, write: Callable[[Report], None] | None) -> None:
+        self._write = write
+        self._next_s = FIRST_S
+        self._writing: Any = None
+
+    def offer(self, at_s: float, make: Callable[[], Report]) -> None:
+        """Write what `make` gives if it is time, `at_s` seconds after the start of the test."""
+        if self._write is None or at_s < self._next_s or not self._is_idle():
+            return
+        began_s = monotonic()
+        report = make()
+        self._next_s = at_s + max(EVERY_S, (monotonic() - began_s) / SHARE)
+        self._writing = get_hub().threadpool.spawn(self._write_timed, report, at_s)
+
+    def end(self) -> None:
+        """Wait for what is being written: a test's last report is not to be overwritten by an earlier one."""
+        if self._writing is not None:
+            self._writing.wait()
+        self._writing = None
+        self._next_s = FIRST_S
+
+    def _is_idle(self) -> bool:
+        return self._writing is None or bool(self._writing.ready())
+
+    def _write_timed(self, report: Report, at_s: float) -> None:
+        assert self._write is not None
+        began_s = monotonic()
+        self._write(report)
+        self._next_s = max(self._next_s, at_s + (monotonic() - began_s) / SHARE)

@@ -10,6 +10,11 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # built without its C extension
+    from websockets.utils import apply_mask
+
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 FIN = 0x80
 
@@ -44,18 +49,31 @@ class Frame:
 def encode(payload: bytes, opcode: int = TEXT) -> bytes:
     """One final, masked frame, as a client must send it (sections 5.1 and 5.3: a fresh unpredictable key each time)."""
     size = len(payload)
-    key = os.urandom(4)
+    try:
+        key = _keys.pop()
+    except IndexError:
+        key = _fresh_key()
     if size < 126:
         head = bytes((FIN | opcode, 0x80 | size))
     elif size < 65536:
         head = _LENGTH_16.pack(FIN | opcode, 0x80 | 126, size)
     else:
         head = _LENGTH_64.pack(FIN | opcode, 0x80 | 127, size)
-    # One XOR of two long integers masks the whole payload, in time that grows with its size and no faster.
-    words = (size + 3) >> 2
-    mask = int.from_bytes(key * words, "little")
-    masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(words << 2, "little")
-    return head + key + masked[:size]
+    return head + key + apply_mask(payload, key)
+
+
+_KEYS = 1024
+_keys: list[bytes] = []
+"""Masking keys that no frame has had: to ask the kernel for each takes as long as all else that a frame needs."""
+if hasattr(os, "register_at_fork"):
+    # Of two processes that were one before a fork, each makes its own.
+    os.register_at_fork(after_in_child=_keys.clear)
+
+
+def _fresh_key() -> bytes:
+    found = os.urandom(4 * _KEYS)
+    _keys.extend(found[at : at + 4] for at in range(0, len(found), 4))
+    return _keys.pop()
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -40,7 +41,23 @@ def test_any_payload_is_encoded(payload: bytes, opcode: int) -> None:
 
 
 def test_every_frame_has_a_key_of_its_own() -> None:
-    assert len({read_masked(frames.encode(b"same"))[1] for _ in range(100)}) == 100
+    assert len({read_masked(frames.encode(b"same"))[1] for _ in range(5000)}) >= 4999
+
+
+def test_a_process_that_is_forked_has_keys_of_its_own() -> None:
+    frames.encode(b"there are keys now, for more than one frame")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, b"".join(read_masked(frames.encode(b"same"))[1] for _ in range(100)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 400)
+    os.close(reading)
+    os.close(writing)
+    ours = {read_masked(frames.encode(b"same"))[1] for _ in range(100)}
+    assert len(theirs) == 400
+    assert len(ours & {theirs[at : at + 4] for at in range(0, 400, 4)}) <= 1
 
 
 @pytest.mark.alone
@@ -48,7 +65,7 @@ def test_the_work_of_masking_grows_with_the_size_and_no_faster() -> None:
     payload = bytes(1 << 19)
     began = time.perf_counter()
     frames.encode(payload)
-    # It takes 2 ms; a mask that is put together word by word would take ten seconds.
+    # It takes less than a millisecond; a mask that is put together word by word would take ten seconds.
     assert time.perf_counter() - began < 1.5
 
 

@@ -23,7 +23,7 @@ NAMES = ("queue", "tokens")
 def arguments(**given: Any) -> Namespace:
     ports = {"web_port": 8089, "master_bind_port": 5557, "master_port": 5557}
     files = {"summary_json": None, "csv_prefix": None, "html_file": None, "json_file": None, "logfile": None}
-    return Namespace(**{"out": [], **ports, **files, **given})
+    return Namespace(**{"out": [], "report": [], **ports, **files, **given})
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,15 @@ def test_the_first_scenario_keeps_the_ports_and_the_next_one_has_the_next() -> N
 
 
 def test_outputs_and_files_are_named_after_the_scenario_wherever_they_stand() -> None:
-    given = arguments(out=["json=p.json", "prometheus=:9646", "influxdb=http://x/k6"], summary_json="s.json")
-    argv = ["--out", "json=p.json", "-u", "2", "--out=prometheus=:9646", "--summary-json", "s.json"]
+    given = arguments(
+        out=["json=p.json", "prometheus=:9646", "influxdb=http://x/k6"], summary_json="s.json", report=["r.html"]
+    )
+    argv = ["--out", "json=p.json", "-u", "2", "--out=prometheus=:9646", "--summary-json", "s.json", "--report=r.html"]
     words = words_for("tokens", 1, given, argv)
     assert words[:4] == ["-u", "2", "--summary-json", "s.json"]
-    assert words[4:12] == [
+    assert words[4:14] == [
         *("--out", "json=p.tokens.json", "--out", "prometheus=:9647", "--out", "influxdb=http://x/k6"),
-        *("--summary-json", "s.tokens.json"),
+        *("--report", "r.tokens.html", "--summary-json", "s.tokens.json"),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.judge import Ledger
@@ -31,13 +31,17 @@ class Owner(Protocol):
     unanswered: int
 
 
+BATCH = 100
+"""How many acknowledgements of a kind wait to be counted at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyMetrics:
     """Where replies are counted: handles bound once in a process."""
 
-    latency: Mapping[str, Trend]
+    latency: Trend
     """By kind of message: from a message to its acknowledgement."""
-    success: Mapping[str, Rate]
+    success: Rate
     """By kind of message: whether it was acknowledged in time."""
     round_trip: Trend
     """From any message to its reply, refusals included."""
@@ -48,43 +52,34 @@ class ReplyMetrics:
 
     @classmethod
     def of(cls, worker: WorkerContext) -> ReplyMetrics:
-        """The built-in ones (`metrics.builtin.WEBSOCKET_METRICS`), by kind of message as it comes."""
+        """The built-in ones (`metrics.builtin.WEBSOCKET_METRICS`)."""
         metrics = worker.metrics
         return cls(
-            latency=_ByKind(metrics.trend("ack_latency")),
-            success=_ByKind(metrics.rate("ack_success")),
+            latency=metrics.trend("ack_latency"),
+            success=metrics.rate("ack_success"),
             round_trip=metrics.trend("ws_message_latency"),
             refused=metrics.counter("nacks"),
             late=metrics.counter("late_answers"),
         )
 
 
-Handle = TypeVar("Handle", Trend, Rate)
+class _Kind:
+    """The bound handles of one kind of message, and the acknowledgements that are still to be counted."""
+
+    __slots__ = ("acked_us", "latency", "name", "size_bytes", "success")
+
+    def __init__(self, name: str, metrics: ReplyMetrics) -> None:
+        self.name = name
+        self.latency = metrics.latency.tagged(kind=name)
+        self.success = metrics.success.tagged(kind=name)
+        self.acked_us: list[int] = []
+        self.size_bytes = 0
+        """What the acknowledgements were long that Locust is still to be told of."""
 
 
-class _ByKind(dict[str, Handle]):
-    """The handles of one metric, each bound when its kind is first asked for."""
-
-    def __init__(self, root: Handle) -> None:
-        super().__init__()
-        self._root: Handle = root
-
-    def __missing__(self, kind: str) -> Handle:
-        handle: Handle = self._root.tagged(kind=kind)
-        self[kind] = handle
-        return handle
-
-
-@dataclass(slots=True)
-class Waiting:
-    """One message on its way. `items` are its ledger entries; `on_reply(ok, why)` hears what became of it."""
-
-    kind: str
-    owner: Owner
-    sent_ns: int
-    ledger: Ledger | None
-    items: tuple[str, ...]
-    on_reply: OnReply | None
+Waiting = tuple[_Kind, Owner, int, Ledger | None, tuple[str, ...], OnReply | None]
+"""One message on its way: its kind, who sent it and when, its ledger with its entries there, and who hears what became
+of it. A plain tuple, as it is made and taken apart for every message."""
 
 
 def _numbers(worker: WorkerContext) -> Iterator[int]:
@@ -95,7 +90,10 @@ def _numbers(worker: WorkerContext) -> Iterator[int]:
 class PendingReplies:
     """The messages of all actors of a process that wait for a reply, in the order in which they were sent.
 
-    One table and one timer serve everybody: a timer for each message would cost more than the message.
+    One table and one timer serve everybody: a timer for each message would cost more than the message. For the same
+    reason acknowledgements wait to be counted together, a hundred at a time or when somebody reads the metrics, as the
+    report of every two seconds does. Locust's statistics wait with them; a listener of its `request` event hears of
+    every acknowledgement at once.
 
     Arguments:
         worker: this process's part of the run.
@@ -120,10 +118,14 @@ class PendingReplies:
         # between runs, too.
         self._prefix = f"{worker.begin.run_id}.{worker.worker_index:x}."
         self._numbers = worker.shared(_numbers)
+        self._kinds: dict[str, _Kind] = {}
+        self._is_settled = True
+        self._tells_later = False
         self._waiting: dict[str, Waiting] = {}
         self._by_owner: dict[Owner, list[str]] | None = None
         self._late: dict[str, Waiting] = {}
         self._reasons: set[str] = set()
+        worker.metrics.on_collect(self._settle)
         worker.on_end(every(worker, _SWEEP_EVERY_S, self._sweep).stop)
 
     def next_id(self) -> str:
@@ -150,7 +152,10 @@ class PendingReplies:
                 ledger.sent(item)
         owner.unanswered += 1
         self._by_owner = None
-        self._waiting[message_id] = Waiting(kind, owner, monotonic_ns(), ledger, booked, on_reply)
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._kinds[kind] = _Kind(kind, self._metrics)
+        self._waiting[message_id] = (known, owner, monotonic_ns(), ledger, booked, on_reply)
 
     def on_ack(self, payload: bytes, at_ns: int) -> None:
         """An acknowledgement was read at `at_ns`, on the monotonic clock."""
@@ -160,18 +165,46 @@ class PendingReplies:
             if waiting is None:
                 self._on_late(message_id)
                 return
-        waiting.owner.unanswered -= 1
-        latency_us = (at_ns - waiting.sent_ns) // 1000
-        metrics, kind, ledger = self._metrics, waiting.kind, waiting.ledger
-        metrics.latency[kind].add(latency_us)
-        metrics.round_trip.add(latency_us)
-        metrics.success[kind].add(True)
+        kind, owner, sent_ns, ledger, items, on_reply = waiting
+        owner.unanswered -= 1
+        latency_us = (at_ns - sent_ns) // 1000
+        worker = self._worker
+        tells_later = worker.may_tell_later
+        if tells_later is not self._tells_later:
+            # Whoever begins to listen hears of what comes, and not of what was.
+            self._settle()
+            self._tells_later = tells_later
+        acked_us = kind.acked_us
+        acked_us.append(latency_us)
+        self._is_settled = False
+        if tells_later:
+            kind.size_bytes += len(payload)
+        if len(acked_us) >= BATCH:
+            self._count(kind)
         if ledger is not None:
-            for item in waiting.items:
+            for item in items:
                 ledger.acked(item)
-        if waiting.on_reply is not None:
-            waiting.on_reply(True, "")
-        self._worker.request("WS", kind, latency_us / 1000, len(payload))
+        if on_reply is not None:
+            on_reply(True, "")
+        if not tells_later:
+            worker.request("WS", kind.name, latency_us / 1000, len(payload))
+
+    def _settle(self) -> None:
+        if not self._is_settled:
+            self._is_settled = True
+            for kind in self._kinds.values():
+                if kind.acked_us:
+                    self._count(kind)
+
+    def _count(self, kind: _Kind) -> None:
+        acked_us = kind.acked_us
+        kind.latency.add_all(acked_us)
+        self._metrics.round_trip.add_all(acked_us)
+        kind.success.add(True, len(acked_us))
+        if self._tells_later:
+            self._worker.requests("WS", kind.name, [us / 1000 for us in acked_us], kind.size_bytes)
+        kind.acked_us.clear()
+        kind.size_bytes = 0
 
     def on_nack(self, payload: bytes, at_ns: int) -> None:
         """A refusal was read at `at_ns`."""
@@ -183,14 +216,13 @@ class PendingReplies:
         self._metrics.refused.tagged(error=why if why in self._reasons else "other reasons").add()
         waiting = self._waiting.pop(message_id, None)
         if waiting is not None:
-            self._metrics.round_trip.add((at_ns - waiting.sent_ns) // 1000)
+            self._metrics.round_trip.add((at_ns - waiting[2]) // 1000)
             self._fail(waiting, why)
         else:
             self._metrics.late.add()
             waiting = self._late.pop(message_id, None)
-        if waiting is not None and waiting.ledger is not None:
-            for item in waiting.items:
-                waiting.ledger.refused(item, why)
+        for ledger, item in _booked(waiting):
+            ledger.refused(item, why)
 
     def connection_lost(self, owner: Owner) -> None:
         """No reply can come any more for what this actor had sent."""
@@ -201,52 +233,57 @@ class PendingReplies:
             # looking through everybody's messages for each of them would hold up all the others.
             self._by_owner = {}
             for message_id, waiting in self._waiting.items():
-                self._by_owner.setdefault(waiting.owner, []).append(message_id)
+                self._by_owner.setdefault(waiting[1], []).append(message_id)
         for message_id in self._by_owner.pop(owner, ()):
             if message_id not in self._waiting:
                 continue
             waiting = self._waiting.pop(message_id)
             # Where somebody wanted the end at once, nobody waited for the reply.
             self._fail(waiting, "the connection was lost before the answer", counts=not self._worker.cuts_at_once)
-            if waiting.ledger is not None:
-                for item in waiting.items:
-                    waiting.ledger.uncertain(item)
+            for ledger, item in _booked(waiting):
+                ledger.uncertain(item)
 
     def _on_late(self, message_id: str) -> None:
         self._metrics.late.add()
         waiting = self._late.pop(message_id, None)
-        if waiting is not None and waiting.ledger is not None:
-            for item in waiting.items:
-                waiting.ledger.acked(item)
+        for ledger, item in _booked(waiting):
+            ledger.acked(item)
 
     def _fail(self, waiting: Waiting, why: str, *, counts: bool = True) -> None:
-        waiting.owner.unanswered -= 1
-        if waiting.on_reply is not None:
-            waiting.on_reply(False, why)
+        kind, owner, sent_ns, _, _, on_reply = waiting
+        owner.unanswered -= 1
+        if on_reply is not None:
+            on_reply(False, why)
         if not counts:
             return
-        self._metrics.success[waiting.kind].add(False)
-        self._worker.error(waiting.kind, why)
-        waited_ms = (monotonic_ns() - waiting.sent_ns) / 1e6
-        self._worker.request("WS", waiting.kind, waited_ms, 0, RuntimeError(why))
+        kind.success.add(False)
+        self._worker.error(kind.name, why)
+        waited_ms = (monotonic_ns() - sent_ns) / 1e6
+        self._worker.request("WS", kind.name, waited_ms, 0, RuntimeError(why))
 
     def _sweep(self) -> None:
         oldest_ns = monotonic_ns() - int(self._timeout_s * 1e9)
         while self._waiting:
             message_id = next(iter(self._waiting))
             waiting = self._waiting[message_id]
-            if waiting.sent_ns > oldest_ns:
+            if waiting[2] > oldest_ns:
                 return
             del self._waiting[message_id]
             if len(self._late) < _LATE_KEPT:
                 self._late[message_id] = waiting
             self._fail(waiting, f"no answer within {self._timeout_s:g} s")
-            if waiting.ledger is not None:
-                for item in waiting.items:
-                    waiting.ledger.timed_out(item)
+            for ledger, item in _booked(waiting):
+                ledger.timed_out(item)
 
     def _id_of(self, message: Mapping[str, Any] | None) -> str:
         return str((message or {}).get(self._spelling.id))
+
+
+def _booked(waiting: Waiting | None) -> Iterator[tuple[Ledger, str]]:
+    """The entries of a message, each with its ledger."""
+    if waiting is not None and (ledger := waiting[3]) is not None:
+        for item in waiting[4]:
+            yield ledger, item
 
 
 @dataclass(frozen=True, slots=True)

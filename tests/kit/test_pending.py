@@ -5,9 +5,14 @@ import time
 
 import pytest
 
-from pika_locust.kit.pending import REPLY_TIMEOUT_S, PendingReplies, SharedReplies
+from pika_locust.kit import pending as pending_replies
+from pika_locust.kit.pending import BATCH, REPLY_TIMEOUT_S, PendingReplies, SharedReplies
 from pika_locust.platforms.pika.messages import SPELLING
+from pika_locust.platforms.pika.scenarios import DANCERS
+from pika_locust.runtime.context import WorkerContext
+from pika_locust.testing.worker import make_context
 from tests.platforms.pika.harness import Harness
+from tests.runtime.test_locust_stats import locusts_of
 
 
 class Owner:
@@ -287,3 +292,69 @@ def test_a_server_that_dies_with_ten_thousand_open_messages_costs_no_standstill(
         pending.connection_lost(owner)
     assert time.process_time() - began < 1.0
     assert harness.worker.ledger_of("likes") == {"sent": 10_000, "uncertain": 10_000}
+
+
+def test_what_is_counted_in_batches_is_what_would_be_counted_one_by_one(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = []
+    for batch in (1, 3, 10**9):
+        monkeypatch.setattr(pending_replies, "BATCH", batch)
+        worker = harness.make_context()
+        pending, owner = worker.shared(SharedReplies(SPELLING)), Owner()
+        for number in range(10):
+            message_id = send(harness, owner, ("like", "vote")[number % 2])
+            if number == 5:
+                pending.on_nack(nack(message_id), harness.time.now_ns + 9_000_000)
+            else:
+                pending.on_ack(ack(message_id), harness.time.now_ns + number * 1_000_000)
+        reports.append(worker.figures())
+    assert reports[0] == reports[1] == reports[2]
+    assert harness.worker.rate_of("ack_success") == (9, 1)
+
+
+def test_not_more_than_a_batch_waits_to_be_counted(harness: Harness, pending: PendingReplies) -> None:
+    owner = Owner()
+    for count in range(1, 2 * BATCH + 2):
+        pending.on_ack(ack(send(harness, owner)), harness.time.now_ns)
+        assert len(pending._kinds["like"].acked_us) == count % BATCH
+        assert len(harness.worker.request_events) == count, "who listens to Locust's event hears of each at once"
+    assert harness.worker.rate_of("ack_success", kind="like") == (2 * BATCH + 1, 0)
+
+
+def test_locusts_own_statistics_wait_with_the_metrics_and_nobody_else_does(harness: Harness) -> None:
+    heard: list[str] = []
+
+    def listener(name: str, **_: object) -> None:
+        heard.append(name)
+
+    given = make_context(DANCERS, {}, target="ws://127.0.0.1:1/ws")
+    with locusts_of(1) as (locust,):
+        worker = WorkerContext(given.begin, DANCERS, given.settings, 0, lambda *news: None, locust.event)
+        pending, owner = worker.shared(SharedReplies(SPELLING)), Owner()
+
+        def acknowledge(kind: str, count: int) -> None:
+            for _ in range(count):
+                message_id = pending.next_id()
+                pending.expect(message_id, kind, owner)
+                pending.on_ack(ack(message_id), harness.time.now_ns + 2_000_000)
+
+        acknowledge("before", 7)
+        assert locust.stats.num_requests == 0
+        locust.event.add_listener(listener)
+        acknowledge("while", 5)
+        assert heard == ["while"] * 5, "of what was before it came, it hears nothing"
+        assert locust.stats.num_requests == 12
+        locust.event.remove_listener(listener)
+        acknowledge("after", 3)
+        assert (len(heard), locust.stats.num_requests) == (5, 12)
+        worker.metrics.snapshot()
+        assert locust.stats.num_requests == 15
+        acknowledge("before", BATCH)
+        assert locust.stats.num_requests == 15 + BATCH
+        rows = {entry.name: entry for entry in locust.stats.entries.values()}
+    assert {name: row.num_requests for name, row in rows.items()} == {"before": 7 + BATCH, "while": 5, "after": 3}
+    assert rows["after"].total_response_time == 3 * 2.0
+    assert rows["after"].total_content_length == 3 * len(ack("0123456789ab.0.1"))
+    assert worker.metrics.rate("ack_success").read().samples == 15 + BATCH
+    worker.end()

@@ -21,7 +21,7 @@ commands:
                         options of a run (Locust's own --help ends before it has seen the locustfile)
   locustfile SCENARIO   print a locustfile of the scenario, to be changed
   suite                 run all scenarios of a platform, and fail if one of them does
-  report RUN_DIR        write LOAD_TEST_REPORT.md about a suite
+  report RUN...         write what a suite or single runs have found, as HTML and Markdown
   compare BEFORE AFTER  what differs by more than noise, as a gate for a pipeline; k6's summaries, too
   capacity SCENARIO     search for the largest load that passes, by one run after the other
   seed                  write the data that a platform's scenarios need, and load it where that can be done

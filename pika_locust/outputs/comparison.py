@@ -412,7 +412,7 @@ def _of_trend(
         quantile = expression.quantile
     if distribution is None:
         # k6's: a number, and no word of how many samples it is from.
-        shown = figure.get(statistic)
+        shown = figure.get(statistic, _judged_value(summary, series, statistic))
         return shown, changes.logarithm(float(shown)) if shown is not None else None
     histogram = histogram_of(distribution)
     scale = 1000 if distribution["unit"] == "us" else 1
@@ -422,6 +422,14 @@ def _of_trend(
         return histogram.mean / scale, _scaled(changes.mean(histogram), scale)
     shown = figure.get(statistic)
     return shown, changes.logarithm(float(shown)) if shown is not None else None
+
+
+def _judged_value(summary: Mapping[str, Any], series: str, statistic: str) -> float | None:
+    """What a threshold was judged by: a percentile that is not among those of all trends."""
+    for one in summary["thresholds"]:
+        if one["metric"] == series and parse(one["expression"]).aggregation == statistic:
+            return None if one["value"] is None else float(one["value"])
+    return None
 
 
 def _scaled(run: RunFigure | None, scale: int) -> RunFigure | None:

@@ -20,7 +20,7 @@ def problems(paths: Sequence[str], baseline: str | None) -> list[str]:
     """Why reports will not be written, as far as that can be known beforehand, a sentence each."""
     found = []
     for path in paths:
-        if _suffix(path) not in _WRITERS:
+        if not is_report(path):
             found.append(f"--report {path}: its name must end with .html or .md")
         elif (why := summary.unwritable(path)) is not None:
             found.append(f"--report {path}: {why}")
@@ -61,6 +61,11 @@ def compared(found: Mapping[str, Any], baseline: str | None) -> Comparison | Non
         return compare(read_runs([Path(baseline)]), [RecordedRun("this run", found)])
     except ConfigurationError as error:
         return Comparison(0, 0, (), warnings=tuple(error.problems), method="nothing could be compared")
+
+
+def is_report(path: str) -> bool:
+    """Whether a file's name says in which language it is to be written."""
+    return _suffix(path) in _WRITERS
 
 
 def _suffix(path: str) -> str:

@@ -68,18 +68,22 @@ def run_report(summary: Mapping[str, Any], comparison: Comparison | None = None)
     return Document(title, (Heading(title, 1), *run_blocks(summary, comparison)))
 
 
-def run_blocks(summary: Mapping[str, Any], comparison: Comparison | None = None) -> Iterator[Block]:
-    """All that there is to say of one run."""
+def run_blocks(
+    summary: Mapping[str, Any], comparison: Comparison | None = None, alone: Mapping[str, Any] | None = None
+) -> Iterator[Block]:
+    """All that there is to say of one run; `alone` are the metrics of a run of the same with hardly any load."""
     yield from _verdict(summary)
     yield from _tiles(summary)
     yield from _thresholds(summary)
     yield from _findings(summary)
-    yield from comparison_blocks(comparison) if comparison is not None else ()
+    if comparison is not None:
+        yield Heading("Compared with the baseline")
+        yield from comparison_blocks(comparison)
     yield from _audits(summary)
     yield from _timeline(summary)
     yield from _target(summary)
     yield from _sections(summary)
-    yield from _metrics(summary)
+    yield from _metrics(summary, alone or {})
     yield from _checks(summary)
     yield from _errors(summary)
     yield from _generator(summary)
@@ -203,7 +207,6 @@ def _findings(summary: Mapping[str, Any]) -> Iterator[Block]:
 
 def comparison_blocks(comparison: Comparison) -> Iterator[Block]:
     """Before and after: thresholds, and what else differs by more than noise."""
-    yield Heading("Compared with the baseline")
     count = len(comparison.regressions) + len(comparison.broken)
     yield Paragraph(plural(count, "regression") if count else "nothing is worse", "bad" if count else "good")
     yield Paragraph(comparison.method, "dim")
@@ -429,20 +432,23 @@ def _shares(histogram: Histogram, scale: int) -> tuple[tuple[float, float, float
     return tuple((edges[at] / scale, edges[at + 1] / scale, shares[at]) for at in range(count))
 
 
-def _metrics(summary: Mapping[str, Any]) -> Iterator[Block]:
-    """k6's table of everything that has samples."""
+def _metrics(summary: Mapping[str, Any], alone: Mapping[str, Any]) -> Iterator[Block]:
+    """k6's table of everything that has samples; beside trends the median and p(95) of the run without load."""
     trends, others = [], []
     for name, figure in summary["metrics"].items():
         if not figure["count"]:
             continue
         unit = str(figure.get("unit") or "")
         if figure["kind"] == "trend":
-            trends.append([name, number(figure["count"]), *(amount(figure.get(part), unit) for part in _PARTS)])
+            cells = [number(figure["count"]), *(amount(figure.get(part), unit) for part in _PARTS)]
+            was = alone.get(name) or {}
+            trends.append([name, *cells, *(amount(was.get(part), unit) for part in ("med", "p(95)") if alone)])
         else:
             others.append([name, str(figure["kind"]), figure_in_words(figure)])
     inner: list[Block] = []
     if trends:
-        inner.append(table(["trend", "count", *_PARTS], trends, right=range(1, 2 + len(_PARTS))))
+        titles = ["trend", "count", *_PARTS, *(["baseline med", "baseline p(95)"] if alone else [])]
+        inner.append(table(titles, trends, right=range(1, len(titles))))
     if others:
         inner.append(table(["metric", "kind", "value"], others))
     if inner:

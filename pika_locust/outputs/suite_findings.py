@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pika_locust.format import amount, number, percent, plural
-from pika_locust.judge.expressions import parse
 from pika_locust.judge.verdict import OWN_TIMES
 from pika_locust.outputs.recorded import Judged, judged_in
 from pika_locust.outputs.suite_results import SuiteEntry, SuiteResults
 
 Word = Literal["READY", "NOT READY", "NOT SHOWN"]
-Change = Literal["better", "worse", "no difference shown", "not comparable"]
 
 OF_THE_TARGET = frozenset({"threshold", "audit", "no_answer", "target"})
 """Reasons that speak against the target; all others say that nobody knows."""
@@ -224,68 +221,3 @@ def _phase(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
 
 def _ms(figure: Mapping[str, Any], part: str) -> str:
     return amount(figure[part], "ms")
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One threshold's metric before and after. `change` is better or worse only where the two 95 % intervals are
-    apart."""
-
-    scenario: str
-    name: str
-    before: str
-    after: str
-    relative: float | None
-    change: Change
-    why: str = ""
-
-
-def compare(before: SuiteResults, after: SuiteResults) -> list[Comparison]:
-    """Every threshold that both have values of, in the order of the later suite."""
-    earlier = {entry.scenario: entry.summary for entry in before.loads if entry.summary is not None}
-    found = []
-    for entry in after.loads:
-        old = earlier.get(entry.scenario)
-        if old is None or entry.summary is None:
-            continue
-        why = _incomparable(old, entry.summary)
-        was = {(one["metric"], _aggregation(one)): one for one in old["thresholds"]}
-        for one in entry.summary["thresholds"]:
-            past = was.get((one["metric"], _aggregation(one)))
-            if past is not None and past["value"] is not None and one["value"] is not None:
-                found.append(_comparison(entry.scenario, past, one, why))
-    return found
-
-
-def _incomparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Why two runs say nothing about each other, as a clause; empty when they do."""
-    if old["sandbox"] != new["sandbox"]:
-        return "one was of the sandbox"
-    for name, words in (("profile", "load profile"), ("users_peak", "users at the peak"), ("planned_s", "length")):
-        if old["load"].get(name) != new["load"].get(name):
-            return f"{words}: {old['load'].get(name)} before, {new['load'].get(name)} after"
-    return ""
-
-
-def _aggregation(threshold: Mapping[str, Any]) -> str:
-    return str(parse(threshold["expression"]).aggregation)
-
-
-def _comparison(scenario: str, past: Mapping[str, Any], now: Mapping[str, Any], why: str) -> Comparison:
-    aggregation, operator = _aggregation(now), parse(now["expression"]).operator
-    relative = (now["value"] - past["value"]) / past["value"] if past["value"] else None
-    (was_low, was_high), (low, high) = _interval(past), _interval(now)
-    change: Change = "no difference shown"
-    if why:
-        change = "not comparable"
-    elif low > was_high or high < was_low:
-        wants_low = operator in ("<", "<=") or (operator in ("==", "===") and parse(now["expression"]).limit == 0)
-        change = "better" if wants_low == (high < was_low) else "worse"
-    values = [amount(one["value"], one["unit"]) for one in (past, now)]
-    return Comparison(scenario, f"{now['metric']} {aggregation}", values[0], values[1], relative, change, why)
-
-
-def _interval(threshold: Mapping[str, Any]) -> tuple[float, float]:
-    """The 95 % interval of a value; everything is possible where none is known."""
-    low, high = threshold.get("interval") or (None, None)
-    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))

@@ -149,6 +149,11 @@ def _of_summaries(folder: Path) -> SuiteResults:
     found = [(path, summary) for path, summary in summaries if "scenario" in summary and "exit_code" in summary]
     if not found:
         raise ConfigurationError(f"{folder}: there is neither {MANIFEST} nor a summary of a run in it")
+    return suite_of(found, folder.resolve().name)
+
+
+def suite_of(found: Sequence[tuple[Path, Mapping[str, Any]]], name: str) -> SuiteResults:
+    """Summaries that nobody has a list of, as the results of a suite."""
     entries = tuple(
         SuiteEntry(
             str(summary["scenario"]),
@@ -163,7 +168,7 @@ def _of_summaries(folder: Path) -> SuiteResults:
         for path, summary in found
     )
     began = min(str(summary["started_at"]) for _, summary in found)
-    return SuiteResults(folder.resolve().name, "", False, began, "complete", entries)
+    return SuiteResults(name, "", False, began, "complete", entries)
 
 
 def state_of(exit_code: int, summary: Mapping[str, Any] | None) -> State:

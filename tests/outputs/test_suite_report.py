@@ -11,7 +11,7 @@ import pytest
 
 from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
-from pika_locust.outputs.suite_findings import bottlenecks, compare, readiness
+from pika_locust.outputs.suite_findings import bottlenecks, readiness
 from pika_locust.outputs.suite_report import render
 from pika_locust.outputs.suite_results import SuiteResults, read_suite
 
@@ -188,35 +188,25 @@ def test_figures_that_show_nothing_make_no_bottleneck(tmp_path: Path) -> None:
     assert "No figure of these runs shows one." in render(results)
 
 
-def times(low: float, value: float, high: float) -> Edit:
-    def edit(summary: dict[str, Any]) -> None:
+def test_before_and_after_are_compared_as_single_runs_are(tmp_path: Path) -> None:
+    def much_later(summary: dict[str, Any]) -> None:
         (late,) = (one for one in summary["thresholds"] if one["metric"] == "call_request_time")
-        late |= {"value": value, "interval": [low, high]}
+        late["value"] = summary["metrics"]["call_request_time"]["p(75)"] = 40_000.0
+        summary["metrics"]["call_request_time"] |= {"med": 39_000.0, "p(95)": 41_000.0}
 
-    return edit
-
-
-@pytest.mark.parametrize(
-    ("now", "change"),
-    [
-        pytest.param(times(500.0, 600.0, 700.0), "better", id="intervals apart, lower"),
-        pytest.param(times(2_000.0, 2_100.0, 2_200.0), "worse", id="intervals apart, higher"),
-        pytest.param(times(1_000.0, 1_050.0, 1_500.0), "no difference shown", id="intervals that meet"),
-    ],
-)
-def test_before_and_after_are_told_apart_by_their_intervals(tmp_path: Path, now: Edit, change: str) -> None:
-    before = suite(tmp_path / "before", {"calls": recorded("calls", times(1_200.0, 1_400.0, 1_600.0))})
-    after = suite(tmp_path / "after", {"calls": recorded("calls", now)})
-    (found,) = (one for one in compare(before, after) if one.name == "call_request_time p(75)")
-    assert found.change == change
-    assert found.before == "1,400 ms"
+    before = suite(tmp_path / "before", {"calls": recorded("calls"), "widget": recorded("calls")})
+    after = suite(tmp_path / "after", {"calls": recorded("calls", much_later)})
+    text = render(after, before)
+    assert "| call_request_time med |" in text
+    assert "**WORSE**" in text
+    assert "| call_request_time p(75) |" in text
+    assert "1 run before, 1 after: too few to see how far runs lie apart" in text
 
 
-def test_runs_of_other_loads_say_nothing_about_each_other(tmp_path: Path) -> None:
-    before = suite(tmp_path / "before", {"calls": recorded("calls", times(1.0, 2.0, 3.0))})
-    more = recorded("calls", lambda one: one["load"].update(users_peak=80))
-    (found, *_) = compare(before, suite(tmp_path / "after", {"calls": more}))
-    assert (found.change, found.why) == ("not comparable", "users at the peak: 50 before, 80 after")
+def test_suites_without_a_common_scenario_say_so(tmp_path: Path) -> None:
+    before = suite(tmp_path / "before", {"calls": recorded("calls")})
+    after = suite(tmp_path / "after", {"widget": recorded("calls", lambda one: one.update(scenario="widget"))})
+    assert "nothing in common: before calls, after widget" in render(after, before)
 
 
 def test_the_report_has_every_scenario_with_all_percentiles(tmp_path: Path) -> None:
@@ -236,7 +226,8 @@ def test_the_report_has_every_scenario_with_all_percentiles(tmp_path: Path) -> N
         "94",
         *(f"{figure[part]:,.0f} ms" for part in ("min", "avg", "med", "p(90)", "p(95)", "p(99)", "p(99.9)", "max")),
     ]
-    assert "- threshold: call_request_time p(75) was 7,500 ms, limit \\<5,000 ms" in text
+    assert "- **call\\_request\\_time" not in text
+    assert "- **call_request_time p(75) was 7,500 ms, limit \\<5,000 ms**" in text
 
 
 def test_what_a_target_says_is_no_markdown(tmp_path: Path) -> None:
@@ -246,7 +237,7 @@ def test_what_a_target_says_is_no_markdown(tmp_path: Path) -> None:
     text = render(suite(tmp_path, {"calls": recorded("calls", hostile)}))
     assert "\n# title" not in text
     (row,) = (line for line in text.splitlines() if line.startswith("| 1 | a"))
-    assert row.startswith("| 1 | a\\|b | \\<img src=x>")
+    assert row.startswith("| 1 | a\\|b | \\<img src=x\\>")
     assert "\\[x\\](y) \\`c\\`" in row
 
 
@@ -255,7 +246,9 @@ def test_the_command_writes_the_report_and_says_the_verdict(tmp_path: Path, caps
     suite(tmp_path / "after", {"calls": recorded("calls", on_a_server)})
     assert main(["report", str(tmp_path / "after"), "--before", str(tmp_path / "before")]) == 0
     written = tmp_path / "after" / "LOAD_TEST_REPORT.md"
-    assert capsys.readouterr().out == f"READY; the report is in {written}\n"
+    page = written.with_suffix(".html")
+    assert capsys.readouterr().out == f"READY; the report is in {written} and {page}\n"
+    assert "calls: pass" in page.read_text()
     text = written.read_text()
     assert "## Before and after" in text
     assert "| calls | FAIL | pass |" in text
@@ -283,3 +276,17 @@ def test_what_is_no_result_is_a_mistake(tmp_path: Path, content: str | None, sai
         read_suite(tmp_path)
     assert main(["report", str(tmp_path)]) == 104
     assert main(["report", str(tmp_path / "nowhere")]) == 104
+
+
+def test_summaries_alone_make_a_report_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "calls.json"
+    path.write_text(json.dumps(recorded("calls")))
+    assert main(["report", str(path), "--baseline", str(path)]) == 0
+    page = (tmp_path / "calls.html").read_text()
+    assert "PASS" in page
+    assert "Compared with the baseline" in page
+    both = [str(tmp_path / name) for name in ("both.md", "both.html")]
+    assert main(["report", str(path), str(path), "--output", both[0], "--output", both[1]]) == 0
+    assert "2 of 2 scenarios passed" in Path(both[0]).read_text()
+    assert capsys.readouterr().out.endswith(f"the report is in {both[0]} and {both[1]}\n")
+    assert main(["report", str(path), "--output", str(tmp_path / "report.pdf")]) == 104

@@ -35,6 +35,7 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
+@pytest.mark.alone
 def test_web_vitals_are_judged_beside_all_else(tmp_path: Path) -> None:
     finished = run([*PAGES_RUN, "-t", "9s", "--processes", "2"], tmp_path, QUICK)
     assert finished.exit_code == 0, finished.output

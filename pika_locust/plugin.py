@@ -36,6 +36,7 @@ from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
 from pika_locust.runtime.host_failures import unhandled_errors
+from pika_locust.runtime.live_page import LivePage
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
 from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, reports_named, summary_path
 from pika_locust.runtime.outputs import MetricsEndpoint, open_endpoint
@@ -368,6 +369,7 @@ class Plugin:
             check = functools.partial(self._mode.choose, options=self._options, tests_before=0)
             check_form(environment, check, coordinator.edit)
             redaction.attach_to_page(environment)
+            LivePage(self.scenario, coordinator).attach(environment)
             if not self.scenario.is_locustfile:
                 show_one_profile(environment)
             web_access(environment.parsed_options, self._options.settings["WEB_ALLOWED_HOSTS"]).guard(

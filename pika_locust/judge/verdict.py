@@ -237,6 +237,14 @@ def decide(
     return Decision(verdict, exit_code, tuple(reasons), tuple(notes))
 
 
+def is_pending(result: ThresholdResult) -> bool:
+    """Whether a threshold does not hold only because its counter has not come far enough yet: it began at 0."""
+    expression = parse(result.expression)
+    if result.status != "fail" or result.kind != "counter" or expression.aggregation != "count":
+        return False
+    return expression.operator in (">", ">=", "==") and (result.value or 0) <= expression.limit
+
+
 def describe(result: ThresholdResult) -> str:
     """A judged threshold in one sentence: the value, the limit, and what both rest on."""
     expression = parse(result.expression)

@@ -533,6 +533,11 @@ class Coordinator:
         if self._run is None and self.reports:
             self.amend(lambda report: failed_by_others(report, failure.code, failure.why))
 
+    @property
+    def running(self) -> Run | None:
+        """The test that runs, or is coming to its end; None between two tests."""
+        return self._run
+
     def dismiss_workers(self) -> bool:
         """Let all workers end and tell their last; False where that is going on already."""
         return self._workers.dismiss()

@@ -16,6 +16,7 @@ from pika_locust.errors import ExitCode, UnreadableError
 from pika_locust.judge import (
     AuditResult,
     CheckResult,
+    Decision,
     ErrorCount,
     GeneratorReport,
     LoadReport,
@@ -32,7 +33,7 @@ from pika_locust.judge import (
 from pika_locust.judge.evaluate import slow_failures
 from pika_locust.judge.report import Outcome
 from pika_locust.judge.unreachable import nothing_answered
-from pika_locust.judge.verdict import INVALID
+from pika_locust.judge.verdict import INVALID, is_pending
 from pika_locust.metrics import GaugeValue, Histogram, Metric, RateValue, Registry, Snapshot, distributions, results
 from pika_locust.metrics.builtin import BASE_METRICS
 from pika_locust.metrics.snapshot import fold
@@ -150,12 +151,21 @@ def versions() -> dict[str, str]:
     }
 
 
-def _lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
+def lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
+    """How late a load generator's event loop was, by statistic; nothing where nobody measured it."""
     lag = snapshot.select(LAG) if snapshot is not None else None
     if not isinstance(lag, Histogram) or not lag.samples:
         return {}
     quantiles = {"med": 0.5, "p(95)": 0.95, "p(99)": 0.99, "max": 1.0}
     return {name: lag.quantile(q) / 1000 for name, q in quantiles.items()}
+
+
+def _generator_report(snapshot: Snapshot, workers: Sequence[WorkerReport]) -> GeneratorReport:
+    return GeneratorReport(
+        lag_ms=lag_ms(snapshot),
+        cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
+        rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
+    )
 
 
 def _highest(values: Any) -> float | None:
@@ -195,8 +205,19 @@ def _series_note(snapshot: Snapshot) -> tuple[str, ...]:
 
 AUDITS_WITHIN_S = 600.0
 """For all audits together. Each look of ours has an end of its own; a locustfile's own audit may wait for anything."""
+STARTED_S = 10.0
+"""How long a test runs before its load generator is judged, while it runs."""
 SETTLING = 3
 """How many reports after Locust was asked for users they must be there, and be reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The thresholds as they were judged `at_s` seconds after the start, by all figures until then."""
+
+    at_s: float
+    snapshot: Snapshot
+    results: tuple[ThresholdResult, ...]
 
 
 @dataclass(slots=True)
@@ -240,6 +261,8 @@ class Run:
     """Whether a worker left before the end, with a final report."""
     supporters_left: list[Reason] = field(default_factory=list)
     """Who of them had supporters, and took with them what all users need."""
+    latest: Evaluation | None = None
+    """The newest evaluation of the thresholds."""
     prometheus: PrometheusMonitor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -293,6 +316,7 @@ class Run:
 
     def record(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult], users_planned: int) -> None:
         """Take an interval that ended now, `at_s` seconds after the start, into the timeline."""
+        self.latest = Evaluation(at_s, snapshot, tuple(results))
         self.timeline.look_at_target(self.target_monitor, self.began_s)
         self.timeline.observe(at_s, snapshot, results, self.collector, self.options.plan, users_planned)
 
@@ -399,19 +423,7 @@ class Run:
     ) -> Report:
         """Judge everything that was measured, with what the audits and the run itself have said."""
         facts, plan, collector = self.facts, self.options.plan, self.collector
-        workers = tuple(
-            WorkerReport(
-                host=record.host or record.worker,
-                index=record.index,
-                final=record.final,
-                lag_ms=_lag_ms(record.snapshot),
-                cpu_percent_max=record.cpu_percent_max,
-                rss_mb_max=record.rss_mb_max,
-                lost_at_s=None if record.final else record.lost_at_s,
-                problem=record.problem,
-            )
-            for record in collector.records()
-        )
+        workers = self._worker_reports()
         missing = collector.missing
         load = LoadReport(
             users_peak=self.users_peak(snapshot),
@@ -424,11 +436,7 @@ class Run:
             planned_s=plan.duration_s,
             stages=tuple({"duration_s": stage.duration_s, "target": stage.target} for stage in plan.stages),
         )
-        generator = GeneratorReport(
-            lag_ms=_lag_ms(snapshot),
-            cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
-            rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
-        )
+        generator = _generator_report(snapshot, workers)
         measured_s = duration_s - self.measured_from_s
         metrics = all_metrics(scenario, self.options.observed)
         thresholds = self.evaluator.results(snapshot, measured_s)
@@ -494,6 +502,47 @@ class Run:
                 *clock_notes(snapshot),
                 *_series_note(snapshot),
             ),
+        )
+
+    def so_far(self, scenario: Scenario) -> Decision | None:
+        """What would be decided if the test ended now and all audits held. Thresholds that nothing was measured of yet
+        are left out, and so are those whose counter has not come far enough. None before the first evaluation."""
+        latest = self.latest
+        if latest is None:
+            return None
+        lost = self.collector.lost()
+        workers = tuple(replace(worker, final=worker.lost_at_s is None) for worker in self._worker_reports())
+        unreachable = self.unreachable(latest.snapshot)
+        return decide(
+            thresholds=[
+                result
+                for result in latest.results
+                if result.status not in ("no_data", "not_observed") and not is_pending(result)
+            ],
+            audits=(),
+            load=LoadReport(workers=len(workers), workers_lost=len(lost), complete=not lost),
+            workers=workers,
+            # What starting takes says little of how the rest will be.
+            generator=_generator_report(latest.snapshot, workers) if latest.at_s >= STARTED_S else GeneratorReport(),
+            run_reasons=[*([unreachable] if unreachable is not None else []), *_out_of_sockets(latest.snapshot)],
+            strict=False,
+            fail_on=self.options.fail_on,
+            paced=scenario.thinks,
+        )
+
+    def _worker_reports(self) -> tuple[WorkerReport, ...]:
+        return tuple(
+            WorkerReport(
+                host=record.host or record.worker,
+                index=record.index,
+                final=record.final,
+                lag_ms=lag_ms(record.snapshot),
+                cpu_percent_max=record.cpu_percent_max,
+                rss_mb_max=record.rss_mb_max,
+                lost_at_s=None if record.final else record.lost_at_s,
+                problem=record.problem,
+            )
+            for record in self.collector.records()
         )
 
     def _unreadable(self, scenario: Scenario, problem: str) -> Sequence[AuditResult]:

@@ -1,0 +1,249 @@
+"""The live page: the verdict so far in Locust's own web page, as a tab of it and at `/verdict` by itself.
+
+The page asks once a second for what is new. That is worked out when somebody asks for it, and once for each evaluation
+of the thresholds, however many look. What a browser without scripts shows is in the page as it is sent.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, abort, request
+
+from pika_locust.clock import monotonic
+from pika_locust.judge import ErrorCount, Report
+from pika_locust.metrics import GaugeValue
+from pika_locust.outputs import live, redact, summary
+from pika_locust.outputs.assets import UPLOT_SCRIPT, UPLOT_STYLE, asset
+from pika_locust.outputs.live import LiveAudit, LiveTest, LiveWorker
+from pika_locust.runtime.collector import WorkerRecord
+from pika_locust.runtime.coordinator import Coordinator
+from pika_locust.runtime.run import Run, lag_ms
+from pika_locust.scenario import Scenario
+
+TAB = "verdict"
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_STYLES = (UPLOT_STYLE, "live.css")
+_SCRIPTS = (UPLOT_SCRIPT, "charts.js", "live.js")
+_INDEX, _STATS = "locust.index", "locust.request_stats"
+_POLICY = "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'; object-src 'none'"
+"""Nothing in the page by itself comes from elsewhere, or runs but its own scripts."""
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Verdict</title><noscript><meta http-equiv="refresh" content="5"></noscript>
+{styles}</head>
+<body class="pika-page"><main id="pika-page">{content}</main>
+{scripts}</body></html>
+"""
+
+
+class LivePage:
+    """Answers the requests of the live page, for the tests of one coordinator."""
+
+    def __init__(self, scenario: Scenario, coordinator: Coordinator) -> None:
+        self._scenario = scenario
+        self._coordinator = coordinator
+        self._process = secrets.token_hex(4)
+        """What a page tells by that it talks to another process, which counts its tests anew."""
+        self._shown: tuple[tuple[Any, ...], LiveTest] | None = None
+
+    def attach(self, environment: Any) -> None:
+        """Add the routes, the tab and the table to Locust's page."""
+        web_ui = environment.web_ui
+        base_path = getattr(environment.parsed_options, "web_base_path", None) or ""
+        routes = Blueprint("pika_locust", __name__, url_prefix=f"{base_path}/verdict")
+        protected = web_ui.auth_required_if_enabled
+        routes.add_url_rule("", "page", protected(self._page))
+        routes.add_url_rule("/data.json", "data", protected(self._data))
+        routes.add_url_rule("/static/<name>", "static", protected(_static))
+        routes.add_url_rule("/summary.json", "summary", protected(self._summary))
+        web_ui.app.register_blueprint(routes)
+        self._extend_template(web_ui)
+        self._extend_statistics(web_ui.app)
+        web_ui.app.after_request(_with_scripts)
+
+    # What Locust's own page shows of it: without a script of ours, a tab with a table of text
+
+    def _extend_template(self, web_ui: Any) -> None:
+        update = web_ui.update_template_args
+
+        def updated() -> None:
+            update()
+            # Whatever a locustfile has put there meanwhile stays.
+            for name, ours in (
+                ("extended_tabs", {"title": "Verdict", "key": TAB}),
+                ("extended_tables", {"key": TAB, "structure": [{"key": k, "title": t} for k, t in live.TABLE]}),
+            ):
+                theirs = [one for one in web_ui.template_args.get(name) or [] if one.get("key") != TAB]
+                web_ui.template_args[name] = [*theirs, ours]
+
+        web_ui.update_template_args = updated
+
+    def _extend_statistics(self, app: Any) -> None:
+        statistics: Callable[[], Any] = app.view_functions[_STATS]
+
+        def extended() -> Any:
+            answer = statistics()
+            if not isinstance(answer, Response) or answer.mimetype != "application/json":
+                return answer
+            body = answer.get_data()
+            end = body.rstrip()
+            if not end.endswith(b"}") or b'"extended_stats"' in body:
+                return answer
+            # Locust keeps this answer for the next who asks, so that it must stay as it is.
+            table = orjson.dumps([{"key": TAB, "data": self._rows()}])
+            return Response(end[:-1] + b',"extended_stats":' + table + b"}", mimetype="application/json")
+
+        app.view_functions[_STATS] = extended
+
+    def _rows(self) -> list[dict[str, Any]]:
+        test = self._test(None)
+        return [] if test is None else [{k: row[k] for k, _ in live.TABLE} for row in live.to_json(test)["thresholds"]]
+
+    # What is asked for
+
+    def _page(self) -> Response:
+        styles = "".join(f'<link rel="stylesheet" href="verdict/static/{name}">' for name in _STYLES)
+        scripts = "".join(f'<script src="verdict/static/{name}"></script>' for name in _SCRIPTS)
+        page = _PAGE.format(styles=styles, scripts=scripts, content=live.to_html(self._test(None)))
+        return Response(page, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
+
+    def _data(self) -> Response:
+        """What is new since `stamp`; 204 where nothing is. `show` asks for an earlier test."""
+        test = self._test(request.args.get("show", type=int))
+        if test is None:
+            return _json({"process": self._process, "stamp": f"{self._process}.0", "phase": "ready", "word": "READY"})
+        points = len(test.timeline.times_s)
+        stamp = f"{self._process}.{test.number}.{test.phase}.{test.thinned}.{points}"
+        seen = request.args.get("stamp", "")
+        if seen == stamp:
+            return Response(status=204)
+        since = int(seen.rsplit(".", 1)[1]) if _is_continued(seen, stamp) else 0
+        found = live.to_json(test, since, self._coordinator.reports)
+        return _json({"process": self._process, "stamp": stamp, **found})
+
+    def _summary(self) -> Response:
+        report = self._report(request.args.get("run", type=int))
+        return Response(
+            orjson.dumps(summary.to_dict(report), option=orjson.OPT_INDENT_2),
+            mimetype="application/json",
+            headers={"Content-Disposition": f'attachment; filename="{_file_name(report)}.json"'},
+        )
+
+    def _report(self, number: int | None) -> Report:
+        reports = self._coordinator.reports
+        if number is None or not 1 <= number <= len(reports):
+            abort(404)
+        return reports[number - 1]
+
+    # What there is to show
+
+    def _test(self, number: int | None) -> LiveTest | None:
+        """The test that runs or ran last, or one that has ended; None before the first."""
+        run, reports = self._coordinator.running, self._coordinator.reports
+        if number is not None and 1 <= number <= len(reports):
+            return live.ended(number, reports[number - 1])
+        if run is None:
+            return live.ended(len(reports), reports[-1]) if reports else None
+        phase = "ending" if run.finishing else "running" if run.judge is not None else "starting"
+        key = (run.facts.run_id, phase, run.latest.at_s if run.latest is not None else None)
+        if self._shown is None or self._shown[0] != key:
+            self._shown = key, self._running(run, phase, len(reports) + 1)
+        return self._shown[1]
+
+    def _running(self, run: Run, phase: Any, number: int) -> LiveTest:
+        now_s = monotonic()
+        elapsed_s, plan, decision = now_s - run.began_s, run.options.plan, run.so_far(self._scenario)
+        latest = run.latest
+        stage = ""
+        if phase == "ending":
+            stage = "users finish, then the audits"
+        elif phase == "starting":
+            stage = "setting up"
+        elif plan.stages:
+            at, _ = plan.stage_at(elapsed_s)
+            stage = plan.name + (f", stage {at} of {len(plan.stages)}" if len(plan.stages) > 1 else "")
+        audits = []
+        for name, ledger in run.collector.ledgers().items():
+            audits.append(LiveAudit(name, ledger.count("acked"), unanswered=ledger.unanswered))
+        return LiveTest(
+            number=number,
+            run_id=run.facts.run_id,
+            scenario=self._scenario.title or self._scenario.name,
+            target=run.facts.target,
+            started_at=run.facts.started_at,
+            phase=phase,
+            elapsed_s=elapsed_s if phase != "starting" else 0.0,
+            planned_s=plan.duration_s,
+            stage=stage,
+            outcome=decision.verdict if decision is not None else "pass",
+            exit_code=int(decision.exit_code) if decision is not None else 0,
+            reasons=[reason.text for reason in decision.reasons] if decision is not None else [],
+            thresholds=latest.results if latest is not None else (),
+            audits=audits,
+            errors=[ErrorCount(*error) for error in run.collector.errors()],
+            workers=[_worker(record) for record in run.collector.records()],
+            dropped_iterations=latest.snapshot.counted("dropped_iterations") if latest is not None else 0,
+            users_peak=max(run.present, default=0),
+            timeline=run.timeline.recorder.timeline,
+            thinned=run.timeline.recorder.thinned,
+        )
+
+
+def _worker(record: WorkerRecord) -> LiveWorker:
+    users = record.snapshot.select("vus") if record.snapshot is not None else None
+    is_lost = record.lost_at_s is not None
+    return LiveWorker(
+        record.index,
+        record.host or record.worker,
+        "faulty" if record.problem else "lost" if is_lost else "left" if record.final else "reporting",
+        users=int(users.value) if isinstance(users, GaugeValue) and not is_lost else None,
+        lag_p95_ms=lag_ms(record.snapshot).get("p(95)"),
+        cpu_percent=record.cpu_percent,
+        rss_mb=record.rss_mb_max,
+    )
+
+
+def _is_continued(seen: str, stamp: str) -> bool:
+    """Whether a page that has seen the one only lacks points of the other. Its phase may have changed."""
+    parts, now = seen.split("."), stamp.split(".")
+    if len(parts) != len(now) or not parts[-1].isdecimal() or len(parts[-1]) > 9:
+        return False
+    return (parts[0], parts[1], parts[3]) == (now[0], now[1], now[3]) and int(parts[-1]) <= int(now[-1])
+
+
+def _file_name(report: Report) -> str:
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in redact.text(report.scenario))
+    return f"{name}-{report.run_id or 'unfinished'}"
+
+
+def _json(found: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(found), mimetype="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _static(name: str) -> Response:
+    kind = next((kind for suffix, kind in _TYPES.items() if name.endswith(suffix)), None)
+    if kind is None:
+        abort(404)
+    try:
+        text = asset(name)
+    except FileNotFoundError:
+        abort(404)
+    # Another version of this package may be there tomorrow, under the same address.
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    answer = Response(text, mimetype=kind, headers=headers)
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
+
+
+def _with_scripts(response: Response) -> Response:
+    if request.endpoint == _INDEX and response.mimetype == "text/html":
+        styles = "".join(f'<link rel="stylesheet" href="./verdict/static/{name}">' for name in _STYLES)
+        scripts = "".join(f'<script defer src="./verdict/static/{name}"></script>' for name in _SCRIPTS)
+        page = response.get_data(as_text=True)
+        response.set_data(page.replace("</head>", f"{styles}{scripts}</head>", 1))
+    return response

@@ -27,7 +27,7 @@ MOST_ERRORS = 30
 _CHARTED = ("avg", "min", "med", "max")
 """Aggregations of a trend whose limit is a line in its chart, beside the percentiles."""
 _NOT_YET = "not_yet"
-_ORDER = ("fail", "no_data", _NOT_YET, "not_observed", "pass")
+_ORDER = ("fail", "no_data", "pass", _NOT_YET, "not_observed")
 _WORDS = {"pass": "pass", "fail": "FAIL", "no_data": "no data", "not_observed": "not observed", _NOT_YET: "not yet"}
 
 
@@ -232,23 +232,25 @@ def _threshold(result: ThresholdResult, *, is_running: bool) -> dict[str, Any]:
     unit = "%" if result.kind == "rate" and not expression.is_slope else result.unit
     if result.kind == "counter" and expression.aggregation == "rate":
         unit = f"{unit}/s"
-    status = _NOT_YET if is_running and (result.status == "no_data" or is_pending(result)) else result.status
+    is_early = result.status in ("pass", "no_data") and result.value is None
+    status = _NOT_YET if is_running and (is_early or is_pending(result)) else result.status
     worst = result.worst_window
     limit = expression.limit
-    has_line = result.kind == "trend" and (expression.quantile is not None or expression.aggregation in _CHARTED)
+    is_percentile = expression.quantile is not None or expression.aggregation in _CHARTED
+    has_line = not expression.is_slope and (result.kind == "gauge" or (result.kind == "trend" and is_percentile))
     judged_by = "" if result.window_s is None else f" in the worst {number(result.window_s)} s"
     return {
         "key": f"{result.metric}:{result.expression}",
         "metric": result.metric,
         "expression": result.expression + judged_by,
         "kind": result.kind,
-        "unit": result.unit,
+        "unit": "" if expression.is_slope else result.unit,
         "status": status,
         "word": _WORDS[status] + ("" if result.conclusive else " ?"),
         "conclusive": result.conclusive,
         "value": amount(result.value, unit, limit),
         "limit": f"{expression.operator} {amount(limit, unit)}",
-        "limit_line": limit if has_line and not expression.is_slope else None,
+        "limit_line": limit if has_line else None,
         "interval": span(*result.interval, unit, " – ", limit, "≥", "≤") if result.interval else "",
         "samples": number(result.samples),
         "grade": result.grade or "",

@@ -135,6 +135,7 @@ window.pikaCharts = (() => {
         ],
         hooks: { drawAxes: [u => drawMarks(u, marks, palette)], draw: [u => drawLimits(u, limits, palette)] },
       }, data, box);
+      plot.over.addEventListener("mouseleave", () => setTimeout(latest));
       latest();
     }
 
@@ -145,7 +146,6 @@ window.pikaCharts = (() => {
     }
 
     make();
-    plot.over.addEventListener("mouseleave", () => setTimeout(latest));
     return {
       element: figure,
       set(times, columns, newMarks, newLimits) {

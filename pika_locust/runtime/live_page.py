@@ -8,26 +8,36 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, abort, request
+from gevent import get_hub
 
 from pika_locust.clock import monotonic
 from pika_locust.judge import ErrorCount, Report
 from pika_locust.metrics import GaugeValue
-from pika_locust.outputs import live, redact, summary
+from pika_locust.outputs import document_html, document_markdown, live, redact, summary
 from pika_locust.outputs.assets import UPLOT_SCRIPT, UPLOT_STYLE, asset
+from pika_locust.outputs.document import Document
 from pika_locust.outputs.live import LiveAudit, LiveTest, LiveWorker
+from pika_locust.outputs.run_report import run_report
 from pika_locust.runtime.collector import WorkerRecord
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.run import Run, lag_ms
 from pika_locust.scenario import Scenario
 
 TAB = "verdict"
-_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".md": "text/markdown"}
 _STYLES = (UPLOT_STYLE, "live.css")
 _SCRIPTS = (UPLOT_SCRIPT, "charts.js", "live.js")
+_DOWNLOADS = (
+    {"title": "JSON", "path": "summary.json"},
+    {"title": "HTML", "path": "report.html"},
+    {"title": "Markdown", "path": "report.md"},
+)
 _INDEX, _STATS = "locust.index", "locust.request_stats"
 _POLICY = "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'; object-src 'none'"
 """Nothing in the page by itself comes from elsewhere, or runs but its own scripts."""
@@ -60,6 +70,9 @@ class LivePage:
         routes.add_url_rule("/data.json", "data", protected(self._data))
         routes.add_url_rule("/static/<name>", "static", protected(_static))
         routes.add_url_rule("/summary.json", "summary", protected(self._summary))
+        for suffix, render in (("html", document_html.render), ("md", document_markdown.render)):
+            written = partial(self._written, suffix, render)
+            routes.add_url_rule(f"/report.{suffix}", f"report_{suffix}", protected(written))
         web_ui.app.register_blueprint(routes)
         self._extend_template(web_ui)
         self._extend_statistics(web_ui.app)
@@ -123,7 +136,7 @@ class LivePage:
             return Response(status=204)
         since = int(seen.rsplit(".", 1)[1]) if _is_continued(seen, stamp) else 0
         found = live.to_json(test, since, self._coordinator.reports)
-        return _json({"process": self._process, "stamp": stamp, **found})
+        return _json({"process": self._process, "stamp": stamp, "downloads": _DOWNLOADS, **found})
 
     def _summary(self) -> Response:
         report = self._report(request.args.get("run", type=int))
@@ -131,6 +144,19 @@ class LivePage:
             orjson.dumps(summary.to_dict(report), option=orjson.OPT_INDENT_2),
             mimetype="application/json",
             headers={"Content-Disposition": f'attachment; filename="{_file_name(report)}.json"'},
+        )
+
+    def _written(self, suffix: str, render: Callable[[Document], str]) -> Response:
+        report = self._report(request.args.get("run", type=int))
+
+        def write() -> bytes:
+            return render(run_report(summary.to_dict(report))).encode("utf-8", "replace")
+
+        # Another test may be running, whose master must not stand still for it.
+        return Response(
+            get_hub().threadpool.apply(write),
+            mimetype=_TYPES[f".{suffix}"],
+            headers={"Content-Disposition": f'attachment; filename="{_file_name(report)}.{suffix}"'},
         )
 
     def _report(self, number: int | None) -> Report:
@@ -156,7 +182,7 @@ class LivePage:
 
     def _running(self, run: Run, phase: Any, number: int) -> LiveTest:
         now_s = monotonic()
-        elapsed_s, plan, decision = now_s - run.began_s, run.options.plan, run.so_far(self._scenario)
+        elapsed_s, plan, decision = now_s - run.began_s, run.options.plan, run.decision_so_far(self._scenario)
         latest = run.latest
         stage = ""
         if phase == "ending":
@@ -225,16 +251,11 @@ def _json(found: dict[str, Any]) -> Response:
 
 
 def _static(name: str) -> Response:
-    kind = next((kind for suffix, kind in _TYPES.items() if name.endswith(suffix)), None)
-    if kind is None:
-        abort(404)
-    try:
-        text = asset(name)
-    except FileNotFoundError:
+    if name not in (*_STYLES, *_SCRIPTS):
         abort(404)
     # Another version of this package may be there tomorrow, under the same address.
     headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    answer = Response(text, mimetype=kind, headers=headers)
+    answer = Response(asset(name), mimetype=_TYPES[PurePath(name).suffix], headers=headers)
     answer.add_etag()
     answer.make_conditional(request)
     return answer

@@ -504,7 +504,7 @@ class Run:
             ),
         )
 
-    def so_far(self, scenario: Scenario) -> Decision | None:
+    def decision_so_far(self, scenario: Scenario) -> Decision | None:
         """What would be decided if the test ended now and all audits held. Thresholds that nothing was measured of yet
         are left out, and so are those whose counter has not come far enough. None before the first evaluation."""
         latest = self.latest

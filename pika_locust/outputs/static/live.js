@@ -214,9 +214,9 @@
 
   function chartSpecs() {
     const { answer, points } = known, m = points.metrics, found = [];
-    const add = (key, title, note, unit, lines, limits, sentence) => {
+    const add = (key, title, note, unit, lines, limits, rows) => {
       const there = lines.filter(line => line.column && line.column.some(v => v != null));
-      if (there.length) found.push({ key, title, note, unit, lines: there, limits: limits || [], sentence });
+      if (there.length) found.push({ key, title, note, unit, lines: there, limits: limits || [], rows: rows || [] });
     };
     const line = (label, colour, column, more) => ({ label, colour, column, ...more });
     if (points.load.arrivals_planned)
@@ -236,11 +236,10 @@
     for (const [metric, rows] of byMetric) {
       const limits = rows.filter(r => r.limit_line != null).map(r => ({ at: r.limit_line, label: r.expression }));
       const columns = m[metric] || {}, unit = (rows.find(row => row.unit) || rows[0]).unit;
-      if (rows[0].kind === "gauge") add(metric, metric, unit, unit, [line("level", "blue", columns.value)], limits);
+      if (rows[0].kind === "gauge") add(metric, metric, unit, unit, [line("level", "blue", columns.value)], limits,
+        rows);
       else add(metric, metric, `${unit || "value"}, each interval by itself`, unit, [
-        line("p50", "green", columns.p50), line("p95", "blue", columns.p95), line("p99", "orange", columns.p99)], limits,
-        () => `${metric}: p95 ${format(last(columns.p95) ?? 0)} ${unit} in the last interval; ` +
-          rows.map(r => `${r.expression} ${r.word}, now ${r.value}`).join("; "));
+        line("p50", "green", columns.p50), line("p95", "blue", columns.p95), line("p99", "orange", columns.p99)], limits, rows);
     }
     const kinds = Object.keys(points.errors);
     add("errors", "Errors by kind", "a second", "", kinds.map((kind, i) =>
@@ -413,11 +412,12 @@
         }
         if (place === one.element) place = place.nextSibling;
         else this.grid.insertBefore(one.element, place);
+        one.element.classList.toggle("pika-failing", spec.rows.some(row => row.status === "fail"));
         one.theme(dark);
         one.resize();
         one.set(points.times_s, spec.lines.map(line => line.column), points.marks, spec.limits);
-        one.say(spec.sentence ? spec.sentence() : `${spec.title}, ${spec.note}: ` + spec.lines.map(line =>
-          `${line.label} ${format(last(line.column) ?? 0)}`).join(", "));
+        one.say([`${spec.title}, ${spec.note}`, ...spec.lines.map(line => `${line.label} ${format(last(line.column) ?? 0)}`),
+          ...spec.rows.map(row => `${row.expression}: ${row.word}, so far ${row.value}`)].join("; "));
       }
     }
   }

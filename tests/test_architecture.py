@@ -221,7 +221,18 @@ PRODUCT = [
     *product_files(),
     *LOCUSTFILES,
     *sorted(path for folder in ("shapes", "conf") for path in (ROOT / folder).rglob("*") if path.is_file()),
-    *(ROOT / name for name in ("pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", ".ci/run")),
+    *(
+        ROOT / name
+        for name in (
+            "pyproject.toml",
+            "Makefile",
+            "README.md",
+            "CHANGELOG.md",
+            ".ci/run",
+            "Dockerfile",
+            "docker-compose.yml",
+        )
+    ),
 ]
 
 

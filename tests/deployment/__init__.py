@@ -1,0 +1,1 @@
+"""Tests of what the package is deployed with: compose, Prometheus, Grafana, Kubernetes."""

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pika_locust.errors import ConfigurationError
 from pika_locust.outputs.recorded import read_summary
 from pika_locust.scenario import Scenario
 from pika_locust.settings import names_of
@@ -54,6 +56,7 @@ def run_locust(
     """Run a locustfile headless, to its end or until `stopped` says that it is to end before.
 
     Arguments:
+        locustfile: as `-f` takes it.
         words: further words of the command line.
         environ: the process's environment.
         results: where the summary (`.json`) and what the run says (`.log`) are kept, without the ending.
@@ -97,6 +100,19 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def strongest_names(scenario: Scenario, settings: Mapping[str, str]) -> dict[str, str]:
     """Settings by the names that win over all others in the environment, mostly those of the scenario alone."""
     return {names_of(name, scenario.name, scenario.platform)[0]: value for name, value in settings.items()}
+
+
+def new_folder(parent: Path) -> Path:
+    """A folder of its own for these runs, named by the time."""
+    stem = f"run_{datetime.now():%Y%m%d_%H%M%S}"
+    for name in (stem, *(f"{stem}_{n}" for n in range(2, 100))):
+        folder = parent / name
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise ConfigurationError(f"--output-dir {parent}: {stem} is there a hundred times")
 
 
 @contextmanager

@@ -51,14 +51,19 @@ def run(argv: Sequence[str]) -> int:
     befores, afters = (given.runs, given.after) if given.after is not None else (given.runs[:1], given.runs[1:])
     before, after = (read_runs(map(Path, side)) for side in (befores, afters))
     found = compare(before, after, given.allow / 100)
-    medium = Medium(sys.stdout.isatty(), shutil.get_terminal_size().columns if sys.stdout.isatty() else 200)
-    print(paint(_lines(found, medium, given.all), medium), end="")
+    show(found, given.all)
     if given.json is not None:
         text = json.dumps(to_json(found), indent=2) + "\n"
         if (problem := write_bytes(text.encode(), given.json, "The comparison")) is not None:
             print(problem, file=sys.stderr)
             return int(ExitCode.INTERNAL)
     return int(ExitCode.FAILED if found.is_worse else ExitCode.PASS)
+
+
+def show(found: Comparison, with_all: bool = False) -> None:
+    """Print a comparison; `with_all` shows figures without a difference, too."""
+    medium = Medium(sys.stdout.isatty(), shutil.get_terminal_size().columns if sys.stdout.isatty() else 200)
+    print(paint(_lines(found, medium, with_all), medium), end="", flush=True)
 
 
 def _lines(found: Comparison, medium: Medium, show_all: bool) -> Iterator[Line]:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from pika_locust import catalogue
+from pika_locust.cli.repeat import repeats, run_repeatedly
 from pika_locust.errors import ConfigurationError, ExitCode
 
 NAMES = "PIKA_LOCUST_RUN"
 """The environment variable that tells `named_scenarios` what to install: names by commas."""
 
+FILES_AT = 4
+"""Where the locustfiles are in the command of Locust."""
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 USAGE = """\
@@ -26,6 +29,11 @@ A `--` before the options may be left out.
   pika-locust run dancers                                         with the web page
   pika-locust run dancers --headless -u 100 -r 50 -t 40s          without it
   pika-locust run dancers,stress --headless --processes 4         the load of shapes/stress.py
+  pika-locust run queue --repeat 5 -u 100 -t 60s                  five times without it, into results/run_<time>/
+  pika-locust run queue --repeat 5 -u 100 -t 60s --baseline results/run_20260501_200000
+                                                                  and fail if something is worse than it was then
+
+With --repeat: --output-dir DIR (default results), --baseline RUNS (what `pika-locust compare` takes).
 """
 
 
@@ -35,10 +43,14 @@ def run(argv: Sequence[str]) -> int:
     Arguments:
         argv: what follows `pika-locust run`: names by commas, then Locust's options, behind a `--` if you like.
 
-    Returns only for a request for help. Raises ConfigurationError for names that nobody knows.
+    Returns only for a request for help, and after `--repeat`. Raises ConfigurationError for names that nobody knows.
     """
     if argv and argv[0] not in ("-h", "--help"):
-        _become(*locust_command(argv))
+        given, words = repeats(argv)
+        command, environ = locust_command(words)
+        if given.repeat is not None:
+            return run_repeatedly(command[FILES_AT], command[FILES_AT + 1 :], environ, given)
+        _become(command, environ)
     print(USAGE, end="", file=sys.stdout if argv else sys.stderr)
     return int(ExitCode.PASS if argv else ExitCode.CONFIG)
 

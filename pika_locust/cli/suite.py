@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pika_locust.catalogue import platforms_with_scenarios, scenarios_of
-from pika_locust.cli.child_run import ChildRun, run_locust, strongest_names, told_to_stop
+from pika_locust.cli.child_run import ChildRun, new_folder, run_locust, strongest_names, told_to_stop
 from pika_locust.cli.inspect import locustfile, options_parser
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.format import clock
@@ -88,7 +88,7 @@ def run(argv: Sequence[str]) -> int:
     scenarios, left_out = _chosen(given)
     steps = [*_baselines(given, scenarios, locusts), *(_load_step(given, one, locusts) for one in scenarios)]
     options = _read_all(steps)
-    folder = _new_folder(Path(given.output_dir))
+    folder = new_folder(Path(given.output_dir))
     medium = Medium(sys.stdout.isatty(), shutil.get_terminal_size().columns)
     _say(f"suite of {given.platform}: {', '.join(one.name for one in scenarios)}{' (quick)' if given.quick else ''}")
     _say(f"  results  {folder}")
@@ -278,19 +278,6 @@ def _health_problems(steps: Iterable[tuple[Step, RunOptions]]) -> Iterator[str]:
                 _say(f"  health   {redact.text(url)} answers {answer.status}: there is a server, and no such page")
             else:
                 _say(f"  health   {redact.text(url)} answers {answer.status}")
-
-
-def _new_folder(parent: Path) -> Path:
-    """A folder of its own for this suite, named by the time."""
-    stem = f"run_{datetime.now():%Y%m%d_%H%M%S}"
-    for name in (stem, *(f"{stem}_{n}" for n in range(2, 100))):
-        folder = parent / name
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise ConfigurationError(f"--output-dir {parent}: {stem} is there a hundred times")
 
 
 def _table(results: SuiteResults) -> Iterator[tuple[Span, ...]]:

@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile: what can be seen of them without bringing them up. tests/containers does that."""
+"""docker-compose.yml and the Dockerfile, as far as one sees without bringing them up: tests/containers does that."""
 
 from __future__ import annotations
 

@@ -39,6 +39,8 @@ _LAG_RULE = "a quarter of the tightest latency limit, at least 10, at most 50 ms
 _LATE = "load generator overload: it ran late, "
 OWN_TIMES = frozenset({"generator_lag_ms", "arrival_lateness"})
 """Times that are the generator's and not the target's: a limit on them is not one that its lag could spoil."""
+UNSPOILT = OWN_TIMES | {"http_req_sending"}
+"""Nor could it one on the writing of a request, which waits for nothing that would be noticed late."""
 CPU_PERCENT = 95.0
 """What a process may use of one core, averaged over 10 s."""
 
@@ -50,7 +52,7 @@ def tightest_latency(thresholds: Iterable[ThresholdResult]) -> ThresholdResult |
         (expression.limit, result)
         for result in thresholds
         if result.kind == Kind.TREND and result.unit == "ms" and result.status != "not_observed"
-        if result.metric.partition("{")[0] not in OWN_TIMES
+        if result.metric.partition("{")[0] not in UNSPOILT
         if (expression := parse(result.expression)).operator in ("<", "<=")
     ]
     return min(limits, key=lambda entry: entry[0])[1] if limits else None

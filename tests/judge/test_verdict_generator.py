@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.judge.report import GeneratorReport, Status, ThresholdResult, WorkerReport
-from pika_locust.judge.verdict import OWN_TIMES, assess, lag_limit_ms
-from pika_locust.metrics.builtin import BASE_METRICS
+from pika_locust.judge.verdict import OWN_TIMES, UNSPOILT, assess, lag_limit_ms
+from pika_locust.metrics.builtin import BASE_METRICS, HTTP_METRICS
 
 
 def latency(
@@ -31,6 +31,9 @@ def latency(
             [latency("p(95)<40", metric="generator_lag_ms")], 50, id="nor what the generator is allowed itself"
         ),
         pytest.param([latency("max<20", metric="arrival_lateness{a:b}")], 50, id="however it is measured"),
+        pytest.param(
+            [latency("p(95)<10", metric="http_req_sending"), latency("p(95)<120")], 30, id="writing a request"
+        ),
     ],
 )
 def test_how_late_a_generator_may_be(thresholds: list[ThresholdResult], limit_ms: float) -> None:
@@ -39,6 +42,7 @@ def test_how_late_a_generator_may_be(thresholds: list[ThresholdResult], limit_ms
 
 def test_the_generators_own_times_are_called_what_it_calls_them() -> None:
     assert {metric.name for metric in BASE_METRICS} >= OWN_TIMES
+    assert {metric.name for metric in HTTP_METRICS} >= UNSPOILT - OWN_TIMES
 
 
 @pytest.mark.parametrize(

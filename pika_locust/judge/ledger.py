@@ -56,6 +56,8 @@ NAMED_OUTCOMES = ("sent", "acked", "refused")
 MAX_REASONS = 32
 """Reasons of refusals (and observers) told apart in one process; further ones are counted as "other"."""
 MAX_REASON_LENGTH = 120
+MAX_HASHES = 4096
+"""So many items that are on their way keep their hash for their answer: hashing costs more than all other booking."""
 
 
 class Ledger:
@@ -69,7 +71,7 @@ class Ledger:
     `keep_ids` also keeps the ids of up to `max_ids` items each process, so that an audit can name what is missing.
     """
 
-    __slots__ = ("_counts", "_ids", "_sums", "ids_dropped", "max_ids", "name", "refused_by", "seen_by")
+    __slots__ = ("_counts", "_hashes", "_ids", "_sums", "ids_dropped", "max_ids", "name", "refused_by", "seen_by")
 
     refused_by: dict[str, int]
     """How many were refused, by reason."""
@@ -86,22 +88,27 @@ class Ledger:
         self.ids_dropped = 0
         self._counts = dict.fromkeys(OUTCOMES, 0)
         self._sums = dict.fromkeys(OUTCOMES, 0)
+        self._hashes: dict[str, int] = {}
         self._ids: dict[str, set[str]] | None = {outcome: set() for outcome in NAMED_OUTCOMES} if keep_ids else None
 
     # Outcomes. `sent` and `acked` are on the path of every message, so they spell out what `_record` does.
 
     def sent(self, item: str) -> None:
         """The item goes out, for the first time."""
+        hashed = _from_bytes(blake2b(item.encode(), digest_size=8).digest(), "big")
         self._counts["sent"] += 1
-        self._sums["sent"] += _from_bytes(blake2b(item.encode(), digest_size=8).digest(), "big")
+        self._sums["sent"] += hashed
+        if len(self._hashes) < MAX_HASHES:
+            self._hashes[item] = hashed
         if self._ids is not None:
             self._keep("sent", item)
             self._ids["refused"].discard(item)
 
     def acked(self, item: str) -> None:
         """The target said yes: from now on it must hold the item, exactly once."""
+        hashed = self._hashes.pop(item, None)
         self._counts["acked"] += 1
-        self._sums["acked"] += _from_bytes(blake2b(item.encode(), digest_size=8).digest(), "big")
+        self._sums["acked"] += hash_id(item) if hashed is None else hashed
         if self._ids is not None:
             self._keep("acked", item)
 
@@ -226,8 +233,9 @@ class Ledger:
         return ledger
 
     def _record(self, outcome: str, item: str) -> None:
+        hashed = self._hashes.pop(item, None)
         self._counts[outcome] += 1
-        self._sums[outcome] += hash_id(item)
+        self._sums[outcome] += hash_id(item) if hashed is None else hashed
         if self._ids is not None and outcome in self._ids:
             self._keep(outcome, item)
 

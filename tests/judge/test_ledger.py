@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pika_locust.judge.ledger import (
+    MAX_HASHES,
     MAX_REASON_LENGTH,
     MAX_REASONS,
     OUTCOMES,
@@ -110,6 +111,25 @@ def test_sums_stay_within_64_bits() -> None:
         ledger.sent(str(number))
 
     assert ledger.sum_of("sent") == sum(hash_id(str(number)) for number in range(1_000)) % 2**64
+
+
+@pytest.mark.parametrize("items", [3, MAX_HASHES, MAX_HASHES + 3])
+def test_sums_are_right_however_many_items_are_on_their_way(items: int) -> None:
+    ledger = Ledger()
+    names = [f"v{number}" for number in range(items)]
+    for name in names:
+        ledger.sent(name)
+    assert len(ledger._hashes) == min(items, MAX_HASHES)
+    ledger.timed_out(names[0])
+    ledger.uncertain(names[1])
+    ledger.refused(names[-1], "429")
+    for name in names[:-1]:
+        # The first two late.
+        ledger.acked(name)
+    assert ledger._hashes == {}
+    assert ledger.sum_of("acked") == checksum(names[:-1])
+    assert (ledger.sum_of("sent"), ledger.sum_of("timed_out")) == (checksum(names), checksum(names[:1]))
+    assert (ledger.sum_of("uncertain"), ledger.sum_of("refused")) == (checksum(names[1:2]), checksum(names[-1:]))
 
 
 def test_reasons_and_observers_are_told_apart_and_bounded() -> None:

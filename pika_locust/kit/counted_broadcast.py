@@ -73,7 +73,16 @@ class CountedMetrics:
 class Presence:
     """One connection of a receiver: what it got while it lasted. A handler adds one to `counts[kind]` for each."""
 
-    __slots__ = ("counts", "has_all_until_ns", "own_acked", "own_sent", "own_until_then", "since_ns", "until_ns")
+    __slots__ = (
+        "broadcast_before",
+        "counts",
+        "has_all_until_ns",
+        "own_acked",
+        "own_sent",
+        "own_until_then",
+        "since_ns",
+        "until_ns",
+    )
 
     def __init__(self, kinds: int, since_ns: int) -> None:
         self.counts = [0] * kinds
@@ -85,49 +94,71 @@ class Presence:
         """What was acknowledged before is known to have reached it..."""
         self.own_until_then = self.own_sent
         """...but for its own: so many of each kind."""
+        self.broadcast_before: array[int] | None = None
+        """How many may have been broadcast before it began, and how many must have been long before, of each kind in
+        turn; None: not all news of that time have come yet."""
 
 
-def _moments() -> array[int]:
-    """Eight bytes a moment: there may be a million."""
-    return array("q")
+class _Moments:
+    """Moments in order, and how many there were until any of the last seconds: older ones are only counted."""
 
+    __slots__ = ("_counted", "_kept")
 
-def _put(moments: array[int], at_ns: int) -> None:
-    """Keep them in order; nearly all come in order."""
-    if not moments or at_ns >= moments[-1]:
-        moments.append(at_ns)
-    else:
-        moments.insert(bisect_right(moments, at_ns), at_ns)
+    def __init__(self) -> None:
+        self._kept = array("q")
+        self._counted = 0
+
+    def add(self, at_ns: int, times: int = 1) -> None:
+        """Nearly all come in order."""
+        kept = self._kept
+        for _ in range(times):
+            if not kept or at_ns >= kept[-1]:
+                kept.append(at_ns)
+            else:
+                kept.insert(bisect_right(kept, at_ns), at_ns)
+
+    def until(self, at_ns: int) -> int:
+        """How many there were by then."""
+        return self._counted + bisect_right(self._kept, at_ns)
+
+    def before(self, at_ns: int) -> int:
+        """How many there were before that."""
+        return self._counted + bisect_left(self._kept, at_ns)
+
+    def forget(self, before_ns: int) -> None:
+        """Nobody asks for a moment before this any more. A run of hours may have millions."""
+        old = bisect_left(self._kept, before_ns)
+        if old:
+            self._counted += old
+            del self._kept[:old]
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
 
 
 @dataclass(slots=True)
 class _Actions:
     """When all actions of one kind were broadcast, as far as we know: each between its earliest and its latest."""
 
-    earliest_ns: array[int] = field(default_factory=_moments)
-    latest_ns: array[int] = field(default_factory=_moments)
-    unsure_ns: array[int] = field(default_factory=_moments)
+    earliest: _Moments = field(default_factory=_Moments)
+    latest: _Moments = field(default_factory=_Moments)
+    unsure: _Moments = field(default_factory=_Moments)
     """When those were sent that were not acknowledged: they may have been broadcast at any time since, or never."""
 
-    def add(self, earliest_ns: int, latest_ns: int, items: int) -> None:
-        """So many were broadcast between the two."""
-        for _ in range(items):
-            _put(self.earliest_ns, earliest_ns)
-            _put(self.latest_ns, latest_ns)
+    def least(self, until_ns: int) -> int:
+        """So many were broadcast by then, at the least."""
+        return self.latest.until(until_ns)
 
-    def add_unsure(self, sent_ns: int, items: int) -> None:
-        """So many were sent, and not acknowledged."""
-        for _ in range(items):
-            _put(self.unsure_ns, sent_ns)
+    def most(self, until_ns: int) -> int:
+        """So many can have been broadcast by then."""
+        return self.earliest.until(until_ns) + self.unsure.until(until_ns)
 
-    def least(self, since_ns: int, until_ns: int) -> int:
-        """So many were broadcast between, at the least."""
-        return max(0, bisect_right(self.latest_ns, until_ns) - bisect_left(self.earliest_ns, since_ns))
-
-    def most(self, since_ns: int, until_ns: int) -> int:
-        """So many can have been broadcast between."""
-        sure = bisect_right(self.earliest_ns, until_ns) - bisect_left(self.latest_ns, since_ns)
-        return sure + bisect_right(self.unsure_ns, until_ns)
+    def forget(self, before_ns: int) -> None:
+        """Nobody asks for a moment before this any more."""
+        self.earliest.forget(before_ns)
+        self.latest.forget(before_ns)
+        self.unsure.forget(before_ns)
 
 
 class CountedBroadcasts:
@@ -151,6 +182,10 @@ class CountedBroadcasts:
         self._alone = alone
         self._present: dict[int, Presence] = {}
         self._left: list[Presence] = []
+        self._new: list[Presence] = []
+        """Those of which it is not known yet how many were broadcast before they began."""
+        self._known_until_ns = 0
+        """Of the others it was looked up when all news of the time before this had come."""
         self._actions: dict[tuple[str, int], _Actions] = {}
         self._told: dict[tuple[str, int, int], tuple[int, int]] = {}
         self._news: list[list[Any]] = []
@@ -194,6 +229,7 @@ class CountedBroadcasts:
     def joined(self, receiver: int) -> list[int]:
         """A receiver gets broadcasts from now on; returns where to count them, one number for each kind."""
         presence = self._present[receiver] = Presence(len(self._kinds), monotonic_ns())
+        self._new.append(presence)
         return presence.counts
 
     def left(self, receiver: int, *, has_all: bool = False) -> None:
@@ -246,9 +282,20 @@ class CountedBroadcasts:
                 if actions is None:
                     actions = self._actions[kind, one] = _Actions()
                 if acked_ns:
-                    actions.add(earliest_ns, latest_ns, items)
+                    actions.earliest.add(earliest_ns, items)
+                    actions.latest.add(latest_ns, items)
                 else:
-                    actions.add_unsure(earliest_ns, items)
+                    actions.unsure.add(earliest_ns, items)
+            if acked_ns and earliest_ns < self._known_until_ns:
+                self._correct(kind, earliest_ns, latest_ns, items)
+
+    def _correct(self, kind: str, earliest_ns: int, latest_ns: int, items: int) -> None:
+        """News have come so late that it had been looked up already how many were broadcast before."""
+        at = self._index.get(kind)
+        for presence in (*self._present.values(), *self._left):
+            if at is not None and (before := presence.broadcast_before) is not None:
+                before[2 * at] += items * (earliest_ns < presence.since_ns)
+                before[2 * at + 1] += items * (latest_ns < presence.since_ns - LEAVING_MARGIN_NS)
 
     def _here(self, boot: str, sent_ns: int, acked_ns: int, heard_ns: int) -> tuple[int, int]:
         """The earliest and the latest moment, by our clock, between an action's two on another machine."""
@@ -269,35 +316,52 @@ class CountedBroadcasts:
         self._settle(monotonic_ns() + 1)
 
     def _settle(self, before_ns: int) -> None:
+        for presence in self._new:
+            if presence.since_ns < before_ns:
+                presence.broadcast_before = self._broadcast_before(presence.since_ns)
+        self._new = [presence for presence in self._new if presence.broadcast_before is None]
+        self._known_until_ns = before_ns
         settled = [presence for presence in self._left if presence.until_ns < before_ns]
         self._left = [presence for presence in self._left if presence.until_ns >= before_ns]
         for presence in settled:
             self._settle_presence(presence)
         for moment in [moment for moment in self._told if (moment[2] + 1) * MOMENT_NS <= before_ns]:
             self._settle_told(moment, *self._told.pop(moment))
+        # Who is settled later has been there until then, but for the margins, and what was told was told then.
+        for actions in self._actions.values():
+            actions.forget(before_ns - 2 * LEAVING_MARGIN_NS - MOMENT_NS)
+
+    def _broadcast_before(self, since_ns: int) -> array[int]:
+        before = array("q")
+        for name in self._kinds:
+            actions = self._actions.get((name, 0), _NONE)
+            before.append(actions.earliest.before(since_ns))
+            before.append(actions.latest.before(since_ns - LEAVING_MARGIN_NS))
+        return before
 
     def _settle_presence(self, presence: Presence) -> None:
+        before = presence.broadcast_before
+        assert before is not None, "it began before it ended"
         for at, kind in enumerate(self._kinds.values()):
             actions = self._actions.get((kind.name, 0), _NONE)
             got = presence.counts[at]
-            owed = actions.least(presence.since_ns, presence.has_all_until_ns) - presence.own_until_then[at]
+            owed = actions.least(presence.has_all_until_ns) - before[2 * at] - presence.own_until_then[at]
             if owed > 0:
                 delivered = self._metrics.delivered[kind.name]
                 delivered.add(True, min(owed, got))
                 delivered.add(False, max(0, owed - got))
             if kind.once and self._alone:
-                margin_ns = LEAVING_MARGIN_NS
-                most = actions.most(presence.since_ns - margin_ns, presence.until_ns + margin_ns)
+                most = actions.most(presence.until_ns + LEAVING_MARGIN_NS) - before[2 * at + 1]
                 self._metrics.duplicates[kind.name].add(max(0, got - (most - presence.own_acked[at])))
 
     def _settle_told(self, moment: tuple[str, int, int], least: int, most: int) -> None:
         name, about, at = moment
         kind, actions = self._kinds[name], self._actions.get((name, about), _NONE)
         begin_ns, end_ns = at * MOMENT_NS - LEAVING_MARGIN_NS, (at + 1) * MOMENT_NS + LEAVING_MARGIN_NS
-        lowest = 0 if kind.starts_anew else actions.least(0, begin_ns)
+        lowest = 0 if kind.starts_anew else actions.least(begin_ns)
         if kind.of_receivers:
-            lowest -= self._actions.get((_GONE, 0), _NONE).most(0, end_ns)
-        right = least >= lowest and (not self._alone or most <= actions.most(0, end_ns))
+            lowest -= self._actions.get((_GONE, 0), _NONE).most(end_ns)
+        right = least >= lowest and (not self._alone or most <= actions.most(end_ns))
         self._metrics.correct[name].add(right)
 
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 import pytest
 
-from pika_locust.kit.counted_broadcast import SETTLE_S, SWEEP_EVERY_S, TOPIC, CountedBroadcasts
+from pika_locust.kit.broadcast import LEAVING_MARGIN_NS
+from pika_locust.kit.counted_broadcast import (
+    SETTLE_S,
+    SWEEP_EVERY_S,
+    TOPIC,
+    CountedBroadcasts,
+    CountedMetrics,
+    Presence,
+)
+from pika_locust.platforms.pika.broadcasts import _KINDS as pika_kinds
 from pika_locust.platforms.pika.broadcasts import LIKE, counted_broadcasts
+from pika_locust.platforms.pika.scenarios import COUNTED
 from pika_locust.runtime.machine import boot_id
 from tests.platforms.pika.harness import Harness
 
@@ -19,9 +30,9 @@ WAY_S = 0.02
 class Receivers:
     """Users by number, whose likes reach each other, or do not."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: Harness, counted: CountedBroadcasts | None = None) -> None:
         self.harness = harness
-        self.counted: CountedBroadcasts = harness.worker.shared(counted_broadcasts)
+        self.counted: CountedBroadcasts = counted or harness.worker.shared(counted_broadcasts)
         self.heard: dict[int, list[int]] = {}
 
     def join(self, *users: int) -> None:
@@ -256,3 +267,84 @@ def test_a_number_that_starts_anew_has_only_a_most(receivers: Receivers) -> None
         receivers.wait(0.3)
     receivers.settle()
     assert receivers.correct("tempo") == (2, 1)
+
+
+def test_moments_of_long_ago_are_not_kept(receivers: Receivers) -> None:
+    receivers.join(1, 2)
+    most = 0
+    for _ in range(300):
+        receivers.like(1, 2)
+        receivers.like(1, 2, ok=False)
+        receivers.wait(0.5)
+        actions = receivers.counted._actions.get(("like", 0))
+        most = max(most, *map(len, (actions.earliest, actions.latest, actions.unsure))) if actions is not None else 0
+    # Those of 20 s: two seconds and five in which news come, as long again for good measure, and between two sweeps.
+    assert 0 < most <= 20 / 0.58 + 2
+    receivers.leave(1, 2)
+    receivers.settle()
+    assert receivers.delivered() == (300, 0)
+    assert receivers.duplicates == 0
+
+
+def test_a_long_run_comes_to_the_same_as_if_all_were_kept(harness: Harness) -> None:
+    """Receivers come and go for minutes, and news come whenever they like, some of them far too late."""
+    dice = Random(11)
+    news: list[tuple[int, int, int]] = []
+    unsure: list[int] = []
+    checked = []
+
+    class Checked(CountedBroadcasts):
+        def _on_news(self, data: Mapping[str, Any]) -> None:
+            super()._on_news(data)
+            for kind, _, sent_ns, acked_ns, items in data["actions"]:
+                if kind == "like" and acked_ns:
+                    news.extend([(sent_ns, acked_ns, items)])
+                elif kind == "like":
+                    unsure.append(sent_ns)
+
+        def _settle_presence(self, presence: Presence) -> None:
+            since_ns, until_ns, margin_ns = presence.since_ns, presence.until_ns, LEAVING_MARGIN_NS
+            least = sum(items for _, latest, items in news if latest <= presence.has_all_until_ns)
+            least -= sum(items for earliest, _, items in news if earliest < since_ns)
+            most = sum(items for earliest, _, items in news if earliest <= until_ns + margin_ns)
+            most -= sum(items for _, latest, items in news if latest < since_ns - margin_ns)
+            most += sum(sent_ns <= until_ns + margin_ns for sent_ns in unsure)
+            got, owed = presence.counts[LIKE], max(0, least - presence.own_until_then[LIKE])
+            before = *harness.worker.rate_of("fanout_delivery", kind="like"), receivers.duplicates
+            super()._settle_presence(presence)
+            after = *harness.worker.rate_of("fanout_delivery", kind="like"), receivers.duplicates
+            wanted = min(owed, got), max(0, owed - got), max(0, got - (most - presence.own_acked[LIKE]))
+            assert tuple(now - then for now, then in zip(after, before, strict=True)) == wanted
+            checked.append(wanted)
+
+    kinds = [pika_kinds[name] for name in COUNTED]
+    worker = harness.worker
+    receivers = Receivers(harness, Checked(worker, kinds, CountedMetrics.of(worker, kinds)))
+    late: list[tuple[float, list[Any]]] = []
+    for step in range(900):
+        user = dice.randrange(12)
+        if user in receivers.heard and dice.random() < 0.1:
+            del receivers.heard[user]
+            receivers.leave(user, after_s=0.0, has_all=dice.random() < 0.5)
+        elif user not in receivers.heard and dice.random() < 0.4:
+            receivers.join(user)
+        got_by = [other for other in receivers.heard if dice.random() < 0.95]
+        if receivers.heard and dice.random() < 0.5:
+            receivers.like(
+                dice.choice(list(receivers.heard)), *got_by, ok=dice.random() < 0.8, items=dice.randint(1, 3)
+            )
+        else:
+            now_ns = harness.time.now_ns
+            action = ["like", 0, now_ns - 30_000_000, now_ns if dice.random() < 0.9 else 0, 1]
+            late.append((step + dice.choice([0, 1, 5, 60, 200]), action))
+        for entry in [entry for entry in late if entry[0] <= step]:
+            late.remove(entry)
+            worker.hear(TOPIC, {"boot": boot_id(), "actions": [entry[1]]})
+        receivers.wait(0.2)
+        if user in receivers.heard and dice.random() < 0.05:
+            receivers.heard[user][LIKE] += 100
+    receivers.leave(*receivers.heard)
+    receivers.settle()
+    assert len(checked) > 50
+    assert all(sum(column) > 0 for column in zip(*checked, strict=True)), "something of each kind has been there"
+    assert receivers.counted._known_until_ns > 0

@@ -298,9 +298,9 @@ def test_a_long_run_comes_to_the_same_as_if_all_were_kept(harness: Harness) -> N
             super()._on_news(data)
             for kind, _, sent_ns, acked_ns, items in data["actions"]:
                 if kind == "like" and acked_ns:
-                    news.extend([(sent_ns, acked_ns, items)])
+                    news.append((sent_ns, acked_ns, items))
                 elif kind == "like":
-                    unsure.append(sent_ns)
+                    unsure.extend([sent_ns] * items)
 
         def _settle_presence(self, presence: Presence) -> None:
             since_ns, until_ns, margin_ns = presence.since_ns, presence.until_ns, LEAVING_MARGIN_NS

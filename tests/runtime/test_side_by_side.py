@@ -133,6 +133,11 @@ def test_when_one_cannot_run_as_it_is_set_up_none_is_started(capfd: pytest.Captu
 @pytest.mark.usefixtures("children")
 @pytest.mark.parametrize("when", ["until told", "until told so early"])
 def test_a_signal_ends_all_of_them(when: str, capfd: pytest.CaptureFixture[str]) -> None:
-    threading.Timer(3, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    assert run_side_by_side(NAMES, arguments(), [when], os.environ) == 105
+    timer = threading.Timer(3, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        assert run_side_by_side(NAMES, arguments(), [when], os.environ) == 105
+    finally:
+        # Of a run that is over, nobody would take the signal.
+        timer.cancel()
     assert "Exit codes: queue 105, tokens 105; of the run: 105" in capfd.readouterr().out

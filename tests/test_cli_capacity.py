@@ -387,7 +387,7 @@ def test_a_load_is_told_in_what_the_scenario_counts(tmp_path: Path) -> None:
     """Registrations are people, and searches come by the minute."""
     plan = TrialPlan(find_scenario("rsvp"), 10, tmp_path)
     assert plan.load_settings(300) == {"RSVP_REGISTRATIONS": "300", "RSVP_TEST_DURATION": "10s"}
-    assert plan.unit == "people in a trial, half of them in its first fifth (REGISTRATIONS)"
+    assert plan.unit == "people in a trial (REGISTRATIONS)"
     assert TrialPlan(find_scenario("search"), 10, tmp_path).unit == "searches a minute (SEARCH_RATE)"
 
 

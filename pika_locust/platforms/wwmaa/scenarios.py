@@ -192,7 +192,7 @@ RSVP = scenario(
     about="Five hundred people register for an event, half of them at once; there are places for fewer",
     arrivals=_rsvp_rate,
     rate_settings=("REGISTRATIONS",),
-    rate_unit="people in a trial, half of them in its first fifth",
+    rate_unit="people in a trial",
     length_setting="TEST_DURATION",
     quick=QuickLoad(settings={"REGISTRATIONS": "200", "TEST_DURATION": "30s"}),
     profiles={},

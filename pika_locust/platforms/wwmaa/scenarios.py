@@ -36,6 +36,14 @@ _ERRORS = Band("http_req_failed", "rate", healthy="<0.001", warning="<0.01")
 """What the suite's targets say of all its tests."""
 
 
+_FAST = ("p(95)<300", "p(99)<500")
+
+
+def _as_tagged(tags: str, first: str, *others: str) -> tuple[Any, ...]:
+    """Thresholds of which the first is also the suite's on requests with these tags, which are the same ones."""
+    return {"threshold": first, "about": f"the suite's http_req_duration{{{tags}}}, too"}, *others
+
+
 def api_base(target: str) -> str:
     """`https://host/api` -> `https://host`: the suite names the API, whose server has pages and health besides.
 
@@ -271,7 +279,7 @@ WEBHOOKS = scenario(
     default_profile=CONSTANT,
     metrics=WEBHOOKS_METRICS,
     thresholds={
-        "webhook_processing_latency": ("p(95)<500", "p(99)<1000"),
+        "webhook_processing_latency": _as_tagged("endpoint:webhook,status:200", "p(95)<500", "p(99)<1000"),
         "http_req_duration{name:webhook}": ("p(95)<500", "p(99)<1000"),
         "webhook_processing_success": "rate>0.99",
         "webhook_duplicates": "count<10",
@@ -392,8 +400,6 @@ def _of_api(settings: Settings) -> frozenset[str]:
     return frozenset(hidden if auth and settings["REUSE"] else {*hidden, "reuse_refused"})
 
 
-_FAST = ("p(95)<300", "p(99)<500")
-
 API = scenario(
     "api",
     "pika_locust.platforms.wwmaa.api_user:ApiUser",
@@ -409,9 +415,9 @@ API = scenario(
     metrics=API_METRICS,
     thresholds={
         "api_latency": _FAST,
-        "auth_latency": _FAST,
-        "events_api_latency": _FAST,
-        "subscriptions_api_latency": _FAST,
+        "auth_latency": _as_tagged("endpoint:auth", *_FAST),
+        "events_api_latency": _as_tagged("endpoint:events", *_FAST),
+        "subscriptions_api_latency": _as_tagged("endpoint:subscriptions", *_FAST),
         "api_success": "rate>0.99",
         "reuse_refused": "rate==1",
         "http_req_failed": "rate<0.01",
@@ -481,7 +487,7 @@ PAGES = scenario(
     thresholds={
         "page_load_time": "p(95)<2500",
         "html_time": "p(95)<2500",
-        "api_response_time": _FAST,
+        "api_response_time": _as_tagged("type:api", *_FAST),
         "server_errors": "count==0",
         "http_req_duration{name:homepage}": "p(95)<2000",
         "http_req_duration{name:events}": "p(95)<2500",

@@ -29,4 +29,5 @@ WORKDIR /load-tests
 USER ${UID}
 # 8089 is the web page, 5557 what workers connect to, 8700 the sandbox, 9646 what Prometheus scrapes.
 EXPOSE 8089 5557 8700 9646
-CMD ["locust", "-f", "locustfiles/dancers.py"]
+# As Locust's own image has it: operators give arguments, and no command.
+ENTRYPOINT ["locust"]

@@ -14,6 +14,7 @@ help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
 	@echo "make test       all tests, whole runs included (about 10 minutes)"
 	@echo "make fuzz       inputs that nobody thought of, a minute; make fuzz FUZZ_SECONDS=3600 for an hour"
+	@echo "make containers brings up what docker-compose.yml has, and kills a worker (about 5 minutes, and Docker)"
 	@echo "make healthy    five healthy runs of each scenario beside a busy process: none may blame the target (8 minutes)"
 	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make docs       the documentation, into site/"
@@ -28,8 +29,11 @@ demo: $(VENV)/demo
 # of them at a time leave half of two cores idle.
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3
-	$(BIN)/python -m pytest -m "not alone and not e2e" -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 3 --dist worksteal
 	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --dist worksteal --reruns 5 --reruns-delay 3
+
+containers: $(VENV)/test
+	$(BIN)/python -m pytest tests/containers -m containers
 
 fuzz: $(VENV)/test
 	$(BIN)/python -m pytest tests/fuzz -n 2 --fuzz-seconds $(FUZZ_SECONDS)

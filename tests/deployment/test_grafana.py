@@ -9,7 +9,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import scenarios
 from pika_locust.metrics import Kind, Metric
 from pika_locust.runtime.options import all_metrics

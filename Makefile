@@ -19,6 +19,7 @@ help:
 	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make docs       the documentation, into site/"
 	@echo "make package    the built wheel in empty environments, on each Python of this machine (about 8 minutes)"
+	@echo "make conf       what conf/ has of the code: alert rules and a dashboard"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 	@echo "make clean      removes the virtual environment and what was built"
 
@@ -52,6 +53,11 @@ docs: $(VENV)/docs
 
 package: $(VENV)/test
 	$(BIN)/python -m tests.package
+
+# What is made from the code; tests hold the two together.
+conf: $(VENV)/test
+	$(BIN)/python -m tests.deployment.alert_rules
+	$(BIN)/python -m tests.deployment.dashboard
 
 benchmark: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.websocket

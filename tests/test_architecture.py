@@ -216,7 +216,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 
 WORDS_OF_UNFINISHED_WORK = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-PATHS_OF_SOMEBODY_S_MACHINE = re.compile(r"(?<![\w.$}])/(?:work|tmp|home|root|Users)/|(?<![\w.])/work\b")
+PATHS_OF_SOMEBODY_S_MACHINE = re.compile(r"(?<![\w.$}])/(?:work|tmp|home(?!/locust\b)|root|Users)/|(?<![\w.])/work\b")
 PRODUCT = [
     *product_files(),
     *LOCUSTFILES,

@@ -31,6 +31,7 @@ from pika_locust.judge.report import (
     Reason,
     Report,
     ThresholdResult,
+    TracedRequest,
     WorkerReport,
     WorstWindow,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "ThresholdEvaluator",
     "ThresholdResult",
     "ThresholdSpecs",
+    "TracedRequest",
     "WindowTracker",
     "WorkerReport",
     "WorstWindow",

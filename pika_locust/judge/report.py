@@ -168,6 +168,17 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class TracedRequest:
+    """A request that carried a trace id, and is worth a look in the target's own tracing: `why` says why."""
+
+    why: Literal["slow", "failed"]
+    name: str
+    duration_ms: float
+    trace_id: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputReport:
     """What became of an output (`--out`): how many points it was sent, how many were dropped, and why at last."""
 
@@ -214,6 +225,9 @@ class Report:
     errors: tuple[ErrorCount, ...] = ()
     generator: GeneratorReport = field(default_factory=GeneratorReport)
     observed: tuple[Observed, ...] = ()
+    observed_metrics: tuple[str, ...] = ()
+    """The metrics that `--observe` has read of the target."""
+    traces: tuple[TracedRequest, ...] = ()
     outputs: tuple[OutputReport, ...] = ()
     resolving_power: tuple[str, ...] = ()
     """On a green run: the smallest losses it would have caught, in words."""

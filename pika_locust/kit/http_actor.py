@@ -21,6 +21,7 @@ class HttpContext:
         self.addresses = worker.shared(UserAddresses)
         self.origin = Origin(worker.scenario.http_base(worker.begin.target))
         self._meter = worker.shared(HttpMeter)
+        self._tracer = worker.tracer
         self._meter.throttled = self.addresses.throttled
 
     def client(self, number: int, timeouts: Timeouts | None = None, *, metered: bool = True) -> HttpClient:
@@ -30,7 +31,8 @@ class HttpContext:
         """
         observer = self._meter if metered else None
         address = self.addresses.of(number)
-        return HttpClient(self.origin, timeouts=timeouts, observer=observer, source_address=address)
+        tracer = self._tracer if metered else None
+        return HttpClient(self.origin, timeouts=timeouts, observer=observer, source_address=address, tracer=tracer)
 
 
 class HttpActor(PlatformActor):

@@ -324,7 +324,8 @@ def _trends_with_thresholds(summary: Mapping[str, Any]) -> Iterator[tuple[str, s
 def _target(summary: Mapping[str, Any]) -> Iterator[Block]:
     times, metrics = _Times(summary), summary["metrics"]
     charts: list[Block] = []
-    names = [*_TARGET, *(name for name in metrics if name.startswith("target_") and name not in _TARGET)]
+    own = [name for name in metrics if name.startswith("target_")]
+    names = dict.fromkeys([*_TARGET, *own, *(summary.get("observed_metrics") or ())])
     for name in names:
         unit = str(metrics.get(name, {}).get("unit") or "")
         lines = times.percentiles(name) or [*times.line(name, "value", name), *times.line(name, "rate", "a second")]

@@ -54,6 +54,8 @@ def to_dict(report: Report) -> dict[str, Any]:
         "errors": report.errors,
         "generator": report.generator,
         "observed": report.observed,
+        "observed_metrics": report.observed_metrics,
+        "traces": report.traces,
         "outputs": report.outputs,
         "resolving_power": report.resolving_power,
         "notes": report.notes,

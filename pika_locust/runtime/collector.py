@@ -19,6 +19,7 @@ from pika_locust.judge.ledger import fold as fold_ledgers
 from pika_locust.metrics import GaugeValue, Metric, Snapshot, plain
 from pika_locust.metrics.changes import Changes, merge_trends
 from pika_locust.metrics.snapshot import fold as fold_snapshots
+from pika_locust.wire.tracing import Trace, worth_keeping
 
 
 class MissedReportError(Exception):
@@ -46,6 +47,8 @@ class WorkerRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[tuple[str, str, int], ...] = ()
     internal_errors: tuple[str, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    """Sampled requests, as far as they are worth a look."""
     anew: int = 0
     """How often its figures have started anew."""
     arrivals_left_out: int = 0
@@ -80,6 +83,7 @@ class WorkerRecord:
                 facts={name: _fact(value) for name, value in plain.mapping(report["facts"]).items()},
                 errors=tuple(map(_error, plain.items(report["errors"]))),
                 internal_errors=tuple(map(plain.text, plain.items(report["internal_errors"]))),
+                traces=tuple(map(_trace, plain.items(report["traces"]))),
                 anew=plain.count(report["anew"]),
                 arrivals_left_out=plain.count(report["arrivals_left_out"]),
                 supporters=plain.count(report["supporters"]),
@@ -106,6 +110,11 @@ def _fact(value: Any) -> Any:
 def _error(entry: Any) -> tuple[str, str, int]:
     name, error, count = plain.items(entry)
     return plain.text(name), plain.text(error), plain.count(count)
+
+
+def _trace(entry: Any) -> Trace:
+    trace_id, name, duration_us, error = plain.items(entry)
+    return Trace(plain.text(trace_id), plain.text(name), plain.count(duration_us), plain.text(error))
 
 
 class Collector:
@@ -237,6 +246,10 @@ class Collector:
             for name, error, count in record.errors:
                 total[name, error] += count
         return [(name, error, count) for (name, error), count in total.most_common()]
+
+    def traces(self) -> list[Trace]:
+        """Sampled requests of all workers: the slowest, and failed ones."""
+        return worth_keeping(trace for record in self._by_index() for trace in record.traces)
 
     def internal_errors(self) -> list[str]:
         """Unexpected exceptions, of all workers."""

@@ -9,6 +9,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import gevent
@@ -25,8 +26,10 @@ from pika_locust.runtime.iterations import IterationQuota
 from pika_locust.runtime.locust_stats import LocustStats
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import RunStart
+from pika_locust.runtime.target_settings import TRACE_SHARE
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
+from pika_locust.wire.tracing import TraceSampler
 from pika_locust.wire.traffic import TRAFFIC
 
 logger = logging.getLogger(__name__)
@@ -95,6 +98,9 @@ class WorkerContext:
         self.facts: dict[str, Any] = {}
         """Small plain values for the audits. Whole numbers of several processes are added; of other values the later
         worker's stays."""
+        share = settings.get(TRACE_SHARE.name) or 0.0
+        self.tracer = TraceSampler(share) if share > 0 else None
+        """Says which requests carry a trace id; None: none of them."""
         self.errors: dict[tuple[str, str], int] = {}
         self._said: dict[tuple[str, str], set[str]] = {}
         self.internal_errors: list[str] = []
@@ -359,6 +365,7 @@ class WorkerContext:
             "facts": dict(self.facts),
             "errors": [[name, error, count] for (name, error), count in self.errors.items()],
             "internal_errors": list(self.internal_errors),
+            "traces": [[*astuple(trace)] for trace in self.tracer.kept] if self.tracer is not None else [],
             "supporters": self._supporters,
             "iterations": [self.quota.begun, self.quota.done] if self.quota is not None else [0, 0],
         }

@@ -24,6 +24,7 @@ from pika_locust.judge import (
     Report,
     ThresholdEvaluator,
     ThresholdResult,
+    TracedRequest,
     WorkerReport,
     allowing_for_lost_workers,
     decide,
@@ -486,6 +487,13 @@ class Run:
             errors=tuple(ErrorCount(name, error, count) for name, error, count in collector.errors()),
             generator=generator,
             observed=tuple(self.prometheus.found()),
+            observed_metrics=tuple(one.name for one in self.options.observed),
+            traces=tuple(
+                TracedRequest(
+                    "failed" if one.error else "slow", one.name, one.duration_us / 1000, one.trace_id, one.error
+                )
+                for one in collector.traces()
+            ),
             outputs=self.outputs.reports(),
             timeline=self.timeline.recorder.timeline,
             resolving_power=tuple(resolving_power(thresholds, audits)) if decision.verdict == "pass" else (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from pika_locust.settings import Setting, Settings, one_of
+from pika_locust.settings import Setting, Settings, one_of, share
 from pika_locust.url import parse_url
 from pika_locust.wire.access import Access, set_access
 
@@ -74,7 +74,15 @@ TARGET_SETTINGS = (
 )
 
 
+TRACE_SHARE = Setting(
+    "TRACE_SHARE",
+    share,
+    0.0,
+    "the share of requests that carry a traceparent (W3C), so that the target's tracing finds them; 0: none",
+)
+
 OBSERVE_SETTINGS = (
+    TRACE_SHARE,
     Setting(
         "OBSERVE_HEADERS",
         _extra_headers,

@@ -19,6 +19,7 @@ from pika_locust.wire.http_connection import Connection
 from pika_locust.wire.http_dial import Connector, Origin
 from pika_locust.wire.http_models import ErrorKind, Headers, Response, Timeouts, Timings, TransportError
 from pika_locust.wire.http_protocol import Data, Params, RequestWriter
+from pika_locust.wire.tracing import TraceSampler, traceparent
 
 if TYPE_CHECKING:
     from pika_locust.wire.http_tls import Trust
@@ -298,7 +299,8 @@ class HttpClient(_Requests):
     `source_address` is an address of this machine to send from. Answers whose body, packed or not, exceeds
     `max_body_bytes` are errors. Redirects are answers like any other unless `max_redirects` allows some; they are
     followed on the same scheme, host and port only, each is a request of its own for the `observer`, and the last
-    answer is returned. Cookies are the caller's (`response.headers.get_all("set-cookie")`).
+    answer is returned. Cookies are the caller's (`response.headers.get_all("set-cookie")`). `tracer`
+    says which requests carry a trace id.
 
     A request never raises for what the target does: `response.error` says it; with `raise_errors` it is raised too.
     It raises ValueError for a request that cannot be written, and ConcurrentUseError.
@@ -311,7 +313,7 @@ class HttpClient(_Requests):
     `abandoned` one higher; the observer is told of the request.
     """
 
-    __slots__ = ("_writer", "max_redirects", "raise_errors")
+    __slots__ = ("_writer", "max_redirects", "raise_errors", "tracer")
 
     def __init__(
         self,
@@ -325,6 +327,7 @@ class HttpClient(_Requests):
         max_body_bytes: int = MAX_BODY_BYTES,
         max_redirects: int = 0,
         raise_errors: bool = False,
+        tracer: TraceSampler | None = None,
     ) -> None:
         origin = Origin(base_url) if isinstance(base_url, str) else base_url
         access = access_to(origin.host, origin.port)
@@ -334,6 +337,7 @@ class HttpClient(_Requests):
         self._writer.set_headers(_with_credentials(origin, headers or {}))
         self.max_redirects = max_redirects
         self.raise_errors = raise_errors
+        self.tracer = tracer
 
     @property
     def headers(self) -> dict[str, str]:
@@ -386,8 +390,13 @@ class HttpClient(_Requests):
             method = method.upper()
             if not (method.isascii() and method.isalpha()):
                 raise ValueError(f"{method!r} is no HTTP method")
+        trace_id = None if self.tracer is None else self.tracer.begin()
+        if trace_id is not None:
+            headers = {**(headers or {}), "traceparent": traceparent(trace_id)}
         payload = self._writer.write(method, path, json, data, params, headers)
         response = self._exchange(payload, name or path, method, timeouts or self._timeouts)
+        if trace_id is not None and self.tracer is not None:
+            self.tracer.end(trace_id, name or path, response)
         if self.max_redirects and 300 <= response.status < 400:
             target = self._writer.target(path, params)
             response = self._follow(response, method, target, name or path, json, data, headers, timeouts)

@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[tuple[Any, list[str], list[str]]]:
 def test_a_browser_shows_the_summarys_numbers_and_asks_for_nothing(tmp_path: Path) -> None:
     html, markdown = tmp_path / "out" / "report.html", tmp_path / "out" / "report.md"
     reports = ["--report", str(html), "--report", str(markdown)]
-    finished = run([*QUEUE, "-t", "8s", "--processes", "2", *reports], tmp_path)
+    finished = run([*QUEUE, "-t", "8s", "--processes", "2", *reports], tmp_path, env={"TRACE_SHARE": "0.5"})
     assert finished.exit_code == 0, finished.output
     duration = finished.metric("http_req_duration")
     with opened(html) as (page, said, asked):
@@ -57,6 +57,10 @@ def test_a_browser_shows_the_summarys_numbers_and_asks_for_nothing(tmp_path: Pat
     assert any(row.startswith(f"http_req_duration{count}{duration['min']:.2f}") for row in rows), rows
     assert f"| http_req_duration | {count} |" in markdown.read_text()
     assert html.stat().st_size < 320_000
+    assert finished.summary is not None
+    ids = [trace["trace_id"] for trace in finished.summary["traces"]]
+    assert len(ids) == len(set(ids)) == 5
+    assert all(one in words and one in markdown.read_text() for one in ids)
 
 
 def test_a_killed_run_leaves_a_report_of_what_there_was(tmp_path: Path) -> None:

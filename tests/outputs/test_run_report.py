@@ -157,3 +157,24 @@ def test_a_baseline_is_a_section_of_it() -> None:
     page = Page(document_html.render(run_report(summary, found)))
     assert "Compared with the baseline nothing is worse 1 run before, 1 after" in page.text
     assert "queue_join_latency p(95) 43.9 ms 43.9 ms +0 %" in page.text
+
+
+def test_traces_of_the_slowest_and_of_failed_requests_are_named() -> None:
+    summary = copy.deepcopy(RECORDED)
+    trace = {"name": "queue_join", "duration_ms": 812.5, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
+    summary["traces"] = [{"why": "slow", "error": "", **trace}, {"why": "failed", "error": "503 Busy", **trace}]
+    assert "slow queue_join 812 ms 4bf92f3577b34da6a3ce929d0e0e4736" in page_of(summary).text
+    assert "failed queue_join 812 ms 503 Busy 4bf92f3577b34da6a3ce929d0e0e4736" in page_of(summary).text
+    assert "4bf92f3577b34da6a3ce929d0e0e4736" in document_markdown.render(run_report(summary))
+
+
+def test_what_observe_has_read_is_on_the_same_timeline() -> None:
+    summary = copy.deepcopy(RECORDED)
+    summary["observed_metrics"] = ["redis_latency"]
+    summary["metrics"]["redis_latency"] = {"kind": "gauge", "unit": "ms", "count": 9, "value": 2, "min": 1, "max": 3}
+    values = [1.0, *[2.0] * (len(summary["timeline"]["times_s"]) - 1)]
+    summary["timeline"]["metrics"]["redis_latency"] = {"value": values}
+    summary["thresholds"][0] |= {"metric": "redis_latency", "expression": "max<50", "kind": "gauge", "unit": "ms"}
+    (chart,) = (one for one in page_of(summary).charts if one["lines"][0][0] == "redis_latency")
+    assert (chart["limit"], chart["unit"]) == (50, "ms")
+    assert chart["lines"][0][2] == values[: len(chart["t"])]

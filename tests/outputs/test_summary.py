@@ -23,7 +23,8 @@ from tests.outputs.samples import BEFORE_START, GREEN, RED
 KEYS = [
     "schema", "run_id", "scenario", "verdict", "exit_code", "reasons", "seed", "command", "settings", "versions",
     "target", "sandbox", "started_at", "duration_s", "load", "thresholds", "metrics", "distributions", "checks",
-    "audits", "workers", "errors", "generator", "observed", "outputs", "resolving_power", "notes", "timeline",
+    "audits", "workers", "errors", "generator", "observed", "observed_metrics", "traces", "outputs",
+    "resolving_power", "notes", "timeline",
 ]  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Worker:
             "facts": {},
             "errors": [],
             "internal_errors": [],
+            "traces": [],
             "anew": 0,
             "arrivals_left_out": 0,
             "supporters": 0,
@@ -287,3 +288,10 @@ def test_changes_that_cannot_be_read_are_refused_whole() -> None:
     with pytest.raises(ValueError, match="not the changes of a snapshot: 'unknown'"):
         collector.take(report, 4.0)
     assert latencies(collector) == (1, 1000)
+
+
+def test_sampled_requests_of_all_workers_are_ranked_together() -> None:
+    collector = Collector("r1")
+    collector.take(Worker("a", 0).report(traces=[["id-a", "join", 5000, ""]]), 2.0)
+    collector.take(Worker("b", 1).report(traces=[["id-b", "join", 9000, ""]]), 2.0)
+    assert [trace.trace_id for trace in collector.traces()] == ["id-b", "id-a"]

@@ -111,6 +111,7 @@ class ActorRun:
         for kind in (messages.HELLO, messages.DRAINED):
             self.runner.register_message(kind, lambda environment, msg: None)
         self.runner.register_message(messages.REPORT, self._take_report)
+        self.runner.register_message(messages.PUBLISH, self._publish)
         self.worker = WorkerSide(self.environment, scenario, settings)
         self.worker.attach(self.runner)
         begin = RunStart("0123456789ab", 7, target, settings.public(), None, False, 0, 30.0)
@@ -121,6 +122,10 @@ class ActorRun:
 
     def _take_report(self, environment: Any, msg: Any) -> None:
         """Reports go to the master over a socket in a real run; there, too, their making is the worker's cost."""
+
+    def _publish(self, environment: Any, msg: Any) -> None:
+        """News for all processes are read in all of them, this one included."""
+        self.runner.send_message(messages.NEWS, msg.data)
 
     def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
         return self.worker.wait_for_context(timeout_s)

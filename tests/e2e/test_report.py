@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pika_locust.cli.main import main
 from tests.e2e.support import Run, run
 
 QUEUE = ["--headless", "-f", "locustfiles/queue.py", "--load-profile", "constant", "-u", "20", "-r", "20"]
@@ -78,3 +79,18 @@ def test_a_killed_run_leaves_a_report_of_what_there_was(tmp_path: Path) -> None:
     assert drawn >= 2
     assert re.search(r"NOT FINISHED \d+ of \d+ thresholds hold", words)
     assert re.search(r"figures of the first \d+ s: if no process works on the run any more, it was killed", words)
+
+
+def test_thirty_milliseconds_more_are_said_at_once_with_one_run_a_side(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder in (before, after):
+        folder.mkdir()
+    assert run([*QUEUE, "-t", "6s"], before).exit_code == 0
+    markdown = after / "report.md"
+    slower = ["--sandbox-fault", "latency=30", "--baseline", str(before), "--report", str(markdown)]
+    # Its own thresholds hold all the same.
+    assert run([*QUEUE, "-t", "6s", *slower], after).exit_code == 0
+    compared = markdown.read_text().partition("## Compared with the baseline")[2]
+    assert re.search(r"\| http_req_duration med \|.*\*\*WORSE\*\*", compared), compared
+    assert main(["compare", str(before / "summary.json"), str(after / "summary.json")]) == 99
+    assert main(["compare", str(before / "summary.json"), str(before / "summary.json")]) == 0

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import keyword
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from pika_locust.cli.draft import Draft
+from pika_locust.cli.draft_files import files_of, unmeasured
+from pika_locust.cli.har import read_har
+from pika_locust.cli.k6_script import read_k6_script
 from pika_locust.errors import ConfigurationError
 
 _TEMPLATES = "templates"
@@ -49,11 +53,33 @@ def run(argv: Sequence[str]) -> int:
     kind: _Kind = options.kind
     folder = Path.cwd()
     name: str = options.name
-    if problems := [*_name_problems(name, folder), *_file_problems(name, folder)]:
+    problems = list(_name_problems(name, folder))
+    drafts = _drafts(options)
+    if name.isidentifier():
+        texts = files_of(drafts, name) if drafts else _texts(kind, name)
+        problems += _file_problems(texts, folder)
+    if problems:
         raise ConfigurationError(problems)
-    _write({folder / file: text for file, text in _texts(kind, name).items()})
-    print(_next_steps(name))
+    _write({folder / file: text for file, text in texts.items()})
+    print(_how_to_fill_in(drafts, name) if drafts else _next_steps(name))
     return 0
+
+
+def _drafts(options: argparse.Namespace) -> Sequence[Draft]:
+    """What is to be filled in, read from a file; none where no file is named."""
+    if options.from_k6 is not None:
+        return read_k6_script(_read(options.from_k6), options.name, Path(options.from_k6).name)
+    if options.from_har is not None:
+        return [read_har(_read(options.from_har), options.name, Path(options.from_har).name, options.from_har_host)]
+    return ()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {why}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,13 +87,23 @@ def _parser() -> argparse.ArgumentParser:
         prog="pika-locust new",
         description="Write a load test of a platform of your own into the current folder: NAME.py, the locustfile;\n"
         "NAME_world.py, a stand-in for the server to try it on; and test_NAME.py, a test of both.",
-        epilog="  pika-locust new shop\n  pytest test_shop.py\n  locust --headless -f shop.py -t 20s\n",
+        epilog="  pika-locust new shop\n  pytest test_shop.py\n  locust --headless -f shop.py -t 20s\n\n"
+        "  pika-locust new shop --from-k6 shop.js\n  pika-locust new shop --from-har visit.har\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="a Python identifier, such as shop; files are called after it")
     for kind in _OTHERS:
         parser.add_argument(f"--{kind.folder}", dest="kind", action="store_const", const=kind, help=kind.about)
     parser.set_defaults(kind=_HTTP)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--from-k6", metavar="SCRIPT.js", help="take load, thresholds and requests of a k6 script")
+    source.add_argument("--from-har", metavar="FILE.har", help="take the requests of a visit that a browser recorded")
+    parser.add_argument(
+        "--host",
+        dest="from_har_host",
+        metavar="HOST",
+        help="with --from-har: whose requests; otherwise the host's that most of them went to",
+    )
     return parser
 
 
@@ -99,13 +135,12 @@ def _installed(name: str, folder: Path) -> str | None:
     return spec.origin
 
 
-def _file_problems(name: str, folder: Path) -> Iterator[str]:
+def _file_problems(names: Iterable[str], folder: Path) -> Iterator[str]:
     """Which files would be overwritten, a sentence each."""
-    if name.isidentifier():
-        for file in _file_names(name).values():
-            # A link that leads nowhere would be followed, and written to, as well.
-            if (folder / file).exists() or (folder / file).is_symlink():
-                yield f"{file} is there already, and is left as it is; take another name, or move the file away"
+    for file in names:
+        # A link that leads nowhere would be followed, and written to, as well.
+        if (folder / file).exists() or (folder / file).is_symlink():
+            yield f"{file} is there already, and is left as it is; take another name, or move the file away"
 
 
 def _texts(kind: _Kind, name: str) -> dict[str, str]:
@@ -130,6 +165,30 @@ def _write(texts: dict[Path, str]) -> None:
         for path in written:
             path.unlink(missing_ok=True)
         raise ConfigurationError(f"{error.filename} cannot be written: {error.strerror}") from error
+
+
+def _how_to_fill_in(drafts: Sequence[Draft], name: str) -> str:
+    """What was written, what is left to do, and how to try it."""
+    lines = []
+    for draft in drafts:
+        lines.append(f"wrote {draft.name}.py: what users do, how many there are, and what must hold")
+        lines += [f"  left out: {note}" for note in draft.notes]
+        if unfed := unmeasured(draft):
+            lines.append(f"  comments, until users measure what they are about: thresholds on {', '.join(unfed)}")
+    files = ",".join(f"{draft.name}.py" for draft in drafts)
+    return "\n".join(
+        [
+            *lines,
+            f"wrote {name}_world.py, a stand-in for the server, which says yes to everything",
+            f"wrote test_{name}.py, a short run on it",
+            "",
+            "Next:",
+            f"  pytest test_{name}.py",
+            f"  locust --headless -f {files} -t 20s",
+            f"  locust --headless -f {files} -H http://HOST:PORT",
+            "Then let users do what depends on answers, and add what the target must hold in the end as an audit.",
+        ]
+    )
 
 
 def _next_steps(name: str) -> str:

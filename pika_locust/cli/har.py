@@ -1,0 +1,108 @@
+"""Reads a visit that a browser recorded (HAR, HTTP Archive) into the draft of a load test."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from pika_locust.cli.draft import Draft, Pause, Request, Step
+from pika_locust.cli.javascript import Unknown
+from pika_locust.errors import ConfigurationError
+
+_STATIC = re.compile(r"\.(js|mjs|css|png|jpe?g|gif|svg|ico|webp|avif|woff2?|ttf|map|mp4|webm)$", re.IGNORECASE)
+_LEAST_PAUSE_S = 0.5
+"""Shorter gaps between two requests are the page's own, and no pause of the visitor's."""
+_LONGEST_PAUSE_S = 30.0
+_SECRET = re.compile("password|secret|token|card|cvc", re.IGNORECASE)
+
+
+def read_har(text: str, name: str, source: str, host: str | None = None) -> Draft:
+    """The requests of one host, in their order, with the visitor's pauses.
+
+    Left out are what a page loads beside (scripts, styles, images, fonts), other hosts, and values that look secret.
+
+    Arguments:
+        text: the file's content.
+        name: what the load test is called.
+        source: the file's name, for messages.
+        host: whose requests; None: the host's that most of them went to.
+
+    Raises ConfigurationError for what is no HAR file, and for one without requests of that host.
+    """
+    entries = _entries(text, source)
+    hosts = Counter(url.netloc for _, url in entries if not _STATIC.search(url.path))
+    chosen = host or next((one for one, _ in hosts.most_common(1)), "")
+    kept = [(entry, url) for entry, url in entries if url.netloc == chosen and not _STATIC.search(url.path)]
+    if not kept:
+        there = ", ".join(hosts) or "none"
+        raise ConfigurationError(f"{source}: there are no requests to {chosen or 'any host'}, but to: {there}")
+    notes = [f"{times} requests to {other}" for other, times in hosts.items() if other != chosen]
+    if beside := len(entries) - sum(hosts.values()):
+        notes.append(f"{beside} scripts, styles, images and fonts")
+    return Draft(
+        name=name,
+        source=source,
+        steps=list(_steps(kept)),
+        profiles={"standard": "30s:20,1m:20,10s:0"},
+        thresholds=[("http_req_duration", "p(95)<500"), ("http_req_failed", "rate<0.01")],
+        notes=notes,
+    )
+
+
+def _entries(text: str, source: str) -> list[tuple[Mapping[str, Any], SplitResult]]:
+    """What was recorded, in the order of time, with its address."""
+    try:
+        entries = json.loads(text)["log"]["entries"]
+        found = [(entry, urlsplit(entry["request"]["url"])) for entry in entries]
+        return sorted(found, key=lambda one: _began_s(one[0]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"{source}: this is no HAR file: {type(error).__name__}: {error}") from error
+
+
+def _began_s(entry: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(str(entry["startedDateTime"])).timestamp()
+
+
+def _steps(entries: Sequence[tuple[Mapping[str, Any], SplitResult]]) -> Iterator[Step]:
+    over_s: float | None = None
+    for entry, url in entries:
+        began_s = _began_s(entry)
+        if over_s is not None and began_s - over_s >= _LEAST_PAUSE_S:
+            yield Pause(round(min(began_s - over_s, _LONGEST_PAUSE_S), 1))
+        over_s = max(over_s or 0.0, began_s + max(0.0, float(entry.get("time") or 0)) / 1000)
+        request = entry["request"]
+        method, path = str(request["method"]).upper(), url.path or "/"
+        status = int(entry.get("response", {}).get("status") or 200)
+        named = re.sub(r"/(\d+|[0-9a-f]{8}-[0-9a-f-]{27})(?=/|$)", "/{id}", path)
+        yield Request(
+            method,
+            path + (f"?{url.query}" if url.query else ""),
+            f"{method} {named}",
+            _body(request.get("postData") or {}),
+            statuses=(status,) if 200 < status < 400 and status != 201 else (),
+        )
+
+
+def _body(data: Mapping[str, Any]) -> Any:
+    """The JSON of a request; of a form, its fields."""
+    try:
+        found = json.loads(data.get("text") or "null")
+    except ValueError:
+        found = {one["name"]: one.get("value", "") for one in data.get("params") or []}
+    return _without_secrets(found)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: Unknown(name) if _SECRET.search(name) and not isinstance(one, dict | list) else _without_secrets(one)
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(one) for one in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,447 @@
+"""Reads a k6 script into drafts of load tests: load, thresholds, environment, metrics, and what its users send.
+
+Each scenario of `options.scenarios` is a draft of its own. What users do is read from the requests and messages that
+stand in the script, in their order; what depends on answers is for the reader to fill in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from pika_locust.cli.draft import Arrivals, Draft, Kind, Message, Pause, Protocol, Request, Step
+from pika_locust.cli.javascript import (
+    HOLE,
+    EnvNumber,
+    EnvText,
+    Scope,
+    Token,
+    Unknown,
+    closing,
+    declarations,
+    functions,
+    split,
+    tokens_of,
+)
+from pika_locust.errors import ConfigurationError
+from pika_locust.load.durations import format_duration, parse_duration
+
+_METHODS = {name: name.upper() for name in ("get", "post", "put", "patch", "head", "options")} | {
+    "del": "DELETE",
+    "delete": "DELETE",
+}
+_KINDS: Mapping[str, Kind] = {"Trend": "trend", "Rate": "rate", "Counter": "counter", "Gauge": "gauge"}
+_DEFAULT_MAX_VUS = 200
+_DEEPEST = 6
+"""How deep functions of the script are followed."""
+_TARGETS = ("BASE_URL", "API_URL", "SERVER_URL", "WS_URL", "HOST", "URL", "TARGET")
+
+
+def read_k6_script(script: str, name: str, source: str) -> list[Draft]:
+    """The drafts of a script; of one with several scenarios, one for each, called `<name>_<scenario>`.
+
+    Raises ConfigurationError for what is no k6 script.
+    """
+    tokens = tokens_of(script)
+    found = functions(tokens)
+    scope = Scope(tokens=declarations(tokens, everywhere=False))
+    options = scope.value("options")
+    options = options if isinstance(options, dict) else {}
+    if "default" not in found and not options:
+        raise ConfigurationError(f"{source}: this is no k6 script: it exports neither options nor a default function")
+    reader = _Script(tokens, found, scope, name, source)
+    scenarios = options.get("scenarios")
+    if not isinstance(scenarios, dict) or not scenarios:
+        return [reader.draft(name, {**options, "exec": "default"}, options)]
+    names = {one: name if len(scenarios) == 1 else f"{name}_{re.sub('[^A-Za-z0-9]', '_', one)}" for one in scenarios}
+    return [
+        reader.draft(names[one], settings if isinstance(settings, dict) else {}, options)
+        for one, settings in scenarios.items()
+    ]
+
+
+@dataclass
+class _Found:
+    """What is met on the way through a function."""
+
+    steps: list[Step] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+    sockets: list[str] = field(default_factory=list)
+    hold_s: float | None = None
+
+
+class _Script:
+    """One script."""
+
+    def __init__(
+        self,
+        tokens: Sequence[Token],
+        found: Mapping[str, tuple[list[str], list[Token]]],
+        scope: Scope,
+        name: str,
+        source: str,
+    ) -> None:
+        self._tokens = tokens
+        self._functions = found
+        self._scope = scope
+        self._name = name
+        self._source = source
+        self._http = set(_imported(tokens, "k6/http")) or {"http"}
+        self._sockets = set(_imported(tokens, "k6/ws")) or {"ws"}
+        self._meters = dict(self._declared_meters())
+
+    def _declared_meters(self) -> Iterator[tuple[str, tuple[str, Kind]]]:
+        """Variable -> name and kind of the metric."""
+        for variable, expression in declarations(self._tokens, everywhere=False).items():
+            if len(expression) > 3 and expression[0].text == "new" and expression[1].text in _KINDS:
+                given = split(expression[3 : closing(expression, 2)])
+                metric = self._scope.evaluate(given[0]) if given else None
+                if isinstance(metric, str):
+                    yield variable, (metric, _KINDS[expression[1].text])
+
+    def draft(self, name: str, scenario: Mapping[str, Any], options: Mapping[str, Any]) -> Draft:
+        """One scenario of the script."""
+        notes: list[str] = []
+        found = _Found()
+        started = scenario.get("exec") if isinstance(scenario.get("exec"), str) else "default"
+        self._walk(str(started), {}, self._scope, found, ())
+        protocol = self._protocol(found)
+        addresses = found.sockets if protocol != "http" else found.urls
+        setting, base = self._target(addresses)
+        steps = [_without(step, base) for step in found.steps]
+        profiles, arrivals = _load(scenario, notes)
+        if profiles and "executor" not in scenario:
+            profiles = self._named_profiles(profiles)
+        thresholds = list(_thresholds(options, notes))
+        path, query = _socket_place(addresses) if protocol == "websocket" else ("", "")
+        start = scenario.get("startTime")
+        if start not in (None, "0s", 0.0):
+            notes.append(f"startTime {start}: scenarios that are run together begin together")
+        environment = {key: value for key, value in self._scope.environment.items() if key != setting}
+        draft = Draft(
+            name=name,
+            source=self._source,
+            protocol=protocol,
+            steps=steps,
+            profiles=profiles,
+            arrivals=arrivals,
+            thresholds=thresholds,
+            meters=dict(self._meters.values()),
+            settings=environment,
+            target_setting=setting,
+            socket_path=path,
+            socket_query=query,
+            hears=self._heard(protocol),
+            hold_s=found.hold_s,
+            notes=notes,
+        )
+        return _fed_by_connections(draft) if protocol == "socketio" else draft
+
+    def _protocol(self, found: _Found) -> Protocol:
+        if not found.sockets:
+            return "http"
+        is_socketio = any("socket.io" in url or "EIO=" in url for url in found.sockets)
+        return "socketio" if is_socketio else "websocket"
+
+    def _target(self, addresses: Sequence[str]) -> tuple[str, str]:
+        """The variable that names the target, and what stands before the paths."""
+        url = next(iter(addresses), "")
+        for name, default in self._scope.environment.items():
+            if isinstance(default, str) and len(default) > 3 and url.startswith(default):
+                return name, default.rstrip("/")
+        known = [name for name in _TARGETS if name in self._scope.environment]
+        if match := re.match(HOLE.pattern, url):
+            return (next(iter(known), ""), match[0])
+        parts = urlsplit(url)
+        return next(iter(known), ""), f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+    def _named_profiles(self, profiles: dict[str, str]) -> dict[str, str]:
+        """The loads by name that the script chooses from, the one that it takes by itself first."""
+        (chosen,) = profiles.values()
+        named: dict[str, str] = {}
+        for variable in declarations(self._tokens, everywhere=False):
+            value = self._scope.value(variable)
+            if not isinstance(value, dict) or len(value) < 2:
+                continue
+            found = {
+                key: stages
+                for key, one in value.items()
+                if isinstance(one, dict) and (stages := _stages(one.get("stages"), 0))
+            }
+            if chosen in found.values():
+                named |= found
+        first = next((key for key, stages in named.items() if stages == chosen), None)
+        return {first: chosen, **named} if first is not None else profiles
+
+    def _heard(self, protocol: Protocol) -> list[str]:
+        """Kinds of messages that the script looks for."""
+        if protocol == "http":
+            return []
+        heard: list[str] = []
+        for at, token in enumerate(self._tokens):
+            if token.kind != "string" or not at:
+                continue
+            before = self._tokens[at - 1]
+            text = token.text.strip('"')
+            called = before.text == "(" and at > 1 and self._tokens[at - 2].text == "includes"
+            if protocol == "socketio":
+                is_kind = called and re.fullmatch(r"[\w.-]+(:[\w.-]+)+", text) is not None
+            else:
+                compared = before.text in ("===", "==") and at > 1 and self._tokens[at - 2].text in ("type", "kind")
+                is_kind = (before.text == "case" or compared) and re.fullmatch(r"\w[\w.:-]*", text) is not None
+            if is_kind:
+                heard.append(text)
+        return list(dict.fromkeys(heard))
+
+    def _walk(self, name: str, given: Mapping[str, Any], outer: Scope, found: _Found, above: tuple[str, ...]) -> None:
+        """Go through a function, and through those that it calls, in the order of the text."""
+        if name not in self._functions or name in above or len(above) > _DEEPEST:
+            return
+        body = self._functions[name][1]
+        scope = self._scope.inner(given, declarations(body, everywhere=True))
+        self._steps(body, scope, found, (*above, name))
+
+    def _steps(self, body: Sequence[Token], scope: Scope, found: _Found, above: tuple[str, ...]) -> None:
+        for at, token in enumerate(body):
+            if token.kind != "name" or at + 1 >= len(body):
+                continue
+            opening = at + 1 if body[at + 1].text == "(" else at + 3
+            if opening >= len(body) or body[opening].text != "(":
+                continue
+            is_member = at > 0 and body[at - 1].text in (".", "?.")
+            given = split(body[opening + 1 : closing(body, opening)])
+            if opening == at + 3:
+                if body[at + 1].text == "." and not is_member:
+                    self._method(token.text, body[at + 2].text, given, scope, found)
+            elif not is_member and body[at - 1].text != "function":
+                self._call(token.text, given, scope, found, above, body[at - 1].text if at else "")
+
+    def _method(self, owner: str, name: str, given: Sequence[list[Token]], scope: Scope, found: _Found) -> None:
+        if owner in self._http and (name in _METHODS or name == "request"):
+            self._request(name, given, scope, found)
+        elif owner in self._meters and name == "add":
+            _feed(found.steps, *self._meters[owner], _words(given))
+        elif owner in self._sockets and name == "connect" and given:
+            found.sockets.append(_text(scope.evaluate(given[0])))
+        elif name == "send" and given:
+            # Of Socket.IO, behind the packet's type.
+            inside = _stringified(given[0])
+            if (message := _message(scope.evaluate(inside or given[0]))) is not None:
+                found.steps.append(message)
+        elif name in ("setTimeout", "setInterval"):
+            self._timer(given, scope, found)
+
+    def _call(
+        self, name: str, given: Sequence[list[Token]], scope: Scope, found: _Found, above: tuple[str, ...], before: str
+    ) -> None:
+        if before == "new":
+            if name == "WebSocket" and given:
+                found.sockets.append(_text(scope.evaluate(given[0])))
+        elif name == "sleep":
+            seconds = scope.evaluate(given[0]) if given else None
+            found.steps.append(Pause(float(seconds) if isinstance(seconds, float) else None))
+        elif name == "check" and len(given) > 1:
+            _name_check(found.steps, scope.evaluate(given[1]))
+        elif name in ("setTimeout", "setInterval"):
+            self._timer(given, scope, found)
+        elif name in self._functions:
+            values = zip(self._functions[name][0], (scope.evaluate(part) for part in given), strict=False)
+            self._walk(name, dict(values), scope, found, above)
+
+    def _timer(self, given: Sequence[list[Token]], scope: Scope, found: _Found) -> None:
+        after_ms = scope.evaluate(given[-1]) if len(given) > 1 else None
+        if isinstance(after_ms, float):
+            found.hold_s = max(found.hold_s or 0.0, after_ms / 1000)
+
+    def _request(self, name: str, given: Sequence[list[Token]], scope: Scope, found: _Found) -> None:
+        values = [scope.evaluate(part) for part in given]
+        method = _METHODS.get(name, "GET")
+        if name == "request" and values:
+            method = values.pop(0)
+            method = method.upper() if isinstance(method, str) else "GET"
+        if not values:
+            return
+        has_body = name not in ("get", "head")
+        body = values[1] if has_body and len(values) > 1 else None
+        place = 2 if has_body else 1
+        parameters = values[place] if len(values) > place else {}
+        tags = parameters.get("tags") if isinstance(parameters, dict) else None
+        url = _text(values[0])
+        named = tags.get("name") if isinstance(tags, dict) else None
+        found.urls.append(url)
+        found.steps.append(Request(method, url, named if isinstance(named, str) else "", body))
+
+
+def _imported(tokens: Sequence[Token], module: str) -> Iterator[str]:
+    """Names under which a module is imported."""
+    for at, token in enumerate(tokens):
+        if token.kind == "string" and token.text == module and at > 1 and tokens[at - 1].text == "from":
+            yield tokens[at - 2].text
+
+
+def _words(given: Sequence[list[Token]]) -> str:
+    return " ".join(token.text for part in given for token in part)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else value.hole if isinstance(value, Unknown) else ""
+
+
+def _stringified(tokens: Sequence[Token]) -> list[Token]:
+    """What is made JSON somewhere in an expression; empty where nothing is."""
+    for at, token in enumerate(tokens):
+        if token.text == "stringify" and token.kind == "name" and at + 1 < len(tokens):
+            return (split(tokens[at + 2 : closing(tokens, at + 1)]) or [[]])[0]
+        for part in token.parts:
+            if not isinstance(part, str) and (found := _stringified(part)):
+                return found
+    return []
+
+
+def _feed(steps: list[Step], metric: str, kind: Kind, words: str) -> None:
+    """A metric gets something after a request: a time its round trip, a rate whether it succeeded."""
+    at = next((at for at in reversed(range(len(steps))) if isinstance(steps[at], Request)), None)
+    if at is None:
+        return
+    request = steps[at]
+    assert isinstance(request, Request)
+    if kind == "trend" and not request.trend:
+        steps[at] = replace(request, trend=metric)
+    elif kind == "rate" and metric not in request.rates and not re.search("fail|error", metric):
+        steps[at] = replace(request, rates=(*request.rates, metric))
+    elif kind == "counter" and metric not in request.counters and not re.search("fail|error", metric):
+        steps[at] = replace(request, counters=(*request.counters, metric))
+
+
+def _name_check(steps: list[Step], checks: Any) -> None:
+    """The outcome of a request is the first check that is made of it."""
+    if steps and isinstance(checks, dict) and checks:
+        request = steps[-1]
+        if isinstance(request, Request) and not request.check:
+            steps[-1] = replace(request, check=HOLE.sub(r"\1", next(iter(checks))))
+
+
+def _message(value: Any) -> Message | None:
+    """A message whose kind is known: an object with a type, or an event of Socket.IO."""
+    if isinstance(value, dict):
+        kind = value.get("type", value.get("event", value.get("action")))
+        return Message(kind, value) if isinstance(kind, str) and not HOLE.search(kind) else None
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return Message(value[0], value[1:])
+    if isinstance(value, str) and (event := re.match(r'42(?:/\w+,)?\["([^"]+)"', value)):
+        return Message(event[1], [])
+    return None
+
+
+def _without(step: Step, base: str) -> Step:
+    """A request with its path alone, and a name."""
+    if not isinstance(step, Request):
+        return step
+    path = step.path.removeprefix(base)
+    if urlsplit(path).netloc:
+        parts = urlsplit(path)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+    path = HOLE.sub(lambda hole: "{" + (re.sub(r"\W", "_", hole[1]) or "part") + "}", path) or "/"
+    path = path if path.startswith("/") else f"/{path}"
+    return replace(step, path=path, name=step.name or f"{step.method} {path.partition('?')[0]}")
+
+
+def _socket_place(addresses: Sequence[str]) -> tuple[str, str]:
+    """Path and query of the WebSocket; the default of the variable may have the path in it."""
+    parts = urlsplit(HOLE.sub("X", next(iter(addresses), "")))
+    return parts.path if parts.path not in ("", "/") else "/ws", parts.query
+
+
+def _fed_by_connections(draft: Draft) -> Draft:
+    """Socket.IO: metrics of connections are counted by the client, under the script's own names."""
+    rate = next((name for name, kind in draft.meters.items() if kind == "rate" and "connect" in name), "")
+    trend = next((name for name, kind in draft.meters.items() if kind == "trend" and "connect" in name), "")
+    return replace(draft, connect_rate=rate, connect_trend=trend)
+
+
+def _load(scenario: Mapping[str, Any], notes: list[str]) -> tuple[dict[str, str], Arrivals | None]:
+    """The profiles of a scenario, or its arrivals."""
+    executor = scenario.get("executor")
+    if executor is None:
+        executor = "ramping-vus" if scenario.get("stages") else "constant-vus"
+    vus = int(_amount(scenario.get("vus"), 1))
+    if executor in ("constant-arrival-rate", "ramping-arrival-rate"):
+        return {}, _arrivals(scenario)
+    if executor in ("shared-iterations", "per-vu-iterations"):
+        times = int(_amount(scenario.get("iterations"), 1))
+        each = "/user" if executor == "per-vu-iterations" else ""
+        notes.append(f"{executor}: run it with ITERATIONS={times}{each} and -u {vus}")
+        return {"standard": f"0s:{vus},{_duration(scenario.get('maxDuration'), 600)}:{vus}"}, None
+    if executor == "ramping-vus" and (stages := _stages(scenario.get("stages"), _amount(scenario.get("startVUs"), 0))):
+        return {"standard": stages}, None
+    if executor == "externally-controlled":
+        notes.append("externally-controlled: the web page changes the number of users while a test runs")
+    if scenario.get("iterations") is not None and scenario.get("duration") is None:
+        notes.append(f"iterations: run it with ITERATIONS={int(_amount(scenario.get('iterations'), 1))} and -u {vus}")
+    return {"standard": f"0s:{vus},{_duration(scenario.get('duration'), 60)}:{vus}"}, None
+
+
+def _stages(stages: Any, start_vus: float) -> str:
+    """k6's stages as `30s:10,1m:50`; empty where there are none that are known."""
+    if not isinstance(stages, list) or not stages:
+        return ""
+    found = [f"0s:{int(start_vus)}"] if start_vus > 1 else []
+    for stage in stages:
+        if not isinstance(stage, dict):
+            return ""
+        found.append(f"{_duration(stage.get('duration'), 60)}:{int(_amount(stage.get('target'), 1))}")
+    return ",".join(found)
+
+
+def _arrivals(scenario: Mapping[str, Any]) -> Arrivals:
+    prepared = max(1, int(_amount(scenario.get("preAllocatedVUs"), _amount(scenario.get("maxVUs"), _DEFAULT_MAX_VUS))))
+    most = max(prepared, int(_amount(scenario.get("maxVUs"), prepared)))
+    unit_s = _seconds(scenario.get("timeUnit"), 1.0)
+    if scenario.get("executor") == "constant-arrival-rate":
+        duration = scenario.get("duration")
+        kept = duration if isinstance(duration, EnvText) else _seconds(duration, 60.0)
+        return Arrivals(unit_s, prepared, most, rate=_amount(scenario.get("rate"), 1), duration_s=kept)
+    stages = [stage for stage in scenario.get("stages") or [] if isinstance(stage, dict)]
+    return Arrivals(
+        unit_s,
+        prepared,
+        most,
+        start_rate=_amount(scenario.get("startRate"), 0),
+        stages=tuple((_seconds(stage.get("duration"), 60.0), _amount(stage.get("target"), 1)) for stage in stages),
+    )
+
+
+def _amount(value: Any, default: float) -> float:
+    """A number; the default of a variable stays one."""
+    return value if isinstance(value, float | EnvNumber) and not isinstance(value, bool) else float(default)
+
+
+def _seconds(value: Any, default_s: float) -> float:
+    try:
+        return parse_duration(value) if isinstance(value, str) else float(value) / 1000
+    except (TypeError, ValueError):
+        return default_s
+
+
+def _duration(value: Any, default_s: float) -> str:
+    return format_duration(_seconds(value, default_s))
+
+
+def _thresholds(options: Mapping[str, Any], notes: list[str]) -> Iterator[tuple[str, Any]]:
+    thresholds = options.get("thresholds")
+    for metric, given in (thresholds if isinstance(thresholds, dict) else {}).items():
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, str) and not HOLE.search(one):
+                yield metric, one
+            elif isinstance(one, dict) and isinstance(one.get("threshold"), str):
+                expression: dict[str, Any] = {"threshold": one["threshold"]}
+                if one.get("abortOnFail") is True:
+                    expression["abort_on_fail"] = True
+                if isinstance(one.get("delayAbortEval"), str):
+                    expression["delay_abort_eval"] = one["delayAbortEval"]
+                yield metric, expression
+            else:
+                notes.append(f"a threshold on {metric} that is not known without running the script")

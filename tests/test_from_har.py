@@ -1,0 +1,99 @@
+"""Recorded visits as drafts of load tests: whose requests, in which order, with which pauses, and what is left out."""
+
+from __future__ import annotations
+
+import json
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pika_locust.cli.draft import Pause, Request
+from pika_locust.cli.har import read_har
+from pika_locust.cli.javascript import Unknown
+from pika_locust.cli.main import main
+from pika_locust.errors import ConfigurationError
+from tests.e2e.test_new import run
+
+SHOP = "https://shop.example.org"
+
+
+def entry(second: float, method: str, url: str, body: Any = None, status: int = 200) -> dict[str, Any]:
+    request: dict[str, Any] = {"method": method, "url": url}
+    if body is not None:
+        request["postData"] = {"mimeType": "application/json", "text": json.dumps(body)}
+    at = f"2026-01-02T03:04:{second:06.3f}Z"
+    return {"startedDateTime": at, "time": 100, "request": request, "response": {"status": status}}
+
+
+VISIT = [
+    entry(0, "GET", f"{SHOP}/"),
+    entry(0.1, "GET", f"{SHOP}/static/app.js?v=1"),
+    entry(0.2, "GET", f"{SHOP}/api/products?page=1"),
+    entry(9.0, "POST", f"{SHOP}/api/orders/4711/items", {"product": 7, "gift": True}, 201),
+    entry(3.3, "POST", f"{SHOP}/login", {"email": "a@example.org", "password": "hunter2"}, 302),
+    entry(0.3, "GET", "https://tracker.example.com/pixel"),
+]
+
+
+def har(entries: list[dict[str, Any]]) -> str:
+    return json.dumps({"log": {"version": "1.2", "entries": entries}})
+
+
+def test_requests_come_in_the_order_of_time_with_the_visitor_s_pauses() -> None:
+    draft = read_har(har(VISIT), "visit", "visit.har")
+    assert [(step.method, step.path) if isinstance(step, Request) else step for step in draft.steps] == [
+        ("GET", "/"),
+        ("GET", "/api/products?page=1"),
+        Pause(3.0),
+        ("POST", "/login"),
+        Pause(5.6),
+        ("POST", "/api/orders/4711/items"),
+    ]
+    assert draft.notes == ["1 requests to tracker.example.com", "1 scripts, styles, images and fonts"]
+
+
+def test_names_have_no_ids_and_statuses_are_those_that_were_seen() -> None:
+    requests = [step for step in read_har(har(VISIT), "visit", "v.har").steps if isinstance(step, Request)]
+    assert [request.name for request in requests][-1] == "POST /api/orders/{id}/items"
+    assert [request.statuses for request in requests] == [(), (), (302,), ()]
+    assert requests[-1].body == {"product": 7, "gift": True}
+
+
+def test_secrets_are_not_taken_over(tmp_path: Path) -> None:
+    requests = [step for step in read_har(har(VISIT), "visit", "v.har").steps if isinstance(step, Request)]
+    assert isinstance(requests[2].body["password"], Unknown)
+    (tmp_path / "visit.har").write_text(har(VISIT))
+    with chdir(tmp_path):
+        assert main(["new", "visit", "--from-har", "visit.har"]) == 0
+    assert "hunter2" not in "".join(path.read_text() for path in tmp_path.glob("*.py"))
+
+
+def test_another_host_can_be_asked_for() -> None:
+    draft = read_har(har(VISIT), "visit", "v.har", "tracker.example.com")
+    assert [step.path for step in draft.steps if isinstance(step, Request)] == ["/pixel"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "this is no HAR file"),
+        ('{"log": {}}', "this is no HAR file"),
+        (har([]), "there are no requests to any host, but to: none"),
+        (har([{"request": {"url": "x"}}]), "this is no HAR file"),
+    ],
+)
+def test_what_is_no_recorded_visit_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        read_har(text, "visit", "v.har")
+
+
+@pytest.mark.e2e
+def test_the_load_test_of_a_visit_passes_on_its_stand_in(tmp_path: Path) -> None:
+    # Without the redirect, which the stand-in would have to learn.
+    quick = [{**one, "startedDateTime": "2026-01-02T03:04:05Z"} for one in VISIT if one["response"]["status"] != 302]
+    (tmp_path / "visit.har").write_text(har(quick))
+    assert run(tmp_path, "pika_locust.cli.main", "new", "visit", "--from-har", "visit.har").returncode == 0
+    done = run(tmp_path, "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_visit.py")
+    assert done.returncode == 0, done.stdout + done.stderr

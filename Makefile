@@ -19,7 +19,7 @@ help:
 	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make docs       the documentation, into site/"
 	@echo "make package    the built wheel in empty environments, on each Python of this machine (about 8 minutes)"
-	@echo "make conf       what conf/ has of the code: alert rules and a dashboard"
+	@echo "make conf       what is made from the code: alert rules, a dashboard, the reference in docs/"
 	@echo "make benchmark  what a dancer costs, beside websocket-client on gevent (about 4 minutes)"
 	@echo "make clean      removes the virtual environment and what was built"
 
@@ -58,6 +58,7 @@ package: $(VENV)/test
 conf: $(VENV)/test
 	$(BIN)/python -m tests.deployment.alert_rules
 	$(BIN)/python -m tests.deployment.dashboard
+	$(BIN)/python -m tests.docs.reference
 
 benchmark: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.websocket

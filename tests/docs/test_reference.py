@@ -1,0 +1,89 @@
+"""The reference is what the code says, and the pages use no name that the code does not know."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
+
+from pika_locust.catalogue import find_scenario, scenarios
+from pika_locust.runtime.foreign_options import answers
+from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments
+from tests.docs import reference
+from tests.docs.snippets import PAGES, spans
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert reference.PATH.read_text() == reference.text(), "python -m tests.docs.reference writes it"
+
+
+def test_it_has_every_metric_and_setting_of_every_scenario() -> None:
+    words = reference.text()
+    for scenario in scenarios().values():
+        for one in (*scenario.metrics, *scenario.settings):
+            assert f"| `{one.name}` |" in words, one.name
+
+
+def known_options() -> set[str]:
+    """Options of a run, and of this package's own commands as their modules declare them."""
+    parser = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(parser)
+    add_arguments(parser, find_scenario(reference.ANY), None)
+    known = {name for action in parser._actions for name in action.option_strings}
+    for path in (ROOT / "pika_locust" / "cli").glob("*.py"):
+        known |= set(re.findall(r'"(--[a-z][a-z-]+)"', path.read_text()))
+    return known
+
+
+OPTIONS = known_options()
+OF_OTHERS = {
+    # k6's, as the page for those who come from there lists them
+    "--summary-trend-stats",
+    "--summary-time-unit",
+    "--user-agent",
+    # of locust-plugins, likewise
+    "--check-fail-ratio",
+    # of programs beside locust and pika-locust
+    "--profile",
+    "--scale",
+    "--exit-code-from",
+    "--websocket",
+    "--socketio",
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_names_is_one(page: Path) -> None:
+    """Of Locust, of this package, or one of another tool that is told what it is called here."""
+    named = {option for _, span in spans(page) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
+    unknown = {one for one in named - OPTIONS - OF_OTHERS if not answers([one])}
+    assert unknown == set()
+
+
+SETTINGS = {one.name for scenario in scenarios().values() for one in (*LOAD_SETTINGS, *scenario.settings)}
+OF_WORLDS_AND_TOOLS = set(
+    re.findall(
+        r"\b[A-Z][A-Z0-9_]{2,}\b",
+        "\n".join(
+            path.read_text()
+            for path in [
+                *(ROOT / "pika_locust" / "platforms").rglob("world*.py"),
+                *(ROOT / "pika_locust" / "runtime").glob("*.py"),
+                *(ROOT / "pika_locust" / "sandbox").glob("*.py"),
+                ROOT / "docker-compose.yml",
+                ROOT / "Dockerfile",
+            ]
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_that_a_page_names_is_read_by_something(page: Path) -> None:
+    named = {name for _, span in spans(page) for name in re.findall(r"(?:^| )([A-Z][A-Z0-9_]{2,})=", span)}
+    prefixed = {name for name in named if any(name.endswith(f"_{one}") for one in SETTINGS)}
+    assert named - prefixed - SETTINGS - OF_WORLDS_AND_TOOLS - {"NAME"} == set()

@@ -38,8 +38,7 @@ class Registrant(WwmaaUser, OpenActor):
         costs = self.is_suite and self.dice.chance(self.worker.settings["PAID"])
         body = self._body(email, costs)
         if self._register(email, body, costs, has_places):
-            if self.is_suite:
-                self.call("GET", f"{self._event}/registrations?email={quote(email)}", name="verify", ok=(200,))
+            self._look_up(email)
             if self.dice.chance(self.worker.settings["DOUBLES"]):
                 self._register_again(body)
 
@@ -65,6 +64,21 @@ class Registrant(WwmaaUser, OpenActor):
         assert isinstance(capacity, int)
         self.meters.capacity_enforced.add(taken <= capacity)
         return taken < capacity
+
+    def _look_up(self, email: str) -> None:
+        """Whether what has been confirmed is there, once, as far as whoever registered can see it."""
+        path = f"registrations?email={quote(email)}" if self.is_suite else "rsvp/status"
+        answer = self.call("GET", f"{self._event}/{path}", name="verify", ok=(200,))
+        if answer.error is not None or answer.status not in (200, 404):
+            # Nobody has seen anything.
+            return
+        told = object_in(answer)
+        if not self.is_suite:
+            self.meters.registration_held.add(told.get("has_rsvp") is True)
+            return
+        found = told.get("registrations")
+        emails = [one.get("email") for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        self.meters.registration_held.add(emails == [email])
 
     def _body(self, email: str, costs: bool) -> dict[str, Any]:
         if not self.is_suite:

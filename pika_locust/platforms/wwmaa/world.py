@@ -32,6 +32,7 @@ class WwmaaWorld(Seeding, Webhooks, Sessions):
         Cover("double", "double=0.05", "rsvp", "registrations"),
         Cover("double", "double=0.05", "rsvp", "mails"),
         Cover("lose-write", "lose-write=0.05", "rsvp", "registrations"),
+        Cover("lose-write", "lose-write=0.05", "rsvp", "registration_held"),
         Cover("unpaid", "unpaid=0.2", "rsvp", "payments"),
         Cover("error", "error=0.1", "rsvp", "rsvp_success"),
         Cover("as-shipped", "as-shipped", "rsvp", "rsvp_success", settings=(("CONTRACT", "server"),)),

@@ -35,6 +35,8 @@ class Registration:
     at: str
     costs: bool
     paid: bool
+    copies: int = 1
+    """How often it is kept: once, unless a fault has it otherwise."""
 
     @property
     def payment_status(self) -> str | None:
@@ -240,7 +242,8 @@ class Registrations(Accounts):
         at = datetime.fromtimestamp(self.now, UTC).replace(tzinfo=None).isoformat()
         row = Registration(str(uuid5(NAMESPACE_URL, number)), who, email, at, costs, paid)
         event.people[who] = row
-        event.rows += [row] * self.copies("registration")
+        row.copies = self.copies("registration")
+        event.rows += [row] * row.copies
         self.mails += [email] * self.copies("mail")
         return row
 
@@ -252,6 +255,8 @@ class Registrations(Accounts):
             words = "Failed to get RSVP status"
             return _failed(f"{words}: {words}: Event {call.params['id']} not found")
         row = event.people.get(None if "as-shipped" in self.faults.on else call.user["sub"])
+        if row is not None and not row.copies:
+            row = None
         left = max(0, event.capacity - event.places_taken)
         could = (left > 0, left == 0, left == 0, left) if row is None else (None, None, None, None)
         return Answer.json(

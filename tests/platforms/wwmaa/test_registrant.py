@@ -20,6 +20,7 @@ def test_sixteen_of_twenty_find_a_place_and_everything_balances(contract: str) -
         assert run.worker.rate_of("rsvp_success") == (20, 0)
         assert outcomes(run.worker.ledgers["registrations"]) == {"sent": 20, "acked": 16, "refused": 4}
         assert run.worker.ledgers["registrations"].refused_by == {"full": 4}
+        assert run.worker.rate_of("registration_held") == (16, 0)
         assert run.worker.rate_of("double_refused")[1] == run.worker.count_of("duplicate_bookings") == 0
         assert run.worker.rate_of("double_refused")[0] > 4
         assert run.worker.rate_of("capacity_enforced")[0] >= 4
@@ -61,6 +62,9 @@ def test_rows_and_mails_that_are_not_what_was_confirmed_are_noticed(
         run.act(20)
         assert {name for name, result in run.audit().items() if result.status == "fail"} == audits
         assert (run.worker.count_of("duplicate_bookings") > 0) == (fault == "duplicate-booking")
+        # Members of the real server see whether they have a place, and not how often.
+        sees = fault == "lose-write" or (fault == "double" and contract == "suite")
+        assert (run.worker.rate_of("registration_held")[1] > 0) == sees
 
 
 def test_a_payment_that_was_never_taken_is_noticed() -> None:

@@ -121,7 +121,7 @@ SEARCH = scenario(
     length_setting="TEST_DURATION",
     quick=QuickLoad("5s:20,20s:20,5s:0", {"TEST_DURATION": "30s"}),
     profiles={"suite": LoadProfile("suite", parse_stages("2m:100,5m:100,2m:0"), about="the script's own load")},
-    default_profile=CONSTANT,
+    default_profile="suite",
     metrics=SEARCH_METRICS,
     thresholds={
         "http_req_duration{name:search}": ("p(95)<1200", "p(99)<2000"),
@@ -141,7 +141,7 @@ SEARCH = scenario(
     unobservable=_of_search,
     settings=(
         _CONTRACT,
-        Setting("SEARCH_RATE", number(), 1000.0, "searches a minute (open model); 0: closed, as SCENARIO=suite"),
+        Setting("SEARCH_RATE", number(), 1000.0, "searches a minute (open model); 0: the script's closed loop"),
         Setting("TEST_DURATION", duration, 300.0, "for how long, with SEARCH_RATE"),
         *_OPEN,
         Setting("SEARCH_PAUSE", number(0), 0.6, "seconds between two searches of a user, with SEARCH_RATE=0"),

@@ -1,4 +1,4 @@
-"""The `pika-locust` command: list, inspect, locustfile, suite, report, compare, capacity, seed, sandbox, new."""
+"""The `pika-locust` command: which subcommands there are, and how their mistakes are told."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ commands:
   capacity SCENARIO     search for the largest load that passes, by one run after the other
   seed                  write the data that a platform's scenarios need, and load it where that can be done
   sandbox               serve a platform's sandbox, with faults if you like
+  doctor [SCENARIO]     whether this machine, the settings and the target are fit for a run, and what to change
   new NAME              write a platform of your own: a locustfile, a stand-in for its server, a test of both
 
 A test itself is a Locust run, here in a clone of the repository:
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "capacity": search_capacity,
         "seed": write_seed,
         "sandbox": run_sandbox,
+        "doctor": look_at_everything,
         "new": write_platform,
     }
     parser = argparse.ArgumentParser(
@@ -186,6 +188,13 @@ def write_seed(argv: list[str]) -> int:
 def run_sandbox(argv: list[str]) -> int:
     """Serve a sandbox until Ctrl-C."""
     from pika_locust.cli.sandbox import run
+
+    return run(argv)
+
+
+def look_at_everything(argv: list[str]) -> int:
+    """Look whether everything is fit for a run."""
+    from pika_locust.cli.doctor import run
 
     return run(argv)
 

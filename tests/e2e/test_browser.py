@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import requests
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.browser import Page, browser
 from tests.e2e.shop_server.server import target
@@ -36,10 +34,10 @@ PATHS = (
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     """A browser, whose page has to have worked without a fault and without a word to anybody else."""
     monkeypatch.setenv("no_proxy", "*")
-    with browser(tmp_path / "chromium") as opened:
+    with browser() as opened:
         yield opened
         assert opened.console_errors() == []
         assert {url.split("/")[2].split(":")[0] for url in opened.asked()} == {"127.0.0.1"}
@@ -72,7 +70,7 @@ def stop(page: Page) -> None:
 def read_log(page: Page, verdict: str) -> None:
     """See the verdict among the log's lines. Locust's page asks for none once the test has stopped."""
     page.tab("Logs")
-    page.driver.refresh()
+    page.reload()
     page.until(lambda: verdict in page.text, "verdict")
 
 
@@ -116,6 +114,7 @@ def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:
         start(page, 8, 8)
         # The DJ is a user, too.
         page.until(lambda: page.header["Users"] == "9" and float(page.header["RPS"]) > 0, "users and requests")
+        page.tab("Statistics")
         page.until(lambda: {"track", "like"} <= set(page.requests()), "tracks and likes")
         assert {"connect", "register", "subscribe", "sessions_active", "session_history"} <= set(page.requests())
         assert page.requests()["connect"] == 8
@@ -174,13 +173,13 @@ def test_a_profile_cut_by_a_run_time_and_no_secret_anywhere(page: Page, tmp_path
         page.fill("userCount", "4")
         page.press("Update")
         page.until(lambda: "this test follows 'spike'" in page.alerts, "reason")
-        page.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
+        page.press_key("Escape")
         page.until(lambda: not page.alerts, "closed dialog")
         while_running = counted(page)
         # Nobody presses Stop.
         page.until(lambda: page.header["Status"] == "STOPPED", "end of the run time")
         names = set(page.requests())
-        shown = [page.driver.page_source, *(requests.get(f"{url}{path}", timeout=10).text for path in PATHS)]
+        shown = [page.source, *(requests.get(f"{url}{path}", timeout=10).text for path in PATHS)]
         at_the_end = page.until(lambda: page.requests()["Aggregated"], "last numbers")
         finished = finish(started)
     (summary,) = summaries(tmp_path)
@@ -193,18 +192,19 @@ def test_a_profile_cut_by_a_run_time_and_no_secret_anywhere(page: Page, tmp_path
         assert SECRET not in text
 
 
-FOREIGN_START = """
-const done = arguments[1], form = new URLSearchParams({user_count: 1, spawn_rate: 1});
-fetch(arguments[0] + '/swarm', {method: 'POST', mode: 'no-cors', body: form}).then(() => done('sent'));
-"""
+FOREIGN_START = """async url => {
+const form = new URLSearchParams({user_count: 1, spawn_rate: 1});
+await fetch(url + '/swarm', {method: 'POST', mode: 'no-cors', body: form});
+return 'sent';
+}"""
 
 
 def test_a_locustfile_of_somebody_else(page: Page, tmp_path: Path) -> None:
     with target() as server, locust(page, SHOP, tmp_path, "-H", server.url) as (started, url):
         # A page of somebody else, in the same browser, starts nothing.
-        page.driver.get(server.url)
-        assert page.driver.execute_async_script(FOREIGN_START, url) == "sent"
-        assert any("403" in error for error in page.console_errors())
+        page.visit(server.url)
+        assert page.run(FOREIGN_START, url) == "sent"
+        page.until(lambda: any("403" in error for error in page.console_errors()), "refusal")
         page.open(url)
         assert page.header["Status"] == "READY"
         # It is Locust's own form, without a word of ours.

@@ -181,6 +181,8 @@ def _named(data: Any, *names: str) -> Mapping[str, Any]:
 
 Cause = Literal["end", "abort", "user", "signal"]
 
+REPORTS_ARRIVE_S = 0.25
+"""In which reports that workers send at the same time have arrived."""
 DRAIN_GRACE_S = 10.0
 """Beyond the workers' own time-outs, before one that does not answer is given up."""
 
@@ -565,7 +567,8 @@ class Coordinator:
         # A locustfile's own users are in Locust's own table.
         printer = None if self._scenario.is_locustfile else ProgressPrinter(run.options.plan, self._scenario.speeds)
         warned = False
-        next_s = monotonic()
+        # Workers report as often, and have been told to begin just now: what they say is then not two seconds old.
+        next_s = monotonic() + REPORTS_ARRIVE_S
         while True:
             next_s += messages.REPORT_EVERY_S
             gevent.sleep(max(0.0, next_s - monotonic()))

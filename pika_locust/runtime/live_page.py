@@ -39,11 +39,11 @@ _DOWNLOADS = (
     {"title": "Markdown", "path": "report.md"},
 )
 _INDEX, _STATS = "locust.index", "locust.request_stats"
-_POLICY = "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'; object-src 'none'"
+_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'"
 """Nothing in the page by itself comes from elsewhere, or runs but its own scripts."""
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Verdict</title><noscript><meta http-equiv="refresh" content="5"></noscript>
+<title>Verdict</title><link rel="icon" href="data:,"><noscript><meta http-equiv="refresh" content="5"></noscript>
 {styles}</head>
 <body class="pika-page"><main id="pika-page">{content}</main>
 {scripts}</body></html>

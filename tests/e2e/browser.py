@@ -109,6 +109,15 @@ class Page:
         """Go to whatever page."""
         self.tab_of_browser.goto(url)
 
+    def without_scripts(self, url: str) -> str:
+        """The markup that a browser without scripts has of a page."""
+        browser = self.tab_of_browser.context.browser
+        assert browser is not None
+        with browser.new_context(java_script_enabled=False) as context:
+            plain = context.new_page()
+            plain.goto(url)
+            return plain.locator("main").inner_html()
+
     def reload(self) -> None:
         """Load the page again."""
         self.tab_of_browser.reload()

@@ -86,7 +86,8 @@ def finish(started: Run) -> Finished:
 
 
 def summaries(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(directory.glob("summary*.json"), key=lambda p: len(p.name))]
+    paths = sorted(directory.glob("summary*.json"), key=lambda path: (len(path.name), path.name))
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ class PendingReplies:
         owner.unanswered -= 1
         latency_us = (at_ns - sent_ns) // 1000
         worker = self._worker
-        tells_later = worker.may_tell_later
+        tells_later = worker.may_tell_later()
         if tells_later is not self._tells_later:
             # Whoever begins to listen hears of what comes, and not of what was.
             self._settle()

@@ -15,7 +15,7 @@ mirror the positive ones.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import sub
@@ -228,7 +228,7 @@ class Histogram:
     """How many values were above `HIGHEST`."""
 
     def __init__(self, values: Iterable[int] = ()) -> None:
-        self._buckets: defaultdict[int, int] = defaultdict(int)
+        self._buckets: Counter[int] = Counter()
         self.total = 0
         self.underflow = 0
         self.overflow = 0
@@ -252,7 +252,7 @@ class Histogram:
     ) -> Histogram:
         """Put a histogram together from its parts: counts by bucket index, and what is known exactly."""
         made = cls()
-        made._buckets.update((index, count) for index, count in buckets.items() if count)
+        dict.update(made._buckets, ((index, count) for index, count in buckets.items() if count))
         made.total, made.underflow, made.overflow = total, underflow, overflow
         made._set_extremes(minimum, maximum)
         return made
@@ -276,22 +276,27 @@ class Histogram:
             self._add_unusual(value)
 
     def add_all(self, values: Iterable[int]) -> None:
-        """`add` for many values at half the price."""
-        low, high, buckets, total = self._low, self._high, self._buckets, 0
-        try:
-            for value in values:
-                if low <= value <= high:
-                    try:
-                        shift = value.bit_length() - 10
-                    except AttributeError:
-                        raise _not_whole(value) from None
-                    buckets[(shift << 9) + (value >> shift) if shift > 0 else value] += 1
-                    total += value
-                else:
-                    self._add_unusual(value)
-                    low, high = self._low, self._high
-        finally:
+        """`add` for many values at a quarter of the price."""
+        values = tuple(values)
+        if not values:
+            return
+        least, most, total = min(values), max(values), sum(values)
+        if type(total) is int and least >= LOWEST and most <= HIGHEST:
+            # Counted in C; `bucket_index` is written out, as a call for each would cost as much again.
+            self._buckets.update(
+                values
+                if most < 1024
+                else [((shift := v.bit_length() - 10) << 9) + (v >> shift) if v > 1023 else v for v in values]
+            )
             self.total += total
+            if not (self._low <= least and most <= self._high):
+                self._set_extremes(
+                    least if self._minimum is None else min(least, self._minimum),
+                    most if self._maximum is None else max(most, self._maximum),
+                )
+            return
+        for value in values:
+            self.add(value)
 
     def _add_unusual(self, value: int) -> None:
         if not isinstance(value, int):

@@ -78,17 +78,18 @@ class Actor(User):  # type: ignore[misc]
         """
         if not hasattr(self, "worker"):
             raise StopUser
-        worker = self.worker
-        if worker.arrivals is not None and self.role == "primary":
+        worker, role, released = self.worker, self.role, self.released
+        is_counted = role == "primary"
+        if worker.arrivals is not None and is_counted:
             self.iterate_in(worker.arrivals)
-        quota = worker.quota if self.role == "primary" else None
-        while not self.released.is_set() and self.role not in worker.draining:
-            if quota is not None and not quota.take(self.number, self.released):
+        quota = worker.quota if is_counted else None
+        draining = worker.draining
+        while not released.is_set() and role not in draining:
+            if quota is not None and not quota.take(self.number, released):
                 break
             began_ns = monotonic_ns()
-            if self._attempt() and self.role == "primary":
-                worker.iterations.add()
-                worker.iteration_duration.add((monotonic_ns() - began_ns) // 1000)
+            if self._attempt() and is_counted:
+                worker.note_iteration(monotonic_ns() - began_ns)
             if quota is not None:
                 quota.finish()
         raise StopUser

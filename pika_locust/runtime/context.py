@@ -38,6 +38,8 @@ SUPPORTERS_READY = "supporters_ready"
 USERS_PEAK = "users_peak"
 """News that the load plan was edited, and has so many users now."""
 """News: one of those who come on top is there, or has found out that it cannot be."""
+BATCH = 100
+"""How many iterations wait to be counted at most."""
 MAX_ERRORS = 200
 MAX_SAID = 10
 """How many different words of the target are told with one error."""
@@ -127,6 +129,8 @@ class WorkerContext:
         self._cut_actors: set[VirtualUser] = set()
         self._request_event = request_event
         self._locust_stats = LocustStats(request_event)
+        self.may_tell_later = self._locust_stats.is_alone
+        """Whether successes may be told of some at a time: nobody but Locust's statistics listens to them."""
         if not scenario.is_locustfile:
             # Of a locustfile's own users it is Locust's request event that tells how much they received.
             _count_traffic(self.metrics)
@@ -139,6 +143,8 @@ class WorkerContext:
         """Connections that this machine had no file, port or memory left for."""
         self.iterations = self.metrics.counter("iterations")
         self.iteration_duration = self.metrics.trend("iteration_duration")
+        self._iterations_ns: list[int] = []
+        self.metrics.on_collect(self._count_iterations)
         self.arrivals: Any = make_arrivals(self) if make_arrivals is not None else None
 
     # Users
@@ -229,6 +235,20 @@ class WorkerContext:
 
     # What is measured
 
+    def note_iteration(self, duration_ns: int) -> None:
+        """An iteration has ended: it is counted with others, at the latest when somebody reads the metrics."""
+        aside = self._iterations_ns
+        aside.append(duration_ns)
+        if len(aside) >= BATCH:
+            self._count_iterations()
+
+    def _count_iterations(self) -> None:
+        aside = self._iterations_ns
+        if aside:
+            self.iterations.add(len(aside))
+            self.iteration_duration.add_all([duration_ns // 1000 for duration_ns in aside])
+            aside.clear()
+
     def check(self, name: str, ok: bool) -> None:
         """k6's check: counted by name, deciding nothing by itself."""
         rate = self._checks.get(name)
@@ -279,11 +299,6 @@ class WorkerContext:
         except Exception as error:
             # Locust's statistics can be given other buckets, and those be wrong.
             self.internal_error(error)
-
-    @property
-    def may_tell_later(self) -> bool:
-        """Whether successes may be told of some at a time: nobody but Locust's statistics listens to them."""
-        return self._locust_stats.is_alone()
 
     def internal_error(self, error: BaseException) -> None:
         """An exception that is not the target's doing: counted, logged with its traceback; the run ends with 107."""

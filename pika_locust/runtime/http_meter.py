@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from http import HTTPStatus
+from operator import sub
 
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.metrics.metric import FAILURE
@@ -12,11 +13,14 @@ from pika_locust.wire.http import Response
 from pika_locust.wire.http_models import ErrorKind, Stamps
 
 BATCH = 100
-"""How many requests of a name wait to be counted at most; what is kept of them takes 25 KB."""
+"""How many requests of a name wait to be counted at most; what is kept of them takes 35 KB."""
+
+_Waiting = tuple[Stamps, int, int, int]
+"""A request's stamps, what was sent and received, and the length of the answer's body."""
 
 
 class _Named:
-    """The bound handles of one request name, and what is still to be counted: requests' stamps, and answers' sizes."""
+    """The bound handles of one request name, and the requests that are still to be counted."""
 
     __slots__ = (
         "aside",
@@ -28,7 +32,6 @@ class _Named:
         "method",
         "name",
         "reqs",
-        "sizes_bytes",
     )
 
     def __init__(
@@ -38,8 +41,7 @@ class _Named:
         self.name = name
         self.method = method
         self.expected = expected
-        self.aside: list[Stamps] = []
-        self.sizes_bytes: list[int] = []
+        self.aside: list[_Waiting] = []
         self.reqs: Counter = metrics.counter("http_reqs").tagged(name=name)
         self.failed: Rate = metrics.rate("http_req_failed").tagged(name=name)
         self.duration: Trend = metrics.trend("http_req_duration").tagged(name=name)
@@ -64,8 +66,10 @@ class HttpMeter:
         self.throttled = "answered 429"
         """What such an answer is called where it is counted; for who knows what helps against it."""
         self._worker = worker
-        self._named: dict[tuple[str, str], _Named] = {}
-        self._is_settled = True
+        self._latest: dict[str, _Named] = {}
+        """Of the method last used with each name; `_all` has those of all methods."""
+        self._all: dict[tuple[str, str], _Named] = {}
+        self._may_tell_later = worker.may_tell_later
         self._tells_later = False
         self._blocked = metrics.trend("http_req_blocked")
         self._connecting = metrics.trend("http_req_connecting")
@@ -74,77 +78,80 @@ class HttpMeter:
         self._waiting = metrics.trend("http_req_waiting")
         self._receiving = metrics.trend("http_req_receiving")
         self._retries = metrics.counter("http_retries")
-        self._sent_bytes = self._received_bytes = 0
         self._data_sent = metrics.counter("data_sent")
         self._data_received = metrics.counter("data_received")
         metrics.on_collect(self._settle)
 
     def __call__(self, name: str, method: str, response: Response) -> None:
-        named = self._named.get((name, method))
-        if named is None:
-            named = self._named[name, method] = _Named(
-                self._worker, name, method, self.expected.get(name, ()), self.throttled
-            )
-        worker = self._worker
-        tells_later = worker.may_tell_later
+        named = self._latest.get(name)
+        if named is None or named.method != method:
+            named = self._find(name, method)
+        tells_later = self._may_tell_later()
         if tells_later is not self._tells_later:
             # Whoever begins to listen hears of what comes, and not of what was.
             self._settle()
             self._tells_later = tells_later
-        self._sent_bytes += response.bytes_sent
-        self._received_bytes += response.bytes_received
-        if response.retried:
-            self._retries.add()
-        started, ready, _, _, done, _, _ = stamps = response.stamps
-        error = None
-        if started == ready and 200 <= response.status < 400:
-            aside = named.aside
-            aside.append(stamps)
-            self._is_settled = False
-            if tells_later:
-                named.sizes_bytes.append(len(response.content))
-            if len(aside) >= BATCH:
-                self._count_batch(named)
-            if tells_later:
-                return
-        elif response.error is not None and response.error.kind is ErrorKind.CUT and worker.cuts_at_once:
-            # Nobody waited for this one, as somebody wanted the end at once: it is neither a success nor a failure.
+        stamps = response.stamps
+        if stamps[0] != stamps[1] or response.retried or not 200 <= response.status < 400:
+            self._count_one(named, response)
             return
-        else:
-            error = self._count_one(named, name, response)
-        worker.request(method, name, (done - ready) / 1e6, len(response.content), error)
+        aside = named.aside
+        aside.append((stamps, response.bytes_sent, response.bytes_received, len(response.content)))
+        if len(aside) >= BATCH:
+            self._count_batch(named)
+        if not tells_later:
+            self._worker.request(method, name, (stamps[4] - stamps[1]) / 1e6, len(response.content))
+
+    def _find(self, name: str, method: str) -> _Named:
+        named = self._all.get((name, method))
+        if named is None:
+            named = _Named(self._worker, name, method, self.expected.get(name, ()), self.throttled)
+            self._all[name, method] = named
+        self._latest[name] = named
+        return named
 
     def _settle(self) -> None:
-        self._data_sent.add(self._sent_bytes)
-        self._data_received.add(self._received_bytes)
-        self._sent_bytes = self._received_bytes = 0
-        if not self._is_settled:
-            self._is_settled = True
-            for named in self._named.values():
-                if named.aside:
-                    self._count_batch(named)
+        for named in self._all.values():
+            if named.aside:
+                self._count_batch(named)
 
     def _count_batch(self, named: _Named) -> None:
-        aside, sizes_bytes = named.aside, named.sizes_bytes
+        stamps, sent_bytes, received_bytes, sizes_bytes = zip(*named.aside, strict=True)
+        named.aside.clear()
+        self._data_sent.add(sum(sent_bytes))
+        self._data_received.add(sum(received_bytes))
         # The phases as `response.timings` has them, without an object for each request.
-        sent_us = [(sent - ready) // 1000 for _, ready, sent, _, _, _, _ in aside]
-        first_us = [(first_byte - ready) // 1000 for _, ready, _, first_byte, _, _, _ in aside]
-        done_us = [(done - ready) // 1000 for _, ready, _, _, done, _, _ in aside]
-        named.reqs.add(len(aside))
-        named.failed.add(False, len(aside))
+        _, ready, sent, first, done, _, _ = zip(*stamps, strict=True)
+        sent_us = [(at - since) // 1000 for at, since in zip(sent, ready, strict=True)]
+        first_us = [(at - since) // 1000 for at, since in zip(first, ready, strict=True)]
+        done_us = [(at - since) // 1000 for at, since in zip(done, ready, strict=True)]
+        named.reqs.add(len(done_us))
+        named.failed.add(False, len(done_us))
         named.duration.add_all(done_us)
         self._sending.add_all([us or 1 for us in sent_us])
-        self._waiting.add_all([first - sent or 1 for sent, first in zip(sent_us, first_us, strict=True)])
+        self._waiting.add_all([us or 1 for us in map(sub, first_us, sent_us)])
         # An answer usually comes in one read: that took less than a microsecond, and not nothing.
-        self._receiving.add_all([done - first or 1 for first, done in zip(first_us, done_us, strict=True)])
-        if sizes_bytes:
-            times_ms = [(done - ready) / 1e6 for _, ready, _, _, done, _, _ in aside]
+        self._receiving.add_all([us or 1 for us in map(sub, done_us, first_us)])
+        if self._tells_later:
+            times_ms = [(at - since) / 1e6 for at, since in zip(done, ready, strict=True)]
             self._worker.requests(named.method, named.name, times_ms, sum(sizes_bytes))
-            sizes_bytes.clear()
-        aside.clear()
 
-    def _count_one(self, named: _Named, name: str, response: Response) -> RuntimeError | None:
-        """Count a failure, or an answer on a new connection; what Locust is to hear as its error."""
+    def _count_one(self, named: _Named, response: Response) -> None:
+        """Count a failure, or an answer on a new connection, and tell Locust of it at once."""
+        self._data_sent.add(response.bytes_sent)
+        self._data_received.add(response.bytes_received)
+        if response.retried:
+            self._retries.add()
+        if response.error is not None and response.error.kind is ErrorKind.CUT and self._worker.cuts_at_once:
+            # Nobody waited for this one, as somebody wanted the end at once: it is neither a success nor a failure.
+            return
+        error = self._outcome(named, response)
+        self._worker.request(
+            named.method, named.name, (response.stamps[4] - response.stamps[1]) / 1e6, len(response.content), error
+        )
+
+    def _outcome(self, named: _Named, response: Response) -> RuntimeError | None:
+        """Count what has come of a request; what Locust is to hear as its error."""
         timings = response.timings
         failed = response.failed and response.status not in named.expected
         named.reqs.add()
@@ -169,4 +176,4 @@ class HttpMeter:
             named.limited.add()
         if response.error is not None and response.error.kind is ErrorKind.LOCAL:
             self._worker.generator_errors.add()
-        return RuntimeError(self._worker.error(name, response.outcome, response.says))
+        return RuntimeError(self._worker.error(named.name, response.outcome, response.says))

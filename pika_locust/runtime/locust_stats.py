@@ -6,6 +6,7 @@ here must be what `RequestStats.log_request` writes, and is compared with that b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from time import time
 from types import SimpleNamespace
@@ -17,8 +18,10 @@ from locust.stats import RequestStats, StatsEntry
 
 from pika_locust.outputs import redact
 
+_ROUNDED, _ROUNDED_TO_WHOLE_MS = getattr(locusts, "bucket_response_time", None), 100
+"""Locust's own buckets, and below which time they are whole milliseconds."""
 _LISTENER = f"{Runner.__init__.__qualname__}.<locals>.on_request"
-_SAMPLES_MS = (12.5, 0.0, 0.4, 3.0, 147.0, 98_765.4)
+_SAMPLES_MS = (12.5, 0.0, 0.4, 3.0, 99.5, 147.0, 98_765.4)
 
 
 class LocustStats:
@@ -69,10 +72,11 @@ class LocustStats:
             response_times_ms, size_bytes = response_times_ms[1:], 0
             if not response_times_ms:
                 return
+        count, least_ms, most_ms = len(response_times_ms), min(response_times_ms), max(response_times_ms)
         # Looked up each time: who wants other buckets replaces it.
         bucket = locusts.bucket_response_time
-        rounded_ms = [bucket(each_ms) for each_ms in response_times_ms]
-        count, least_ms, most_ms = len(rounded_ms), min(response_times_ms), max(response_times_ms)
+        rounds = bucket is _ROUNDED and most_ms < _ROUNDED_TO_WHOLE_MS
+        times = Counter(map(round if rounds else bucket, response_times_ms))
         for each in (total, entry):
             each.num_requests += count
             each.num_reqs_per_sec[second] += count
@@ -83,8 +87,8 @@ class LocustStats:
             if most_ms > each.max_response_time:
                 each.max_response_time = most_ms
             response_times = each.response_times
-            for each_ms in rounded_ms:
-                response_times[each_ms] += 1
+            for rounded_ms, often in times.items():
+                response_times[rounded_ms] += often
             each.total_content_length += size_bytes
 
 

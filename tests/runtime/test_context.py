@@ -12,7 +12,7 @@ from pika_locust.judge import Ledger
 from pika_locust.load.iterations import Iterations
 from pika_locust.metrics import CounterValue, GaugeValue, Histogram, RateValue
 from pika_locust.runtime.clocks import Clocks
-from pika_locust.runtime.context import MAX_ERRORS, MAX_INTERNAL_ERRORS, MAX_SAID, WorkerContext
+from pika_locust.runtime.context import BATCH, MAX_ERRORS, MAX_INTERNAL_ERRORS, MAX_SAID, WorkerContext
 from pika_locust.runtime.iterations import IterationQuota
 from tests.runtime.sample_scenario import SAMPLE_SCENARIO, make_context, sample_settings
 
@@ -383,3 +383,16 @@ def test_the_peak_of_users_follows_an_edited_plan_and_never_falls() -> None:
     for users, peak in ((60, 60), (30, 60)):
         worker.hear("users_peak", {"users": users})
         assert worker.users_peak == peak
+
+
+def test_iterations_are_counted_together_and_all_of_them_when_somebody_reads() -> None:
+    worker = make_context()
+    for count in range(1, 2 * BATCH + 4):
+        worker.note_iteration(count * 1000 + 999)
+        assert worker.iterations.own_count == count - count % BATCH, "not more than a batch waits"
+    snapshot = worker.metrics.snapshot()
+    assert snapshot.counted("iterations") == 2 * BATCH + 3
+    duration = snapshot.series["iteration_duration", ()]
+    assert isinstance(duration, Histogram)
+    assert (duration.count, duration.minimum, duration.maximum) == (2 * BATCH + 3, 1, 2 * BATCH + 3)
+    assert worker.metrics.snapshot() == snapshot

@@ -131,7 +131,7 @@ def test_not_more_than_a_batch_waits_to_be_counted(worker: RecordingContext) -> 
     meter = HttpMeter(worker)
     for count in range(1, 3 * http_meter.BATCH):
         meter("join", "POST", response())
-        assert len(meter._named["join", "POST"].aside) == count % http_meter.BATCH
+        assert len(meter._all["join", "POST"].aside) == count % http_meter.BATCH
         assert len(worker.request_events) == count, "who listens to Locust's event hears of each at once"
     assert counted(worker, "join") == (3 * http_meter.BATCH - 1, 0)
 

@@ -139,7 +139,7 @@ def test_the_statistics_are_those_that_locust_would_have_written(cache: bool, ac
                 getattr(theirs.stats, action)()
             elif len(action) == 3:
                 kind, name, requests = action
-                assert ours.worker.may_tell_later
+                assert ours.worker.may_tell_later()
                 ours.worker.requests(
                     kind, name, [each_ms for each_ms, _ in requests], sum(size for _, size in requests)
                 )
@@ -183,7 +183,7 @@ def test_another_listener_hears_every_request_from_when_it_came_to_when_it_went(
 
 def test_some_can_be_told_together(locust: Locust) -> None:
     with clock() as hand:
-        assert locust.worker.may_tell_later
+        assert locust.worker.may_tell_later()
         locust.worker.requests("GET", "page", [1.0, 12.5, 800.0], 60)
         hand.now += 1.0
         locust.worker.requests("GET", "page", [3.0, 4.0], 3)
@@ -199,7 +199,7 @@ def test_a_locust_without_handlers_to_look_at_is_told_by_its_event() -> None:
     fired: list[str] = []
     event = SimpleNamespace(fire=lambda name, **_: fired.append(name))
     worker = WorkerContext(make_context().begin, SAMPLE_SCENARIO, sample_settings(), 0, lambda *news: None, event)
-    assert not worker.may_tell_later
+    assert not worker.may_tell_later()
     worker.request("GET", "page", 12.5, 70)
     assert fired == ["page"]
 

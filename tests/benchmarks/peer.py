@@ -1,7 +1,8 @@
 """The other end of the benchmarks: a server of its own process that costs the measured side nothing.
 
 `/echo` echoes; `/broadcast` only receives broadcasts; `/ws` answers as Pika does (SUBSCRIBE, ACK for whatever has a
-messageId) and receives broadcasts, too. HTTP requests are answered with an empty JSON object.
+messageId) and receives broadcasts, too. HTTP requests are answered with a JSON object that says that the session is
+live and holds nothing. Several may share a port, and its connections.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from typing import cast
 
 import uvloop
 
+from pika_locust.process import raise_open_file_limit
+
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LIKE = b'{"type":"LIKE_RECEIVED","payload":{"track":{"title":"LT 000017 0123456789ab","artist":"pika-locust"}}}'
 SESSION = "load-test-session"
+PAGE = b'{"sessions":[{"sessionId":"load-test-session","djName":"somebody"}],"tracks":[],"polls":[]}'
 MESSAGE_ID = re.compile(rb'"messageId":"([^"]+)"')
 
 
@@ -59,7 +63,8 @@ class Peer(asyncio.Protocol):
         head, self.buffer = self.buffer[:end], self.buffer[end + 4 :]
         key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
         if key is None:
-            self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+            self.transport.write(answer % (len(PAGE), PAGE))
             return True
         accept = base64.b64encode(hashlib.sha1(key[1] + GUID).digest())
         self.transport.write(
@@ -106,8 +111,9 @@ class Peer(asyncio.Protocol):
 
 
 async def main(port: int, broadcasts_per_s: float) -> None:
+    raise_open_file_limit()
     loop = asyncio.get_running_loop()
-    await loop.create_server(Peer, "127.0.0.1", port, backlog=4096)
+    await loop.create_server(Peer, "127.0.0.1", port, backlog=4096, reuse_port=True)
     print("listening", flush=True)
     like = frame(LIKE)
     due = loop.time()

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from pika_locust.format import amount, clock, number, percent, plural
+from pika_locust.judge.expressions import parse
 from pika_locust.judge.verdict import OWN_TIMES
 
 SLOWER = 1.5
@@ -78,6 +79,14 @@ class _Run:
             for one in self.summary["thresholds"]
             if one["status"] == "fail" and one["metric"].partition("{")[0] in metrics
         )
+
+    def slope(self, metric: str) -> Mapping[str, Any] | None:
+        """The threshold on a metric's growth that does not hold, if there is one."""
+        for one in self.summary["thresholds"]:
+            if one["metric"] == metric and one["status"] == "fail" and parse(one["expression"]).is_slope:
+                found: Mapping[str, Any] = one
+                return found
+        return None
 
     def errors(self, pattern: re.Pattern[str]) -> tuple[int, str]:
         """How many errors match, and the most frequent of them."""
@@ -214,6 +223,12 @@ def _dropped(run: _Run) -> Iterator[Finding]:
 def _memory(run: _Run) -> Iterator[Finding]:
     for name, one in run.metrics.items():
         if one["kind"] != "gauge" or not name.startswith("target_memory"):
+            continue
+        action = "hold the load for longer (soak) and compare heap dumps of its beginning and end: caches, sessions"
+        slope = run.slope(name)
+        if slope is not None:
+            evidence = f"{name} grew by {amount(slope['value'], slope['unit'])} while the load was held"
+            yield Finding("The target's memory grows under the same load", evidence, action, run.failing(name), 140.0)
             continue
         early, late = _parts(run.column(name, "value"), run.held())
         if early and late and late >= GROWN * early and late - early >= GROWN_MB:

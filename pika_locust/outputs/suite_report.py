@@ -17,6 +17,7 @@ from pika_locust.outputs.document import (
     Block,
     Bullets,
     Document,
+    Fold,
     Heading,
     Paragraph,
     table,
@@ -62,8 +63,8 @@ def _head(results: SuiteResults, verdict: Readiness) -> Iterator[Block]:
     yield Banner(verdict.word, words, _TONES[verdict.word])
     yield Bullets(tuple(Span(reason) for reason in verdict.because))
     if verdict.reservations:
-        yield Paragraph("Reservations, which decide nothing:")
-        yield Bullets(tuple(Span(reason) for reason in verdict.reservations))
+        reservations = Bullets(tuple(Span(reason) for reason in verdict.reservations))
+        yield Fold(f"{plural(len(reservations.items), 'reservation')}, which decide nothing", (reservations,))
     summaries = [entry.summary for entry in results.loads if entry.summary is not None]
     targets = dict.fromkeys(
         f"{one['target']}{' (sandbox)' if one['sandbox'] else ''}" for one in summaries if one["target"]

@@ -146,6 +146,16 @@ def test_the_threshold_that_it_explains_stands_beside_it() -> None:
     assert found.thresholds == ("http_req_duration p(95)<100",)
 
 
+def test_a_slope_that_fails_is_evidence_by_itself() -> None:
+    def grows(summary: dict[str, Any]) -> None:
+        (slope,) = (one for one in summary["thresholds"] if one["expression"] == "slope<20")
+        slope |= {"status": "fail", "value": 31.0, "unit": "MB/min"}
+
+    (found,) = findings(summary_of(grows))
+    assert found.evidence == "target_memory_mb grew by 31 MB/min while the load was held"
+    assert found.thresholds == ("target_memory_mb slope<20",)
+
+
 def below_a_limit(summary: dict[str, Any]) -> None:
     column(summary, "http_req_duration", "p50", [2.0] * 10 + [4.0] * 10)
     column(summary, "http_req_duration", "p95", [5.0] + [2.0] * 19)

@@ -138,14 +138,16 @@ def difference(before: Sequence[RunFigure], after: Sequence[RunFigure]) -> Diffe
     return Difference(means[1] - means[0], error, freedom if freedom >= LEAST_FREEDOM else None)
 
 
-def holm(ps: Sequence[float], level: float) -> list[bool]:
+def holm(ps: Sequence[float], level: float, possible: int | None = None) -> list[bool]:
     """Which of several differences count, if at most `level` of all sets of none may have one that does (Holm, 1979).
 
     The smallest p must be below level / n, the next below level / (n - 1), and so on up to the first that is not.
+    `possible` is n, where it is known that some could never have been one, whose p is 1 (Tarone, 1990).
     """
+    of = len(ps) if possible is None else possible
     counts = [False] * len(ps)
     for rank, at in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        if ps[at] > level / (len(ps) - rank):
+        if rank >= of or ps[at] > level / (of - rank):
             break
         counts[at] = True
     return counts

@@ -441,8 +441,11 @@ def _judged(found: Sequence[tuple[_Pair, Difference]], allowed: float) -> Iterat
     """Thresholds first; each of the two groups is corrected for its own number of figures."""
     for is_threshold in (True, False):
         group = [one for one in found if (one[0].expression is not None) is is_threshold]
+        # What is the same in all runs could not have been a difference, whichever runs were on which side: it takes
+        # nothing from the others.
+        varying = max(1, sum(_varies(pair) for pair, _ in group))
         level = FALSE_ALARMS / 2
-        counted = holm([gap.p for _, gap in group], level)
+        counted = holm([gap.p for _, gap in group], level, varying)
         for (pair, gap), counts in zip(group, counted, strict=True):
             yield Compared(
                 pair.scenario,
@@ -451,10 +454,15 @@ def _judged(found: Sequence[tuple[_Pair, Difference]], allowed: float) -> Iterat
                 pair.unit,
                 *pair.shown,
                 _change(pair, gap.value),
-                _change(pair, math.copysign(gap.detectable(level / len(group)), gap.value)),
+                _change(pair, math.copysign(gap.detectable(level / varying), gap.value)),
                 _outcome(pair.want, gap.value) if counts and _is_large(pair, gap.value, allowed) else "same",
                 pair.expression,
             )
+
+
+def _varies(pair: _Pair) -> bool:
+    values = [run.value for run in (*pair.before, *pair.after)]
+    return max(values) > min(values)
 
 
 def _outcome(want: Want, change: float) -> Outcome:

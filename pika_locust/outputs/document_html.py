@@ -76,25 +76,21 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def _bars(block: Bars) -> dict[str, Any]:
-    """Where the bars of a distribution and its marks stand in a drawing; every bar is as wide as the others."""
+    """The outline of a distribution's bars, each as wide as the others, and where its marks stand. One outline, as an
+    element for each bar would be most of the page."""
     highest = max(share for _, _, share in block.bars)
     width = _WIDTH / len(block.bars)
-    bars = [
-        {
-            "x": round(at * width, 1),
-            "y": round(_HEIGHT * (1 - share / highest), 1),
-            "width": round(max(0.5, width - 1), 1),
-            "height": round(_HEIGHT * share / highest, 1),
-            "title": f"{amount(low, block.unit)} to {amount(high, block.unit)}: {share * 100:.2f} %",
-        }
-        for at, (low, high, share) in enumerate(block.bars)
-    ]
+    outline = "".join(
+        f"M{at * width:.1f} {_HEIGHT:g}v-{_HEIGHT * share / highest:.1f}h{max(0.5, width - 1):.1f}V{_HEIGHT:g}z"
+        for at, (_, _, share) in enumerate(block.bars)
+        if share
+    )
     marks = [
         {"name": name, "value": amount(value, block.unit), "x": round(_place(block, value) * width, 1)}
         for name, value in block.marks
     ]
     first, last = amount(block.bars[0][0], block.unit), amount(block.bars[-1][1], block.unit)
-    return {"bars": bars, "marks": marks, "first": first, "last": last, "width": _WIDTH, "height": _HEIGHT}
+    return {"outline": outline, "marks": marks, "first": first, "last": last, "width": _WIDTH, "height": _HEIGHT}
 
 
 def _place(block: Bars, value: float) -> float:

@@ -57,6 +57,12 @@ def test_holm_steps_down_and_stops_at_the_first_that_is_noise() -> None:
     assert holm([0.0026, 0.006, 0.006, 0.006], 0.01) == [False] * 4
 
 
+def test_what_could_never_have_been_a_difference_takes_nothing_from_the_others() -> None:
+    assert holm([0.004, 1.0, 1.0, 1.0], 0.01) == [False] * 4
+    assert holm([0.004, 1.0, 1.0, 1.0], 0.01, 2) == [True, False, False, False]
+    assert holm([0.0, 0.0], 0.01, 1) == [True, False]
+
+
 def test_a_percentile_without_enough_samples_is_no_figure() -> None:
     assert changes.quantile(Histogram(range(1, 5)), 0.99) is None
     assert changes.quantile(Histogram(), 0.5) is None

@@ -178,3 +178,31 @@ def test_what_observe_has_read_is_on_the_same_timeline() -> None:
     (chart,) = (one for one in page_of(summary).charts if one["lines"][0][0] == "redis_latency")
     assert (chart["limit"], chart["unit"]) == (50, "ms")
     assert chart["lines"][0][2] == values[: len(chart["t"])]
+
+
+def long_run(minutes: int) -> dict[str, Any]:
+    """A run of many names that lasted as long as a timeline has intervals of two seconds for."""
+    summary = copy.deepcopy(RECORDED)
+    points = minutes * 30
+    times = [2.0 * (at + 1) for at in range(points)]
+    values = [round(40 + at % 97 * 1.237, 2) for at in range(points)]
+    trend = {"count": values, "p50": values, "p95": values, "p99": values}
+    names = [f"http_req_duration{{name:/api/resource-{at}}}" for at in range(24)]
+    for name in names:
+        summary["metrics"][name] = summary["metrics"]["http_req_duration"]
+        summary["distributions"][name] = summary["distributions"]["http_req_duration"]
+    summary["timeline"] = {
+        "times_s": times,
+        "load": dict.fromkeys(("users", "users_planned", "arrivals_planned", "cpu_percent"), values),
+        "metrics": dict.fromkeys((*names, "http_req_duration", "queue_join_latency", "generator_lag_ms"), trend)
+        | {name: {"rate": values} for name in ("http_reqs", "iterations", "ws_messages_sent", "ws_messages_received")}
+        | {"target_memory_mb": {"value": values}, "health_latency": trend},
+        "errors": {f"join: error number {at}": values for at in range(9)},
+        "marks": [],
+    }
+    return summary
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 20])
+def test_a_long_run_of_many_names_stays_within_300_kb_and_20_kb_a_minute(minutes: int) -> None:
+    assert len(document_html.render(run_report(long_run(minutes)))) < 300_000 + 20_000 * minutes

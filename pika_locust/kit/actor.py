@@ -7,8 +7,25 @@ from typing import Any, ClassVar, TypeVar
 
 from pika_locust.kit.meters import BoundMeters
 from pika_locust.runtime.actor import Actor
+from pika_locust.runtime.context import WorkerContext
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class ThinkTimes:
+    """What the settings of a run say of think times; get it with `worker.shared(ThinkTimes)`."""
+
+    def __init__(self, worker: WorkerContext) -> None:
+        self._settings = worker.settings
+        self._of: dict[tuple[float, float], tuple[float, float]] = {}
+
+    def of(self, think_s: tuple[float, float]) -> tuple[float, float]:
+        """Shortest and longest pause in seconds of a class that has these where the settings say nothing."""
+        bounds = self._of.get(think_s)
+        if bounds is None:
+            get = self._settings.get
+            bounds = self._of[think_s] = get("THINK_TIME_MIN", think_s[0]), get("THINK_TIME_MAX", think_s[1])
+        return bounds
 
 
 class PlatformActor(Actor):
@@ -46,11 +63,11 @@ class PlatformActor(Actor):
         Without bounds they are the settings' (THINK_TIME_MIN, THINK_TIME_MAX), else the class's `think_s`; with one
         bound, or bounds the wrong way round, the pause is the lower one.
         """
-        settings = self.worker.settings
         if low_s is None:
-            low_s = settings.get("THINK_TIME_MIN", self.think_s[0])
-            high_s = settings.get("THINK_TIME_MAX", self.think_s[1]) if high_s is None else high_s
-        high_s = low_s if high_s is None else high_s
+            usual = self.worker.shared(ThinkTimes).of(self.think_s)
+            low_s, high_s = usual[0], usual[1] if high_s is None else high_s
+        elif high_s is None:
+            high_s = low_s
         self.pause(self.dice.uniform(low_s, high_s) if high_s > low_s else low_s)
 
 

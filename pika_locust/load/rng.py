@@ -27,8 +27,11 @@ class SeededRandom:
 
     def bits(self) -> int:
         """64 random bits."""
-        self._state = state = (self._state + _GAMMA) & _MASK
-        return _mix(state)
+        # `_mix`, written out: users ask at every step they take.
+        self._state = word = (self._state + _GAMMA) & _MASK
+        word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _MASK
+        return word ^ (word >> 31)
 
     def random(self) -> float:
         """A number in [0, 1)."""

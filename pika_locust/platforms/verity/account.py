@@ -123,6 +123,8 @@ class MemberActor(VerityActor):
 
     def begin(self) -> None:
         super().begin()
+        self._own_seed = f"{self.worker.begin.run_id}-{self.worker.global_number(self.number)}"
+        self._region = self.worker.settings["QUEUE_REGION"].lower()
         self.account = Account(self.number)
         self.audit = self.worker.shared(balance_audit)
 
@@ -176,15 +178,14 @@ class MemberActor(VerityActor):
 
     def queue_alone(self, visit: int) -> dict[str, str]:
         """Preferences that no other visit has, of this run or of another one with the same seed."""
-        begin, number = self.worker.begin, self.worker.global_number(self.number)
-        return {"seed": f"{begin.run_id}-{number}-{visit}-{self.dice.below(1_000_000_000)}"}
+        return {"seed": f"{self._own_seed}-{visit}-{self.dice.below(1_000_000_000)}"}
 
     def join_queue(self, preferences: Mapping[str, Any]) -> Response:
         """Ask for a place in the queue of those who prefer the same."""
         response = self.call(
             "POST",
             "/queue/join",
-            {"region": self.worker.settings["QUEUE_REGION"].lower(), "preferences": preferences},
+            {"region": self._region, "preferences": preferences},
             name="queue_join",
             check="queue join ok",
             ok=DONE,

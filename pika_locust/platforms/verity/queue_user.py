@@ -22,6 +22,7 @@ class QueueUser(MemberActor):
         super().begin()
         settings = self.worker.settings
         self._shared = settings["QUEUE_MODE"] == "shared"
+        self._renews = settings["CONTRACT"] == "server"
         # Where users meet, each match costs a token, and the suite's users have no way to get another.
         self._buys_again = settings["SEED_TOKENS"] and settings["CONTRACT"] == "server"
         self._visits = 0
@@ -42,16 +43,15 @@ class QueueUser(MemberActor):
 
     def _ready(self) -> bool:
         """An account with tokens; made by the first visit, and by a later one if that failed."""
-        settings = self.worker.settings
         if not self.account.exists:
             return self.open_with_tokens()
-        if settings["CONTRACT"] == "server":
+        if self._renews:
             self.refresh_if_old()
         if self._buys_again and self.short_of_tokens:
             # A token that the target has lost is that one's error, and must not be one for each join that is to come.
-            self.stock_up(settings["TOKENS_PER_USER"])
+            self.stock_up(self.worker.settings["TOKENS_PER_USER"])
         elif self._buys_again and self._shared and self.account.tokens.least < 1:
-            self.buy(settings["TOKENS_PER_USER"])
+            self.buy(self.worker.settings["TOKENS_PER_USER"])
         return True
 
     def _preferences(self) -> dict[str, str]:

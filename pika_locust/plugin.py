@@ -23,8 +23,9 @@ from locust import argument_parser, events
 from locust.runners import MasterRunner, WorkerRunner
 
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
-from pika_locust.handle import Handle, LedgerAudits
+from pika_locust.handle import Handle
 from pika_locust.judge import Reason, Report, ThresholdSpecs
+from pika_locust.kit.audits import LedgerAudits
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, junit, redact, report_files, summary
 from pika_locust.outputs.targets import OUTPUT_SETTINGS, junit_paths
@@ -209,6 +210,8 @@ class Plugin:
                 problems += port_problems(arguments)
             if self._audits is not None:
                 problems += self._audits.problems
+            if isinstance(self.scenario.audit, LedgerAudits) and not arguments.worker:
+                problems += self.scenario.audit.missing()
             self._options = options = self._mode.read(parser, arguments, [*self._mistakes, *problems])
             redaction.conceal(options.settings, options.target or arguments.host or "")
             if CHECK in os.environ:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pika_locust.kit.actor import on as on
     from pika_locust.kit.actor import on_raw as on_raw
+    from pika_locust.kit.audits import ledger_audits
     from pika_locust.kit.http_actor import HttpActor as HttpActor
     from pika_locust.kit.meters import counter, gauge, rate, trend
     from pika_locust.kit.scenarios import scenario
     from pika_locust.kit.socketio_actor import SocketIoActor as SocketIoActor
+    from pika_locust.kit.sql_audit import sql_count, sql_ids
     from pika_locust.kit.websocket_actor import WebSocketActor as WebSocketActor
 
 _MODULES = {
@@ -23,10 +25,13 @@ _MODULES = {
     "WebSocketActor": "websocket_actor",
     "counter": "meters",
     "gauge": "meters",
+    "ledger_audits": "audits",
     "on": "actor",
     "on_raw": "actor",
     "rate": "meters",
     "scenario": "scenarios",
+    "sql_count": "sql_audit",
+    "sql_ids": "sql_audit",
     "trend": "meters",
 }
 
@@ -36,10 +41,13 @@ __all__ = [
     "WebSocketActor",
     "counter",
     "gauge",
+    "ledger_audits",
     "on",
     "on_raw",
     "rate",
     "scenario",
+    "sql_count",
+    "sql_ids",
     "trend",
 ]
 

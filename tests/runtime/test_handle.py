@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pika_locust.errors import ConfigurationError, UnreadableError
-from pika_locust.handle import AuditedRun, Handle, LedgerAudits
+from pika_locust.handle import Handle
 from pika_locust.judge import Ledger
+from pika_locust.kit.audits import AuditedRun, LedgerAudits
 from pika_locust.metrics import Histogram, counter, gauge, rate, trend
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.modes import locustfile_scenario

@@ -7,7 +7,7 @@ import os
 from locust import HttpUser, constant, task
 
 import pika_locust
-from pika_locust.handle import AuditedRun
+from pika_locust.kit.audits import AuditedRun
 
 judge = pika_locust.install(thresholds={"http_req_duration": "p(95)<2000"}, ledgers=["orders"])
 for mistake in os.environ.get("SHOP_MISTAKES", "").split():

@@ -23,7 +23,7 @@ GROWN = 1.2
 GROWN_MB = 16.0
 TAIL = 10.0
 FAILED_SHARE = 0.01
-LEAST_SAMPLES = 100
+LEAST_SAMPLES = 50
 LEAST_POINTS = 6
 """Intervals of a timeline on each side of a comparison of two parts of it, taken together."""
 HELD = 0.95
@@ -280,7 +280,9 @@ def _tails(run: _Run) -> Iterator[Finding]:
         figure = run.metrics[name]
         middle, late = figure["med"], figure["p(99)"]
         if middle and late > max(TAIL * middle, middle + 4 * NOTICED_MS):
-            evidence = f"p(99) is {amount(late, 'ms')}, {number(late / middle)} times the median {amount(middle, 'ms')}"
+            evidence = (
+                f"p(99) is {amount(late, 'ms')}, {number(late / middle)} times the median of {amount(middle, 'ms')}"
+            )
             action = "a few are slow for another reason than the rest: collections, locks, cache misses; trace those"
             yield Finding(f"{name} has a long tail", evidence, action, run.failing(name), 50.0)
 

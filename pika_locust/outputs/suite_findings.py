@@ -1,4 +1,4 @@
-"""What follows from the results of a suite: readiness, bottlenecks with their evidence, before and after. No output."""
+"""What follows from the results of a suite: readiness, and bottlenecks with their evidence. No output."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pika_locust.format import amount, number, percent, plural
 from pika_locust.judge.verdict import OWN_TIMES
 from pika_locust.outputs.recorded import Judged, judged_in
+from pika_locust.outputs.run_findings import findings
 from pika_locust.outputs.suite_results import SuiteEntry, SuiteResults
 
 Word = Literal["READY", "NOT READY", "NOT SHOWN"]
@@ -19,14 +20,10 @@ NEAR = 0.8
 """The part of a limit from which on a threshold that holds is worth a look."""
 SLOWER = 2.0
 """From so many times a baseline's median on, a time grows with the load."""
-TAIL = 10.0
-"""From so many medians on, a p(99) is a long tail."""
 NOTICED_MS = 5.0
 """Smaller differences are nobody's bottleneck."""
-LEAST_SAMPLES = 50
 LEAST_IN_BASELINE = 5
-"""Below, a tail or a median is an accident."""
-DOMINANT = 0.7
+"""Below, a median is an accident."""
 MOST_ERRORS = 3
 _PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
 
@@ -138,25 +135,14 @@ def bottlenecks(results: SuiteResults) -> list[Bottleneck]:
 
 
 def _of_run(summary: Mapping[str, Any], baseline: SuiteEntry | None) -> Iterator[tuple[str, str, float]]:
-    for reason in summary["reasons"]:
-        if reason["code"] == "generator":
-            yield "the load generator itself", reason["text"], 1000.0
     for judged in judged_in(summary):
         yield from _limit(judged)
-    load = summary["load"]
-    if dropped := load.get("dropped_iterations"):
-        evidence = f"{number(dropped)} iterations found no free user, {number(load['iterations'])} began"
-        yield "arrivals come faster than they are served", evidence, 50.0
     before = baseline.summary["metrics"] if baseline is not None and baseline.summary is not None else {}
     times = {name: one for name, one in summary["metrics"].items() if _is_time(name, one)}
     for name, figure in times.items():
         yield from _slower(name, figure, before.get(name))
-        median, late = figure["med"], figure["p(99)"]
-        if figure["count"] >= LEAST_SAMPLES and median and late > max(TAIL * median, median + NOTICED_MS):
-            ratio = late / median
-            evidence = f"p(99) is {_ms(figure, 'p(99)')}, {number(ratio)} times the median of {_ms(figure, 'med')}"
-            yield f"{name} has a long tail", evidence, min(9.0, ratio / TAIL)
-    yield from _phase(summary["metrics"])
+    for one in findings(summary):
+        yield one.what, one.evidence, one.weight
     for error in sorted(summary["errors"], key=lambda one: -one["count"])[:MOST_ERRORS]:
         yield "errors", f"{number(error['count'])} times {error['name']}: {error['error']}", 5.0
 
@@ -198,25 +184,6 @@ def _slower(name: str, now: Mapping[str, Any], alone: Mapping[str, Any] | None) 
             f"p(95) {_ms(alone, 'p(95)')} and {_ms(now, 'p(95)')}"
         )
         yield f"{name} grows with the load", evidence, 20.0 + min(20.0, ratio)
-
-
-def _phase(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
-    """Where the time of HTTP requests goes, when most of it goes to one of their phases other than waiting."""
-    means = {
-        phase: metrics[f"http_req_{phase}"]["avg"]
-        for phase in _PHASES
-        if metrics.get(f"http_req_{phase}", {}).get("count")
-    }
-    total = sum(means.values())
-    if not total or "http_req_duration" not in metrics:
-        return
-    phase, mean = max(means.items(), key=lambda pair: pair[1])
-    if phase != "waiting" and mean / total >= DOMINANT:
-        yield (
-            f"requests spend their time {phase.replace('_', ' ')}",
-            f"{amount(mean, 'ms')} of {amount(total, 'ms')} on average ({percent(mean / total)})",
-            15.0,
-        )
 
 
 def _ms(figure: Mapping[str, Any], part: str) -> str:

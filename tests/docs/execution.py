@@ -56,6 +56,8 @@ def brief(command: str) -> str:
     command = re.sub(r"(?<=-u )(\d+)", lambda match: str(min(int(match[1]), users)), command)
     command = re.sub(r"(?<=-t )\S+|(?<=TEST_DURATION=)\S+", f"{length_s}s", command)
     command = re.sub(r"(--sandbox-fault [\w-]+)=0\.\d+", rf"\1={BROKEN_RATE}", command)
+    if "--repeat" in command:
+        return re.sub(r"(?<=--repeat )\d+", "2", command)
     more = []
     if " -t " not in command and "TEST_DURATION=" not in command:
         more.append(f"-t {length_s}s")
@@ -69,8 +71,6 @@ def brief(command: str) -> str:
             more.append(f"--master-port {port}")
     if "--summary-json" not in command:
         more.append("--summary-json summary-of-test.json")
-    if command.startswith("pika-locust run") and " -- " not in command:
-        more.insert(0, "--")
     return " ".join([command, *more])
 
 
@@ -202,5 +202,7 @@ def _is_verdict(words: str, folder: Path) -> bool:
     path = folder / (match[1] if match else "")
     if not path.is_file():
         return False
-    reasons = json.loads(path.read_text())["reasons"]
+    summary = json.loads(path.read_text())
+    each = summary["scenarios"].values() if "scenarios" in summary else [summary]
+    reasons = [reason for one in each for reason in one["reasons"]]
     return all(one["code"] in ("no_data", "generator") or one["subject"] in OF_FULL_LOAD for one in reasons)

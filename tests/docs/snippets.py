@@ -17,8 +17,8 @@ FILES = ("python", "javascript", "json", "yaml", "ini", "toml")
 """What a reader saves under the block's title."""
 
 PROGRAMS = (
-    "apt-get|cp|curl|docker|docker-compose|export|helm|kubectl|locust|make|"
-    "pika-locust|pip|pipx|python|source|ulimit|uvx"
+    "apt-get|cp|curl|docker|docker-compose|export|helm|ip|kubectl|locust|make|"
+    "pika-locust|pip|pipx|python|source|sysctl|ulimit|uvx"
 )
 """A span between backticks that begins with one of these, settings before it or not, is a command."""
 

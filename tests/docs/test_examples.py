@@ -27,7 +27,6 @@ NOT_RUN = {
     "source .venv/bin/activate": "there is no .venv in the folder that tests run in",
     "pika-locust capacity *": "a search takes minutes; tests/e2e/test_capacity.py runs one",
     "pika-locust suite *": "a suite takes minutes; tests/e2e/test_suite.py runs them",
-    "pika-locust compare *": "on a busy machine one may be worse; tests/test_cli_compare.py knows what it must say",
     "pika-locust report *": "needs the results of two suites; tests/e2e/test_suite.py compares them",
     "pika-locust compare *": "needs the results of two runs; tests/e2e/test_report.py compares some",
     "pika-locust run queue --repeat *": "five runs take minutes; tests/test_cli_repeat.py has a stand-in for them",

@@ -27,14 +27,16 @@ judge.audit("orders")(sql_ids("SELECT id FROM orders WHERE id LIKE :run_ids", f"
 
 
 class Writer(User):
-    wait_time = constant(0.2)
+    wait_time = constant(0.4)
 
     @task
     def write(self):
         item = judge.new_id()
         with judge.sending("orders", item) as order:
-            if not (LOST and item.endswith("7")):
+            if not (LOST and item.endswith(("3", "7"))):
                 with sqlite3.connect(DATABASE, timeout=30) as connection:
+                    # Whatever blocks here holds up all users of the process.
+                    connection.execute("PRAGMA synchronous = OFF")
                     connection.execute("INSERT INTO orders VALUES (?)", [item])
             order.acked()
 """

@@ -30,6 +30,7 @@ from requests.structures import CaseInsensitiveDict
 
 from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire.http import ErrorKind, HttpClient, Origin, Response, Timeouts, TransportError, redirect_of
+from pika_locust.wire.tracing import sampler, traceparent
 
 MAX_BODY_BYTES = 1 << 30
 MAX_REQUEST_S = 3600.0
@@ -341,6 +342,10 @@ class FastClient:
         if auth is not None:
             headers = {**(headers or {}), "Authorization": _basic_auth(auth)}
         timeouts = None if timeout is None else self._timeouts_of(timeout)
+        tracer = sampler()
+        trace_id = None if tracer is None else tracer.begin()
+        if trace_id is not None:
+            headers = {**(headers or {}), "traceparent": traceparent(trace_id)}
         wire: Response | None = None
         error: Exception | None
         cut_off: BaseException | None = None
@@ -376,6 +381,8 @@ class FastClient:
             "response_length": 0 if wire is None else len(wire.content),
             "response_time": (done_ns - started_ns) / 1e6,
         }
+        if tracer is not None and trace_id is not None and wire is not None:
+            tracer.end(trace_id, str(meta["name"]), wire)
         if catch_response and cut_off is None:
             response.request_meta = meta
         else:

@@ -29,7 +29,7 @@ from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.target_settings import TRACE_SHARE
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
-from pika_locust.wire.tracing import TraceSampler
+from pika_locust.wire.tracing import TraceSampler, set_sampler
 from pika_locust.wire.traffic import TRAFFIC
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ class WorkerContext:
         share = settings.get(TRACE_SHARE.name) or 0.0
         self.tracer = TraceSampler(share) if share > 0 else None
         """Says which requests carry a trace id; None: none of them."""
+        set_sampler(self.tracer)
         self.errors: dict[tuple[str, str], int] = {}
         self._said: dict[tuple[str, str], set[str]] = {}
         self.internal_errors: list[str] = []

@@ -76,6 +76,20 @@ class TraceSampler:
         return self._kept
 
 
+_current: TraceSampler | None = None
+
+
+def set_sampler(sampler: TraceSampler | None) -> None:
+    """What samples the requests of this process from now on, of those whose users belong to no scenario."""
+    global _current
+    _current = sampler
+
+
+def sampler() -> TraceSampler | None:
+    """What samples the requests of this process; None: nothing does."""
+    return _current
+
+
 def traceparent(trace_id: str) -> str:
     """The header's value: version, trace, a span of its own, and the flag that it is recorded."""
     return f"00-{trace_id}-{os.urandom(8).hex()}-01"

@@ -18,6 +18,7 @@ from locust.exception import LocustError
 from pika_locust import FastUser
 from pika_locust.kit.fast_user import FastResponse, TooManyRedirects
 from pika_locust.wire.http import TransportError
+from pika_locust.wire.tracing import TraceSampler, set_sampler
 from tests.wire.http_servers import Certificates, Peer, Server, content, echo, serving
 
 FOUND = content(b'{"n": 1}', "200 OK", "Content-Type: application/json")
@@ -458,3 +459,21 @@ def test_a_request_that_the_locustfile_gives_up_has_failed() -> None:
         with gevent.Timeout(0.05, False):
             one.client.get("/")
     assert [str(error) for error in one.failures] == ["cut: cut off before the answer was complete"]
+
+
+def test_sampled_requests_carry_a_trace_id_under_the_name_of_the_request() -> None:
+    samples = TraceSampler(1.0)
+    set_sampler(samples)
+    try:
+        with trial(FOUND, GONE) as (one, server):
+            one.client.get("/things/1", name="/things/{id}", headers={"X-Own": "1"})
+            one.client.get("/things/2", name="/things/{id}")
+            requests = [lines_of(request) for peer in server.peers for request in peer.requests]
+    finally:
+        set_sampler(None)
+    sent = [line.split("-")[1] for lines in requests for line in lines if line.startswith("traceparent: ")]
+    assert [(trace.trace_id, trace.name, trace.error) for trace in samples.kept] == [
+        (sent[0], "/things/{id}", ""),
+        (sent[1], "/things/{id}", "404 Not Found"),
+    ]
+    assert "X-Own: 1" in requests[0]

@@ -25,6 +25,7 @@ from pika_locust.metrics.builtin import WEBSOCKET_METRICS
 from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import UserTimers
+from pika_locust.wire.tracing import traceparent
 from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connect
 from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
@@ -279,10 +280,24 @@ class WebSocketActor(PlatformActor):
 
     def open_socket(self, handler: Handler) -> WebSocket:
         """One more connection, as this user makes them. Raises ConnectError."""
+        tracer = self.worker.tracer
+        trace_id = None if tracer is None else tracer.begin()
+        if tracer is None or trace_id is None:
+            return self._connect(handler, self.headers)
+        began_ns, error = monotonic_ns(), ""
+        try:
+            return self._connect(handler, {**(self.headers or {}), "traceparent": traceparent(trace_id)})
+        except ConnectError as failed:
+            error = str(failed)
+            raise
+        finally:
+            tracer.note(trace_id, "connect", (monotonic_ns() - began_ns) // 1000, error)
+
+    def _connect(self, handler: Handler, headers: Mapping[str, str] | None) -> WebSocket:
         return connect(
             self.url(),
             handler,
-            headers=self.headers,
+            headers=headers,
             limits=self.limits,
             subprotocols=self.subprotocols,
             source_address=self.worker.shared(UserAddresses).of(self.number),

@@ -64,8 +64,11 @@ class TraceSampler:
         if response.error is not None and response.error.kind in (ErrorKind.LOCAL, ErrorKind.CUT):
             # The target never saw it, or nobody waited for it.
             return
-        error = response.outcome if response.failed else ""
-        self._kept.append(Trace(trace_id, name, response.duration_us, error))
+        self.note(trace_id, name, response.duration_us, response.outcome if response.failed else "")
+
+    def note(self, trace_id: str, name: str, duration_us: int, error: str = "") -> None:
+        """What became of a sampled request, whatever its protocol."""
+        self._kept.append(Trace(trace_id, name, duration_us, error))
         if len(self._kept) > 4 * (MOST_SLOW + MOST_FAILED):
             self._kept = worth_keeping(self._kept)
 

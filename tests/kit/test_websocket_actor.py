@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -14,6 +15,7 @@ from pika_locust.kit import WebSocketActor, counter, on, on_raw, scenario
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.load.pauses import Backoff
 from pika_locust.testing.worker import RecordingContext, live, make_context, make_user, wait_until
+from pika_locust.wire.tracing import TraceSampler
 from tests.wire.http_servers import Peer, Server, serving
 from tests.wire.websocket_servers import CLOSE, Talk, close_frame, frame, sending, silent, upgraded
 
@@ -171,6 +173,20 @@ def test_a_connection_is_counted_from_its_upgrade_to_its_end(chat: Open) -> None
     assert worker.count_of("ws_connection_errors") == worker.count_of("ws_reconnects") == 0
     assert [event["name"] for event in worker.request_events] == ["connect"]
     assert worker.errors == {}
+
+
+def test_sampled_upgrades_carry_a_trace_id_and_those_that_fail_are_remembered(chat: Open) -> None:
+    harness = chat(replying)
+    worker = harness.worker
+    worker.tracer = TraceSampler(1.0)
+    assert harness.user().connect()
+    (request,) = harness.server.peers[0].requests
+    worker.begin = replace(worker.begin, target="ws://127.0.0.1:9/ws")
+    assert not harness.user().connect()
+    answered, failed = worker.tracer.kept
+    assert f"traceparent: 00-{answered.trace_id}-".encode() in request
+    assert (answered.name, answered.error) == ("connect", "")
+    assert "refused" in failed.error
 
 
 @pytest.mark.alone

@@ -390,13 +390,20 @@ class Histogram:
     # Combining
 
     def copy(self) -> Histogram:
-        return Histogram.from_buckets(*self._data())
+        made = Histogram()
+        made.merge(self)
+        return made
 
     def merge(self, other: object) -> None:
         """Take in all samples of `other`, exactly. Raises `TypeError` when it is not a histogram."""
         theirs = _histogram(other)
-        for index, count in theirs._buckets.items():
-            self._buckets[index] += count
+        buckets = self._buckets
+        if buckets:
+            known = buckets.get
+            for index, count in theirs._buckets.items():
+                buckets[index] = known(index, 0) + count
+        else:
+            dict.update(buckets, theirs._buckets)
         self.total += theirs.total
         self.underflow += theirs.underflow
         self.overflow += theirs.overflow

@@ -38,7 +38,7 @@ class Actor(User):  # type: ignore[misc]
         """Set when the user is to finish: the load goes down, or the test ends."""
         self._pause: Any = None
         """The timer of the pause that is going on."""
-        self._resume: Callable[[], Any] | None = None
+        self._resume: Callable[[Any], Any] | None = None
         self._is_cut = False
 
     def on_start(self) -> None:
@@ -129,12 +129,12 @@ class Actor(User):  # type: ignore[misc]
             raise RuntimeError("a user pauses in one greenlet at a time")
         hub = get_hub()
         timer = self._pause = hub.loop.timer(seconds)
-        self._resume = getcurrent().switch
+        self._resume = switch = getcurrent().switch
         try:
             # The loop's own idea of now is as old as its last wake-up: without the update the timer would fire early.
-            timer.start(self._end_pause, timer, update=True)
-            while self._pause is timer:
-                hub.switch()
+            timer.start(switch, timer, update=True)
+            while hub.switch() is not timer:
+                pass
         finally:
             self._pause = self._resume = None
             timer.close()
@@ -143,8 +143,7 @@ class Actor(User):  # type: ignore[misc]
     def _end_pause(self, timer: Any) -> None:
         # A pause may be over by the time this is called; by then its greenlet waits for something else.
         if self._pause is timer and self._resume is not None:
-            self._pause = None
-            self._resume()
+            self._resume(timer)
 
     def on_stop(self) -> None:
         worker = getattr(self, "worker", None)

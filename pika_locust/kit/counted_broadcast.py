@@ -109,13 +109,13 @@ class _Moments:
         self._counted = 0
 
     def add(self, at_ns: int, times: int = 1) -> None:
-        """Nearly all come in order."""
+        """So many at one moment; nearly all come in order."""
         kept = self._kept
-        for _ in range(times):
-            if not kept or at_ns >= kept[-1]:
-                kept.append(at_ns)
-            else:
-                kept.insert(bisect_right(kept, at_ns), at_ns)
+        if times == 1 and kept and at_ns >= kept[-1]:
+            kept.append(at_ns)
+            return
+        place = bisect_right(kept, at_ns)
+        kept[place:place] = array("q", [at_ns]) * times
 
     def until(self, at_ns: int) -> int:
         """How many there were by then."""

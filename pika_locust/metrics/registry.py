@@ -113,18 +113,21 @@ class Series:
 class Counter(Series):
     """Handle of a sum that only grows."""
 
-    __slots__ = ("_count",)
+    __slots__ = ("cell",)
 
     kind = Kind.COUNTER
 
+    cell: list[int | float]
+    """The sum, alone in a list: what counts a million ones a minute adds them here itself, at a third of the price."""
+
     def __init__(self, metric: Metric, limit: SeriesLimit, tags: Tags = (), root: Self | None = None) -> None:
         super().__init__(metric, limit, tags, root)
-        self._count: int | float = 0
+        self.cell = [0]
 
     @property
     def own_count(self) -> int | float:
         """What was added to exactly this handle so far, without what is counted in batches."""
-        return self._count
+        return self.cell[0]
 
     def add(self, n: int | float = 1) -> None:
         """Count `n` more. Raises `ValueError` for less than nothing (what can fall is a gauge), infinity and NaN."""
@@ -132,11 +135,11 @@ class Counter(Series):
             raise ValueError(
                 f"counter {self.metric.name} only grows, by 0 or more: not by {n!r}; what falls is a gauge"
             )
-        self._count += n
+        self.cell[0] += n
 
     def own_value(self) -> CounterValue:
         self._settle()
-        return CounterValue(self._count)
+        return CounterValue(self.cell[0])
 
 
 class Gauge(Series):

@@ -74,7 +74,7 @@ def test_each_test_has_its_own_figures(handle: Handle) -> None:
     assert handle.new_id().startswith("r1-")
     handle.bind(context("r2"))
     handle.counter("sold").add(1)
-    assert (first._count, handle.counter("sold")._count) == (3, 1)
+    assert (first.own_count, handle.counter("sold").own_count) == (3, 1)
     assert handle.new_id().startswith("r2-")
 
 

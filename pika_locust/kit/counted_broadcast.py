@@ -188,7 +188,7 @@ class CountedBroadcasts:
         """Of the others it was looked up when all news of the time before this had come."""
         self._actions: dict[tuple[str, int], _Actions] = {}
         self._told: dict[tuple[str, int, int], tuple[int, int]] = {}
-        self._news: list[list[Any]] = []
+        self._news: list[tuple[str, int, int, int, int]] = []
         worker.listen(TOPIC, self._on_news)
         worker.on_end(self._settle_all)
         worker.on_end(every(worker, SWEEP_EVERY_S, self._settle_old).stop)
@@ -262,7 +262,7 @@ class CountedBroadcasts:
     def _note(self, kind: str, about: int, sent_ns: int, acked_ns: int, items: int) -> None:
         if not self._news:
             later(self._worker, TELL_EVERY_S, self._tell)
-        self._news.append([kind, about, sent_ns, acked_ns, items])
+        self._news.append((kind, about, sent_ns, acked_ns, items))
 
     def _tell(self) -> None:
         if self._news:

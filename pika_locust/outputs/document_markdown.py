@@ -23,6 +23,7 @@ from pika_locust.outputs.document import (
 from pika_locust.outputs.table import Span
 
 _SPECIAL = re.compile(r"([\\`*|<>\[\]#~]|(?<!\w)_|_(?!\w))")
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _MARKS = {"good": "", "bad": "**", "strong": "**"}
 
 
@@ -34,7 +35,7 @@ def render(document: Document) -> str:
 def text(words: str) -> str:
     """Words as themselves: on one line, without secrets, and nothing of them taken for Markdown."""
     # Of a `@name` a forge would make a mention, and send its owner a letter.
-    return _SPECIAL.sub(r"\\\1", redact.one_line(str(words))).replace("@", "@\u2060")
+    return _MENTION.sub("@\u2060", _SPECIAL.sub(r"\\\1", redact.one_line(str(words))))
 
 
 def _kept(blocks: Iterable[Block]) -> list[Block]:

@@ -408,14 +408,15 @@ def _bars(summary: Mapping[str, Any], name: str) -> Iterator[Bars]:
     histogram = histogram_of(distribution)
     scale = 1000 if distribution["unit"] == "us" else 1
     unit = str(summary["metrics"][name]["unit"])
-    marks = [(label, histogram.quantile(q) / scale) for label, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))]
-    yield Bars(f"{name}: how values are distributed", unit, _shares(histogram, scale), tuple(marks))
+    low, *middle, high = histogram.quantiles((0.001, 0.5, 0.95, 0.99, 0.999))
+    marks = tuple((label, value / scale) for label, value in zip(("p50", "p95", "p99"), middle, strict=True))
+    yield Bars(f"{name}: how values are distributed", unit, _shares(histogram, low, high, scale), marks)
 
 
-def _shares(histogram: Histogram, scale: int) -> tuple[tuple[float, float, float], ...]:
-    """Bars that are equally wide on a logarithmic scale where values spread over more than a power of ten; the last
-    thousandth on either side is in the outermost bars."""
-    low, high = (histogram.quantile(q) for q in (0.001, 0.999))
+def _shares(histogram: Histogram, low: float, high: float, scale: int) -> tuple[tuple[float, float, float], ...]:
+    """Bars from `low` to `high`, equally wide on a logarithmic scale where values spread over more than a power of ten;
+    what lies outside is in the outermost bars."""
+    total = histogram.count
     by_logarithm = low > 0 and high / low > 10
     count = BARS if high > low else 1
     if by_logarithm:
@@ -429,7 +430,7 @@ def _shares(histogram: Histogram, scale: int) -> tuple[tuple[float, float, float
             place = math.log(max(middle, low) / low) / math.log(high / low)
         else:
             place = (middle - low) / (high - low) if high > low else 0.0
-        shares[min(count - 1, max(0, int(place * count)))] += samples / histogram.count
+        shares[min(count - 1, max(0, int(place * count)))] += samples / total
     return tuple((edges[at] / scale, edges[at + 1] / scale, shares[at]) for at in range(count))
 
 
@@ -497,7 +498,7 @@ def _errors(summary: Mapping[str, Any]) -> Iterator[Block]:
 
 def _generator(summary: Mapping[str, Any]) -> Iterator[Block]:
     rows: list[list[Span | str]] = []
-    everybody = [("all", summary["generator"], True, None)] if len(summary["workers"]) != 1 else []
+    everybody = [("all", summary["generator"], True, None)] if len(summary["workers"]) > 1 else []
     workers = [(f"{one['index']} on {one['host']}", one, one["final"], one["lost_at_s"]) for one in summary["workers"]]
     for name, one, final, lost_at_s in (*everybody, *workers):
         lag = one["lag_ms"]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import thread_time
 from typing import Any
 
 from gevent import get_hub
 
-from pika_locust.clock import monotonic
 from pika_locust.judge import Report
 
 FIRST_S = 4.0
 EVERY_S = 15.0
-SHARE = 0.005
+SHARE = 0.01
 """What it may take of a processor."""
 
 
@@ -28,9 +28,9 @@ class ProgressReports:
         """Write what `make` gives if it is time, `at_s` seconds after the start of the test."""
         if self._write is None or at_s < self._next_s or not self._is_idle():
             return
-        began_s = monotonic()
+        began_s = thread_time()
         report = make()
-        self._next_s = at_s + max(EVERY_S, (monotonic() - began_s) / SHARE)
+        self._next_s = at_s + max(EVERY_S, (thread_time() - began_s) / SHARE)
         self._writing = get_hub().threadpool.spawn(self._write_timed, report, at_s)
 
     def end(self) -> None:
@@ -45,6 +45,6 @@ class ProgressReports:
 
     def _write_timed(self, report: Report, at_s: float) -> None:
         assert self._write is not None
-        began_s = monotonic()
+        began_s = thread_time()
         self._write(report)
-        self._next_s = max(self._next_s, at_s + (monotonic() - began_s) / SHARE)
+        self._next_s = max(self._next_s, at_s + (thread_time() - began_s) / SHARE)

@@ -151,6 +151,10 @@ def test_markdown_has_the_same_figures_and_no_empty_sections() -> None:
     assert text.count("<details>") == text.count("</details>")
 
 
+def test_markdown_mentions_nobody_and_keeps_addresses() -> None:
+    assert document_markdown.text("@everyone: mail to ops@example.com") == "@\u2060everyone: mail to ops@example.com"
+
+
 def test_a_baseline_is_a_section_of_it() -> None:
     summary = copy.deepcopy(RECORDED)
     found = compare(read_runs([RUNS / "queue.json"]), read_runs([RUNS / "queue.json"]))

@@ -31,11 +31,16 @@ def test_the_first_comes_early_and_the_others_now_and_then() -> None:
 
 
 def test_one_that_is_slow_makes_them_rarer() -> None:
-    progress = ProgressReports(lambda report: time.sleep(0.2))
+    def busy(report: Any) -> None:
+        until_s = time.thread_time() + 0.3
+        while time.thread_time() < until_s:
+            pass
+
+    progress = ProgressReports(busy)
     assert offer(progress, FIRST_S)
-    gevent.sleep(0.5)
-    # Half a per cent of the time: 0.2 s every 40 s.
-    assert not offer(progress, FIRST_S + 38)
+    progress._writing.wait()
+    # A hundredth of the time: 0.3 s every 30 s.
+    assert not offer(progress, FIRST_S + 28)
     assert offer(progress, FIRST_S + 60)
     progress.end()
 

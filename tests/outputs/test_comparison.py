@@ -87,7 +87,7 @@ def test_recorded_runs_that_are_equal_show_no_difference() -> None:
     random = np.random.default_rng(11)
     alarms = [
         outcomes(compare(*([again(random, samples=1000) for _ in range(5)] for _ in range(2)), allowed=0.0))
-        for _ in range(40)
+        for _ in range(20)
     ]
     assert [alarm for alarm in alarms if alarm] == []
 
@@ -95,13 +95,13 @@ def test_recorded_runs_that_are_equal_show_no_difference() -> None:
 def test_five_percent_in_a_p95_are_found_from_five_runs_a_side() -> None:
     random = np.random.default_rng(12)
     found = 0
-    for _ in range(10):
+    for _ in range(6):
         before = [again(random, between=0.005, samples=200_000) for _ in range(5)]
         after = [again(random, between=0.005, samples=200_000, slower={"auth_latency": 1.05}) for _ in range(5)]
         comparison = compare(before, after)
         assert set(outcomes(comparison)) <= {"auth_latency p(95)", "auth_latency p(99)", "auth_latency med"}
         found += outcomes(comparison).get("auth_latency p(95)") == "worse"
-    assert found >= 9
+    assert found >= 5
 
 
 def test_one_run_a_side_shows_thirty_milliseconds_at_once_and_no_small_difference() -> None:

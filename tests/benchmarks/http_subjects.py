@@ -1,8 +1,9 @@
 """What `tests.benchmarks.http` measures, each in a process of its own: NAME PORT -> CPU µs per request, as JSON.
 
 `actor`, `fast_user` and `fast_http_user` run as real users of Locust's local runner: JSON out, JSON in, k6's HTTP
-metrics by name, Locust's request event with its own statistics. `floor` is the least that a request
-costs on gevent, and keeps nothing.
+metrics by name, Locust's request event with its own statistics. `bare_floor` is the least that a request costs on
+gevent, and keeps nothing. 50 users each, who never pause; `thinking_100` and `thinking_2000` are so many actors who
+think for 0.5 to 1 s after each request.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from locust.env import Environment
 
 from pika_locust.kit.fast_user import FastUser
 from pika_locust.metrics.builtin import HTTP_METRICS
+from pika_locust.process import raise_open_file_limit, tune_gc
 from pika_locust.runtime import messages
 from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.context import WorkerContext
@@ -34,7 +36,7 @@ from pika_locust.settings import Settings
 from pika_locust.wire.http import HttpClient
 from tests.benchmarks.http_floor import BODY, floor
 
-USERS = 50
+USERS, THINK_S = 50, (0.5, 1.0)
 SETTLE_S, SECONDS = 1.5, 5.0
 SETTINGS = Settings({}, {})
 SCENARIO = Scenario(
@@ -69,6 +71,14 @@ class PostingActor(Actor):
         done += 1
 
 
+class ThinkingActor(PostingActor):
+    """The same, with a pause after each request."""
+
+    def act(self) -> None:
+        super().act()
+        self.pause(self.dice.uniform(*THINK_S))
+
+
 def post(user: Any) -> None:
     """The same task for both of Locust's ways to send."""
     global done
@@ -90,7 +100,8 @@ class PostingFastUser(FastUser):
 class Bench:
     """A local run of one user class, without its engine: the leading side costs the users nothing."""
 
-    def __init__(self, port: int, user: type[Any]) -> None:
+    def __init__(self, port: int, user: type[Any], users: int = USERS) -> None:
+        raise_open_file_limit()
         self.environment = Environment(user_classes=[user], events=events, host=f"http://127.0.0.1:{port}")
         self.runner = self.environment.create_local_runner()
         self.environment.pika_locust = self  # type: ignore[attr-defined]
@@ -101,7 +112,8 @@ class Bench:
         begin = RunStart("0123456789ab", 7, f"http://127.0.0.1:{port}", {}, None, False, 0, 30.0)
         self.runner.send_message(messages.BEGIN, begin.to_wire())
         user.host = self.environment.host
-        self.runner.spawn_users({user.__name__: USERS})
+        tune_gc()
+        self.runner.spawn_users({user.__name__: users})
 
     def wait_for_context(self, timeout_s: float) -> WorkerContext | None:
         return self.worker.wait_for_context(timeout_s)
@@ -109,6 +121,16 @@ class Bench:
 
 def actor(port: int) -> float:
     Bench(port, PostingActor)
+    return cpu_us_per_request()
+
+
+def thinking_100(port: int) -> float:
+    Bench(port, ThinkingActor, 100)
+    return cpu_us_per_request()
+
+
+def thinking_2000(port: int) -> float:
+    Bench(port, ThinkingActor, 2000)
     return cpu_us_per_request()
 
 
@@ -150,7 +172,8 @@ def bare_floor(port: int) -> float:
     return cpu_us_per_request()
 
 
-SUBJECTS = {subject.__name__: subject for subject in (actor, fast_user, fast_http_user, bare_floor)}
+SUBJECT_FUNCTIONS = (actor, thinking_100, thinking_2000, fast_user, fast_http_user, bare_floor)
+SUBJECTS = {subject.__name__: subject for subject in SUBJECT_FUNCTIONS}
 
 if __name__ == "__main__":
     print(json.dumps(SUBJECTS[sys.argv[1]](int(sys.argv[2]))), flush=True)

@@ -11,7 +11,7 @@ from gevent.event import Event
 from locust import User, constant, task
 from locust.exception import StopUser
 
-from pika_locust.clock import monotonic_ns
+from pika_locust import clock
 from pika_locust.runtime.context import WorkerContext
 
 CONTEXT_WAIT_S = 10.0
@@ -87,9 +87,9 @@ class Actor(User):  # type: ignore[misc]
         while not released.is_set() and role not in draining:
             if quota is not None and not quota.take(self.number, released):
                 break
-            began_ns = monotonic_ns()
+            began_ns = clock.now_ns()
             if self._attempt() and is_counted:
-                worker.note_iteration(monotonic_ns() - began_ns)
+                worker.note_iteration(clock.now_ns() - began_ns)
             if quota is not None:
                 quota.finish()
         raise StopUser

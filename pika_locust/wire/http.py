@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 from urllib.parse import urljoin, urlsplit
 
+from pika_locust import clock
 from pika_locust.clock import monotonic_ns
 from pika_locust.settings import SourceAddresses
 from pika_locust.wire.access import access_to
@@ -144,7 +145,7 @@ class _Requests:
         if self._busy or self._closed:
             raise ConcurrentUseError("the client is closed" if self._closed else "another request is under way")
         self._busy = True
-        started = monotonic_ns()
+        started = clock.now_ns()
         try:
             bodiless = method == "HEAD"
             connection = self._connection

@@ -14,7 +14,7 @@ import gevent
 from gevent import get_hub, getcurrent
 from gevent.exceptions import InvalidSwitchError
 
-from pika_locust.clock import monotonic_ns
+from pika_locust import clock
 from pika_locust.wire.http_models import ErrorKind, Response, Timeouts, TransportError
 from pika_locust.wire.http_protocol import ResponseParser
 
@@ -140,7 +140,7 @@ class SocketWaiter:
     def _on_timer(self) -> None:
         self._drop_timer()
         if self._wake is not None:
-            left_s = self.patience_s - (monotonic_ns() - self._since_ns) / 1e9
+            left_s = self.patience_s - (clock.now_ns() - self._since_ns) / 1e9
             if left_s > 0:
                 self._set_timer(left_s)
             else:
@@ -209,7 +209,7 @@ class Connection(SocketWaiter):
 
     def secure(self, tls: TlsLayer, seconds: float) -> tuple[int, int]:
         """Do the TLS handshake; bytes sent and received. Raises TransportError (tls, reset, closed)."""
-        deadline = monotonic_ns() + int(seconds * 1e9)
+        deadline = clock.now_ns() + int(seconds * 1e9)
         sent = received = 0
         data = b""
         while True:
@@ -219,13 +219,13 @@ class Connection(SocketWaiter):
                 try:
                     flight = flight[self.send(flight) :]
                 except BlockingIOError:
-                    self.wait_writable((deadline - monotonic_ns()) / 1e9)
-                if monotonic_ns() > deadline:
+                    self.wait_writable((deadline - clock.now_ns()) / 1e9)
+                if clock.now_ns() > deadline:
                     raise TransportError(ErrorKind.TLS, f"no handshake within {seconds:g} s")
             if done:
                 self._tls = tls
                 return sent, received
-            if not self.wait_readable_within((deadline - monotonic_ns()) / 1e9):
+            if not self.wait_readable_within((deadline - clock.now_ns()) / 1e9):
                 raise TransportError(ErrorKind.TLS, f"no handshake within {seconds:g} s")
             data = self.recv(READ_BYTES)
             received += len(data)
@@ -278,7 +278,7 @@ class Connection(SocketWaiter):
                 count = self._send_rest(payload, count, timeouts, deadline)
                 if count != len(payload):
                     self.reusable = False
-            now = sent = monotonic_ns()
+            now = sent = clock.now_ns()
             while True:
                 if usual and deadline - now >= self._patience_ns:
                     in_time = self.wait_readable(now)
@@ -293,7 +293,7 @@ class Connection(SocketWaiter):
                     if in_time:
                         continue
                     raise _late(timeouts, deadline - now <= timeouts.read_s * 1e9) from None
-                now = monotonic_ns()
+                now = clock.now_ns()
                 received += len(data)
                 if tls is not None and data:
                     data = tls.decrypt(data)
@@ -313,7 +313,7 @@ class Connection(SocketWaiter):
                     status, head, content, keep_alive = answer
                     break
         except (OSError, TransportError) as error:
-            now = monotonic_ns()
+            now = clock.now_ns()
             self.reusable = False
             self.unanswered = not first
             sending = not sent
@@ -337,11 +337,11 @@ class Connection(SocketWaiter):
         That is less than all when the server answers before it has read everything.
         """
         view = memoryview(payload)
-        give_up = min(deadline, monotonic_ns() + int(timeouts.send_s * 1e9))
+        give_up = min(deadline, clock.now_ns() + int(timeouts.send_s * 1e9))
         # TLS has messages of its own, which are no answer.
         watch_answer = self._tls is None
         while count < len(payload):
-            event = self.wait_writable((give_up - monotonic_ns()) / 1e9, watch_answer)
+            event = self.wait_writable((give_up - clock.now_ns()) / 1e9, watch_answer)
             if event == "read":
                 if not self._socket.recv(10, MSG_PEEK).startswith(b"HTTP/1.1 1"):
                     return count
@@ -350,7 +350,7 @@ class Connection(SocketWaiter):
             try:
                 count += self.send(view[count:])
             except BlockingIOError:
-                if monotonic_ns() >= give_up:
+                if clock.now_ns() >= give_up:
                     raise _late_sending(timeouts, give_up == deadline) from None
         return count
 

@@ -338,7 +338,10 @@ class Response:
 
         A whole number beyond 64 bits comes as a float.
         """
-        return decode_json(self.content)
+        try:
+            return orjson.loads(self.content)
+        except ValueError:
+            return decode_json(self.content)
 
     @property
     def timings(self) -> Timings:

@@ -364,6 +364,8 @@ class ResponseParser:
     def close(self) -> None:
         """Let go of llhttp's parser, which refers back to this object: so the memory of both is free at once."""
         self._feed = self._status = self._persists = _closed
+        # No answer is known any more, either.
+        self.max_body_bytes = -1
 
 
 class _Partial:

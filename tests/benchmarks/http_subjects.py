@@ -59,14 +59,14 @@ def cpu_us_per_request() -> float:
 
 
 class PostingActor(Actor):
-    """What a scenario's actor does with its client."""
+    """What a scenario's actor does with its client, as `HttpActor.call` does it."""
 
     def begin(self) -> None:
         self.http = HttpClient(self.worker.begin.target, observer=self.worker.shared(HttpMeter))
 
     def act(self) -> None:
         global done
-        response = self.http.post("/queue/join", json=BODY, name="queue_join")
+        response = self.http.request("POST", "/queue/join", json=BODY, name="queue_join")
         assert response.json()["position"] == 17
         done += 1
 

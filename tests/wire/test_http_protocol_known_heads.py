@@ -116,6 +116,14 @@ def test_a_known_head_does_not_lift_another_clients_bound(known: KnownHeads) -> 
         ResponseParser(4).feed(content(b"hello"))
 
 
+def test_a_closed_parser_knows_no_answer(known: KnownHeads) -> None:
+    parser = ResponseParser(1000)
+    parser.feed(content(b""))
+    parser.close()
+    with pytest.raises(RuntimeError):
+        parser.feed(content(b""))
+
+
 def numbered(number: int) -> bytes:
     return content(b"hello", "200 OK", f"X-Request-Id: {number}")
 

@@ -33,6 +33,7 @@ DOMINANT = 0.7
 _PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
 _LIMITED = re.compile(r"\b429\b|too many requests|rate.?limit", re.IGNORECASE)
 _POOL = re.compile(r"\bpool\b|too many (?:clients|connections)|connection slots|max_connections", re.IGNORECASE)
+_CONNECTED = re.compile(r"connection_success(?:_rate)?$")
 _BUSY = re.compile(r"\b(?:502|503|504)\b")
 _TIMED_OUT = re.compile(r"timed? ?out|no answer within", re.IGNORECASE)
 
@@ -88,9 +89,10 @@ class _Run:
                 return found
         return None
 
-    def errors(self, pattern: re.Pattern[str]) -> tuple[int, str]:
-        """How many errors match, and the most frequent of them."""
-        found = [one for one in self.summary["errors"] if pattern.search(one["error"])]
+    def errors(self, pattern: re.Pattern[str], *, connecting: bool = False) -> tuple[int, str]:
+        """How many errors match, and the most frequent of them; those of connecting have a rule of their own."""
+        errors = [one for one in self.summary["errors"] if connecting or one["name"] != "connect"]
+        found = [one for one in errors if pattern.search(one["error"])]
         most = max(found, key=lambda one: one["count"], default=None)
         return sum(one["count"] for one in found), f"{most['name']}: {most['error']}" if most else ""
 
@@ -154,30 +156,34 @@ def _away(run: _Run) -> Iterator[Finding]:
 
 
 def _connection_ceiling(run: _Run) -> Iterator[Finding]:
-    figure = run.metrics.get("ws_connection_success")
-    if not figure or figure["count"] < LEAST_SAMPLES or (figure["rate"] or 0.0) > 1 - FAILED_SHARE:
-        return
+    for name, figure in run.metrics.items():
+        is_share = figure["kind"] == "rate" and _CONNECTED.search(name) is not None
+        if is_share and figure["count"] >= LEAST_SAMPLES and (figure["rate"] or 0.0) <= 1 - FAILED_SHARE:
+            yield _connections_that_fail(run, name, figure)
+
+
+def _connections_that_fail(run: _Run, name: str, figure: Mapping[str, Any]) -> Finding:
     failed = figure["count"] - figure["passes"]
     evidence = f"{number(failed)} of {number(figure['count'])} connections failed"
-    rates, counts = run.column("ws_connection_success", "rate"), run.column("ws_connection_success", "count")
+    rates, counts = run.column(name, "rate"), run.column(name, "count")
     first = next((at for at, rate in enumerate(rates) if rate is not None and rate < 1 - FAILED_SHARE), None)
     before = sum(count or 0 for count in counts[:first]) if first is not None else 0
+    failing = tuple(
+        f"{one['metric']} {one['expression']}"
+        for one in run.summary["thresholds"]
+        if one["status"] == "fail" and "connect" in one["metric"]
+    )
     if first is not None and before >= LEAST_SAMPLES / 2 and first < len(run.users) and run.users[first]:
-        what = "There is a ceiling of connections"
         evidence += f"; the first {number(before)} did not, failures begin at {number(run.users[first])} users"
-        action = (
-            "raise the server's limits (file descriptors, backlog, its own and the proxy's maximum), or add servers"
-        )
-    else:
-        what = "Connections fail whatever the load"
-        action = "see the errors: credentials, origin, path or proxy, and not capacity"
-    failing = run.failing("ws_connection_success", "ws_connection_errors", "ws_connection_time", "ws_connecting")
-    yield Finding(what, evidence, action, failing, 300.0)
+        action = "raise limits (file descriptors, backlog, the server's and the proxy's maximum), or add servers"
+        return Finding("There is a ceiling of connections", evidence, action, failing, 300.0)
+    action = "see the errors: credentials, origin, path or proxy, and not capacity"
+    return Finding("Connections fail whatever the load", evidence, action, failing, 300.0)
 
 
 def _rate_limited(run: _Run) -> Iterator[Finding]:
     limited = int(run.metrics.get("http_rate_limited", {}).get("count") or 0)
-    errors, example = run.errors(_LIMITED)
+    errors, example = run.errors(_LIMITED, connecting=True)
     if max(limited, errors) == 0:
         return
     evidence = plural(max(limited, errors), "answer") + " of 429" + (f", such as {example}" if example else "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.outputs.document import Document
@@ -61,8 +62,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _document(results: Sequence[Path], before: str | None) -> tuple[str, Document]:
     """What it comes to, in a word, and all of it."""
-    if len(results) == 1 and not results[0].is_dir():
-        summary = _summary(results[0])
+    if len(results) == 1 and not results[0].is_dir() and "scenarios" not in (summary := _summary(results[0])):
         return str(summary["verdict"]).upper(), run_report(summary, compared(summary, before))
     suite = _suite(results)
     earlier = _suite([Path(before)]) if before is not None else None
@@ -72,14 +72,20 @@ def _document(results: Sequence[Path], before: str | None) -> tuple[str, Documen
 def _suite(results: Sequence[Path]) -> SuiteResults:
     if len(results) == 1 and results[0].is_dir():
         return read_suite(results[0])
-    return suite_of([(path, _summary(path)) for path in results], "summaries")
+    found = [(path, one) for path in results for one in _each(_summary(path))]
+    return suite_of(found, "summaries")
 
 
-def _summary(path: Path) -> dict[str, object]:
+def _each(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A summary, or those of the scenarios that it is common to."""
+    return [one for one in summary["scenarios"].values() if one] if "scenarios" in summary else [summary]
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
     found = read_summary(path)
     if found is None or "verdict" not in found:
         raise ConfigurationError(f"{path}: there is no summary of a run in it")
-    return dict(found)
+    return found
 
 
 def _names(results: Sequence[Path]) -> list[str]:

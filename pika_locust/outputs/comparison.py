@@ -111,7 +111,7 @@ def read_runs(paths: Iterable[Path]) -> list[RecordedRun]:
     found, problems = [], []
     for path in paths:
         try:
-            found += _in_folder(path) if path.is_dir() else [_in_file(path)]
+            found += _in_folder(path) if path.is_dir() else _in_file(path)
         except (OSError, ValueError) as error:
             problems.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
     if problems:
@@ -119,15 +119,18 @@ def read_runs(paths: Iterable[Path]) -> list[RecordedRun]:
     return found
 
 
-def _in_file(path: Path) -> RecordedRun:
+def _in_file(path: Path) -> list[RecordedRun]:
     found = json.loads(path.read_bytes())
     if not isinstance(found, dict):
         raise ValueError("it is neither a summary nor a k6 export")
     if is_k6(found):
-        return RecordedRun(path.name, read_k6(found))
+        return [RecordedRun(path.name, read_k6(found))]
+    if isinstance(several := found.get("scenarios"), dict):
+        # Of scenarios that ran beside each other.
+        return [RecordedRun(f"{path.name}: {name}", one) for name, one in several.items() if one]
     if found.get("schema") != 1 or "metrics" not in found:
         raise ValueError("it is neither a summary nor a k6 export")
-    return RecordedRun(path.name, found)
+    return [RecordedRun(path.name, found)]
 
 
 def _in_folder(folder: Path) -> list[RecordedRun]:
@@ -137,9 +140,11 @@ def _in_folder(folder: Path) -> list[RecordedRun]:
         if path.parent.name == "baseline" or path.name == MANIFEST:
             continue
         try:
-            runs.append(_in_file(path))
+            found = _in_file(path)
         except ValueError:
             continue
+        # A common summary of several scenarios lies beside those of each.
+        runs += found if len(found) == 1 else []
     if not runs:
         raise ValueError("no summary of a run and no k6 export is in it")
     return runs

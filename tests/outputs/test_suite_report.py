@@ -290,3 +290,14 @@ def test_summaries_alone_make_a_report_too(tmp_path: Path, capsys: pytest.Captur
     assert "2 of 2 scenarios passed" in Path(both[0]).read_text()
     assert capsys.readouterr().out.endswith(f"the report is in {both[0]} and {both[1]}\n")
     assert main(["report", str(path), "--output", str(tmp_path / "report.pdf")]) == 104
+
+
+def test_a_common_summary_of_scenarios_beside_each_other_is_all_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    both = {"calls": recorded("calls"), "widget": recorded("calls", failed, lambda one: one.update(scenario="widget"))}
+    path.write_text(json.dumps({"schema": 1, "scenario": "calls, widget", "verdict": "fail", "scenarios": both}))
+    assert main(["report", str(path)]) == 0
+    page = (tmp_path / "run.html").read_text()
+    assert "calls: pass" in page
+    assert "widget: FAIL" in page
+    assert main(["compare", str(path), str(path)]) == 0

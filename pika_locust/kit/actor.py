@@ -46,6 +46,7 @@ class PlatformActor(Actor):
 
     def begin(self) -> None:
         self.meters = self.worker.shared(BoundMeters(type(self)))
+        self._usual_think_s = self.worker.shared(ThinkTimes).of(self.think_s)
 
     def checked(self, name: str, ok: bool) -> bool:
         """Count a check; gives `ok`. Override it where a failed check counts as something else, too."""
@@ -64,7 +65,7 @@ class PlatformActor(Actor):
         bound, or bounds the wrong way round, the pause is the lower one.
         """
         if low_s is None:
-            usual = self.worker.shared(ThinkTimes).of(self.think_s)
+            usual = self._usual_think_s
             low_s, high_s = usual[0], usual[1] if high_s is None else high_s
         elif high_s is None:
             high_s = low_s

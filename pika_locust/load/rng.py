@@ -43,11 +43,11 @@ class SeededRandom:
 
     def uniform(self, low: float, high: float) -> float:
         """A number in [low, high)."""
-        return low + (high - low) * self.random()
+        return low + (high - low) * ((self.bits() >> 11) * 2.0**-53)
 
     def below(self, limit: int) -> int:
         """A whole number in [0, limit)."""
-        return int(self.random() * limit)
+        return int((self.bits() >> 11) * 2.0**-53 * limit)
 
     def choice(self, options: Sequence[T]) -> T:
         """One of the options, each as likely as the others."""

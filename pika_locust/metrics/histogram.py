@@ -277,7 +277,8 @@ class Histogram:
 
     def add_all(self, values: Iterable[int]) -> None:
         """`add` for many values at a quarter of the price."""
-        values = tuple(values)
+        if not isinstance(values, list):
+            values = list(values)
         if not values:
             return
         least, most, total = min(values), max(values), sum(values)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psutil
@@ -187,6 +190,10 @@ def _timeouts(within_s: float) -> Timeouts:
     return Timeouts(within_s, within_s, within_s, within_s, within_s, within_s)
 
 
+_LISTENS = " 0A "
+"""The state of a listening socket in the kernel's tables."""
+
+
 class ProcessMemory:
     """Resident memory of a process of this machine and of its children, in MB."""
 
@@ -203,14 +210,40 @@ class ProcessMemory:
 
 
 def listening_pid(host: str, port: int) -> int | None:
-    """The process of this machine that listens on the port; None when the host is another machine, or nobody says."""
+    """The process of this machine that listens on the port; None when the host is another machine, or nobody says.
+
+    Where a process and its children do, it is the one that was there first.
+    """
     try:
         if not ipaddress.ip_address(socket.gethostbyname(host)).is_loopback:
             return None
-        for connection in psutil.net_connections(kind="tcp"):
-            address = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and address and address.port == port and connection.pid:
-                return int(connection.pid)
+        sockets = set(_listening_sockets(port))
+        # Not by `psutil.net_connections`, which takes a second for what an earlier run has left of its connections.
+        return next(filter(partial(_has_open, sockets), sorted(psutil.pids())), None) if sockets else None
     except (OSError, psutil.Error):
         return None
-    return None
+
+
+def _listening_sockets(port: int) -> Iterator[str]:
+    """What a file descriptor of each socket that listens on the port is called."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError), open(table) as lines:
+            for line in lines:
+                if _LISTENS in line and int(line.split()[1].rpartition(":")[2], 16) == port:
+                    yield f"socket:[{line.split()[9]}]"
+
+
+def _has_open(files: Collection[str], pid: int) -> bool:
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as descriptors:
+            return any(_leads_to(descriptor.path) in files for descriptor in descriptors)
+    except OSError:
+        # Gone, or somebody else's.
+        return False
+
+
+def _leads_to(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
-from pika_locust.observe.target import HealthProbe, Outages, read_json
+from pika_locust.observe.target import HealthProbe, Outages, listening_pid, read_json
 from pika_locust.wire.http_tls import client_context
 from tests.wire.http_servers import Certificates, Peer, content, serving
 
@@ -170,3 +173,32 @@ def test_an_outage_is_from_the_first_look_that_failed_to_the_first_that_did_not(
     for second, problem in enumerate(seen):
         outages.note(problem, 1000.0 + second)
     assert outages.describe(1000.0) == (told and f"the target's health page was not answered {told}")
+
+
+LISTENING = """
+import socket, sys, time
+with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as listener:
+    listener.bind((sys.argv[1], 0))
+    listener.listen()
+    print(listener.getsockname()[1], flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_process_that_listens_is_found(address: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", LISTENING, address], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            assert listening_pid("localhost", port) == process.pid
+            with socket.create_connection((address, port)) as connected:
+                assert listening_pid("localhost", connected.getsockname()[1]) is None, "connected is not listening"
+        finally:
+            process.kill()
+    assert listening_pid("localhost", port) is None
+
+
+def test_what_listens_on_another_machine_is_not_looked_for() -> None:
+    assert listening_pid("192.0.2.1", 80) is None
+    assert listening_pid("no such host", 80) is None

@@ -105,12 +105,15 @@ def checks(wheel: Path, versions: Sequence[str], folder: Path) -> Iterator[tuple
     lowest.mkdir()
     own = environment(lowest, oldest)
     resolve = ("pip", "install", "--quiet", "--python", own, "--resolution", "lowest-direct")
-    call(lowest, tools / "uv", *resolve, wheel)
+    # The wheel's own dependencies would not be direct ones, and so not the lowest.
+    call(lowest, tools / "uv", *resolve, "-r", ROOT / "pyproject.toml")
+    call(lowest, own, "-m", "pip", "install", "--quiet", "--no-deps", wheel)
     yield "lowest versions", used(own, lowest)
     frozen = call(lowest, tools / "uv", "pip", "freeze", "--python", own)
     direct = re.findall(r'"([A-Za-z-]+)>=', (ROOT / "pyproject.toml").read_text().partition("[project.optional")[0])
     names = {name.lower() for name in direct}
-    yield "  which are", ", ".join(line for line in frozen.splitlines() if line.partition("==")[0].lower() in names)
+    found = [line for line in frozen.splitlines() if line.partition("==")[0].lower() in names]
+    yield "  which are", ", ".join(found)
 
 
 def main(argv: Sequence[str]) -> int:

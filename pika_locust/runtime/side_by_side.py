@@ -32,7 +32,8 @@ ONLY = "PIKA_LOCUST_ONLY"
 CHECK = "PIKA_LOCUST_CHECK"
 """The environment variable by which a process only reads its options: nothing is started, and it ends with 0 or 104."""
 
-_PORTS = ("--web-port", "--master-bind-port", "--master-port")
+_MASTER_PORT = 5557
+"""Locust's default for the port that workers look for their master at."""
 _FILES = ("--summary-json", "--csv", "--html", "--json-file", "--logfile")
 _REPEATED = ("--out", "--report")
 """Options that are given once for each of their values."""
@@ -100,8 +101,11 @@ def words_for(name: str, index: int, arguments: Any, argv: Sequence[str]) -> lis
         path = getattr(arguments, _dest(option), None)
         if path:
             words += [option, own_path(path, name)]
-    for option in _PORTS:
-        port = getattr(arguments, _dest(option), 0)
+    ports = {"--web-port": arguments.web_port, "--master-bind-port": arguments.master_bind_port}
+    if arguments.worker or arguments.master_port != _MASTER_PORT:
+        # Forked workers are told otherwise: they go where their master is.
+        ports["--master-port"] = arguments.master_port
+    for option, port in ports.items():
         if index and port:
             words += [option, str(port + index)]
     return words

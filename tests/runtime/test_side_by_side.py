@@ -21,7 +21,7 @@ NAMES = ("queue", "tokens")
 
 
 def arguments(**given: Any) -> Namespace:
-    ports = {"web_port": 8089, "master_bind_port": 5557, "master_port": 5557}
+    ports = {"web_port": 8089, "master_bind_port": 5557, "master_port": 5557, "worker": False}
     files = {"summary_json": None, "csv_prefix": None, "html_file": None, "json_file": None, "logfile": None}
     return Namespace(**{"out": [], "report": [], **ports, **files, **given})
 
@@ -44,7 +44,19 @@ def test_each_scenario_has_files_of_its_own(path: str, own: str) -> None:
 def test_the_first_scenario_keeps_the_ports_and_the_next_one_has_the_next() -> None:
     assert words_for("queue", 0, arguments(), ["--headless", "-u", "2"]) == ["--headless", "-u", "2"]
     words = words_for("tokens", 1, arguments(), ["--headless"])
-    assert words == ["--headless", "--web-port", "8090", "--master-bind-port", "5558", "--master-port", "5558"]
+    assert words == ["--headless", "--web-port", "8090", "--master-bind-port", "5558"]
+
+
+def test_forked_workers_go_where_their_master_is() -> None:
+    """Locust would have them look at the default port, which is why nobody may name that."""
+    words = words_for("tokens", 1, arguments(master_bind_port=15557), ["--processes", "2"])
+    assert words == ["--processes", "2", "--web-port", "8090", "--master-bind-port", "15558"]
+
+
+@pytest.mark.parametrize("given", [{"worker": True}, {"master_port": 6000}])
+def test_workers_that_are_told_where_their_master_is_are_told_the_next_port(given: dict[str, Any]) -> None:
+    words = words_for("tokens", 1, arguments(**given), [])
+    assert words[-2:] == ["--master-port", str(given.get("master_port", 5557) + 1)]
 
 
 def test_outputs_and_files_are_named_after_the_scenario_wherever_they_stand() -> None:

@@ -160,6 +160,21 @@ def test_a_baseline_decides_nothing(suite: Suite, monkeypatch: pytest.MonkeyPatc
     assert said.count("FAIL") == 3
 
 
+def test_a_baseline_that_came_to_no_samples_is_no_failure(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, fake: Path
+) -> None:
+    """A load is one, whose samples are what it is for."""
+    reason = '{"code": "no_data", "subject": "x", "text": "x had no samples"}'
+    fake.write_text(fake.read_text().replace("reasons[110]", f"reasons[99] = [{reason}]\nreasons[110]"))
+    monkeypatch.setenv("FAKE_ENDS", json.dumps({"sessions": 99}))
+    code, said, _ = suite(*ALL)
+    assert code == 99
+    baseline, load, _ = (line for line in said.splitlines() if "x had no samples" in line)
+    assert "baseline/sessions        no data" in baseline
+    assert "FAIL" in load
+    assert "2 of 3 scenarios passed" in said
+
+
 def test_fail_fast_ends_with_the_first_that_fails(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

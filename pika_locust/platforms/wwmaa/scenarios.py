@@ -260,7 +260,8 @@ def _webhook_rate(settings: Settings) -> ArrivalRate:
     return ConstantArrivalRate(
         rate=wanted,
         duration_s=settings["TEST_DURATION"],
-        **_vus(settings, wanted / 2, least=min(50, math.ceil(wanted))),
+        # Two seconds' worth: webhooks come at once, so that a server that pauses holds all that are due meanwhile.
+        **_vus(settings, wanted, least=math.ceil(2 * wanted)),
     )
 
 

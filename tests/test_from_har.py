@@ -75,6 +75,17 @@ def test_another_host_can_be_asked_for() -> None:
     assert [step.path for step in draft.steps if isinstance(step, Request)] == ["/pixel"]
 
 
+def test_options_that_contradict_each_other_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with chdir(tmp_path):
+        assert main(["new", "visit", "--host", "shop.example.org"]) == 104
+        with pytest.raises(SystemExit):
+            main(["new", "visit", "--websocket", "--from-har", "visit.har"])
+    said = capsys.readouterr().err
+    assert "--host says whose requests to take of --from-har, which is not given" in said
+    assert "not allowed with argument --websocket" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -50,6 +50,8 @@ def run(argv: Sequence[str]) -> int:
     the folder cannot be written to. Nothing has been written then.
     """
     options = _parser().parse_args(argv)
+    if options.from_har_host is not None and options.from_har is None:
+        raise ConfigurationError("--host says whose requests to take of --from-har, which is not given")
     kind: _Kind = options.kind
     folder = Path.cwd()
     name: str = options.name
@@ -92,10 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="a Python identifier, such as shop; files are called after it")
-    for kind in _OTHERS:
-        parser.add_argument(f"--{kind.folder}", dest="kind", action="store_const", const=kind, help=kind.about)
-    parser.set_defaults(kind=_HTTP)
+    # What a file says of the platform's kind needs no option.
     source = parser.add_mutually_exclusive_group()
+    for kind in _OTHERS:
+        source.add_argument(f"--{kind.folder}", dest="kind", action="store_const", const=kind, help=kind.about)
+    parser.set_defaults(kind=_HTTP)
     source.add_argument("--from-k6", metavar="SCRIPT.js", help="take load, thresholds and requests of a k6 script")
     source.add_argument("--from-har", metavar="FILE.har", help="take the requests of a visit that a browser recorded")
     parser.add_argument(

@@ -83,7 +83,9 @@ def measure(target: Nginx, locustfile: str, load: Load, seconds: float) -> Cost:
         command += ["-H", target.url, "-u", str(load.users), "-r", "200", "-t", f"{seconds:g}s", "--stop-timeout", "10"]
         before = target.requests()
         with open(os.path.join(directory, "output"), "w+") as output:
-            process = subprocess.Popen(command, env=os.environ | own, cwd=ROOT, stdout=output, stderr=output)
+            # Compiled files are kept, as where the package is installed.
+            environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+            process = subprocess.Popen(command, env=environment | own, cwd=ROOT, stdout=output, stderr=output)
             memory_mb = _watched(process.pid)
             _, _, used = os.wait4(process.pid, 0)
             output.seek(0)

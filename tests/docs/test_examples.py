@@ -29,6 +29,7 @@ NOT_RUN = {
     "pika-locust suite *": "a suite takes minutes; tests/e2e/test_suite.py runs them",
     "pika-locust report *": "needs the results of two suites; tests/e2e/test_suite.py compares them",
     "pika-locust compare *": "needs the results of two runs; tests/e2e/test_report.py compares some",
+    "python -m tests.benchmarks.*": "they take minutes, and a machine without neighbours",
     "pika-locust run queue --repeat *": "five runs take minutes; tests/test_cli_repeat.py has a stand-in for them",
 }
 """Patterns of commands that no test here executes, and why."""

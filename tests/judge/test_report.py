@@ -13,7 +13,7 @@ def test_what_a_run_found_cannot_be_changed_afterwards() -> None:
     own = [value for value in vars(report).values() if getattr(value, "__module__", "") == report.__name__]
     found = [value for value in own if isinstance(value, type) and dataclasses.is_dataclass(value)]
 
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(kind.__dataclass_params__.frozen for kind in found)
     with pytest.raises(dataclasses.FrozenInstanceError):
         Reason("audit", "a", "b").text = "c"  # type: ignore[misc]

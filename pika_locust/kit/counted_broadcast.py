@@ -263,6 +263,10 @@ class CountedBroadcasts:
         if not self._news:
             later(self._worker, TELL_EVERY_S, self._tell)
         self._news.append((kind, about, sent_ns, acked_ns, items))
+        if self._worker.draining:
+            # A process whose last receiver has left judges at once, and would take for a duplicate what it has not
+            # heard of: supporters act until then, and leave after all others.
+            self._tell()
 
     def _tell(self) -> None:
         if self._news:

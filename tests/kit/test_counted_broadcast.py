@@ -201,6 +201,16 @@ def test_others_tell_what_ours_do(receivers: Receivers) -> None:
     assert (topic, data["boot"], [action[0] for action in data["actions"]]) == (TOPIC, boot_id(), ["like"])
 
 
+def test_while_all_leave_others_are_told_at_once(receivers: Receivers) -> None:
+    """Their last receiver may leave next, and what they have not heard of would be a duplicate."""
+    worker = receivers.harness.worker
+    receivers.join(1)
+    worker.draining.add("primary")
+    before = len(worker.published)
+    receivers.counted.after("tempo_reset", 0)(True, "")
+    assert [data["actions"][0][0] for topic, data in worker.published[before:]] == ["tempo_reset"]
+
+
 def test_beside_others_who_act_more_than_ours_is_no_duplicate(harness: Harness) -> None:
     harness.make_context(PIKA_DJ="external")
     receivers = Receivers(harness)

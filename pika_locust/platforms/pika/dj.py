@@ -215,6 +215,9 @@ class Dj(WebSocketActor):
             self._over.wait(max(0.0, begun_s + action.at_s - monotonic()))
             if self.released.is_set() or not self.is_open:
                 return
+            if self.worker.draining:
+                # Dancers leave: it would depend on chance which of them this still reaches.
+                continue
             # Whatever held this up holds up all the rest: tracks that come too soon are refused.
             begun_s = max(begun_s, monotonic() - action.at_s)
             self._do(action.what)

@@ -41,8 +41,9 @@ class Engine:
     def compose(
         self, folder: Path, *words: str, within_s: float = 600.0, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `docker-compose` in a folder, with settings in its environment."""
-        return self._run(["docker-compose", "--no-ansi", *words], folder, within_s, more)
+        """Run Compose in a folder, with settings in its environment: the program, or the engine's plugin."""
+        program = ["docker-compose"] if shutil.which("docker-compose") else [self.docker, "compose"]
+        return self._run([*program, "--ansi", "never", *words], folder, within_s, more)
 
     def _run(
         self, command: list[str], folder: Path, within_s: float, more: Mapping[str, str]

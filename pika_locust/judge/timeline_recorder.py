@@ -6,11 +6,14 @@ Of each interval of a few seconds a handful of numbers is kept. A long run gets 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
 
 from pika_locust.judge.report import ThresholdResult
 from pika_locust.judge.timeline import Column, Mark, MarkKind, Timeline
-from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.histogram import Histogram, bucket_edges
 from pika_locust.metrics.metric import Kind, Metric, SeriesKey, parse_series, series_text
 from pika_locust.metrics.snapshot import Snapshot
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value
@@ -22,25 +25,38 @@ MOST_NAMES = 24
 MOST_ERRORS = 8
 """Kinds of errors with a column of their own; `OTHER_ERRORS` has the rest."""
 OTHER_ERRORS = "others"
+REQUESTS = "http_req_duration"
+"""The trend that is told apart by name whether a threshold speaks of it or not."""
+PHASES = frozenset(
+    f"http_req_{phase}" for phase in ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
+)
+"""Parts of it, which are recorded where a threshold speaks of them."""
+QUANTILES = (0.5, 0.95, 0.99)
 DIGITS = 4
 """Significant digits that are kept: no chart shows more."""
+
+
+Buckets = dict[int, int]
+"""Samples by the index of a histogram's bucket."""
 
 
 class TimelineRecorder:
     """Makes the timeline of one run. It reads no clock: whoever observes says when."""
 
     def __init__(self, metrics: Iterable[Metric], series: Iterable[str] = (), most_points: int = MOST_POINTS) -> None:
-        """`metrics` are the declarations of the run, each of which is recorded as a whole; of trends also the requests
-        by `name`. `series` are further ones, as thresholds have them: `http_req_failed{name:join}`."""
+        """`metrics` are the declarations of the run, each of which is recorded as a whole. `series` are what thresholds
+        speak of: `http_req_failed{name:join}`; such a trend is also told apart by `name`, as `REQUESTS` is."""
         self.timeline = Timeline()
         self.thinned = 0
         """How often each two points have become one: what was read of the timeline before is to be read again."""
         self._metrics = {metric.name: metric for metric in metrics}
         self._asked = [(text, *parse_series(text)) for text in series]
+        self._speaks_of = {metric for _, metric, _ in self._asked}
         self._most_points = most_points
         self._places: dict[SeriesKey, tuple[str, ...]] = {}
         self._names: dict[str, set[str]] = {}
-        self._before: dict[str, Value] = {}
+        self._before: Mapping[SeriesKey, Value] = {}
+        self._buckets_before: dict[SeriesKey, Buckets] = {}
         self._errors_before: dict[str, int] = {}
         self._failing: set[str] = set()
 
@@ -56,7 +72,7 @@ class TimelineRecorder:
         """Take in an interval that ended `at_s` seconds after the start of the load.
 
         Arguments:
-            snapshot: cumulative, of the whole run.
+            snapshot: cumulative, of the whole run; it is kept until the next one, and must not change.
             results: the thresholds, as they are judged so far.
             load: levels now, as `Timeline.load` names them.
             errors: kinds of errors, and how often each has come up so far, the most frequent first.
@@ -67,13 +83,11 @@ class TimelineRecorder:
             return
         point = len(line.times_s)
         line.times_s.append(round(at_s, 2))
-        now = self._fold(snapshot)
-        for text, value in now.items():
-            metric = self._metrics[text.partition("{")[0]]
+        for text, value in self._measured(snapshot).items():
             columns = line.metrics.setdefault(text, {})
-            for name, number in _figures(metric, _since(value, self._before.get(text)), seconds).items():
+            for name, number in _figures(self._metrics[text.partition("{")[0]], value, seconds).items():
                 _put(columns, name, point, number)
-        self._before = now
+        self._before = snapshot.series
         for name, level in (load or {}).items():
             _put(line.load, name, point, level)
         for kind, number in self._errors_since(errors).items():
@@ -89,7 +103,7 @@ class TimelineRecorder:
 
     def start_anew(self) -> None:
         """The figures count from 0 again."""
-        self._before = {}
+        self._before, self._buckets_before = {}, {}
         self._errors_before = {}
 
     def mark(self, at_s: float, kind: MarkKind, text: str) -> None:
@@ -103,17 +117,29 @@ class TimelineRecorder:
             self._failing.add(text)
             self.mark(at_s, "threshold", f"{result.metric} {result.expression} does not hold")
 
-    def _fold(self, snapshot: Snapshot) -> dict[str, Value]:
-        """What is recorded, as far as it has samples."""
-        found: dict[str, Value] = {}
+    def _measured(self, snapshot: Snapshot) -> dict[str, Value | Buckets]:
+        """What was measured since the last time, of everything that is recorded and has had samples; levels as they
+        are now, and of trends the buckets. What is measured of a series in an interval is less than what it is measured
+        from, so that this is what is put together."""
+        found: dict[str, Value | Buckets] = {}
         for key, value in snapshot.series.items():
+            places = self._places_of(key)
+            if not places:
+                continue
+            if isinstance(value, Histogram):
+                buckets = value.buckets
+                came = _buckets_since(buckets, self._buckets_before.get(key, {}))
+                self._buckets_before[key] = buckets
+                for text in places if buckets else ():
+                    _add(found.setdefault(text, {}), came)
+                continue
             if not value.samples:
                 continue
-            for text in self._places_of(key):
-                whole = found.get(text)
-                if whole is None:
-                    found[text] = whole = empty_value(self._metrics[key[0]])
-                whole.merge(value)
+            new = value if isinstance(value, GaugeValue) else _since(value, self._before.get(key))
+            for text in places:
+                whole = found.setdefault(text, empty_value(self._metrics[key[0]]))
+                assert not isinstance(whole, dict)
+                whole.merge(new)
         return found
 
     def _places_of(self, key: SeriesKey) -> tuple[str, ...]:
@@ -125,10 +151,12 @@ class TimelineRecorder:
 
     def _found_places(self, key: SeriesKey) -> list[str]:
         metric, tags = key[0], dict(key[1])
-        if metric not in self._metrics:
+        speaks_of = metric in self._speaks_of
+        if metric not in self._metrics or (metric in PHASES and not speaks_of):
             return []
         places = [metric]
-        if self._metrics[metric].kind is Kind.TREND and (name := tags.get("name")) is not None:
+        is_told_apart = self._metrics[metric].kind is Kind.TREND and (speaks_of or metric == REQUESTS)
+        if is_told_apart and (name := tags.get("name")) is not None:
             names = self._names.setdefault(metric, set())
             if name in names or len(names) < MOST_NAMES:
                 names.add(name)
@@ -231,7 +259,36 @@ def _since(value: Value, before: Value | None) -> Value:
         return value
 
 
-def _figures(metric: Metric, value: Value, seconds: float) -> dict[str, float]:
+def _buckets_since(buckets: Buckets, before: Buckets) -> Buckets:
+    """How many samples came, by bucket: `Histogram.minus` for a reader who wants no extremes, which is most of its
+    cost where there are many series."""
+    if buckets == before:
+        return {}
+    if not before.keys() <= buckets.keys():
+        return buckets
+    of = before.get
+    came = {index: count - of(index, 0) for index, count in buckets.items() if count != of(index, 0)}
+    return buckets if min(came.values()) < 0 else came
+
+
+def _add(whole: Any, buckets: Buckets) -> None:
+    if not whole:
+        whole.update(buckets)
+        return
+    known = whole.get
+    for index, count in buckets.items():
+        whole[index] = known(index, 0) + count
+
+
+def _quantiles(buckets: Buckets) -> list[float]:
+    """The middles of the buckets that `QUANTILES` lie in."""
+    indices = sorted(buckets)
+    up_to = list(accumulate(map(buckets.__getitem__, indices)))
+    places = (indices[bisect_right(up_to, share * (up_to[-1] - 1))] for share in QUANTILES)
+    return [sum(bucket_edges(index)) / 2 for index in places]
+
+
+def _figures(metric: Metric, value: Value | Buckets, seconds: float) -> dict[str, float]:
     match value:
         case CounterValue(count=count):
             return {"rate": count / seconds}
@@ -239,8 +296,10 @@ def _figures(metric: Metric, value: Value, seconds: float) -> dict[str, float]:
             return {"value": level}
         case RateValue():
             return {"rate": value.rate, "count": value.samples} if value.samples else {"count": 0}
-        case Histogram():
-            if not value.count:
+        case dict():
+            samples = sum(value.values())
+            if not samples:
                 return {"count": 0}
-            p50, p95, p99 = (quantile / metric.scale for quantile in value.quantiles((0.5, 0.95, 0.99)))
-            return {"count": value.count, "p50": p50, "p95": p95, "p99": p99}
+            p50, p95, p99 = (quantile / metric.scale for quantile in _quantiles(value))
+            return {"count": samples, "p50": p50, "p95": p95, "p99": p99}
+    raise TypeError(f"{metric.name} is measured by a {type(value).__name__}")

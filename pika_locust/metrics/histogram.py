@@ -85,10 +85,13 @@ class HistogramData(NamedTuple):
 
     def minus(self, earlier: HistogramData) -> HistogramData:
         """What came after `earlier`; see `Histogram.minus`."""
-        buckets = {index: count - earlier.buckets.get(index, 0) for index, count in self.buckets.items()}
+        before = earlier.buckets.get
+        # Most buckets of a window's ends are the same.
+        buckets = {
+            index: count - before(index, 0) for index, count in self.buckets.items() if count != before(index, 0)
+        }
         if min(buckets.values(), default=0) < 0 or not earlier.buckets.keys() <= self.buckets.keys():
             raise ValueError("cannot subtract: the earlier histogram holds samples that the later one lacks")
-        buckets = {index: count for index, count in buckets.items() if count}
         minimum, maximum = self.minimum, self.maximum
         if not buckets or minimum is None or maximum is None:
             minimum = maximum = None

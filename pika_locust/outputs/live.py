@@ -6,8 +6,7 @@ is the same as a text table, for whoever runs no scripts. Nothing here holds a s
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
@@ -152,14 +151,14 @@ def _audit(audit: AuditResult) -> LiveAudit:
     return LiveAudit(audit.name, audit.expected, audit.actual, audit.unanswered, audit.status, audit.detail)
 
 
-def to_json(test: LiveTest, since: int = 0, finished: Sequence[Report] = ()) -> dict[str, Any]:
-    """What a page needs to draw the test, with the points of its timeline from `since` on; and all `finished` tests of
-    the process. All numbers are finite, all texts redacted."""
-    found = {
+def to_json(test: LiveTest, finished: Sequence[Report] = ()) -> dict[str, Any]:
+    """What a page needs to draw the test beside the points of its timeline; and all `finished` tests of the process.
+    All numbers are finite, all texts redacted."""
+    return {
         "number": test.number,
         "run_id": test.run_id,
-        "scenario": test.scenario,
-        "target": test.target.partition("?")[0],
+        "scenario": redact.text(test.scenario),
+        "target": redact.text(test.target.partition("?")[0]),
         "started_at": test.started_at,
         "phase": test.phase,
         "word": test.word,
@@ -170,26 +169,29 @@ def to_json(test: LiveTest, since: int = 0, finished: Sequence[Report] = ()) -> 
         "planned_s": test.planned_s,
         "left_s": test.left_s,
         "stage": test.stage,
-        "reasons": list(test.reasons[:MOST_REASONS]),
+        "reasons": [redact.text(reason) for reason in test.reasons[:MOST_REASONS]],
         "reasons_left_out": max(0, len(test.reasons) - MOST_REASONS),
         "thresholds": threshold_rows(test),
         "audits": [
             {
-                "name": audit.name,
+                "name": redact.text(audit.name),
                 "status": audit.status,
                 "acknowledged": number(audit.acknowledged),
                 "held": "" if audit.status == "open" else number(audit.held, audit.acknowledged),
                 "unanswered": number(audit.unanswered),
-                "detail": audit.detail,
+                "detail": redact.text(audit.detail),
             }
             for audit in test.audits
         ],
-        "errors": [{"name": e.name, "error": e.error, "count": e.count} for e in test.errors[:MOST_ERRORS]],
+        "errors": [
+            {"name": redact.name(one.name), "error": redact.name(one.error), "count": one.count}
+            for one in test.errors[:MOST_ERRORS]
+        ],
         "errors_left_out": max(0, len(test.errors) - MOST_ERRORS),
         "workers": [
             {
                 "index": worker.index,
-                "host": worker.host,
+                "host": redact.name(worker.host),
                 "state": worker.state,
                 "users": worker.users,
                 "lag_p95": amount(worker.lag_p95_ms, "ms"),
@@ -209,16 +211,23 @@ def to_json(test: LiveTest, since: int = 0, finished: Sequence[Report] = ()) -> 
                 "started_at": report.started_at,
                 "duration": clock(report.duration_s),
                 "users_peak": report.load.users_peak,
-                "reason": report.reasons[0].text if report.reasons else "",
+                "reason": redact.text(report.reasons[0].text) if report.reasons else "",
             }
             for place, report in enumerate(finished, 1)
         ],
-        "thinned": test.thinned,
-        "since": since,
-        "points": test.timeline.since(since),
     }
-    plain: dict[str, Any] = _plain(found)
-    return plain
+
+
+def points(test: LiveTest, since: int = 0) -> dict[str, Any]:
+    """The points of a test's timeline, from one on, counted from 0."""
+    found = test.timeline.since(since)
+    return {
+        **found,
+        "metrics": {redact.name(series): columns for series, columns in found["metrics"].items()},
+        "errors": {redact.name(kind): column for kind, column in found["errors"].items()},
+        "thresholds": {redact.name(text): column for text, column in found["thresholds"].items()},
+        "marks": [{**mark, "text": redact.text(mark["text"])} for mark in found["marks"]],
+    }
 
 
 def threshold_rows(test: LiveTest) -> list[dict[str, Any]]:
@@ -240,8 +249,8 @@ def _threshold(result: ThresholdResult, *, is_running: bool) -> dict[str, Any]:
     has_line = not expression.is_slope and (result.kind == "gauge" or (result.kind == "trend" and is_percentile))
     judged_by = "" if result.window_s is None else f" in the worst {number(result.window_s)} s"
     return {
-        "key": f"{result.metric}:{result.expression}",
-        "metric": result.metric,
+        "key": redact.name(f"{result.metric}:{result.expression}"),
+        "metric": redact.name(result.metric),
         "expression": result.expression + judged_by,
         "kind": result.kind,
         "unit": "" if expression.is_slope else result.unit,
@@ -257,22 +266,9 @@ def _threshold(result: ThresholdResult, *, is_running: bool) -> dict[str, Any]:
         "worst": ""
         if worst is None
         else f"{amount(worst.value, unit, limit)} in the {number(round(worst.seconds))} s from {clock(worst.from_s)}",
-        "about": result.why or result.about,
-        "failures": [f"{count:,} × {what}" for what, count in list(result.failures.items())[:5]],
+        "about": redact.name(result.why or result.about),
+        "failures": [f"{count:,} × {redact.name(what)}" for what, count in list(result.failures.items())[:5]],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact.text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {redact.name(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        # Of columns there are many, and no text is in them.
-        return value if value and not isinstance(value[0], str | dict | list) else [_plain(item) for item in value]
-    return value
 
 
 TABLE = (

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, abort, request
 from gevent import get_hub
 
 from pika_locust.clock import monotonic
-from pika_locust.judge import ErrorCount, Report
+from pika_locust.judge import ErrorCount, Report, WorkerReport
 from pika_locust.metrics import GaugeValue
 from pika_locust.outputs import document_html, document_markdown, live, redact, summary
 from pika_locust.outputs.assets import UPLOT_SCRIPT, UPLOT_STYLE, asset
@@ -26,7 +26,7 @@ from pika_locust.outputs.live import LiveAudit, LiveTest, LiveWorker
 from pika_locust.outputs.run_report import run_report
 from pika_locust.runtime.collector import WorkerRecord
 from pika_locust.runtime.coordinator import Coordinator
-from pika_locust.runtime.run import Run, lag_ms
+from pika_locust.runtime.run import Run
 from pika_locust.scenario import Scenario
 
 TAB = "verdict"
@@ -59,6 +59,7 @@ class LivePage:
         self._process = secrets.token_hex(4)
         """What a page tells by that it talks to another process, which counts its tests anew."""
         self._shown: tuple[tuple[Any, ...], LiveTest] | None = None
+        self._written: tuple[LiveTest, dict[str, Any], bytes] | None = None
 
     def attach(self, environment: Any) -> None:
         """Add the routes, the tab and the table to Locust's page."""
@@ -71,7 +72,7 @@ class LivePage:
         routes.add_url_rule("/static/<name>", "static", protected(_static))
         routes.add_url_rule("/summary.json", "summary", protected(self._summary))
         for suffix, render in (("html", document_html.render), ("md", document_markdown.render)):
-            written = partial(self._written, suffix, render)
+            written = partial(self._report_as, suffix, render)
             routes.add_url_rule(f"/report.{suffix}", f"report_{suffix}", protected(written))
         web_ui.app.register_blueprint(routes)
         self._extend_template(web_ui)
@@ -114,7 +115,15 @@ class LivePage:
 
     def _rows(self) -> list[dict[str, Any]]:
         test = self._test(None)
-        return [] if test is None else [{k: row[k] for k, _ in live.TABLE} for row in live.to_json(test)["thresholds"]]
+        rows = self._in_json(test)[0]["thresholds"] if test is not None else []
+        return [{name: row[name] for name, _ in live.TABLE} for row in rows]
+
+    def _in_json(self, test: LiveTest) -> tuple[dict[str, Any], orjson.Fragment]:
+        """A test without its points, as values and as JSON; made once of each."""
+        if self._written is None or self._written[0] is not test:
+            found = live.to_json(test, self._coordinator.reports)
+            self._written = test, found, orjson.dumps(found)
+        return self._written[1], orjson.Fragment(self._written[2])
 
     # What is asked for
 
@@ -128,15 +137,25 @@ class LivePage:
         """What is new since `stamp`; 204 where nothing is. `show` asks for an earlier test."""
         test = self._test(request.args.get("show", type=int))
         if test is None:
-            return _json({"process": self._process, "stamp": f"{self._process}.0", "phase": "ready", "word": "READY"})
+            ready = {"phase": "ready", "word": "READY"}
+            return _json({"process": self._process, "stamp": f"{self._process}.0", "test": ready})
         points = len(test.timeline.times_s)
-        stamp = f"{self._process}.{test.number}.{test.phase}.{test.thinned}.{points}"
+        state = f"{test.phase}-{test.exit_code}-{len(test.reasons)}-{len(self._coordinator.reports)}"
+        stamp = f"{self._process}.{test.number}.{state}.{test.thinned}.{points}"
         seen = request.args.get("stamp", "")
         if seen == stamp:
             return Response(status=204)
         since = int(seen.rsplit(".", 1)[1]) if _is_continued(seen, stamp) else 0
-        found = live.to_json(test, since, self._coordinator.reports)
-        return _json({"process": self._process, "stamp": stamp, "downloads": _DOWNLOADS, **found})
+        return _json(
+            {
+                "process": self._process,
+                "stamp": stamp,
+                "downloads": _DOWNLOADS,
+                "test": self._in_json(test)[1],
+                "since": since,
+                "points": live.points(test, since),
+            }
+        )
 
     def _summary(self) -> Response:
         report = self._report(request.args.get("run", type=int))
@@ -146,7 +165,7 @@ class LivePage:
             headers={"Content-Disposition": f'attachment; filename="{_file_name(report)}.json"'},
         )
 
-    def _written(self, suffix: str, render: Callable[[Document], str]) -> Response:
+    def _report_as(self, suffix: str, render: Callable[[Document], str]) -> Response:
         report = self._report(request.args.get("run", type=int))
 
         def write() -> bytes:
@@ -171,19 +190,29 @@ class LivePage:
         """The test that runs or ran last, or one that has ended; None before the first."""
         run, reports = self._coordinator.running, self._coordinator.reports
         if number is not None and 1 <= number <= len(reports):
-            return live.ended(number, reports[number - 1])
+            return self._ended(number)
         if run is None:
-            return live.ended(len(reports), reports[-1]) if reports else None
+            return self._ended(len(reports)) if reports else None
         phase = "ending" if run.finishing else "running" if run.judge is not None else "starting"
         key = (run.facts.run_id, phase, run.latest.at_s if run.latest is not None else None)
+        return self._kept(key, lambda: self._running(run, phase, len(reports) + 1))
+
+    def _ended(self, number: int) -> LiveTest:
+        report, reports = self._coordinator.reports[number - 1], self._coordinator.reports
+        # What workers tell late may still change it.
+        key = (number, len(reports), report.exit_code, len(report.reasons))
+        return self._kept(key, lambda: live.ended(number, report))
+
+    def _kept(self, key: tuple[Any, ...], make: Callable[[], LiveTest]) -> LiveTest:
         if self._shown is None or self._shown[0] != key:
-            self._shown = key, self._running(run, phase, len(reports) + 1)
+            self._shown = key, make()
         return self._shown[1]
 
     def _running(self, run: Run, phase: Any, number: int) -> LiveTest:
         now_s = monotonic()
-        elapsed_s, plan, decision = now_s - run.began_s, run.options.plan, run.decision_so_far(self._scenario)
-        latest = run.latest
+        elapsed_s, plan, latest = now_s - run.began_s, run.options.plan, run.latest
+        workers = run.worker_reports()
+        decision = run.decision_so_far(self._scenario, workers)
         stage = ""
         if phase == "ending":
             stage = "users finish, then the audits"
@@ -211,7 +240,7 @@ class LivePage:
             thresholds=latest.results if latest is not None else (),
             audits=audits,
             errors=[ErrorCount(*error) for error in run.collector.errors()],
-            workers=[_worker(record) for record in run.collector.records()],
+            workers=[_worker(*pair) for pair in zip(run.collector.records(), workers, strict=True)],
             dropped_iterations=latest.snapshot.counted("dropped_iterations") if latest is not None else 0,
             users_peak=max(run.present, default=0),
             timeline=run.timeline.recorder.timeline,
@@ -219,15 +248,15 @@ class LivePage:
         )
 
 
-def _worker(record: WorkerRecord) -> LiveWorker:
+def _worker(record: WorkerRecord, report: WorkerReport) -> LiveWorker:
     users = record.snapshot.select("vus") if record.snapshot is not None else None
     is_lost = record.lost_at_s is not None
     return LiveWorker(
         record.index,
-        record.host or record.worker,
+        report.host,
         "faulty" if record.problem else "lost" if is_lost else "left" if record.final else "reporting",
         users=int(users.value) if isinstance(users, GaugeValue) and not is_lost else None,
-        lag_p95_ms=lag_ms(record.snapshot).get("p(95)"),
+        lag_p95_ms=report.lag_ms.get("p(95)"),
         cpu_percent=record.cpu_percent,
         rss_mb=record.rss_mb_max,
     )

@@ -152,18 +152,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
-    """How late a load generator's event loop was, by statistic; nothing where nobody measured it."""
+def _lag_ms(snapshot: Snapshot | None) -> Mapping[str, float | None]:
     lag = snapshot.select(LAG) if snapshot is not None else None
     if not isinstance(lag, Histogram) or not lag.samples:
         return {}
-    quantiles = {"med": 0.5, "p(95)": 0.95, "p(99)": 0.99, "max": 1.0}
-    return {name: lag.quantile(q) / 1000 for name, q in quantiles.items()}
+    names = ("med", "p(95)", "p(99)", "max")
+    return {name: found / 1000 for name, found in zip(names, lag.quantiles((0.5, 0.95, 0.99, 1.0)), strict=True)}
 
 
 def _generator_report(snapshot: Snapshot, workers: Sequence[WorkerReport]) -> GeneratorReport:
     return GeneratorReport(
-        lag_ms=lag_ms(snapshot),
+        lag_ms=_lag_ms(snapshot),
         cpu_percent_max=_highest(worker.cpu_percent_max for worker in workers),
         rss_mb_max=_highest(worker.rss_mb_max for worker in workers),
     )
@@ -316,10 +315,14 @@ class Run:
         self.present.append(self.collector.users)
 
     def record(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult], users_planned: int) -> None:
-        """Take an interval that ended now, `at_s` seconds after the start, into the timeline."""
+        """Take an interval that ended now, `at_s` seconds after the start, into the timeline; one that is there
+        already changes nothing."""
+        if self.latest is not None and at_s <= self.latest.at_s:
+            return
         self.latest = Evaluation(at_s, snapshot, tuple(results))
         self.timeline.look_at_target(self.target_monitor, self.began_s)
-        self.timeline.observe(at_s, snapshot, results, self.collector, self.options.plan, users_planned)
+        users = self.present[-1] if self.present and not self.finishing else self.collector.users
+        self.timeline.observe(at_s, snapshot, results, self.collector, self.options.plan, (users, users_planned))
 
     def note_departure(self, record: WorkerRecord) -> None:
         """A worker has left before the end, with its final report."""
@@ -424,7 +427,7 @@ class Run:
     ) -> Report:
         """Judge everything that was measured, with what the audits and the run itself have said."""
         facts, plan, collector = self.facts, self.options.plan, self.collector
-        workers = self._worker_reports()
+        workers = self.worker_reports()
         missing = collector.missing
         load = LoadReport(
             users_peak=self.users_peak(snapshot),
@@ -512,14 +515,16 @@ class Run:
             ),
         )
 
-    def decision_so_far(self, scenario: Scenario) -> Decision | None:
-        """What would be decided if the test ended now and all audits held. Thresholds that nothing was measured of yet
-        are left out, and so are those whose counter has not come far enough. None before the first evaluation."""
+    def decision_so_far(self, scenario: Scenario, workers: Sequence[WorkerReport]) -> Decision | None:
+        """What would be decided if the test ended now and all audits held, of the `workers` so far (`worker_reports`).
+        Thresholds that nothing was measured of yet are left out, and so are those whose counter has not come far
+        enough. None before the first evaluation."""
         latest = self.latest
         if latest is None:
             return None
         lost = self.collector.lost()
-        workers = tuple(replace(worker, final=worker.lost_at_s is None) for worker in self._worker_reports())
+        # None of them has ended; those that are lost never will.
+        workers = [replace(worker, final=worker.lost_at_s is None) for worker in workers]
         unreachable = self.unreachable(latest.snapshot)
         return decide(
             thresholds=[
@@ -538,13 +543,14 @@ class Run:
             paced=scenario.thinks,
         )
 
-    def _worker_reports(self) -> tuple[WorkerReport, ...]:
+    def worker_reports(self) -> tuple[WorkerReport, ...]:
+        """What the workers have told of themselves so far, by index."""
         return tuple(
             WorkerReport(
                 host=record.host or record.worker,
                 index=record.index,
                 final=record.final,
-                lag_ms=lag_ms(record.snapshot),
+                lag_ms=_lag_ms(record.snapshot),
                 cpu_percent_max=record.cpu_percent_max,
                 rss_mb_max=record.rss_mb_max,
                 lost_at_s=None if record.final else record.lost_at_s,

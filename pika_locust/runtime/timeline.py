@@ -40,16 +40,17 @@ class RunTimeline:
         results: Sequence[ThresholdResult],
         collector: Collector,
         plan: LoadPlan,
-        users_planned: int,
+        users: tuple[int, int],
     ) -> None:
-        """Take in what is known `at_s` seconds after the start; see `TimelineRecorder.observe`."""
+        """Take in what is known `at_s` seconds after the start; see `TimelineRecorder.observe`. `users` are how many
+        there are, and how many are planned."""
         self.recorder.observe(
             at_s,
             snapshot,
             results=results,
             load={
-                "users": collector.users,
-                "users_planned": users_planned,
+                "users": users[0],
+                "users_planned": users[1],
                 "arrivals_planned": _arrivals_at(plan, at_s),
                 "cpu_percent": max((c for r in collector.records() if (c := r.cpu_percent) is not None), default=None),
             },

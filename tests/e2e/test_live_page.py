@@ -222,6 +222,6 @@ def test_who_has_not_logged_in_sees_nothing(tmp_path: Path) -> None:
                 assert (answer.status_code, "login" in answer.headers["Location"]) == (302, True), page
             session.get(f"{url}/login_submit", timeout=10)
             assert session.get(f"{url}/verdict", timeout=10).status_code == 200
-            assert json.loads(session.get(f"{url}/verdict/data.json", timeout=10).text)["word"] == "READY"
+            assert json.loads(session.get(f"{url}/verdict/data.json", timeout=10).text)["test"]["word"] == "READY"
             started.process.terminate()
             started.finish()

@@ -67,8 +67,20 @@ def test_a_trend_is_told_apart_by_name_and_a_series_as_a_threshold_asks_for_it()
     assert found["failed{name:a}"]["rate"] == [1]
 
 
+def test_what_no_threshold_speaks_of_is_whole_and_phases_of_requests_are_left_out() -> None:
+    metrics = (trend("http_req_duration"), trend("http_req_waiting"), trend("http_req_sending"), trend("wait"))
+    registry = Registry(metrics)
+    for metric in metrics:
+        registry.trend(metric.name).tagged(name="a").add(1000)
+    timeline = TimelineRecorder(metrics, ["http_req_waiting"])
+    timeline.observe(2.0, registry.snapshot())
+    assert set(timeline.timeline.metrics) == {
+        "http_req_duration", "http_req_duration{name:a}", "http_req_waiting", "http_req_waiting{name:a}", "wait",
+    }  # fmt: skip
+
+
 def test_names_without_end_take_no_room_without_end() -> None:
-    timeline, registry = recorder()
+    timeline, registry = recorder(series=("wait",))
     for number in range(3 * MOST_NAMES):
         registry.trend("wait").tagged(name=f"page {number}").add(1)
     timeline.observe(2.0, registry.snapshot())

@@ -9,7 +9,7 @@ import pytest
 from pika_locust.judge import AuditResult, ErrorCount, Reason, ThresholdResult, WorstWindow
 from pika_locust.judge.timeline import Mark, Timeline
 from pika_locust.outputs import redact
-from pika_locust.outputs.live import LiveAudit, LiveTest, LiveWorker, ended, to_html, to_json
+from pika_locust.outputs.live import LiveAudit, LiveTest, LiveWorker, ended, points, to_html, to_json
 from tests.outputs.samples import GREEN
 
 LATENCY = ThresholdResult(
@@ -113,7 +113,7 @@ def test_what_can_still_come_fails_at_the_end_only(
 
 
 def test_audits_errors_workers_and_the_points_from_where_a_reader_has_none() -> None:
-    found = to_json(RUNNING, since=1, finished=[GREEN])
+    found = to_json(RUNNING, finished=[GREEN])
     assert found["audits"] == [
         {"name": "orders", "status": "open", "acknowledged": "1,234", "held": "", "unanswered": "2", "detail": ""}
     ]
@@ -122,8 +122,9 @@ def test_audits_errors_workers_and_the_points_from_where_a_reader_has_none() -> 
         {"index": 0, "host": "box", "state": "reporting", "users": 5, "lag_p95": "1.25 ms", "cpu": "40 %",
          "memory": "70 MB"}
     ]  # fmt: skip
-    assert (found["since"], found["points"]["times_s"], found["points"]["load"]) == (1, [4.0], {"users": [5]})
-    assert found["points"]["marks"] == [{"at_s": 3.0, "kind": "fault", "text": "latency=900"}]
+    new = points(RUNNING, since=1)
+    assert (new["times_s"], new["load"]) == ([4.0], {"users": [5]})
+    assert new["marks"] == [{"at_s": 3.0, "kind": "fault", "text": "latency=900"}]
     assert [(one["number"], one["verdict"], one["exit_code"]) for one in found["finished"]] == [(1, "pass", 0)]
     assert found["target"] == "http://shop/"
 
@@ -138,7 +139,7 @@ def test_what_is_open_at_one_end_and_what_is_secret_goes_into_json_without() -> 
         errors=[ErrorCount("a", "hunter2-hunter2", 1)],
         timeline=Timeline([2.0], errors={"hunter2-hunter2": [1]}),
     )
-    text = json.dumps(to_json(test), allow_nan=False)
+    text = json.dumps([to_json(test), points(test)], allow_nan=False)
     assert "hunter2" not in text
     assert "hunter2" not in to_html(test)
     assert to_json(test)["thresholds"][0]["interval"] == "≥ 300 ms"
@@ -153,7 +154,8 @@ def test_a_test_that_has_ended_is_shown_from_its_report() -> None:
         audits=(AuditResult("likes", "fail", 10, 8, 1, "lost: a, b"),),
         timeline=Timeline([2.0], {"users": [3]}),
     )
-    found = to_json(ended(3, report))
+    test = ended(3, report)
+    found = to_json(test)
     assert (found["number"], found["word"], found["reasons"]) == (3, "FAIL", ["2 are lost"])
     assert found["audits"] == [
         {
@@ -165,7 +167,7 @@ def test_a_test_that_has_ended_is_shown_from_its_report() -> None:
             "detail": "lost: a, b",
         }
     ]
-    assert found["points"]["load"] == {"users": [3]}
+    assert points(test)["load"] == {"users": [3]}
 
 
 def test_the_text_table_has_everything_that_decides_and_no_markup_of_others() -> None:

@@ -12,7 +12,7 @@ from flask_login import UserMixin, login_user
 from locust import User
 from locust.env import Environment
 
-from pika_locust.judge import Decision, Reason, ThresholdResult
+from pika_locust.judge import Decision, Reason, ThresholdResult, WorkerReport
 from pika_locust.judge.timeline_recorder import TimelineRecorder
 from pika_locust.load.plan import LoadPlan
 from pika_locust.load.stages import Stage
@@ -55,7 +55,10 @@ class RunningTest:
         self.latest = Evaluation(at_s, snapshot, (FAILED,))
         self.timeline.recorder.observe(at_s, snapshot, results=(FAILED,), load={"users": 3})
 
-    def decision_so_far(self, scenario: Any) -> Decision | None:
+    def worker_reports(self) -> tuple[WorkerReport, ...]:
+        return ()
+
+    def decision_so_far(self, scenario: Any, workers: Any) -> Decision | None:
         self.decided += 1
         if self.latest is None:
             return None
@@ -87,7 +90,8 @@ class Site:
     def data(self, **query: Any) -> dict[str, Any]:
         answer = self.client.get("/verdict/data.json", query_string=query)
         assert answer.status_code == 200
-        return cast(dict[str, Any], answer.get_json())
+        found = answer.get_json()
+        return {**found.pop("test"), **found}
 
 
 @pytest.fixture
@@ -230,7 +234,7 @@ def test_the_page_by_itself_runs_its_own_scripts_only(site: Site) -> None:
 def test_it_is_below_the_path_that_locusts_page_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["locust"])
     site = Site(base_path="/load")
-    assert site.client.get("/load/verdict/data.json").get_json()["word"] == "READY"
+    assert site.client.get("/load/verdict/data.json").get_json()["test"]["word"] == "READY"
     assert site.client.get("/verdict").status_code == 404
     assert "live.js" in site.client.get("/load/").text
     site.environment.runner.greenlet.kill()

@@ -70,11 +70,9 @@
 
   function take(answer) {
     known.stamp = answer.stamp;
-    if (answer.points) {
-      const same = known.answer && known.answer.process === answer.process && known.answer.number === answer.number;
-      known.points = joined(same && answer.since ? known.points : null, answer.points, answer.since);
-    } else known.points = null;
-    known.answer = { ...answer, taken_ms: performance.now() };
+    // From the first point on, it is another test, or its points have become fewer.
+    known.points = answer.points ? joined(answer.since ? known.points : null, answer.points, answer.since) : null;
+    known.answer = { ...answer.test, downloads: answer.downloads, taken_ms: performance.now() };
   }
 
   function show(number) {

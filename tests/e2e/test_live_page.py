@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from pika_locust.sandbox import SandboxProcess
 from tests.e2e.browser import Page, browser
 from tests.e2e.shop_server.server import target
 from tests.e2e.support import DANCERS, LOCAL_AND_WORKERS, Run, free_port, is_listening, sandbox
@@ -18,6 +19,8 @@ from tests.e2e.test_browser import locust, start, stop, summaries
 pytestmark = pytest.mark.e2e
 
 SECONDS_TO_RED = 5.0
+SLOWEST = "ws_message_latency:max<500"
+"""A limit that the first slow answer breaks: percentiles of a whole run take as long as there are few of those."""
 TABS = ("Statistics", "Charts", "Failures", "Exceptions", "Current Ratio", "Download Data", "Logs", "Verdict")
 
 
@@ -31,6 +34,10 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
         assert {url.split("/")[2].split(":")[0] for url in opened.asked()} == {"127.0.0.1"}
 
 
+def url_of(served: SandboxProcess) -> str:
+    return f"ws://127.0.0.1:{served.port}/ws"
+
+
 def status_of(page: Page, metric: str) -> str:
     return next((row[0] for row in page.live.get("thresholds", ()) if row[1] == metric), "")
 
@@ -41,7 +48,7 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
 ) -> None:
     with (
         sandbox() as served,
-        locust(page, DANCERS, tmp_path, *extra, WS_URL=f"ws://127.0.0.1:{served.port}/ws") as (
+        locust(page, DANCERS, tmp_path, *extra, "--threshold", SLOWEST, WS_URL=url_of(served)) as (
             started,
             url,
         ),
@@ -50,12 +57,12 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
             page.until(lambda: page.header.get("Workers") == "2", "workers")
 
         # It is the first tab, and who has asked for none sees it.
-        start(page, 20, 20)
+        start(page, 40, 40)
         live = page.until(lambda: page.live, "live page")
         assert page.run("[...document.querySelectorAll('[role=tab]')].sort((a, b) => a.offsetLeft - b.offsetLeft)[0]"
                         ".innerText").strip().lower() == "verdict"  # fmt: skip
         page.until(lambda: page.live["word"] == "HOLDING SO FAR" and page.badge == "HOLDING", "verdict so far")
-        page.until(lambda: page.live["tiles"]["Users"] == "20", "users")
+        page.until(lambda: page.live["tiles"]["Users"] == "40", "users")
         page.until(lambda: len(page.live["charts"]) >= 5 and page.charted(1) > 0.2, "charts with points")
         assert "exit code 0 if it ended now" in page.live["bar"]
         assert status_of(page, "ws_message_latency").startswith("pass")
@@ -75,7 +82,7 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
         )
 
         page.press("New")
-        start(page, 20, 20)
+        start(page, 40, 40)
         page.until(lambda: page.live.get("word") == "HOLDING SO FAR", "next test")
         page.until(lambda: status_of(page, "ws_message_latency").startswith("pass"), "latency that holds")
         served.set_faults({"latency": 900})
@@ -86,7 +93,7 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
         assert live["word"] == "FAILING"
         assert live["thresholds"][0][1] == "ws_message_latency"
         assert {row[1] for row in live["thresholds"] if row[0] == "FAIL"} <= {"ws_message_latency", "fanout_latency"}
-        assert "ws_message_latency p(95) was" in live["reasons"][0]
+        assert any("ws_message_latency max was" in reason for reason in live["reasons"])
         assert page.badge == "FAILING"
         page.until(lambda: any("faults: latency=900" in mark for mark in page.live["marks"]), "mark of the fault")
         stop(page)
@@ -112,7 +119,7 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
         started.process.terminate()
         started.finish()
     assert [one["verdict"] for one in summaries(tmp_path)] == ["pass", "fail", "pass"]
-    assert [one["target"] for one in summaries(tmp_path)] == [f"ws://127.0.0.1:{served.port}/ws"] * 3
+    assert [one["target"] for one in summaries(tmp_path)] == [url_of(served)] * 3
 
 
 HOSTILE = """

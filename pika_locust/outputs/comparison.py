@@ -294,7 +294,8 @@ def _pairs(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun]
     for (series, statistic), expression in _wanted(was, now).items():
         before = [_figure(run.summary, series, statistic, expression) for run in was]
         after = [_figure(run.summary, series, statistic, expression) for run in now]
-        if expression is not None and all(before) and not any(after):
+        # Too few samples for a comparison are samples all the same.
+        if expression is not None and all(before) and not any(_has_samples(run.summary, series) for run in now):
             gone.append(f"{scenario}: {series} {statistic} was measured before, and is not after")
         earlier, later = ([one for one in side if one is not None] for side in (before, after))
         if len(earlier) < len(before) or len(later) < len(after):
@@ -349,6 +350,11 @@ def _repeats_whole(summary: Mapping[str, Any], series: str) -> bool:
 def _metric(summary: Mapping[str, Any], series: str) -> Mapping[str, Any] | None:
     figure = summary["metrics"].get(series)
     return figure if isinstance(figure, Mapping) else None
+
+
+def _has_samples(summary: Mapping[str, Any], series: str) -> bool:
+    figure = _metric(summary, series)
+    return figure is not None and (bool(figure.get("count")) or figure["kind"] == "counter")
 
 
 def _unit(figure: Mapping[str, Any], statistic: str) -> str:

@@ -145,6 +145,13 @@ def test_a_threshold_that_is_no_longer_measured_is_a_regression() -> None:
     assert found.is_worse
 
 
+def test_a_threshold_with_too_few_samples_is_neither_compared_nor_gone() -> None:
+    random = np.random.default_rng(21)
+    found = compare([again(random)], [again(random, samples=30)])
+    assert not [row for row in found.rows if row.statistic == "p(99)"]
+    assert found.broken == ()
+
+
 def test_an_audit_that_held_and_fails_is_a_regression_whatever_the_figures() -> None:
     random = np.random.default_rng(17)
     before, after = again(random), again(random)

@@ -385,13 +385,16 @@ def api_rates(settings: Settings) -> tuple[float, float, float]:
 
 def _api_rate(settings: Settings) -> ArrivalRate:
     rates = api_rates(settings)
-    # As the suite's should have been: its own maximum of users cannot carry its rates.
-    most = math.ceil(4 * rates[0] + 2.5 * rates[1] + 3 * rates[2])
+    # As the suite's should have been: its own maximum of users cannot carry its rates. All are there from the
+    # beginning, as half of them are pausing between two calls at any time.
+    most = max(10, math.ceil(4 * rates[0] + 2.5 * rates[1] + 3 * rates[2]))
+    most = settings["MAX_VUS"] or most
+    prepared = settings["PREALLOCATED_VUS"] or most
     return ConstantArrivalRate(
         rate=sum(rates),
         duration_s=settings["TEST_DURATION"],
-        pre_allocated_vus=settings["PREALLOCATED_VUS"] or max(10, math.ceil(most / 2)),
-        max_vus=max(settings["PREALLOCATED_VUS"] or 10, settings["MAX_VUS"] or max(10, most)),
+        pre_allocated_vus=prepared,
+        max_vus=max(prepared, most),
     )
 
 

@@ -81,4 +81,4 @@ def test_users_are_enough_for_the_rates() -> None:
     rate = API.arrivals(settings_of(API))
     assert rate is not None
     assert rate.problems() == []
-    assert rate.describe() == "constant arrival rate: 350/s for 5m (525 to 1050 users)"
+    assert rate.describe() == "constant arrival rate: 350/s for 5m (1050 users)"

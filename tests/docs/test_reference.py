@@ -40,11 +40,18 @@ def known_options() -> set[str]:
 
 
 OPTIONS = known_options()
-OF_OTHERS = {
-    # k6's, as the page for those who come from there lists them
-    "--summary-trend-stats",
-    "--summary-time-unit",
-    "--user-agent",
+_K6_RUN = """
+--address --batch --batch-per-host --blacklist-ip --block-hostnames --compatibility-mode --config --console-output
+--discard-response-bodies --dns --duration --env --execution-segment --execution-segment-sequence --http-debug
+--include-system-env-vars --insecure-skip-tls-verify --iterations --linger --local-ips --log-format --log-output
+--max-redirects --min-iteration-duration --no-color --no-connection-reuse --no-setup --no-summary --no-teardown
+--no-thresholds --no-usage-report --no-vu-connection-reuse --out --paused --profiling-enabled --quiet --rps
+--secret-source --stage --summary-export --summary-mode --summary-time-unit --summary-trend-stats --system-tags
+--tag --throw --traces-output --type --user-agent --verbose --vus
+"""
+OF_K6 = set(_K6_RUN.split())
+"""All long options of `k6 run`."""
+OF_OTHERS = OF_K6 | {
     # of locust-plugins, likewise
     "--check-fail-ratio",
     # of programs beside locust and pika-locust
@@ -62,6 +69,11 @@ def test_every_option_that_a_page_names_is_one(page: Path) -> None:
     named = {option for _, span in spans(page) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
     unknown = {one for one in named - OPTIONS - OF_OTHERS if not answers([one])}
     assert unknown == set()
+
+
+def test_every_option_of_k6_has_its_place_on_the_page_for_those_who_come_from_there() -> None:
+    page = (ROOT / "docs" / "coming-from-k6.md").read_text()
+    assert {one for one in OF_K6 if not re.search(rf"`[^`]*{one}(?![\w-])", page)} == set()
 
 
 SETTINGS = {one.name for scenario in scenarios().values() for one in (*LOAD_SETTINGS, *scenario.settings)}

@@ -47,7 +47,7 @@ class Subject:
 
 SUBJECTS = {
     "dancers": Subject(
-        "dancers.py",
+        "tests/benchmarks/held_dancers.py",
         100_000,
         7,
         500.0,
@@ -55,14 +55,14 @@ SUBJECTS = {
         peers=7,
     ),
     "connections": Subject(
-        "connections.py",
+        "locustfiles/connections.py",
         19_900,
         3,
         400.0,
         {"HOLD_TIME_MIN": "600", "HOLD_TIME_MAX": "600", "SOURCE_ADDRESSES": "127.0.8.0/22"},
     ),
     "streaming": Subject(
-        "streaming.py",
+        "locustfiles/streaming.py",
         1_000,
         1,
         25.0,
@@ -135,7 +135,7 @@ def measure(name: str, subject: Subject, users: int, processes: int, per_s: floa
         servers = [stack.enter_context(peer(port)) for _ in range(subject.peers)]
         if servers:
             env["WS_URL"] = f"ws://127.0.0.1:{port}/ws"
-        command = [sys.executable, "-m", "locust", "--headless", "-f", str(ROOT / "locustfiles" / subject.locustfile)]
+        command = [sys.executable, "-m", "locust", "--headless", "-f", str(ROOT / subject.locustfile)]
         command += ["-u", str(users), "-r", f"{per_s:g}", "-t", f"{round(ramp_s * 1.2 + HOLD_S + 20)}s"]
         command += ["--summary-json", str(directory / "summary.json")]
         if processes > 1:

@@ -248,8 +248,10 @@ class CountedBroadcasts:
             presence.has_all_until_ns, presence.own_until_then = now_ns - LEAVING_MARGIN_NS, presence.own_sent
         self._left.append(presence)
         self._note(_GONE, 0, now_ns, now_ns, 1)
-        # Whoever leaves last is waited for by those who judge: they must have heard of all that was done.
-        self._tell()
+        if not self._present:
+            # Whoever leaves last is waited for by those who judge: they must have heard of all that was done. Thousands
+            # who are cut off at once must not tell each by itself.
+            self._tell()
 
     def told(self, kind: str, number: int, at_ns: int, about: int = 0) -> None:
         """A broadcast said how many there are, of these actions so far, or of these about one thing."""

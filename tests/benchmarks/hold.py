@@ -130,7 +130,7 @@ def measure(name: str, subject: Subject, users: int, processes: int, per_s: floa
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PIKA_", "LOCUST_"))}
-        env |= subject.env
+        env = {**subject.env, **env}
         port = free_port()
         servers = [stack.enter_context(peer(port)) for _ in range(subject.peers)]
         if servers:
@@ -152,9 +152,9 @@ def measure(name: str, subject: Subject, users: int, processes: int, per_s: floa
                 groups["master"] = [psutil.Process(run.pid)]
             watch(name, users, workers, groups)
             run.wait(600)
-        except BaseException:
+        except psutil.NoSuchProcess as error:
             print((directory / "output.txt").read_text()[-4000:])
-            raise
+            raise SystemExit(f"a process of the run ended before its time: {error}") from error
         finally:
             if run.poll() is None:
                 os.killpg(run.pid, 9)
@@ -167,6 +167,9 @@ def watch(name: str, users: int, workers: list[psutil.Process], groups: Mapping[
     while looks[-1].files - first.files < users:
         time.sleep(1.0)
         looks.append(look(workers, groups))
+        if len(looks) % 30 == 0:
+            there, after_s = looks[-1].files - first.files, looks[-1].at_s - first.at_s
+            print(f"  {there:,} connections after {after_s:.0f} s", flush=True)
         if looks[-1].at_s - first.at_s > RAMP_WITHIN_S:
             print(f"{looks[-1].files - first.files:,} of {users:,} connections after {RAMP_WITHIN_S:g} s")
             break

@@ -358,3 +358,16 @@ def test_a_long_run_comes_to_the_same_as_if_all_were_kept(harness: Harness) -> N
     assert len(checked) > 50
     assert all(sum(column) > 0 for column in zip(*checked, strict=True)), "something of each kind has been there"
     assert receivers.counted._known_until_ns > 0
+
+
+def test_of_many_who_leave_at_once_only_the_last_one_is_told_of_at_once(receivers: Receivers) -> None:
+    receivers.join(*range(1000))
+    published = receivers.harness.worker.published
+    receivers.leave(*range(999))
+    assert published == []
+    receivers.leave(999, after_s=0.0)
+    assert [len(data["actions"]) for _, data in published] == [1000]
+    receivers.join(1, 2)
+    receivers.leave(1)
+    receivers.wait(0.3)
+    assert [len(data["actions"]) for _, data in published] == [1000, 1]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pika_locust.cli.draft import Draft, Message, Pause, Request
+from pika_locust.cli.draft_files import files_of
 from pika_locust.cli.javascript import HOLE, Scope, Unknown, declarations, expression_at, tokens_of
 from pika_locust.cli.k6_script import read_k6_script
 from pika_locust.cli.main import main
@@ -155,8 +156,44 @@ def test_wwmaa_each_scenario_is_a_load_test_of_its_own() -> None:
     assert events.arrivals.time_unit_s == 60
     assert [one.path for one in requests(events)] == ["/events?limit=20&page=1", "/events/{id}"]
     assert events.notes == ["startTime 30s: scenarios that are run together begin together"]
+    assert auth.notes == ["headers of requests: Authorization"]
     assert pages.profiles == {"standard": "0s:5,30s:5"}
     assert once.notes == ["per-vu-iterations: run it with ITERATIONS=10/user and -u 4"]
+
+
+RATES = """
+import http from 'k6/http';
+const failed = new Rate('failed'), took = new Trend('took', true);
+const RATE = Number(__ENV.SPIKE_RATE || 400);
+export const options = { scenarios: { spike: {
+  executor: 'ramping-arrival-rate', startRate: 20, preAllocatedVUs: RATE * 2, maxVUs: RATE * 3,
+  stages: [
+    { target: RATE, duration: __ENV.RAMP_UP || '1m' },
+    { target: RATE, duration: __ENV.SPIKE_HOLD || '2m' },
+  ],
+} } };
+export function setup() {}
+export default function () { http.batch([['GET', 'http://h/a']]); }
+"""
+
+
+def test_rates_and_lengths_of_the_environment_become_settings() -> None:
+    (draft,) = read_k6_script(RATES, "mine", "x.js")
+    text = files_of([draft], "mine")["mine.py"]
+    assert 'ArrivalStage(60, settings["SPIKE_RATE"]),' in text
+    assert 'ArrivalStage(settings["SPIKE_HOLD"], settings["SPIKE_RATE"]),' in text
+    assert 'Setting("SPIKE_HOLD", duration, 120, "as in x.js"),' in text
+    assert "pre_allocated_vus=800," in text
+    assert dict(draft.meters) == {"failed": "rate", "took": "trend"}
+
+
+def test_what_cannot_be_taken_over_is_told() -> None:
+    (draft,) = read_k6_script(RATES, "mine", "x.js")
+    assert draft.notes == [
+        "no request and no message was found: put in what users send",
+        "setup(): its place is the scenario's set_up",
+        "http.batch(): call each request, or let more users do it",
+    ]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -60,8 +60,8 @@ Step = Request | Message | Pause
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The open model: `rate` and `duration_s`, or `start_rate` and `stages` of seconds and rates. Numbers may be
-    defaults of the environment (`javascript.EnvNumber`), which then become settings."""
+    """The open model: `rate` and `duration_s`, or `start_rate` and `stages` of seconds and rates. Numbers and lengths
+    may be defaults of the environment (`javascript.EnvNumber`, `EnvText`), which then become settings."""
 
     time_unit_s: float
     pre_allocated_vus: int
@@ -69,7 +69,7 @@ class Arrivals:
     rate: float = 0.0
     duration_s: Any = 0.0
     start_rate: float = 0.0
-    stages: tuple[tuple[float, float], ...] = ()
+    stages: tuple[tuple[Any, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 from pika_locust.cli.draft import Arrivals, Draft, Message, Pause, Request, Step
 from pika_locust.cli.javascript import HOLE, EnvNumber, EnvText, Unknown
+from pika_locust.load.durations import parse_duration
+from pika_locust.metrics.builtin import BASE_METRICS, HTTP_METRICS, TARGET_METRICS, WEBSOCKET_METRICS
 
 _WIDTH = 120
 _ACTORS = {"http": "HttpActor", "websocket": "WebSocketActor", "socketio": "SocketIoActor"}
@@ -116,8 +118,6 @@ def _actor(draft: Draft, actor: str) -> Iterator[str]:
 
 def _builtin(draft: Draft) -> frozenset[str]:
     """Names that the client has metrics for already."""
-    from pika_locust.metrics.builtin import BASE_METRICS, HTTP_METRICS, TARGET_METRICS, WEBSOCKET_METRICS
-
     own = {"http": HTTP_METRICS, "websocket": WEBSOCKET_METRICS, "socketio": ()}[draft.protocol]
     return frozenset(metric.name for metric in (*BASE_METRICS, *TARGET_METRICS, *own))
 
@@ -199,7 +199,7 @@ def _quoted(text: str) -> str:
 
 def _code(value: Any) -> str:
     """A value as Python, over several lines when it is long."""
-    if isinstance(value, EnvNumber | EnvText):
+    if isinstance(value, EnvNumber | EnvText) and value.env not in _THERE_ANYWAY:
         return f'self.worker.settings["{value.env}"]'
     if isinstance(value, Unknown) or (isinstance(value, str) and HOLE.search(value)):
         return "self.new_id()"
@@ -251,9 +251,9 @@ def _rate_arguments(arrivals: Arrivals) -> Iterator[str]:
 
 
 def _setting(value: Any) -> str:
-    if isinstance(value, EnvNumber | EnvText):
+    if isinstance(value, EnvNumber | EnvText) and value.env not in _THERE_ANYWAY:
         return f'settings["{value.env}"]'
-    return f"{value:g}"
+    return f"{parse_duration(value) if isinstance(value, str) else value:g}"
 
 
 def _install(draft: Draft, actor: str, world: str) -> Iterator[str]:
@@ -327,15 +327,13 @@ def _thresholds(draft: Draft) -> Iterator[str]:
 
 
 def _settings(draft: Draft) -> Iterator[str]:
-    durations = {one.env for one in _arrival_values(draft) if isinstance(one, EnvText)}
+    durations = {one.env for one in _lengths(draft) if isinstance(one, EnvText)}
     for name, default in draft.settings.items():
         if name in _THERE_ANYWAY:
             continue
         secret = ", secret=True" if _SECRET.search(name) else ""
         about = _quoted(f"as in {draft.source}")
         if name in durations:
-            from pika_locust.load.durations import parse_duration
-
             yield f'Setting("{name}", duration, {parse_duration(default):g}, {about}{secret})'
         elif re.fullmatch(r"\d+(\.\d+)?", default_text := _text_of(default)):
             yield f'Setting("{name}", number(0), {float(default_text):g}, {about}{secret})'
@@ -350,9 +348,9 @@ def _text_of(default: Any) -> str:
     return f"{default:g}" if isinstance(default, float) else default if isinstance(default, str) else ""
 
 
-def _arrival_values(draft: Draft) -> Iterable[Any]:
+def _lengths(draft: Draft) -> Iterable[Any]:
     arrivals = draft.arrivals
-    return () if arrivals is None else (arrivals.duration_s, arrivals.rate, arrivals.start_rate)
+    return () if arrivals is None else (arrivals.duration_s, *(length for length, _ in arrivals.stages))
 
 
 def _world(drafts: Sequence[Draft], world: str) -> str:

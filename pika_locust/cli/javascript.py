@@ -547,9 +547,14 @@ def _declared(tokens: Sequence[Token], everywhere: bool) -> Iterator[tuple[str, 
         token = tokens[at]
         if not everywhere and token.kind == "punct" and token.text in _PAIRS:
             at = closing(tokens, at)
-        elif token.kind == "name" and token.text in ("const", "let", "var") and _text(tokens, at + 2) == "=":
-            yield tokens[at + 1].text, expression_at(tokens, at + 3)
-            at += 2
+        elif token.kind == "name" and token.text in ("const", "let", "var"):
+            # Several are separated by commas. What they are made of is gone through as well.
+            name = at + 1
+            while _text(tokens, name + 1) == "=":
+                expression = expression_at(tokens, name + 2)
+                yield tokens[name].text, expression
+                after = name + 2 + len(expression)
+                name = after + 1 if _text(tokens, after) == "," else len(tokens)
         at += 1
 
 

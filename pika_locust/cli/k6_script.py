@@ -37,6 +37,7 @@ _KINDS: Mapping[str, Kind] = {"Trend": "trend", "Rate": "rate", "Counter": "coun
 _DEFAULT_MAX_VUS = 200
 _DEEPEST = 6
 """How deep functions of the script are followed."""
+_SENT_ANYWAY = frozenset({"content-type", "accept", "user-agent", "content-length"})
 _TARGETS = ("BASE_URL", "API_URL", "SERVER_URL", "WS_URL", "HOST", "URL", "TARGET")
 
 
@@ -71,6 +72,7 @@ class _Found:
     urls: list[str] = field(default_factory=list)
     sockets: list[str] = field(default_factory=list)
     hold_s: float | None = None
+    headers: list[str] = field(default_factory=list)
 
 
 class _Script:
@@ -120,6 +122,7 @@ class _Script:
         start = scenario.get("startTime")
         if start not in (None, "0s", 0.0):
             notes.append(f"startTime {start}: scenarios that are run together begin together")
+        notes += self._left_out(found, [one for one in steps if not isinstance(one, Pause)])
         environment = {key: value for key, value in self._scope.environment.items() if key != setting}
         draft = Draft(
             name=name,
@@ -139,6 +142,22 @@ class _Script:
             notes=notes,
         )
         return _fed_by_connections(draft) if protocol == "socketio" else draft
+
+    def _left_out(self, found: _Found, sent: Sequence[Step]) -> Iterator[str]:
+        """What the script does besides, a sentence each."""
+        if not sent:
+            yield "no request and no message was found: put in what users send"
+        if headers := list(dict.fromkeys(found.headers)):
+            yield f"headers of requests: {', '.join(headers)}"
+        for module in ("k6/browser", "k6/net/grpc", "k6/experimental/browser"):
+            if any(token.kind == "string" and token.text == module for token in self._tokens):
+                yield f"what is done by {module}"
+        for name, place in (("setup", "the scenario's set_up"), ("teardown", "the scenario's audit")):
+            if name in self._functions:
+                yield f"{name}(): its place is {place}"
+        texts = [token.text for token in self._tokens]
+        if any(texts[at : at + 2] == [".", "batch"] for at in range(len(texts))):
+            yield "http.batch(): call each request, or let more users do it"
 
     def _protocol(self, found: _Found) -> Protocol:
         if not found.sockets:
@@ -269,6 +288,9 @@ class _Script:
         place = 2 if has_body else 1
         parameters = values[place] if len(values) > place else {}
         tags = parameters.get("tags") if isinstance(parameters, dict) else None
+        headers = parameters.get("headers") if isinstance(parameters, dict) else None
+        if isinstance(headers, dict):
+            found.headers += [one for one in headers if one.lower() not in _SENT_ANYWAY]
         url = _text(values[0])
         named = tags.get("name") if isinstance(tags, dict) else None
         found.urls.append(url)
@@ -402,16 +424,20 @@ def _arrivals(scenario: Mapping[str, Any]) -> Arrivals:
     unit_s = _seconds(scenario.get("timeUnit"), 1.0)
     if scenario.get("executor") == "constant-arrival-rate":
         duration = scenario.get("duration")
-        kept = duration if isinstance(duration, EnvText) else _seconds(duration, 60.0)
-        return Arrivals(unit_s, prepared, most, rate=_amount(scenario.get("rate"), 1), duration_s=kept)
+        return Arrivals(unit_s, prepared, most, rate=_amount(scenario.get("rate"), 1), duration_s=_length(duration))
     stages = [stage for stage in scenario.get("stages") or [] if isinstance(stage, dict)]
     return Arrivals(
         unit_s,
         prepared,
         most,
         start_rate=_amount(scenario.get("startRate"), 0),
-        stages=tuple((_seconds(stage.get("duration"), 60.0), _amount(stage.get("target"), 1)) for stage in stages),
+        stages=tuple((_length(stage.get("duration")), _amount(stage.get("target"), 1)) for stage in stages),
     )
+
+
+def _length(value: Any) -> Any:
+    """Seconds; the default of a variable stays one, if it is a duration."""
+    return value if isinstance(value, EnvText) and _seconds(value, -1.0) >= 0 else _seconds(value, 60.0)
 
 
 def _amount(value: Any, default: float) -> float:

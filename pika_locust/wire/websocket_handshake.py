@@ -15,7 +15,7 @@ from typing import Any, Literal
 import gevent
 import websocket
 from gevent import socket as gevent_socket
-from gevent.ssl import SSLContext
+from gevent.ssl import SSLContext, SSLSocket
 
 from pika_locust.url import Url, parse_url
 from pika_locust.wire.access import access_to
@@ -180,8 +180,13 @@ MAX_ANSWER_BYTES = 65536
 _TURN_READS = 1024
 
 
+_LONGEST_LINE = 4096
+
+
 class _AnswerReader:
     """The socket while the answer to the upgrade is read, which is done byte by byte: bounds it, and lets others go on.
+
+    Of the kernel a line is asked for at a time, which is never more than the head of the answer.
 
     Raises ConnectError for an answer over the bound.
     """
@@ -189,17 +194,36 @@ class _AnswerReader:
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._recv = sock.recv
+        self._can_peek = not isinstance(sock, SSLSocket)
+        # Asked for with each byte.
+        self.gettimeout = sock.gettimeout
         self._pieces: list[bytes] = []
         self._left = MAX_ANSWER_BYTES
+        self._reads = 0
+        self._line = b""
+        self._given = 0
+        """How much of the line has been handed on."""
 
     def recv(self, size: int) -> bytes:
+        self._reads += 1
+        if self._reads % _TURN_READS == 0:
+            gevent.sleep(TURN_S)
+        if self._given == len(self._line):
+            self._line, self._given = self._read(size), 0
+        data = self._line[self._given : self._given + size]
+        self._given += len(data)
+        return data
+
+    def _read(self, size: int) -> bytes:
+        if size == 1 and self._can_peek:
+            shown = self._recv(_LONGEST_LINE, socket.MSG_PEEK)
+            # What is shown is there, and one byte where nothing is: that is the end.
+            size = shown.find(b"\n") + 1 or len(shown) or 1
         data: bytes = self._recv(size)
         self._pieces.append(data)
         self._left -= len(data)
         if self._left < 0:
             raise _too_much(b"".join(self._pieces))
-        if len(self._pieces) % _TURN_READS == 0:
-            gevent.sleep(TURN_S)
         return data
 
     def __getattr__(self, name: str) -> Any:

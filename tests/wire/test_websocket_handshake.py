@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent import get_hub
+from gevent import socket as gevent_socket
 
 from pika_locust.wire import http_dial as http_origin
 from pika_locust.wire import websocket_handshake as handshake
@@ -705,3 +706,49 @@ def test_an_answer_of_megabytes_is_given_up_and_others_go_on_meanwhile(
     assert (error.kind, error.status) == (kind, status)
     assert str(error).startswith(words)
     assert status is not None or turns[0] - begun >= 3
+
+
+class CountingSocket:
+    """A socket that counts how often it is read."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.gettimeout = sock.gettimeout
+        self.reads = 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self.reads += 1
+        data: bytes = self._sock.recv(size, flags)
+        return data
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 10_000], ids=["at once", "in some pieces", "byte by byte"])
+def test_an_answer_is_read_line_by_line_and_nothing_beyond_it(pieces: int) -> None:
+    head = b"HTTP/1.1 101 Switching Protocols\r\n" + b"Upgrade: websocket\r\nX-Long: " + b"x" * 5000 + b"\r\n\r\n"
+    beyond = b"\x81\x05hello\n"
+    near, far = gevent_socket.socketpair()
+    with near, far:
+
+        def answer() -> None:
+            size = max(1, len(head + beyond) // pieces)
+            for at in range(0, len(head + beyond), size):
+                far.sendall((head + beyond)[at : at + size])
+                if pieces > 1 and at % 100 == 0:
+                    gevent.sleep(0)
+            far.shutdown(gevent_socket.SHUT_WR)
+
+        answering = gevent.spawn(answer)
+        counting = CountingSocket(near)
+        reader = handshake._AnswerReader(counting)
+        read = b""
+        while not read.endswith(b"\r\n\r\n"):
+            read += reader.recv(1)
+        assert read == head
+        if pieces == 1:
+            answering.join()
+            # Four lines, one of them longer than what is looked at in one go: each is looked at, then taken.
+            assert counting.reads == 2 * 5
+        rest = b"".join(iter(lambda: near.recv(100), b""))
+        assert rest == beyond
+        assert reader.recv(1) == b"", "the end is an end"
+        answering.join()

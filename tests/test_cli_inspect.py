@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pika_locust.platforms.pika.scenarios import DANCERS
@@ -194,6 +196,15 @@ def test_every_metric_is_there_with_its_kind_and_unit(standard: dict[str, list[s
     assert by_name["fanout_latency"].split()[1] == "trend"
     assert by_name["fanout_latency"].endswith("(ms)")
     assert by_name["checks"].split()[1] == "rate"
+
+
+@pytest.mark.parametrize("scenario", ["api", "sessions"])
+def test_columns_stay_columns_whatever_the_names(scenario: str) -> None:
+    shown = parts(scenario=scenario)
+    for part, second in (("Thresholds", r" (?=\S+[<>=]\S)"), ("Metrics", r" (?=(trend|rate|gauge|counter) )")):
+        found = [re.search(second, line) for line in shown[part][1:] if line.strip()]
+        starts = {match.start() for match in found if match is not None}
+        assert len(starts) == 1, shown[part]
 
 
 def test_a_fixed_number_of_iterations_is_all_there_is() -> None:

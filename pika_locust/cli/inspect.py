@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pika_locust.judge import Threshold
@@ -16,6 +16,8 @@ from pika_locust.settings import Setting, Settings, duration, read_settings
 
 _ABOUT_AT = 58
 """The column where settings are explained; a longer value has a line of its own."""
+_NAMES_TO = 24
+"""How wide the column of names is at least."""
 
 
 _EPILOG = """\
@@ -132,15 +134,17 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
         yield f"  {note}"
     yield ""
     yield "Thresholds"
+    names = _width(threshold.metric for threshold in options.thresholds)
     for threshold in options.thresholds:
         note = "; ".join(_notes(threshold, plan, options.settings["SLOPE_MIN_HOLD"]))
-        yield f"  {threshold.metric:<24} {threshold.expression.text:<14} {note}".rstrip()
+        yield f"  {threshold.metric:<{names}} {threshold.expression.text:<14} {note}".rstrip()
     if scenario.bands:
         yield ""
         yield "Grades  shown beside the thresholds; --fail-on lets them decide, too"
+        names = _width(band.metric for band in scenario.bands)
         for band in scenario.bands:
             limits = f"healthy {band.healthy}, warning {band.warning}, else critical"
-            yield f"  {band.metric:<24} {band.aggregation:<14} {limits}"
+            yield f"  {band.metric:<{names}} {band.aggregation:<14} {limits}"
     if audits := scenario.audits or scenario.ledgers:
         yield ""
         yield f"Data-integrity checks  {', '.join(audits)}: acknowledged <= stored <= acknowledged + unanswered"
@@ -149,9 +153,16 @@ def _lines(scenario: Scenario, options: RunOptions) -> Iterator[str]:
     yield from _settings(scenario, options.settings)
     yield ""
     yield "Metrics"
-    for metric in all_metrics(scenario):
+    metrics = all_metrics(scenario)
+    names = _width(metric.name for metric in metrics)
+    for metric in metrics:
         unit = f" ({metric.unit})" if metric.unit else ""
-        yield f"  {metric.name:<24} {metric.kind:<8} {metric.about}{unit}"
+        yield f"  {metric.name:<{names}} {metric.kind:<8} {metric.about}{unit}"
+
+
+def _width(names: Iterable[str]) -> int:
+    """Of a column that holds all these names."""
+    return max((_NAMES_TO, *map(len, names)))
 
 
 def _notes(threshold: Threshold, plan: LoadPlan, min_hold_s: float) -> Iterator[str]:

@@ -284,3 +284,44 @@ def test_a_run_whose_summary_could_not_be_written_is_no_pass(text: str, code: in
 def test_a_test_that_never_began_has_the_verdict_of_its_exit_code(code: ExitCode, verdict: str) -> None:
     report = empty_report(SAMPLE_SCENARIO, "locust", [Reason("setup", "workers", "nobody came")], code)
     assert (report.exit_code, report.verdict) == (code, verdict)
+
+
+def so_far(
+    collector: Collector, at_s: float = 60.0, thresholds: tuple[str, ...] = THRESHOLDS, lost: bool = False
+) -> tuple[str, int, list[str]]:
+    """Verdict, exit code and subjects, if the run ended now."""
+    judged = [parse_option(threshold) for threshold in thresholds]
+    run = Run(
+        options=OPTIONS,
+        facts=FACTS,
+        collector=collector,
+        evaluator=ThresholdEvaluator(judged, all_metrics(SAMPLE_SCENARIO)),
+        target_monitor=cast(TargetMonitor, SimpleNamespace(outages=Outages(), fault_changes=[])),
+        began_s=0.0,
+        supporters=0,
+        timeline=RunTimeline(all_metrics(SAMPLE_SCENARIO), OPTIONS),
+    )
+    assert run.decision_so_far(SAMPLE_SCENARIO, ()) is None
+    if lost:
+        collector.workers["w1"].lost_at_s = at_s
+    snapshot = collector.fold()
+    run.record(at_s, snapshot, run.evaluator.results(snapshot, at_s), 2)
+    found = run.decision_so_far(SAMPLE_SCENARIO, run.worker_reports())
+    assert found is not None
+    return found.verdict, int(found.exit_code), [reason.subject for reason in found.reasons]
+
+
+def test_a_run_that_goes_on_is_judged_by_what_there_is_so_far() -> None:
+    two = (worked(*MANY), worked(*MANY))
+    assert so_far(collect(*two, final=False)) == ("pass", 0, [])
+    assert so_far(collect(*two, final=False), thresholds=("latency:p(95)<5",)) == ("fail", 99, ["latency"])
+    assert so_far(collect(*two, final=False), lost=True)[:2] == ("fail", 99)
+    late = (worked(*MANY, lag_us=400_000), worked(*MANY))
+    assert so_far(collect(*late, final=False))[:2] == ("invalid", 110)
+
+
+def test_what_has_not_come_yet_and_what_starting_takes_are_not_held_against_it() -> None:
+    nothing = collect(worked(), worked(), final=False)
+    assert so_far(nothing, thresholds=("latency:p(95)<5", "errors:count>100")) == ("pass", 0, [])
+    late = collect(worked(*MANY, lag_us=400_000), worked(*MANY), final=False)
+    assert so_far(late, at_s=4.0) == ("pass", 0, [])

@@ -118,6 +118,12 @@ class Page:
             plain.goto(url)
             return plain.locator("main").inner_html()
 
+    def serve_instead(self, name: str, script: str) -> None:
+        """Have the page get another script of that name from now on."""
+        self.tab_of_browser.route(
+            f"**/{name}", lambda route: route.fulfill(body=script, content_type="text/javascript")
+        )
+
     def reload(self) -> None:
         """Load the page again."""
         self.tab_of_browser.reload()

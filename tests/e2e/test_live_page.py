@@ -165,6 +165,15 @@ def test_what_a_target_says_is_never_run(page: Page, tmp_path: Path) -> None:
         assert "&lt;script&gt;document.title=run&lt;/script&gt;" in plain
         assert "<script" not in plain
         assert "<img" not in plain
+
+        # Without our script, the tab has Locust's own table.
+        page.serve_instead("live.js", "")
+        page.visit(url)
+        page.tab("Verdict")
+        (row,) = page.until(lambda: [row for row in page.rows if row.get("Metric") == "http_req_failed"], "table")
+        assert (row["Status"], row["Threshold"]) == ("FAIL", "rate<0.01")
+        assert page.run("document.title") == title
+        assert page.live == {}
         started.process.terminate()
         started.finish()
 

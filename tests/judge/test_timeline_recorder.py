@@ -117,6 +117,21 @@ def test_figures_that_start_anew_are_not_subtracted() -> None:
     assert timeline.timeline.metrics["hits"]["rate"] == [50, 3, None, 1]
 
 
+def test_more_than_before_is_not_subtracted_either_when_figures_have_started_anew() -> None:
+    timeline, registry = recorder()
+    registry.counter("hits").add(2)
+    registry.trend("wait").add(5000)
+    timeline.observe(2.0, registry.snapshot())
+    timeline.start_anew()
+    anew = Registry(METRICS)
+    anew.counter("hits").add(6)
+    for _ in range(3):
+        anew.trend("wait").add(5000)
+    timeline.observe(4.0, anew.snapshot())
+    assert timeline.timeline.metrics["hits"]["rate"] == [1, 3]
+    assert timeline.timeline.metrics["wait"]["count"] == [1, 3]
+
+
 def test_a_long_run_has_longer_intervals_and_loses_nothing_that_was_counted() -> None:
     timeline, registry = recorder(most_points=5)
     for second in range(1, 7):

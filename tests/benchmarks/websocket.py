@@ -20,10 +20,10 @@ from pika_locust.metrics import Registry, trend
 BROADCASTS_PER_S = 90.0
 
 LIMITS = (
-    ("acknowledged round trip", "actor_ack", "plain_echo", 0.45),
-    ("broadcast frame", "actor_broadcast", "plain_broadcast", 0.26),
+    ("acknowledged round trip", "actor_ack", "plain_echo", 0.25),
+    ("broadcast frame", "actor_broadcast", "plain_broadcast", 0.2),
 )
-MEMORY_LIMIT_KB = 22.0
+MEMORY_LIMIT_KB = 16.0
 ADD_LIMIT_US = 1.0
 
 

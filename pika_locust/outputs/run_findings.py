@@ -30,10 +30,13 @@ HELD = 0.95
 """Intervals with so much of the most users count as held load."""
 FEW = 0.4
 DOMINANT = 0.7
+SEEN_WITHIN_S = 5.0
+"""So late an outage may be noticed, as the health page is looked at so often: errors are there before it."""
 _PHASES = ("blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving")
 _LIMITED = re.compile(r"\b429\b|too many requests|rate.?limit", re.IGNORECASE)
 _POOL = re.compile(r"\bpool\b|too many (?:clients|connections)|connection slots|max_connections", re.IGNORECASE)
 _CONNECTED = re.compile(r"connection_success(?:_rate)?$")
+_DELIVERED = re.compile(r"(?:^|_)delivery(?:_success)?$")
 _BUSY = re.compile(r"\b(?:502|503|504)\b")
 _TIMED_OUT = re.compile(r"timed? ?out|no answer within", re.IGNORECASE)
 
@@ -80,6 +83,19 @@ class _Run:
             for one in self.summary["thresholds"]
             if one["status"] == "fail" and one["metric"].partition("{")[0] in metrics
         )
+
+    def failing_connections(self) -> tuple[str, ...]:
+        """The thresholds on connections, however they are called, that do not hold."""
+        return tuple(
+            f"{one['metric']} {one['expression']}"
+            for one in self.summary["thresholds"]
+            if one["status"] == "fail" and "connect" in one["metric"]
+        )
+
+    def outages(self) -> list[Mapping[str, Any]]:
+        """The marks of when the target went away."""
+        marks = self.timeline.get("marks") or ()
+        return [mark for mark in marks if mark["kind"] == "outage" and "is away" in mark["text"]]
 
     def slope(self, metric: str) -> Mapping[str, Any] | None:
         """The threshold on a metric's growth that does not hold, if there is one."""
@@ -147,38 +163,51 @@ def _lost_writes(run: _Run) -> Iterator[Finding]:
 
 
 def _away(run: _Run) -> Iterator[Finding]:
-    outages = [mark for mark in run.timeline.get("marks") or () if mark["kind"] == "outage"]
-    gone = [mark for mark in outages if "is away" in mark["text"]]
+    gone = run.outages()
     if gone:
         evidence = f"{plural(len(gone), 'outage')}, the first at {clock(gone[0]['at_s'])}: {gone[0]['text']}"
         action = "look at its log and its restarts at that time; errors from then on may be this one"
-        yield Finding("The target went away", evidence, action, run.failing("health_success", "http_req_failed"), 400.0)
+        explained = dict.fromkeys((*run.failing("health_success", "http_req_failed"), *run.failing_connections()))
+        yield Finding("The target went away", evidence, action, tuple(explained), 400.0)
+
+
+def _lost_deliveries(run: _Run) -> Iterator[Finding]:
+    for name, figure in run.metrics.items():
+        failing = run.failing(name)
+        if figure["kind"] == "rate" and failing and _DELIVERED.search(name) is not None:
+            lost = figure["count"] - figure["passes"]
+            evidence = f"{name}: {number(lost)} of {number(figure['count'])} deliveries that were owed never came"
+            action = (
+                "look for what the server leaves out when it broadcasts: full send queues, clients that it takes for "
+                "gone, other servers that are not told"
+            )
+            yield Finding("Messages do not reach everybody", evidence, action, failing, 350.0)
 
 
 def _connection_ceiling(run: _Run) -> Iterator[Finding]:
     for name, figure in run.metrics.items():
         is_share = figure["kind"] == "rate" and _CONNECTED.search(name) is not None
         if is_share and figure["count"] >= LEAST_SAMPLES and (figure["rate"] or 0.0) <= 1 - FAILED_SHARE:
-            yield _connections_that_fail(run, name, figure)
+            yield from _connections_that_fail(run, name, figure)
 
 
-def _connections_that_fail(run: _Run, name: str, figure: Mapping[str, Any]) -> Finding:
+def _connections_that_fail(run: _Run, name: str, figure: Mapping[str, Any]) -> Iterator[Finding]:
     failed = figure["count"] - figure["passes"]
     evidence = f"{number(failed)} of {number(figure['count'])} connections failed"
     rates, counts = run.column(name, "rate"), run.column(name, "count")
     first = next((at for at, rate in enumerate(rates) if rate is not None and rate < 1 - FAILED_SHARE), None)
     before = sum(count or 0 for count in counts[:first]) if first is not None else 0
-    failing = tuple(
-        f"{one['metric']} {one['expression']}"
-        for one in run.summary["thresholds"]
-        if one["status"] == "fail" and "connect" in one["metric"]
-    )
+    times_s = run.timeline.get("times_s") or ()
+    if first is not None and any(times_s[first] >= mark["at_s"] - SEEN_WITHIN_S for mark in run.outages()):
+        return  # They fail because nobody is there, which has been said.
+    failing = run.failing_connections()
     if first is not None and before >= LEAST_SAMPLES / 2 and first < len(run.users) and run.users[first]:
         evidence += f"; the first {number(before)} did not, failures begin at {number(run.users[first])} users"
         action = "raise limits (file descriptors, backlog, the server's and the proxy's maximum), or add servers"
-        return Finding("There is a ceiling of connections", evidence, action, failing, 300.0)
+        yield Finding("There is a ceiling of connections", evidence, action, failing, 300.0)
+        return
     action = "see the errors: credentials, origin, path or proxy, and not capacity"
-    return Finding("Connections fail whatever the load", evidence, action, failing, 300.0)
+    yield Finding("Connections fail whatever the load", evidence, action, failing, 300.0)
 
 
 def _rate_limited(run: _Run) -> Iterator[Finding]:
@@ -339,6 +368,7 @@ _RULES: tuple[_Rule, ...] = (
     _generator,
     _lost_writes,
     _away,
+    _lost_deliveries,
     _connection_ceiling,
     _rate_limited,
     _pool,

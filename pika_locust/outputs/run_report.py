@@ -482,7 +482,7 @@ def _checks(summary: Mapping[str, Any]) -> Iterator[Block]:
         ]
         for one in summary["checks"]
     ]
-    yield table(["check", "held", "failed", "share"], rows, right=(1, 2, 3))
+    yield table(["check", "passed", "failed", "share"], rows, right=(1, 2, 3))
 
 
 def _errors(summary: Mapping[str, Any]) -> Iterator[Block]:

@@ -87,6 +87,12 @@ def away(summary: dict[str, Any]) -> None:
     summary["timeline"]["marks"] = [{"at_s": 12.0, "kind": "outage", "text": "the target is away: refused"}]
 
 
+def undelivered(summary: dict[str, Any]) -> None:
+    figure = {"kind": "rate", "unit": "", "count": 2497, "passes": 2478, "fails": 19, "rate": 0.992}
+    summary["metrics"]["fanout_delivery"] = figure
+    summary["thresholds"][0] |= {"metric": "fanout_delivery{kind:like}", "expression": "rate>0.999", "status": "fail"}
+
+
 def lost(summary: dict[str, Any]) -> None:
     summary["audits"][0] |= {"status": "fail", "actual": 74}
 
@@ -122,6 +128,7 @@ def overloaded(summary: dict[str, Any]) -> None:
         pytest.param(error("503 Service Unavailable"), "The target turns requests away", "12 answers", id="503"),
         pytest.param(error("timed out after 5 s"), "Requests time out", "12 requests without an answer", id="late"),
         pytest.param(away, "The target went away", "1 outage, the first at 0:12", id="away"),
+        pytest.param(undelivered, "Messages do not reach everybody", "19 of 2,497 deliveries", id="undelivered"),
         pytest.param(lost, "Acknowledged writes are missing", "80 acknowledged, 74 stored", id="lost"),
         pytest.param(doubled, "Writes are stored more than once", "80 acknowledged, 90 stored", id="doubled"),
         pytest.param(connecting, "Requests spend their time connecting", "300 ms of 342 ms", id="connecting"),
@@ -170,3 +177,26 @@ def rises_in_the_ramp_alone(summary: dict[str, Any]) -> None:
 @pytest.mark.parametrize("edit", [below_a_limit, rises_in_the_ramp_alone])
 def test_small_differences_and_ramps_are_no_finding(edit: Edit) -> None:
     assert findings(summary_of(edit)) == []
+
+
+def outage_at(at_s: float) -> Callable[[dict[str, Any]], None]:
+    """Connections fail from 0:08 on, and the target is seen to be away at that time."""
+
+    def edit(summary: dict[str, Any]) -> None:
+        ceiling(summary)
+        summary["thresholds"][0] |= {"metric": "ws_connection_success", "expression": "rate>0.99", "status": "fail"}
+        summary["timeline"]["marks"] = [{"at_s": at_s, "kind": "outage", "text": "the target is away: refused"}]
+
+    return edit
+
+
+@pytest.mark.parametrize("at_s", [6.0, 12.0])
+def test_connections_to_a_target_that_is_away_show_no_ceiling(at_s: float) -> None:
+    (away_only,) = [one for one in findings(summary_of(outage_at(at_s))) if one.weight >= 300]
+    assert away_only.what == "The target went away"
+    assert "ws_connection_success rate>0.99" in away_only.thresholds
+
+
+def test_connections_that_fail_long_before_an_outage_show_a_ceiling() -> None:
+    found = [one.what for one in findings(summary_of(outage_at(30.0))) if one.weight >= 300]
+    assert found == ["The target went away", "There is a ceiling of connections"]

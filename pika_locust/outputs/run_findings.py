@@ -207,6 +207,12 @@ def _connections_that_fail(run: _Run, name: str, figure: Mapping[str, Any]) -> I
         yield Finding("There is a ceiling of connections", evidence, action, failing, 300.0)
         return
     action = "see the errors: credentials, origin, path or proxy, and not capacity"
+    errors = [one for one in run.summary["errors"] if one["name"] == "connect"]
+    if errors:
+        most = max(errors, key=lambda one: one["count"])
+        evidence += f"; {number(most['count'])} of them: {most['error']}"
+        if _BUSY.search(most["error"]):
+            action = "the target, or a proxy before it, turns them away: see its log, and what it may still take"
     yield Finding("Connections fail whatever the load", evidence, action, failing, 300.0)
 
 

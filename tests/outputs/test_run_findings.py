@@ -83,6 +83,11 @@ def never_connects(summary: dict[str, Any]) -> None:
     column(summary, "ws_connection_success", "rate", [0.7] * POINTS)
 
 
+def turned_away(summary: dict[str, Any]) -> None:
+    never_connects(summary)
+    summary["errors"] += [{"name": "connect", "error": "answered 503", "count": 99}]
+
+
 def away(summary: dict[str, Any]) -> None:
     summary["timeline"]["marks"] = [{"at_s": 12.0, "kind": "outage", "text": "the target is away: refused"}]
 
@@ -200,3 +205,9 @@ def test_connections_to_a_target_that_is_away_show_no_ceiling(at_s: float) -> No
 def test_connections_that_fail_long_before_an_outage_show_a_ceiling() -> None:
     found = [one.what for one in findings(summary_of(outage_at(30.0))) if one.weight >= 300]
     assert found == ["The target went away", "There is a ceiling of connections"]
+
+
+def test_connections_that_are_turned_away_are_not_put_down_to_credentials() -> None:
+    (found,) = [one for one in findings(summary_of(turned_away)) if one.weight >= 300]
+    assert found.evidence == "100 of 400 connections failed; 99 of them: answered 503"
+    assert "turns them away" in found.action

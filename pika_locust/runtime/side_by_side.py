@@ -245,7 +245,7 @@ class _Signals:
     def __enter__(self) -> Self:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
-            # A shell has SIGINT ignored by what it starts in the background, and whoever sends it means it all the same.
+            # What a shell starts in the background ignores SIGINT, but whoever sends it means it.
             if number is not None and (name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN):
                 self._before[number] = signal.signal(number, self._pass_on)
         return self

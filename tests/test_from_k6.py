@@ -196,6 +196,21 @@ def test_what_cannot_be_taken_over_is_told() -> None:
     ]
 
 
+def test_messages_that_cannot_be_read_are_told() -> None:
+    script = """
+import ws from "k6/ws";
+export default function () {
+  ws.connect("ws://h/ws", {}, (socket) => {
+    socket.send("hello");
+    socket.send("3");
+    socket.send(JSON.stringify({ type: "like" }));
+  });
+}
+"""
+    (draft,) = read_k6_script(script, "mine", "x.js")
+    assert draft.notes == ["messages that are no JSON object with a type: hello"]
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_what_is_written_passes_the_linters_of_this_package(script: Path, tmp_path: Path) -> None:
     with chdir(tmp_path):

@@ -27,6 +27,7 @@ from pika_locust.cli.javascript import (
     tokens_of,
 )
 from pika_locust.errors import ConfigurationError
+from pika_locust.format import cut
 from pika_locust.load.durations import format_duration, parse_duration
 
 _METHODS = {name: name.upper() for name in ("get", "post", "put", "patch", "head", "options")} | {
@@ -73,6 +74,8 @@ class _Found:
     sockets: list[str] = field(default_factory=list)
     hold_s: float | None = None
     headers: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """Messages whose kind is not known, as they stand in the script."""
 
 
 class _Script:
@@ -147,6 +150,9 @@ class _Script:
         """What the script does besides, a sentence each."""
         if not sent:
             yield "no request and no message was found: put in what users send"
+        if found.unread:
+            words = ", ".join(cut(one, 60) for one in dict.fromkeys(found.unread))
+            yield f"messages that are no JSON object with a type: {words}"
         if headers := list(dict.fromkeys(found.headers)):
             yield f"headers of requests: {', '.join(headers)}"
         for module in ("k6/browser", "k6/net/grpc", "k6/experimental/browser"):
@@ -248,8 +254,11 @@ class _Script:
         elif name == "send" and given:
             # Of Socket.IO, behind the packet's type.
             inside = _stringified(given[0])
-            if (message := _message(scope.evaluate(inside or given[0]))) is not None:
+            value = scope.evaluate(inside or given[0])
+            if (message := _message(value)) is not None:
                 found.steps.append(message)
+            elif not re.match(r"\d", _text(value)):  # Engine.IO's own packets are the client's.
+                found.unread.append(_words(given[:1]))
         elif name in ("setTimeout", "setInterval"):
             self._timer(given, scope, found)
 

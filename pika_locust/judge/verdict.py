@@ -137,7 +137,8 @@ def _rate_power(result: ThresholdResult) -> str:
     expression = parse(result.expression)
     failures = further_failures(expression, result.value, result.samples)
     subject = f"{result.metric} {result.expression}"
-    where = f"{result.samples:,} samples" + (" of its worst window" if result.window_s is not None else "")
+    noun = "sample" if result.samples == 1 else "samples"
+    where = f"{result.samples:,} {noun}" + (" of its worst window" if result.window_s is not None else "")
     if failures is None:
         return f"{subject}: no number of failures among the {where} could have failed it"
     noun = "failure" if failures == 1 else "failures"

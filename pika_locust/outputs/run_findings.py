@@ -37,6 +37,8 @@ _LIMITED = re.compile(r"\b429\b|too many requests|rate.?limit", re.IGNORECASE)
 _POOL = re.compile(r"\bpool\b|too many (?:clients|connections)|connection slots|max_connections", re.IGNORECASE)
 _CONNECTED = re.compile(r"connection_success(?:_rate)?$")
 _DELIVERED = re.compile(r"(?:^|_)delivery(?:_success)?$")
+_ANSWERED = re.compile(r"http_req_failed|http_rate_limited|checks|error_rate|\w+_errors|\w+_success")
+"""Metrics of whether what was asked for was answered as it should be."""
 _BUSY = re.compile(r"\b(?:502|503|504)\b")
 _TIMED_OUT = re.compile(r"timed? ?out|no answer within", re.IGNORECASE)
 
@@ -91,6 +93,11 @@ class _Run:
             for one in self.summary["thresholds"]
             if one["status"] == "fail" and "connect" in one["metric"]
         )
+
+    def failing_answers(self) -> tuple[str, ...]:
+        """The thresholds on whether answers are good, however they are called, that do not hold."""
+        names = {one["metric"].partition("{")[0] for one in self.summary["thresholds"]}
+        return self.failing(*(name for name in names if _ANSWERED.fullmatch(name) and "connect" not in name))
 
     def outages(self) -> list[Mapping[str, Any]]:
         """The marks of when the target went away."""
@@ -225,7 +232,7 @@ def _rate_limited(run: _Run) -> Iterator[Finding]:
     action = (
         "if limits are per address, let the load generators through or use more of them; if per user, use more users"
     )
-    yield Finding("Requests are rate limited", evidence, action, run.failing("http_req_failed", "checks"), 200.0)
+    yield Finding("Requests are rate limited", evidence, action, run.failing_answers(), 200.0)
 
 
 def _pool(run: _Run) -> Iterator[Finding]:
@@ -233,21 +240,23 @@ def _pool(run: _Run) -> Iterator[Finding]:
     if pool:
         action = "size the pool by what runs at once and not by users; look for queries and transactions that hold on"
         evidence = f"{plural(pool, 'error')} that name it, such as {example}"
-        yield Finding("A pool is exhausted", evidence, action, run.failing("http_req_failed"), 190.0)
+        yield Finding("A pool is exhausted", evidence, action, run.failing_answers(), 190.0)
         return
     busy, example = run.errors(_BUSY)
     if busy:
         action = "something behind it takes no more: pools, workers or upstreams that are all in use; see their metrics"
         evidence = f"{plural(busy, 'answer')} of 502, 503 or 504, such as {example}"
-        yield Finding("The target turns requests away", evidence, action, run.failing("http_req_failed"), 180.0)
+        yield Finding("The target turns requests away", evidence, action, run.failing_answers(), 180.0)
 
 
 def _timed_out(run: _Run) -> Iterator[Finding]:
     late, example = run.errors(_TIMED_OUT)
     if late:
         action = "find what such a request waits for: a trace of a failed one, locks, a dependency without a time limit"
-        evidence = f"{plural(late, 'request')} without an answer in time, such as {example}"
-        yield Finding("Requests time out", evidence, action, run.failing("http_req_failed", "error_rate"), 170.0)
+        evidence = (
+            f"{plural(late, 'request or message', 'requests or messages')} without an answer in time, such as {example}"
+        )
+        yield Finding("Requests time out", evidence, action, run.failing_answers(), 170.0)
 
 
 def _dropped(run: _Run) -> Iterator[Finding]:

@@ -131,7 +131,7 @@ def overloaded(summary: dict[str, Any]) -> None:
         pytest.param(error("429 Too Many Requests"), "Requests are rate limited", "12 answers of 429", id="429"),
         pytest.param(error("500 QueuePool limit: pool"), "A pool is exhausted", "12 errors that name it", id="pool"),
         pytest.param(error("503 Service Unavailable"), "The target turns requests away", "12 answers", id="503"),
-        pytest.param(error("timed out after 5 s"), "Requests time out", "12 requests without an answer", id="late"),
+        pytest.param(error("timed out after 5 s"), "Requests time out", "12 requests or messages without", id="late"),
         pytest.param(away, "The target went away", "1 outage, the first at 0:12", id="away"),
         pytest.param(undelivered, "Messages do not reach everybody", "19 of 2,497 deliveries", id="undelivered"),
         pytest.param(lost, "Acknowledged writes are missing", "80 acknowledged, 74 stored", id="lost"),
@@ -211,3 +211,17 @@ def test_connections_that_are_turned_away_are_not_put_down_to_credentials() -> N
     (found,) = [one for one in findings(summary_of(turned_away)) if one.weight >= 300]
     assert found.evidence == "100 of 400 connections failed; 99 of them: answered 503"
     assert "turns them away" in found.action
+
+
+@pytest.mark.parametrize(
+    ("metric", "expression"),
+    [("ack_success", "rate>0.99"), ("http_rate_limited", "count==0"), ("search_errors{kind:simple}", "rate<0.01")],
+)
+def test_answers_that_do_not_come_explain_what_is_about_answers(metric: str, expression: str) -> None:
+    def edit(summary: dict[str, Any]) -> None:
+        error("no answer within 5 s")(summary)
+        summary["thresholds"][0] |= {"metric": metric, "expression": expression, "status": "fail"}
+        summary["thresholds"][1] |= {"metric": "ws_connection_success", "expression": "rate>0.99", "status": "fail"}
+
+    (found,) = [one for one in findings(summary_of(edit)) if one.what == "Requests time out"]
+    assert found.thresholds == (f"{metric} {expression}",)

@@ -264,11 +264,10 @@ def _buckets_since(buckets: Buckets, before: Buckets) -> Buckets:
     cost where there are many series."""
     if buckets == before:
         return {}
-    if not before.keys() <= buckets.keys():
-        return buckets
     of = before.get
-    came = {index: count - of(index, 0) for index, count in buckets.items() if count != of(index, 0)}
-    return buckets if min(came.values()) < 0 else came
+    came = {index: count - was for index, count in buckets.items() if count != (was := of(index, 0))}
+    has_less = len(before) > len(buckets) or min(came.values(), default=-1) < 0
+    return buckets if has_less else came
 
 
 def _add(whole: Any, buckets: Buckets) -> None:

@@ -69,7 +69,7 @@ def measure_some(registry: Registry, users: int, dice: random.Random) -> None:
         if metric.kind is Kind.TREND:
             is_named = metric.name in BUSY or metric.name.startswith("http_")
             series = [registry.trend(metric.name).tagged(name=f"request {n}") for n in range(8 if is_named else 1)]
-            for number in range(2 * users if metric.name in BUSY else 100):
+            for number in range(2 * users if metric.name in BUSY else 20):
                 series[number % len(series)].add(int(dice.lognormvariate(9, 0.6)))
         elif metric.kind is Kind.COUNTER and metric.name not in ("dropped_iterations", "iterations_cut"):
             registry.counter(metric.name).add(users)
@@ -132,8 +132,8 @@ class Worker:
         return {**self._report, "since": sequence, "changes": changes_to_wire(now, before)}
 
 
-def figures(workers: int, users: int) -> tuple[float, float]:
-    """The page's share of a core and that of judging, in percent."""
+def figures(workers: int, users: int) -> tuple[float, float, float]:
+    """Shares of a core in percent: the timeline's, that of answering browsers, and that of folding and judging."""
     run, dice = make_run(workers), random.Random(1)
     options = SimpleNamespace(
         num_users=None, spawn_rate=None, run_time=None, host=None, load_profile=None, stats_history_enabled=False
@@ -146,7 +146,7 @@ def figures(workers: int, users: int) -> tuple[float, float]:
     page.attach(environment)
     client, stamps = web_ui.app.test_client(), [""] * BROWSERS
     staff = [Worker(index) for index in range(workers)]
-    judging_s = page_s = 0.0
+    judging_s = timeline_s = answers_s = 0.0
     for interval in range(1, INTERVALS + 1):
         at_s = interval * REPORT_EVERY_S
         for worker in staff:
@@ -158,19 +158,21 @@ def figures(workers: int, users: int) -> tuple[float, float]:
         judging_s += time.process_time() - began_s
         began_s = time.process_time()
         run.record(at_s, snapshot, results, users)
+        timeline_s += time.process_time() - began_s
+        began_s = time.process_time()
         for _ in range(int(REPORT_EVERY_S)):
             for browser in range(BROWSERS):
                 answer = client.get("/verdict/data.json", query_string={"stamp": stamps[browser]})
                 stamps[browser] = answer.get_json()["stamp"] if answer.status_code == 200 else stamps[browser]
         client.get("/stats/requests")
-        page_s += time.process_time() - began_s
+        answers_s += time.process_time() - began_s
         began_s = time.process_time()
         with web_ui.app.test_request_context("/stats/requests"):
             statistics_alone()
-        page_s -= time.process_time() - began_s
+        answers_s -= time.process_time() - began_s
     environment.runner.greenlet.kill()
     passed_s = INTERVALS * REPORT_EVERY_S
-    return page_s / passed_s * 100, judging_s / passed_s * 100
+    return timeline_s / passed_s * 100, answers_s / passed_s * 100, judging_s / passed_s * 100
 
 
 def whole_run(workers: int, users: int, looking: bool) -> float:
@@ -217,10 +219,12 @@ def main() -> int:
     given = parser.parse_args()
     # Locust's page parses the command line again.
     sys.argv = ["locust"]
-    page, judging = figures(given.workers, given.users)
+    timeline, answers, judging = figures(given.workers, given.users)
+    page = timeline + answers
     print(
-        f"{given.workers} workers, {given.users:,} users, {BROWSERS} browsers: the live page takes {page:.2f} % of a "
-        f"core (at most {LIMIT_PERCENT:g}); folding and judging, page or not, take {judging:.2f} %"
+        f"{given.workers} workers, {given.users:,} users: the live page takes {page:.2f} % of a core (at most "
+        f"{LIMIT_PERCENT:g}): {timeline:.2f} % recording, {answers:.2f} % answering {BROWSERS} browsers; folding and "
+        f"judging, page or not, take {judging:.2f} %"
     )
     if given.run:
         for looking in (True, False):

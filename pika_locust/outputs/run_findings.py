@@ -259,6 +259,22 @@ def _timed_out(run: _Run) -> Iterator[Finding]:
         yield Finding("Requests time out", evidence, action, run.failing_answers(), 170.0)
 
 
+def _wrong_answers(run: _Run) -> Iterator[Finding]:
+    """Checks of what answers say, where the requests themselves did not fail."""
+    requests = run.metrics.get("http_req_failed")
+    if requests is None or (requests["rate"] or 0.0) > FAILED_SHARE:
+        return
+    of_answers = [one for one in run.summary["checks"] if "connect" not in one["name"].lower()]
+    wrong = [one for one in of_answers if one["fails"] > FAILED_SHARE * (one["passes"] + one["fails"])]
+    if wrong:
+        evidence = "; ".join(
+            f"'{one['name']}' failed in {number(one['fails'])} of {number(one['passes'] + one['fails'])}"
+            for one in sorted(wrong, key=lambda one: -one["fails"])
+        )
+        action = "read one of those answers: neither times nor status codes show it"
+        yield Finding("Answers come, and are wrong", evidence, action, run.failing_answers(), 160.0)
+
+
 def _dropped(run: _Run) -> Iterator[Finding]:
     load = run.summary["load"]
     if dropped := load.get("dropped_iterations"):
@@ -306,6 +322,22 @@ def _rising(run: _Run) -> Iterator[Finding]:
             evidence = f"{name}: median {amount(low, 'ms')} with few users, {amount(high, 'ms')} with {most}"
             action = "look for what they share: CPU, locks, a pool; `pika-locust capacity` finds how many it can take"
             yield Finding(f"{name} rises with the load", evidence, action, run.failing(name), 120.0)
+
+
+def _never_fast(run: _Run) -> Iterator[Finding]:
+    """Times of which even the shortest is over a limit."""
+    limits: dict[str, dict[str, float]] = {}
+    for one in run.summary["thresholds"]:
+        expression, figure = parse(one["expression"]), run.metrics.get(one["metric"])
+        is_time = one["status"] == "fail" and one["kind"] == "trend" and one["unit"] == "ms" and not expression.is_slope
+        if is_time and figure and expression.operator in ("<", "<=") and figure["min"] > expression.limit:
+            limits.setdefault(one["metric"], {})[f"{one['metric']} {one['expression']}"] = expression.limit
+    for name, explained in limits.items():
+        figure, limit = run.metrics[name], amount(max(explained.values()), "ms")
+        evidence = f"the fastest of {number(figure['count'])} took {amount(figure['min'], 'ms')}"
+        evidence += f", the median {amount(figure['med'], 'ms')}; the limit is {limit}"
+        action = "hardly a matter of load: trace one, and measure the way there (ping, proxies)"
+        yield Finding(f"{name} is never fast enough", evidence, action, tuple(explained), 125.0)
 
 
 def _cold(run: _Run) -> Iterator[Finding]:
@@ -388,9 +420,11 @@ _RULES: tuple[_Rule, ...] = (
     _rate_limited,
     _pool,
     _timed_out,
+    _wrong_answers,
     _dropped,
     _memory,
     _rising,
+    _never_fast,
     _cold,
     _tails,
     _phases,

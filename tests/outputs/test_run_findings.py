@@ -88,6 +88,15 @@ def turned_away(summary: dict[str, Any]) -> None:
     summary["errors"] += [{"name": "connect", "error": "answered 503", "count": 99}]
 
 
+def wrong(summary: dict[str, Any]) -> None:
+    summary["checks"].append({"name": "results obey the filters", "passes": 48, "fails": 20})
+
+
+def never_fast(summary: dict[str, Any]) -> None:
+    one = next(one for one in summary["thresholds"] if one["metric"] == "http_req_duration")
+    one |= {"expression": "p(95)<40", "status": "fail"}
+
+
 def away(summary: dict[str, Any]) -> None:
     summary["timeline"]["marks"] = [{"at_s": 12.0, "kind": "outage", "text": "the target is away: refused"}]
 
@@ -133,6 +142,8 @@ def overloaded(summary: dict[str, Any]) -> None:
         pytest.param(error("503 Service Unavailable"), "The target turns requests away", "12 answers", id="503"),
         pytest.param(error("timed out after 5 s"), "Requests time out", "12 requests or messages without", id="late"),
         pytest.param(away, "The target went away", "1 outage, the first at 0:12", id="away"),
+        pytest.param(wrong, "Answers come, and are wrong", "obey the filters' failed in 20 of 68", id="wrong"),
+        pytest.param(never_fast, "http_req_duration is never fast enough", "fastest of 648 took 40.1 ms", id="never"),
         pytest.param(undelivered, "Messages do not reach everybody", "19 of 2,497 deliveries", id="undelivered"),
         pytest.param(lost, "Acknowledged writes are missing", "80 acknowledged, 74 stored", id="lost"),
         pytest.param(doubled, "Writes are stored more than once", "80 acknowledged, 90 stored", id="doubled"),
@@ -156,6 +167,17 @@ def test_a_healthy_run_has_none() -> None:
 def test_the_threshold_that_it_explains_stands_beside_it() -> None:
     (found,) = findings(summary_of(rising))
     assert found.thresholds == ("http_req_duration p(95)<100",)
+
+
+def test_a_time_that_is_never_short_enough_is_one_finding_for_all_its_limits() -> None:
+    def edit(summary: dict[str, Any]) -> None:
+        never_fast(summary)
+        one = next(one for one in summary["thresholds"] if one["metric"] == "http_req_duration")
+        summary["thresholds"].append(one | {"expression": "avg<30"})
+
+    (found,) = findings(summary_of(edit))
+    assert found.thresholds == ("http_req_duration p(95)<40", "http_req_duration avg<30")
+    assert found.evidence.endswith("the limit is 40 ms")
 
 
 def test_a_slope_that_fails_is_evidence_by_itself() -> None:

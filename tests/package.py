@@ -17,11 +17,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pika_locust.errors import ExitCode
 from tests.e2e.support import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 WITHIN_S = 600.0
+ATTEMPTS = 4
 RUN = ("--headless", "-u", "20", "-t", "20s")
 
 
@@ -35,9 +37,14 @@ def call(folder: Path, *command: str | Path, python: Path | None = None) -> str:
     environ = {name: value for name, value in os.environ.items() if name not in hidden}
     if python is not None:
         environ["PATH"] = f"{python.parent}{os.pathsep}{environ['PATH']}"
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environ, capture_output=True, text=True, timeout=WITHIN_S, check=False
-    )
+    words = list(map(str, command))
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(
+            words, cwd=folder, env=environ, capture_output=True, text=True, timeout=WITHIN_S, check=False
+        )
+        # A run that measured a busy machine says so, and is made again, as everywhere else in these tests.
+        if done.returncode != ExitCode.GENERATOR:
+            break
     if done.returncode:
         raise Failed(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.stdout + done.stderr

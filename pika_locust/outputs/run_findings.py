@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from pika_locust.format import amount, clock, number, percent, plural
+from pika_locust.format import amount, clock, number, percent, plain, plural
 from pika_locust.judge.expressions import parse
 from pika_locust.judge.verdict import OWN_TIMES
 
@@ -333,9 +333,9 @@ def _never_fast(run: _Run) -> Iterator[Finding]:
         if is_time and figure and expression.operator in ("<", "<=") and figure["min"] > expression.limit:
             limits.setdefault(one["metric"], {})[f"{one['metric']} {one['expression']}"] = expression.limit
     for name, explained in limits.items():
-        figure, limit = run.metrics[name], amount(max(explained.values()), "ms")
+        figure, limit = run.metrics[name], plain(max(explained.values()))
         evidence = f"the fastest of {number(figure['count'])} took {amount(figure['min'], 'ms')}"
-        evidence += f", the median {amount(figure['med'], 'ms')}; the limit is {limit}"
+        evidence += f", the median {amount(figure['med'], 'ms')}; the limit is {limit} ms"
         action = "hardly a matter of load: trace one, and measure the way there (ping, proxies)"
         yield Finding(f"{name} is never fast enough", evidence, action, tuple(explained), 125.0)
 

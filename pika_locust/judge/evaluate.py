@@ -7,8 +7,9 @@ whole run hide the peak, so every threshold also shows its worst window, which a
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pika_locust.format import significant, with_unit
 from pika_locust.judge.expressions import Expression, parse
@@ -23,6 +24,8 @@ from pika_locust.metrics.metric import Kind, Metric, parse_series, series_text
 from pika_locust.metrics.snapshot import Snapshot
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
 
+TAGS_NAMED = 6
+"""Of the values that a tag has in place of the one that was asked for, so many are named."""
 FAILED_DURATIONS = {"http_req_duration": "http_req_failed_duration"}
 """Latencies of successes, and the metric that has those of failures."""
 
@@ -209,6 +212,22 @@ def _kind_of(value: Value | None) -> Kind | None:
     return kinds.get(type(value))
 
 
+def _other_tags(series: str, snapshot: Snapshot) -> str:
+    """Which values the tags of a series without samples do have, as a clause; empty where there are none: what is
+    misspelt is told from what did not happen."""
+    name, tags = parse_series(series)
+    samples: Counter[str] = Counter()
+    for found, value in snapshot.of_metric(name):
+        for tag, said in found:
+            if tag in tags and said != tags[tag]:
+                samples[f"{tag}:{said}"] += value.samples
+    if not samples:
+        return ""
+    shown = [text for text, _ in samples.most_common(TAGS_NAMED)]
+    more = f" and {len(samples) - len(shown)} more" if len(samples) > len(shown) else ""
+    return f"nothing was measured with these tags, but with {', '.join(shown)}{more}"
+
+
 DEFAULT_WINDOW_S = 30.0
 
 MIN_SAMPLES = 20
@@ -351,7 +370,7 @@ class ThresholdEvaluator:
     def results(self, snapshot: Snapshot, duration_s: float) -> tuple[ThresholdResult, ...]:
         """Judge all thresholds, in their order. A result with `abort` asks for the end of the test."""
         values = self._values(snapshot)
-        return tuple(
+        judged = (
             evaluate(
                 threshold,
                 values[threshold.metric],
@@ -364,6 +383,12 @@ class ThresholdEvaluator:
                 slope=tracker.fit(self.holds) if isinstance(tracker, SlopeTracker) else None,
             )
             for threshold, tracker in zip(self._thresholds, self._trackers, strict=True)
+        )
+        return tuple(
+            replace(one, why=one.why or _other_tags(one.metric, snapshot))
+            if one.status == "no_data" and one.value is None
+            else one
+            for one in judged
         )
 
     def _values(self, snapshot: Snapshot) -> dict[str, Value | None]:

@@ -39,6 +39,19 @@ def test_every_threshold_is_judged_on_its_own_series() -> None:
     ]
 
 
+def test_a_tag_that_nothing_has_is_told_with_those_that_there_are() -> None:
+    registry = Registry(METRICS)
+    for name, times in (("join", 1), ("leave", 3)):
+        for _ in range(times):
+            registry.trend("latency").tagged(name=name).add(10_000)
+    panel = ThresholdEvaluator(
+        map(parse_option, ["latency{name:/join}:max<50", "latency{kind:x}:max<50", "no:avg<1"]), METRICS, []
+    )
+    misspelt, absent, other = panel.results(registry.snapshot(), 10.0)
+    assert misspelt.why == "nothing was measured with these tags, but with name:leave, name:join"
+    assert (absent.why, other.why) == ("", "")
+
+
 def test_worst_windows_are_followed_and_those_that_asked_are_judged_by_them() -> None:
     registry = Registry(METRICS)
     latency = registry.trend("latency")

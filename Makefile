@@ -52,7 +52,7 @@ docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 package: $(VENV)/test
-	$(BIN)/python -m tests.package
+	$(BIN)/python -m tests.package $(addprefix --python ,$(PYTHONS))
 
 # What is made from the code; tests hold the two together.
 conf: $(VENV)/test

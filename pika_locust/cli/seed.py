@@ -134,7 +134,8 @@ def _parser(seeds: Mapping[str, str], seed: Seed | None) -> argparse.ArgumentPar
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--platform", choices=seeds, metavar="NAME", help=f"whose data: {', '.join(seeds)}")
+    about = f"whose data: {', '.join(seeds)}; with --help, also how much of each kind"
+    parser.add_argument("--platform", choices=seeds, metavar="NAME", help=about)
     parser.add_argument("-H", "--host", metavar="URL", help="the target; default: what the platform's setting names")
     parser.add_argument("--output-dir", metavar="DIR", help="where files are written; default: seed-data/<platform>")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same number makes the same rows (1)")

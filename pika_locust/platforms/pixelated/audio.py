@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import deque
 from dataclasses import dataclass
 
 from pika_locust.load.rng import SeededRandom
@@ -76,7 +75,8 @@ class Turn:
     __slots__ = ("_acknowledged", "_held", "_sent", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[Chunk] = deque()
+        # A list: there are few, and an empty deque takes 700 bytes more of each user.
+        self.waiting: list[Chunk] = []
         """Chunks without an acknowledgement, oldest first."""
         self._sent = self._held = self._acknowledged = 0
 
@@ -98,6 +98,6 @@ class Turn:
         lost: list[Chunk] = []
         if any(chunk.size == grown for chunk in waiting):
             while waiting[0].size != grown:
-                lost.append(waiting.popleft())
+                lost.append(waiting.pop(0))
         # A total that fits none is wrong, and still an answer to the oldest.
-        return Acknowledged(waiting.popleft() if waiting else None, lost, first)
+        return Acknowledged(waiting.pop(0) if waiting else None, lost, first)

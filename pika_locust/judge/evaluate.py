@@ -342,6 +342,7 @@ class ThresholdEvaluator:
         self._metrics = {metric.name: metric for metric in metrics}
         self._bands = tuple(bands)
         self._window_s = window_s
+        self._folded: tuple[Snapshot, dict[str, Value | None]] | None = None
         self.start_anew(0.0)
 
     def start_anew(self, from_s: float) -> None:
@@ -359,7 +360,7 @@ class ThresholdEvaluator:
 
     def observe(self, at_s: float, snapshot: Snapshot) -> None:
         """Take in the cumulative snapshot of the whole test at `at_s` seconds after the start of the load."""
-        values = self._values(snapshot)
+        values = self.values(snapshot)
         for threshold, tracker in zip(self._thresholds, self._trackers, strict=True):
             value = values[threshold.metric]
             if isinstance(tracker, SlopeTracker):
@@ -369,7 +370,7 @@ class ThresholdEvaluator:
 
     def results(self, snapshot: Snapshot, duration_s: float) -> tuple[ThresholdResult, ...]:
         """Judge all thresholds, in their order. A result with `abort` asks for the end of the test."""
-        values = self._values(snapshot)
+        values = self.values(snapshot)
         judged = (
             evaluate(
                 threshold,
@@ -391,10 +392,17 @@ class ThresholdEvaluator:
             for one in judged
         )
 
-    def _values(self, snapshot: Snapshot) -> dict[str, Value | None]:
+    def values(self, snapshot: Snapshot) -> Mapping[str, Value | None]:
+        """Of each series that a threshold speaks of, its samples in a snapshot. They must not be changed, and nor must
+        the snapshot, of which they are kept until the next one comes."""
         # Thresholds share series, and folding one is the costly part. Where no sample says whether it belongs to a
         # series, that one has no value: a counter that stayed 0 because nobody looked would hold every `count==0`.
-        return {
-            series: snapshot.select(series) if snapshot.has_tags_of(series) else None
-            for series in {threshold.metric for threshold in self._thresholds}
-        }
+        if self._folded is None or self._folded[0] is not snapshot:
+            self._folded = (
+                snapshot,
+                {
+                    series: snapshot.select(series) if snapshot.has_tags_of(series) else None
+                    for series in {threshold.metric for threshold in self._thresholds}
+                },
+            )
+        return self._folded[1]

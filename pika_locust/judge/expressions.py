@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import lru_cache
 
 from pika_locust.metrics.metric import Kind
 
@@ -88,6 +89,7 @@ class Expression:
         return self.family in kind.aggregations
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
     """Read an expression such as `p(95)<500`, `rate > 0.99` or `count==0`.
 

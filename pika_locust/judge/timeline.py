@@ -29,7 +29,8 @@ class Timeline:
     load: levels at the end of each interval: `users`, `users_planned`, `arrivals_planned` (a second),
         `cpu_percent` (of the busiest load generator process).
     metrics: by the text of a series, and then by statistic, in the metric's unit. Of a counter its `rate` a second, of
-        a gauge its `value`, of a rate `rate` and `count`, of a trend `count`, `p50`, `p95` and `p99`.
+        a gauge its `value`, of a rate `rate` and `count`, of a trend `count`, `p50`, `p95` and `p99`. Of requests of
+        one name that no threshold speaks of there is a number each fifth interval, of all five together.
     errors: by kind, how many a second.
     thresholds: by text (`http_req_duration:p(95)<300`), the value that is judged, as it was so far.
     marks: what happened, in the order of time.

@@ -9,7 +9,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
 
 from pika_locust.judge.report import ThresholdResult
 from pika_locust.judge.timeline import Column, Mark, MarkKind, Timeline
@@ -22,6 +21,9 @@ MOST_POINTS = 600
 """Twenty minutes of intervals of two seconds; then each two become one."""
 MOST_NAMES = 24
 """Requests of different names that a trend is told apart by."""
+NAMES_EVERY = 5
+"""A request's figures are recorded each so many intervals, of all of them together, where no threshold speaks of it:
+no chart shows them, and with many names they are most of what a timeline costs."""
 MOST_ERRORS = 8
 """Kinds of errors with a column of their own; `OTHER_ERRORS` has the rest."""
 OTHER_ERRORS = "others"
@@ -53,10 +55,14 @@ class TimelineRecorder:
         self._asked = [(text, *parse_series(text)) for text in series]
         self._speaks_of = {metric for _, metric, _ in self._asked}
         self._most_points = most_points
-        self._places: dict[SeriesKey, tuple[str, ...]] = {}
+        self._known: set[SeriesKey] = set()
+        self._parts: dict[str, list[SeriesKey]] = {}
+        """The series of snapshots that each recorded one is made of."""
         self._names: dict[str, set[str]] = {}
-        self._before: Mapping[SeriesKey, Value] = {}
-        self._buckets_before: dict[SeriesKey, Buckets] = {}
+        self._told_apart: set[str] = set()
+        self._observed = 0
+        self._before: dict[str, Value] = {}
+        self._buckets_before: dict[str, Buckets] = {}
         self._errors_before: dict[str, int] = {}
         self._failing: set[str] = set()
 
@@ -68,6 +74,8 @@ class TimelineRecorder:
         results: Sequence[ThresholdResult] = (),
         load: Mapping[str, float | None] | None = None,
         errors: Iterable[tuple[str, int]] = (),
+        folded: Mapping[str, Value | None] | None = None,
+        is_last: bool = False,
     ) -> None:
         """Take in an interval that ended `at_s` seconds after the start of the load.
 
@@ -76,6 +84,8 @@ class TimelineRecorder:
             results: the thresholds, as they are judged so far.
             load: levels now, as `Timeline.load` names them.
             errors: kinds of errors, and how often each has come up so far, the most frequent first.
+            folded: what `Snapshot.select` gives of some series, where it is known already; it must not change either.
+            is_last: also take in what is not due yet: see `NAMES_EVERY`.
         """
         line = self.timeline
         seconds = at_s - (line.times_s[-1] if line.times_s else 0.0)
@@ -83,11 +93,10 @@ class TimelineRecorder:
             return
         point = len(line.times_s)
         line.times_s.append(round(at_s, 2))
-        for text, value in self._measured(snapshot).items():
+        for text, value in self._measured(snapshot, folded or {}, is_last).items():
             columns = line.metrics.setdefault(text, {})
             for name, number in _figures(self._metrics[text.partition("{")[0]], value, seconds).items():
                 _put(columns, name, point, number)
-        self._before = snapshot.series
         for name, level in (load or {}).items():
             _put(line.load, name, point, level)
         for kind, number in self._errors_since(errors).items():
@@ -104,6 +113,7 @@ class TimelineRecorder:
     def start_anew(self) -> None:
         """The figures count from 0 again."""
         self._before, self._buckets_before = {}, {}
+        self._observed = 0
         self._errors_before = {}
 
     def mark(self, at_s: float, kind: MarkKind, text: str) -> None:
@@ -117,52 +127,55 @@ class TimelineRecorder:
             self._failing.add(text)
             self.mark(at_s, "threshold", f"{result.metric} {result.expression} does not hold")
 
-    def _measured(self, snapshot: Snapshot) -> dict[str, Value | Buckets]:
-        """What was measured since the last time, of everything that is recorded and has had samples; levels as they
-        are now, and of trends the buckets. What is measured of a series in an interval is less than what it is measured
-        from, so that this is what is put together."""
+    def _measured(
+        self, snapshot: Snapshot, folded: Mapping[str, Value | None], is_last: bool
+    ) -> dict[str, Value | Buckets]:
+        """What was measured since the last time, of everything that is due and has had samples; levels as they are now,
+        and of trends the buckets."""
+        for key in snapshot.series:
+            if key not in self._known:
+                self._known.add(key)
+                for text in self._places(key):
+                    self._parts.setdefault(text, []).append(key)
         found: dict[str, Value | Buckets] = {}
-        for key, value in snapshot.series.items():
-            places = self._places_of(key)
-            if not places:
+        for text, keys in self._parts.items():
+            if text in self._told_apart and self._observed % NAMES_EVERY and not is_last:
                 continue
-            if isinstance(value, Histogram):
-                buckets = value.buckets
-                came = _buckets_since(buckets, self._buckets_before.get(key, {}))
-                self._buckets_before[key] = buckets
-                for text in places if buckets else ():
-                    _add(found.setdefault(text, {}), came)
+            metric, known = self._metrics[text.partition("{")[0]], folded.get(text)
+            parts = [snapshot.series[key] for key in keys if key in snapshot.series] if known is None else [known]
+            if metric.kind is Kind.TREND:
+                buckets = _buckets(parts)
+                if buckets:
+                    found[text] = _buckets_since(buckets, self._buckets_before.get(text, {}))
+                self._buckets_before[text] = buckets
                 continue
-            if not value.samples:
-                continue
-            new = value if isinstance(value, GaugeValue) else _since(value, self._before.get(key))
-            for text in places:
-                whole = found.setdefault(text, empty_value(self._metrics[key[0]]))
-                assert not isinstance(whole, dict)
-                whole.merge(new)
+            whole = empty_value(metric)
+            for part in parts:
+                whole.merge(part)
+            if whole.samples:
+                found[text] = whole if isinstance(whole, GaugeValue) else _since(whole, self._before.get(text))
+            self._before[text] = whole
+        self._observed += 1
         return found
 
-    def _places_of(self, key: SeriesKey) -> tuple[str, ...]:
+    def _places(self, key: SeriesKey) -> Iterable[str]:
         """The recorded series that a series of a snapshot belongs to."""
-        places = self._places.get(key)
-        if places is None:
-            self._places[key] = places = tuple(dict.fromkeys(self._found_places(key)))
-        return places
-
-    def _found_places(self, key: SeriesKey) -> list[str]:
         metric, tags = key[0], dict(key[1])
         speaks_of = metric in self._speaks_of
         if metric not in self._metrics or (metric in PHASES and not speaks_of):
-            return []
-        places = [metric]
+            return ()
+        asked = [text for text, of, wanted in self._asked if of == metric and wanted.items() <= tags.items()]
+        places = [metric, *asked]
         is_told_apart = self._metrics[metric].kind is Kind.TREND and (speaks_of or metric == REQUESTS)
         if is_told_apart and (name := tags.get("name")) is not None:
             names = self._names.setdefault(metric, set())
             if name in names or len(names) < MOST_NAMES:
                 names.add(name)
-                places.append(series_text(metric, {"name": name}))
-        places += [text for text, asked, wanted in self._asked if asked == metric and wanted.items() <= tags.items()]
-        return places
+                text = series_text(metric, {"name": name})
+                places.append(text)
+                if text not in asked:
+                    self._told_apart.add(text)
+        return dict.fromkeys(places)
 
     def _errors_since(self, errors: Iterable[tuple[str, int]]) -> dict[str, int]:
         """How many of each kind have come up since the last time; those without a column are together."""
@@ -259,6 +272,20 @@ def _since(value: Value, before: Value | None) -> Value:
         return value
 
 
+def _buckets(parts: Iterable[Value]) -> Buckets:
+    """Those of all parts together: `Histogram.merge` for a reader who wants nothing else, in half the time."""
+    whole: Buckets = {}
+    for part in parts:
+        assert isinstance(part, Histogram)
+        buckets, known = part.buckets, whole.get
+        if not whole:
+            whole = buckets
+            continue
+        for index, count in buckets.items():
+            whole[index] = known(index, 0) + count
+    return whole
+
+
 def _buckets_since(buckets: Buckets, before: Buckets) -> Buckets:
     """How many samples came, by bucket: `Histogram.minus` for a reader who wants no extremes, which is most of its
     cost where there are many series."""
@@ -268,15 +295,6 @@ def _buckets_since(buckets: Buckets, before: Buckets) -> Buckets:
     came = {index: count - was for index, count in buckets.items() if count != (was := of(index, 0))}
     has_less = len(before) > len(buckets) or min(came.values(), default=-1) < 0
     return buckets if has_less else came
-
-
-def _add(whole: Any, buckets: Buckets) -> None:
-    if not whole:
-        whole.update(buckets)
-        return
-    known = whole.get
-    for index, count in buckets.items():
-        whole[index] = known(index, 0) + count
 
 
 def _quantiles(buckets: Buckets) -> list[float]:

@@ -185,9 +185,8 @@ class SortedBuckets:
 
     def __init__(self, buckets: Mapping[int, int], minimum: int, maximum: int) -> None:
         self._minimum, self._maximum = minimum, maximum
-        ascending = sorted(buckets.items())
-        self._indices = [index for index, _ in ascending]
-        self._up_to = list(accumulate(count for _, count in ascending))
+        self._indices = sorted(buckets)
+        self._up_to = list(accumulate(map(buckets.__getitem__, self._indices)))
         self.count = self._up_to[-1]
 
     def value(self, rank: int) -> float:

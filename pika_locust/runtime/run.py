@@ -314,7 +314,15 @@ class Run:
         self.wanted.append(wanted)
         self.present.append(self.collector.users)
 
-    def record(self, at_s: float, snapshot: Snapshot, results: Sequence[ThresholdResult], users_planned: int) -> None:
+    def record(
+        self,
+        at_s: float,
+        snapshot: Snapshot,
+        results: Sequence[ThresholdResult],
+        users_planned: int,
+        *,
+        is_last: bool = False,
+    ) -> None:
         """Take an interval that ended now, `at_s` seconds after the start, into the timeline; one that is there
         already changes nothing."""
         if self.latest is not None and at_s <= self.latest.at_s:
@@ -322,7 +330,16 @@ class Run:
         self.latest = Evaluation(at_s, snapshot, tuple(results))
         self.timeline.look_at_target(self.target_monitor, self.began_s)
         users = self.present[-1] if self.present and not self.finishing else self.collector.users
-        self.timeline.observe(at_s, snapshot, results, self.collector, self.options.plan, (users, users_planned))
+        self.timeline.observe(
+            at_s,
+            snapshot,
+            results,
+            self.collector,
+            self.options.plan,
+            (users, users_planned),
+            folded=self.evaluator.values(snapshot),
+            is_last=is_last,
+        )
 
     def note_departure(self, record: WorkerRecord) -> None:
         """A worker has left before the end, with its final report."""
@@ -444,7 +461,7 @@ class Run:
         measured_s = duration_s - self.measured_from_s
         metrics = all_metrics(scenario, self.options.observed)
         thresholds = self.evaluator.results(snapshot, measured_s)
-        self.record(duration_s, snapshot, thresholds, 0)
+        self.record(duration_s, snapshot, thresholds, 0, is_last=True)
         unreachable = self.unreachable(snapshot)
         decision = decide(
             thresholds=thresholds,

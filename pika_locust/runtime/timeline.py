@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pika_locust.judge import ThresholdResult
 from pika_locust.judge.timeline import MarkKind
@@ -10,6 +10,7 @@ from pika_locust.judge.timeline_recorder import TimelineRecorder
 from pika_locust.load.durations import format_duration
 from pika_locust.load.plan import LEAD_S, LoadPlan
 from pika_locust.metrics import Metric, Snapshot
+from pika_locust.metrics.values import Value
 from pika_locust.outputs import redact
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.monitors import TargetMonitor
@@ -41,6 +42,8 @@ class RunTimeline:
         collector: Collector,
         plan: LoadPlan,
         users: tuple[int, int],
+        folded: Mapping[str, Value | None] | None = None,
+        is_last: bool = False,
     ) -> None:
         """Take in what is known `at_s` seconds after the start; see `TimelineRecorder.observe`. `users` are how many
         there are, and how many are planned."""
@@ -55,6 +58,8 @@ class RunTimeline:
                 "cpu_percent": max((c for r in collector.records() if (c := r.cpu_percent) is not None), default=None),
             },
             errors=[(f"{name}: {error}", count) for name, error, count in collector.errors()],
+            folded=folded,
+            is_last=is_last,
         )
         for record in collector.lost():
             if record.lost_at_s is not None:

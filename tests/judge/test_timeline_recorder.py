@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.judge import ThresholdResult
-from pika_locust.judge.timeline_recorder import MOST_ERRORS, MOST_NAMES, OTHER_ERRORS, TimelineRecorder
+from pika_locust.judge import Threshold, ThresholdEvaluator, ThresholdResult
+from pika_locust.judge.timeline_recorder import MOST_ERRORS, MOST_NAMES, NAMES_EVERY, OTHER_ERRORS, TimelineRecorder
 from pika_locust.metrics import Registry, counter, gauge, rate, trend
 
 METRICS = (counter("hits"), gauge("level"), rate("failed"), trend("wait"))
@@ -65,6 +65,56 @@ def test_a_trend_is_told_apart_by_name_and_a_series_as_a_threshold_asks_for_it()
     assert found["wait"]["count"] == [2]
     assert found["wait{name:a}"]["count"] == [1]
     assert found["failed{name:a}"]["rate"] == [1]
+
+
+def test_a_name_that_no_threshold_speaks_of_has_a_figure_each_fifth_interval_and_loses_no_sample() -> None:
+    timeline, registry = recorder(series=("wait", "wait{name:a}"))
+    for second in range(1, NAMES_EVERY + 4):
+        for name in ("a", "b"):
+            registry.trend("wait").tagged(name=name).add(second * 1000)
+        timeline.observe(float(second), registry.snapshot(), is_last=second == NAMES_EVERY + 3)
+    found = timeline.timeline.metrics
+    assert found["wait"]["count"] == [2] * 8
+    assert found["wait{name:a}"]["count"] == [1] * 8
+    assert found["wait{name:b}"]["count"] == [1, None, None, None, None, 5, None, 2]
+    assert found["wait{name:b}"]["p50"] == [
+        1,
+        None,
+        None,
+        None,
+        None,
+        pytest.approx(4, rel=0.01),
+        None,
+        pytest.approx(7, rel=0.01),
+    ]
+
+
+def test_the_first_figures_of_a_name_after_a_start_anew_are_of_its_first_interval() -> None:
+    timeline, registry = recorder(series=("wait",))
+    for second in (1.0, 2.0):
+        registry.trend("wait").tagged(name="a").add(1000)
+        timeline.observe(second, registry.snapshot())
+    timeline.start_anew()
+    anew = Registry(METRICS)
+    anew.trend("wait").tagged(name="a").add(1000)
+    timeline.observe(3.0, anew.snapshot())
+    assert timeline.timeline.metrics["wait{name:a}"]["count"] == [1, None, 1]
+
+
+def test_what_thresholds_have_folded_is_recorded_as_if_it_had_been_folded_here() -> None:
+    evaluator = ThresholdEvaluator([Threshold.of("wait", "p(95)<300"), Threshold.of("failed", "rate>0.9")], METRICS)
+    series = ("wait", "failed")
+    (alone, registry), (together, _) = recorder(series=series), recorder(series=series)
+    for at_s in (2.0, 4.0, 6.0):
+        for name in ("a", "b", "c"):
+            registry.trend("wait").tagged(name=name).add_all([int(at_s * 1000), 7000])
+            registry.rate("failed").tagged(name=name).add(name == "a")
+        snapshot = registry.snapshot()
+        alone.observe(at_s, snapshot)
+        together.observe(at_s, snapshot, folded=evaluator.values(snapshot))
+    assert together.timeline == alone.timeline
+    assert alone.timeline.metrics["wait"]["count"] == [6, 6, 6]
+    assert alone.timeline.metrics["failed"]["rate"] == [0.3333, 0.3333, 0.3333]
 
 
 def test_what_no_threshold_speaks_of_is_whole_and_phases_of_requests_are_left_out() -> None:

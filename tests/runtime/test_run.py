@@ -286,6 +286,27 @@ def test_a_test_that_never_began_has_the_verdict_of_its_exit_code(code: ExitCode
     assert (report.exit_code, report.verdict) == (code, verdict)
 
 
+def test_the_last_interval_has_the_figures_of_all_names() -> None:
+    worker = worked()
+    worker.metrics.trend("latency").tagged(name="join").add(2_000)
+    options = replace(OPTIONS, thresholds=(parse_option("latency:p(95)<500"),))
+    collector, evaluator = collect(worker, final=False), ThresholdEvaluator((), all_metrics(SAMPLE_SCENARIO))
+    run = Run(
+        options=options,
+        facts=FACTS,
+        collector=collector,
+        evaluator=evaluator,
+        target_monitor=cast(TargetMonitor, SimpleNamespace(outages=Outages(), fault_changes=[])),
+        began_s=0.0,
+        supporters=0,
+        timeline=RunTimeline(all_metrics(SAMPLE_SCENARIO), options),
+    )
+    for at_s in (2.0, 4.0):
+        run.record(at_s, collector.fold(), (), 2)
+    report = run.report(SAMPLE_SCENARIO, collector.fold(), audits=(), run_reasons=(), duration_s=5.0)
+    assert report.timeline.metrics["latency{name:join}"]["count"] == [1, None, 0]
+
+
 def so_far(
     collector: Collector, at_s: float = 60.0, thresholds: tuple[str, ...] = THRESHOLDS, lost: bool = False
 ) -> tuple[str, int, list[str]]:

@@ -128,6 +128,12 @@ class Page:
         """Load the page again."""
         self.tab_of_browser.reload()
 
+    @property
+    def state(self) -> str:
+        """Locust's own word for what it does now, whatever the page shows."""
+        base = self.tab_of_browser.url.partition("#")[0].partition("?")[0].rstrip("/")
+        return str(self.tab_of_browser.request.get(f"{base}/stats/requests").json()["state"])
+
     def press(self, label: str) -> None:
         """Press a button, as soon as nothing lies over it."""
         self._button(label).click()

@@ -167,7 +167,7 @@ class Collector:
     def _with_changes(self, record: WorkerRecord, report: Mapping[str, Any], anew: int) -> Snapshot:
         """The worker's figures brought up to date."""
         snapshot = record.snapshot
-        if snapshot is None or plain.count(report["since"]) != record.sequence:
+        if snapshot is None or plain.count(report.get("since")) != record.sequence:
             raise MissedReportError
         if anew != record.anew:
             raise ValueError("its figures have started anew, and are not whole")

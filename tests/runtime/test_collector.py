@@ -295,3 +295,12 @@ def test_sampled_requests_of_all_workers_are_ranked_together() -> None:
     collector.take(Worker("a", 0).report(traces=[["id-a", "join", 5000, ""]]), 2.0)
     collector.take(Worker("b", 1).report(traces=[["id-b", "join", 9000, ""]]), 2.0)
     assert [trace.trace_id for trace in collector.traces()] == ["id-b", "id-a"]
+
+
+def test_changes_that_do_not_say_since_when_are_unreadable() -> None:
+    collector = Collector("r1", METRICS)
+    worker = Worker("w1", 0).work(5)
+    collector.take(worker.report(), 1.0)
+    report = {name: value for name, value in worker.work(1).report().items() if name not in ("metrics", "since")}
+    with pytest.raises(ValueError, match="whole number"):
+        collector.take({**report, "changes": {"series": [], "refused": 0}}, 2.0)

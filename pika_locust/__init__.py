@@ -1,4 +1,4 @@
-"""Load tests for realtime platforms on Locust, whose green runs are the truth.
+"""Load tests for realtime platforms on Locust: k6's metrics and thresholds, and data-integrity checks.
 
 Importing this package starts nothing, patches nothing and registers nothing. A locustfile says what it wants:
 

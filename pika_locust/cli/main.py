@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="pika-locust",
         usage="%(prog)s [-h] [--version] COMMAND ...",
-        description="Load tests for realtime platforms, whose green runs are the truth.",
+        description="Load tests for realtime platforms on Locust.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_EPILOG,
     )

@@ -23,7 +23,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECTS = {
     "ours": ROOT / "locustfiles" / "queue.py",
-    "locust alone": ROOT / "tests" / "benchmarks" / "master_alone.py",
+    "locust alone": ROOT / "tests" / "benchmarks" / "locustfiles" / "master_alone.py",
 }
 LIMIT_PERCENT = 5.0
 SETTLE_S, MEASURE_S = 25.0, 30.0

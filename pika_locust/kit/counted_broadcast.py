@@ -265,9 +265,10 @@ class CountedBroadcasts:
         if not self._news:
             later(self._worker, TELL_EVERY_S, self._tell)
         self._news.append((kind, about, sent_ns, acked_ns, items))
-        if self._worker.draining:
-            # A process whose last receiver has left judges at once, and would take for a duplicate what it has not
-            # heard of: supporters act until then, and leave after all others.
+        if self._worker.draining and not self._present:
+            # All judge once each process has said that its users have left, and would take for a duplicate what they
+            # have not heard of: supporters act until then. While receivers are here, the last one's leaving is told
+            # before that is said, and whatever has waited with it.
             self._tell()
 
     def _tell(self) -> None:

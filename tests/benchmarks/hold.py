@@ -45,8 +45,8 @@ class Subject:
     """So many share a port, in place of a sandbox."""
 
 
-# Locust puts a locustfile's folder first where Python looks for modules: beside this file, `websocket.py` would be found
-# in place of websocket-client. So those of the benchmarks have a folder of their own.
+# Locust puts a locustfile's folder first where Python looks for modules: beside this file, `websocket.py` would be
+# found in place of websocket-client. So those of the benchmarks have a folder of their own.
 SUBJECTS = {
     "dancers": Subject(
         "tests/benchmarks/locustfiles/held_dancers.py",

@@ -29,7 +29,10 @@ import psutil
 from tests.benchmarks.nginx import Nginx, serving
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCUSTFILES = {"queue.py": "locustfiles/queue.py", "FastHttpUser": "tests/benchmarks/locustfiles/queue_fast_http_user.py"}
+LOCUSTFILES = {
+    "queue.py": "locustfiles/queue.py",
+    "FastHttpUser": "tests/benchmarks/locustfiles/queue_fast_http_user.py",
+}
 ANSWERS = {
     "/": (404, "{}"),
     "/health": (200, '{"status":"ok"}'),

@@ -201,14 +201,34 @@ def test_others_tell_what_ours_do(receivers: Receivers) -> None:
     assert (topic, data["boot"], [action[0] for action in data["actions"]]) == (TOPIC, boot_id(), ["like"])
 
 
-def test_while_all_leave_others_are_told_at_once(receivers: Receivers) -> None:
-    """Their last receiver may leave next, and what they have not heard of would be a duplicate."""
+def told_since(receivers: Receivers, before: int) -> list[list[str]]:
+    return [[action[0] for action in data["actions"]] for _, data in receivers.harness.worker.published[before:]]
+
+
+def test_once_all_have_left_others_are_told_at_once(receivers: Receivers) -> None:
+    """They judge next, and what they have not heard of would be a duplicate."""
     worker = receivers.harness.worker
     receivers.join(1)
     worker.draining.add("primary")
+    receivers.counted.left(1)
     before = len(worker.published)
     receivers.counted.after("tempo_reset", 0)(True, "")
-    assert [data["actions"][0][0] for topic, data in worker.published[before:]] == ["tempo_reset"]
+    assert told_since(receivers, before) == [["tempo_reset"]]
+
+
+def test_while_all_leave_others_are_told_with_the_last_of_them(receivers: Receivers) -> None:
+    """Tens of thousands who leave at once make few messages; what is told comes before anybody judges."""
+    worker = receivers.harness.worker
+    for number in range(1, 4):
+        receivers.join(number)
+    worker.draining.add("primary")
+    before = len(worker.published)
+    receivers.counted.after("tempo_reset", 0)(True, "")
+    receivers.counted.left(1)
+    receivers.counted.left(2)
+    assert told_since(receivers, before) == []
+    receivers.counted.left(3)
+    assert told_since(receivers, before) == [["tempo_reset", *["receivers gone"] * 3]]
 
 
 def test_beside_others_who_act_more_than_ours_is_no_duplicate(harness: Harness) -> None:

@@ -11,8 +11,9 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 from pika_locust.catalogue import find_scenario, scenarios
 from pika_locust.runtime.foreign_options import answers
 from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments
+from pika_locust.settings import names_of
 from tests.docs import reference
-from tests.docs.snippets import PAGES, spans
+from tests.docs.snippets import PAGES, examples, spans
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,3 +100,18 @@ def test_every_setting_that_a_page_names_is_read_by_something(page: Path) -> Non
     named = {name for _, span in spans(page) for name in re.findall(r"(?:^| )([A-Z][A-Z0-9_]{2,})=", span)}
     prefixed = {name for name in named if any(name.endswith(f"_{one}") for one in SETTINGS)}
     assert named - prefixed - SETTINGS - OF_WORLDS_AND_TOOLS - {"NAME"} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_run_is_given_only_settings_that_its_scenario_reads(page: Path) -> None:
+    """A target named by another would be none, and the sandbox be tested in its place."""
+    for command in (one for example in examples(page) for one in example.commands):
+        runs = re.findall(r"locustfiles/(\w+)\.py", command)
+        declared = [
+            (setting.name, scenario)
+            for scenario in map(find_scenario, runs)
+            for setting in (*LOAD_SETTINGS, *scenario.settings)
+        ]
+        read = {name for one, scenario in declared for name in names_of(one, scenario.name, scenario.platform)}
+        given = set(re.findall(r"(?:^| )([A-Z][A-Z0-9_]{2,})=", command.partition("locust ")[0]))
+        assert not runs or given & SETTINGS <= read, command

@@ -476,6 +476,13 @@ def _browser_thresholds(settings: Settings) -> tuple[Threshold, ...]:
     )
 
 
+def _check_pages(settings: Settings, planned_s: float | None) -> Iterator[str]:
+    yield from browser_problems(settings)
+    pages, api = settings["BASE_URL"], settings["API_URL"]
+    if pages and api and api_base(pages) != api_base(api):
+        yield "BASE_URL and API_URL are two servers: here, pages and what they ask the API for come from one"
+
+
 PAGES = scenario(
     "pages",
     "pika_locust.platforms.wwmaa.page_visitor:PageVisitor",
@@ -511,8 +518,10 @@ PAGES = scenario(
         _ERRORS,
     ),
     setting_thresholds=_browser_thresholds,
-    check_settings=lambda settings, planned_s: browser_problems(settings),
+    check_settings=_check_pages,
+    target_settings=("BASE_URL", "API_URL"),
     settings=(
+        Setting("BASE_URL", url("http", "https"), None, "the pages, such as http://127.0.0.1:8000; or name the API"),
         Setting("CONTRACT", one_of("suite"), "suite", "the backend serves no pages"),
         Setting("THINK_TIME_MIN", number(0), 5.0, "shortest look at a page, in seconds"),
         Setting("THINK_TIME_MAX", number(0), 10.0, "longest look, in seconds"),

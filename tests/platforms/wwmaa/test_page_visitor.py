@@ -6,6 +6,7 @@ import pytest
 
 from pika_locust.platforms.wwmaa.page_visitor import PAGES as KINDS
 from pika_locust.platforms.wwmaa.scenarios import PAGES
+from pika_locust.testing.worker import settings_of
 from tests.platforms.wwmaa.served import serving
 
 QUICK = {"THINK_TIME_MIN": "0", "THINK_TIME_MAX": "0"}
@@ -40,3 +41,16 @@ def test_pages_that_fail_are_server_errors() -> None:
         run.act(3)
         assert run.worker.rate_of("page_load_success") == (0, 3)
         assert run.worker.count_of("server_errors") == 3
+
+
+@pytest.mark.parametrize(
+    ("api", "problems"),
+    [
+        ("https://example.com/api", 0),
+        ("https://api.example.com", 1),
+    ],
+    ids=["the same server", "another server"],
+)
+def test_the_script_s_two_names_must_name_one_server(api: str, problems: int) -> None:
+    settings = settings_of(PAGES, {"BASE_URL": "https://example.com/", "API_URL": api})
+    assert len(list(PAGES.check_settings(settings, None))) == problems

@@ -47,6 +47,7 @@ class HttpActor(PlatformActor):
     """Statuses that are neither success nor failure, by the name of the request: whoever calls goes on from there."""
 
     http: HttpClient
+    _apart: HttpClient | None = None
 
     def begin(self) -> None:
         super().begin()
@@ -56,6 +57,13 @@ class HttpActor(PlatformActor):
     def new_client(self, *, metered: bool = True) -> HttpClient:
         """Another connection of this user's; what goes over one that is not metered stays out of the HTTP metrics."""
         return self.worker.shared(HttpContext).client(self.number, self.timeouts, metered=metered)
+
+    @property
+    def apart(self) -> HttpClient:
+        """A second connection, for deliberate negatives: their answers stay out of the HTTP metrics."""
+        if self._apart is None:
+            self._apart = self.new_client(metered=False)
+        return self._apart
 
     def call(
         self,
@@ -120,4 +128,6 @@ class HttpActor(PlatformActor):
     def on_stop(self) -> None:
         if hasattr(self, "http"):
             self.http.close()
+        if self._apart is not None:
+            self._apart.close()
         super().on_stop()

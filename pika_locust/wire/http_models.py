@@ -343,6 +343,14 @@ class Response:
         except ValueError:
             return decode_json(self.content)
 
+    def json_object(self) -> dict[str, Any]:
+        """The content as a JSON object; an empty one when it is none. Never raises."""
+        try:
+            value = self.json()
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
     @property
     def timings(self) -> Timings:
         # Differences of whole microseconds since the connection was there: they add up to the duration exactly.

@@ -192,6 +192,19 @@ def test_what_goes_over_another_connection_may_stay_out_of_the_metrics(users: li
     assert user.worker.count_of("http_reqs") == user.worker.count_of("http_reqs", name="metered True") == 1
 
 
+def test_deliberate_negatives_go_over_a_connection_apart() -> None:
+    with serving(answering(201), answering(409, 409)) as server:
+        user = begun(server.url)
+        user.order("a1")
+        for _ in range(2):
+            user.apart.post("/orders", json={"id": "a1"})
+        assert user.worker.count_of("http_reqs") == 1
+        assert user.worker.rate_of("http_req_failed") == (0, 1)
+        user.on_stop()
+        assert server.peers[1].socket.recv(1) == b""
+    assert [len(peer.requests) for peer in server.peers] == [1, 2]
+
+
 def test_what_is_sent_is_the_json(users: list[Shopper]) -> None:
     with serving(answering(200)) as server:
         users.append(user := begun(server.url))

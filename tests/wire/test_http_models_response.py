@@ -110,6 +110,14 @@ def test_the_content_as_json(content: bytes, value: object) -> None:
 def test_what_is_no_json_raises(content: bytes) -> None:
     with pytest.raises(ValueError):
         response(200, HEAD, content).json()
+    assert response(200, HEAD, content).json_object() == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "value"), [(b'{"a": 1}', {"a": 1}), (b"[1]", {}), (b"null", {}), (b"[" * 99_999, {})]
+)
+def test_the_content_as_an_object(content: bytes, value: object) -> None:
+    assert response(200, HEAD, content).json_object() == value
 
 
 TIMINGS = {

@@ -10,7 +10,7 @@ from pika_locust.platforms.pixelated.answers import has_words, reported_us
 from pika_locust.platforms.pixelated.scenarios import INFERENCE_METRICS
 from pika_locust.platforms.pixelated.texts import CORPUS, is_foreign, marked
 from pika_locust.runtime.arrivals import OpenActor
-from pika_locust.wire.http import Response, Timeouts
+from pika_locust.wire.http import Timeouts
 
 PATH = "/api/ai/pixel/infer"
 TIMEOUT_S = 30.0
@@ -44,8 +44,8 @@ class InferenceUser(HttpActor, OpenActor):
         self._asked += 1
         text, session = self.dice.choice(CORPUS), f"{self._identity}-{self._asked}"
         response = self.call("POST", PATH, self._body(marked(text.words, session), session), name="infer", ok=(200,))
-        answer = _object_in(response) if response.status == 200 else None
-        if answer is None:
+        answer = response.json_object() if response.status == 200 else {}
+        if not answer:
             if response.status == 200:
                 self.checked("answer is a JSON object", False)
             self.meters.errors.add(True)
@@ -83,11 +83,3 @@ class InferenceUser(HttpActor, OpenActor):
         as_sent = self.checked("crisis detected where there is one", crisis == expected[0])
         as_sent &= self.checked("bias detected where there is one", bias == expected[1])
         self.meters.detections_correct.add(as_sent)
-
-
-def _object_in(response: Response) -> dict[str, Any] | None:
-    try:
-        answer = response.json()
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None

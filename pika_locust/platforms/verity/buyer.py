@@ -20,7 +20,7 @@ from pika_locust.platforms.verity.messages import DONE, Credentials, sign_up_in
 from pika_locust.platforms.verity.scenarios import TOKENS_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.scenario import SetupContext, SetupResult
-from pika_locust.wire.http import HttpClient, Response, Timeouts
+from pika_locust.wire.http import Response, Timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,6 @@ class Buyer(VerityActor, OpenActor):
     """One iteration is one checkout of a random member; with REDELIVERY, some are delivered again, or forged."""
 
     meters: Any = named(TOKENS_METRICS)
-
-    _apart: HttpClient | None = None
-    """What goes over it stays out of the HTTP metrics."""
 
     def begin(self) -> None:
         super().begin()
@@ -73,35 +70,28 @@ class Buyer(VerityActor, OpenActor):
 
     def _misbehave(self, payload: bytes, signature: str, user_id: str, tokens: int) -> None:
         """The same event again, twice at once, and two that no receiver may take; none of them may credit anything."""
-        if self._apart is None:
-            self._apart = self.new_client(metered=False)
-        again = self.deliver(self._apart, payload, signature)
+        again = self.deliver(self.apart, payload, signature)
         _add(self.meters.redelivery_ignored, again.status == 200, _answer(again))
-        self._at_once(self._apart, payload, signature)
+        self._at_once(payload, signature)
         event, _ = self.purchase(user_id, tokens)
         now_s = clock.time()
         for wrong in (stripe.forged(self.secret, event, now_s), stripe.stale(self.secret, event, now_s)):
             # A 5xx, as the real server gives it, is a defect: Stripe would deliver the event again for three days.
-            answer = self.deliver(self._apart, event, wrong)
+            answer = self.deliver(self.apart, event, wrong)
             what = _answer(answer) if answer.error is not None else f"not taken, but {_answer(answer)}"
             if 200 <= answer.status < 300:
                 what = f"taken ({_answer(answer)})"
             _add(self.meters.forged_refused, answer.status in REFUSED, what)
 
-    def _at_once(self, apart: HttpClient, payload: bytes, signature: str) -> None:
+    def _at_once(self, payload: bytes, signature: str) -> None:
         """Two more deliveries at the same moment; one may be told to come again, by a 5xx, but not both."""
         second = self.new_client(metered=False)
         other: Any = gevent.spawn(self.deliver, second, payload, signature)
-        mine = self.deliver(apart, payload, signature)
+        mine = self.deliver(self.apart, payload, signature)
         theirs = other.get()
         second.close()
         ok = any(answer.status == 200 for answer in (mine, theirs))
         _add(self.meters.redelivery_ignored, ok, f"at once {_answer(mine)} and {_answer(theirs)}")
-
-    def on_stop(self) -> None:
-        if self._apart is not None:
-            self._apart.close()
-        super().on_stop()
 
 
 def _add(rate: Rate, ok: bool, otherwise: str) -> None:

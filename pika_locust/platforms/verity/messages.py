@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pika_locust.clock import monotonic
 from pika_locust.wire.http import HttpClient, Response, Timeouts
@@ -15,18 +15,9 @@ REFRESH_AFTER_S = 12 * 60.0
 COOKIE = "refresh_token"
 
 
-def body_of(response: Response) -> dict[str, Any]:
-    """The JSON object of an answer; an empty one when it is none."""
-    try:
-        value = response.json()
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def balance_in(response: Response) -> int | None:
     """The balance that an answer tells; None when it tells none."""
-    value = body_of(response).get("tokenBalance")
+    value = response.json_object().get("tokenBalance")
     return value if response.status == 200 and type(value) is int else None
 
 
@@ -52,7 +43,7 @@ class Credentials:
         """Another one, got as the app gets it; None when the target gives none."""
         headers = {"cookie": f"{COOKIE}={self.refresh_cookie}"}
         response = http.post("/auth/refresh", json={}, headers=headers, timeouts=timeouts, name="auth_refresh")
-        token = str(body_of(response).get("accessToken") or "")
+        token = str(response.json_object().get("accessToken") or "")
         return _credentials(token, response, self.refresh_cookie) if response.status == 200 and token else None
 
 
@@ -65,7 +56,7 @@ class SignUp(NamedTuple):
 
 def sign_up_in(response: Response) -> SignUp | None:
     """Who has signed up by an answer; None when it does not say, or is none."""
-    body = body_of(response)
+    body = response.json_object()
     try:
         user_id, token = str(body["user"]["id"]), str(body["accessToken"])
     except (KeyError, TypeError):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor
-from pika_locust.platforms.verity.messages import DONE, body_of
+from pika_locust.platforms.verity.messages import DONE
 from pika_locust.platforms.verity.scenarios import PAUSE_S, QUEUE_METRICS
 
 
@@ -68,7 +68,7 @@ class QueueUser(MemberActor):
             self._queued = visited
             return False
         self._certain = ok
-        if visited and body_of(response).get("status") != "already_queued":
+        if visited and response.json_object().get("status") != "already_queued":
             self._lose_track()
         return ok
 
@@ -80,7 +80,7 @@ class QueueUser(MemberActor):
         self._queued = False
         # Sent twice, the first one may have done what the second finds done.
         certain = certain and not response.retried
-        answer = body_of(response)
+        answer = response.json_object()
         if not self._shared or answer.get("refunded") is True or answer.get("status") == "already_matched":
             # Where nobody meets anybody, and wherever the target itself took us out of the queue, the token is owed.
             return

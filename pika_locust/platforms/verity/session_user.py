@@ -8,7 +8,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.kit import SocketIoActor, on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor
-from pika_locust.platforms.verity.messages import DONE, body_of
+from pika_locust.platforms.verity.messages import DONE
 from pika_locust.platforms.verity.scenarios import (
     END_GRACE_S,
     MATCH_CHANCE,
@@ -89,7 +89,7 @@ class SessionUser(MemberActor, SocketIoActor):
             self.account.tokens.known(-1, False)
         joined = response.status in DONE
         if joined:
-            self.visit.queue_key = str(body_of(response).get("queueKey") or "")
+            self.visit.queue_key = str(response.json_object().get("queueKey") or "")
         return joined
 
     def _leave(self) -> str:
@@ -101,7 +101,7 @@ class SessionUser(MemberActor, SocketIoActor):
                 self.account.tokens.known(-1, False)
             return ""
         self.account.tokens.known(-1, False)
-        status = str(body_of(response).get("status"))
+        status = str(response.json_object().get("status"))
         # Sent twice, the first one may have done what the second finds done.
         return GONE if status == NOT_QUEUED and response.retried else status
 
@@ -177,7 +177,7 @@ class SessionUser(MemberActor, SocketIoActor):
             ok=DONE,
             trend="choice_latency",
         )
-        body = body_of(response)
+        body = response.json_object()
         if response.status in DONE and body.get("status") == "resolved":
             self.events.answered(visit.session_id, body.get("outcome"), body.get("matchId"))
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pika_locust.kit.meters import named
-from pika_locust.platforms.wwmaa.member import Members, WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.member import Members, WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import API_METRICS, api_rates
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
@@ -39,7 +39,7 @@ class ApiCaller(WwmaaUser, OpenActor):
         member = self.worker.shared(Members).any(self.dice)
         body = {"email": member.email, "password": member.password}
         response = self.call("POST", "/api/auth/login", body, name="login", ok=(200,))
-        return response, object_in(response)
+        return response, response.json_object()
 
 
 class MemberVisits(ApiCaller):
@@ -60,10 +60,10 @@ class MemberVisits(ApiCaller):
         self.pause(pause_s)
         self.http.set_headers({"authorization": f"Bearer {token}"})
         who = self.call("GET", "/api/auth/me", name="me", ok=(200,))
-        self._measured(who, times, bool(object_in(who).get("id")))
+        self._measured(who, times, bool(who.json_object().get("id")))
         self.pause(pause_s)
         response = self.call("POST", "/api/auth/refresh", {"refresh_token": old}, name="refresh", ok=(200,))
-        answer = object_in(response)
+        answer = response.json_object()
         new = answer.get("refresh_token")
         renewed = self._measured(response, times, bool(answer.get("access_token")) and new not in (None, old))
         if renewed and self.dice.chance(self.worker.settings["REUSE"]):
@@ -81,7 +81,7 @@ class EventVisits(ApiCaller):
         """One visit."""
         pause_s, times = self.worker.settings["API_PAUSE"] / 2, self.meters.events_api_latency
         listed = self.call("GET", self._list(), name="events", ok=(200,))
-        events = object_in(listed).get("events")
+        events = listed.json_object().get("events")
         if not self._measured(listed, times, isinstance(events, list)):
             return
         known = [str(one["id"]) for one in events or () if isinstance(one, dict) and "id" in one]
@@ -89,7 +89,7 @@ class EventVisits(ApiCaller):
             self.pause(pause_s)
             path = "/api/events" if self.is_suite else "/api/events/public"
             viewed = self.call("GET", f"{path}/{quote(self.dice.choice(known))}", name="event", ok=(200,))
-            page = object_in(viewed)
+            page = viewed.json_object()
             self._measured(viewed, times, all(page.get(name) for name in ("id", "title", "description")))
         self.pause(pause_s)
         found = self.call("GET", self._search(), name="event-search", ok=(200,))
@@ -124,7 +124,7 @@ class SubscriberVisits(ApiCaller):
         self.http.set_headers({"authorization": f"Bearer {token}"})
         self.pause(pause_s)
         plans = self.call("GET", "/api/subscriptions/plans", name="plans", ok=(200,))
-        self._measured(plans, times, isinstance(object_in(plans).get("plans"), list))
+        self._measured(plans, times, isinstance(plans.json_object().get("plans"), list))
         self.pause(pause_s)
         mine = self.call("GET", "/api/subscriptions/my-subscription", name="my-subscription", ok=(200,))
         self._measured(mine, times, mine.status in (200, 404))
@@ -132,11 +132,11 @@ class SubscriberVisits(ApiCaller):
     def _look_at_tiers(self) -> None:
         pause_s, times = self.worker.settings["API_PAUSE"] / 2, self.meters.subscriptions_api_latency
         tiers = self.call("GET", "/api/subscriptions", name="plans", ok=(200,))
-        self._measured(tiers, times, isinstance(object_in(tiers).get("tiers"), list))
+        self._measured(tiers, times, isinstance(tiers.json_object().get("tiers"), list))
         self.pause(pause_s)
         wanted = self.worker.settings["TEST_MEMBERSHIP_TIER_ID"]
         tier = self.call("GET", f"/api/subscriptions/{quote(wanted)}", name="plan", ok=(200,))
-        self._measured(tier, times, object_in(tier).get("id") == wanted)
+        self._measured(tier, times, tier.json_object().get("id") == wanted)
 
 
 class ApiUser(MemberVisits, EventVisits, SubscriberVisits):

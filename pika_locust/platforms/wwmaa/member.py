@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pika_locust import clock
 from pika_locust.kit import HttpActor
 from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.wwmaa.members_file import read_members
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.wire.http import HttpClient, Response, Timeouts
+from pika_locust.wire.http import Timeouts
 
 CSRF_PATH = "/api/security/csrf-token"
 TOKEN_LASTS_S = 1500.0
 """Access tokens are good for half an hour: they are fetched anew before that is over."""
-
-
-def object_in(response: Response) -> dict[str, Any]:
-    """The JSON object in an answer; an empty one where there is none."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 @dataclass(slots=True)
@@ -82,16 +72,6 @@ class WwmaaUser(HttpActor):
     def begin(self) -> None:
         super().begin()
         self.is_suite: bool = self.worker.settings["CONTRACT"] == "suite"
-        self._has_csrf = False
-        self._apart: HttpClient | None = None
-
-    @property
-    def apart(self) -> HttpClient:
-        """A connection for deliberate negatives, which stay out of the HTTP metrics."""
-        if self._apart is None:
-            self._apart = self.new_client(metered=False)
-            self._apart.set_headers(dict(self.csrf_headers))
-        return self._apart
 
     csrf_headers: tuple[tuple[str, str], ...] = ()
     """What the real server's POSTs carry against forged requests."""
@@ -100,32 +80,26 @@ class WwmaaUser(HttpActor):
 
     def prepare_posts(self) -> bool:
         """Fetch what the real server's POSTs need, once; whether it is there."""
-        if self.is_suite or self._has_csrf:
+        if self.is_suite or self.csrf_headers:
             return True
         response = self.call("GET", CSRF_PATH, name="csrf-token", ok=(200,))
-        token = object_in(response).get("csrf_token")
+        token = response.json_object().get("csrf_token")
         if not isinstance(token, str):
             return False
-        self._has_csrf = True
         self.csrf_headers = (("cookie", f"csrf_token={token}"), ("x-csrf-token", token))
-        self.http.set_headers(dict(self.csrf_headers))
-        if self._apart is not None:
-            self._apart.set_headers(dict(self.csrf_headers))
+        for http in (self.http, self.apart):
+            http.set_headers(dict(self.csrf_headers))
         return True
 
     def log_in(self, member: Member) -> bool:
         """Have a token of the member's, from now on sent with every request."""
         if clock.monotonic() > member.until_s:
             body = {"email": member.email, "password": member.password}
-            token = object_in(self.call("POST", "/api/auth/login", body, name="login", ok=(200,))).get("access_token")
+            answer = self.call("POST", "/api/auth/login", body, name="login", ok=(200,))
+            token = answer.json_object().get("access_token")
             if not isinstance(token, str):
                 return False
             member.token, member.until_s = token, clock.monotonic() + TOKEN_LASTS_S
         self.authorization = (("authorization", f"Bearer {member.token}"),)
         self.http.set_headers(dict(self.authorization))
         return True
-
-    def on_stop(self) -> None:
-        if getattr(self, "_apart", None) is not None:
-            self.apart.close()
-        super().on_stop()

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from pika_locust.kit.meters import named
-from pika_locust.platforms.wwmaa.member import Member, Members, WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.member import Member, Members, WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import PAGES_METRICS
 
 ASSETS = ("/static/css/main.css", "/static/js/main.js", "/static/images/logo.png")
@@ -77,4 +77,4 @@ class PageVisitor(WwmaaUser):
         if page.call:
             answer = self.call("GET", page.call, name=f"api-{page.name}", ok=(200,), trend="api_response_time")
             if page.field:
-                self.checked(f"api has {page.field}", isinstance(object_in(answer).get(page.field), list))
+                self.checked(f"api has {page.field}", isinstance(answer.json_object().get(page.field), list))

@@ -17,7 +17,6 @@ from pika_locust.kit.broadcast import TOPIC, BroadcastDelivery, BroadcastMetrics
 from pika_locust.kit.http_actor import HttpContext
 from pika_locust.kit.meters import named
 from pika_locust.kit.targets import websocket_url
-from pika_locust.platforms.wwmaa.member import object_in
 from pika_locust.platforms.wwmaa.scenarios import RTC_METRICS
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.machine import boot_id
@@ -90,14 +89,14 @@ class Participant(WebSocketActor):
     def _join(self) -> bool:
         body = {"user_id": self._me, "participant_name": f"Test User {self.number}"}
         response = self._call("POST", "join", body)
-        answer = object_in(response)
+        answer = response.json_object()
         access, token = answer.get("access_token"), answer.get("ws_token")
         if not self.checked("received access token", isinstance(access, str) and isinstance(token, str)):
             return False
         self.meters.session_join_latency.add(response.duration_us)
         self._token = str(token)
         self._http.set_headers({"authorization": f"Bearer {access}"})
-        video = object_in(self._call("POST", "video-token", {"access_token": access}))
+        video = self._call("POST", "video-token", {"access_token": access}).json_object()
         self.meters.video_health_check_success.add(bool(video.get("video_token")))
         return True
 
@@ -119,7 +118,7 @@ class Participant(WebSocketActor):
             pass
         while self.is_open and not self.released.is_set() and clock.monotonic() < until_s:
             if self._sequence % HEALTH_EVERY == 0:
-                health = object_in(self._call("GET", "video-health")).get("status")
+                health = self._call("GET", "video-health").json_object().get("status")
                 self.meters.video_health_check_success.add(health in HEALTHY)
             if self.confirmed:
                 self._say()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import gevent
 
 from pika_locust.kit.meters import named
-from pika_locust.platforms.wwmaa.member import Members, WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.member import Members, WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import PAID_STATUSES, RSVP_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
@@ -54,7 +54,7 @@ class Registrant(WwmaaUser, OpenActor):
     def _view(self) -> bool:
         """Whether there were places left, as far as the event tells."""
         path = self._event if self.is_suite else f"{self._event}/rsvp/status"
-        page = object_in(self.call("GET", path, name="event", ok=(200,), trend="event_view_latency"))
+        page = self.call("GET", path, name="event", ok=(200,), trend="event_view_latency").json_object()
         if not self.is_suite:
             return page.get("event_full") is not True
         taken, capacity = page.get("current_registrations"), page.get("capacity")
@@ -72,7 +72,7 @@ class Registrant(WwmaaUser, OpenActor):
         if answer.error is not None or answer.status not in (200, 404):
             # Nobody has seen anything.
             return
-        told = object_in(answer)
+        told = answer.json_object()
         if not self.is_suite:
             self.meters.registration_held.add(told.get("has_rsvp") is True)
             return
@@ -113,7 +113,7 @@ class Registrant(WwmaaUser, OpenActor):
             self.meters.capacity_enforced.add(True)
         has_paid = False
         if confirmed:
-            answer = object_in(confirmed[0])
+            answer = confirmed[0].json_object()
             known = self.checked("has a confirmation", any(answer.get(name) for name in _IDS))
             if costs:
                 has_paid = known and answer.get("payment_status") in PAID_STATUSES

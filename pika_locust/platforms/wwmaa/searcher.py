@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pika_locust.kit.meters import named
-from pika_locust.platforms.wwmaa.member import WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.member import WwmaaUser
 from pika_locust.platforms.wwmaa.queries import KINDS, Query
 from pika_locust.platforms.wwmaa.scenarios import SEARCH_METRICS
 from pika_locust.runtime.arrivals import OpenActor
@@ -57,7 +57,7 @@ class Searcher(WwmaaUser, OpenActor):
             self.meters.filtered_search_latency.add(duration_us)
 
     def _look(self, query: Query, response: Response) -> bool:
-        answer = object_in(response)
+        answer = response.json_object()
         good = self.checked("content-type is json", "json" in (response.headers.get("content-type") or ""))
         if not self.is_suite:
             good &= self.checked("has an answer", isinstance(answer.get("answer"), str) and bool(answer["answer"]))

@@ -10,7 +10,7 @@ import gevent
 from pika_locust import clock
 from pika_locust.kit import stripe
 from pika_locust.kit.meters import named
-from pika_locust.platforms.wwmaa.member import WwmaaUser, object_in
+from pika_locust.platforms.wwmaa.member import WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import WEBHOOKS_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import HttpClient, Response
@@ -68,7 +68,7 @@ class WebhookSender(WwmaaUser, OpenActor):
 
     def _judge(self, response: Response) -> bool:
         """Whether an event that is new was taken and processed."""
-        answer = object_in(response)
+        answer = response.json_object()
         taken = self.checked("status is 200", response.error is None and response.status == 200)
         done = taken and (answer.get("received") is True or answer.get("status") == "success")
         if taken:
@@ -106,7 +106,7 @@ class WebhookSender(WwmaaUser, OpenActor):
         """The real server says that it knows the event; of the suite's, only that it has received it is known."""
         if self.is_suite:
             return response.status in (200, 409)
-        return response.status == 200 and object_in(response).get("status") == "duplicate"
+        return response.status == 200 and response.json_object().get("status") == "duplicate"
 
     def _event(self) -> tuple[str, bytes]:
         point, number, now_s = self.dice.uniform(0.0, 1.0), int(self.dice.uniform(0.0, KNOWN)), int(clock.time())

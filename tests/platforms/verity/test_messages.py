@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 
 from pika_locust.clock import monotonic
-from pika_locust.platforms.verity.messages import REFRESH_AFTER_S, Credentials, balance_in, body_of, sign_up_in
+from pika_locust.platforms.verity.messages import REFRESH_AFTER_S, Credentials, balance_in, sign_up_in
 from pika_locust.wire.http import HttpClient, Response
 from tests.platforms.verity.harness import SIGNED_UP, answer, saying
 from tests.wire.http_servers import serving
@@ -15,21 +14,6 @@ from tests.wire.http_servers import serving
 def said(reply: bytes | None) -> Response:
     with serving(saying({"/": reply})) as server, HttpClient(server.url) as http:
         return http.get("/")
-
-
-BODIES = {
-    "an object": (answer(200, {"a": 1}), {"a": 1}),
-    "a list": (answer(200, [1]), {}),
-    "no JSON": (answer(200, b"<html>"), {}),
-    "nothing": (answer(204, b""), {}),
-    "bytes that are no text": (answer(200, b"\xff\xfe"), {}),
-    "no answer": (None, {}),
-}
-
-
-@pytest.mark.parametrize(("reply", "body"), BODIES.values(), ids=BODIES)
-def test_the_object_of_an_answer(reply: bytes | None, body: dict[str, Any]) -> None:
-    assert body_of(said(reply)) == body
 
 
 BALANCES = {

@@ -28,6 +28,7 @@ from inspect import isfunction
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote
 
+from pika_locust.errors import ConfigurationError
 from pika_locust.sandbox.faults import Cover, FanoutLoss, FaultKind, FaultSwitches
 from pika_locust.sandbox.rate_limit import FixedWindow
 from pika_locust.sandbox.schema import Refused, Schema, parse_json, read_fields, read_json
@@ -45,14 +46,17 @@ from pika_locust.sandbox.world import (
     Send,
     to_json,
 )
+from pika_locust.settings import Parser, names_of, number, on_unless_0, whole
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+Value = TypeVar("Value", bool, int, float, str)
 
 INTERNAL_ERROR = Answer.text("Internal Server Error", 500)
 """What a call is answered when its handler or a timer of it fails."""
 
 _TAKEN = "a world has {1} of that name already, which the sandbox uses: call it something else, such as {0}_items"
 _NO_PARAMS: Mapping[str, str] = {}
+_PARSERS: Mapping[type, Parser] = {bool: on_unless_0, int: whole(), float: number()}
 _MARKS = "_handles"
 """Attribute of a handler: the routes and messages it is for."""
 
@@ -203,6 +207,8 @@ class App:
         faults: the switches of this world.
         settings: environment variables.
         now: seconds since the epoch.
+
+    Raises ConfigurationError with every setting that `start` could not read.
     """
 
     name: ClassVar[str] = ""
@@ -285,8 +291,11 @@ class App:
     def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
         self.faults = faults
         self.settings = settings
+        self._problems: list[str] = []
         faults.watch(self._retune)
         self.reset(now)
+        if self._problems:
+            raise ConfigurationError(self._problems)
 
     # For the platform to write
 
@@ -398,6 +407,25 @@ class App:
         return Answer.json({"error": "too many requests"}, 429, (("retry-after", str(retry_s)),))
 
     # For the platform to use
+
+    def setting(self, name: str, default: Value) -> Value:
+        """A setting from the environment, for `start`. With the platform's name before it (`SHOP_RATE`) it wins over
+        the plain one (`RATE`).
+
+        The default says what it is: a switch (off when it is `0`), a whole number or a decimal one from 0, or a text.
+        What cannot be read is a mistake in the configuration.
+        """
+        parse = _PARSERS.get(type(default), str)
+        for one in names_of(name, self.name):
+            said = self.settings.get(one, "").strip()
+            if said:
+                try:
+                    value: Value = parse(said)
+                    return value
+                except ValueError as error:
+                    self._problems.append(f"{one}={said}: {error}")
+                    break
+        return default
 
     def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Calls `act(*arguments)` when that time has come (`self.now` tells it)."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from pika_locust.errors import ConfigurationError
 from pika_locust.sandbox.app import App, Call, Socket, message, route
 from pika_locust.sandbox.faults import Cover, FaultSwitches, parse_faults
 from pika_locust.sandbox.schema import Schema, text, whole
@@ -719,3 +720,41 @@ def test_overriding_is_still_what_a_world_is_written_by() -> None:
     world.reset(1.0)
     world.reset(2.0)
     assert world.closed_sockets == []  # type: ignore[attr-defined]
+
+
+class Configured(App):
+    name = "bakery"
+
+    def start(self) -> None:
+        self.read = (
+            self.setting("OVENS", 2),
+            self.setting("BAKE_S", 0.5),
+            self.setting("FLOUR", "wheat"),
+            self.setting("OPEN", True),
+        )
+
+
+@pytest.mark.parametrize(
+    ("environment", "read"),
+    [
+        ({}, (2, 0.5, "wheat", True)),
+        ({"OVENS": "3", "BAKE_S": "1e1", "FLOUR": " rye ", "OPEN": "0"}, (3, 10.0, "rye", False)),
+        ({"OVENS": "3", "BAKERY_OVENS": "4"}, (4, 0.5, "wheat", True)),
+        ({"OVENS": "3", "BAKERY_OVENS": "", "FLOUR": " "}, (3, 0.5, "wheat", True)),
+    ],
+    ids=str,
+)
+def test_a_world_reads_its_settings_under_its_platform_s_name_first(environment: dict[str, str], read: Any) -> None:
+    world = Configured(FaultSwitches([]), environment, 0.0)
+    assert world.read == read
+    world.reset(1.0)
+    assert world.read == read
+
+
+def test_every_setting_that_a_world_cannot_read_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Configured(FaultSwitches([]), {"BAKERY_OVENS": "1.5", "BAKE_S": "soon", "FLOUR": "rye"}, 0.0)
+    assert refused.value.problems == (
+        "BAKERY_OVENS=1.5: not a whole number; it must be at least 0",
+        "BAKE_S=soon: not a number; it must be at least 0",
+    )

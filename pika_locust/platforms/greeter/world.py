@@ -8,14 +8,12 @@ does by a database alone (tokens of agents, several organisations, reconnecting 
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
 from typing import Any
 
-from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.greeter.world_calls import Calls
 from pika_locust.platforms.greeter.world_model import AWAY, IDLE, OFFLINE, WIDGET, Agent, Ids, Rota, Visitor
 from pika_locust.sandbox.app import Call, route
-from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.faults import Cover, FaultKind, Form
 from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.socketio import Client, SocketIoApp, event
 from pika_locust.sandbox.world import Answer, Request
@@ -34,7 +32,7 @@ UNKNOWN_AGENT = {"success": False, "status": OFFLINE, "error": "Agent not found"
 
 class GreeterWorld(SocketIoApp):
     """The world of one server. It reads METRICS_API_KEY and NODE_ENV as the real one does, and RNA_TIMEOUT_SECONDS:
-    how long a call rings (15). Raises ConfigurationError when that is no number of seconds."""
+    how long a call rings (15)."""
 
     name = "greeter"
     about = "Ghost Greeter: visitors are assigned agents, and call them, over Socket.IO"
@@ -62,13 +60,10 @@ class GreeterWorld(SocketIoApp):
         FaultKind("kick", Form.FLAG, "visitors are disconnected right after they have joined"),
     )
 
-    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
-        self.ring_s = _ring_s(settings)
-        self._key = settings.get("METRICS_API_KEY", "")
-        self._is_production = settings.get("NODE_ENV") == "production"
-        super().__init__(faults, settings, now)
-
     def start(self) -> None:
+        self.ring_s = self.setting("RNA_TIMEOUT_SECONDS", RING_S)
+        self._key = self.setting("METRICS_API_KEY", "")
+        self._is_production = self.setting("NODE_ENV", "") == "production"
         self._started_at = self.now
         self.agents: dict[str, Agent] = {}
         self.visitors: dict[str, Visitor] = {}
@@ -389,17 +384,6 @@ def _memory() -> dict[str, int]:
     # In kilobytes on Linux, and at its highest: the sandbox has no heap that it could tell apart.
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"heapUsed": rss, "heapTotal": rss, "rss": rss, "external": 0}
-
-
-def _ring_s(settings: Mapping[str, str]) -> float:
-    said = settings.get("RNA_TIMEOUT_SECONDS") or f"{RING_S}"
-    try:
-        seconds = float(said)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 3600:
-        raise ConfigurationError(f"RNA_TIMEOUT_SECONDS={said}: a number of seconds above 0, such as 15")
-    return seconds
 
 
 PLATFORM = GreeterWorld.platform()

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.pika.world_messages import (
     DOUBLING,
     MISCOUNTING,
@@ -98,8 +97,8 @@ class PikaWorld(MessageHandlers):
 
     def start(self) -> None:
         super().start()
-        self.max_sessions = _whole(self.settings, "PIKA_SANDBOX_MAX_SESSIONS") or MAX_SESSIONS
-        limit = _whole(self.settings, "PIKA_SANDBOX_WS_RATE_LIMIT")
+        self.max_sessions = self.setting("PIKA_SANDBOX_MAX_SESSIONS", MAX_SESSIONS)
+        limit = self.setting("PIKA_SANDBOX_WS_RATE_LIMIT", 0)
         self._attempts = FixedWindow(limit, WS_WINDOW_S) if limit else None
         self._started_at = self.now
         self.every(HEARTBEAT_S, self._beat)
@@ -336,13 +335,6 @@ def _expired(session: Session, now: float) -> str | None:
     if age > 24 * HOUR_S:
         return "Session exceeded maximum duration"
     return "Session inactive" if idle > 4 * HOUR_S and age > 8 * HOUR_S else None
-
-
-def _whole(settings: Mapping[str, str], name: str) -> int:
-    text = settings.get(name, "").strip()
-    if text and not (text.isascii() and text.isdigit()):
-        raise ConfigurationError(f"{name} is {text!r}, but must be a whole number")
-    return int(text or 0)
 
 
 PLATFORM = PikaWorld.platform()

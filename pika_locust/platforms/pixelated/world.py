@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from pika_locust.errors import ConfigurationError
 from pika_locust.platforms.pixelated.world_model import (
     LARGEST_AUDIO_BYTES,
     RESPONSE,
@@ -28,7 +26,7 @@ from pika_locust.platforms.pixelated.world_model import (
     suite_inference,
 )
 from pika_locust.sandbox.app import App, Call, Socket, message, route
-from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.faults import Cover, FaultKind, Form
 from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.rate_limit import FixedWindow
 from pika_locust.sandbox.schema import parse_json
@@ -66,8 +64,6 @@ class PixelatedWorld(App):
     RATE_LIMITS: 1 has the limits that the real server means to have.
     MULTIMODAL_AUTH: `fixed` lets tokens through to infer-multimodal; as shipped it refuses all.
     GENERATION_MS, GENERATION_JITTER_MS: how long the model takes (40), and how much more at most (0).
-
-    Raises ConfigurationError for a time that is no number.
     """
 
     name = "pixelated"
@@ -108,16 +104,13 @@ class PixelatedWorld(App):
         FaultKind("model-down", Form.FLAG, "the model answers 503 to everything"),
     )
 
-    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
-        self.is_suite = _of(settings, "CONTRACT") == "suite"
-        self._asks_who = (_of(settings, "AUTH") or ("0" if self.is_suite else "1")) != "0"
-        self._limits = _of(settings, "RATE_LIMITS") == "1"
-        self._multimodal_is_fixed = _of(settings, "MULTIMODAL_AUTH") == "fixed"
-        self._generation_ms = _milliseconds(settings, "GENERATION_MS", 40)
-        self._jitter_ms = _milliseconds(settings, "GENERATION_JITTER_MS", 0)
-        super().__init__(faults, settings, now)
-
     def start(self) -> None:
+        self.is_suite = self.setting("CONTRACT", "server") == "suite"
+        self._asks_who = self.setting("AUTH", not self.is_suite)
+        self._limits = self.setting("RATE_LIMITS", False)
+        self._multimodal_is_fixed = self.setting("MULTIMODAL_AUTH", "") == "fixed"
+        self._generation_ms = self.setting("GENERATION_MS", 40.0)
+        self._jitter_ms = self.setting("GENERATION_JITTER_MS", 0.0)
         self._started_at = self.now
         self._windows: dict[str, FixedWindow] = {}
         self._texts: deque[tuple[Any, str]] = deque(maxlen=16)
@@ -386,22 +379,6 @@ def _no_text(value: Any) -> str:
         "The first argument must be of type string or an instance of Buffer, ArrayBuffer, or Array or an Array-like "
         f"Object. Received type {kind} ({value})"
     )
-
-
-def _of(settings: Mapping[str, str], name: str) -> str:
-    """A setting, also where it is named as this platform's own; empty when it is not set."""
-    return settings.get(f"PIXELATED_{name}") or settings.get(name, "")
-
-
-def _milliseconds(settings: Mapping[str, str], name: str, default: int) -> float:
-    said = _of(settings, name) or f"{default}"
-    try:
-        milliseconds = float(said)
-    except ValueError:
-        milliseconds = -1.0
-    if not 0 <= milliseconds < 3_600_000:
-        raise ConfigurationError(f"{name}={said}: a number of milliseconds, such as {default}")
-    return milliseconds
 
 
 PLATFORM = PixelatedWorld.platform()

@@ -7,7 +7,7 @@ so that a misreading of the protocol cannot hide in both. Its defects are faults
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from email.utils import formatdate
 from math import ceil
@@ -28,7 +28,7 @@ from pika_locust.platforms.verity.world_http import (
     refusal,
     reply,
 )
-from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, rules_from
+from pika_locust.platforms.verity.world_model import Ids, TokenStore, User
 from pika_locust.platforms.verity.world_payments import Payments
 from pika_locust.platforms.verity.world_queue import Entry, MatchWorker, Queue, QueueStatus, WaitingLine, queue_key
 from pika_locust.platforms.verity.world_sessions import CHOICE, Sessions
@@ -40,7 +40,7 @@ from pika_locust.sandbox.auth import (
     StripeSignatures,
     cookie_value,
 )
-from pika_locust.sandbox.faults import Cover, FaultKind, FaultSwitches, Form
+from pika_locust.sandbox.faults import Cover, FaultKind, Form
 from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.schema import Schema, optional
 from pika_locust.sandbox.socketio import MAIN, Client, SocketIoApp, event_packet
@@ -81,10 +81,9 @@ NOT_QUEUED = reply({"status": "not_queued", "refunded": False})
 
 
 class VerityWorld(SocketIoApp):
-    """The world of one Verity server; `settings` are the environment that `world_model.rules_from` reads.
-
-    Raises `ConfigurationError` for settings that cannot be read.
-    """
+    """The world of one Verity server. It reads SESSION_HOLD_SECONDS (45; PIKA_SANDBOX_SESSION_SECONDS wins over it),
+    PIKA_SANDBOX_CHOICE_SECONDS (60), PIKA_SANDBOX_STATUS_FANOUT (0: queue:status is not sent), STRIPE_WEBHOOK_SECRET
+    and JWT_ACCESS_SECRET (public constants)."""
 
     name = "verity"
     about = "Verity: a matchmaking queue that costs tokens, video sessions over Socket.IO, Stripe webhooks"
@@ -156,20 +155,21 @@ class VerityWorld(SocketIoApp):
         FaultKind("forget-event", Form.FLAG, "an event that is delivered again is credited again"),
     )
 
-    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
-        self.rules = rules_from(settings)
-        self._signatures = StripeSignatures(self.rules.webhook_secret)
-        super().__init__(faults, settings, now)
-
     def start(self) -> None:
+        hold_s = self.setting("SESSION_HOLD_SECONDS", 45.0)
+        session_s = self.setting("PIKA_SANDBOX_SESSION_SECONDS", hold_s)
+        choice_s = self.setting("PIKA_SANDBOX_CHOICE_SECONDS", 60.0)
+        self._tells_status = self.setting("PIKA_SANDBOX_STATUS_FANOUT", True)
+        secret = self.setting("STRIPE_WEBHOOK_SECRET", "whsec_test_secret").encode()
+        key = self.setting("JWT_ACCESS_SECRET", "verity-sandbox-access").encode()
         self._started_at = self.now
         self._ids, self.tokens = Ids(), TokenStore()
         self.users: dict[str, User] = {}
         claims = {"typ": "access", "role": "USER"}
-        self.access = AccessTokens(self.rules.jwt_secret, ACCESS_LIVES_S, claims, required={"typ": "access"})
+        self.access = AccessTokens(key, ACCESS_LIVES_S, claims, required={"typ": "access"})
         self._refresh = RefreshTokens(self._ids.secret, REFRESH_LIVES_S)
-        self._payments = Payments(self, self.tokens, self._signatures)
-        self._sessions = Sessions(self, self.tokens, self._ids, self.rules)
+        self._payments = Payments(self, self.tokens, StripeSignatures(secret))
+        self._sessions = Sessions(self, self.tokens, self._ids, session_s, choice_s)
         self.queue = Queue()
         self._status = QueueStatus(self, self.queue, self._tell_size)
         self._worker = MatchWorker(self, self.queue, self._sessions.pair_up, self._line_changed)
@@ -425,7 +425,7 @@ class VerityWorld(SocketIoApp):
             self._leave(user)
 
     def _line_changed(self, line: WaitingLine) -> None:
-        if self.rules.status_fanout and self._listeners:
+        if self._tells_status and self._listeners:
             self._status.changed(line)
 
     def _tell_size(self, user_ids: Iterable[str], size: int) -> None:

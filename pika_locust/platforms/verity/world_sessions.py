@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pika_locust.platforms.verity.world_http import bad_request, not_found, one_of, refusal, reply
-from pika_locust.platforms.verity.world_model import Ids, Rules, TokenStore, User, anonymous
+from pika_locust.platforms.verity.world_model import Ids, TokenStore, User, anonymous
 from pika_locust.sandbox.app import Call
 from pika_locust.sandbox.javascript import iso
 from pika_locust.sandbox.socketio import SocketIoApp
@@ -47,11 +47,12 @@ class Sessions:
     `in_two_live` names users who have been in two live sessions at once (the first of them).
     """
 
-    def __init__(self, app: SocketIoApp, tokens: TokenStore, ids: Ids, rules: Rules) -> None:
+    def __init__(self, app: SocketIoApp, tokens: TokenStore, ids: Ids, session_s: float, choice_s: float) -> None:
         self._app = app
         self._tokens = tokens
         self._ids = ids
-        self._rules = rules
+        self._session_s = session_s
+        self._choice_s = choice_s
         self._sessions: dict[str, Session] = {}
         self._counts: Counter[str] = Counter()
         self._in_two_live: dict[str, None] = {}
@@ -104,7 +105,7 @@ class Sessions:
         return {**counts, "live": self.live, **overlaps}
 
     def _start(self, session: Session) -> None:
-        now, lasts_s = self._app.now, self._rules.session_s
+        now, lasts_s = self._app.now, self._session_s
         self._counts["started"] += 1
         for user in session.users:
             user.live += 1
@@ -128,7 +129,7 @@ class Sessions:
     def _end(self, session: Session) -> None:
         now = self._app.now
         self._counts["ended"] += 1
-        session.deadline = now + self._rules.choice_s
+        session.deadline = now + self._choice_s
         for user in session.users:
             user.live -= 1
             told = {"sessionId": session.id, "reason": "timeout", "endedAt": iso(now)}

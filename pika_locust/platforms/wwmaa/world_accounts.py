@@ -6,7 +6,6 @@ import csv
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -16,7 +15,6 @@ import jwt
 from pika_locust.errors import ConfigurationError
 from pika_locust.sandbox.app import App, Call, route
 from pika_locust.sandbox.auth import cookie_value
-from pika_locust.sandbox.faults import FaultSwitches
 from pika_locust.sandbox.schema import text
 from pika_locust.sandbox.world import Answer, Request
 
@@ -56,22 +54,19 @@ class Accounts(App):
     """Log in, see who one is, refresh. In the contract of the real server, every POST needs a token of its own, as a
     cookie and as a header; in the one that the suite assumes, none does."""
 
-    def __init__(self, faults: FaultSwitches, settings: Mapping[str, str], now: float) -> None:
-        self.is_suite = setting(settings, "CONTRACT", "suite") == "suite"
-        protects = setting(settings, "CSRF_PROTECTION_ENABLED", "true").lower() not in ("0", "false")
+    def start(self) -> None:
+        self.is_suite = self.setting("CONTRACT", "suite") == "suite"
+        protects = self.setting("CSRF_PROTECTION_ENABLED", "true").lower() not in ("0", "false")
         self._protects = protects and not self.is_suite
-        self._jwt_secret = setting(settings, "JWT_SECRET", "sandbox: a secret that everybody may know")
-        self._admin = setting(settings, "TEST_ADMIN_EMAIL", ADMIN), setting(settings, "TEST_ADMIN_PASSWORD", PASSWORD)
-        self._password = setting(settings, "TEST_USER_PASSWORD", PASSWORD)
-        before, numbered, behind = setting(settings, "TEST_USER_EMAIL", MEMBERS).partition("{user}")
+        self._jwt_secret = self.setting("JWT_SECRET", "sandbox: a secret that everybody may know")
+        self._admin = self.setting("TEST_ADMIN_EMAIL", ADMIN), self.setting("TEST_ADMIN_PASSWORD", PASSWORD)
+        self._password = self.setting("TEST_USER_PASSWORD", PASSWORD)
+        before, numbered, behind = self.setting("TEST_USER_EMAIL", MEMBERS).partition("{user}")
         number = r"(\d{1,6})" if numbered else "(0?)"
         self._member = re.compile(re.escape(before) + number + re.escape(behind))
-        self._members = whole_setting(settings, "MEMBERS", 1000)
-        self._members_file = setting(settings, "MEMBERS_FILE", "") or None
-        super().__init__(faults, settings, now)
-
-    def start(self) -> None:
-        self.accounts = {} if self._members_file is None else _listed_accounts(self._members_file, self._password)
+        self._members = self.setting("MEMBERS", 1000)
+        path = self.setting("MEMBERS_FILE", "")
+        self.accounts = _listed_accounts(path, self._password) if path else {}
         self._mistakes: Counter[str] = Counter()
         self._locked_until: dict[str, float] = {}
         # By number, and not by token: a server that is logged in to all the time must not grow by what it has signed.
@@ -285,16 +280,3 @@ def _listed_accounts(path: str, password: str) -> dict[str, Account]:
 def user_id(email: str) -> str:
     """The id of a member, which follows from the address."""
     return str(uuid5(NAMESPACE_URL, email))
-
-
-def setting(settings: Mapping[str, str], name: str, default: str) -> str:
-    """A setting, also where it is named as this platform's own."""
-    return settings.get(f"WWMAA_{name}") or settings.get(name) or default
-
-
-def whole_setting(settings: Mapping[str, str], name: str, default: int) -> int:
-    """The same as a whole number. Raises ConfigurationError where it is none."""
-    said = setting(settings, name, str(default))
-    if not said.isdecimal():
-        raise ConfigurationError(f"{name}={said}: a whole number, such as {default}")
-    return int(said)

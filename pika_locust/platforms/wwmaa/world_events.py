@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from pika_locust.platforms.wwmaa.world_accounts import SERVER_ERROR, STAFF, Accounts, setting, whole_setting
+from pika_locust.platforms.wwmaa.world_accounts import SERVER_ERROR, STAFF, Accounts
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.schema import Refused, fields, optional, read_fields, text
 from pika_locust.sandbox.world import Answer
@@ -79,9 +79,9 @@ class Registrations(Accounts):
 
     def start(self) -> None:
         super().start()
-        planned = whole_setting(self.settings, "REGISTRATIONS", 500)
-        capacity = whole_setting(self.settings, "EVENT_CAPACITY", round(planned * SHARE_OF_PLACES))
-        event_id = setting(self.settings, "TEST_EVENT_ID", "evt_load_test_001")
+        planned = self.setting("REGISTRATIONS", 500.0)
+        capacity = self.setting("EVENT_CAPACITY", round(planned * SHARE_OF_PLACES))
+        event_id = self.setting("TEST_EVENT_ID", "evt_load_test_001")
         self.known_events = {event_id: Event(event_id, capacity)}
         self.mails: list[str] = []
 

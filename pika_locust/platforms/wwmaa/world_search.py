@@ -6,7 +6,7 @@ import re
 from itertools import islice
 from typing import Any
 
-from pika_locust.platforms.wwmaa.world_accounts import Accounts, whole_setting
+from pika_locust.platforms.wwmaa.world_accounts import Accounts
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.schema import flag, optional, text
 from pika_locust.sandbox.world import Answer
@@ -32,7 +32,7 @@ class Searches(Accounts):
 
     def start(self) -> None:
         super().start()
-        self._takes_ms = whole_setting(self.settings, "SEARCH_MS", 20)
+        self._takes_ms = self.setting("SEARCH_MS", 20)
         self._answered: dict[str, float] = {}
         self.content: dict[str, dict[str, Any]] = {}
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from pika_locust.platforms.wwmaa.world_accounts import SERVER_ERROR, Accounts, setting, user_id
+from pika_locust.platforms.wwmaa.world_accounts import SERVER_ERROR, Accounts, user_id
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.auth import StripeSignatures
 from pika_locust.sandbox.schema import parse_json
@@ -23,7 +23,7 @@ class Webhooks(Accounts):
 
     def start(self) -> None:
         super().start()
-        self._signatures = StripeSignatures(setting(self.settings, "STRIPE_WEBHOOK_SECRET", DEFAULT_SECRET).encode())
+        self._signatures = StripeSignatures(self.setting("STRIPE_WEBHOOK_SECRET", DEFAULT_SECRET).encode())
         self._seen: set[str] = set()
         self.processed: Counter[str] = Counter()
 

@@ -49,7 +49,7 @@ def test_the_model_takes_as_long_as_it_is_told_and_says_so(
 @pytest.mark.parametrize("name", ["GENERATION_MS", "GENERATION_JITTER_MS"])
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
 def test_a_time_that_is_none_is_refused(name: str, value: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name}={value}: a number of milliseconds"):
+    with pytest.raises(ConfigurationError, match=f"{name}={value}: (not a number; )?it must be at least 0"):
         world(**{name: value})
 
 

@@ -62,6 +62,21 @@ def test_a_session_starts_at_once_and_lasts_45_seconds() -> None:
     assert seconds({**start, **end}, "endedAt", "startAt") == pytest.approx(45.0, abs=0.0011)
 
 
+@pytest.mark.parametrize(
+    ("settings", "lasts_s"),
+    [
+        ({"SESSION_HOLD_SECONDS": "10"}, 10),
+        ({"SESSION_HOLD_SECONDS": "10", "VERITY_SESSION_HOLD_SECONDS": "2.5"}, 2.5),
+        ({"SESSION_HOLD_SECONDS": "10", "PIKA_SANDBOX_SESSION_SECONDS": "3"}, 3),
+        ({"SESSION_HOLD_SECONDS": " "}, 45),
+    ],
+    ids=str,
+)
+def test_a_session_lasts_as_long_as_the_settings_say(settings: dict[str, str], lasts_s: float) -> None:
+    first, _ = pair(VerityDriver(settings=settings))
+    assert first.events()[-1][1]["durationSeconds"] == lasts_s
+
+
 def test_the_counts_follow_a_session_through_its_life() -> None:
     driver = VerityDriver(settings=SHORT)
     first, second = pair(driver)

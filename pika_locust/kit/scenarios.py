@@ -14,7 +14,7 @@ from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import Metric
 from pika_locust.scenario import Audit, Deferred, Scenario
-from pika_locust.settings import Setting, Settings, SourceAddresses, number, url
+from pika_locust.settings import Setting, Settings, SourceAddresses, number, one_of, url, whole
 
 STANDARD = {"standard": "30s:50,1m:50,10s:0"}
 
@@ -28,6 +28,40 @@ def source_addresses(value: str) -> str:
 SOURCE_ADDRESSES = Setting(
     "SOURCE_ADDRESSES", source_addresses, None, "send from these addresses, one a user: some servers throttle by them"
 )
+
+
+def arrival_settings(prepared: str, most: str) -> tuple[Setting, ...]:
+    """What an open model lets one set, besides its rate: the users for its arrivals, and how those are spaced.
+
+    Arguments:
+        prepared: how many users there are at first where nothing is set, in words.
+        most: how many there may be.
+    """
+    return (
+        Setting("PREALLOCATED_VUS", whole(1), None, f"users prepared; default {prepared}"),
+        Setting("MAX_VUS", whole(1), None, f"users at most; default {most}"),
+        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+    )
+
+
+def suite_load(
+    stages: str, name: str = "suite", about: str = "the suite's own load", **others: str
+) -> dict[str, str | LoadProfile]:
+    """Load profiles of which the first, and so the default, is the one of the suite that is ported.
+
+    Arguments:
+        stages: `duration:users` and more of them, by commas; likewise those of `others`, by their names.
+
+    Raises ValueError for stages that cannot be read.
+    """
+    return {name: LoadProfile(name, parse_stages(stages), about=about), **others}
+
+
+def memory_below(most_mb: int, why: str = "") -> Mapping[str, Any]:
+    """The threshold of `target_memory_mb`: the target's process may hold so many megabytes; `why` says whose limit
+    that is."""
+    seen = "seen where the target's process runs on this machine"
+    return {"threshold": f"value<{most_mb}", "optional": True, "about": f"{why}; {seen}" if why else seen}
 
 
 def fanout_thresholds(kinds: Iterable[str], told: Iterable[str] = ()) -> tuple[Threshold, ...]:

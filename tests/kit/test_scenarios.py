@@ -8,6 +8,7 @@ import pytest
 from pika_locust.errors import ConfigurationError
 from pika_locust.kit import counter, rate, scenario, trend
 from pika_locust.kit.meters import declared
+from pika_locust.kit.scenarios import suite_load
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import Kind
@@ -117,6 +118,19 @@ def test_a_wrong_pool_of_addresses_is_a_problem_of_the_settings() -> None:
 
 def audit(context: AuditContext) -> list[object]:
     return [context]
+
+
+def test_a_suite_s_own_load_comes_first_and_is_the_default() -> None:
+    found = scenario("calls", Caller, profiles=suite_load("1m:10,30s:0", "realistic", soak="1h:5"))
+    assert (found.default_profile, list(found.profiles)) == ("realistic", ["realistic", "soak"])
+    own = found.profiles["realistic"]
+    assert (own.name, own.about, own.stages) == (
+        "realistic",
+        "the suite's own load",
+        tuple(parse_stages("1m:10,30s:0")),
+    )
+    with pytest.raises(ValueError):
+        suite_load("soon")
 
 
 def test_an_audit_may_be_named_or_given() -> None:

@@ -8,14 +8,13 @@ from typing import Any
 
 from pika_locust.judge import Band, Threshold
 from pika_locust.judge.thresholds import ThresholdSpec
-from pika_locust.kit.scenarios import scenario
+from pika_locust.kit.scenarios import arrival_settings, memory_below, scenario, suite_load
 from pika_locust.kit.targets import socketio_url
 from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
-from pika_locust.load.plan import CONSTANT, LoadProfile
-from pika_locust.load.stages import parse_stages
+from pika_locust.load.plan import CONSTANT
 from pika_locust.metrics import counter, gauge, rate, trend
 from pika_locust.scenario import Deferred, QuickLoad, Sizing
-from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, one_of, share, text, url, whole
+from pika_locust.settings import Setting, Settings, duration, number, on_unless_0, share, text, url, whole
 
 SEATS = 25
 """Visitors that the server assigns to one agent."""
@@ -83,11 +82,6 @@ AGENT_METRICS = (
     rate("agents_kept", "connections of agents that lasted until we ended them"),
 )
 
-_MEMORY = {
-    "threshold": "value<512",
-    "optional": True,
-    "about": "the server's own limit; seen where the target's process runs on this machine",
-}
 # The grades of the suite's own table; what it says of Redis, the health page shows where there is one.
 _CONNECTION_TIME = Band("ws_connection_time", "p(95)", healthy="<1000", warning="<3000")
 _CONNECTED = Band("connection_success_rate", "rate", healthy=">0.99", warning=">0.95")
@@ -107,7 +101,7 @@ def _of_errors(metric: str) -> Band:
 
 _KEPT: dict[str, ThresholdSpec] = {
     "ws_connection_kept": {"threshold": "rate>0.99", "about": "connections last until we end them"},
-    "target_memory_mb": _MEMORY,
+    "target_memory_mb": memory_below(512, "the server's own limit"),
     "redis_latency": {
         "threshold": "max<50",
         "optional": True,
@@ -166,11 +160,6 @@ def _platform(**own: Any) -> Any:
     }
 
 
-def _profiles(name: str, about: str, suite: str, **more: str) -> dict[str, str | LoadProfile]:
-    """The suite's own load, which is the default, under the name that its phases have for it; and other loads."""
-    return {name: LoadProfile(name, parse_stages(suite), about=about), **more}
-
-
 _PHASE = Setting("PHASE", text, None, "load profile, as the suite's own instructions name it")
 _BASELINE, _SOAK = "1s:50,2m:50", "1m:200,30m:200,1m:0"
 _SOAK_THRESHOLDS = tuple(
@@ -186,13 +175,7 @@ CONNECTIONS = scenario(
     "connections",
     "pika_locust.platforms.greeter.connection:Connection",
     about="Up to a thousand Socket.IO connections that are held for a while",
-    profiles=_profiles(
-        "capacity",
-        "the suite's own load",
-        "1m:100,2m:500,2m:1000,3m:1000,1m:0",
-        baseline=_BASELINE,
-        soak=_SOAK,
-    ),
+    profiles=suite_load("1m:100,2m:500,2m:1000,3m:1000,1m:0", "capacity", baseline=_BASELINE, soak=_SOAK),
     metrics=CONNECTION_METRICS,
     thresholds={
         "ws_connection_time": "p(95)<2000",
@@ -245,7 +228,7 @@ WIDGET = scenario(
     "pika_locust.platforms.greeter.visitor:Visitor",
     about="Visitors of a website join, are shown an agent, look at pages and click",
     supporters=_agents_for_visitors,
-    profiles=_profiles("realistic", "the suite's own load", "2m:200,5m:200,1m:0", baseline=_BASELINE, soak=_SOAK),
+    profiles=suite_load("2m:200,5m:200,1m:0", "realistic", baseline=_BASELINE, soak=_SOAK),
     metrics=(*WIDGET_METRICS, *AGENT_METRICS),
     thresholds={
         "ws_connection_time": "p(95)<3000",
@@ -357,9 +340,7 @@ CALLS = scenario(
         Setting("CALL_ANSWER_WITHIN", number(1), 35.0, "how long a visitor waits for an answer, in seconds"),
         Setting("CALL_ABANDON", share, 0.0, "share of visitors who leave while it rings"),
         Setting("RNA_TIMEOUT_SECONDS", number(0), 15.0, "how long the server lets it ring; the sandbox's, too"),
-        Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default 50, or what the rate needs"),
-        Setting("MAX_VUS", whole(1), None, "users at most; default 200, or what the rate needs when nobody answers"),
-        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+        *arrival_settings("50, or what the rate needs", "200, or what the rate needs when nobody answers"),
     ),
     check_settings=_check_agents,
     audit="pika_locust.platforms.greeter.audits:audit_calls",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pika_locust.judge import Band, Threshold
-from pika_locust.kit.scenarios import SOURCE_ADDRESSES, fanout_thresholds
+from pika_locust.kit.scenarios import SOURCE_ADDRESSES, fanout_thresholds, memory_below
 from pika_locust.kit.targets import http_side, websocket_url
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
@@ -76,23 +76,13 @@ _ABOUT = {
 
 def _suite(success: str, latency: str | None, memory_mb: int) -> tuple[Threshold, ...]:
     """The suite's own limits, and those that its README names but never checked."""
-    limits = [
+    kept = {"threshold": f"rate>{success}", "about": "connections end when we end them"}
+    limits = (
         Threshold.of("ws_connection_success", f"rate>{success}"),
-        Threshold.of(
-            "ws_connection_kept", {"threshold": f"rate>{success}", "about": "connections end when we end them"}
-        ),
-        Threshold.of(
-            "target_memory_mb",
-            {
-                "threshold": f"value<{memory_mb}",
-                "optional": True,
-                "about": "seen where the target's process runs on this machine",
-            },
-        ),
-    ]
-    if latency is not None:
-        limits.insert(0, Threshold.of("ws_message_latency", latency))
-    return tuple(limits)
+        Threshold.of("ws_connection_kept", kept),
+        Threshold.of("target_memory_mb", memory_below(memory_mb)),
+    )
+    return limits if latency is None else (Threshold.of("ws_message_latency", latency), *limits)
 
 
 def _unobservable(settings: Settings) -> frozenset[str]:

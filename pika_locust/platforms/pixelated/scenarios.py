@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pika_locust.judge import Threshold
-from pika_locust.kit.scenarios import scenario
+from pika_locust.kit.scenarios import arrival_settings, scenario, suite_load
 from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
 from pika_locust.load.plan import BY_HAND, CONSTANT, LoadProfile
@@ -80,7 +80,7 @@ INFERENCE = scenario(
     loss="http_req_failed",
     quick=QuickLoad("5s:25,25s:25,5s:0", {"TEST_DURATION": "30s"}),
     profiles={
-        "suite": LoadProfile("suite", parse_stages("30s:10,1m:25,2m:50,1m:100,30s:0"), about="the suite's own load"),
+        **suite_load("30s:10,1m:25,2m:50,1m:100,30s:0"),
         "light": _constant("light", 1, 10),
         "medium": _constant("medium", 5, 50),
         "heavy": _constant("heavy", 10, 100),
@@ -113,9 +113,7 @@ INFERENCE = scenario(
         ),
         Setting("INFERENCE_RATE", number(0.1), None, "open model instead of users: so many questions a second"),
         Setting("TEST_DURATION", duration, 120.0, "for how long, with INFERENCE_RATE"),
-        Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default what a quarter of a second needs"),
-        Setting("MAX_VUS", whole(1), None, "users at most; default what is due within ten seconds"),
-        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+        *arrival_settings("what a quarter of a second needs", "what is due within ten seconds"),
         Setting("THINK_TIME_MIN", number(0), 2.0, "shortest pause between two questions, in seconds"),
         Setting("THINK_TIME_MAX", number(0), 5.0, "longest pause, in seconds"),
     ),
@@ -175,10 +173,10 @@ STREAMING = scenario(
     target="ws",
     path="/ws/pixel-multimodal",
     profiles={
-        "plateaus": LoadProfile(
+        **suite_load(
+            "30s:50,30s:50,1m:200,1m:200,2m:500,1m:500,1m:1000,1m:1000,30s:0",
             "plateaus",
-            parse_stages("30s:50,30s:50,1m:200,1m:200,2m:500,1m:500,1m:1000,1m:1000,30s:0"),
-            about="the suite's own load, with a plateau at each of its heights",
+            "the suite's own load, with a plateau at each of its heights",
         ),
         "light": _constant("light", 2, 100),
         "medium": _constant("medium", 5, 500),

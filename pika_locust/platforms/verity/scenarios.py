@@ -8,10 +8,9 @@ from typing import Any
 
 from pika_locust.judge import Threshold
 from pika_locust.judge.thresholds import ThresholdSpec
-from pika_locust.kit.scenarios import fanout_thresholds, scenario
+from pika_locust.kit.scenarios import arrival_settings, fanout_thresholds, memory_below, scenario, suite_load
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, RampingArrivalRate
-from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
-from pika_locust.load.stages import parse_stages
+from pika_locust.load.plan import CONSTANT, LoadPlan
 from pika_locust.metrics import gauge, rate, trend
 from pika_locust.metrics.builtin import FANOUT_METRICS, HTTP_METRICS, PROTOCOL_METRICS
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
@@ -152,24 +151,18 @@ EVENTS = ("match", "session_start", "session_end", "outcome", "queue_status")
 """What users are told over Socket.IO because of what they did."""
 
 
-def memory(most_mb: int) -> Mapping[str, Any]:
-    """The target's process may hold so many megabytes. No suite has such a limit, but nothing else would see a leak."""
-    about = "seen where the target's process runs on this machine"
-    return {"threshold": f"value<{most_mb}", "optional": True, "about": about}
-
-
 TOKENS_THRESHOLDS: dict[str, ThresholdSpec] = {
     **SUITE,
     "forged_refused": {"threshold": "rate==1", "about": "forged and stale signatures are refused: 400, 401, 403"},
     "redelivery_ignored": {"threshold": "rate==1", "about": "a repeated event is acknowledged"},
-    "target_memory_mb": memory(1024),
+    "target_memory_mb": memory_below(1024),
 }
 
 MEMORY = {
-    profile: (Threshold.of("target_memory_mb", memory(most_mb)),)
+    profile: (Threshold.of("target_memory_mb", memory_below(most_mb)),)
     for profile, most_mb in (("suite", 1024), ("standard", 512), ("big", 1024), ("stress", 1024), ("spike", 512))
 }
-"""By load profile."""
+"""By load profile. No suite has such a limit, but nothing else would see a leak."""
 
 
 def session_length(settings: Settings) -> tuple[Threshold, ...]:
@@ -208,11 +201,6 @@ _PROFILES = {
 }
 
 
-def _profiles(suite: str) -> dict[str, str | LoadProfile]:
-    """The suite's own load, which is the default, then the ones that every scenario has."""
-    return {"suite": LoadProfile("suite", parse_stages(suite), about="the suite's own load"), **_PROFILES}
-
-
 def _secrets_needed(settings: Settings) -> Sequence[str]:
     return ("STRIPE_WEBHOOK_SECRET",) if settings["SEED_TOKENS"] else ()
 
@@ -236,7 +224,7 @@ QUEUE = scenario(
     about="Thousands of users join and leave the matchmaking queue over HTTP",
     secrets_needed=_secrets_needed,
     users_setting="TARGET_VUS",
-    profiles=_profiles("10m:10000,2m:0"),
+    profiles=suite_load("10m:10000,2m:0", **_PROFILES),
     quick=QuickLoad("10s:60,25s:60,5s:0"),
     loss="http_req_failed",
     metrics=QUEUE_METRICS,
@@ -259,9 +247,7 @@ _TOKENS_SETTINGS = (
     Setting("SPIKE_RATE", number(0), 400.0, "webhooks a second in the spike"),
     Setting("SPIKE_HOLD", duration, 120.0, "length of the spike"),
     Setting("COOL_DOWN", duration, 60.0, "length of the last stage, from BASE_RATE down to nothing"),
-    Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default twice the spike's rate, at most 5,000"),
-    Setting("MAX_VUS", whole(1), None, "users at most; default three times the spike's rate, at most 10,000"),
-    Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+    *arrival_settings("twice the spike's rate, at most 5,000", "three times the spike's rate, at most 10,000"),
     Setting("REDELIVERY", share, 0.0, "share of checkouts that are delivered again, at once, and forged"),
     Setting("THINK_TIME_MIN", number(0), 0.05, "shortest pause, in seconds; it only keeps a user busy"),
     Setting("THINK_TIME_MAX", number(0), 0.2, "longest pause, in seconds"),
@@ -396,7 +382,7 @@ SESSIONS = scenario(
     about="Members are matched and talk in video sessions, listening on Socket.IO",
     secrets_needed=_sessions_secrets,
     users_setting="SESSION_VUS",
-    profiles=_profiles("5m:2000,10m:2000,2m:0"),
+    profiles=suite_load("5m:2000,10m:2000,2m:0", **_PROFILES),
     quick=QuickLoad("5s:40,25s:40,5s:0", {"SESSION_HOLD_SECONDS": "5"}),
     baseline_users=2,
     loss="http_req_failed",

@@ -8,11 +8,10 @@ from typing import Any
 
 from pika_locust.browser.chromium import BROWSER_SETTINGS, browser_problems
 from pika_locust.judge import Band, Threshold, ThresholdSpecs
-from pika_locust.kit.scenarios import scenario
+from pika_locust.kit.scenarios import arrival_settings, scenario, suite_load
 from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrivalRate, RampingArrivalRate
-from pika_locust.load.plan import CONSTANT, LoadPlan, LoadProfile
-from pika_locust.load.stages import parse_stages
+from pika_locust.load.plan import CONSTANT, LoadPlan
 from pika_locust.metrics import counter, rate, trend
 from pika_locust.metrics.builtin import BROWSER_METRICS, CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
 from pika_locust.platforms.wwmaa.members_file import members_file
@@ -63,11 +62,7 @@ _COMMON: dict[str, Any] = {
     "speeds": {"req": "http_reqs"},
 }
 _CONTRACT = Setting("CONTRACT", one_of("suite", "server"), "suite", "server: what the FastAPI backend really speaks")
-_OPEN = (
-    Setting("PREALLOCATED_VUS", whole(1), None, "users prepared; default: what the rate needs"),
-    Setting("MAX_VUS", whole(1), None, "users at most; default: what is due within ten seconds"),
-    Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
-)
+_OPEN = arrival_settings("what the rate needs", "what is due within ten seconds")
 _MEMBERS = (
     Setting("MEMBERS", whole(1), 1000, "members that are in the target; users are mapped onto them"),
     Setting("TEST_USER_EMAIL", text, "loadtest_user_{user}@wwmaa.com", "their addresses; {user} is the number from 0"),
@@ -120,8 +115,7 @@ SEARCH = scenario(
     rate_unit="searches a minute",
     length_setting="TEST_DURATION",
     quick=QuickLoad("5s:20,20s:20,5s:0", {"TEST_DURATION": "30s"}),
-    profiles={"suite": LoadProfile("suite", parse_stages("2m:100,5m:100,2m:0"), about="the script's own load")},
-    default_profile="suite",
+    profiles=suite_load("2m:100,5m:100,2m:0"),
     metrics=SEARCH_METRICS,
     thresholds={
         "http_req_duration{name:search}": ("p(95)<1200", "p(99)<2000"),
@@ -333,8 +327,7 @@ RTC = scenario(
     "rtc",
     "pika_locust.platforms.wwmaa.participant:Participant",
     about="Fifty people in a training session, who chat; every message is owed to each of them, once",
-    default_profile="suite",
-    profiles={"suite": LoadProfile("suite", parse_stages("1m:50,10m:50,1m:0"), about="the suite's own load")},
+    profiles=suite_load("1m:50,10m:50,1m:0"),
     quick=QuickLoad("5s:20,25s:20,5s:0", {"CHAT_EVERY": "1", "SESSION_LENGTH": "30s"}),
     metrics=RTC_METRICS,
     thresholds={
@@ -487,12 +480,7 @@ PAGES = scenario(
     "pages",
     "pika_locust.platforms.wwmaa.page_visitor:PageVisitor",
     about="Ten thousand visitors look at pages, three in ten of them as members",
-    default_profile="suite",
-    profiles={
-        "suite": LoadProfile(
-            "suite", parse_stages("3m:1000,2m:5000,2m:10000,5m:10000,3m:0"), about="the suite's own load"
-        )
-    },
+    profiles=suite_load("3m:1000,2m:5000,2m:10000,5m:10000,3m:0"),
     quick=QuickLoad("10s:60,30s:60,5s:0", {"THINK_TIME_MIN": "1", "THINK_TIME_MAX": "3"}),
     supporters=_browsers,
     optional_supporters=_BROWSERS,

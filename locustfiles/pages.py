@@ -4,12 +4,11 @@
     locust --headless -f locustfiles/pages.py                                                 # 15m
     BROWSER_USERS=2 locust --headless -f locustfiles/pages.py -u 50 -r 50 -t 1m               # 1m; and two in Chromium
 
-Without BASE_URL (or API_URL, or -H) it starts its own sandbox and tests that. `pika-locust inspect pages` shows everything else.
+Without BASE_URL (or API_URL, or -H) it starts its own sandbox and tests that. `pika-locust inspect pages` shows the rest.
 """
 
 import pika_locust
-from pika_locust.platforms.wwmaa.page_browser import PageBrowser
-from pika_locust.platforms.wwmaa.page_visitor import PageVisitor
+from pika_locust.platforms.wwmaa.page_visitor import PageBrowser, PageVisitor
 from pika_locust.platforms.wwmaa.scenarios import PAGES
 
 __all__ = ["PageBrowser", "PageVisitor"]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import tests.quiet_locust  # noqa: F401
-from pika_locust.platforms.wwmaa.page_browser import PageBrowser
+from pika_locust.platforms.wwmaa.page_visitor import PageBrowser
 from pika_locust.platforms.wwmaa.scenarios import PAGES
 from pika_locust.testing.worker import live, make_context, make_user, wait_until
 from pika_locust.wire.access import Access, set_access

@@ -6,9 +6,8 @@ from typing import Any
 
 from pika_locust.kit import HttpActor
 from pika_locust.kit.meters import named
-from pika_locust.platforms.pixelated.answers import has_words, reported_us
 from pika_locust.platforms.pixelated.scenarios import INFERENCE_METRICS
-from pika_locust.platforms.pixelated.texts import CORPUS, is_foreign, marked
+from pika_locust.platforms.pixelated.texts import CORPUS, has_words, is_foreign, marked, reported_us
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Timeouts
 

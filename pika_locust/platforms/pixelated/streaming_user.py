@@ -11,11 +11,10 @@ from pika_locust.kit import WebSocketActor, on, on_raw
 from pika_locust.kit.meters import named
 from pika_locust.kit.websocket_actor import ConnectionMetrics
 from pika_locust.load.pauses import Backoff
-from pika_locust.platforms.pixelated.answers import has_words, reported_us
 from pika_locust.platforms.pixelated.audio import LARGEST_BYTES, MEBIBYTE, Audio, Chunk, Turn
 from pika_locust.platforms.pixelated.audits import EXTRA_RESULTS
 from pika_locust.platforms.pixelated.scenarios import STREAMING_METRICS
-from pika_locust.platforms.pixelated.texts import CORPUS, is_foreign, marked
+from pika_locust.platforms.pixelated.texts import CORPUS, has_words, is_foreign, marked, reported_us
 from pika_locust.runtime.timers import Condition
 from pika_locust.wire.websocket import Close, Limits
 

@@ -1,8 +1,9 @@
-"""What people in distress write in this load test, and what the service should notice in it."""
+"""What people in distress write in this load test, what the service should notice in it, and what is in its answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,18 @@ def is_foreign(answer: str, mark: str) -> bool:
             return True
         at = answer.find(MARK, at + len(MARK))
     return False
+
+
+LONGEST_MS = 3_600_000
+
+
+def has_words(response: Any) -> bool:
+    """Whether the model has said something."""
+    return isinstance(response, str) and bool(response)
+
+
+def reported_us(milliseconds: Any) -> int | None:
+    """The time that an answer reports, in microseconds; None when it is none."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    return round(milliseconds * 1000) if 0 <= milliseconds <= LONGEST_MS else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -10,12 +10,24 @@ from urllib.parse import quote
 from pika_locust.errors import UnreadableError
 from pika_locust.judge import AuditResult, exactly_once, not_observed, unreadable
 from pika_locust.observe.target import read_json
-from pika_locust.platforms.wwmaa.attendees import Attendee, read_attendees
+from pika_locust.platforms.wwmaa.scenarios import PAID_STATUSES
 from pika_locust.scenario import AuditContext
+from pika_locust.wire.http import HttpClient
 
 REGISTRATION_AUDITS = ("registrations", "capacity", "payments", "mails")
 _HIDDEN = "the target does not show what it holds; its sandbox does"
 _NO_ADMIN = "the target shows it to its staff alone: name one of them by TEST_ADMIN_EMAIL and TEST_ADMIN_PASSWORD"
+PAGE = 500
+"""Attendees asked for at a time."""
+MOST_PAGES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Attendee:
+    """Somebody who has a place. `is_paid` is None for a place that costs nothing."""
+
+    email: str
+    is_paid: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,8 @@ class _Held:
 
 
 def audit_registrations(context: AuditContext) -> Sequence[AuditResult]:
-    """Who has a place is who was told so, once; no more than there are places; paid and written to."""
+    """Who has a place is who was told so, once; as many as there are places, where some were refused for it; paid and
+    written to."""
     registrations, payments = context.ledgers["registrations"], context.ledgers["payments"]
     if not registrations.count("sent"):
         return [not_observed(name, "nobody registered") for name in REGISTRATION_AUDITS]
@@ -58,16 +71,22 @@ def _held(context: AuditContext) -> _Held | None:
     if state is not None:
         event = state["registrations"][context.settings["TEST_EVENT_ID"]]
         attendees = [Attendee(email, is_paid if costs else None) for email, costs, is_paid in event["rows"]]
-        return _Held(attendees, _places(event["capacity"], len(attendees)), state["mails"])
+        return _Held(attendees, _places(context, event["capacity"], len(attendees)), state["mails"])
     if context.settings["TEST_ADMIN_EMAIL"] is None:
         return None
     attendees = read_attendees(context)
     return _Held(attendees, _places_told(context, len(attendees)), None)
 
 
-def _places(capacity: int, held: int) -> AuditResult:
-    detail = f"{held - capacity:,} more than there are places" if held > capacity else "places, and who has one"
-    return AuditResult("capacity", "fail" if held > capacity else "pass", capacity, held, 0, detail)
+def _places(context: AuditContext, capacity: int, held: int) -> AuditResult:
+    turned_away = context.ledgers["registrations"].refused_by.get("full", 0)
+    if held > capacity:
+        detail = f"{held - capacity:,} more than there are places"
+    elif held < capacity and turned_away:
+        detail = f"{turned_away:,} were refused because it is full, and {capacity - held:,} places are free"
+    else:
+        return AuditResult("capacity", "pass", capacity, held, 0, "places, and who has one")
+    return AuditResult("capacity", "fail", capacity, held, 0, detail)
 
 
 def _places_told(context: AuditContext, held: int | None = None) -> AuditResult:
@@ -76,11 +95,54 @@ def _places_told(context: AuditContext, held: int | None = None) -> AuditResult:
     try:
         page: Any = read_json(f"{context.target}/api/events/{'' if is_suite else 'public/'}{event_id}")
         taken = page["current_registrations" if is_suite else "current_attendees"]
-        return _places(int(page["capacity"]), int(taken) if held is None else held)
+        return _places(context, int(page["capacity"]), int(taken) if held is None else held)
     except UnreadableError as error:
         return unreadable("capacity", str(error))
     except (KeyError, TypeError, ValueError):
         return unreadable("capacity", "the event does not say how many places it has")
+
+
+def read_attendees(context: AuditContext) -> list[Attendee]:
+    """Everybody who has a place, as TEST_ADMIN_EMAIL sees them. Raises UnreadableError."""
+    headers = {"authorization": f"Bearer {_token(context)}"}
+    is_suite = context.settings["CONTRACT"] == "suite"
+    part = "registrations" if is_suite else "attendees"
+    url = f"{context.target}/api/events/{quote(context.settings['TEST_EVENT_ID'])}/{part}"
+    return [_read(row, "email" if is_suite else "user_email") for row in _rows(url, headers, part)]
+
+
+def _token(context: AuditContext) -> str:
+    body = {"email": context.settings["TEST_ADMIN_EMAIL"], "password": context.settings["TEST_ADMIN_PASSWORD"]}
+    with HttpClient(context.target) as http:
+        answer = http.post("/api/auth/login", json=body)
+    token = answer.json_object().get("access_token")
+    if answer.failed or not isinstance(token, str):
+        said = answer.error.text if answer.error is not None else answer.summary
+        raise UnreadableError(f"TEST_ADMIN_EMAIL cannot log in: {said}")
+    return token
+
+
+def _rows(url: str, headers: Mapping[str, str], part: str) -> Iterator[Any]:
+    """All pages of a list, until one is not full, or is the same again: then the target knows no pages."""
+    before: Any = None
+    for number in range(MOST_PAGES):
+        page: Any = read_json(f"{url}?limit={PAGE}&offset={number * PAGE}", headers)
+        rows = page.get(part) if isinstance(page, dict) else None
+        if not isinstance(rows, list):
+            raise UnreadableError(f"GET {url} has no list of {part}")
+        if rows == before:
+            return
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        before = rows
+
+
+def _read(row: Any, field: str) -> Attendee:
+    if not isinstance(row, dict) or not isinstance(row.get(field), str):
+        raise UnreadableError(f"somebody who has a place is without {field}")
+    status = row.get("payment_status")
+    return Attendee(row[field], None if status is None else status in PAID_STATUSES)
 
 
 def audit_webhooks(context: AuditContext) -> Sequence[AuditResult]:

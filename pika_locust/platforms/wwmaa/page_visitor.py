@@ -1,4 +1,4 @@
-"""Somebody who looks at WWMAA's pages: the page itself, what belongs to it, and what it asks the API for."""
+"""Visitors of WWMAA's pages, with what belongs to a page and what it asks the API for; and some in real browsers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from pika_locust.kit.browser_users import BrowserUsers
 from pika_locust.kit.meters import named
 from pika_locust.platforms.wwmaa.member import Member, Members, WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import PAGES_METRICS
@@ -78,3 +79,10 @@ class PageVisitor(WwmaaUser):
             answer = self.call("GET", page.call, name=f"api-{page.name}", ok=(200,), trend="api_response_time")
             if page.field:
                 self.checked(f"api has {page.field}", isinstance(answer.json_object().get(page.field), list))
+
+
+class PageBrowser(BrowserUsers):
+    """They look at the pages that anybody may see, as often as visitors do: of a dashboard, the target shows a page
+    only to who sends a token with the request for it, which a browser does not."""
+
+    pages = tuple((page.name, page.path, page.share) for page in PAGES if page.name != "dashboard")

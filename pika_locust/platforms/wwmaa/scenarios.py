@@ -452,7 +452,7 @@ PAGES_METRICS = (
 )
 
 
-_BROWSERS = ("pika_locust.platforms.wwmaa.page_browser:PageBrowser",)
+_BROWSERS = ("pika_locust.platforms.wwmaa.page_visitor:PageBrowser",)
 
 
 def _browsers(settings: Settings, users: int) -> tuple[str, ...]:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from pika_locust.platforms.pixelated import inference_user
-from pika_locust.platforms.pixelated.answers import reported_us
 from pika_locust.platforms.pixelated.inference_user import InferenceUser
 from pika_locust.platforms.pixelated.scenarios import INFERENCE
-from pika_locust.platforms.pixelated.texts import CORPUS, Text, is_foreign, marked
+from pika_locust.platforms.pixelated.texts import CORPUS, Text, is_foreign, marked, reported_us
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 from pika_locust.testing.worker import RecordingContext, make_context, make_user
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pika_locust.platforms.wwmaa import attendees
+from pika_locust.platforms.wwmaa import audits as of_wwmaa
 from pika_locust.platforms.wwmaa.scenarios import RSVP
 from pika_locust.platforms.wwmaa.world_accounts import ADMIN, PASSWORD
 from pika_locust.testing.worker import settings_of
@@ -20,7 +20,7 @@ PAID = {"suite": "pass", "server": "not_observed"}
 @BOTH
 def test_the_staff_sees_what_everybody_was_told(contract: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page by page."""
-    monkeypatch.setattr(attendees, "PAGE", 5)
+    monkeypatch.setattr(of_wwmaa, "PAGE", 5)
     with serving(RSVP, contract, **STAFF) as run:
         run.act(20)
         audits = run.audit(sees_state=False)
@@ -28,6 +28,20 @@ def test_the_staff_sees_what_everybody_was_told(contract: str, monkeypatch: pyte
         paid = PAID[contract]
         assert found == {"registrations": "pass", "capacity": "pass", "payments": paid, "mails": "not_observed"}
         assert audits["registrations"].actual == audits["capacity"].actual == 16
+
+
+@BOTH
+@pytest.mark.parametrize("sees_state", [True, False])
+def test_nobody_may_be_refused_while_there_are_places(contract: str, sees_state: bool) -> None:
+    with serving(RSVP, contract, **{**STAFF, "DOUBLES": "0"}) as run:
+        run.act(5)
+        assert run.audit(sees_state)["capacity"].status == "pass"
+        registrations = run.worker.ledgers["registrations"]
+        registrations.sent("somebody")
+        registrations.refused("somebody", "full")
+        capacity = run.audit(sees_state)["capacity"]
+        assert (capacity.status, capacity.expected, capacity.actual) == ("fail", 16, 5)
+        assert capacity.detail == "1 were refused because it is full, and 11 places are free"
 
 
 @BOTH

@@ -4,7 +4,8 @@
     locust --headless -f locustfiles/pages.py                                                 # 15m
     BROWSER_USERS=2 locust --headless -f locustfiles/pages.py -u 50 -r 50 -t 1m               # 1m; and two in Chromium
 
-Without BASE_URL (or API_URL, or -H) it starts its own sandbox and tests that. `pika-locust inspect pages` shows the rest.
+Without BASE_URL, API_URL or -H it starts its own sandbox and tests that. `pika-locust inspect pages` shows everything
+else.
 """
 
 import pika_locust

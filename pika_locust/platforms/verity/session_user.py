@@ -8,6 +8,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.kit import SocketIoActor, on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor
+from pika_locust.platforms.verity.limits import queue_keys
 from pika_locust.platforms.verity.messages import DONE
 from pika_locust.platforms.verity.scenarios import (
     END_GRACE_S,
@@ -16,7 +17,6 @@ from pika_locust.platforms.verity.scenarios import (
     PAUSE_S,
     SESSIONS_METRICS,
     START_WAIT_S,
-    queue_keys,
 )
 from pika_locust.platforms.verity.session_events import MUTUAL, NON_MUTUAL, STATUS_WITHIN_S, SessionEvents, Visit
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.load.plan import LoadPlan, LoadRequest, resolve
-from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, queue_keys
+from pika_locust.platforms.verity.limits import queue_keys
+from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS
 from pika_locust.scenario import Scenario
 from tests.platforms.verity.harness import settings_of
 

@@ -223,6 +223,12 @@ def _agents_for_visitors(settings: Settings, users: int) -> Sequence[str]:
     return (_AGENT,) * (math.ceil(users / SEATS) + 1 if count is None else count)
 
 
+def _assigned(settings: Settings) -> tuple[Threshold, ...]:
+    """To be told that there is no agent counts as joining, too; where we bring some, that must not be all."""
+    shown = {"threshold": "count>0", "about": "visitors are shown our agents"}
+    return () if settings["AGENTS"] == 0 else (Threshold.of("agent_assigned_count", shown),)
+
+
 WIDGET = scenario(
     "widget",
     "pika_locust.platforms.greeter.visitor:Visitor",
@@ -236,6 +242,7 @@ WIDGET = scenario(
         **_JOIN,
     },
     profile_thresholds={"realistic": (), "soak": _SOAK_THRESHOLDS},
+    setting_thresholds=_assigned,
     bands=(_CONNECTION_TIME, _CONNECTED, _of_errors("connection_failures"), *_OF_SERVER),
     settings=(
         *_VISITOR_SETTINGS,

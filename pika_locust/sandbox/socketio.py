@@ -167,11 +167,6 @@ class Ack:
         self._handling = handling
         self._id = ack_id
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the client asked for it and has not got it."""
-        return bool(self._id)
-
     def __call__(self, *values: Any) -> None:
         client = self._handling.client
         ack_id, self._id = self._id, ""

@@ -128,6 +128,20 @@ class Transcript:
         """One client's part."""
         return Transcript(self.flow, self.about, tuple(event for event in self.events if event.who == who))
 
+    def asked(self, is_asked: Callable[[str, str], bool]) -> Transcript:
+        """Without the HTTP requests that it refuses by method and path, and the answers to them: a world serves what
+        somebody asks for, and a recording may have more."""
+        kept: list[Event] = []
+        skipped: set[str] = set()
+        for event in self.events:
+            if event.kind == "http" and event.by_client and not is_asked(event.data["method"], event.data["path"]):
+                skipped.add(event.who)
+            elif event.kind == "http" and not event.by_client and event.who in skipped:
+                skipped.discard(event.who)
+            else:
+                kept.append(event)
+        return Transcript(self.flow, self.about, tuple(kept))
+
     def sent(self, kind: str = "text") -> list[Any]:
         """What clients sent of one kind."""
         return [event.data for event in self.events if event.by_client and event.kind == kind]

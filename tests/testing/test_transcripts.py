@@ -15,6 +15,7 @@ from pika_locust.sandbox.faults import Cover
 from pika_locust.sandbox.world import Answer, Request
 from pika_locust.testing import transcripts
 from pika_locust.testing.transcripts import (
+    Event,
     Ids,
     Transcript,
     TranscriptReplay,
@@ -74,6 +75,24 @@ def test_what_is_in_a_transcript_by_client_and_side() -> None:
     assert TALK.of("b").received() == []
     assert TALK.of("a").received() == ["two", "2030-01-01T00:00:00.000Z"]
     assert TALK.of("b").clients == ["b"]
+
+
+def test_requests_that_nobody_makes_are_left_out_with_their_answers() -> None:
+    def http(who: str, by_client: bool, data: Any) -> Event:
+        return Event(0.0, who, by_client, "http", data)
+
+    asks = {path: {"method": "GET", "path": path} for path in ("/a", "/b")}
+    events = (
+        http("x", True, asks["/a"]),
+        http("y", True, asks["/b"]),
+        Event(0.0, "y", False, "text", "news"),
+        http("x", False, {"status": 200}),
+        http("y", False, {"status": 404}),
+        http("y", True, asks["/a"]),
+        http("y", False, {"status": 201}),
+    )
+    kept = Transcript("flow", "", events).asked(lambda method, path: (method, path) == ("GET", "/a"))
+    assert kept.events == tuple(events[number] for number in (0, 2, 3, 5, 6))
 
 
 def test_it_began_when_the_server_s_first_time_says() -> None:

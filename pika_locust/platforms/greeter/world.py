@@ -318,10 +318,6 @@ class GreeterWorld(SocketIoApp):
             | {"checks": checks, "mode": "in-memory"}
         )
 
-    @route("GET", "/ready", exempt=True)
-    def ready(self, call: Call) -> Answer:
-        return self._page({"ready": True})
-
     @route("GET", "/metrics", exempt=True)
     def metrics(self, call: Call) -> Answer:
         key = call.query.get("key") or call.request.headers.get("x-metrics-api-key", "")
@@ -334,19 +330,6 @@ class GreeterWorld(SocketIoApp):
         page = {"timestamp": self.now_ms, "mode": "in-memory", **self._figures()}
         pools = {"total": 0, "activeAgentsByPool": {}}
         return self._page({**page, "pools": pools, "memory": _memory(), "uptime": self._uptime()})
-
-    @route("GET", "/api/stats", exempt=True)
-    def stats(self, call: Call) -> Answer:
-        agents = self.agents.values()
-        return self._page(
-            {
-                "totalAgents": len(self.agents),
-                "onlineAgents": sum(agent.client is not None for agent in agents),
-                "totalSimulations": self._simulations(),
-                "totalVisitors": len(self.visitors),
-                "activeCalls": len(self.calls.running),
-            }
-        )
 
     def not_found(self, request: Request) -> Answer:
         html = (

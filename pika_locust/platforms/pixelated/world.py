@@ -149,10 +149,6 @@ class PixelatedWorld(App):
         }
         return Answer.json(page, headers=(("cache-control", "no-cache"),))
 
-    @route("GET", "/api/health", exempt=True)
-    def api_health(self, call: Call) -> Answer:
-        return self.health(call)
-
     def read_body(self, request: Request, schema: Any) -> dict[str, Any]:
         """Nothing: bodies are read when it is known who sends them."""
         return {}
@@ -225,16 +221,6 @@ class PixelatedWorld(App):
 
     def _failed_multimodal(self, words: str) -> Answer:
         return Answer.json({"error": "Multimodal inference failed", "message": words}, 500)
-
-    @route("GET", "/api/websocket/pixel-multimodal", exempt=True)
-    def status(self, call: Call) -> Any:
-        """How many sockets the server has."""
-        return {"success": True, "status": "listening", "port": PORT, "clients": len(self.sockets)}
-
-    @route("GET", "/ws/pixel-multimodal", exempt=True)
-    def no_upgrade(self, call: Call) -> Answer:
-        """A request that should have asked for a WebSocket."""
-        return Answer(426, b"Upgrade Required", (("content-type", "text/plain"),))
 
     def _refused(self, call: Call) -> Answer | None:
         """Nobody who may call, or too often; fills in who calls."""

@@ -57,14 +57,6 @@ class Webhooks(Accounts):
             self.processed[event["id"]] += 1
         return self._answer(event, result)
 
-    @route("GET", "/api/webhooks/stripe/health")
-    def webhook_health(self, call: Call) -> Answer:
-        """Whether the real server has a secret to verify webhooks with."""
-        if self.is_suite:
-            return self.not_found(call.request)
-        told = {"status": "healthy", "service": "stripe_webhooks", "webhook_secret_configured": True}
-        return Answer.json(told)
-
     def _duplicate(self, event_id: str) -> Answer:
         if self.is_suite:
             return Answer.json({"received": True, "status": "duplicate"})

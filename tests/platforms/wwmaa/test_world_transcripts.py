@@ -9,11 +9,11 @@ import pytest
 
 from pika_locust.platforms.wwmaa.world_events import Event
 from pika_locust.testing.transcripts import Transcript
-from tests.platforms.wwmaa.transcripts import TRANSCRIPTS, WwmaaReplay, asked, until
+from tests.platforms.wwmaa.transcripts import TRANSCRIPTS, WwmaaReplay, until
 
 WITH_CSRF = ("01-health", "02-csrf", "11-subscriptions")
 """Recorded with tokens against forged requests, as the server has them by default."""
-NOT_SERVED = ("/api/search/feedback", "/api/health")
+NOT_SERVED = ("/api/search/feedback", "/api/health", "/api/webhooks/stripe/health")
 """What no scenario asks for: opinions on an answer, and health pages beside the one."""
 EVENTS = (
     Event("evt_g_open", 10, 5),
@@ -27,9 +27,9 @@ ENDS = {"04-refresh": "/logout", "08-rsvp-status": "/waitlist"}
 
 
 def replayed(flow: str, *faults: str, **settings: str) -> WwmaaReplay:
-    transcript = asked(TRANSCRIPTS[flow], lambda method, path: not path.startswith(NOT_SERVED))
+    transcript = TRANSCRIPTS[flow].asked(lambda method, path: not path.startswith(NOT_SERVED))
     if flow == "09-webhooks":
-        transcript = asked(transcript, lambda method, path: method == "POST")
+        transcript = transcript.asked(lambda method, path: method == "POST")
     if flow in ENDS:
         transcript = until(transcript, ENDS[flow])
     if flow == "07-rsvp":
@@ -53,7 +53,7 @@ def listed(transcript: Transcript) -> list[Any]:
 
 def asked_with_a_body(transcript: Transcript) -> Transcript:
     bodies = iter([one.data["body"] for one in transcript.events if one.by_client])
-    return asked(transcript, lambda method, path: next(bodies) is not None)
+    return transcript.asked(lambda method, path: next(bodies) is not None)
 
 
 @pytest.mark.parametrize("flow", sorted(TRANSCRIPTS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import jwt
 
 from pika_locust.platforms.wwmaa.world import PLATFORM
 from pika_locust.platforms.wwmaa.world_accounts import user_id
-from pika_locust.testing.transcripts import Event, Ids, Transcript, WorldReplay, masking, read_transcripts
+from pika_locust.testing.transcripts import Ids, Transcript, WorldReplay, masking, read_transcripts
 
 TRANSCRIPTS = read_transcripts(Path(__file__).parents[2] / "transcripts" / "wwmaa")
 SECRET = "replayed: a secret of at least thirty-two bytes"
@@ -93,20 +92,6 @@ def began_s(transcript: Transcript) -> float:
         if token is not None:
             return float(claims_of(token[0])["iat"]) - event.at_ms / 1000 + 0.5
     return 1_795_230_000.0
-
-
-def asked(transcript: Transcript, is_asked: Callable[[str, str], bool]) -> Transcript:
-    """Without the requests that no scenario makes, and the answers to them."""
-    kept: list[Event] = []
-    skipped: set[str] = set()
-    for event in transcript.events:
-        if event.by_client and not is_asked(event.data["method"], event.data["path"]):
-            skipped.add(event.who)
-        elif not event.by_client and event.who in skipped:
-            skipped.discard(event.who)
-        else:
-            kept.append(event)
-    return replace(transcript, events=tuple(kept))
 
 
 def until(transcript: Transcript, path: str) -> Transcript:

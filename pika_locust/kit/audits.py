@@ -91,6 +91,24 @@ class LedgerAudits:
         raise RuntimeError(f"audit {name}: it returned {held!r}, which is no number, no list of ids and not None")
 
 
+def answered(name: str, ledger: Ledger, nothing: str, late: str, extra: int = 0, beyond: str = "") -> AuditResult:
+    """The audit that whatever was sent was answered, one way or the other; what a broken connection has taken with it
+    may have been or not.
+
+    Arguments:
+        nothing: why there is nothing to see, where nothing was sent.
+        late: what is said of those that had no answer in time, after their number.
+        extra: answers to what was never sent; one too many does not make up for one that is missing.
+        beyond: what is said of those, after their number.
+    """
+    if not ledger.count("sent"):
+        return not_observed(name, nothing)
+    answers, lost = ledger.count("acked") + ledger.count("refused"), ledger.count("timed_out")
+    words = [f"{number:,} {what}" for number, what in ((lost, late), (extra, beyond)) if number]
+    held, unknown = (answers + lost + extra, 0) if extra else (answers, ledger.count("uncertain") + ledger.open)
+    return balance(name, answers + lost, held, unknown, "; ".join(words))
+
+
 def _origin(function: AuditFunction) -> tuple[str, str]:
     return function.__module__, function.__qualname__
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pika_locust.errors import UnreadableError
 from pika_locust.judge import AuditResult, balance, not_observed, unreadable
+from pika_locust.kit.audits import answered
 from pika_locust.kit.settling import until_settled
 from pika_locust.observe.target import read_json
 from pika_locust.scenario import AuditContext, SetupContext, SetupResult
@@ -54,13 +55,8 @@ def _calls(context: AuditContext) -> AuditResult:
     Two servers that do not pass calls on to each other lose some of them: the visitor is assigned an agent whose socket
     the other one has, and hears nothing.
     """
-    calls = context.ledgers["calls"]
-    answered, lost = calls.count("acked") + calls.count("refused"), calls.count("timed_out")
-    unknown = calls.count("uncertain") + calls.open
-    detail = f"{lost:,} had no answer within {context.settings['CALL_ANSWER_WITHIN']:g} s" if lost else ""
-    if not calls.count("sent"):
-        return not_observed("calls", "no call was asked for")
-    return balance("calls", answered + lost, answered, unknown, detail)
+    late = f"had no answer within {context.settings['CALL_ANSWER_WITHIN']:g} s"
+    return answered("calls", context.ledgers["calls"], "no call was asked for", late)
 
 
 def _left(context: AuditContext, *names: str) -> Sequence[AuditResult]:

@@ -53,6 +53,21 @@ class SeededRandom:
         """One of the options, each as likely as the others."""
         return options[self.below(len(options))]
 
+    def weighted(self, options: Sequence[tuple[T, float]]) -> T:
+        """One of the options, each as often as its weight says among all weights."""
+        return options[part_at(self.random(), [weight for _, weight in options])][0]
+
+
+def part_at(point: float, parts: Sequence[float]) -> int:
+    """The number of the part in which a point from 0 to 1 lies, where all parts, one behind the other, are 1."""
+    behind = point * sum(parts)
+    for number, part in enumerate(parts):
+        if behind < part:
+            return number
+        behind -= part
+    # The last one that is any, for what rounding has left over.
+    return max((number for number, part in enumerate(parts) if part), default=0)
+
 
 def _mix(word: int) -> int:
     word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK

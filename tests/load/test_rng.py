@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from scipy.stats import chisquare
 
-from pika_locust.load.rng import SeededRandom
+from pika_locust.load.rng import SeededRandom, part_at
 
 # The first numbers of SplitMix64 from the state 0, as its authors' own program prints them.
 FROM_ZERO = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC, 0x1B39896A51A8749B]
@@ -104,6 +104,16 @@ def test_the_ends_of_random_are_0_and_just_below_1() -> None:
     assert Loaded(WORD - 1).random() == 1.0 - 2.0**-53
     for limit in (1, 2, 3, 1000, 2**31, 2**53 - 1):
         assert (Loaded(0).below(limit), Loaded(WORD - 1).below(limit)) == (0, limit - 1)
+
+
+def test_weighted_gives_every_option_as_often_as_its_weight_says() -> None:
+    dice, options = SeededRandom(7), (("often", 6.0), ("never", 0.0), ("seldom", 2.0))
+    seen = Counter(dice.weighted(options) for _ in range(80_000))
+    assert seen.keys() == {"often", "seldom"}
+    assert chisquare([seen["often"], seen["seldom"]], [60_000, 20_000]).pvalue > 1e-4
+    assert (Loaded(0).weighted(options), Loaded(WORD - 1).weighted(options)) == ("often", "seldom")
+    # 0.1 three times is a little more than 0.3: whatever the rounding, the last one that is any has the rest.
+    assert part_at(1.0, [0.1, 0.1, 0.1, 0.0]) == 2
 
 
 def test_below_gives_every_whole_number_under_its_limit_equally_often() -> None:

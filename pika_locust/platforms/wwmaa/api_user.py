@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pika_locust.kit.meters import named
+from pika_locust.load.rng import part_at
 from pika_locust.platforms.wwmaa.member import Members, WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import API_METRICS, api_rates
 from pika_locust.runtime.arrivals import OpenActor
@@ -144,18 +145,8 @@ class ApiUser(MemberVisits, EventVisits, SubscriberVisits):
 
     def act(self) -> None:
         visits: tuple[Callable[[], None], ...] = (self.visit_as_member, self.visit_events, self.visit_as_subscriber)
-        visits[visit_at(self._point(), api_rates(self.worker.settings))]()
+        visits[part_at(self._point(), api_rates(self.worker.settings))]()
 
     def _point(self) -> float:
         """Which of the visits it is, from 0 to 1: arrivals take turns, so that each kind keeps its own steady rate."""
-        return self.dice.uniform(0.0, 1.0) if self.arrival is None else self.arrival * GOLDEN % 1.0
-
-
-def visit_at(point: float, rates: tuple[float, ...]) -> int:
-    """The number of the visit whose part of all rates, one behind the other, has that point from 0 to 1 in it."""
-    behind = point * sum(rates)
-    for number, rate in enumerate(rates):
-        if behind < rate:
-            return number
-        behind -= rate
-    return max(range(len(rates)), key=rates.__getitem__)
+        return self.dice.random() if self.arrival is None else self.arrival * GOLDEN % 1.0

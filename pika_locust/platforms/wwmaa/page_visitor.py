@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from pika_locust.kit.browser_users import BrowserUsers
@@ -32,7 +31,7 @@ PAGES = (
     Page("search", "/search?q=karate", 0.15, "/api/search?q=karate&limit=20", "results"),
     Page("dashboard", "/dashboard", 0.1, "/api/users/me/dashboard"),
 )
-_UP_TO = tuple(accumulate(page.share for page in PAGES))
+_MIX = tuple((page, page.share) for page in PAGES)
 HTML = {"accept": "text/html", "accept-language": "en-US,en;q=0.5"}
 
 
@@ -48,8 +47,7 @@ class PageVisitor(WwmaaUser):
 
     def act(self) -> None:
         is_member = self._member is not None and self._enter(self._member)
-        point = self.dice.uniform(0.0, 1.0)
-        page = next((one for one, up_to in zip(PAGES, _UP_TO, strict=True) if point < up_to), PAGES[0])
+        page = self.dice.weighted(_MIX)
         # A dashboard is a member's own; others look at the first page in its place.
         self._look_at(page if is_member or page.name != "dashboard" else PAGES[0])
         self.think()

@@ -70,5 +70,5 @@ COMPLEX = _of(
     ("kids class", {"age_group": "children", "level": "beginner", "location": "nearby"}),
     ("black belt", {"rank": "black", "style": "taekwondo", "verified": "true"}),
 )
-KINDS = (("simple", 0.4, SIMPLE), ("filtered", 0.7, FILTERED), ("semantic", 0.9, SEMANTIC), ("complex", 1.0, COMPLEX))
-"""Kind, the share of it and of those before, and its queries."""
+KINDS = ((SIMPLE, 0.4), (FILTERED, 0.3), (SEMANTIC, 0.2), (COMPLEX, 0.1))
+"""The queries of each kind, and its share."""

@@ -19,15 +19,9 @@ class Searcher(WwmaaUser, OpenActor):
     meters: Any = named(SEARCH_METRICS)
 
     def act(self) -> None:
-        self._search(self._choose())
+        self._search(self.dice.choice(self.dice.weighted(KINDS)))
         if self.worker.arrivals is None:
             self.pause(self.worker.settings["SEARCH_PAUSE"])
-
-    def _choose(self) -> Query:
-        point = self.dice.uniform(0.0, 1.0)
-        queries = next((those for _, up_to, those in KINDS if point < up_to), KINDS[-1][2])
-        query: Query = self.dice.choice(queries)
-        return query
 
     def _search(self, query: Query) -> None:
         response = self._ask(query)

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from pika_locust.platforms.wwmaa.api_user import GOLDEN, visit_at
+from pika_locust.load.rng import part_at
+from pika_locust.platforms.wwmaa.api_user import GOLDEN
 from pika_locust.platforms.wwmaa.scenarios import API, api_rates
 from pika_locust.testing.worker import settings_of
 from tests.platforms.wwmaa.served import CONTRACTS, serving
@@ -49,7 +50,7 @@ def test_tokens_of_the_server_as_it_is_shipped_are_good_for_nothing() -> None:
 def test_arrivals_take_turns_so_that_each_kind_of_visit_keeps_its_own_rate() -> None:
     """Of any 350 arrivals in a row, which are a second's, 100, 200 and 50: give or take two."""
     rates = api_rates(settings_of(API))
-    kinds = [visit_at(number * GOLDEN % 1.0, rates) for number in range(350 * 60)]
+    kinds = [part_at(number * GOLDEN % 1.0, rates) for number in range(350 * 60)]
     for first in range(0, len(kinds) - 350, 97):
         second = Counter(kinds[first : first + 350])
         assert [second[kind] for kind in range(3)] == pytest.approx(list(rates), abs=2)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from pika_locust.kit.scenarios import scenario
     from pika_locust.kit.socketio_actor import SocketIoActor as SocketIoActor
     from pika_locust.kit.sql_audit import sql_count, sql_ids
+    from pika_locust.kit.webhook_actor import WebhookActor as WebhookActor
     from pika_locust.kit.websocket_actor import WebSocketActor as WebSocketActor
 
 _MODULES = {
     "HttpActor": "http_actor",
     "SocketIoActor": "socketio_actor",
     "WebSocketActor": "websocket_actor",
+    "WebhookActor": "webhook_actor",
     "counter": "meters",
     "gauge": "meters",
     "ledger_audits": "audits",
@@ -39,6 +41,7 @@ __all__ = [
     "HttpActor",
     "SocketIoActor",
     "WebSocketActor",
+    "WebhookActor",
     "counter",
     "gauge",
     "ledger_audits",

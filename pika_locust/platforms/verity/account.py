@@ -8,9 +8,8 @@ from typing import Any
 
 import gevent
 
-from pika_locust import clock
 from pika_locust.clock import monotonic
-from pika_locust.kit import HttpActor, rate, stripe
+from pika_locust.kit import WebhookActor, rate, stripe
 from pika_locust.kit.bounds import Bounds
 from pika_locust.kit.http_actor import HttpContext
 from pika_locust.kit.sampled_audit import SAMPLE_SIZE, SampledAudit
@@ -18,10 +17,8 @@ from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.verity.audits import ExpectedBalance, look_up_balances
 from pika_locust.platforms.verity.messages import DONE, Credentials, balance_in, sign_up_in
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.wire.http import HttpClient, Response, Timeouts
+from pika_locust.wire.http import Response, Timeouts
 
-SANDBOX_SECRET = "whsec_test_secret"
-"""Public: what the sandbox's webhook takes when nobody gave it another."""
 TIMEOUTS = Timeouts(connect_s=10.0, read_s=30.0, total_s=60.0)
 REFRESH_AGAIN_S = 10.0
 """Between attempts to renew credentials."""
@@ -54,7 +51,7 @@ class Account:
         return ExpectedBalance(self.user_id, self.number, self.credentials, self.tokens.least, self.tokens.most)
 
 
-class VerityActor(HttpActor):
+class VerityActor(WebhookActor):
     """What all of Verity's users do: sign up, and report paid checkouts as Stripe does. A check that fails is an error
     of the suite, too."""
 
@@ -79,25 +76,14 @@ class VerityActor(HttpActor):
         account.user_id, account.credentials = signed_up
         return True
 
-    @property
-    def secret(self) -> str:
-        """What webhooks are signed with."""
-        return self.worker.settings["STRIPE_WEBHOOK_SECRET"] or SANDBOX_SECRET
-
     def purchase(self, user_id: str, tokens: int) -> tuple[bytes, str]:
         """A paid checkout as Stripe reports it, and its signature."""
         payload = stripe.event(f"evt_{self._word()}", f"cs_{self._word()}", user_id, "starter", tokens)
-        return payload, stripe.signature(self.secret, payload, clock.time())
+        return payload, self.sign(payload)
 
     def _word(self) -> str:
         # A target remembers the events of earlier runs: with the same seed they would be delivered again, for nothing.
         return f"{self.worker.begin.run_id}{self.dice.bits():016x}"
-
-    @staticmethod
-    def deliver(http: HttpClient, payload: bytes, signature: str) -> Response:
-        """Send a checkout as Stripe does."""
-        headers = {"content-type": "application/json", stripe.HEADER: signature}
-        return http.post("/webhooks/stripe", data=payload, headers=headers, name="stripe_webhook")
 
     def pay_for(self, account: Account, payload: bytes, signature: str, tokens: int) -> Response:
         """Deliver a checkout of so many tokens for an account."""

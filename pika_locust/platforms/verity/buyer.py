@@ -6,15 +6,10 @@ import logging
 from contextlib import ExitStack
 from typing import Any
 
-import gevent
-
 from pika_locust import clock
 from pika_locust.errors import SetupError
-from pika_locust.kit import stripe
 from pika_locust.kit.meters import named
 from pika_locust.kit.source_addresses import TargetClients
-from pika_locust.metrics import Rate
-from pika_locust.metrics.metric import FAILURE
 from pika_locust.platforms.verity.account import Account, SeededMembers, VerityActor
 from pika_locust.platforms.verity.messages import DONE, Credentials, sign_up_in
 from pika_locust.platforms.verity.scenarios import TOKENS_METRICS
@@ -24,7 +19,6 @@ from pika_locust.wire.http import Response, Timeouts
 
 logger = logging.getLogger(__name__)
 
-REFUSED = (400, 401, 403)
 WITHIN_S = 60.0
 """k6's time-out for a set-up, which ends its run there. Here the members that are made by then have to do."""
 SET_UP_TIMEOUTS = Timeouts(connect_s=10.0, read_s=10.0, total_s=15.0)
@@ -64,46 +58,11 @@ class Buyer(VerityActor, OpenActor):
         if response.error is None:
             self.meters.stripe_webhook_latency.add(response.duration_us)
         if response.status == 200 and self.dice.chance(settings["REDELIVERY"]):
-            self._misbehave(payload, signature, account.user_id, tokens)
+            self.misdeliver(payload, signature, lambda: self.purchase(account.user_id, tokens)[0])
 
-    # Deliberate negatives: their answers are expected ones, and stay out of failure rates and latencies
-
-    def _misbehave(self, payload: bytes, signature: str, user_id: str, tokens: int) -> None:
-        """The same event again, twice at once, and two that no receiver may take; none of them may credit anything."""
-        again = self.deliver(self.apart, payload, signature)
-        _add(self.meters.redelivery_ignored, again.status == 200, _answer(again))
-        self._at_once(payload, signature)
-        event, _ = self.purchase(user_id, tokens)
-        now_s = clock.time()
-        for wrong in (stripe.forged(self.secret, event, now_s), stripe.stale(self.secret, event, now_s)):
-            # A 5xx, as the real server gives it, is a defect: Stripe would deliver the event again for three days.
-            answer = self.deliver(self.apart, event, wrong)
-            what = _answer(answer) if answer.error is not None else f"not taken, but {_answer(answer)}"
-            if 200 <= answer.status < 300:
-                what = f"taken ({_answer(answer)})"
-            _add(self.meters.forged_refused, answer.status in REFUSED, what)
-
-    def _at_once(self, payload: bytes, signature: str) -> None:
-        """Two more deliveries at the same moment; one may be told to come again, by a 5xx, but not both."""
-        second = self.new_client(metered=False)
-        other: Any = gevent.spawn(self.deliver, second, payload, signature)
-        mine = self.deliver(self.apart, payload, signature)
-        theirs = other.get()
-        second.close()
-        ok = any(answer.status == 200 for answer in (mine, theirs))
-        _add(self.meters.redelivery_ignored, ok, f"at once {_answer(mine)} and {_answer(theirs)}")
-
-
-def _add(rate: Rate, ok: bool, otherwise: str) -> None:
-    """Count an outcome; a bad one with what it was."""
-    if ok:
-        rate.add(True)
-    else:
-        rate.tagged(**{FAILURE: otherwise}).add(False)
-
-
-def _answer(response: Response) -> str:
-    return f"answered {response.status}" if response.error is None else "not answered"
+    def are_ignored(self, one: Response, other: Response) -> bool:
+        """One of two at the same moment may be told to come again, by a 5xx, but not both."""
+        return self.is_ignored(one) or self.is_ignored(other)
 
 
 def seed_users(context: SetupContext) -> SetupResult:

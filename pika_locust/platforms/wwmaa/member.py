@@ -9,7 +9,7 @@ from pika_locust.kit import HttpActor
 from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.wwmaa.members_file import read_members
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.wire.http import Timeouts
+from pika_locust.wire.http import HttpClient, Timeouts
 
 CSRF_PATH = "/api/security/csrf-token"
 TOKEN_LASTS_S = 1500.0
@@ -78,6 +78,11 @@ class WwmaaUser(HttpActor):
     authorization: tuple[tuple[str, str], ...] = ()
     """Who calls, once somebody is logged in."""
 
+    def new_client(self, *, metered: bool = True) -> HttpClient:
+        client = super().new_client(metered=metered)
+        client.set_headers(dict(self.csrf_headers))
+        return client
+
     def prepare_posts(self) -> bool:
         """Fetch what the real server's POSTs need, once; whether it is there."""
         if self.is_suite or self.csrf_headers:
@@ -87,8 +92,7 @@ class WwmaaUser(HttpActor):
         if not isinstance(token, str):
             return False
         self.csrf_headers = (("cookie", f"csrf_token={token}"), ("x-csrf-token", token))
-        for http in (self.http, self.apart):
-            http.set_headers(dict(self.csrf_headers))
+        self.http.set_headers(dict(self.csrf_headers))
         return True
 
     def log_in(self, member: Member) -> bool:

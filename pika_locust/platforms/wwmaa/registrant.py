@@ -92,15 +92,15 @@ class Registrant(WwmaaUser, OpenActor):
 
     def _register(self, email: str, body: dict[str, Any], costs: bool, has_places: bool) -> bool:
         """Whether it is confirmed; some are sent twice at the same moment, of which one may be confirmed."""
-        books = [self.worker.ledgers[name] for name in ("registrations", *(("payments",) if costs else ()))]
-        for book in books:
-            book.sent(email)
+        ledgers = [self.worker.ledgers[name] for name in ("registrations", *(("payments",) if costs else ()))]
+        for ledger in ledgers:
+            ledger.sent(email)
         try:
             answers = self._send(body, self.dice.chance(self.worker.settings["DOUBLES"]))
         except BaseException:
             # Cut off in the middle: the target may have got it.
-            for book in books:
-                book.uncertain(email)
+            for ledger in ledgers:
+                ledger.uncertain(email)
             raise
         confirmed = [one for one in answers if _is_confirmed(one)]
         is_full = not confirmed and all(map(_is_full, answers))
@@ -118,13 +118,13 @@ class Registrant(WwmaaUser, OpenActor):
             if costs:
                 has_paid = known and answer.get("payment_status") in PAID_STATUSES
                 self.meters.payment_processing_success.add(has_paid)
-        for book, good in zip(books, (bool(confirmed), has_paid), strict=False):
+        for ledger, good in zip(ledgers, (bool(confirmed), has_paid), strict=False):
             if good:
-                book.acked(email)
+                ledger.acked(email)
             elif confirmed or all(one.error is None and 400 <= one.status < 500 for one in answers):
-                book.refused(email, "full" if is_full else "refused")
+                ledger.refused(email, "full" if is_full else "refused")
             else:
-                book.uncertain(email)
+                ledger.uncertain(email)
         return bool(confirmed)
 
     def _send(self, body: dict[str, Any], twice: bool) -> list[Response]:

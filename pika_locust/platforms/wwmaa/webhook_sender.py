@@ -5,17 +5,14 @@ from __future__ import annotations
 from json import dumps
 from typing import Any
 
-import gevent
-
 from pika_locust import clock
-from pika_locust.kit import stripe
+from pika_locust.kit import WebhookActor
 from pika_locust.kit.meters import named
 from pika_locust.platforms.wwmaa.member import WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import WEBHOOKS_METRICS
 from pika_locust.runtime.arrivals import OpenActor
-from pika_locust.wire.http import HttpClient, Response
+from pika_locust.wire.http import Response
 
-PATH = "/api/webhooks/stripe"
 MIX = (
     ("payment_intent.succeeded", 0.4),
     ("customer.subscription.updated", 0.3),
@@ -29,42 +26,35 @@ KNOWN = 100
 MONTH_S = 30 * 86_400
 
 
-class WebhookSender(WwmaaUser, OpenActor):
+class WebhookSender(WwmaaUser, WebhookActor, OpenActor):
     """One iteration is one event, and with REDELIVERY what must have no effect."""
 
     meters: Any = named(WEBHOOKS_METRICS)
+    webhook = "/api/webhooks/stripe"
+    webhook_name = "webhook"
 
     def act(self) -> None:
         if not self.prepare_posts():
             self.meters.webhook_processing_success.add(False)
             return
         event_id, payload = self._event()
-        signature = stripe.signature(self._secret, payload, clock.time())
-        book = self.worker.ledgers["webhooks"]
-        book.sent(event_id)
+        signature = self.sign(payload)
+        ledger = self.worker.ledgers["webhooks"]
+        ledger.sent(event_id)
         try:
-            response = self._deliver(self.http, payload, signature)
+            response = self.deliver(self.http, payload, signature)
         except BaseException:
-            book.uncertain(event_id)
+            ledger.uncertain(event_id)
             raise
         good = self._judge(response)
         if good:
-            book.acked(event_id)
+            ledger.acked(event_id)
         elif response.error is None and 400 <= response.status < 500:
-            book.refused(event_id, str(response.status))
+            ledger.refused(event_id, str(response.status))
         else:
-            book.uncertain(event_id)
+            ledger.uncertain(event_id)
         if good and self.dice.chance(self.worker.settings["REDELIVERY"]):
-            self._misbehave(payload, signature)
-
-    @property
-    def _secret(self) -> str:
-        secret: str = self.worker.settings["STRIPE_WEBHOOK_SECRET"]
-        return secret
-
-    def _deliver(self, http: HttpClient, payload: bytes, signature: str) -> Response:
-        headers = {"content-type": "application/json", stripe.HEADER: signature}
-        return http.request("POST", PATH, data=payload, headers=headers, name="webhook")
+            self.misdeliver(payload, signature, lambda: self._event()[1])
 
     def _judge(self, response: Response) -> bool:
         """Whether an event that is new was taken and processed."""
@@ -83,30 +73,11 @@ class WebhookSender(WwmaaUser, OpenActor):
         self.meters.webhook_processing_success.add(done)
         return done
 
-    # Deliberate negatives: their answers are expected ones, and stay out of failure rates and latencies
-
-    def _misbehave(self, payload: bytes, signature: str) -> None:
-        """The same event again, twice at once, and two that no receiver may take."""
-        again = self._deliver(self.apart, payload, signature)
-        self.meters.redelivery_ignored.add(self._is_ignored(again))
-        with_another = self.new_client(metered=False)
-        with_another.set_headers(dict(self.csrf_headers))
-        other: Any = gevent.spawn(self._deliver, with_another, payload, signature)
-        mine = self._deliver(self.apart, payload, signature)
-        theirs = other.get()
-        with_another.close()
-        self.meters.redelivery_ignored.add(self._is_ignored(mine) and self._is_ignored(theirs))
-        now_s = clock.time()
-        for wrong in (stripe.forged, stripe.stale):
-            _, event = self._event()
-            answer = self._deliver(self.apart, event, wrong(self._secret, event, now_s))
-            self.meters.forged_refused.add(answer.status in (400, 401, 403))
-
-    def _is_ignored(self, response: Response) -> bool:
+    def is_ignored(self, answer: Response) -> bool:
         """The real server says that it knows the event; of the suite's, only that it has received it is known."""
         if self.is_suite:
-            return response.status in (200, 409)
-        return response.status == 200 and response.json_object().get("status") == "duplicate"
+            return answer.status in (200, 409)
+        return answer.status == 200 and answer.json_object().get("status") == "duplicate"
 
     def _event(self) -> tuple[str, bytes]:
         kind, number, now_s = self.dice.weighted(MIX), self.dice.below(KNOWN), int(clock.time())

@@ -7,8 +7,9 @@ import pytest
 
 from pika_locust.judge import ThresholdEvaluator, decide
 from pika_locust.kit import stripe
+from pika_locust.kit.webhook_actor import SANDBOX_SECRET
 from pika_locust.load.plan import CONSTANT
-from pika_locust.platforms.verity.account import SANDBOX_SECRET, TIMEOUTS, Account, VerityActor
+from pika_locust.platforms.verity.account import TIMEOUTS, Account, VerityActor
 from pika_locust.platforms.verity.scenarios import QUEUE
 from pika_locust.runtime.options import all_metrics
 from pika_locust.wire.http import Timeouts

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Literal
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.judge import Threshold, ThresholdSpecs, read_thresholds
+from pika_locust.judge import ThresholdSpecs, read_thresholds
+from pika_locust.judge.thresholds import ThresholdSpec
 from pika_locust.kit.meters import declared
 from pika_locust.kit.targets import http_side, http_url, websocket_url
 from pika_locust.load.plan import LoadProfile
@@ -64,7 +65,7 @@ def memory_below(most_mb: int, why: str = "") -> Mapping[str, Any]:
     return {"threshold": f"value<{most_mb}", "optional": True, "about": f"{why}; {seen}" if why else seen}
 
 
-def fanout_thresholds(kinds: Iterable[str], told: Iterable[str] = ()) -> tuple[Threshold, ...]:
+def fanout_thresholds(kinds: Iterable[str], told: Iterable[str] = ()) -> dict[str, ThresholdSpec]:
     """What must hold of broadcasts (`metrics.builtin.FANOUT_METRICS`): each kind by itself, for the many of one kind
     would hide that all of another are missing. A kind that was never broadcast is no failure.
 
@@ -74,11 +75,11 @@ def fanout_thresholds(kinds: Iterable[str], told: Iterable[str] = ()) -> tuple[T
     """
     lost = {"threshold": "rate>0.999", "allow_empty": True}
     wrong = {**lost, "about": "what is told to everybody is what the users did"}
-    return (
-        *(Threshold.of(f"fanout_delivery{{kind:{kind}}}", lost) for kind in kinds),
-        Threshold.of("fanout_duplicates", {"threshold": "count==0", "about": "nothing is broadcast twice"}),
-        *(Threshold.of(f"fanout_correct{{kind:{kind}}}", wrong) for kind in told),
-    )
+    return {
+        **{f"fanout_delivery{{kind:{kind}}}": lost for kind in kinds},
+        "fanout_duplicates": {"threshold": "count==0", "about": "nothing is broadcast twice"},
+        **{f"fanout_correct{{kind:{kind}}}": wrong for kind in told},
+    }
 
 
 def scenario(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pika_locust.judge import Band, Threshold
-from pika_locust.kit.scenarios import SOURCE_ADDRESSES, fanout_thresholds, memory_below
-from pika_locust.kit.targets import http_side, websocket_url
+from pika_locust.judge.thresholds import ThresholdSpec
+from pika_locust.kit.scenarios import fanout_thresholds, memory_below, scenario
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, rate
 from pika_locust.metrics.builtin import CLOCK_METRICS, FANOUT_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
-from pika_locust.scenario import Deferred, QuickLoad, Scenario
-from pika_locust.settings import Setting, Settings, duration, one_of, sized, text, url
+from pika_locust.scenario import Deferred, QuickLoad
+from pika_locust.settings import Setting, Settings, duration, one_of, sized, text
 
 LEDGERS = ("likes", "tempo votes", "poll votes")
 
@@ -37,7 +37,6 @@ TRACK_EVERY_LEAST_S = 5.1
 """The server refuses tracks that reach it less than 5 s apart; the way there is not always as long."""
 
 SETTINGS = (
-    Setting("WS_URL", url("ws", "wss"), None, "the target's WebSocket, such as ws://127.0.0.1:3001/ws"),
     Setting(
         "SESSION_ID",
         sized(8, 64),
@@ -45,7 +44,6 @@ SETTINGS = (
         "the session that the DJ opens and the dancers join; against a sandbox, the default is another in each run",
     ),
     Setting("TRACK_EVERY", duration, None, "time between tracks; default a sixth of the planned time, 5.2 s to 20 s"),
-    SOURCE_ADDRESSES,
     Setting("PIKA_DJ", one_of("own", "external"), "own", "external: somebody else plays, this test only dances"),
     Setting("SESSION_WAIT", duration, 60.0, "how long another DJ's session is waited for before the load"),
     Setting("PIKA_DJ_TOKEN", text, None, "a DJ account's token; without it the session is anonymous", secret=True),
@@ -58,19 +56,16 @@ _PROFILES = (
     ("spike", "1m:100,30s:100,1m:0", "everybody comes within a minute"),
 )
 
-_HONEST = {
-    "fanout_latency": "p(95)<1000",
-    "fanout_delivery": "rate>0.999",
-    "ack_success": "rate>0.99",
-    "ws_session_live": "rate>0.99",
-    "http_req_failed": "rate<0.01",
-}
-_ABOUT = {
-    "fanout_latency": "tracks, polls and announcements reach the dancers within a second",
-    "fanout_delivery": "whatever is broadcast reaches everybody who is there",
-    "ack_success": "likes, votes and thanks are acknowledged within 5 s",
-    "ws_session_live": "the session was live for as long as a dancer stayed",
-    "http_req_failed": "the pages that a dancer's app asks for are answered",
+_ALWAYS: dict[str, ThresholdSpec] = {
+    "fanout_latency": {
+        "threshold": "p(95)<1000",
+        "about": "tracks, polls and announcements reach the dancers within a second",
+    },
+    "fanout_delivery": {"threshold": "rate>0.999", "about": "whatever is broadcast reaches everybody who is there"},
+    "ack_success": {"threshold": "rate>0.99", "about": "likes, votes and thanks are acknowledged within 5 s"},
+    "ws_session_live": {"threshold": "rate>0.99", "about": "the session was live for as long as a dancer stayed"},
+    "http_req_failed": {"threshold": "rate<0.01", "about": "the pages that a dancer's app asks for are answered"},
+    **fanout_thresholds((*NAMED, *COUNTED), TOLD),
 }
 
 
@@ -103,23 +98,19 @@ def _check(settings: Settings, planned_s: float | None) -> Iterable[str]:
         )
 
 
-DANCERS = Scenario(
-    name="dancers",
+DANCERS = scenario(
+    "dancers",
+    "pika_locust.platforms.pika.dancer:Dancer",
     platform="pika",
     about="A DJ plays; dancers listen, like, vote and thank over WebSocket",
-    primary="pika_locust.platforms.pika.dancer:Dancer",
+    target="ws",
+    think=False,
     supporters=_supporters,
-    normalise_target=websocket_url,
-    http_base=http_side,
-    target_settings=("WS_URL",),
     profiles={name: LoadProfile(name, parse_stages(stages), about=about) for name, stages, about in _PROFILES},
     loss="ws_connection_success",
     quick=QuickLoad("10s:30,25s:30,5s:0"),
     metrics=METRICS,
-    thresholds=(
-        *(Threshold.of(name, {"threshold": limit, "about": _ABOUT[name]}) for name, limit in _HONEST.items()),
-        *fanout_thresholds((*NAMED, *COUNTED), TOLD),
-    ),
+    thresholds=_ALWAYS,
     profile_thresholds={
         "standard": _suite("0.99", "p(95)<500", 512),
         "spike": _suite("0.99", "p(95)<500", 512),
@@ -134,7 +125,7 @@ DANCERS = Scenario(
     settings=SETTINGS,
     check_settings=_check,
     set_up=Deferred("pika_locust.platforms.pika.setup:look_for_session"),
-    audit=Deferred("pika_locust.platforms.pika.audits:audit"),
+    audit="pika_locust.platforms.pika.audits:audit",
     speeds={"msg": "ws_messages_received"},
     iteration="one connection for each dancer, and one more for each reconnect",
     endless="a dancer stays until the test is over",

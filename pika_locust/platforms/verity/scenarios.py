@@ -44,18 +44,23 @@ SUITE: dict[str, ThresholdSpec] = {
 
 QUEUE_THRESHOLDS: dict[str, ThresholdSpec] = {"queue_join_latency": "p(95)<3000", **SUITE}
 
+EVENTS = ("match", "session_start", "session_end", "outcome", "queue_status")
+"""What users are told over Socket.IO because of what they did."""
+
 SESSIONS_THRESHOLDS: dict[str, ThresholdSpec] = {
     "queue_join_latency": "p(95)<3000",
     "match_time": {"threshold": "p(95)<3000", "about": "joining to match"},
     "match_rate": {"threshold": "rate>0.95", "about": "whoever waits for a match is matched in the end"},
     "session_start_lag": {"threshold": "p(95)<1000", "about": "match to session:start"},
     **SUITE,
+    **fanout_thresholds([kind for kind in EVENTS if kind != "queue_status"], EVENTS),
+    # A server that pops somebody who waits alone, to put them back, may miss them in that moment.
+    "fanout_delivery{kind:queue_status}": {
+        "threshold": "rate>0.9",
+        "allow_empty": True,
+        "about": "whoever queues is told how many are searching",
+    },
 }
-
-
-EVENTS = ("match", "session_start", "session_end", "outcome", "queue_status")
-"""What users are told over Socket.IO because of what they did."""
-
 
 TOKENS_THRESHOLDS: dict[str, ThresholdSpec] = {
     **SUITE,
@@ -258,13 +263,6 @@ def _sessions_secrets(settings: Settings) -> Sequence[str]:
     return ("STRIPE_WEBHOOK_SECRET",) if settings["SEED_TOKENS"] or settings["AUTO_TOP_UP"] else ()
 
 
-def _judged_by_settings(settings: Settings) -> tuple[Threshold, ...]:
-    # A server that pops somebody who waits alone, to put them back, may miss them in that moment.
-    status = {"threshold": "rate>0.9", "allow_empty": True, "about": "whoever queues is told how many are searching"}
-    fanout = fanout_thresholds([kind for kind in EVENTS if kind != "queue_status"], EVENTS)
-    return (*session_length(settings), *fanout, Threshold.of("fanout_delivery{kind:queue_status}", status))
-
-
 _FANOUT = tuple(metric for metric in FANOUT_METRICS if metric.name != "fanout_latency")
 
 SESSIONS_METRICS = (
@@ -295,7 +293,7 @@ SESSIONS = scenario(
     metrics=SESSIONS_METRICS,
     thresholds=SESSIONS_THRESHOLDS,
     profile_thresholds=MEMORY,
-    setting_thresholds=_judged_by_settings,
+    setting_thresholds=session_length,
     unobservable=_without_sockets,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,

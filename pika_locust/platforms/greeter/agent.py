@@ -6,7 +6,7 @@ from typing import Any
 
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
-from pika_locust.platforms.greeter.connection import GreeterActor
+from pika_locust.platforms.greeter.connection import GreeterActor, now_ms
 from pika_locust.platforms.greeter.scenarios import AGENT_METRICS
 
 HEARTBEAT_S = 25.0
@@ -67,7 +67,7 @@ class Agent(GreeterActor):
                 self._come_back()
 
     def _beat(self) -> None:
-        self.emit("heartbeat", {"timestamp": 0})
+        self.emit("heartbeat", {"timestamp": now_ms()})
         self.timers.start("heartbeat", HEARTBEAT_S, self._beat)
 
     def closed(self, kept: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
 from pika_locust.kit.socketio_client import Reply
+from pika_locust.platforms.greeter.connection import now_ms
 from pika_locust.platforms.greeter.scenarios import CALL_METRICS
 from pika_locust.platforms.greeter.visitor import ASSIGNED, UNAVAILABLE, JoiningActor
 from pika_locust.runtime.arrivals import OpenActor
@@ -104,7 +105,7 @@ class Caller(JoiningActor, OpenActor):
             self.emit("webrtc:signal", {"targetId": agent_id, "signal": CANDIDATE})
         left_s = self.dice.uniform(settings["TALK_TIME_MIN"], settings["TALK_TIME_MAX"])
         while left_s > 0 and not self._is_over and self.is_connected:
-            self.emit("cobrowse:snapshot", {"html": "<p>load test</p>", "timestamp": 1})
+            self.emit("cobrowse:snapshot", {"html": "<p>load test</p>", "timestamp": now_ms()})
             step_s = min(left_s, SNAPSHOT_EVERY_S)
             self.wait_for(lambda: self._is_over, step_s)
             left_s -= step_s

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pika_locust import clock
 from pika_locust.kit import SocketIoActor, on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.greeter.scenarios import CONNECTION_METRICS
+
+
+def now_ms() -> int:
+    """The time as browsers send it: milliseconds since the epoch."""
+    return int(clock.time() * 1000)
 
 
 class GreeterActor(SocketIoActor):

@@ -1,15 +1,14 @@
-"""A visitor of a website, whose widget shows an agent: it joins, looks at pages, and sometimes moves the mouse."""
+"""A visitor of a website, whose widget shows an agent: it joins, looks at pages, and sometimes clicks."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from pika_locust.clock import time
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
 from pika_locust.kit.socketio_client import Reply
-from pika_locust.platforms.greeter.connection import GreeterActor
+from pika_locust.platforms.greeter.connection import GreeterActor, now_ms
 from pika_locust.platforms.greeter.scenarios import WIDGET_METRICS
 
 ASSIGNED, UNAVAILABLE, REASSIGNED, PAUSED = "agent:assigned", "agent:unavailable", "agent:reassigned", "org:paused"
@@ -114,7 +113,7 @@ class Visitor(JoiningActor):
             if not self._wait(until_s):
                 return
             left_s -= until_s
-            click = {"interactionType": "click", "timestamp": int(time() * 1000)}
+            click = {"interactionType": "click", "timestamp": now_ms()}
             if self.emit("visitor:interaction", click):
                 self.meters.interactions_sent.add()
         self.stay(left_s)

@@ -9,7 +9,7 @@ from typing import Any
 from pika_locust.judge import AuditResult, balance, not_observed
 from pika_locust.kit import sampled_audit
 from pika_locust.kit.source_addresses import TargetClients
-from pika_locust.platforms.verity.messages import Credentials, balance_in
+from pika_locust.platforms.verity.answers import Credentials, balance_in
 from pika_locust.scenario import AuditContext
 from pika_locust.wire.http import HttpClient, Response
 

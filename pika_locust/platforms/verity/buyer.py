@@ -11,7 +11,7 @@ from pika_locust.errors import SetupError
 from pika_locust.kit.meters import named
 from pika_locust.kit.source_addresses import TargetClients
 from pika_locust.platforms.verity.account import Account, SeededMembers, VerityActor
-from pika_locust.platforms.verity.messages import DONE, Credentials, sign_up_in
+from pika_locust.platforms.verity.answers import DONE, Credentials, sign_up_in
 from pika_locust.platforms.verity.scenarios import TOKENS_METRICS
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.scenario import SetupContext, SetupResult

@@ -6,7 +6,7 @@ from typing import Any
 
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor
-from pika_locust.platforms.verity.messages import DONE
+from pika_locust.platforms.verity.answers import DONE
 from pika_locust.platforms.verity.scenarios import PAUSE_S, QUEUE_METRICS
 
 

@@ -8,8 +8,8 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.kit import SocketIoActor, on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor
+from pika_locust.platforms.verity.answers import DONE
 from pika_locust.platforms.verity.limits import queue_keys
-from pika_locust.platforms.verity.messages import DONE
 from pika_locust.platforms.verity.scenarios import (
     END_GRACE_S,
     MATCH_CHANCE,

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from pika_locust.judge import AuditResult
+from pika_locust.platforms.verity.answers import Credentials
 from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
 from pika_locust.platforms.verity.buyer import seed_users
-from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
 from pika_locust.scenario import AuditContext, SetupContext
 from tests.platforms.verity.harness import Harness, answer, settings_of

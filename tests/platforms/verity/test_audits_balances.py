@@ -7,8 +7,8 @@ import gevent
 import pytest
 
 from pika_locust.kit import sampled_audit
+from pika_locust.platforms.verity.answers import Credentials
 from pika_locust.platforms.verity.audits import ExpectedBalance, look_up_balances
-from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.wire.http import HttpClient, Timeouts
 from tests.platforms.verity.harness import answer, saying
 from tests.wire.http_servers import Peer, Server, serving

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pika_locust.kit.sampled_audit import AT_ONCE, TOPIC, SampledAudit
 from pika_locust.platforms.verity.account import Account, VerityActor, balance_audit
+from pika_locust.platforms.verity.answers import Credentials
 from pika_locust.platforms.verity.audits import ExpectedBalance
-from pika_locust.platforms.verity.messages import Credentials
 from pika_locust.platforms.verity.queue_user import QueueUser
 from pika_locust.platforms.verity.scenarios import QUEUE
 from tests.platforms.verity.harness import Harness, answer, until

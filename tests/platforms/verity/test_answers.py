@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pika_locust.clock import monotonic
-from pika_locust.platforms.verity.messages import REFRESH_AFTER_S, Credentials, balance_in, sign_up_in
+from pika_locust.platforms.verity.answers import REFRESH_AFTER_S, Credentials, balance_in, sign_up_in
 from pika_locust.wire.http import HttpClient, Response
 from tests.platforms.verity.harness import SIGNED_UP, answer, saying
 from tests.wire.http_servers import serving

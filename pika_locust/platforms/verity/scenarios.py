@@ -247,8 +247,8 @@ _SESSIONS_SETTINGS = (
 )
 
 
-def _without_sockets(settings: Settings) -> frozenset[str]:
-    if settings["CONTRACT"] == "server":
+def _without_matches(settings: Settings) -> frozenset[str]:
+    if settings["CONTRACT"] == "server" and settings["QUEUE_MODE"] != "isolated":
         return frozenset()
     fanout = {metric.name for metric in _FANOUT}
     return frozenset({"match_time", "match_rate", "session_start_lag", "session_length", *fanout})
@@ -294,7 +294,7 @@ SESSIONS = scenario(
     thresholds=SESSIONS_THRESHOLDS,
     profile_thresholds=MEMORY,
     setting_thresholds=session_length,
-    unobservable=_without_sockets,
+    unobservable=_without_matches,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,
     audit="pika_locust.platforms.verity.audits:audit_sessions",

@@ -41,6 +41,7 @@ class SessionUser(MemberActor, SocketIoActor):
         self.events = self.worker.shared(SessionEvents)
         self._followed: dict[str, Visit] = {}
         self._queue_keys = queue_keys(self.worker.settings, self.worker.begin.users_peak)
+        self._is_alone = self.worker.settings["QUEUE_MODE"] == "isolated"
         self._visits = 0
 
     def act(self) -> None:
@@ -77,7 +78,7 @@ class SessionUser(MemberActor, SocketIoActor):
             # Of a session with somebody else's user, or with one whom a killed run has left in the queue, we would see
             # one side only, as if the other had not been told.
             preferences["run"] = self.worker.begin.run_id
-        if settings["QUEUE_MODE"] == "isolated":
+        if self._is_alone:
             preferences = self.queue_alone(self._visits)
         elif self._queue_keys > 1:
             # Half of the neighbours in number share a key, so that two can always meet.
@@ -128,7 +129,7 @@ class SessionUser(MemberActor, SocketIoActor):
             # A match may have come while we were leaving; then we stay for it.
             left_as = self._leave()
             if left_as not in (NOT_QUEUED, GONE):
-                if not self.released.is_set():
+                if not self._is_alone and not self.released.is_set():
                     self.meters.match_rate.add(False)
                 return
             self.wait_for(lambda: visit.matched_ns, START_WAIT_S)

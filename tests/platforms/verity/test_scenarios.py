@@ -96,6 +96,7 @@ def test_what_a_run_does_not_do_it_cannot_judge() -> None:
     heard = {"match_time", "match_rate", "session_start_lag", "session_length"}
     fanout = {threshold.rpartition(":")[0] for threshold in FANOUT}
     assert optional(SESSIONS, CONTRACT="suite") == memory | heard | fanout
+    assert optional(SESSIONS, QUEUE_MODE="isolated") == memory | heard | fanout
 
 
 DEFAULTS = {

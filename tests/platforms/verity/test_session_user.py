@@ -238,6 +238,15 @@ def test_neighbours_share_a_queue(harness: Harness) -> None:
     assert [body["preferences"]["key"] for body in joined] == [0, 0, 1, 1, 0, 0, 1, 1]
 
 
+def test_where_nobody_meets_nobody_is_owed_a_match(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_user, "MATCH_WAIT_S", 0.1)
+    harness.open(SESSIONS, QUEUE_MODE="isolated")
+    harness.start(SessionUser)
+    until(lambda: harness.trend("queue_join_latency").count >= 3)
+    harness.drain()
+    assert harness.rate("match_rate") == (0, 0)
+
+
 def test_isolated_visits_have_queues_of_their_own(harness: Harness) -> None:
     joined = keys(harness, 4, QUEUE_MODE="isolated")
     assert len({body["preferences"]["seed"] for body in joined}) == 4

@@ -93,7 +93,7 @@ class WebhookSender(WwmaaUser, WebhookActor, OpenActor):
             "request": {"id": f"req_{mark}", "idempotency_key": mark},
             "data": {"object": _about(kind, mark, number, now_s, self.worker.settings["TEST_MEMBERSHIP_TIER_ID"])},
         }
-        return event["id"], dumps(event, separators=(",", ":")).encode()  # type: ignore[return-value]
+        return event["id"], dumps(event, separators=(",", ":")).encode()
 
 
 def _about(kind: str, mark: str, number: int, now_s: int, tier: str) -> dict[str, Any]:

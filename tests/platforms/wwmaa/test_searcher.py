@@ -37,7 +37,7 @@ def test_what_is_no_answer_is_an_error(contract: str) -> None:
 def test_without_its_token_the_real_server_refuses_a_search() -> None:
     with serving(SEARCH, "server", **QUICK) as run:
         user = run.user()
-        user._has_csrf = True
+        user.csrf_headers = (("x-csrf-token", "made up"),)
         user.act()
         assert run.worker.rate_of("search_errors") == (1, 0)
         assert "403" in run.worker.errors_of("search")[0]

@@ -178,7 +178,7 @@ def test_a_long_value_does_not_push_its_explanation_away() -> None:
         "  WS_URL                   ws://127.0.0.1:3001/a/path/that/is/long (from the environment)",
         f"{'':<58}the target's WebSocket, such as ws://127.0.0.1:3001/ws",
     ]
-    assert lines[3].startswith("  SESSION_ID ")
+    assert lines[3].startswith("  SOURCE_ADDRESSES ")
     assert lines[3].index("the session that") == 58
 
 

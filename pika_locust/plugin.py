@@ -29,14 +29,14 @@ from pika_locust.kit.audits import LedgerAudits
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, junit, redact, report_files, summary
 from pika_locust.outputs.targets import OUTPUT_SETTINGS, junit_paths
-from pika_locust.process import forget_spawning_stacks, raise_open_file_limit, tune_gc
+from pika_locust.process import forget_spawning_stacks, parent_of, raise_open_file_limit, tune_gc
 from pika_locust.runtime import redaction
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
-from pika_locust.runtime.host_failures import unhandled_errors
+from pika_locust.runtime.host_failures import count_users_that_end, unhandled_errors
 from pika_locust.runtime.live_page import LivePage
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
 from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, reports_named, summary_path
@@ -45,7 +45,7 @@ from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.side_by_side import CHECK, ONLY, run_side_by_side
 from pika_locust.runtime.single_user import SingleUserRunner, prepare_single_user
-from pika_locust.runtime.startup import ForkedWorkers, listen_early
+from pika_locust.runtime.startup import ForkedWorkers, end_with_parent, listen_early
 from pika_locust.runtime.streams import bound_standard_streams
 from pika_locust.runtime.target_settings import TARGET_SETTINGS
 from pika_locust.runtime.web_access import web_access
@@ -172,6 +172,9 @@ class Plugin:
         self._environ = environment_of(os.environ, Path.cwd())
         mode = LocustfileMode if scenario.is_locustfile else ScenarioMode
         self._mode: LocustfileMode | ScenarioMode = mode(scenario, self._environ)
+        self._process = os.getpid()
+        """Workers that are forked later have other ids, and end with their master."""
+        self._parent = parent_of(os.environ)
         self._beside: list[Scenario] = []
         """Other scenarios that the locustfiles install."""
 
@@ -308,6 +311,9 @@ class Plugin:
         if runner is None:
             self._start_single_user(environment)
             return
+        count_users_that_end(environment)
+        if self._parent is not None and os.getpid() == self._process:
+            end_with_parent(self._parent, self._on_parent_gone)
         if not isinstance(runner, WorkerRunner):
             self._start_coordinator(environment, runner)
         if not isinstance(runner, MasterRunner):
@@ -421,6 +427,10 @@ class Plugin:
             raise ConfigurationError(problems) from None
 
     # The end
+
+    def _on_parent_gone(self) -> None:
+        if self._coordinator is not None and (run := self._coordinator.running) is not None:
+            run.notes.append("the process that has started this run was gone before its end")
 
     def _reports(self) -> list[Report]:
         return self._coordinator.reports if self._coordinator is not None else self._early_reports

@@ -1,10 +1,11 @@
-"""Process limits and tuning: open files, garbage collection and greenlets for many long-lived objects."""
+"""This process: its limit of open files, garbage collection for many long-lived objects, and whose child it is."""
 
 from __future__ import annotations
 
 import gc
 import os
 import resource
+from collections.abc import Mapping
 
 
 def raise_open_file_limit() -> None:
@@ -15,6 +16,17 @@ def raise_open_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+PARENT = "PIKA_LOCUST_PARENT"
+"""The environment variable that holds the id of the process which has started a run, and which that is to end with."""
+
+
+def parent_of(environ: Mapping[str, str]) -> int | None:
+    """The id of the process that has started this one, if it is to end with that; None if not."""
+    parent = os.getppid()
+    # Whoever has inherited the variable alone has a parent of its own.
+    return parent if environ.get(PARENT) == str(parent) else None
 
 
 RESERVED_FILES = 32

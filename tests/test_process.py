@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from pika_locust.process import RESERVED_FILES, too_few_files
+from pika_locust.process import PARENT, RESERVED_FILES, parent_of, too_few_files
 from tests.open_files import files_at_most
 
 CODE = """
@@ -39,3 +39,10 @@ def test_sockets_must_fit_into_the_limit_of_open_files() -> None:
     assert why is not None
     assert why.startswith("200 sockets at once are too many for one process: it may open 200 files (`ulimit -n`)")
     assert too_few_files(0) is None
+
+
+def test_a_process_ends_with_its_parent_and_not_with_one_that_it_has_only_heard_of() -> None:
+    parent = os.getppid()
+    assert parent_of({PARENT: str(parent)}) == parent
+    assert parent_of({PARENT: str(parent + 1)}) is None
+    assert parent_of({}) is None

@@ -17,6 +17,7 @@ from typing import Any
 
 from pika_locust.errors import ConfigurationError
 from pika_locust.outputs.recorded import read_summary
+from pika_locust.process import PARENT
 from pika_locust.scenario import Scenario
 from pika_locust.settings import names_of
 
@@ -66,10 +67,10 @@ def run_locust(
     command = [*LOCUST, "--headless", "-f", str(locustfile), "--summary-json", str(summary), *words]
     began = time.monotonic()
     with log.open("wb") as output:
-        # In a session of its own: Ctrl-C reaches it by us alone.
+        # In a session of its own: Ctrl-C reaches it by us alone. Where we are killed, it ends by itself.
         child = subprocess.Popen(
             command,
-            env=environ,
+            env={**environ, PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -55,7 +55,7 @@ class Actor(User):  # type: ignore[misc]
             self._wait_for_supporters(worker)
         try:
             self.begin()
-        except Exception as error:
+        except (Exception, gevent.Timeout) as error:
             worker.internal_error(error)
             raise StopUser from error
 
@@ -109,7 +109,8 @@ class Actor(User):  # type: ignore[misc]
                 # Locust's ramp-down has waited as long as the end of a test would; who is cut there is counted there.
                 self.worker.note_cut()
             raise
-        except Exception as error:
+        except (Exception, gevent.Timeout) as error:
+            # gevent's time-out is no Exception: whoever does not catch it would end without a word.
             self.worker.internal_error(error)
             # An exception in every iteration must not become a hot loop.
             self.pause(1.0)

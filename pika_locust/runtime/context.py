@@ -35,9 +35,9 @@ from pika_locust.wire.traffic import TRAFFIC
 logger = logging.getLogger(__name__)
 
 SUPPORTERS_READY = "supporters_ready"
+"""News: one of those who come on top is there, or has found out that it cannot be."""
 USERS_PEAK = "users_peak"
 """News that the load plan was edited, and has so many users now."""
-"""News: one of those who come on top is there, or has found out that it cannot be."""
 BATCH = 100
 """How many iterations wait to be counted at most."""
 MAX_ERRORS = 200

@@ -271,7 +271,7 @@ class Ending:
         if self.cause == "end" and not self._scenario.is_locustfile and (short := run.users_short(snapshot)):
             run_reasons.append(short)
         monitor = run.target_monitor
-        internal_errors = [*run.internal_errors, *monitor.internal_errors]
+        internal_errors = [*run.internal_errors, *monitor.internal_errors, *run.observations.internal_errors]
         if not self._scenario.is_locustfile:
             # A locustfile's own users have a metric for it; the users of a scenario are ours, and so is the error.
             internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]

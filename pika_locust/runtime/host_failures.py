@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import locust.log
+from gevent import get_hub
 
 from pika_locust.metrics import plain
 
@@ -40,6 +41,21 @@ class UnhandledErrors(logging.Handler):
 
 unhandled_errors = UnhandledErrors()
 """Those of this process; a handler of the root's and Locust's logger from Locust's `init` on."""
+
+
+def count_users_that_end(environment: Any) -> None:
+    """Have a user counted as one whose task has raised when something ends it that Locust does not catch:
+    `gevent.Timeout` is no `Exception`. Locust would go on with one user less, and neither count it nor tell anybody."""
+    hub = get_hub()
+    handle_error = hub.handle_error
+
+    def counting(context: Any, kind: Any, error: Any, trace: Any) -> None:
+        handle_error(context, kind, error, trace)
+        is_caught = isinstance(error, (Exception, *hub.SYSTEM_ERROR))
+        if not is_caught and context in environment.runner.user_greenlets:
+            environment.events.user_error.fire(user_instance=context.args[0], exception=error, tb=trace)
+
+    hub.handle_error = counting
 
 
 @dataclass(frozen=True, slots=True)

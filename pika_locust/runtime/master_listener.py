@@ -1,7 +1,7 @@
 """Keeps Locust's master listening: a message that it cannot read costs that message, and not all workers.
 
-Locust's master reads all messages in one greenlet. What that raises ends it: the master is deaf from then on, every
-worker is taken for missing, and whoever can reach the port could end a run with a few bytes.
+Locust's master reads all messages in one greenlet. What that raises ends it: the master receives nothing from then on,
+every worker is taken for missing, and whoever can reach the port could end a run with a few bytes.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import gevent
 
 from pika_locust.clock import monotonic
 from pika_locust.judge import Reason, ThresholdResult
-from pika_locust.metrics import Kind, Registry, Snapshot
+from pika_locust.metrics import Kind, Metric, Registry, Snapshot
 from pika_locust.observe.sources import Observation, Source, UnobservedError, source_of
 from pika_locust.observe.target import PROBE_WITHIN_S
 from pika_locust.outputs import redact
@@ -41,6 +41,8 @@ class Observations:
         self._observed = [_Observed(one, source_of(one, headers)) for one in observed]
         self._registry = Registry([one.metric for one in observed])
         self._greenlets: list[Any] = []
+        self.internal_errors: list[str] = []
+        """Exceptions of this package's own, once for each figure; any of them ends the run with 107."""
 
     def start(self) -> None:
         """Begin to ask."""
@@ -91,15 +93,24 @@ class Observations:
 
     def _look(self, one: _Observed) -> None:
         try:
-            value = one.source()
+            self._measure(one.metric, one.source())
         except UnobservedError as error:
             one.note(redact.one_line(str(error)))
+        except Exception as error:
+            # Without this, the figure that was read last would be judged, and nobody would know how old it is.
+            problem = redact.one_line(f"{type(error).__name__}: {error}")
+            one.note(problem)
+            if not any(known.startswith(f"observing {one.name}: ") for known in self.internal_errors):
+                logger.exception("%s could not be looked at", one.name)
+                self.internal_errors.append(f"observing {one.name}: {problem}")
         else:
             one.note("")
-            if one.metric.kind is Kind.COUNTER:
-                self._registry.counter(one.name).add(value)
-            else:
-                self._registry.gauge(one.name).set(value)
+
+    def _measure(self, metric: Metric, value: float) -> None:
+        if metric.kind is Kind.COUNTER:
+            self._registry.counter(metric.name).add(value)
+        else:
+            self._registry.gauge(metric.name).set(value)
 
 
 class _Observed:

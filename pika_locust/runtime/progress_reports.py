@@ -1,4 +1,4 @@
-"""What is known of a test while it runs, written now and then: whoever kills it still has that."""
+"""Reports of a test that is still running, written every now and then: whoever kills the test still has those."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +27,7 @@ import gevent
 from pika_locust.errors import ExitCode
 from pika_locust.outputs import summary
 from pika_locust.outputs.targets import FILES, listening_address
+from pika_locust.process import PARENT
 
 ONLY = "PIKA_LOCUST_ONLY"
 """The environment variable that names the one scenario of a process, of those that its locustfiles install."""
@@ -62,6 +64,10 @@ def run_side_by_side(names: Sequence[str], arguments: Any, argv: Sequence[str], 
         argv: its words, behind the name of the program.
         environ: the environment.
     """
+    # Workers have no results: those of their masters may be meant for the same file.
+    path = None if arguments.worker else arguments.summary_json
+    if path:
+        forget_older_summaries(path, names)
     children = [
         _Child(name, [*_LOCUST, *words_for(name, index, arguments, argv)], environ) for index, name in enumerate(names)
     ]
@@ -75,13 +81,14 @@ def run_side_by_side(names: Sequence[str], arguments: Any, argv: Sequence[str], 
             int(ExitCode.STOPPED) if code in (0, -signals.told) and not child.said else code
             for child, code in zip(children, codes, strict=True)
         ]
-    for child in children:
-        sys.stdout.write(child.said)
     code = exit_code_of(codes)
     by_name = dict(zip(names, codes, strict=True))
+    # Before anything is printed, which may fail.
+    problem = write_summary(path, by_name) if path else None
+    for child in children:
+        sys.stdout.write(child.said)
     print(f"Exit codes: {', '.join(f'{name} {one}' for name, one in by_name.items())}; of the run: {code}", flush=True)
-    path = arguments.summary_json
-    if path and (problem := write_summary(path, by_name)):
+    if problem is not None:
         print(problem, file=sys.stderr)
         return int(ExitCode.INTERNAL)
     return code
@@ -154,6 +161,30 @@ def exit_code_of(codes: Sequence[int]) -> int:
     return int(min(known, key=lambda code: _ORDER.index(ExitCode(code))))
 
 
+def forget_older_summaries(path: str, names: Sequence[str]) -> None:
+    """Put what says that this run has not ended in the place of an older common summary, and take away those of the
+    scenarios, which write their own when they begin: whoever kills the run leaves no older pass.
+
+    Nothing is done to what is no file. Should this fail, so does the writing at the end, and the run with it.
+    """
+    if own_path(path, "") == path:
+        return
+    for name in names:
+        with suppress(OSError):
+            Path(own_path(path, name)).unlink(missing_ok=True)
+    why = "the run has begun, and this was written then: if no process works on it any more, it was killed"
+    data = {
+        "schema": summary.SCHEMA,
+        "scenario": ", ".join(names),
+        "verdict": "invalid",
+        "exit_code": int(ExitCode.INTERNAL),
+        "exit_codes": {},
+        "reasons": [{"scenario": ", ".join(names), "code": "unfinished", "subject": "run", "text": why}],
+        "scenarios": {},
+    }
+    _write(data, path)
+
+
 def write_summary(path: str, codes: Mapping[str, int]) -> str | None:
     """Write the results of all scenarios as one JSON object, each as its own file has them; what went wrong, or None.
 
@@ -173,6 +204,10 @@ def write_summary(path: str, codes: Mapping[str, int]) -> str | None:
         "reasons": [{"scenario": name, **reason} for name, one in found.items() for reason in one.get("reasons", ())],
         "scenarios": found,
     }
+    return _write(data, path)
+
+
+def _write(data: Mapping[str, Any], path: str) -> str | None:
     return summary.write_bytes(json.dumps(data, indent=2).encode("ascii") + b"\n", path, "The summary")
 
 
@@ -198,10 +233,17 @@ class _Child:
 
     def start(self, environ: Mapping[str, str]) -> None:
         columns = str(shutil.get_terminal_size((_COLUMNS, 0)).columns)
-        # In a session of its own: Ctrl-C reaches it by us alone, and once.
+        # In a session of its own: Ctrl-C reaches it by us alone, and once. Where we are killed, it ends by itself.
         self.process = subprocess.Popen(
             self.command,
-            env={**self.environ, "COLUMNS": columns, "PYTHONUNBUFFERED": "1", ONLY: self.name, **environ},
+            env={
+                **self.environ,
+                "COLUMNS": columns,
+                "PYTHONUNBUFFERED": "1",
+                ONLY: self.name,
+                PARENT: str(os.getpid()),
+                **environ,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -216,8 +258,10 @@ class _Child:
         said = gevent.spawn(_read_all, self.process.stdout)
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            sys.stderr.write(f"{self.name} | {line.rstrip()}\n")
-            sys.stderr.flush()
+            # Whoever read along may have gone (`2>&1 | head`): the runs go on.
+            with suppress(OSError):
+                sys.stderr.write(f"{self.name} | {line.rstrip()}\n")
+                sys.stderr.flush()
         self.said = said.get()
         return self.process.wait()
 

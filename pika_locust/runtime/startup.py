@@ -1,4 +1,4 @@
-"""While a run starts: signals are listened to before anything is started, and forked workers end with their master.
+"""While a run starts: signals are listened to before anything is started, and no process outlives its parent.
 
 Locust listens to signals only when everything is there; by then the sandbox and the workers of `--processes` run.
 """
@@ -49,8 +49,27 @@ def listen_early(stopped: Callable[[str], None]) -> None:
 INSIST_S = 3.0
 """How long a worker has to end after SIGTERM."""
 ORPHAN_POLL_S = 1.0
-"""How often a worker that tries to join its master looks whether that has ended."""
+"""How often a process looks whether the one that has started it is still there."""
 _POLL_S = 0.02
+
+
+def end_with_parent(parent: int, on_gone: Callable[[], None]) -> None:
+    """End this process as SIGTERM does it, with all results, as soon as the process `parent` that has started it is
+    gone. Somebody who kills that one alone may not even know of this one, which would go on to the end of its plan.
+
+    Arguments:
+        parent: its process id.
+        on_gone: called first.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            gevent.sleep(ORPHAN_POLL_S)
+        logger.error("The process that has started this run is gone: the run ends")
+        on_gone()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    gevent.spawn(watch)
 
 
 class ForkedWorkers:

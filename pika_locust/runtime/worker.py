@@ -289,7 +289,6 @@ class WorkerSide:
         self._drained = set()
         self._reported = None
         me = self._runner.client_id
-        settings = self._settings.with_public(begin.settings)
         reach(begin.target.split(", "), settings)
         quota = self._quota(begin)
         self.context = context = WorkerContext(

@@ -62,6 +62,26 @@ def test_no_user_acts_when_the_set_up_has_failed() -> None:
     assert worker.actors("primary") == []
 
 
+class Impatient(SampleUser):
+    """Does not catch the time-out that it has set."""
+
+    def act(self) -> None:
+        self.release()
+        with gevent.Timeout(0.1):
+            gevent.sleep(1)
+
+
+def test_a_time_out_that_nobody_catches_is_an_internal_error_and_ends_no_user() -> None:
+    worker = make_context(spread=False)
+    plugin = SimpleNamespace(wait_for_context=lambda timeout_s: worker)
+    user = Impatient(SimpleNamespace(pika_locust=plugin, events=None, host=None))
+    user.start(Group())
+    user.greenlet.join(5)
+    assert user.greenlet.successful()
+    assert worker.internal_errors == ["Timeout: 0.1 seconds"]
+    assert worker.actors("primary") == []
+
+
 class Hanging(SampleUser):
     """Never ends what it has begun."""
 

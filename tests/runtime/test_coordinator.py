@@ -925,6 +925,17 @@ def test_what_went_wrong_in_the_sandbox_itself_is_an_internal_error(clock: Clock
     assert harness.report.reasons[0].text == "the sandbox failed once: KeyError: 'x'"
 
 
+def test_what_went_wrong_in_observing_is_an_internal_error(clock: Clock) -> None:
+    harness = Harness()
+    harness.play()
+    run = harness.coordinator._run
+    assert run is not None
+    run.observations.internal_errors.append("observing pool: KeyError: 'x'")
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "exception")]
+    assert harness.report.reasons[0].text == "observing pool: KeyError: 'x'"
+
+
 def test_what_locust_caught_in_users_is_an_internal_error(clock: Clock) -> None:
     harness = Harness()
     harness.play()

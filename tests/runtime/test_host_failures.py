@@ -8,11 +8,18 @@ from typing import Any
 import gevent
 import locust.log
 import pytest
-from locust.event import EventHook
+from gevent.pool import Group
+from locust import User, constant, task
+from locust.event import EventHook, Events
 from locust.log import greenlet_exception_logger
 
 from pika_locust.runtime import host_failures as module
-from pika_locust.runtime.host_failures import HostFailure, UnhandledErrors, host_failure
+from pika_locust.runtime.host_failures import (
+    HostFailure,
+    UnhandledErrors,
+    count_users_that_end,
+    host_failure,
+)
 
 NOTHING: Any = SimpleNamespace(process_exit_code=None)
 
@@ -69,6 +76,34 @@ def test_an_exit_code_of_somebody_else_comes_first() -> None:
     assert failure is not None
     assert (failure.code, "set to 3" in failure.why) == (3, True)
     assert HostFailure.from_wire(failure.to_wire()) == failure
+
+
+class Visitor(User):
+    wait_time = constant(0)
+
+    @task
+    def visit(self) -> None:
+        with gevent.Timeout(0.01):
+            gevent.sleep(1)
+
+
+def test_a_user_that_a_time_out_ends_counts_as_one_whose_task_has_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locust goes on without it, and counts nothing."""
+    hub, users, events, told = gevent.get_hub(), Group(), Events(), []
+    monkeypatch.setattr(hub, "print_exception", lambda *_: None)
+    # What is set here is taken away again.
+    monkeypatch.setattr(hub, "handle_error", hub.handle_error)
+    events.user_error.add_listener(lambda **error: told.append(error))
+    environment: Any = SimpleNamespace(events=events, runner=SimpleNamespace(user_greenlets=users), host="")
+    count_users_that_end(environment)
+    user = Visitor(environment)
+    user.start(users)
+    gevent.spawn(raise_in_listener)
+    users.join(5)
+    assert not user.greenlet.successful()
+    ((instance, error),) = [(one["user_instance"], one["exception"]) for one in told]
+    assert instance is user
+    assert str(error) == "0.01 seconds"
 
 
 @pytest.mark.parametrize("wire", [None, {}, {"code": 0, "why": "x"}, {"code": "2", "why": "x"}, {"code": 2}])

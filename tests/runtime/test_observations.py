@@ -90,6 +90,19 @@ def test_a_page_that_hangs_delays_nothing_else_and_the_end_not_for_long(tmp_path
     assert observations.reasons([held("a")])[0].text.endswith("no answer within 0.3 s")
 
 
+def test_a_figure_whose_look_goes_wrong_is_not_judged_by_what_it_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([5.0])
+    monkeypatch.setattr(module, "source_of", lambda observation, headers: lambda: next(figures))
+    observations = Observations([Observation("mb", "cgroup:/x")])
+    observations.start()
+    wait_until(lambda: observations.internal_errors != [])
+    observations.finish()
+    assert level(observations, "mb").value == 5
+    assert observations.internal_errors == ["observing mb: StopIteration:"]
+    (reason,) = observations.reasons([held("mb")])
+    assert "could not be read at the end of the load: StopIteration" in reason.text
+
+
 def test_what_a_scenario_observes_by_itself_may_be_missing() -> None:
     (observation,) = observations_of(WIDGET, WIDGET.normalise_target("ws://127.0.0.1:3001"))
     assert observation.where == "http://127.0.0.1:3001/health#checks.redis.latency"

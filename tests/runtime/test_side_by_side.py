@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,8 +15,17 @@ from unittest.mock import patch
 
 import pytest
 
+from pika_locust.process import PARENT
 from pika_locust.runtime import side_by_side
-from pika_locust.runtime.side_by_side import CHECK, exit_code_of, own_path, run_side_by_side, words_for, write_summary
+from pika_locust.runtime.side_by_side import (
+    CHECK,
+    exit_code_of,
+    forget_older_summaries,
+    own_path,
+    run_side_by_side,
+    words_for,
+    write_summary,
+)
 
 NAMES = ("queue", "tokens")
 
@@ -98,9 +108,29 @@ def test_a_scenario_that_left_no_summary_is_invalid(tmp_path: Path) -> None:
     assert (found["verdict"], found["exit_code"], found["scenarios"]["tokens"]) == ("invalid", 107, {})
 
 
+OLDER = {"verdict": "pass", "exit_code": 0, "reasons": []}
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """The summaries of an earlier run that has passed; gives the common one."""
+    for name in ("run.json", "run.queue.json", "run.tokens.json"):
+        (tmp_path / name).write_text(json.dumps(OLDER))
+    return tmp_path / "run.json"
+
+
+def test_a_run_that_is_killed_leaves_no_older_pass(older: Path) -> None:
+    forget_older_summaries(str(older), NAMES)
+    found = json.loads(older.read_text())
+    assert (found["verdict"], found["exit_code"], found["scenarios"]) == ("invalid", 107, {})
+    assert [reason["code"] for reason in found["reasons"]] == ["unfinished"]
+    assert [path.name for path in older.parent.iterdir()] == ["run.json"]
+
+
 CHILD = f"""
 import os, signal, sys, time
 name, check = os.environ["PIKA_LOCUST_ONLY"], os.environ.get("{CHECK}")
+assert os.environ["{PARENT}"] == str(os.getppid())
 if check:
     print("refused" if name == sys.argv[1] else "read", file=sys.stderr)
     time.sleep(20 * (sys.argv[1] == "until told so early"))
@@ -140,6 +170,31 @@ def test_when_one_cannot_run_as_it_is_set_up_none_is_started(capfd: pytest.Captu
     assert said.out == "Exit codes: queue 0, tokens 104; of the run: 104\n"
     assert "tokens | refused" in said.err
     assert "runs" not in said.err
+
+
+@pytest.mark.usefixtures("children")
+def test_a_run_that_was_refused_has_no_results_of_an_earlier_one(older: Path) -> None:
+    assert run_side_by_side(NAMES, arguments(summary_json=str(older)), ["tokens"], os.environ) == 104
+    found = json.loads(older.read_text())
+    assert (found["verdict"], found["exit_code"], found["scenarios"]) == ("invalid", 104, {"queue": {}, "tokens": {}})
+
+
+@pytest.mark.usefixtures("children")
+def test_workers_leave_the_summaries_of_their_masters_alone(older: Path) -> None:
+    given = arguments(summary_json=str(older), worker=True)
+    assert run_side_by_side(NAMES, given, ["nobody"], os.environ) == 0
+    assert [json.loads(path.read_text()) for path in older.parent.glob("run*.json")] == [OLDER] * 3
+
+
+@pytest.mark.usefixtures("children")
+def test_runs_whose_log_nobody_reads_any_more_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as nobody:
+        monkeypatch.setattr(sys, "stderr", nobody)
+        assert run_side_by_side(NAMES, arguments(), ["nobody"], os.environ) == 0
+        with contextlib.suppress(BrokenPipeError):
+            nobody.close()
 
 
 @pytest.mark.usefixtures("children")

@@ -100,3 +100,36 @@ def test_a_worker_whose_master_is_killed_before_it_has_joined_ends(how: str, tri
     assert ended.returncode == -9
     assert ended.stdout == said
     assert ("The master has ended before this worker could join it" in ended.stderr) is (how == "joining")
+
+
+STARTED = """
+import os, signal, subprocess, sys
+import gevent
+from pika_locust.process import PARENT, parent_of
+from pika_locust.runtime import startup
+if sys.argv[2:] != ["child"]:
+    environ = {**os.environ, PARENT: str(os.getpid())}
+    subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[1], "child"], env=environ)
+    sys.exit(0)
+
+def told():
+    print("told by SIGTERM", flush=True)
+    sys.exit(0)
+
+gevent.signal_handler(signal.SIGTERM, told)
+startup.end_with_parent(parent_of(os.environ), lambda: print("alone", flush=True))
+gevent.sleep(1.5 * startup.ORPHAN_POLL_S)
+print("runs", flush=True)
+gevent.sleep(20)
+print("goes on", flush=True)
+"""
+
+
+def test_a_run_whose_parent_is_killed_is_told_to_end() -> None:
+    with subprocess.Popen([sys.executable, "-c", STARTED, STARTED], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        # It has looked for its parent by then, which was there.
+        assert parent.stdout.readline() == "runs\n"
+        parent.kill()
+        # Its output comes to an end when the run, too, has ended.
+        assert parent.stdout.read() == "alone\ntold by SIGTERM\n"

@@ -179,7 +179,7 @@ def test_a_long_value_does_not_push_its_explanation_away() -> None:
         f"{'':<58}the target's WebSocket, such as ws://127.0.0.1:3001/ws",
     ]
     assert lines[3].startswith("  SOURCE_ADDRESSES ")
-    assert lines[3].index("the session that") == 58
+    assert lines[3].index("send from these") == 58
 
 
 def test_another_dj_changes_who_comes_and_what_can_be_seen() -> None:

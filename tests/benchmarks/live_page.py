@@ -14,19 +14,13 @@ from gevent import monkey
 monkey.patch_all()
 
 import argparse
-import os
 import random
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import time
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
-import psutil
 import requests
 from locust import User
 from locust.env import Environment
@@ -47,7 +41,8 @@ from pika_locust.runtime.observations import Observations
 from pika_locust.runtime.options import all_metrics
 from pika_locust.runtime.run import Run, RunFacts
 from pika_locust.runtime.timeline import RunTimeline
-from tests.benchmarks.master import MEASURE_S, ROOT, SETTLE_S, cpu_s
+from tests.benchmarks.master import SUBJECTS, settled_master, share_percent
+from tests.e2e.support import free_port
 
 LIMIT_PERCENT = 1.0
 BROWSERS = 2
@@ -177,37 +172,19 @@ def figures(workers: int, users: int) -> tuple[float, float, float]:
 
 def whole_run(workers: int, users: int, looking: bool) -> float:
     """The share of a core in percent that the master of real workers takes."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(str(probe.getsockname()[1]))
-    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles" / "queue.py"), "--autostart"]
-    command += ["--processes", str(workers), "-u", str(users), "-r", "50", "-t", "5m", "--web-host", "127.0.0.1"]
-    command += ["--web-port", ports[0], "--master-bind-port", ports[1], "--master-port", ports[1]]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIKA_", "LOCUST_"))}
-    with subprocess.Popen(
-        command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as run:
-        try:
-            time.sleep(SETTLE_S)
-            master = psutil.Process(run.pid)
-            began_s, began_cpu_s = time.monotonic(), cpu_s(master)
-            sessions, stamps = [requests.Session() for _ in range(BROWSERS)], [""] * BROWSERS
-            while time.monotonic() - began_s < MEASURE_S:
-                for browser, session in enumerate(sessions if looking else []):
-                    url = f"http://127.0.0.1:{ports[0]}/verdict/data.json"
-                    answer = session.get(url, params={"stamp": stamps[browser]}, timeout=10)
-                    if answer.status_code == 200:
-                        stamps[browser] = answer.json()["stamp"]
-                time.sleep(1.0)
-            return (cpu_s(master) - began_cpu_s) / (time.monotonic() - began_s) * 100
-        finally:
-            run.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                run.wait(60)
-            with suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)
+    port = str(free_port())
+    sessions, stamps = [requests.Session() for _ in range(BROWSERS)], [""] * BROWSERS
+
+    def look() -> None:
+        for browser, session in enumerate(sessions if looking else []):
+            url = f"http://127.0.0.1:{port}/verdict/data.json"
+            answer = session.get(url, params={"stamp": stamps[browser]}, timeout=10)
+            if answer.status_code == 200:
+                stamps[browser] = answer.json()["stamp"]
+
+    page = ("--autostart", "--web-host", "127.0.0.1", "--web-port", port)
+    with settled_master(SUBJECTS["ours"], workers, users, *page) as master:
+        return share_percent(master, look)
 
 
 def main() -> int:

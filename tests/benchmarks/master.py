@@ -10,15 +10,18 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+from tests.e2e.support import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECTS = {
@@ -34,12 +37,14 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def measure(subject: str, workers: int, users: int) -> float:
-    """The master's share of a core in percent."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "locust", "--headless", "-f", str(ROOT / SUBJECTS[subject])]
+@contextmanager
+def settled_master(locustfile: Path, workers: int, users: int, *options: str) -> Iterator[psutil.Process]:
+    """The master of so many worker processes, once all is settled; in the end it is stopped, and they with it.
+
+    `options` are Locust's, beside those of the load and of the ports between master and workers.
+    """
+    port = str(free_port())
+    command = [sys.executable, "-m", "locust", "-f", str(locustfile), *options]
     command += ["--processes", str(workers), "-u", str(users), "-r", "50", "-t", "5m"]
     command += ["--master-bind-port", port, "--master-port", port]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIKA_", "LOCUST_"))}
@@ -48,19 +53,31 @@ def measure(subject: str, workers: int, users: int) -> float:
     ) as run:
         try:
             time.sleep(SETTLE_S)
-            master = psutil.Process(run.pid)
-            began_s, began_cpu_s = time.monotonic(), cpu_s(master)
-            time.sleep(MEASURE_S)
-            share = (cpu_s(master) - began_cpu_s) / (time.monotonic() - began_s)
-            if len(master.children()) < workers:
-                raise SystemExit(f"{subject}: {len(master.children())} processes are left of {workers} workers")
-            return share * 100
+            yield psutil.Process(run.pid)
         finally:
-            run.send_signal(signal.SIGINT)
-            try:
+            run.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
                 run.wait(60)
-            except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGKILL)
+
+
+def share_percent(master: psutil.Process, look: Callable[[], object] = lambda: None) -> float:
+    """How much of a core it takes for half a minute, in percent; `look` is called once a second meanwhile."""
+    began_s, began_cpu_s = time.monotonic(), cpu_s(master)
+    while time.monotonic() - began_s < MEASURE_S:
+        look()
+        time.sleep(1.0)
+    return (cpu_s(master) - began_cpu_s) / (time.monotonic() - began_s) * 100
+
+
+def measure(subject: str, workers: int, users: int) -> float:
+    """The master's share of a core in percent."""
+    with settled_master(SUBJECTS[subject], workers, users, "--headless") as master:
+        share = share_percent(master)
+        if len(master.children()) < workers:
+            raise SystemExit(f"{subject}: {len(master.children())} processes are left of {workers} workers")
+        return share
 
 
 def main() -> int:

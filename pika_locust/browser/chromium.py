@@ -14,7 +14,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 BROWSER_SETTINGS = (
     Setting("BROWSER_USERS", whole(0), 0, "users who look at pages in a real browser, on top of all others"),
-    Setting("BROWSER_EXECUTABLE_PATH", text, None, "the Chromium that they use; default: the one on PATH"),
+    Setting("BROWSER_EXECUTABLE_PATH", text, None, "Chromium of BROWSER_USERS; default: the one on PATH"),
 )
 
 

@@ -8,7 +8,7 @@ HTTP_METRICS = (
     counter("http_reqs", "HTTP requests"),
     rate("http_req_failed", "HTTP requests that failed or were not answered 2xx or 3xx"),
     trend("http_req_duration", "sending, waiting and receiving of requests that were answered 2xx or 3xx"),
-    trend("http_req_failed_duration", "the same of all others, which are often faster than an answer"),
+    trend("http_req_failed_duration", "sending, waiting and receiving of requests that were not answered 2xx or 3xx"),
     trend("http_req_blocked", "until the connection began to be made, name look-up included"),
     trend("http_req_connecting", "making the TCP connection"),
     trend("http_req_tls_handshaking", "TLS handshake"),
@@ -52,11 +52,11 @@ FANOUT_METRICS = (
 """What is measured of broadcasts from one user to all others, for scenarios to declare."""
 
 BROWSER_METRICS = (
-    trend("browser_web_vital_lcp", "largest contentful paint: when the page's main content was to be seen"),
-    trend("browser_web_vital_fcp", "first contentful paint: when anything of it was"),
-    trend("browser_web_vital_cls", "cumulative layout shift: how much of it jumped about", unit="score"),
-    trend("browser_web_vital_inp", "interaction to next paint: how late the page showed that it was clicked"),
-    trend("browser_web_vital_ttfb", "time to first byte: when the page began to come"),
+    trend("browser_web_vital_lcp", "largest contentful paint: when the main content was painted"),
+    trend("browser_web_vital_fcp", "first contentful paint: when the first part of the page was painted"),
+    trend("browser_web_vital_cls", "cumulative layout shift: how much of the page moved while it loaded", unit="score"),
+    trend("browser_web_vital_inp", "interaction to next paint: from a click to the next paint"),
+    trend("browser_web_vital_ttfb", "time to first byte of the page"),
     rate("browser_page_success", "pages that a browser loaded and painted, as they should be"),
 )
 """What real browsers measure of pages, under k6's names where it has them, for scenarios to declare."""
@@ -105,14 +105,14 @@ BASE_METRICS = (
 TARGET_METRICS = (
     gauge("target_memory_mb", "resident memory of the target's process, where it can be seen", "MB", merge="max"),
     rate("health_success", "share of probes of the target's health page that were answered 2xx"),
-    trend("health_latency", "round trip of those probes"),
+    trend("health_latency", "round trip of probes of the target's health page"),
 )
 
 
 CLOCK_METRICS = (
     counter("latencies_one_clock", "latencies between processes that read the same clock"),
     counter("latencies_two_clocks", "latencies between machines, after an estimated offset of their clocks"),
-    counter("latencies_negative", "of these, what came out below zero and counts as 0.001 ms"),
+    counter("latencies_negative", "latencies between clocks that came out below zero and count as 0.001 ms"),
     counter("latencies_left_out", "latencies between machines whose clocks could not be compared closely enough"),
     gauge("clock_error", "how wrong the estimated offsets that were used may have been", "ms", merge="max"),
 )

@@ -68,7 +68,7 @@ PROMETHEUS_SETTINGS = (
         "PROMETHEUS_QUERIES",
         _queries,
         "; ".join(DEFAULT_QUERIES),
-        "instant queries to ask it, separated by ;",
+        "instant queries for PROMETHEUS_URL, separated by ;",
         for_master=True,
     ),
 )

@@ -3,6 +3,8 @@
 Names are those of k6's own output for Prometheus: `k6_http_reqs_total`, `k6_vus`, `k6_checks_rate`, and for trends
 `k6_http_req_duration_p95`, `_p99`, `_min` and `_max` in seconds. Beside them rates have `_passes_total` and
 `_fails_total`, and trends a histogram, `k6_http_req_duration_seconds`; these can be added up over labels and time.
+What can be added up has a series without labels from the start, of 0: `rate()` does not see the samples with which a
+series begins.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pika_locust.metrics import CounterValue, GaugeValue, Histogram, Metric, RateValue, Snapshot
+from pika_locust.metrics import CounterValue, GaugeValue, Histogram, Kind, Metric, RateValue, Snapshot, empty_value
 from pika_locust.outputs.points import Point, bounds_of, classic_buckets, cumulative, points_between
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Exposition:
             info.add_sample(f"{PREFIX}run_info", self._run, 1.0)
             yield info
         found: dict[str, Family] = {}
-        for point in points_between(Snapshot(), self._snapshot, self._declared):
+        for point in self._points():
             for kind, name, samples in _families(point):
                 family = found.get(name)
                 if family is None:
@@ -52,6 +54,16 @@ class Exposition:
                 for suffix, labels, value in samples:
                     family.add_sample(name + suffix, labels, value)
         yield from found.values()
+
+    def _points(self) -> Iterator[Point]:
+        untagged = set()
+        for point in points_between(Snapshot(), self._snapshot, self._declared):
+            if not point.tags:
+                untagged.add(point.metric.name)
+            yield point
+        for name, metric in self._snapshot.metrics.items():
+            if name in self._declared and name not in untagged and metric.kind != Kind.GAUGE:
+                yield Point(metric, (), empty_value(metric), empty_value(metric))
 
 
 def _about(metric: Metric) -> str:
@@ -71,7 +83,8 @@ def _families(point: Point) -> Iterator[tuple[str, str, _Samples]]:
         case GaugeValue(value=level):
             yield "gauge", name, [("", labels, level)]
         case RateValue(passes=passes, fails=fails):
-            yield "gauge", f"{name}_rate", [("", labels, point.total.rate)]
+            if point.total.samples:
+                yield "gauge", f"{name}_rate", [("", labels, point.total.rate)]
             yield "counter", f"{name}_passes", [("_total", labels, passes)]
             yield "counter", f"{name}_fails", [("_total", labels, fails)]
         case Histogram():
@@ -84,9 +97,10 @@ def _trend(
     # Prometheus measures times in seconds.
     is_time = metric.unit == "ms"
     per_unit = metric.scale * (1000 if is_time else 1)
-    p95, p99 = histogram.quantiles((0.95, 0.99))
-    for stat, value in (("min", histogram.minimum), ("max", histogram.maximum), ("p95", p95), ("p99", p99)):
-        yield "gauge", f"{name}_{stat}", [("", labels, value / per_unit)]
+    if histogram.count:
+        p95, p99 = histogram.quantiles((0.95, 0.99))
+        for stat, value in (("min", histogram.minimum), ("max", histogram.maximum), ("p95", p95), ("p99", p99)):
+            yield "gauge", f"{name}_{stat}", [("", labels, value / per_unit)]
     bounds = [repr(float(bound / (1000 if is_time else 1))) for bound in bounds_of(metric)] + ["+Inf"]
     counts = cumulative(classic_buckets(metric, histogram))
     samples: _Samples = [

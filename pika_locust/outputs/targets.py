@@ -80,10 +80,10 @@ def read_headers(value: str) -> dict[str, str]:
 
 OUTPUT_SETTINGS = (
     Setting("INFLUXDB_USERNAME", text, None, "user of an InfluxDB 1 that --out writes to", for_master=True),
-    Setting("INFLUXDB_PASSWORD", text, None, "that user's password", secret=True),
+    Setting("INFLUXDB_PASSWORD", text, None, "password of INFLUXDB_USERNAME", secret=True),
     Setting("INFLUXDB_TOKEN", _header, None, "token of an InfluxDB 2 that --out writes to", secret=True),
-    Setting("INFLUXDB_ORG", text, None, "organisation there", for_master=True),
-    Setting("INFLUXDB_BUCKET", text, None, "bucket there", for_master=True),
+    Setting("INFLUXDB_ORG", text, None, "organisation of an InfluxDB 2", for_master=True),
+    Setting("INFLUXDB_BUCKET", text, None, "bucket of an InfluxDB 2", for_master=True),
     Setting("OTLP_HEADERS", _headers, None, "headers for an --out otlp: name=value,name2=value2", secret=True),
 )
 """Settings of outputs, for every scenario and every locustfile."""

@@ -73,7 +73,6 @@ def make_run(
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     metrics = all_metrics(scenario, options.observed)
-    names = {metric.name for metric in metrics}
     about = {"run_id": facts.run_id, "scenario": scenario.title or scenario.name}
     return Run(
         options=options,
@@ -93,7 +92,7 @@ def make_run(
         began_s=monotonic(),
         supporters=len(scenario.supporters(options.settings, options.plan.users_peak)),
         timeline=RunTimeline(metrics, options),
-        outputs=start_outputs(options, names, about, number, endpoint),
+        outputs=start_outputs(options, metrics, about, number, endpoint),
         drops_ramp=environment.reset_stats,
     )
 

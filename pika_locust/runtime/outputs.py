@@ -21,7 +21,7 @@ from pika_locust.clock import monotonic
 from pika_locust.errors import ConfigurationError
 from pika_locust.judge import Reason
 from pika_locust.judge.report import OutputReport
-from pika_locust.metrics import Snapshot
+from pika_locust.metrics import Metric, Snapshot
 from pika_locust.outputs.points import Window
 from pika_locust.outputs.sinks import Sink, UndeliveredError
 from pika_locust.outputs.targets import Encoder, OutputTarget, listening_address, make_output
@@ -300,17 +300,22 @@ class RunOutputs:
 
 def start_outputs(
     options: RunOptions,
-    declared: Collection[str],
+    metrics: Sequence[Metric],
     run: Mapping[str, str],
     number: int,
     endpoint: MetricsEndpoint | None,
 ) -> RunOutputs:
-    """Begin to deliver the points of the test `number` of this process, counted from 1."""
+    """Begin to deliver the points of the test `number` of this process, counted from 1; `metrics` are those that it
+    measures."""
     thresholds: dict[str, list[str]] = {}
     for threshold in options.thresholds:
         thresholds.setdefault(threshold.metric, []).append(str(threshold.expression))
     targets = [target.numbered(number) for target in options.outputs]
     made = [(str(target), make_output(target, options.settings, thresholds, run)) for target in targets]
+    declared = {metric.name: metric for metric in metrics}
+    if endpoint is not None:
+        # A scrape before the first samples sees them all begin at zero.
+        endpoint.show(Snapshot(metrics=declared), declared, run)
     return RunOutputs([OutputWriter(name, *one) for name, one in made if one is not None], declared, run, endpoint)
 
 

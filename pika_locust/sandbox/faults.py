@@ -54,7 +54,7 @@ COMMON: tuple[FaultKind, ...] = (
     FaultKind("dead-session", Form.FLAG, "what was opened successfully does not exist for those who join"),
     FaultKind("forget-signature", Form.FLAG, "signatures are not verified"),
     FaultKind("leak", Form.MEGABYTES_PER_MINUTE, "the process really grows by MB each minute"),
-    FaultKind("crash-after", Form.SECONDS, "the process dies without a goodbye S seconds after the first client"),
+    FaultKind("crash-after", Form.SECONDS, "the process is killed S seconds after the first client"),
 )
 """The faults that all platforms share; a platform supports some of them and may add its own."""
 

@@ -2,6 +2,7 @@
 
     dancers      100,000 of Pika!'s dancers over seven processes, at peers that answer them and broadcast nothing: what
                  a hundred thousand people say in one session would have to be sent ten billion times (7 minutes)
+    broadcasts   500 of them in one process, each of whom receives 50 broadcasts a second (2 minutes)
     connections  19,900 Socket.IO connections to Ghost Greeter's sandbox over three processes (4 minutes)
     streaming    1,000 conversations with Pixelated's sandbox, each of which sends 16 KiB of audio every 250 ms
                  (3 minutes)
@@ -25,6 +26,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -43,6 +45,8 @@ class Subject:
     env: Mapping[str, str] = field(default_factory=dict)
     peers: int = 0
     """So many share a port, in place of a sandbox."""
+    broadcasts_per_s: float = 0.0
+    """What each peer sends to everybody."""
 
 
 # Locust puts a locustfile's folder first where Python looks for modules: beside this file, `websocket.py` would be
@@ -55,6 +59,15 @@ SUBJECTS = {
         500.0,
         {"PIKA_DJ": "external", "SESSION_WAIT": "0", "SOURCE_ADDRESSES": "127.0.8.0/22"},
         peers=7,
+    ),
+    "broadcasts": Subject(
+        "tests/benchmarks/locustfiles/held_dancers.py",
+        500,
+        1,
+        100.0,
+        {"PIKA_DJ": "external", "SESSION_WAIT": "0"},
+        peers=1,
+        broadcasts_per_s=50.0,
     ),
     "connections": Subject(
         "locustfiles/connections.py",
@@ -80,8 +93,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def peer(port: int) -> Iterator[psutil.Process]:
-    command = [sys.executable, "-m", "tests.benchmarks.peer", str(port), "0"]
+def peer(port: int, broadcasts_per_s: float) -> Iterator[psutil.Process]:
+    command = [sys.executable, "-m", "tests.benchmarks.peer", str(port), str(broadcasts_per_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         try:
             assert server.stdout is not None
@@ -134,7 +147,7 @@ def measure(name: str, subject: Subject, users: int, processes: int, per_s: floa
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PIKA_", "LOCUST_"))}
         env = {**subject.env, **env}
         port = free_port()
-        servers = [stack.enter_context(peer(port)) for _ in range(subject.peers)]
+        servers = [stack.enter_context(peer(port, subject.broadcasts_per_s)) for _ in range(subject.peers)]
         if servers:
             env["WS_URL"] = f"ws://127.0.0.1:{port}/ws"
         command = [sys.executable, "-m", "locust", "--headless", "-f", str(ROOT / subject.locustfile)]
@@ -192,9 +205,11 @@ def watch(name: str, users: int, workers: list[psutil.Process], groups: Mapping[
         print(f"  {group:<10} CPU {opening:4.0f} % of a core while opening, {holding:4.0f} % while holding")
 
 
-def verdict(summary: Mapping[str, object]) -> None:
+def verdict(summary: Mapping[str, Any]) -> None:
     print(f"  verdict {summary['verdict']}, exit code {summary['exit_code']}, generator {summary['generator']}")
-    for reason in summary["reasons"]:  # type: ignore[attr-defined]
+    if "ws_messages_received" in summary["metrics"]:
+        print(f"  {summary['metrics']['ws_messages_received']['count']:,} WebSocket messages received in all")
+    for reason in summary["reasons"]:
         print(f"  {reason['code']}: {reason['text']}")
 
 

@@ -30,7 +30,10 @@ def _share(rate: str) -> str:
 
 
 def _per_second(counter: str, by: str = "") -> str:
-    return f"sum {f'by ({by}) ' if by else ''}(rate({counter}_total[$__rate_interval]))"
+    if by:
+        # There is a series of 0 without labels, too.
+        return f'sum by ({by}) (rate({counter}_total{{{by}!=""}}[$__rate_interval]))'
+    return f"sum(rate({counter}_total[$__rate_interval]))"
 
 
 PANELS: tuple[tuple[str, str, list[tuple[str, str]]], ...] = (
@@ -49,7 +52,7 @@ PANELS: tuple[tuple[str, str, list[tuple[str, str]]], ...] = (
         "none",
         [(_per_second("k6_ws_messages_received"), "received"), (_per_second("k6_ws_messages_sent"), "sent")],
     ),
-    ("WebSocket connections that came about", "percentunit", [(_share("k6_ws_connection_success"), "connected")]),
+    ("WebSocket connections that succeeded", "percentunit", [(_share("k6_ws_connection_success"), "connected")]),
     ("WebSocket messages, latency", "s", _percentiles("k6_ws_message_latency")),
     ("Checks that held", "percentunit", [(_share("k6_checks"), "held")]),
     ("Broadcasts, latency", "s", _percentiles("k6_fanout_latency")),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -64,12 +65,20 @@ def prometheus(directory: Path, metrics: Callable[[], str]) -> Iterator[str]:
 def scraping(directory: Path, address: str) -> Iterator[str]:
     """A Prometheus that scrapes `address`, host and port, each second, whether somebody is there or not; gives its URL
     once it answers."""
-    assert shutil.which("prometheus"), "a real Prometheus is needed: apt-get install prometheus"
     config = directory / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         f"scrape_configs: [{{job_name: target, static_configs: [{{targets: ['{address}']}}]}}]\n"
     )
+    with configured(config) as url:
+        yield url
+
+
+@contextmanager
+def configured(config: Path) -> Iterator[str]:
+    """A Prometheus with this configuration, beside which its data are kept; gives its URL once it answers."""
+    assert shutil.which("prometheus"), "a real Prometheus is needed: apt-get install prometheus"
+    directory = config.parent
     url = f"http://127.0.0.1:{free_port()}"
     log_path = directory / "prometheus.txt"
     with log_path.open("w") as log:
@@ -94,6 +103,13 @@ def scraping(directory: Path, address: str) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def ask(url: str, path: str, **parameters: str | float) -> Any:
+    """What its API answers. Raises AssertionError, with Prometheus' own words, when it refuses."""
+    answer = requests.get(f"{url}/api/v1/{path}", params=parameters, timeout=10)
+    assert answer.ok, f"{parameters}: {answer.text}"
+    return answer.json()["data"]
 
 
 def _answers(url: str) -> bool:

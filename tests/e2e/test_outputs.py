@@ -133,7 +133,7 @@ def of_prometheus(url: str) -> tuple[Counter[str], int, float]:
 
     requests_of = {
         row["metric"]["name"]: int(row["value"][1])
-        for row in ask("sum by (name) (last_over_time(k6_http_reqs_total[5m]))")
+        for row in ask('sum by (name) (last_over_time(k6_http_reqs_total{name!=""}[5m]))')
     }
     (count,) = ask("sum(last_over_time(k6_http_req_duration_seconds_count[5m]))")
     (total,) = ask("sum(last_over_time(k6_http_req_duration_seconds_sum[5m]))")

@@ -163,13 +163,26 @@ def test_prometheus_reads_counters_gauges_and_histograms() -> None:
     assert of["k6_latency_seconds_sum", *tags] == 0.704
     assert (of["k6_latency_min", *tags], of["k6_latency_max", *tags]) == (0.0015, 0.7)
     assert of["k6_latency_p99", *tags] == pytest.approx(0.686, rel=2e-3)
-    buckets = {key[1][1]: value for key, value in of.items() if key[0] == "k6_latency_seconds_bucket"}
+    assert of["k6_latency_seconds_count",] == 0
+    buckets = {key[1][1]: n for key, n in of.items() if key[0] == "k6_latency_seconds_bucket" and len(key) > 2}
     assert (buckets["0.002"], buckets["0.005"], buckets["0.5"], buckets["0.75"], buckets["+Inf"]) == (1, 2, 2, 3, 3)
     assert list(buckets.values()) == sorted(buckets.values())
     assert of["k6_size_histogram_count", ("tag_le", "x")] == 1
     assert of["k6_run_info", ("run_id", "r1"), ("scenario", "shop")] == 1
     types = {family.name: family.type for family in families}
     assert (types["k6_hits"], types["k6_vus"], types["k6_latency_seconds"]) == ("counter", "gauge", "histogram")
+
+
+def test_what_has_no_samples_yet_begins_at_zero_for_prometheus_so_that_rates_see_the_first() -> None:
+    exposition = Exposition()
+    exposition.show(Registry(METRICS).snapshot(), NAMES - {"seconds"}, {})
+    samples = [sample for family in exposition.collect() for sample in family.samples]
+    assert {(sample.value, frozenset(sample.labels) - {"le"}) for sample in samples} == {(0.0, frozenset())}
+    assert {sample.name for sample in samples} == {
+        *("k6_hits_total", "k6_ok_passes_total", "k6_ok_fails_total"),
+        *(f"k6_latency_seconds_{part}" for part in ("bucket", "count", "sum")),
+        *(f"k6_size_histogram_{part}" for part in ("bucket", "count", "sum")),
+    }
 
 
 def test_otlp_tells_every_total_also_of_series_that_have_not_changed() -> None:

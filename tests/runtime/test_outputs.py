@@ -14,7 +14,7 @@ import pytest
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import ConfigurationError
-from pika_locust.metrics import Registry, counter
+from pika_locust.metrics import Registry, counter, gauge
 from pika_locust.outputs.csv_points import CsvEncoder
 from pika_locust.outputs.points import Interval, Window
 from pika_locust.outputs.sinks import FileSink, Sink, UndeliveredError
@@ -210,7 +210,7 @@ def test_the_second_test_of_a_process_has_files_of_its_own(tmp_path: Path, regis
     where = tmp_path / "points.csv"
     options = replace(read("-u 1"), outputs=(OutputTarget("csv", str(where)), OutputTarget("junit", "r.xml")))
     for number, times in ((1, 3), (2, 5)):
-        run = start_outputs(options, {"hits"}, {}, number, None)
+        run = start_outputs(options, [HITS], {}, number, None)
         for _ in range(times):
             measure(run, registry)
         finish(run)
@@ -254,8 +254,12 @@ def test_a_scrape_is_answered_with_the_newest_figures(
     registry: Registry, endpoint: tuple[MetricsEndpoint, int]
 ) -> None:
     made, port = endpoint
-    run = RunOutputs([], {"hits"}, {"run_id": "r1"}, made)
     assert "k6_hits" not in scrape(port)
+    options = replace(read("-u 1"), outputs=())
+    run = start_outputs(options, [HITS, gauge("level")], {"run_id": "r1"}, 1, made)
+    before = scrape(port)
+    assert "k6_hits_total 0.0" in before, "rates see the first samples only where there was a zero before"
+    assert "k6_level" not in before
     measure(run, registry, 3)
     answer = scrape(port)
     assert "k6_hits_total 3.0" in answer

@@ -24,15 +24,15 @@ REDIS_LATENCY = gauge("redis_latency", "of the server's Redis, as its health pag
 METRICS = (
     REDIS_LATENCY,
     trend("ws_connection_time", "from the dial to the end of the WebSocket's upgrade: TCP and TLS included"),
-    trend("engine_open_time", "from there to Engine.IO's open packet"),
-    trend("socketio_connect_time", "from there to the server's consent to the namespace"),
+    trend("engine_open_time", "from the WebSocket's upgrade to Engine.IO's open packet"),
+    trend("socketio_connect_time", "from Engine.IO's open packet to the server's consent to the namespace"),
     rate("ws_connection_kept", "connections that lasted until we ended them"),
 )
 CONNECTION_METRICS = (
     *METRICS,
     counter("ws_connection_failures", "attempts to connect that failed, each counted once"),
     counter("ws_connection_successes", "attempts that came as far as the server's consent"),
-    rate("ws_connection_success_rate", "the share of those"),
+    rate("ws_connection_success_rate", "share of attempts to connect that succeeded"),
     counter("ws_messages_sent", "messages that went out, pongs included"),
     counter("ws_messages_received", "messages that came in, of every kind"),
 )
@@ -47,21 +47,21 @@ JOIN_METRICS = (
 WIDGET_METRICS = (
     *JOIN_METRICS,
     counter("agent_assigned_count", "visitors who were given an agent when they joined"),
-    counter("agent_unavailable_count", "visitors who were told that there is none"),
+    counter("agent_unavailable_count", "visitors who were told that no agent is available"),
     counter("org_paused_count", "visitors who were told that the organisation takes none"),
     counter("interactions_sent", "clicks that were sent within a visit"),
 )
 CALL_METRICS = (
     *JOIN_METRICS,
     rate("call_agent_found", "callers who were given an agent when they joined"),
-    counter("calls_requested", "calls that were asked for; each becomes one of the following"),
-    counter("calls_accepted", "an agent took it"),
-    counter("calls_rejected", "an agent did not want it, and nobody else was free"),
-    counter("calls_rang_out", "no agent answered it, and nobody else was free"),
-    counter("calls_failed", "the server answered with an error, by code"),
-    counter("calls_timed_out", "no answer in time, or the connection was lost before"),
-    counter("calls_abandoned", "the visitor left while it rang, as CALL_ABANDON says"),
-    counter("calls_cancelled", "the suite's own: the server never tells a visitor of it"),
+    counter("calls_requested", "calls that were asked for; each is counted once more by its end"),
+    counter("calls_accepted", "calls that an agent took"),
+    counter("calls_rejected", "calls that an agent rejected, with no other agent free"),
+    counter("calls_rang_out", "calls that no agent answered, with no other agent free"),
+    counter("calls_failed", "calls that the server answered with an error, by code"),
+    counter("calls_timed_out", "calls without an answer in time, or whose connection was lost before it"),
+    counter("calls_abandoned", "calls whose visitor left while it rang (CALL_ABANDON)"),
+    counter("calls_cancelled", "the suite's own; always 0, as the server never tells a visitor of it"),
     rate("call_success_rate", "calls that an agent took"),
     rate("call_rejected_rate", "calls that were rejected"),
     rate("call_rang_out_rate", "calls that rang out"),
@@ -73,12 +73,12 @@ CALL_METRICS = (
 )
 AGENT_METRICS = (
     counter("agent_calls_rung", "calls that rang at an agent of ours; one that is passed on rings again"),
-    counter("agent_calls_accepted", "those that it took"),
-    counter("agent_calls_rejected", "those that it did not want, or had no time for"),
-    counter("agent_calls_ignored", "those that it let ring"),
+    counter("agent_calls_accepted", "calls that an agent of ours took"),
+    counter("agent_calls_rejected", "calls that an agent of ours rejected, unwilling or busy"),
+    counter("agent_calls_ignored", "calls that an agent of ours let ring"),
     rate("agent_reject_rate", "share of rings that agents of ours rejected"),
-    rate("agent_ignore_rate", "share of rings that they let ring"),
-    counter("agent_ghost_calls", "calls that they took, in which there was nobody"),
+    rate("agent_ignore_rate", "share of calls that agents of ours let ring"),
+    counter("agent_ghost_calls", "calls that agents of ours took, without a visitor in them"),
     rate("agents_kept", "connections of agents that lasted until we ended them"),
 )
 
@@ -126,7 +126,7 @@ _VISITOR_SETTINGS = (
     Setting("AGENTS", whole(0), None, "agents of our own; default as many as the load needs, 0 where there are others"),
     Setting("AGENT_TOKEN", text, "demo-token", "what agents log in with", secret=True),
     Setting("AGENT_ACCEPT", share, 0.8, "share of calls that an agent takes"),
-    Setting("AGENT_REJECT", share, 0.1, "share that it rejects; the rest it lets ring"),
+    Setting("AGENT_REJECT", share, 0.1, "share of calls that an agent rejects; it lets the rest ring"),
     Setting("AGENT_DELAY", number(0), 1.0, "seconds until an agent decides, on average"),
 )
 _AGENT = "pika_locust.platforms.greeter.agent:Agent"
@@ -346,7 +346,7 @@ CALLS = scenario(
         Setting("TALK_TIME_MAX", number(0), 10.0, "longest call, in seconds"),
         Setting("CALL_ANSWER_WITHIN", number(1), 35.0, "how long a visitor waits for an answer, in seconds"),
         Setting("CALL_ABANDON", share, 0.0, "share of visitors who leave while it rings"),
-        Setting("RNA_TIMEOUT_SECONDS", number(0), 15.0, "how long the server lets it ring; the sandbox's, too"),
+        Setting("RNA_TIMEOUT_SECONDS", number(0), 15.0, "seconds that a call rings on the server, and in the sandbox"),
         *arrival_settings("50, or what the rate needs", "200, or what the rate needs when nobody answers"),
     ),
     check_settings=_check_agents,

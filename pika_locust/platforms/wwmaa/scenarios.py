@@ -66,7 +66,7 @@ _OPEN = arrival_settings("what the rate needs", "what is due within ten seconds"
 _MEMBERS = (
     Setting("MEMBERS", whole(1), 1000, "members that are in the target; users are mapped onto them"),
     Setting("TEST_USER_EMAIL", text, "loadtest_user_{user}@wwmaa.com", "their addresses; {user} is the number from 0"),
-    Setting("TEST_USER_PASSWORD", text, "test_password_123", "the password of all of them", secret=True),
+    Setting("TEST_USER_PASSWORD", text, "test_password_123", "password of all members", secret=True),
     Setting("MEMBERS_FILE", members_file, None, "CSV with their columns email and password, in place of the three"),
 )
 
@@ -83,8 +83,8 @@ def _vus(settings: Settings, rate_per_s: float, least: int = 1) -> dict[str, int
 SEARCH_METRICS = (
     *HTTP_METRICS,
     trend("search_latency", "round trip of a search, without making the connection"),
-    trend("semantic_search_latency", "the same of whole sentences"),
-    trend("filtered_search_latency", "the same of queries with one filter"),
+    trend("semantic_search_latency", "round trip of searches for whole sentences"),
+    trend("filtered_search_latency", "round trip of searches with one filter"),
     rate("search_errors", "searches without a proper answer, among all"),
     rate("search_relevance", "semantic searches whose results say how well they fit"),
 )
@@ -159,7 +159,7 @@ RSVP_METRICS = (
     rate("payment_processing_success", "paid registrations whose payment was taken"),
 )
 _ADMIN = (
-    Setting("TEST_ADMIN_EMAIL", text, None, "who may see all registrations: then a real target is audited by them"),
+    Setting("TEST_ADMIN_EMAIL", text, None, "staff account that sees all registrations, to audit a real target"),
     Setting("TEST_ADMIN_PASSWORD", text, None, "the password of that one", secret=True),
 )
 RUSH = 0.5
@@ -221,9 +221,9 @@ RSVP = scenario(
         _CONTRACT,
         Setting("TEST_EVENT_ID", text, EVENT_ID, "the event"),
         Setting("REGISTRATIONS", number(1), 500.0, "people who register; the sandbox has places for 80 % of them"),
-        Setting("TEST_DURATION", duration, 600.0, "in which time; half of them in the first fifth"),
-        Setting("PAID", share, 0.3, "suite: share of them who pay"),
-        Setting("DOUBLES", share, 0.1, "share that is sent twice at once; and again, of those that are confirmed"),
+        Setting("TEST_DURATION", duration, 600.0, "time of all registrations; half of them in its first fifth"),
+        Setting("PAID", share, 0.3, "suite: share of people who pay"),
+        Setting("DOUBLES", share, 0.1, "share of registrations sent twice at once, and of confirmed ones sent again"),
         Setting("RSVP_PAUSE", number(0), 0.5, "seconds between looking at the event and registering"),
         *_OPEN,
         *_MEMBERS,
@@ -294,7 +294,7 @@ WEBHOOKS = scenario(
         Setting("WEBHOOK_RATE", number(0.1), 100.0, "webhooks a second"),
         Setting("TEST_DURATION", duration, 300.0, "for how long"),
         Setting("TEST_MEMBERSHIP_TIER_ID", text, TIER_ID, "the membership that payments are for"),
-        Setting("REDELIVERY", share, 0.05, "share of them that are delivered again, also at once, and forged"),
+        Setting("REDELIVERY", share, 0.05, "share of webhooks that are delivered again, also at once, and forged"),
         *_OPEN,
     ),
     audit="pika_locust.platforms.wwmaa.audits:audit_webhooks",
@@ -363,9 +363,9 @@ RTC = scenario(
 API_METRICS = (
     *HTTP_METRICS,
     trend("api_latency", "round trip of all measured calls"),
-    trend("auth_latency", "the same of logging in, being known, and refreshing"),
-    trend("events_api_latency", "the same of events"),
-    trend("subscriptions_api_latency", "the same of subscriptions"),
+    trend("auth_latency", "round trip of calls for logins, identity and refreshed tokens"),
+    trend("events_api_latency", "round trip of calls for events"),
+    trend("subscriptions_api_latency", "round trip of calls for subscriptions"),
     rate("api_success", "measured calls that were answered as they should be"),
     rate("reuse_refused", "refresh tokens that were used before, and were refused"),
 )
@@ -430,7 +430,12 @@ API = scenario(
         Setting("SUBSCRIPTIONS_RATE", number(0), 50.0, "a second: log in, look at plans and one's own"),
         Setting("TEST_MEMBERSHIP_TIER_ID", text, TIER_ID, "server: the membership that subscribers look at"),
         Setting("TEST_DURATION", duration, 300.0, "for how long; all from the beginning"),
-        Setting("API_PAUSE", number(0), 1.0, "seconds between the calls of a member; half of it for the others"),
+        Setting(
+            "API_PAUSE",
+            number(0),
+            1.0,
+            "seconds between calls; half of it for events and subscriptions",
+        ),
         Setting("REUSE", share, 0.05, "share of refresh tokens that are used again, to be refused"),
         *_OPEN,
         *_MEMBERS,

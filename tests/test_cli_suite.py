@@ -22,10 +22,12 @@ from pika_locust.cli import child_run
 from pika_locust.cli.main import main
 from pika_locust.cli.suite import run
 from pika_locust.errors import ConfigurationError
-from pika_locust.outputs.suite_results import state_of
+from pika_locust.outputs.suite_results import read_suite, state_of
 from pika_locust.testing.worker import settings_of
+from tests.outputs.report_figures import check_suite
 
 ROOT = Path(__file__).parents[1]
+RECORDED = ROOT / "tests" / "outputs" / "suites" / "calls.json"
 
 LOCUST = '''
 """A locust that takes no time. FAKE_ENDS says by scenario how it ends: `{"tokens": 99}`; -1: without a summary."""
@@ -47,7 +49,10 @@ if code == -1:
 reasons = {0: [], 99: [{"code": "audit", "subject": "tokens", "text": "3 tokens are lost"}]}
 reasons[110] = [{"code": "generator", "subject": "cpu", "text": "load generator overload: its processor"}]
 late = {"metric": "http_req_duration", "expression": "p(95)<100", "status": "pass", "value": 60.0, "unit": "ms"}
-summary = {"exit_code": code if code != 7 else 0, "verdict": {0: "pass", 99: "fail", 7: "pass"}.get(code, "invalid")}
+late |= {"kind": "trend", "samples": 9, "conclusive": True, "grade": None, "interval": None, "worst_window": None}
+late |= {"window_s": None, "about": "", "why": ""}
+summary = json.load(open(RECORDED))
+summary |= {"exit_code": code if code != 7 else 0, "verdict": {0: "pass", 99: "fail", 7: "pass"}.get(code, "invalid")}
 summary |= {"reasons": reasons.get(code, []), "thresholds": [late], "audits": [], "scenario": scenario}
 with open(path, "w") as file:
     json.dump(summary, file)
@@ -63,7 +68,7 @@ LOADS = (*ALL, "--skip-baseline")
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stand-in, in place of locust; the embedded sandbox would be the target."""
     path = tmp_path / "fake_locust.py"
-    path.write_text(LOCUST)
+    path.write_text(LOCUST.replace("RECORDED", repr(str(RECORDED))))
     monkeypatch.setattr(child_run, "LOCUST", (sys.executable, str(path)))
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log.jsonl"))
     monkeypatch.chdir(tmp_path)
@@ -81,6 +86,14 @@ def suite(fake: Path, capsys: pytest.CaptureFixture[str]) -> Suite:
         return code, capsys.readouterr().out, calls
 
     return call
+
+
+def check_reports(folder: Path) -> str:
+    """Assert that the reports which a suite has left say what its manifest and its summaries say; returns the page."""
+    (found,) = folder.glob("results/run_*")
+    page = (found / "LOAD_TEST_REPORT.html").read_text()
+    check_suite(read_suite(found), page, (found / "LOAD_TEST_REPORT.md").read_text())
+    return page
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -107,6 +120,45 @@ def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: S
     assert "3 of 3 scenarios passed" in said
     assert "closest: http_req_duration p(95)<100 is 60 ms" in said
     assert manifest(tmp_path)["passed"] is True
+    assert "3 of 3 scenarios passed." in check_reports(tmp_path)
+
+
+def test_reports_are_written_wherever_they_are_asked_for(suite: Suite, tmp_path: Path) -> None:
+    asked = [tmp_path / "out" / "suite.html", tmp_path / "suite.md"]
+    code, said, _ = suite(*LOADS, "--report", str(asked[0]), "--report", str(asked[1]))
+    assert code == 0
+    (folder,) = (tmp_path / "results").glob("run_*")
+    for path in asked:
+        assert path.read_bytes() == (folder / f"LOAD_TEST_REPORT{path.suffix}").read_bytes()
+    assert said.splitlines()[-1].startswith("NOT SHOWN; the report is in ")
+    assert all(str(path) in said.splitlines()[-1] for path in asked)
+
+
+def test_a_pass_without_its_report_is_none(
+    suite: Suite, tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "suite.html"
+    # Whatever is at that name when the last run has ended.
+    taken = f"import os\nos.remove({str(page)!r})\nos.makedirs({str(page)!r})\n"
+    fake.write_text(taken + fake.read_text())
+    code, said, _ = suite(*LOADS, "--only", "tokens", "--report", str(page))
+    assert code == 107
+    assert "1 of 1 scenarios passed" in said
+    assert "the report is in" not in said
+
+
+def test_a_suite_that_is_killed_leaves_a_report_of_what_was_known(suite: Suite, tmp_path: Path, fake: Path) -> None:
+    """Each run finds that of the runs before it."""
+    (tmp_path / "seen").mkdir()
+    copy = "for one in glob.glob('results/run_*/LOAD_TEST_REPORT.md'): shutil.copy(one, f'seen/{scenario}.md')"
+    text = fake.read_text().replace("code = json", f"import glob, shutil\n{copy}\ncode = json")
+    fake.write_text(text)
+    suite(*LOADS)
+    queue, tokens = ((tmp_path / "seen" / f"{name}.md").read_text() for name in ("queue", "tokens"))
+    assert "**NOT SHOWN**: 0 of 3 scenarios passed." in queue
+    assert "**NOT SHOWN**: 2 of 3 scenarios passed." in tokens
+    assert "- tokens: it did not run" in tokens
+    assert ", unfinished |" in tokens
 
 
 def test_each_run_leaves_a_summary_a_log_and_an_html_report_beside_each_other(suite: Suite, tmp_path: Path) -> None:
@@ -150,6 +202,7 @@ def test_one_that_does_not_pass_is_named_and_fails_the_suite(
     (row,) = (line for line in said.rpartition("Suite")[2].splitlines() if "sessions" in line)
     assert state.upper() in row
     assert why in row
+    assert f"sessions: {state.upper()}" in check_reports(tmp_path)
 
 
 def test_a_baseline_decides_nothing(suite: Suite, monkeypatch: pytest.MonkeyPatch, fake: Path) -> None:
@@ -184,6 +237,7 @@ def test_fail_fast_ends_with_the_first_that_fails(
     assert states(tmp_path) == {"queue": "fail", "sessions": "not_run", "tokens": "not_run"}
     assert "NOT RUN" in said
     assert manifest(tmp_path)["ending"] == "fail_fast"
+    assert ", ended by the first failure" in check_reports(tmp_path)
 
 
 def test_only_some_in_the_platforms_order(suite: Suite, tmp_path: Path) -> None:
@@ -207,6 +261,7 @@ def test_faults_and_locusts_own_options_go_to_each_run(suite: Suite) -> None:
         pytest.param(["--platform", "verity", "--only", "calls"], "it belongs to greeter", id="another's"),
         pytest.param(["--platform", "verity", "--only", "x"], "there are queue, sessions, tokens", id="unknown"),
         pytest.param([*ALL, "--output-dir", "/proc/none"], "--output-dir /proc/none: ", id="folder"),
+        pytest.param([*ALL, "--report", "suite.pdf"], "--report suite.pdf: its name must end with", id="report"),
         pytest.param([*ALL, "--sandbox-fault", "nope"], "queue: .*nope", id="fault"),
         pytest.param([*ALL, "--", "--threshold", "nope:rate>1"], "baseline/queue: .*nope", id="threshold"),
     ],
@@ -274,6 +329,10 @@ def test_a_target_that_is_not_there_ends_it_before_the_first_run(
     assert main(["suite", "--platform", "greeter", "--quick"]) == 100
     assert "http://127.0.0.1:9/health is not healthy: " in capsys.readouterr().err
     assert not fake.with_name("log.jsonl").exists()
+    assert manifest(fake.parent)["ending"] == "setup"
+    page = check_reports(fake.parent)
+    assert "http://127.0.0.1:9/health is not healthy: " in page
+    assert ", which never began" in page
 
 
 def test_ctrl_c_leaves_nothing_running_and_what_is_known(fake: Path, tmp_path: Path) -> None:
@@ -294,6 +353,7 @@ def test_ctrl_c_leaves_nothing_running_and_what_is_known(fake: Path, tmp_path: P
     assert not psutil.pid_exists(json.loads(log.read_text().splitlines()[-1])["pid"])
     assert states(tmp_path) == {"queue": "pass", "sessions": "stopped", "tokens": "not_run"}
     assert manifest(tmp_path)["ending"] == "stopped"
+    assert ", stopped" in check_reports(tmp_path)
 
 
 def test_every_scenario_of_ours_says_its_quick_load() -> None:

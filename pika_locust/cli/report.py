@@ -14,10 +14,8 @@ from pika_locust.outputs.recorded import read_summary
 from pika_locust.outputs.report_files import compared, is_report, write_document
 from pika_locust.outputs.run_report import run_report
 from pika_locust.outputs.suite_findings import readiness
-from pika_locust.outputs.suite_report import suite_document
+from pika_locust.outputs.suite_report import REPORT, suite_document
 from pika_locust.outputs.suite_results import SuiteResults, read_suite, suite_of
-
-REPORT = "LOAD_TEST_REPORT"
 
 _EPILOG = """\
 examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
@@ -21,8 +22,10 @@ from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.format import clock
 from pika_locust.load.durations import format_duration, parse_duration
 from pika_locust.observe.target import look, problem_of
-from pika_locust.outputs import redact
+from pika_locust.outputs import redact, report_files
 from pika_locust.outputs.recorded import closest, failed, judged_in
+from pika_locust.outputs.suite_findings import readiness
+from pika_locust.outputs.suite_report import REPORT, suite_document
 from pika_locust.outputs.suite_results import MANIFEST, Ending, Kind, SuiteEntry, SuiteResults, state_of, to_json
 from pika_locust.outputs.summary import unwritable, write_bytes
 from pika_locust.outputs.table import Column, Medium, Span, Tone, heading, paint, table
@@ -43,14 +46,17 @@ First the health page of every target that is named. Then a baseline of each sce
 can have, which is for comparison and decides nothing. Then all scenarios in order, each a run of its own, with pauses.
 .env.load-tests of this folder is read, as in any run. --quick: each scenario's own short load, baselines of 10 s.
 
-results/run_<time>/ gets of each run the summary (.json), its output (.log) and Locust's report (.html), and suite.json.
-`pika-locust report results/run_<time>` makes LOAD_TEST_REPORT.md of it.
+results/run_<time>/ gets of each run the summary (.json), its output (.log) and Locust's report (.html), and of them all
+suite.json, LOAD_TEST_REPORT.html and LOAD_TEST_REPORT.md; --report writes the same elsewhere. They are written after
+each run, so that a suite that is stopped or killed leaves what is known.
 
 exit codes: 0 every scenario passed; 99 one did not: it failed, crashed, was not judged or did not run (the table says
-with what it ended); 100 a target is not there; 104 bad settings, before the first run; 105 stopped
+with what it ended); 100 a target is not there; 104 bad settings, before the first run; 105 stopped; 107 every scenario
+passed, and the report cannot be written
 """
 DEFAULT_PLATFORM = "wwmaa"
 HEALTH_WITHIN_S = 10.0
+logger = logging.getLogger(__name__)
 _POLL_S = 0.1
 _TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "crash": "bad", "invalid": "doubt", "stopped": "doubt"}
 
@@ -92,20 +98,25 @@ def run(argv: Sequence[str]) -> int:
     medium = Medium(sys.stdout.isatty(), shutil.get_terminal_size().columns)
     _say(f"suite of {given.platform}: {', '.join(one.name for one in scenarios)}{' (quick)' if given.quick else ''}")
     _say(f"  results  {folder}")
-    problems = list(_health_problems(zip(steps, options, strict=True)))
-    if problems:
-        sys.stderr.writelines(f"pika-locust suite: {redact.text(problem)}\n" for problem in problems)
-        return int(ExitCode.SETUP)
+    problems = tuple(_health_problems(zip(steps, options, strict=True)))
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     results = SuiteResults(folder.name, given.platform, given.quick, began, "unfinished", left_out=tuple(left_out))
+    reports = [*(str(folder / f"{REPORT}{kind}") for kind in (".html", ".md")), *given.report]
+    if problems:
+        sys.stderr.writelines(f"pika-locust suite: {redact.text(problem)}\n" for problem in problems)
+        _write(replace(results, ending="setup", entries=_not_run(steps), problems=problems), folder, reports)
+        return int(ExitCode.SETUP)
     with told_to_stop() as stopped, tempfile.TemporaryDirectory(prefix="pika-locust-suite-") as made:
-        results = _run_all(results, steps, folder, Path(made), given, stopped)
+        results, written = _run_all(results, steps, folder, Path(made), given, reports, stopped)
     _say()
     print(paint(_table(results), medium), end="")
-    _say(f"\n`pika-locust report {folder}` writes {folder / 'LOAD_TEST_REPORT.md'}")
+    if written:
+        _say(f"\n{readiness(results).word}; the report is in {' and '.join(reports)}")
     if results.ending == "stopped":
         return int(ExitCode.STOPPED)
-    return int(ExitCode.PASS if results.passed else ExitCode.FAILED)
+    if not results.passed:
+        return int(ExitCode.FAILED)
+    return int(ExitCode.PASS if written else ExitCode.INTERNAL)
 
 
 def _run_all(
@@ -114,18 +125,16 @@ def _run_all(
     folder: Path,
     made: Path,
     given: argparse.Namespace,
+    reports: Sequence[str],
     stopped: Callable[[], bool],
-) -> SuiteResults:
-    """Run what is due; the manifest is written after each run, so that a killed suite leaves what is known."""
+) -> tuple[SuiteResults, bool]:
+    """Run what is due; what is known is written after each run, so that a killed suite leaves it. Returns the results,
+    and whether all of them could be written at last."""
     done: list[SuiteEntry] = []
 
-    def so_far(ending: Ending) -> SuiteResults:
-        rest = (SuiteEntry(step.scenario.name, step.kind, "not_run") for step in steps[len(done) :])
-        found = replace(results, ending=ending, entries=(*done, *rest))
-        text = json.dumps(to_json(found), indent=2) + "\n"
-        if (problem := write_bytes(text.encode(), str(folder / MANIFEST), "The suite's results")) is not None:
-            print(problem, file=sys.stderr)
-        return found
+    def so_far(ending: Ending) -> tuple[SuiteResults, bool]:
+        found = replace(results, ending=ending, entries=(*done, *_not_run(steps[len(done) :])))
+        return found, _write(found, folder, reports)
 
     so_far("unfinished")
     for step in steps:
@@ -141,6 +150,26 @@ def _run_all(
             return so_far("fail_fast")
         so_far("unfinished")
     return so_far("stopped" if stopped() else "complete")
+
+
+def _not_run(steps: Sequence[Step]) -> tuple[SuiteEntry, ...]:
+    return tuple(SuiteEntry(step.scenario.name, step.kind, "not_run") for step in steps)
+
+
+def _write(results: SuiteResults, folder: Path, reports: Sequence[str]) -> bool:
+    """Write the manifest and the reports; whether all of them could be."""
+    manifest = f"{json.dumps(to_json(results), indent=2)}\n".encode()
+    problems = [write_bytes(manifest, str(folder / MANIFEST), "The suite's results")]
+    try:
+        document = suite_document(results)
+        problems += [report_files.write_document(document, path) for path in reports]
+    except Exception as error:
+        # An error of ours must not end the runs that are still to come.
+        logger.exception("The report failed")
+        problems.append(f"The report could not be made: {type(error).__name__}: {error}.")
+    found = [problem for problem in problems if problem is not None]
+    sys.stderr.writelines(f"{problem}\n" for problem in found)
+    return not found
 
 
 def _run_step(step: Step, folder: Path, made: Path, stopped: Callable[[], bool]) -> SuiteEntry:
@@ -164,9 +193,9 @@ def _entry(step: Step, run: ChildRun) -> SuiteEntry:
         why = reasons[0][1] if reasons else closest(judged) if state == "pass" else f"it ended with {run.exit_code}"
         if reasons and reasons[0][0] == "threshold":
             why = failed(judged) or why
-    return SuiteEntry(
-        step.scenario.name, step.kind, state, run.exit_code, why, run.seconds, f"{step.name}.json", summary
-    )
+    # As the manifest has it, so that a report that is made again says the same.
+    seconds = round(run.seconds, 1)
+    return SuiteEntry(step.scenario.name, step.kind, state, run.exit_code, why, seconds, f"{step.name}.json", summary)
 
 
 def _pause(seconds: float, stopped: Callable[[], bool]) -> None:
@@ -194,6 +223,7 @@ def _chosen(given: argparse.Namespace) -> tuple[list[Scenario], list[str]]:
         problems.append("--only names no scenario")
     if (why := unwritable(str(Path(given.output_dir) / MANIFEST))) is not None:
         problems.append(f"--output-dir {given.output_dir}: {why}")
+    problems += report_files.problems(given.report, None)
     if problems:
         raise ConfigurationError(problems)
     given.baseline = given.baseline if given.baseline is not None else 10.0 if given.quick else 60.0
@@ -338,6 +368,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--baseline", type=_seconds, metavar="60s", help="length of each baseline (60s; quick: 10s)")
     parser.add_argument("--pause", type=_seconds, metavar="30s", help="pause before each scenario (30s; quick: 2s)")
     parser.add_argument("--output-dir", default="results", metavar="DIR", help="where run_<time> is made (results)")
+    parser.add_argument(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the report of all runs once more, as an .html or .md file, as often as wanted",
+    )
     parser.add_argument(
         "--sandbox-fault", action="append", default=[], metavar="NAME=VALUE", help="plant a fault in each sandbox"
     )

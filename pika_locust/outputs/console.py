@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from pika_locust.errors import ExitCode
@@ -19,6 +19,7 @@ from pika_locust.format import amount, clock, cut, number, percent, plural, span
 from pika_locust.judge.report import AuditResult, Observed, Reason, Report, ThresholdResult
 from pika_locust.outputs import figures, redact, summary
 from pika_locust.outputs.figures import SummaryMode
+from pika_locust.outputs.recorded import tally
 from pika_locust.outputs.redact import one_line
 from pika_locust.outputs.table import Column, Line, Medium, Span, Tone, heading, paint, prose, table
 
@@ -61,7 +62,7 @@ def thresholds(report: Report, medium: Medium) -> list[Line]:
         Column("grade", folds=2),
     )
     rows = [_threshold(result, unit_of(result, report), length is None, medium) for result in results]
-    lines = [heading("Thresholds", _tally(result.status for result in results)), *table(columns, rows, medium)]
+    lines = [heading("Thresholds", tally(result.status for result in results)), *table(columns, rows, medium)]
     for result in results:
         if result.about and result.status != "pass" and not result.why:
             lines += prose(f"{one_line(result.metric)}: {one_line(result.about)}", medium, "dim")
@@ -82,8 +83,8 @@ def audits(report: Report, medium: Medium) -> list[Line]:
     if not report.audits:
         return []
     rows = [_audit(result, medium) for result in report.audits]
-    tally = _tally(result.status for result in report.audits)
-    return [heading("Data-integrity checks", tally), *table(_AUDIT_COLUMNS, rows, medium)]
+    words = tally(result.status for result in report.audits)
+    return [heading("Data-integrity checks", words), *table(_AUDIT_COLUMNS, rows, medium)]
 
 
 def unit_of(result: ThresholdResult, report: Report) -> str:
@@ -139,13 +140,6 @@ def _status(status: str, conclusive: bool, medium: Medium) -> Span:
     mark, word, tone = _STATUSES[status]
     words = f"{medium.choose(f'{mark} ', '')}{word}"
     return Span(words, tone) if conclusive else Span(f"{words} ?", "doubt" if status == "pass" else tone)
-
-
-def _tally(statuses: Iterable[str]) -> str:
-    found = list(statuses)
-    words = {"fail": "failed", "no_data": "without data", "not_observed": "not observed"}
-    others = [f"{found.count(status)} {word}" for status, word in words.items() if status in found]
-    return ", ".join([f"{found.count('pass')} of {len(found)} hold", *others])
 
 
 def _limit(expression: str) -> float | None:

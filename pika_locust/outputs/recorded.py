@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pika_locust.format import significant, with_unit
+from pika_locust.format import number, significant, with_unit
 from pika_locust.judge.expressions import parse
 
 
@@ -74,6 +74,14 @@ def judged_in(summary: Mapping[str, Any]) -> tuple[Judged, ...]:
         ),
         *(Judged(one["name"], "", one["status"]) for one in summary["audits"]),
     )
+
+
+def tally(statuses: Iterable[str], what: str = "") -> str:
+    """How many of all hold, and what became of the others: `8 of 9 thresholds hold, 1 not observed`."""
+    found = list(statuses)
+    words = {"fail": "failed", "no_data": "without data", "not_observed": "not observed"}
+    others = [f"{number(found.count(status))} {word}" for status, word in words.items() if status in found]
+    return ", ".join([f"{number(found.count('pass'))} of {number(len(found))} {what}hold", *others])
 
 
 def closest(judged: Sequence[Judged]) -> str:

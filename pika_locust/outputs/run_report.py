@@ -30,7 +30,7 @@ from pika_locust.outputs.document import (
     Tiles,
     table,
 )
-from pika_locust.outputs.recorded import judged_in
+from pika_locust.outputs.recorded import judged_in, tally
 from pika_locust.outputs.run_findings import findings
 from pika_locust.outputs.table import Span, Tone
 
@@ -93,11 +93,9 @@ def run_blocks(
 def _verdict(summary: Mapping[str, Any]) -> Iterator[Block]:
     verdict, reasons = str(summary["verdict"]), summary["reasons"]
     thresholds = [one["status"] for one in summary["thresholds"]]
-    held = (
-        f"{thresholds.count('pass')} of {plural(len(thresholds), 'threshold')} hold" if thresholds else "no thresholds"
-    )
+    held = tally(thresholds, "thresholds ") if thresholds else "no thresholds"
     if any(reason["code"] == "unfinished" for reason in reasons):
-        word, tone = "NOT FINISHED", "doubt"
+        word, tone, held = "NOT FINISHED", "doubt", f"{held} so far"
     else:
         word, tone = verdict.upper(), _TONES.get(verdict, "doubt")
     yield Banner(word, f"{held}; exit code {summary['exit_code']}", tone)  # type: ignore[arg-type]
@@ -152,14 +150,16 @@ def _thresholds(summary: Mapping[str, Any]) -> Iterator[Block]:
         interval, worst = result.get("interval"), result.get("worst_window")
         unit = _unit(result)
         limit = parse(result["expression"]).limit
+        window_s = result.get("window_s")
+        judged_by = "" if window_s is None else f" in the worst {number(window_s)} s"
         rows.append(
             [
                 Span(_status(one.status, bool(result["conclusive"])), _TONES.get(one.status, "dim")),
                 result["metric"],
-                result["expression"],
+                result["expression"] + judged_by,
                 amount(result["value"], unit, limit),
                 _interval(interval, unit, limit) if interval else "",
-                f"{amount(worst['value'], unit, limit)} at {clock(worst['from_s'])}" if worst else "",
+                _worst(worst, unit, limit) if worst else "",
                 number(result["samples"]),
                 Span(result["grade"] or "", _TONES.get(result["grade"] or "", "")),
                 Span(result.get("why") or result.get("about") or "", "dim"),
@@ -168,7 +168,7 @@ def _thresholds(summary: Mapping[str, Any]) -> Iterator[Block]:
     if not rows:
         return
     yield Heading("Thresholds")
-    titles = ["", "metric", "threshold", "value", "95 % interval", "worst window", "samples", "grade", ""]
+    titles = ["", "metric", "threshold", "value", "95 % interval", "worst window", "samples", "grade", "meaning"]
     yield table(titles, rows, right=(3, 4, 5, 6))
     if any(not result["conclusive"] for _, result in pairs):
         yield Paragraph("? the limit lies inside the 95 % interval: more samples could turn the result", "doubt")
@@ -192,6 +192,11 @@ def _unit(threshold: Mapping[str, Any]) -> str:
 def _interval(interval: Sequence[float | None], unit: str, limit: float) -> str:
     low, high = interval
     return span(-math.inf if low is None else low, math.inf if high is None else high, unit, limit=limit)
+
+
+def _worst(window: Mapping[str, Any], unit: str, limit: float) -> str:
+    seconds = number(round(window["seconds"]))
+    return f"{amount(window['value'], unit, limit)} in the {seconds} s from {clock(window['from_s'])}"
 
 
 def _findings(summary: Mapping[str, Any]) -> Iterator[Block]:
@@ -238,7 +243,7 @@ def _audits(summary: Mapping[str, Any]) -> Iterator[Block]:
             Span(_status(one["status"], True), _TONES.get(one["status"], "dim")),
             one["name"],
             number(one["expected"]),
-            number(one["actual"]),
+            number(one["actual"], one["expected"]),
             number(one["unanswered"]),
             one["detail"],
         ]
@@ -311,14 +316,22 @@ def _timeline(summary: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _trends_with_thresholds(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None, list[str]]]:
-    """Trends that thresholds judge, each with its tightest limit."""
+    """Trends that thresholds judge, each with the limit to be drawn."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for threshold in summary["thresholds"]:
         if threshold.get("kind") == "trend" and not parse(threshold["expression"]).is_slope:
             found.setdefault(threshold["metric"], []).append(threshold)
     for metric, thresholds in found.items():
-        limits = [parse(one["expression"]).limit for one in thresholds]
-        yield metric, str(thresholds[0].get("unit") or ""), min(limits), [one["expression"] for one in thresholds]
+        unit, expressions = str(thresholds[0].get("unit") or ""), [one["expression"] for one in thresholds]
+        yield metric, unit, _line_of_limit(summary, metric), expressions
+
+
+def _line_of_limit(summary: Mapping[str, Any], metric: str) -> float | None:
+    """The tightest limit of what a chart of this metric shows: not a number of samples, and no growth over time."""
+    judged = [parse(one["expression"]) for one in summary["thresholds"] if one["metric"] == metric]
+    drawn = [one for one in judged if not one.is_slope and one.aggregation != "count"]
+    highest = [one.limit for one in drawn if not one.operator.startswith(">")]
+    return min(highest) if highest else max((one.limit for one in drawn), default=None)
 
 
 def _target(summary: Mapping[str, Any]) -> Iterator[Block]:
@@ -328,13 +341,9 @@ def _target(summary: Mapping[str, Any]) -> Iterator[Block]:
     names = dict.fromkeys([*_TARGET, *own, *(summary.get("observed_metrics") or ())])
     for name in names:
         unit = str(metrics.get(name, {}).get("unit") or "")
-        lines = times.percentiles(name) or [*times.line(name, "value", name), *times.line(name, "rate", "a second")]
-        limits = [
-            parse(one["expression"]).limit
-            for one in summary["thresholds"]
-            if one["metric"] == name and not parse(one["expression"]).is_slope
-        ]
-        charts += times.chart(name, "", lines, unit, min(limits, default=None))
+        label = "share" if metrics.get(name, {}).get("kind") == "rate" else "a second"
+        lines = times.percentiles(name) or [*times.line(name, "value", name), *times.line(name, "rate", label)]
+        charts += times.chart(name, "", lines, unit, _line_of_limit(summary, name))
     outages = [mark for mark in times.marks if mark["kind"] == "outage"]
     rows = [
         [

@@ -39,7 +39,7 @@ class Readiness:
 
 def readiness(results: SuiteResults) -> Readiness:
     """Whether the target is ready: not, when something spoke against it; not shown, when something is missing."""
-    against, missing, reservations = [], [], []
+    against, missing, reservations = [], [*results.problems], []
     for entry in results.loads:
         against += [f"{entry.scenario}: {text}" for text in _against(entry)]
         missing += [f"{entry.scenario}: {text}" for text in _missing(entry)]
@@ -157,7 +157,8 @@ def _limit(judged: Judged) -> Iterator[tuple[str, str, float]]:
             100.0 + min(100.0, used or 0.0),
         )
     elif judged.status == "pass" and used is not None and NEAR <= used <= 1:
-        yield f"{judged.name} is near its limit", f"it is {judged.shown_value}, {percent(used)} of it", 10.0 * used
+        part = "of it" if judged.allowed_loss is None else "of what may fail"
+        yield f"{judged.name} is near its limit", f"it is {judged.shown_value}, {percent(used)} {part}", 10.0 * used
 
 
 def _is_time(name: str, figure: Mapping[str, Any]) -> bool:

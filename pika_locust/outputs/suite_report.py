@@ -22,13 +22,22 @@ from pika_locust.outputs.document import (
     Paragraph,
     table,
 )
-from pika_locust.outputs.recorded import judged_in
+from pika_locust.outputs.recorded import judged_in, tally
 from pika_locust.outputs.run_report import comparison_blocks, run_blocks
 from pika_locust.outputs.suite_findings import Readiness, Word, bottlenecks, readiness
-from pika_locust.outputs.suite_results import SuiteEntry, SuiteResults
+from pika_locust.outputs.suite_results import Ending, SuiteEntry, SuiteResults
 from pika_locust.outputs.table import Span, Tone
 
+REPORT = "LOAD_TEST_REPORT"
+"""The report's file in the folder of a suite, without its ending."""
 _TONES: dict[Word, Tone] = {"READY": "good", "NOT READY": "bad", "NOT SHOWN": "doubt"}
+_ENDINGS: dict[Ending, str] = {
+    "complete": "",
+    "fail_fast": ", ended by the first failure",
+    "stopped": ", stopped",
+    "setup": ", which never began",
+    "unfinished": ", unfinished",
+}
 
 
 def render(results: SuiteResults, before: SuiteResults | None = None) -> str:
@@ -71,9 +80,8 @@ def _head(results: SuiteResults, verdict: Readiness) -> Iterator[Block]:
     )
     versions = dict.fromkeys(f"{name} {version}" for one in summaries for name, version in one["versions"].items())
     lasted_s = sum(entry.seconds for entry in results.entries)
-    ending = {"complete": "", "fail_fast": ", ended by the first failure", "stopped": ", stopped"}
     rows = [
-        ("run", f"{results.name}{ending.get(results.ending, ', unfinished')}"),
+        ("run", f"{results.name}{_ENDINGS[results.ending]}"),
         ("began", results.started_at),
         ("runs took", clock(lasted_s)),
         ("target", "sandboxes, one for each run" if _sandboxes(summaries) else ", ".join(targets)),
@@ -110,10 +118,8 @@ def _overview(results: SuiteResults) -> Block:
     return table(titles, rows, right=(2, 3, 4, 5))
 
 
-def _held(states: Sequence[str]) -> str:
-    """How many hold of those that could be looked at."""
-    seen = [state for state in states if state != "not_observed"]
-    return f"{seen.count('pass')} of {len(seen)}" if seen else "-"
+def _held(statuses: Sequence[str]) -> str:
+    return tally(statuses) if statuses else "-"
 
 
 def _word(entry: SuiteEntry) -> str:

@@ -18,7 +18,8 @@ SCHEMA = 1
 Kind = Literal["baseline", "load"]
 State = Literal["pass", "fail", "invalid", "crash", "stopped", "not_run"]
 """invalid: the load generator could not keep up, or a set-up step failed. crash: no summary that can be believed."""
-Ending = Literal["complete", "fail_fast", "stopped", "unfinished"]
+Ending = Literal["complete", "fail_fast", "stopped", "setup", "unfinished"]
+"""setup: no run began, as `SuiteResults.problems` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class SuiteEntry:
     why: str = ""
     seconds: float = 0.0
     results: str = ""
-    """The summary's file; the log and the HTML report are beside it, `.log` and `.html`."""
+    """The summary's file; the log and Locust's own HTML report are beside it, `.log` and `.html`."""
     summary: Mapping[str, Any] | None = None
 
     @property
@@ -52,6 +53,8 @@ class SuiteResults:
     entries: tuple[SuiteEntry, ...] = ()
     left_out: tuple[str, ...] = field(default=())
     """Scenarios of the platform that were not asked for (`--only`)."""
+    problems: tuple[str, ...] = field(default=())
+    """Why no run began, a sentence each."""
 
     @property
     def loads(self) -> tuple[SuiteEntry, ...]:
@@ -85,6 +88,7 @@ def to_json(results: SuiteResults) -> dict[str, Any]:
         "ending": results.ending,
         "passed": results.passed,
         "left_out": list(results.left_out),
+        "problems": [redact.text(problem) for problem in results.problems],
         "runs": [
             {
                 "scenario": entry.scenario,
@@ -120,6 +124,7 @@ def read_suite(folder: Path) -> SuiteResults:
             found["ending"],
             tuple(_entry(folder, run) for run in found["runs"]),
             tuple(map(str, found["left_out"])),
+            tuple(map(str, found.get("problems", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{manifest} cannot be read as the results of a suite: {error!r}") from error
@@ -127,9 +132,11 @@ def read_suite(folder: Path) -> SuiteResults:
 
 def _entry(folder: Path, run: Mapping[str, Any]) -> SuiteEntry:
     summary = read_summary(folder / run["summary"]) if run["summary"] else None
+    if summary is not None and summary.get("exit_code") != run["exit_code"]:
+        summary = None
     # A summary that is gone, or of another ending, is no proof of a pass.
     state: State = run["state"]
-    if state in ("pass", "fail", "invalid") and (summary is None or summary.get("exit_code") != run["exit_code"]):
+    if state in ("pass", "fail", "invalid") and summary is None:
         why = f"its summary {run['summary']} is missing, or of another run"
         return SuiteEntry(run["scenario"], run["kind"], "crash", run["exit_code"], why, run["seconds"], run["summary"])
     return SuiteEntry(

@@ -57,7 +57,7 @@ def page_of(summary: dict[str, Any]) -> Page:
 def test_its_figures_are_the_summarys() -> None:
     page = page_of(RECORDED)
     for words in (
-        "PASS 8 of 9 thresholds hold; exit code 0",
+        "PASS 8 of 9 thresholds hold, 1 not observed; exit code 0",
         "HTTP requests 648 32.1 a second",
         "http_req_duration p(95)<100 43.7 ms 43.6 .. 43.8 ms 648",
         "not observed target_memory_mb slope<20",
@@ -82,6 +82,27 @@ def test_charts_are_drawn_from_the_timeline_with_limits_and_marks() -> None:
     assert duration["lines"][1][2] == RECORDED["timeline"]["metrics"]["http_req_duration"]["p95"][: len(times) - 1]
     assert [mark[1] for mark in duration["marks"]] == ["fault", "stage", "end"]
     assert all(len(line[2]) == len(chart["t"]) for chart in charts for line in chart["lines"])
+
+
+@pytest.mark.parametrize(
+    ("expressions", "drawn"),
+    [
+        pytest.param(["p(95)<300", "p(99)<900"], 300, id="the tighter of two"),
+        pytest.param(["count>50", "p(95)<900"], 900, id="no number of samples"),
+        pytest.param(["count>50"], None, id="a number of samples alone"),
+        pytest.param(["min>5", "min>=7"], 7, id="the tighter of two from below"),
+        pytest.param(["min>5", "p(95)<300"], 300, id="the one above"),
+    ],
+)
+def test_a_chart_has_a_limit_of_what_it_shows(expressions: list[str], drawn: float | None) -> None:
+    summary = copy.deepcopy(RECORDED)
+    trend = next(one for one in summary["thresholds"] if one["metric"] == "http_req_duration")
+    summary["thresholds"] = [{**trend, "expression": expression} for expression in expressions]
+    words = ["http_req_duration", ", ".join(expressions), "ms"]
+    page = page_of(summary)
+    assert " ".join(words) in page.text
+    limits = [chart["limit"] for chart in page.charts if chart["unit"] == "ms" and chart["limit"] is not None]
+    assert limits == ([] if drawn is None else [drawn])
 
 
 def test_the_page_needs_nothing_else_and_is_small() -> None:
@@ -130,7 +151,7 @@ def test_what_a_killed_run_left_is_reported_as_unfinished() -> None:
     summary["reasons"] = [{"code": "unfinished", "subject": "run", "text": "the test has begun"}]
     summary["generator"] = {"lag_ms": {}, "cpu_percent_max": None, "rss_mb_max": None}
     page = page_of(summary)
-    assert "NOT FINISHED no thresholds; exit code 107 run: the test has begun" in page.text
+    assert "NOT FINISHED no thresholds so far; exit code 107 run: the test has begun" in page.text
     assert not page.charts
 
 
@@ -143,7 +164,7 @@ def test_summaries_of_earlier_versions_are_reported_too(missing: str) -> None:
 
 def test_markdown_has_the_same_figures_and_no_empty_sections() -> None:
     text = document_markdown.render(run_report(RECORDED))
-    assert text.startswith("# Load test: queue\n\n**PASS**: 8 of 9 thresholds hold; exit code 0\n")
+    assert text.startswith("# Load test: queue\n\n**PASS**: 8 of 9 thresholds hold, 1 not observed; exit code 0\n")
     assert "| pass | http_req_duration | p(95)\\<100 | 43.7 ms | 43.6 .. 43.8 ms | 648 |" in text
     assert "The target meanwhile" not in text
     titles = re.findall(r"^#+ .*$", text, re.MULTILINE)

@@ -179,6 +179,14 @@ def test_a_limit_that_is_nearly_reached_and_a_long_tail_are_bottlenecks(tmp_path
     }
 
 
+def test_of_a_share_that_is_nearly_too_low_it_is_said_how_much_of_what_may_fail_has(tmp_path: Path) -> None:
+    def near(summary: dict[str, Any]) -> None:
+        next(one for one in summary["thresholds"] if one["metric"] == "call_success_rate")["value"] = 0.82
+
+    found = {one.what: one.evidence for one in bottlenecks(suite(tmp_path, {"calls": recorded("calls", near)}))}
+    assert found["call_success_rate rate>0.8 is near its limit"] == "it is 0.82, 90.00 % of what may fail"
+
+
 def test_figures_that_show_nothing_make_no_bottleneck(tmp_path: Path) -> None:
     def calm(summary: dict[str, Any]) -> None:
         summary["metrics"]["call_request_time"] |= {"med": 1_000.0, "p(99)": 1_500.0}

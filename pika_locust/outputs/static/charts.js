@@ -15,7 +15,10 @@ window.pikaCharts = (() => {
     worker: ["red", [5, 3]], threshold: ["red", [1, 3]], edit: ["grey", [5, 3]], end: ["grey", []] };
   const HEIGHT = 180;
 
-  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+  const exact = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+  const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+  // No digit before the point is rounded away: 12,345 users are not 12,300.
+  const number = v => (Math.abs(v) >= 99.95 ? whole : exact).format(v);
   const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, notation: "compact" });
   const clock = s => {
     const whole = Math.max(0, Math.floor(s)), two = n => String(n).padStart(2, "0");
@@ -104,7 +107,7 @@ window.pikaCharts = (() => {
     box.setAttribute("aria-label", spec.title);
     figure.append(caption, box);
     parent.append(figure);
-    const format = v => v == null ? "–" : number.format(v) + (spec.unit ? ` ${spec.unit}` : "");
+    const format = v => v == null ? "–" : number(v) + (spec.unit ? ` ${spec.unit}` : "");
 
     function make() {
       const palette = colours(dark);
@@ -172,5 +175,5 @@ window.pikaCharts = (() => {
     };
   }
 
-  return { chart, clock, colours, format: v => number.format(v) };
+  return { chart, clock, colours, format: number };
 })();

@@ -185,9 +185,10 @@
   function tiles() {
     const { answer, points } = known, running = answer.phase === "running", found = [];
     const now = column => running ? last(column && column.slice(-1)) : null;
+    // Over the whole time, as the report has it: intervals are not equally long, and where nothing came there is no value.
     const mean = column => {
-      const there = (column || []).filter(v => v != null);
-      return there.length ? there.reduce((a, b) => a + b, 0) / there.length : null;
+      const ends = points.times_s, lasted = last(ends);
+      return column && lasted ? column.reduce((all, v, at) => all + (v || 0) * (ends[at] - (ends[at - 1] || 0)), 0) / lasted : null;
     };
     const shown = v => v == null ? "–" : format(v);
     const rate = (title, column, note) => column && found.push({

@@ -8,8 +8,14 @@
   const MARKS = { stage: "#94a3b8", end: "#94a3b8", edit: "#0b8ae0" };
   const drawn = new Map();
 
-  const clock = (s) => Math.floor(s / 60) + ":" + String(Math.round(s % 60)).padStart(2, "0");
-  const number = (v) => (v == null ? "–" : v.toLocaleString("en", { maximumSignificantDigits: 3 }));
+  // As the tables have them: fractions of a second are cut, and no digit before the point is rounded away.
+  const two = (n) => String(n).padStart(2, "0");
+  const clock = (s) => {
+    const whole = Math.max(0, Math.floor(s)), h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
+    return (h ? h + ":" + two(m) : m) + ":" + two(whole % 60);
+  };
+  const digits = (v) => (Math.abs(v) >= 99.95 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
+  const number = (v) => (v == null ? "–" : v.toLocaleString("en", digits(v)));
 
   function overlay(u, one) {
     const { ctx, bbox } = u;

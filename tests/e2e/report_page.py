@@ -19,13 +19,12 @@ _LEGEND = """figure => new Promise(done => requestAnimationFrame(() => requestAn
 @dataclass
 class ShownReport:
     """`said`: all that came on the console. `asked`: what was loaded beside the file itself. `legends`: of each chart
-    that is seen without opening anything, the labels and values under the cursor in its middle."""
+    the labels and values under the cursor in its middle."""
 
     report: ReadReport
     text: str
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    drawn: int = 0
     legends: list[tuple[Chart, list[list[str]]]] = field(default_factory=list)
 
 
@@ -40,12 +39,11 @@ def show(path: Path) -> ShownReport:
         tab.on("request", lambda request: asked.append(request.url))
         opened.visit(path.as_uri())
         shown = ShownReport(read_page(tab.content()), tab.inner_text("body"), said)
-        shown.drawn = tab.locator(".charts canvas").count()
+        tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         for at, chart in enumerate(shown.report.charts):
             figure = tab.locator("figure.chart").nth(at)
-            if figure.is_visible():
-                figure.locator(".u-over").hover()
-                shown.legends.append((chart, figure.evaluate(_LEGEND)))
+            figure.locator(".u-over").hover()
+            shown.legends.append((chart, figure.evaluate(_LEGEND)))
         shown.asked = [url for url in asked if url != path.as_uri()]
         return shown
 

@@ -39,6 +39,7 @@ path = words[words.index("--summary-json") + 1]
 with open(os.environ["FAKE_LOG"], "a") as log:
     settings = {name: value for name, value in os.environ.items() if name.split("_")[0] in OURS}
     told = {"scenario": scenario, "words": words, "settings": settings, "pid": os.getpid(), "path": path}
+    told["ends_with_its_parent"] = os.environ.get("PIKA_LOCUST_PARENT") == str(os.getppid())
     log.write(json.dumps(told) + "\\n")
 if os.environ.get("FAKE_HANGS") == scenario:
     time.sleep(60)
@@ -110,6 +111,8 @@ def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: S
     code, said, calls = suite(*ALL)
     assert code == 0
     assert [call["scenario"] for call in calls] == ["queue", "sessions", "tokens"] * 2
+    # Also where this process is killed.
+    assert all(call["ends_with_its_parent"] for call in calls)
     baseline, load = calls[1]["words"], calls[4]["words"]
     assert baseline[baseline.index("-u") + 1] == "2"
     assert baseline[baseline.index("-t") + 1] == "10s"

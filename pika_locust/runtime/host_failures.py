@@ -10,10 +10,14 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
 import locust.log
 from gevent import get_hub
+from locust.runners import LocalRunner
 
 from pika_locust.metrics import plain
+
+logger = logging.getLogger(__name__)
 
 UNHANDLED = 2
 """What Locust ends with after an exception that nobody handled."""
@@ -44,15 +48,24 @@ unhandled_errors = UnhandledErrors()
 
 
 def count_users_that_end(environment: Any) -> None:
-    """Have a user counted as one whose task has raised when something ends it that Locust does not catch:
-    `gevent.Timeout` is no `Exception`. Locust would go on with one user less, and neither count it nor tell anybody."""
-    hub = get_hub()
+    """Have a user counted as one whose task has raised when something ends it that Locust does not catch.
+
+    `gevent.Timeout` is no `Exception`: Locust would go on with one user less, and neither count it nor tell anybody.
+    Nor is what `sys.exit()` raises, which would end a local run on the spot, unjudged and with any exit code:
+    here it ends the test. A worker may end by it, as its master notices.
+    """
+    hub, runner = get_hub(), environment.runner
     handle_error = hub.handle_error
 
     def counting(context: Any, kind: Any, error: Any, trace: Any) -> None:
-        handle_error(context, kind, error, trace)
-        is_caught = isinstance(error, (Exception, *hub.SYSTEM_ERROR))
-        if not is_caught and context in environment.runner.user_greenlets:
+        is_user = context in runner.user_greenlets
+        exits = is_user and isinstance(error, SystemExit) and isinstance(runner, LocalRunner)
+        if exits:
+            logger.error("A task has called sys.exit(): the test ends")
+            gevent.spawn(runner.quit if environment.web_ui is None else runner.stop)
+        else:
+            handle_error(context, kind, error, trace)
+        if exits or (is_user and not isinstance(error, (Exception, *hub.SYSTEM_ERROR))):
             environment.events.user_error.fire(user_instance=context.args[0], exception=error, tb=trace)
 
     hub.handle_error = counting

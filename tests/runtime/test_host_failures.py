@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import gevent
 import locust.log
@@ -12,6 +14,7 @@ from gevent.pool import Group
 from locust import User, constant, task
 from locust.event import EventHook, Events
 from locust.log import greenlet_exception_logger
+from locust.runners import LocalRunner
 
 from pika_locust.runtime import host_failures as module
 from pika_locust.runtime.host_failures import (
@@ -78,7 +81,7 @@ def test_an_exit_code_of_somebody_else_comes_first() -> None:
     assert HostFailure.from_wire(failure.to_wire()) == failure
 
 
-class Visitor(User):
+class Impatient(User):
     wait_time = constant(0)
 
     @task
@@ -87,23 +90,40 @@ class Visitor(User):
             gevent.sleep(1)
 
 
-def test_a_user_that_a_time_out_ends_counts_as_one_whose_task_has_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locust goes on without it, and counts nothing."""
+class Exiting(User):
+    wait_time = constant(0)
+
+    @task
+    def visit(self) -> None:
+        sys.exit(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "ended"),
+    [(Impatient, "Timeout: 0.01 seconds", []), (Exiting, "SystemExit: 0", ["quit"])],
+)
+def test_a_user_that_something_ends_which_is_no_exception_counts_as_one_whose_task_has_raised(
+    kind: type[User], error: str, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locust goes on without it and counts nothing, or ends with 0 and nothing judged."""
     hub, users, events, told = gevent.get_hub(), Group(), Events(), []
     monkeypatch.setattr(hub, "print_exception", lambda *_: None)
     # What is set here is taken away again.
     monkeypatch.setattr(hub, "handle_error", hub.handle_error)
     events.user_error.add_listener(lambda **error: told.append(error))
-    environment: Any = SimpleNamespace(events=events, runner=SimpleNamespace(user_greenlets=users), host="")
+    stopped: list[str] = []
+    runner = Mock(spec=LocalRunner, user_greenlets=users, quit=lambda: stopped.append("quit"))
+    environment: Any = SimpleNamespace(events=events, runner=runner, host="", web_ui=None)
     count_users_that_end(environment)
-    user = Visitor(environment)
+    user = kind(environment)
     user.start(users)
     gevent.spawn(raise_in_listener)
     users.join(5)
-    assert not user.greenlet.successful()
-    ((instance, error),) = [(one["user_instance"], one["exception"]) for one in told]
-    assert instance is user
-    assert str(error) == "0.01 seconds"
+    gevent.sleep(0)
+    (one,) = told
+    assert one["user_instance"] is user
+    assert f"{type(one['exception']).__name__}: {one['exception']}" == error
+    assert stopped == ended
 
 
 @pytest.mark.parametrize("wire", [None, {}, {"code": 0, "why": "x"}, {"code": "2", "why": "x"}, {"code": 2}])

@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, HttpUser, constant, events, task
 from locust.runners import WorkerRunner
 
@@ -56,7 +57,11 @@ def warm_up(environment: Any, **_: Any) -> None:
         def broken(user: Any) -> None:
             raise ValueError("no such shoe")
 
-        Visitor.tasks = [broken]
+        def late(user: Any) -> None:
+            with gevent.Timeout(0.01):
+                gevent.sleep(1)
+
+        Visitor.tasks, Buyer.tasks = [broken], [late]
 
 
 def put_away(environment: Any, **_: Any) -> None:

@@ -10,18 +10,16 @@ from __future__ import annotations
 import resource
 from typing import Any
 
-from pika_locust.platforms.greeter.world_calls import Calls
-from pika_locust.platforms.greeter.world_model import AWAY, IDLE, OFFLINE, WIDGET, Agent, Ids, Rota, Visitor
+from pika_locust.platforms.greeter.world_calls import CallHandlers
+from pika_locust.platforms.greeter.world_model import AWAY, IDLE, OFFLINE, WIDGET, Agent, Visitor
 from pika_locust.sandbox.app import Call, route
 from pika_locust.sandbox.faults import Cover, FaultKind, Form
 from pika_locust.sandbox.javascript import iso
-from pika_locust.sandbox.socketio import Client, SocketIoApp, event
+from pika_locust.sandbox.socketio import Client, event
 from pika_locust.sandbox.world import Answer, Request
 
 GRACE_S = 10.0
 """In which an agent whose connection was lost keeps its place."""
-RING_S = 15.0
-"""How long a call rings."""
 SILENT_S, LOOK_S = 120.0, 60.0
 """An idle agent that was silent for so long is away; looked at so often."""
 KICK_S = 0.2
@@ -30,7 +28,7 @@ _JSON = (("content-type", "application/json; charset=utf-8"),)
 UNKNOWN_AGENT = {"success": False, "status": OFFLINE, "error": "Agent not found"}
 
 
-class GreeterWorld(SocketIoApp):
+class GreeterWorld(CallHandlers):
     """The world of one server. It reads METRICS_API_KEY and NODE_ENV as the real one does, and RNA_TIMEOUT_SECONDS:
     how long a call rings (15)."""
 
@@ -62,29 +60,20 @@ class GreeterWorld(SocketIoApp):
     )
 
     def start(self) -> None:
-        self.ring_s = self.setting("RNA_TIMEOUT_SECONDS", RING_S)
+        super().start()
         self._key = self.setting("METRICS_API_KEY", "")
         self._is_production = self.setting("NODE_ENV", "") == "production"
         self._started_at = self.now
-        self.agents: dict[str, Agent] = {}
-        self.visitors: dict[str, Visitor] = {}
-        self.ids, self._rota = Ids(), Rota()
-        self.calls = Calls(self)
         self._joins = 0
         self.every(LOOK_S, self._look_for_silent)
 
     def state(self, now: float) -> dict[str, Any]:
         """What the world holds: `connections` and `calls` as on the real metrics page, and what became of all calls."""
-        return {**self._figures(), "joins": self._joins, "calls_ever": self.calls.ever}
+        return {**self._figures(), "joins": self._joins, "calls_ever": self.calls_ever}
 
     def group(self, socket: int) -> str:
         client = next(iter(self._connections[self.sockets[socket]].clients.values()), None)
         return "agents" if client is not None and isinstance(client.data, Agent) else "visitors"
-
-    @property
-    def now_ms(self) -> int:
-        """The time as JavaScript has it."""
-        return int(self.now * 1000)
 
     # Visitors
 
@@ -119,16 +108,6 @@ class GreeterWorld(SocketIoApp):
         else:
             self.tell_unavailable(visitor)
 
-    def best_agent(self, without: Agent | None = None) -> Agent | None:
-        """The agent for the next visitor or call."""
-        return self._rota.best(self.agents.values(), without)
-
-    def assign(self, visitor: Visitor, agent: Agent) -> None:
-        """From now on this agent shows up in the visitor's widget."""
-        visitor.agent = agent
-        agent.visitors.append(visitor)
-        agent.settle()
-
     def _unassign(self, visitor: Visitor) -> None:
         agent, visitor.agent = visitor.agent, None
         if agent is not None:
@@ -139,30 +118,11 @@ class GreeterWorld(SocketIoApp):
     def _assigned(self, visitor: Visitor, agent: Agent) -> dict[str, Any]:
         return {"agent": agent.card(), "visitorId": visitor.id, "widgetSettings": WIDGET}
 
-    def tell_unavailable(self, visitor: Visitor, agent: Agent | None = None, reason: str = "") -> None:
-        """There is no agent, or not any more; then with the last one's name and the reason."""
-        said: dict[str, Any] = {"visitorId": visitor.id, "widgetSettings": WIDGET, "poolId": None}
-        if agent is not None:
-            said |= {"previousAgentName": agent.name, "reason": reason}
-        visitor.tell("agent:unavailable", said)
-
-    def move(self, visitor: Visitor, previous: Agent, reason: str, reason_without: str) -> None:
-        """The agent has no time for this visitor any more: another one takes its place, or nobody."""
-        visitor.agent = None
-        agent = self.best_agent(previous)
-        if agent is None:
-            named = previous if reason_without else None
-            self.tell_unavailable(visitor, named, reason_without)
-            return
-        self.assign(visitor, agent)
-        new = {"previousAgentId": previous.id, "newAgent": agent.card(), "reason": reason}
-        visitor.tell("agent:reassigned", new)
-
     def on_leave(self, client: Client, reason: str) -> None:
         if isinstance(client.data, Visitor) and self.visitors.get(client.data.id) is client.data:
             visitor = client.data
             del self.visitors[visitor.id]
-            self.calls.visitor_left(visitor)
+            self.visitor_left(visitor)
             self._unassign(visitor)
         elif isinstance(client.data, Agent) and client.data.client is client:
             self._agent_left(client.data)
@@ -204,7 +164,7 @@ class GreeterWorld(SocketIoApp):
             self.assign(visitor, agent)
             again = {**self._assigned(visitor, agent), "visitorConnectedAt": visitor.connected_ms}
             visitor.tell("agent:assigned", again)
-        self.calls.ring_next(agent)
+        self.ring_next(agent)
 
     @event("agent:away", later=True)
     def go_away(self, client: Client, ack: Any, *said: Any) -> None:
@@ -244,7 +204,7 @@ class GreeterWorld(SocketIoApp):
                 self._send_away(agent)
 
     def _agent_left(self, agent: Agent) -> None:
-        self.calls.agent_left(agent)
+        self.agent_left(agent)
         agent.client = None
         agent.status_before, agent.status = agent.status, OFFLINE
         agent.grace = self.after(GRACE_S, self._forget, agent)
@@ -253,54 +213,6 @@ class GreeterWorld(SocketIoApp):
         del self.agents[agent.id]
         for visitor in agent.give_up():
             self.move(visitor, agent, "agent_offline", "")
-
-    # Calls
-
-    @event("call:request")
-    def ask_for_call(self, client: Client, said: Any) -> None:
-        self.calls.ask(client, said)
-
-    @event("call:cancel")
-    def cancel(self, client: Client, said: Any) -> None:
-        self.calls.cancel(said)
-
-    @event("call:accept")
-    def accept_call(self, client: Client, said: Any) -> None:
-        self.calls.accept(client, said)
-
-    @event("call:reject")
-    def reject(self, client: Client, said: Any) -> None:
-        self.calls.reject(said)
-
-    @event("call:end")
-    def end_call(self, client: Client, said: Any) -> None:
-        self.calls.end_by(client, said)
-
-    @event("call:reconnect")
-    def reconnect(self, client: Client, said: Any) -> None:
-        """Only a server with a database knows calls to come back to."""
-        failed = {"callId": "", "reason": "error", "message": "No active call found"}
-        client.emit("call:reconnect_failed", failed)
-
-    @event("webrtc:signal")
-    def signal(self, client: Client, said: Any) -> None:
-        self.calls.relay_signal(client, said)
-
-    @event("cobrowse:snapshot")
-    def snapshot(self, client: Client, said: Any) -> None:
-        self.calls.relay_view(client, "cobrowse:snapshot", said)
-
-    @event("cobrowse:mouse")
-    def mouse(self, client: Client, said: Any) -> None:
-        self.calls.relay_view(client, "cobrowse:mouse", said)
-
-    @event("cobrowse:scroll")
-    def scroll(self, client: Client, said: Any) -> None:
-        self.calls.relay_view(client, "cobrowse:scroll", said)
-
-    @event("cobrowse:selection")
-    def selection(self, client: Client, said: Any) -> None:
-        self.calls.relay_view(client, "cobrowse:selection", said)
 
     # Pages
 
@@ -351,9 +263,9 @@ class GreeterWorld(SocketIoApp):
                 "sockets": len(self.clients("/")),
             },
             "calls": {
-                "active": len(self.calls.running),
+                "active": len(self.running),
                 "simulations": self._simulations(),
-                "pending": len(self.calls.waiting),
+                "pending": len(self.waiting),
             },
         }
 

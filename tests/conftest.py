@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,18 @@ settings.load_profile("repeatable")
 
 TEST_WITHIN_S = 86_400.0
 """A test that takes more virtual time than this hangs."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the whole runs, mix them, so that runs alike are not at the same time; and begin
+    with those that take long: at the end, one of them would leave all processes but its own idle."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, bool, int]:
+    is_run = item.get_closest_marker("e2e") is not None
+    return is_run, item.get_closest_marker("long") is None, crc32(item.nodeid.encode()) if is_run else 0
 
 
 @pytest.fixture(autouse=True)

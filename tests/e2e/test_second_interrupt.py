@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pika_locust.sandbox import start_sandbox
 from tests.e2e.support import LOCAL_AND_WORKERS, Run
 
 pytestmark = pytest.mark.e2e
@@ -16,8 +17,13 @@ pytestmark = pytest.mark.e2e
 @LOCAL_AND_WORKERS
 def test_who_interrupts_twice_has_users_cut_off_and_everything_told(extra: list[str], tmp_path: Path) -> None:
     arguments = ["--headless", "-f", "locustfiles/sessions.py", "-u", "8", "-t", "90s", *extra]
-    with Run(arguments, tmp_path, {"SESSION_HOLD_SECONDS": "60"}) as started:
-        started.wait_for(lambda output: "[ 0:1" in output or "[  0:1" in output, "ten seconds")
+    settings = {"STRIPE_WEBHOOK_SECRET": "whsec_test_secret", "SESSION_HOLD_SECONDS": "60"}
+    with (
+        start_sandbox(["verity"], env=settings) as target,
+        Run(arguments, tmp_path, {**settings, "BASE_URL": target.url}) as started,
+    ):
+        started.wait_for(lambda _: target.state()["sessions_live"] == 4, "a session of each two")
+        time.sleep(1.0)
         started.signal_group(signal.SIGINT)
         time.sleep(3.0)
         # The first one waits for sessions to end, which takes a minute.

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -80,6 +81,14 @@ def test_list_shows_every_scenario_with_its_platform() -> None:
     lines = {line.split()[0]: line for line in listed.splitlines()}
     assert lines["dancers"].split(maxsplit=2) == ["dancers", "pika", DANCERS.about]
     assert how.endswith("  pika-locust run NAME\n")
+
+
+def test_columns_are_as_wide_as_the_longest_name(capsys: pytest.CaptureFixture[str]) -> None:
+    known = {name: replace(DANCERS, platform=name[:3]) for name in ("orders", "a-name-that-is-long")}
+    with patch("pika_locust.catalogue.scenarios", lambda: known):
+        assert main(["list"]) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert [first.index(" ord "), first.index(DANCERS.about)] == [second.index(" a-n "), second.index(DANCERS.about)]
 
 
 def test_in_a_clone_list_points_at_the_locustfiles_that_are_there() -> None:

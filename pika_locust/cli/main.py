@@ -91,8 +91,10 @@ def list_scenarios(argv: list[str]) -> int:
     argparse.ArgumentParser(prog="pika-locust list", description="Every scenario, by platform.").parse_args(argv)
     from pika_locust.catalogue import scenarios
 
-    for name, scenario in scenarios().items():
-        print(f"{name:<14} {scenario.platform:<10} {scenario.about}")
+    known = scenarios()
+    name_width, platform_width = max(map(len, known)), max(len(scenario.platform) for scenario in known.values())
+    for name, scenario in known.items():
+        print(f"{name:<{name_width}}  {scenario.platform:<{platform_width}}  {scenario.about}")
     print("\npika-locust inspect NAME shows what would run. To run it:")
     if Path("locustfiles").is_dir():
         print("  locust -f locustfiles/NAME.py")

@@ -16,11 +16,11 @@ QUEUE = ["--headless", "-f", "locustfiles/queue.py", "--seed", "11"]
 SESSIONS = ["--headless", "-f", "locustfiles/sessions.py", "--seed", "11"]
 TOKENS = ["--headless", "-f", "locustfiles/tokens.py", "--seed", "11"]
 
-RUSH = {"BASE_RATE": "5", "SPIKE_RATE": "60", "RAMP_UP": "4s", "SPIKE_HOLD": "4s", "RAMP_DOWN": "4s"}
-RUSH_S = 14
-# 4 s from 5 to 60 a second, 4 s at 60, 4 s back to 5, and 2 s of the minute in which 5 go to 0:
-# 130 + 240 + 130 + (5 + 5 * 58 / 60) / 2 * 2 = 509.8, and an arrival is due whenever the integral reaches a whole one.
-RUSH_ARRIVALS = 509
+RUSH = {"BASE_RATE": "5", "SPIKE_RATE": "60", "RAMP_UP": "2s", "SPIKE_HOLD": "2s", "RAMP_DOWN": "2s"}
+RUSH_S = 8
+# 2 s from 5 to 60 a second, 2 s at 60, 2 s back to 5, and 2 s of the minute in which 5 go to 0:
+# 65 + 120 + 65 + (5 + 5 * 58 / 60) / 2 * 2 = 259.8, and an arrival is due whenever the integral reaches a whole one.
+RUSH_ARRIVALS = 259
 
 SECRET = "whsec_5dXkq0vTjzYb3hPw"
 
@@ -41,10 +41,10 @@ def green(finished: Finished) -> Finished:
 @LOCAL_AND_WORKERS
 def test_the_queue_is_green_against_a_healthy_target(extra: list[str], tmp_path: Path) -> None:
     prefix = tmp_path / "locust"
-    finished = green(run([*QUEUE, "-u", "60", "-r", "60", "-t", "10s", "--json-file", str(prefix), *extra], tmp_path))
+    finished = green(run([*QUEUE, "-u", "60", "-r", "60", "-t", "7s", "--json-file", str(prefix), *extra], tmp_path))
     joins = finished.metric("queue_join_latency")["count"]
     # A visit lasts 2.5 s on average, two pauses of 0.5 to 2 s.
-    assert 120 < joins < 400
+    assert 90 < joins < 280
     assert finished.metric("http_reqs{name:queue_join}")["count"] == joins
     assert finished.metric("http_reqs{name:auth_signup}")["count"] == 60
     # Locust's own statistics have been told of every request, the last ones included.
@@ -56,7 +56,7 @@ def test_the_queue_is_green_against_a_healthy_target(extra: list[str], tmp_path:
 
 @LOCAL_AND_WORKERS
 def test_sessions_are_green_against_a_healthy_target(extra: list[str], tmp_path: Path) -> None:
-    env = {"SESSION_VUS": "40", "SESSION_HOLD_SECONDS": "2", "RAMP_UP": "4s", "HOLD": "8s", "RAMP_DOWN": "3s"}
+    env = {"SESSION_VUS": "40", "SESSION_HOLD_SECONDS": "2", "RAMP_UP": "2s", "HOLD": "6s", "RAMP_DOWN": "2s"}
     finished = green(run([*SESSIONS, *extra], tmp_path, env))
     matches = finished.metric("match_time")["count"]
     assert matches >= 40
@@ -139,7 +139,7 @@ def test_the_standard_librarys_queue_works_beside_a_locustfile_of_that_name(
     other = tmp_path / "other.py"
     other.write_text(USES_QUEUE)
     both = ["--headless", "-f", f"locustfiles/queue.py,{other}"]
-    green(run([*both, "-u", "10", "-r", "10", "-t", "5s", *extra], tmp_path))
+    green(run([*both, "-u", "10", "-r", "10", "-t", "3s", *extra], tmp_path))
     for runner in runners:
         assert set(notes(tmp_path, runner)) == {"works"}, runner
     assert set(notes(tmp_path, "test")) == {"works"}
@@ -153,7 +153,7 @@ def test_without_the_line_that_puts_it_back_the_standard_librarys_queue_is_gone(
     (tmp_path / "queue.py").write_text("".join(kept))
     (tmp_path / "other.py").write_text(USES_QUEUE)
     both = f"{tmp_path / 'queue.py'},{tmp_path / 'other.py'}"
-    finished = run(["--headless", "-f", both, "-u", "2", "-r", "2", "-t", "3s"], tmp_path)
+    finished = run(["--headless", "-f", both, "-u", "2", "-r", "2", "-t", "2s"], tmp_path)
     said = notes(tmp_path, "LocalRunner")
     assert said, finished.output
     assert "has no attribute 'Queue'" in said[0]
@@ -180,7 +180,7 @@ def test_a_leak_is_seen_beside_another_fault_and_while_users_come_and_go(tmp_pat
 
 
 def test_repeated_and_forged_webhooks_leave_a_healthy_target_green(tmp_path: Path) -> None:
-    finished = green(run([*TOKENS, "-t", "8s"], tmp_path, {**RUSH, "RAMP_UP": "2s", "REDELIVERY": "0.3"}))
+    finished = green(run([*TOKENS, "-t", "5s"], tmp_path, {**RUSH, "REDELIVERY": "0.3"}))
     refused, ignored = finished.metric("forged_refused"), finished.metric("redelivery_ignored")
     assert refused["passes"] == ignored["passes"] > 20
     assert refused["fails"] == ignored["fails"] == 0
@@ -203,17 +203,18 @@ def test_a_dead_target_is_a_failed_run_with_an_attempt_for_every_webhook_that_wa
     hidden(finished, tmp_path)
 
 
+@pytest.mark.long
 def test_a_slow_target_costs_iterations_and_not_the_rate(tmp_path: Path) -> None:
-    env = {"BASE_RATE": "10", "SPIKE_RATE": "10", "RAMP_UP": "2s", "SPIKE_HOLD": "10s", "RAMP_DOWN": "2s"}
+    env = {"BASE_RATE": "10", "SPIKE_RATE": "10", "RAMP_UP": "2s", "SPIKE_HOLD": "7s", "RAMP_DOWN": "2s"}
     few = {"PREALLOCATED_VUS": "10", "MAX_VUS": "20", "SEED_USER_COUNT": "1"}
-    arguments = [*TOKENS, "-t", "12s", "--sandbox-fault", "latency=3000"]
+    arguments = [*TOKENS, "-t", "9s", "--sandbox-fault", "latency=3000"]
     finished = run(arguments, tmp_path, {**env, **few})
     red(finished, {("threshold", "dropped_iterations"), ("threshold", "http_req_duration")})
     load = finished.summary["load"]  # type: ignore[index]
     started, dropped = finished.metric("iterations_started")["count"], load["dropped_iterations"]
-    assert started + dropped == 10 * 12
+    assert started + dropped == 10 * 9
     # Ten users for about 3.1 s each, then twenty: 3.2 to 6.4 a second, as many as there were users for.
-    assert 40 <= started <= 80
+    assert 30 <= started <= 60
     assert load["users_peak"] == 20
     assert load["iterations"] == started
     lateness = finished.metric("arrival_lateness")
@@ -225,12 +226,12 @@ def test_a_slow_target_costs_iterations_and_not_the_rate(tmp_path: Path) -> None
 
 
 def test_use_simple_makes_a_closed_loop_of_it(tmp_path: Path) -> None:
-    finished = green(run([*TOKENS, "-u", "5", "-t", "5s"], tmp_path, {"USE_SIMPLE": "1"}))
+    finished = green(run([*TOKENS, "-u", "5", "-t", "4s"], tmp_path, {"USE_SIMPLE": "1"}))
     load = finished.summary["load"]  # type: ignore[index]
     assert load["users_peak"] == 5
     assert finished.metric("iterations_started")["count"] == load["dropped_iterations"] == 0
     # Five users who pause for 50 to 200 ms make about 40 a second.
-    assert 100 < load["iterations"] < 250
+    assert 80 < load["iterations"] < 200
     assert finished.metric("iteration_duration")["count"] == load["iterations"]
 
 
@@ -260,14 +261,14 @@ def hidden(finished: Finished, directory: Path) -> None:
 def test_a_secret_is_used_and_never_told(tmp_path: Path) -> None:
     with start_sandbox(["verity"], env={"STRIPE_WEBHOOK_SECRET": SECRET}) as target:
         env = {"BASE_URL": target.url, "STRIPE_WEBHOOK_SECRET": SECRET}
-        finished = green(run([*QUEUE, "-u", "10", "-r", "10", "-t", "5s"], tmp_path, env))
+        finished = green(run([*QUEUE, "-u", "10", "-r", "10", "-t", "3s"], tmp_path, env))
         hidden(finished, tmp_path)
         assert target.state()["webhooks"]["credited"] == 10
 
 
 def test_a_secret_is_not_told_by_a_run_against_nobody_either(tmp_path: Path) -> None:
     env = {"BASE_URL": f"http://127.0.0.1:{free_port()}", "STRIPE_WEBHOOK_SECRET": SECRET}
-    finished = run([*QUEUE, "-u", "5", "-r", "5", "-t", "5s", "--processes", "2"], tmp_path, env)
+    finished = run([*QUEUE, "-u", "5", "-r", "5", "-t", "4s", "--processes", "2"], tmp_path, env)
     red(finished, {("threshold", "http_req_failed"), ("no_data", "queue_join_latency")})
     hidden(finished, tmp_path)
-    assert finished.metric("http_req_failed")["passes"] < 5 * 5 * 2
+    assert finished.metric("http_req_failed")["passes"] < 5 * 4 * 2

@@ -10,6 +10,9 @@ from importlib.resources import files
 
 UPLOT_SCRIPT = "uPlot.iife.min.js"
 UPLOT_STYLE = "uPlot.min.css"
+CHART_SCRIPTS = (UPLOT_SCRIPT, "charts.js")
+CHART_STYLES = (UPLOT_STYLE, "charts.css")
+"""What a page with charts of a timeline needs, in this order, before its own."""
 
 
 @cache

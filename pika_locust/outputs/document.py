@@ -55,7 +55,7 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart; `style` is `main`, `good`, `bad`, `other`, or `plan` (dashed)."""
+    """One line of a chart; `style` is `main`, or `plan` (grey and dashed)."""
 
     label: str
     values: Sequence[float | None]

@@ -14,7 +14,7 @@ from typing import Any
 
 from pika_locust.format import amount
 from pika_locust.outputs import redact
-from pika_locust.outputs.assets import UPLOT_SCRIPT, UPLOT_STYLE, asset
+from pika_locust.outputs.assets import CHART_SCRIPTS, CHART_STYLES, asset
 from pika_locust.outputs.document import Bars, Block, Chart, Document, Fold
 
 _WIDTH, _HEIGHT = 640.0, 120.0
@@ -27,8 +27,8 @@ def render(document: Document) -> str:
     from markupsafe import Markup
 
     charts = list(_charts(document.blocks))
-    scripts = [asset(UPLOT_SCRIPT), asset("report.js")] if charts else []
-    style = f"{asset(UPLOT_STYLE) if charts else ''}\n{asset('report.css')}"
+    scripts = [asset(name) for name in (*CHART_SCRIPTS, "report.js")] if charts else []
+    style = "\n".join(asset(name) for name in (*(CHART_STYLES if charts else ()), "report.css"))
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["words"] = redact.one_line
     environment.tests["block"] = lambda block, name: type(block).__name__ == name

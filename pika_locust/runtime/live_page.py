@@ -20,7 +20,7 @@ from pika_locust.clock import monotonic
 from pika_locust.judge import ErrorCount, Report, WorkerReport
 from pika_locust.metrics import GaugeValue
 from pika_locust.outputs import document_html, document_markdown, live, redact, summary
-from pika_locust.outputs.assets import UPLOT_SCRIPT, UPLOT_STYLE, asset
+from pika_locust.outputs.assets import CHART_SCRIPTS, CHART_STYLES, asset
 from pika_locust.outputs.document import Document
 from pika_locust.outputs.live import LiveAudit, LiveTest, LiveWorker
 from pika_locust.outputs.run_report import run_report
@@ -31,8 +31,8 @@ from pika_locust.scenario import Scenario
 
 TAB = "verdict"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".md": "text/markdown"}
-_STYLES = (UPLOT_STYLE, "live.css")
-_SCRIPTS = (UPLOT_SCRIPT, "charts.js", "live.js")
+_STYLES = (*CHART_STYLES, "live.css")
+_SCRIPTS = (*CHART_SCRIPTS, "live.js")
 _DOWNLOADS = (
     {"title": "JSON", "path": "summary.json"},
     {"title": "HTML", "path": "report.html"},
@@ -56,6 +56,7 @@ class LivePage:
     def __init__(self, scenario: Scenario, coordinator: Coordinator) -> None:
         self._scenario = scenario
         self._coordinator = coordinator
+        self._environment: Any = None
         self._process = secrets.token_hex(4)
         """What a page tells by that it talks to another process, which counts its tests anew."""
         self._shown: tuple[tuple[Any, ...], LiveTest] | None = None
@@ -63,7 +64,7 @@ class LivePage:
 
     def attach(self, environment: Any) -> None:
         """Add the routes, the tab and the table to Locust's page."""
-        web_ui = environment.web_ui
+        self._environment, web_ui = environment, environment.web_ui
         base_path = getattr(environment.parsed_options, "web_base_path", None) or ""
         routes = Blueprint("pika_locust", __name__, url_prefix=f"{base_path}/verdict")
         protected = web_ui.auth_required_if_enabled
@@ -134,13 +135,15 @@ class LivePage:
         return Response(page, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
 
     def _data(self) -> Response:
-        """What is new since `stamp`; 204 where nothing is. `show` asks for an earlier test."""
+        """What is new since `stamp`; 204 where nothing is. `show` asks for an earlier test. `locust_state` is Locust's
+        own word for what it does, which its page may have missed."""
+        locust_state = self._environment.runner.state
         test = self._test(request.args.get("show", type=int))
         if test is None:
             ready = {"phase": "ready", "word": "READY"}
-            return _json({"process": self._process, "stamp": f"{self._process}.0", "test": ready})
+            return _json({"stamp": f"{self._process}.0", "locust_state": locust_state, "test": ready})
         points = len(test.timeline.times_s)
-        state = f"{test.phase}-{test.exit_code}-{len(test.reasons)}-{len(self._coordinator.reports)}"
+        state = f"{locust_state}-{test.phase}-{test.exit_code}-{len(test.reasons)}-{len(self._coordinator.reports)}"
         stamp = f"{self._process}.{test.number}.{state}.{test.thinned}.{points}"
         seen = request.args.get("stamp", "")
         if seen == stamp:
@@ -148,8 +151,8 @@ class LivePage:
         since = int(seen.rsplit(".", 1)[1]) if _is_continued(seen, stamp) else 0
         return _json(
             {
-                "process": self._process,
                 "stamp": stamp,
+                "locust_state": locust_state,
                 "downloads": _DOWNLOADS,
                 "test": self._in_json(test)[1],
                 "since": since,

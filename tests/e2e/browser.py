@@ -60,11 +60,12 @@ return {
   workers: rows('.pika-load-generators'), tests: rows('.pika-tests-of-this-process'),
   tiles: Object.fromEntries([...root.querySelectorAll('.pika-tiles > div')].map(
     tile => [text(tile.children[0]), text(tile.children[1])])),
-  charts: [...root.querySelectorAll('.pika-chart figcaption b')].map(text),
+  charts: Object.fromEntries([...root.querySelectorAll('.pika-chart')].map(
+    chart => [text(chart.querySelector('b')), [...chart.querySelectorAll('.u-value')].map(text)])),
   marks: [...root.querySelectorAll('.pika-marks li')].map(text),
 };
 }"""
-"""What the live page shows."""
+"""What the live page shows; of each chart, what its legend says: the time under the cursor, and each line's value."""
 
 
 class Page:

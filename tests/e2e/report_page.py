@@ -18,13 +18,14 @@ _LEGEND = """figure => new Promise(done => requestAnimationFrame(() => requestAn
 
 @dataclass
 class ShownReport:
-    """`said`: all that came on the console. `asked`: what was loaded beside the file itself. `legends`: of each chart
-    the labels and values under the cursor in its middle."""
+    """`said`: all that came on the console. `asked`: what was loaded beside the file itself. `idle`: what legends say
+    before there is a cursor. `legends`: of each chart the labels and values under the cursor in its middle."""
 
     report: ReadReport
     text: str
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
     legends: list[tuple[Chart, list[list[str]]]] = field(default_factory=list)
 
 
@@ -40,8 +41,9 @@ def show(path: Path) -> ShownReport:
         opened.visit(path.as_uri())
         shown = ShownReport(read_page(tab.content()), tab.inner_text("body"), said)
         tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        shown.idle = tab.locator(".u-value").all_text_contents()
         for at, chart in enumerate(shown.report.charts):
-            figure = tab.locator("figure.chart").nth(at)
+            figure = tab.locator("figure.pika-chart").nth(at)
             figure.locator(".u-over").hover()
             shown.legends.append((chart, figure.evaluate(_LEGEND)))
         shown.asked = [url for url in asked if url != path.as_uri()]

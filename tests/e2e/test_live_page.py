@@ -64,6 +64,7 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
         page.until(lambda: page.live["word"] == "HOLDING SO FAR" and page.badge == "HOLDING", "verdict so far")
         page.until(lambda: page.live["tiles"]["Users"] == "40", "users")
         page.until(lambda: len(page.live["charts"]) >= 5 and page.charted(1) > 0.2, "charts with points")
+        page.until(lambda: page.live["charts"]["Users"] == ["", "40", "40"], "newest values in a legend")
         assert "exit code 0 if it ended now" in page.live["bar"]
         assert status_of(page, "ws_message_latency").startswith("pass")
         for tab in TABS:
@@ -125,6 +126,8 @@ def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
 
 
 HOSTILE = """
+import time
+
 import pika_locust
 from locust import User, constant, task
 
@@ -142,6 +145,9 @@ class Hostile(User):
         for name, error in ((SCRIPT, ValueError(SCRIPT)), (SCRIPT.replace("'", ""), None)):
             self.environment.events.request.fire(
                 request_type=SCRIPT, name=name, response_time=5, response_length=0, exception=error)
+
+    def on_stop(self):
+        time.sleep(5)
 """
 
 
@@ -167,6 +173,14 @@ def test_what_a_target_says_is_never_run(page: Page, tmp_path: Path) -> None:
         assert "&lt;script&gt;document.title=run&lt;/script&gt;" in plain
         assert "<script" not in plain
         assert "<img" not in plain
+
+        # Its users take longer to stop than Locust's page asks for. That they have is told on every tab.
+        page.visit(url)
+        page.tab("Statistics")
+        stop(page)
+        for tab in TABS:
+            page.tab(tab)
+            page.until(lambda: (page.header["Status"], page.badge) == ("STOPPED", "FAIL"), f"truth on {tab}", 5)
 
         # Without our script, the tab has Locust's own table.
         page.serve_instead("live.js", "")

@@ -37,6 +37,7 @@ def check_report(summary: Path, html: Path, markdown: Path | None = None) -> str
     assert differences(expected, shown.report) == []
     assert chart_differences(found, shown.report.charts) == []
     assert len(shown.legends) >= 4
+    assert set(shown.idle) == {""}
     assert legend_differences(shown.legends) == []
     if markdown is not None:
         assert differences(as_markdown(expected), read_markdown(markdown.read_text())) == []

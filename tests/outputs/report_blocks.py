@@ -151,7 +151,7 @@ def _blocks(node: Node) -> Iterator[Block | Section]:
             yield Block("code", [[node.text]])
         case "figure":
             # The lines of a chart are in its data, and what is drawn by a script is no text of the report.
-            yield from () if "chart" in node.classes else [_bars(node)]
+            yield from () if "pika-chart" in node.classes else [_bars(node)]
         case "details":
             title, *inside = node.children
             yield Block("fold", [[title.text]])
@@ -204,9 +204,8 @@ def _charts(node: Node, data: list[dict[str, Any]]) -> Iterator[Chart]:
         if one.tag in ("h2", "h3"):
             section = one.text
             part = section if one.tag == "h2" else part
-        elif one.tag == "figure" and "chart" in one.classes:
-            caption = one.first("figcaption")
-            title = " ".join("".join(part for part in caption.inside if isinstance(part, str)).split())
+        elif one.tag == "figure" and "pika-chart" in one.classes:
+            title = one.first("figcaption").first("b").text
             yield Chart(part, section, title, data[int(str(one.attributes["data-chart"]))])
 
 

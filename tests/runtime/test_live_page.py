@@ -126,6 +126,10 @@ def test_who_has_seen_some_points_is_sent_the_others(site: Site) -> None:
     run.finishing = True
     third = site.data(stamp=second["stamp"])
     assert (third["phase"], third["since"], third["points"]["times_s"]) == ("ending", 3, [])
+    # Locust's own page may have missed it, and asks for nothing more.
+    site.environment.runner.state = "stopped"
+    fourth = site.data(stamp=third["stamp"])
+    assert (third["locust_state"], fourth["locust_state"], fourth["since"]) == ("ready", "stopped", 3)
 
 
 def test_points_that_have_become_fewer_are_sent_anew(site: Site) -> None:

@@ -3,8 +3,9 @@
 (() => {
   const BASE = new URL("../", document.currentScript.src);
   const POLL_MS = 1000, POLL_ENDED_MS = 3000, SPARK = 60, TAB = "verdict", TITLE = "Verdict";
-  const COLOURS = ["blue", "orange", "purple", "green", "red", "grey"];
-  const { chart, clock, format } = window.pikaCharts;
+  // States in which Locust's page shows that a test ends, and asks for no news of it any more.
+  const ENDING_STATES = ["stopping", "cleanup"], STALE_MS = 2500;
+  const { chart, clock, format, last } = window.pikaCharts;
 
   // Everything that comes from a test becomes text of a node, never markup.
   const el = (tag, attributes, ...children) => {
@@ -21,14 +22,11 @@
     } catch { /* a browser that keeps nothing */ }
     return matchMedia("(prefers-color-scheme: dark)").matches;
   };
-  const last = column => {
-    for (let i = (column || []).length - 1; i >= 0; i--) if (column[i] != null) return column[i];
-    return null;
-  };
 
   // What is known of the test: the newest answer, and all points of its timeline.
 
-  const known = { answer: null, points: null, lost: false, stamp: "", show: null, timer: 0, views: new Set() };
+  const known = { answer: null, points: null, locustState: "", lost: false, stamp: "", show: null, timer: 0,
+    views: new Set() };
 
   function joined(old, fresh, since) {
     // Columns that are new have nothing before; those that are old and not in the answer have nothing now.
@@ -70,6 +68,7 @@
 
   function take(answer) {
     known.stamp = answer.stamp;
+    known.locustState = answer.locust_state;
     // From the first point on, it is another test, or its points have become fewer.
     known.points = answer.points ? joined(answer.since ? known.points : null, answer.points, answer.since) : null;
     known.answer = { ...answer.test, downloads: answer.downloads, taken_ms: performance.now() };
@@ -92,8 +91,10 @@
   function table(name, columns) {
     const body = el("tbody"), rows = new Map(), kind = name.toLowerCase().replaceAll(" ", "-");
     const head = el("tr", null, ...columns.map(c => el("th", { scope: "col", class: c.class }, c.title)));
-    const whole = el("table", { class: `pika-${kind}` }, el("caption", null, name), el("thead", null, head), body);
+    const caption = el("caption", null, name);
+    const whole = el("table", { class: `pika-${kind}` }, caption, el("thead", null, head), body);
     return {
+      caption,
       element: el("div", { class: "pika-scroll", tabindex: "0", role: "region", "aria-label": name }, whole),
       set(items, key) {
         const wanted = new Set(items.map(key));
@@ -113,7 +114,10 @@
     };
   }
 
-  const text = (title, field, kind) => ({ title, class: kind, fill: (cell, item) => say(cell, String(item[field] ?? "")) });
+  const text = (title, field, kind) => ({ title, class: kind, fill(cell, item) {
+    const value = item[field] ?? "";
+    say(cell, typeof value === "number" ? format(value) : value);
+  } });
 
   function chip(cell, status, word) {
     if (!cell.firstChild) cell.append(el("span", { class: "pika-chip" }));
@@ -171,11 +175,7 @@
 
   // Tiles and charts, from the points.
 
-  function sum(names) {
-    const columns = names.map(n => (known.points.metrics[n] || {}).rate).filter(Boolean);
-    return columns.length ? known.points.times_s.map((_, i) =>
-      columns.every(c => c[i] == null) ? null : columns.reduce((s, c) => s + (c[i] || 0), 0)) : null;
-  }
+  const rateOf = name => (known.points.metrics[name] || {}).rate;
 
   function errorsPerSecond() {
     const columns = Object.values(known.points.errors);
@@ -184,28 +184,25 @@
 
   function tiles() {
     const { answer, points } = known, running = answer.phase === "running", found = [];
-    const now = column => running ? last(column && column.slice(-1)) : null;
     // Over the whole time, as the report has it: intervals are not equally long, and where nothing came there is no value.
     const mean = column => {
       const ends = points.times_s, lasted = last(ends);
-      return column && lasted ? column.reduce((all, v, at) => all + (v || 0) * (ends[at] - (ends[at - 1] || 0)), 0) / lasted : null;
+      return lasted ? column.reduce((all, v, at) => all + (v || 0) * (ends[at] - (ends[at - 1] || 0)), 0) / lasted : null;
     };
-    const shown = v => v == null ? "–" : format(v);
-    const rate = (title, column, note) => column && found.push({
-      title, value: shown(running ? now(column) : mean(column)), note: note || (running ? "a second" : "a second, mean") });
-    const planned = last(points.load.users_planned);
+    const figure = column => running ? column.at(-1) : mean(column), shown = v => v == null ? "–" : format(v);
+    const perSecond = running ? "a second" : "a second, mean";
+    const rate = (title, column, note) => column && found.push({ title, value: shown(figure(column)), note: note || perSecond });
+    const planned = last(points.load.users_planned), arrivals = last(points.load.arrivals_planned);
     found.push(running
-      ? { title: "Users", value: shown(now(points.load.users)), note: planned == null ? "" : `of ${format(planned)} planned` }
+      ? { title: "Users", value: shown(last(points.load.users)), note: planned == null ? "" : `of ${format(planned)} planned` }
       : { title: "Users", value: shown(answer.users_peak), note: "at peak" });
-    if (points.load.arrivals_planned && last(points.load.arrivals_planned) != null) {
-      const plan = now(points.load.arrivals_planned);
-      rate("Arrivals", sum(["iterations_started"]), plan == null ? "" : `of ${format(plan)} a second planned`);
-    }
-    rate("Requests", sum(["http_reqs"]));
-    rate("Messages in", sum(["ws_messages_received"]));
-    rate("Messages out", sum(["ws_messages_sent"]));
-    const errors = errorsPerSecond(), bad = running ? now(errors) : mean(errors);
-    found.push({ title: "Errors", value: shown(bad), note: running ? "a second" : "a second, mean", bad: bad > 0 });
+    if (arrivals != null)
+      rate("Arrivals", rateOf("iterations_started"), running ? `of ${format(arrivals)} a second planned` : "");
+    rate("Requests", rateOf("http_reqs"));
+    rate("Messages in", rateOf("ws_messages_received"));
+    rate("Messages out", rateOf("ws_messages_sent"));
+    const errors = figure(errorsPerSecond());
+    found.push({ title: "Errors", value: shown(errors), note: perSecond, bad: errors > 0 });
     found.push({ title: "Dropped", value: format(answer.dropped_iterations), note: "iterations, in all",
       bad: answer.dropped_iterations > 0 });
     return found;
@@ -217,17 +214,17 @@
       const there = lines.filter(line => line.column && line.column.some(v => v != null));
       if (there.length) found.push({ key, title, note, unit, lines: there, limits: limits || [], rows: rows || [] });
     };
-    const line = (label, colour, column, more) => ({ label, colour, column, ...more });
+    const line = (label, column, more) => ({ label, column, ...more });
     if (points.load.arrivals_planned)
       add("arrivals", "Arrivals", "and the plan, a second", "", [
-        line("arrivals", "blue", sum(["iterations_started"]), { fill: true }),
-        line("plan", "grey", points.load.arrivals_planned, { dash: [5, 4] })]);
+        line("arrivals", rateOf("iterations_started"), { fill: true }),
+        line("plan", points.load.arrivals_planned, { colour: "grey", dash: [5, 4] })]);
     add("users", "Users", "and the plan", "", [
-      line("users", "blue", points.load.users, { fill: true }),
-      line("plan", "grey", points.load.users_planned, { dash: [5, 4] })]);
+      line("users", points.load.users, { fill: true }),
+      line("plan", points.load.users_planned, { colour: "grey", dash: [5, 4] })]);
     add("traffic", "Messages and requests", "a second", "", [
-      line("received", "green", sum(["ws_messages_received"])), line("sent", "blue", sum(["ws_messages_sent"])),
-      line("requests", "orange", sum(["http_reqs"]))]);
+      line("received", rateOf("ws_messages_received")), line("sent", rateOf("ws_messages_sent")),
+      line("requests", rateOf("http_reqs"))]);
     const byMetric = new Map();
     for (const row of [...answer.thresholds].sort((a, b) => a.key < b.key ? -1 : 1))
       if ((row.kind === "trend" || row.kind === "gauge") && row.metric !== "generator_lag_ms")
@@ -235,23 +232,23 @@
     for (const [metric, rows] of byMetric) {
       const limits = rows.filter(r => r.limit_line != null).map(r => ({ at: r.limit_line, label: r.expression }));
       const columns = m[metric] || {}, unit = (rows.find(row => row.unit) || rows[0]).unit;
-      if (rows[0].kind === "gauge") add(metric, metric, unit, unit, [line("level", "blue", columns.value)], limits,
+      if (rows[0].kind === "gauge") add(metric, metric, unit, unit, [line("level", columns.value)], limits,
         rows);
       else add(metric, metric, `${unit || "value"}, each interval by itself`, unit, [
-        line("p50", "green", columns.p50), line("p95", "blue", columns.p95), line("p99", "orange", columns.p99)], limits, rows);
+        line("p50", columns.p50), line("p95", columns.p95), line("p99", columns.p99)], limits, rows);
     }
     const kinds = Object.keys(points.errors);
-    add("errors", "Errors by kind", "a second", "", kinds.map((kind, i) =>
-      line(kind, COLOURS[(i + 4) % COLOURS.length], points.errors[kind], { fill: kinds.length === 1 })));
+    add("errors", "Errors by kind", "a second", "",
+      kinds.map(kind => line(kind, points.errors[kind], { fill: kinds.length === 1 })));
     add("lag", "Load generator: timer lag", "p95 of all processes, ms", "ms",
-      [line("lag p95", "blue", (m.generator_lag_ms || {}).p95)], [{ at: answer.limits.lag_ms, label: "limit" }]);
-    add("cpu", "Load generator: processor", "of the busiest process, % of a core", "%",
-      [line("CPU", "blue", points.load.cpu_percent, { fill: true })], [{ at: answer.limits.cpu_percent, label: "limit" }]);
+      [line("lag p95", (m.generator_lag_ms || {}).p95)], [{ at: answer.limits.lag_ms, label: "limit" }]);
+    add("cpu", "Load generator: CPU", "busiest process, % of a core", "%",
+      [line("CPU", points.load.cpu_percent, { fill: true })], [{ at: answer.limits.cpu_percent, label: "limit" }]);
     if (!byMetric.has("target_memory_mb"))
-      add("memory", "Target: memory", "MB", "MB", [line("memory", "purple", (m.target_memory_mb || {}).value)]);
+      add("memory", "Target: memory", "MB", "MB", [line("memory", (m.target_memory_mb || {}).value)]);
     if (!byMetric.has("health_latency"))
       add("health", "Target: health page", "round trip p95, ms", "ms",
-        [line("p95", "purple", (m.health_latency || {}).p95)]);
+        [line("p95", (m.health_latency || {}).p95)]);
     return found;
   }
 
@@ -278,7 +275,7 @@
           not_observed: "not observed" }[row.status] || row.status) },
         text("Check", "name", "pika-name"), text("Acknowledged", "acknowledged", "pika-number"),
         text("Held at the end", "held", "pika-number"), text("Unanswered", "unanswered", "pika-number"),
-        text("", "detail", "pika-detail")]);
+        text("Detail", "detail", "pika-detail")]);
       this.errors = table("Errors", [text("Count", "count", "pika-number"), text("Request", "name", "pika-name"),
         text("Error", "error", "pika-detail")]);
       this.workers = table("Load generators", [text("#", "index", "pika-number"), text("Host", "host", "pika-name"),
@@ -303,9 +300,9 @@
         } }]);
       this.back = el("button", { type: "button", class: "pika-back" }, "Back to the newest test");
       this.back.addEventListener("click", () => show(null));
-      this.sections = [this.bar, this.lost, this.reasons, this.back, this.empty, this.thresholds.element, this.tiles,
-        this.grid, this.marks, this.audits.element, this.errors.element, this.workers.element, this.finished.element];
-      this.root.append(...this.sections);
+      this.ofTest = [this.thresholds.element, this.tiles, this.grid, this.marks, this.audits.element, this.errors.element,
+        this.workers.element, this.finished.element];
+      this.root.append(this.bar, this.lost, this.reasons, this.back, this.empty, ...this.ofTest);
       this.charts = new Map();
       parent.append(this.root);
       this.resized = new ResizeObserver(() => {
@@ -325,15 +322,18 @@
 
     draw() {
       const { answer, points } = known;
-      this.root.classList.toggle("pika-dark", isDark());
+      const dark = isDark();
+      this.root.classList.toggle("pika-dark", dark);
       this.lost.hidden = !known.lost;
       say(this.lost, known.lost ? "Locust does not answer at the moment. Asking again…" : "");
-      if (!answer) return;
+      if (!answer || (answer === this.shown && dark === this.isDark)) return;
+      this.shown = answer;
+      this.isDark = dark;
       this.root.dataset.outcome = outcome();
       this.root.dataset.phase = answer.phase;
       say(this.word, answer.word);
       const there = !!points;
-      for (const section of this.sections.slice(5)) section.hidden = !there;
+      for (const section of this.ofTest) section.hidden = !there;
       this.empty.hidden = there;
       this.reasons.hidden = true;
       this.back.hidden = !known.show;
@@ -343,7 +343,7 @@
     }
 
     drawTest(answer, points) {
-      say(this.facts, [answer.scenario, answer.stage].filter(Boolean).join(" · "));
+      say(this.facts, [answer.scenario, answer.target, answer.stage].filter(Boolean).join(" · "));
       this.drawTime();
       say(this.exit, answer.exit_code_words);
       const more = answer.reasons_left_out ? [`and ${answer.reasons_left_out} more`] : [];
@@ -369,6 +369,7 @@
       this.audits.element.hidden = !answer.audits.length;
       this.errors.set(answer.errors, error => `${error.name}\n${error.error}`);
       this.errors.element.hidden = !answer.errors.length;
+      say(this.errors.caption, answer.errors_left_out ? `Errors, and ${answer.errors_left_out} more kinds` : "Errors");
       this.workers.set(answer.workers, worker => `${worker.index} ${worker.host}`);
       this.finished.set([...answer.finished].reverse(), run => run.number);
       this.finished.element.hidden = !answer.finished.length;
@@ -406,15 +407,18 @@
       for (const spec of specs) {
         let one = this.charts.get(name(spec));
         if (!one) {
-          one = chart(this.grid, { title: spec.title, note: spec.note, unit: spec.unit, series: spec.lines, dark });
+          const caption = el("figcaption", null, el("b", null, spec.title), " ", el("span", null, spec.note));
+          const figure = el("figure", { class: "pika-chart" }, caption);
+          this.grid.insertBefore(figure, place);
+          one = { figure, ...chart(figure, { unit: spec.unit, series: spec.lines, dark }) };
           this.charts.set(name(spec), one);
-        }
-        if (place === one.element) place = place.nextSibling;
-        else this.grid.insertBefore(one.element, place);
-        one.element.classList.toggle("pika-failing", spec.rows.some(row => row.status === "fail"));
+        } else if (place === one.figure) place = place.nextSibling;
+        else this.grid.insertBefore(one.figure, place);
+        one.figure.classList.toggle("pika-failing", spec.rows.some(row => row.status === "fail"));
         one.theme(dark);
         one.resize();
-        one.set(points.times_s, spec.lines.map(line => line.column), points.marks, spec.limits);
+        one.set(points.times_s, spec.lines.map(line => line.column),
+          { marks: points.marks, limits: spec.limits, isLive: known.answer.phase !== "ended" });
         one.say([`${spec.title}, ${spec.note}`, ...spec.lines.map(line => `${line.label} ${format(last(line.column) ?? 0)}`),
           ...spec.rows.map(row => `${row.expression}: ${row.word}, so far ${row.value}`)].join("; "));
       }
@@ -483,6 +487,17 @@
     if (mark.title !== label) { mark.title = label; mark.setAttribute("aria-label", label); }
   }
 
+  // Loads Locust's page again where it still shows that a test ends, although that is over: it would show it for ever,
+  // and offer no new test. It asks for nothing more by then, and what it was told last may be two seconds old.
+  let staleSince_ms = null;
+  function reloadIfStale() {
+    const shown = [...document.querySelectorAll("header p, header span")].map(node => node.textContent.toLowerCase());
+    const isOver = !known.lost && known.locustState && !ENDING_STATES.includes(known.locustState);
+    if (!isOver || !ENDING_STATES.some(state => shown.includes(state))) staleSince_ms = null;
+    else if (staleSince_ms == null) staleSince_ms = performance.now();
+    else if (performance.now() - staleSince_ms > STALE_MS) location.reload();
+  }
+
   // The badge stands in the header, and where that has no room left, in the row of tabs.
   function place(mark, toolbar) {
     const tabs = document.querySelector(".MuiTabs-root"), row = tabs && tabs.parentElement;
@@ -511,7 +526,7 @@
   } else {
     new MutationObserver(soon).observe(document.getElementById("root") || document.body,
       { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
-    known.views.add({ draw: badge });
+    known.views.add({ draw() { badge(); reloadIfStale(); } });
     addEventListener("resize", soon);
     arrange();
   }

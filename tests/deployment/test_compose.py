@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,18 @@ def test_the_image_is_no_root_s_and_is_built_of_what_the_folder_has() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert {"pika_locust", "locustfiles", "shapes", "pyproject.toml"} <= kept
     assert {name for name in kept - {"wheels"} if not (ROOT / name).exists()} == set()
+
+
+def test_the_published_schema_of_compose_accepts_it() -> None:
+    """Debian's own is version 1; this is the schema of version 2."""
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    told = subprocess.run(
+        [checker, "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="apt-get install docker-compose")

@@ -47,6 +47,15 @@ def test_two_runs_that_lie_far_apart_are_believed_to_be_noisy() -> None:
     assert difference(noisy, noisy).error > 4 * difference(quiet, quiet).error
 
 
+def test_of_too_few_runs_the_assumed_spread_and_the_samples_noise_add_up() -> None:
+    one = [RunFigure(1.0, variance=0.04, spread=0.3)]
+    assert difference(one, one).error == pytest.approx(math.sqrt((0.3**2 + 0.04) * 2))
+
+
+def test_runs_without_any_noise_differ_for_certain() -> None:
+    assert difference([RunFigure(1.0)] * 3, [RunFigure(1.1)] * 3).p == 0.0
+
+
 def test_without_runs_there_is_nothing_to_compare() -> None:
     with pytest.raises(ValueError, match="at least one run on each side"):
         difference([], [RunFigure(1.0)])
@@ -83,6 +92,25 @@ def test_the_noise_of_a_share_and_of_a_count_is_that_of_their_samples() -> None:
     for runs in (shares, counts):
         shown = np.var([run.value for run in runs if run], ddof=1)
         assert np.mean([run.variance for run in runs if run]) == pytest.approx(shown, rel=0.25)
+
+
+def test_the_spread_of_a_share_is_that_of_the_rarer_outcome() -> None:
+    """0.15 of 4 % are 0.006, whichever of the two is counted."""
+    rare, usual = changes.share(40, 1000), changes.share(960, 1000)
+    assert rare is not None
+    assert usual is not None
+    assert (
+        rare.spread == usual.spread == pytest.approx(math.asin(math.sqrt(0.046)) - math.asin(math.sqrt(0.04)), rel=0.05)
+    )
+    assert rare.variance == 1 / 4000
+    assert changes.share(0, 1) is not None
+    assert changes.share(0, 0) is None
+
+
+def test_a_count_of_nothing_is_a_figure_and_one_in_no_time_is_none() -> None:
+    assert changes.count(0, 10.0) == RunFigure(math.log(0.05), 2.0)
+    assert changes.count(3, 10.0) == RunFigure(math.log(0.35), 1 / 3.5)
+    assert changes.count(3, 0.0) is None
 
 
 def test_shares_of_nothing_and_of_all_can_be_compared() -> None:

@@ -96,6 +96,8 @@ class Scenario:
     """Any way to name the target (`-H`, a setting) -> the one form that the actors read. Raises ValueError."""
     target_settings: tuple[str, ...]
     """Settings that may name the target, the strongest first."""
+    other_targets: tuple[str, ...] = ()
+    """Settings that name further servers which users go to, by their URLs: production is refused there, too."""
     http_base: Callable[[str], str] = str
     """The base URL of the target's HTTP side, below which its health page is (and a sandbox's state)."""
     secrets_needed: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())

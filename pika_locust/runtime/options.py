@@ -358,6 +358,8 @@ def read_options(
     problems += check(thresholds, all_metrics(scenario, observed))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
+    others = ((settings[name], settings.sources[name]) for name in scenario.other_targets if settings[name])
+    problems += filter(None, (refusal(url, source, refused) for url, source in others))
     problems += target_setting_problems(settings, target or arguments.host)
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")

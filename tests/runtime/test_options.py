@@ -9,6 +9,7 @@ from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.load.stages import Stage
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.platforms.verity.scenarios import TOKENS
+from pika_locust.platforms.wwmaa.scenarios import RTC
 from pika_locust.runtime import options as module
 from pika_locust.runtime.options import all_metrics, form_profile, from_web_form, refusal
 from pika_locust.runtime.shape import StagesShape
@@ -206,6 +207,14 @@ PRODUCTION = {
 def test_production_is_refused_unless_it_is_meant(line: str, environ: dict[str, str], problem: str) -> None:
     assert problems_of(line, environ) == (f"{problem}, a production host; --allow-production says that it is meant",)
     assert read(f"{line} --allow-production", environ).target is not None
+
+
+def test_production_is_refused_wherever_users_go() -> None:
+    line, environ = "-H http://staging.example", {"WS_URL": "wss://api.wwmaa.com/ws"}
+    with pytest.raises(ConfigurationError, match=r"WS_URL names api\.wwmaa\.com, a production host"):
+        read(line, environ, RTC)
+    assert read(f"{line} --allow-production", environ, RTC).target == "http://staging.example"
+    assert read(line, {"WS_URL": "wss://sockets.staging.example/ws"}, RTC).target == "http://staging.example"
 
 
 def test_a_list_of_production_hosts_replaces_the_scenario_s() -> None:

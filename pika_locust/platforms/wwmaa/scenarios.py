@@ -353,6 +353,7 @@ RTC = scenario(
         Setting("SESSION_LENGTH", duration, 600.0, "how long somebody stays"),
         Setting("CHAT_EVERY", number(0.05), 12.0, "seconds between two messages of one participant"),
     ),
+    other_targets=("WS_URL",),
     iteration="one for each stay in the session",
     notes=_no_media,
     **_COMMON,

@@ -43,14 +43,14 @@ def test_pages_that_fail_are_server_errors() -> None:
         assert run.worker.count_of("server_errors") == 3
 
 
-@pytest.mark.parametrize(
-    ("api", "problems"),
-    [
-        ("https://example.com/api", 0),
-        ("https://api.example.com", 1),
-    ],
-    ids=["the same server", "another server"],
-)
-def test_the_script_s_two_names_must_name_one_server(api: str, problems: int) -> None:
-    settings = settings_of(PAGES, {"BASE_URL": "https://example.com/", "API_URL": api})
-    assert len(list(PAGES.check_settings(settings, None))) == problems
+TARGETS: dict[str, tuple[dict[str, str], int]] = {
+    "the same server": ({"BASE_URL": "https://example.com/", "API_URL": "https://example.com/api"}, 0),
+    "another server": ({"BASE_URL": "https://example.com", "API_URL": "https://api.example.com"}, 1),
+    "another platform's": ({"BASE_URL": "http://verity:3000", "WWMAA_API_URL": "https://example.com/api"}, 0),
+    "another platform's API": ({"WWMAA_BASE_URL": "https://example.com", "API_URL": "http://pixelated:5173"}, 1),
+}
+
+
+@pytest.mark.parametrize(("environ", "problems"), TARGETS.values(), ids=TARGETS)
+def test_the_script_s_two_names_must_name_one_server(environ: dict[str, str], problems: int) -> None:
+    assert len(list(PAGES.check_settings(settings_of(PAGES, environ), None))) == problems

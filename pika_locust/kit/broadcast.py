@@ -14,7 +14,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.clock_sync import CrossHostLatency
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.timers import later
+from pika_locust.runtime.timers import every, later
 
 TOPIC = "broadcast"
 DEADLINE_S = 5.0
@@ -24,6 +24,11 @@ LEAVING_MARGIN_NS = 2_000_000_000
 HEARING_MARGIN_NS = 2_000_000_000
 """Where the clocks cannot be compared, all that is known is that a broadcast was sent before we hear of it, by less
 than this."""
+
+SWEEP_EVERY_S = 5.0
+FORGET_AFTER_S = 60.0
+"""So long after the first receipt of a broadcast no news of it come any more, and so long after it was settled no
+receipts."""
 
 Broadcast = tuple[str, int]
 
@@ -92,11 +97,14 @@ class BroadcastDelivery:
         self._crossing = CrossHostLatency(worker, *latencies)
         self._present: dict[int, int] = {}
         self._left: list[tuple[int, int, int]] = []
-        self._received: dict[Broadcast, set[int]] = {}
+        self._received: dict[Broadcast, tuple[int, set[int]]] = {}
+        """When the first receiver got it, and all who did."""
         self._open: dict[Broadcast, tuple[int, int]] = {}
-        self._settled: set[Broadcast] = set()
+        self._settled: dict[Broadcast, int] = {}
+        """When each was."""
         worker.listen(TOPIC, self._on_broadcast)
         worker.on_end(self._settle_all)
+        worker.on_end(every(worker, SWEEP_EVERY_S, self._forget).stop)
 
     def joined(self, receiver: int) -> None:
         """A receiver is subscribed from now on."""
@@ -121,7 +129,10 @@ class BroadcastDelivery:
         broadcast = (kind, number)
         if broadcast in self._settled:
             return
-        receivers = self._received.setdefault(broadcast, set())
+        received = self._received.get(broadcast)
+        if received is None:
+            received = self._received[broadcast] = monotonic_ns(), set()
+        receivers = received[1]
         if receiver in receivers:
             self._metrics.duplicates[kind].add()
         receivers.add(receiver)
@@ -150,8 +161,8 @@ class BroadcastDelivery:
         if between_ns is None:
             return
         earliest_ns, latest_ns = between_ns
-        self._settled.add(broadcast)
-        receivers = self._received.pop(broadcast, set())
+        self._settled[broadcast] = monotonic_ns()
+        _, receivers = self._received.pop(broadcast, (0, set()))
         delivered = self._metrics.delivered[broadcast[0]]
         owed = [receiver for receiver, since_ns in self._present.items() if since_ns < earliest_ns]
         owed += [
@@ -161,5 +172,12 @@ class BroadcastDelivery:
         ]
         for receiver in owed:
             delivered.add(receiver in receivers)
-        forget_ns = monotonic_ns() - int(2 * DEADLINE_S * 1e9)
-        self._left = [entry for entry in self._left if entry[2] > forget_ns]
+
+    def _forget(self) -> None:
+        """Let go of what no broadcast is compared with any more: a run of hours has many. Of one whose sender got no
+        acknowledgement no news come at all."""
+        now_ns = monotonic_ns()
+        left_ns, since_ns = now_ns - int(2 * DEADLINE_S * 1e9), now_ns - int(FORGET_AFTER_S * 1e9)
+        self._left = [entry for entry in self._left if entry[2] > left_ns]
+        self._settled = {one: at_ns for one, at_ns in self._settled.items() if at_ns > since_ns}
+        self._received = {one: received for one, received in self._received.items() if received[0] > since_ns}

@@ -203,7 +203,7 @@ class FastResponse:
 class _Pool:
     """The clients of one user for one origin, of which each takes one request at a time."""
 
-    __slots__ = ("headers", "idle", "json_headers", "origin", "timeouts", "trust")
+    __slots__ = ("closings", "headers", "idle", "origin", "timeouts", "trust")
 
     def __init__(self, origin: Origin, headers: Mapping[str, str], timeouts: Timeouts, trust: Any) -> None:
         self.origin = origin
@@ -211,6 +211,8 @@ class _Pool:
         self.timeouts = timeouts
         self.trust = trust
         self.idle: list[HttpClient] = []
+        self.closings = 0
+        """How often all were closed: whoever was at work then is closed when it comes back."""
 
     def take(self) -> HttpClient:
         if self.idle:
@@ -222,6 +224,19 @@ class _Pool:
             verify=self.trust,
             max_body_bytes=MAX_BODY_BYTES,
         )
+
+    def give_back(self, client: HttpClient, taken_after: int) -> None:
+        """Take in a client again; `taken_after` is what `closings` was when it was taken."""
+        if taken_after == self.closings:
+            self.idle.append(client)
+        else:
+            client.close()
+
+    def close(self) -> None:
+        """Close those that are idle, and the others as soon as their requests are over."""
+        self.closings += 1
+        while self.idle:
+            self.idle.pop().close()
 
 
 @lru_cache(maxsize=256)
@@ -426,10 +441,9 @@ class FastClient:
             self.request_name = None
 
     def close(self) -> None:
-        """Close the kept connections; a later request opens a new one."""
+        """Close the kept connections, those of requests under way when these are over; a later one opens a new one."""
         for pool in self._pools.values():
-            while pool.idle:
-                pool.idle.pop().close()
+            pool.close()
 
     def _send(
         self,
@@ -454,13 +468,13 @@ class FastClient:
                 headers = {**(headers or {}), "Cookie": cookies}
             break
         with self._slots:
-            client = pool.take()
+            client, taken_after = pool.take(), pool.closings
             try:
                 wire = client.request(
                     method, path, json=json, data=data, params=params, headers=headers, timeouts=timeouts
                 )
             finally:
-                pool.idle.append(client)
+                pool.give_back(client, taken_after)
         if wire.sets_cookies:
             jar.extract_cookies(_SetCookies(wire), CookieRequest(url))  # type: ignore[arg-type]
         return wire

@@ -18,6 +18,7 @@ REPLY_TIMEOUT_S = 5.0
 """A later reply counts as none."""
 _SWEEP_EVERY_S = 0.25
 _LATE_KEPT = 10_000
+"""So many messages that timed out can still be booked by a late reply: the latest."""
 _LONGEST_REASON = 120
 _MOST_REASONS = 50
 """So many refusals are told apart by their words: a server that puts an id into each would use up all series."""
@@ -253,7 +254,9 @@ class PendingReplies:
         kind, owner, sent_ns, _, _, on_reply = waiting
         owner.unanswered -= 1
         if on_reply is not None:
-            on_reply(False, why)
+            # What it raises must not keep the others of a lost connection from being settled.
+            with self._worker.guarded():
+                on_reply(False, why)
         if not counts:
             return
         kind.success.add(False)
@@ -269,8 +272,10 @@ class PendingReplies:
             if waiting[2] > oldest_ns:
                 return
             del self._waiting[message_id]
-            if len(self._late) < _LATE_KEPT:
-                self._late[message_id] = waiting
+            if len(self._late) >= _LATE_KEPT:
+                # Of the oldest, a reply is least to be expected.
+                del self._late[next(iter(self._late))]
+            self._late[message_id] = waiting
             self._fail(waiting, f"no answer within {self._timeout_s:g} s")
             for ledger, item in _booked(waiting):
                 ledger.timed_out(item)

@@ -150,9 +150,11 @@ def look_up(
         else:
             http.close()
 
-    run_concurrently(range(len(owed)), serve, at_once=AT_ONCE, within_s=within_s)
-    for http in idle:
-        http.close()
+    try:
+        run_concurrently(range(len(owed)), serve, at_once=AT_ONCE, within_s=within_s)
+    finally:
+        for http in idle:
+            http.close()
     return answers
 
 

@@ -1,4 +1,4 @@
-"""Audits of a target that needs a moment: what it has acknowledged is not always to be seen at once."""
+"""Audits that are repeated until they hold: what a target has acknowledged is not always to be seen at once."""
 
 from __future__ import annotations
 

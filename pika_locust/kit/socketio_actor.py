@@ -1,4 +1,4 @@
-"""`SocketIoActor`: a virtual user with a Socket.IO connection, which asks, says and hears, and measures what comes."""
+"""`SocketIoActor`: a virtual user with a Socket.IO connection, whose events and answers are measured and recorded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import PlatformActor, handlers_of
 from pika_locust.kit.protocol_errors import ProtocolErrors
 from pika_locust.kit.socketio_client import (
+    CUT_OFF_ASKING,
     NOT_CONNECTED,
     NOT_OPENED,
     Phases,
@@ -138,6 +139,7 @@ class SocketIoActor(PlatformActor):
                 limits=Limits(connect_s=self.connect_within_s),
                 counts=self.counts,
                 source_address=self.addresses.of(self.number),
+                tracer=self.worker.tracer,
             )
         except ConnectError as error:
             ok, failure = False, error
@@ -232,6 +234,7 @@ class SocketIoActor(PlatformActor):
             if book is not None:
                 book.sent(item)
             on_late = None if book is None else lambda: book.acked(item)
+            began_ns = monotonic_ns()
             try:
                 reply = client.ask(
                     event,
@@ -251,6 +254,9 @@ class SocketIoActor(PlatformActor):
                     self.checked(f"{name} ok", False)
                     if rate is not None:
                         worker.metrics.rate(rate).add(False)
+                    worker.error(name, CUT_OFF_ASKING)
+                    took_ms = (monotonic_ns() - began_ns) / 1e6
+                    worker.request("SIO", name, took_ms, 0, RuntimeError(CUT_OFF_ASKING))
                 raise
         self.checked(f"{name} ok", reply.ok)
         if rate is not None:
@@ -336,11 +342,9 @@ class SocketIoActor(PlatformActor):
         if self.client is None or not self.client.is_open:
             # Else it is the end of one that another has taken the place of.
             self.timers.cancel_all()
-        kept = close.by_us and not close.error
-        if not kept:
-            reason = f"closed by the server: {close.code} {close.reason}".strip()
-            self.worker.error("connection", close.error or reason)
-        self.closed(kept)
+        if not close.kept:
+            self.worker.error("connection", close.why_lost)
+        self.closed(close.kept)
 
     def closed(self, kept: bool) -> None:
         """For overriding: the connection is over; `kept` is whether it was as long as we wanted it."""

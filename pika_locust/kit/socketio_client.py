@@ -12,12 +12,15 @@ from pika_locust.runtime.timers import Condition
 from pika_locust.wire import socketio
 from pika_locust.wire.socketio import PATH, SocketIo
 from pika_locust.wire.socketio_protocol import Counts, PacketError, all_of, arguments
+from pika_locust.wire.tracing import TraceSampler
 from pika_locust.wire.websocket import Close, Limits
 
 ACK = "ack"
 """The name of a reply that is an acknowledgement, which has no name on the wire."""
 NOT_CONNECTED = "not connected"
 LOST = "the connection was lost before the answer"
+CUT_OFF_ASKING = "cut off before the answer"
+"""What is told of a question whose greenlet was killed."""
 NOT_OPENED = "the namespaces were not opened"
 
 
@@ -145,6 +148,7 @@ class SocketIoClient:
         limits: Limits | None = None,
         counts: Counts | None = None,
         source_address: str | None = None,
+        tracer: TraceSampler | None = None,
     ) -> bool:
         """Connect, and open the namespaces; False when not all of them are open within the seconds.
 
@@ -155,13 +159,21 @@ class SocketIoClient:
             within_s: for the namespaces, once the WebSocket is there; `limits.connect_s` is for that.
             counts: where messages are counted, by many connections where they share it.
             source_address: of this machine, to send from.
+            tracer: says whether the WebSocket's handshake carries a trace id.
 
         Raises `wire.websocket_handshake.ConnectError` when there is no WebSocket, ValueError for a URL that is none.
         """
         self._namespaces = namespaces
         self._dialled_ns = monotonic_ns()
         self._socket = socket = socketio.connect(
-            url, self, path=path, headers=headers, limits=limits, counts=counts, source_address=source_address
+            url,
+            self,
+            path=path,
+            headers=headers,
+            limits=limits,
+            counts=counts,
+            source_address=source_address,
+            tracer=tracer,
         )
         self._upgraded_ns = monotonic_ns()
         for namespace in namespaces:

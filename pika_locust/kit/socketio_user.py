@@ -20,6 +20,7 @@ from pika_locust.kit.websocket_user import CALL, CONNECT, RECEIVE, SEND, SocketC
 from pika_locust.wire import socketio
 from pika_locust.wire.socketio import SocketIo
 from pika_locust.wire.socketio_protocol import PacketError, all_of, arguments, as_json, namespace_path
+from pika_locust.wire.tracing import sampler
 from pika_locust.wire.websocket import Close
 
 EMIT = "WSE"
@@ -107,6 +108,8 @@ class SocketIOClient(SocketClient):
                 limits=self._limits,
                 verify=not user.insecure,
                 ca_file=user.ca_file,
+                tracer=sampler(),
+                name=name,
             )
             try:
                 for namespace in wanted:

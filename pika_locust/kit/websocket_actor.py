@@ -25,7 +25,6 @@ from pika_locust.metrics.builtin import WEBSOCKET_METRICS
 from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import UserTimers
-from pika_locust.wire.tracing import traceparent
 from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connect
 from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
@@ -281,27 +280,14 @@ class WebSocketActor(PlatformActor):
 
     def open_socket(self, handler: Handler) -> WebSocket:
         """One more connection, as this user makes them. Raises ConnectError."""
-        tracer = self.worker.tracer
-        trace_id = None if tracer is None else tracer.begin()
-        if tracer is None or trace_id is None:
-            return self._connect(handler, self.headers)
-        began_ns, error = monotonic_ns(), ""
-        try:
-            return self._connect(handler, {**(self.headers or {}), "traceparent": traceparent(trace_id)})
-        except ConnectError as failed:
-            error = str(failed)
-            raise
-        finally:
-            tracer.note(trace_id, "connect", (monotonic_ns() - began_ns) // 1000, error)
-
-    def _connect(self, handler: Handler, headers: Mapping[str, str] | None) -> WebSocket:
         return connect(
             self.url(),
             handler,
-            headers=headers,
+            headers=self.headers,
             limits=self.limits,
             subprotocols=self.subprotocols,
             source_address=self.worker.shared(UserAddresses).of(self.number),
+            tracer=self.worker.tracer,
         )
 
     def opened(self) -> None:
@@ -466,16 +452,14 @@ class WebSocketActor(PlatformActor):
             metrics.duration.add((monotonic_ns() - self._opened_ns) // 1000)
         if not self.confirmed and metrics.success is not None:
             metrics.success.add(False)
-        kept = close.by_us and not close.error
         if metrics.kept is not None:
-            metrics.kept.add(kept)
-        if not kept:
+            metrics.kept.add(close.kept)
+        if not close.kept:
             metrics.errors.add()
             self.failures += 1
-            why = close.error or f"closed by the server: {close.code} {close.reason}".strip()
-            self.worker.error(self.lost_as, why)
+            self.worker.error(self.lost_as, close.why_lost)
         self._closed.set()
-        self.closed(kept)
+        self.closed(close.kept)
 
     def closed(self, kept: bool) -> None:
         """For overriding: the connection is over; `kept` is whether it was as long as we wanted it."""
@@ -577,7 +561,7 @@ class Listener:
         """The connection is over."""
         self._socket = None
         if not self._closing:
-            self._worker.error("listener", close.error or f"closed by the server: {close.code} {close.reason}".strip())
+            self._worker.error("listener", close.why_lost)
 
     def on_internal_error(self, error: BaseException) -> None:
         """A handler raised."""

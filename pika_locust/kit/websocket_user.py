@@ -18,6 +18,7 @@ from locust.exception import LocustError
 from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire import websocket
 from pika_locust.wire.http_models import ErrorKind, TransportError
+from pika_locust.wire.tracing import sampler
 from pika_locust.wire.websocket import Close, Limits, WebSocket
 
 CONNECT, SEND, CALL, RECEIVE, CLOSE = "WS", "WSS", "WSC", "WSR", "WS"
@@ -253,6 +254,8 @@ class WebSocketClient(SocketClient):
                 verify=not user.insecure,
                 ca_file=user.ca_file,
                 subprotocols=subprotocols,
+                tracer=sampler(),
+                name=name or url,
             )
         return self._socket is not None
 

@@ -278,7 +278,7 @@ class Histogram:
             self._add_unusual(value)
 
     def add_all(self, values: Iterable[int]) -> None:
-        """`add` for many values at a quarter of the price."""
+        """`add` for many values, which costs less than one by one. Raises `TypeError` for anything but `int`s."""
         if not isinstance(values, list):
             values = list(values)
         if not values:

@@ -203,7 +203,7 @@ class Trend(Series):
         self.add: Callable[[int], None] = self._histogram.add
         """Count one sample: whole microseconds when the unit is ms, else a whole number of the metric's unit."""
         self.add_all: Callable[[Iterable[int]], None] = self._histogram.add_all
-        """Count many samples, each for half the price."""
+        """Count many samples, which costs less than one by one."""
 
     def own_value(self) -> Histogram:
         self._settle()

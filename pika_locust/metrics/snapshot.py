@@ -18,8 +18,6 @@ from pika_locust.metrics.histogram import SCHEME, Histogram, HistogramData
 from pika_locust.metrics.metric import FAILURE, OTHER, Kind, Metric, SeriesKey, Tags, parse_series, series_text, tags_of
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value, empty_value, value_from_wire
 
-__all__ = ["SeriesKey", "Snapshot", "Tags", "fold", "parse_series", "series_text"]
-
 
 @dataclass(slots=True)
 class Snapshot:

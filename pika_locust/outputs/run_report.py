@@ -378,7 +378,10 @@ def _traces(summary: Mapping[str, Any]) -> list[Block]:
         [str(one["why"]), one["name"], amount(one["duration_ms"], "ms"), one.get("error") or "", one["trace_id"]]
         for one in found
     ]
-    text = "Requests with a traceparent, by whose ids the target's tracing finds them: the slowest, and failed ones."
+    text = (
+        "Requests and WebSocket handshakes with a traceparent, by whose ids the target's tracing finds them: "
+        "the slowest, and failed ones."
+    )
     return [Paragraph(text, "dim"), table(["", "request", "took", "error", "trace id"], rows, right=(2,))]
 
 

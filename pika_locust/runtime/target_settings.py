@@ -78,7 +78,8 @@ TRACE_SHARE = Setting(
     "TRACE_SHARE",
     share,
     0.0,
-    "the share of requests that carry a traceparent (W3C), so that the target's tracing finds them; 0: none",
+    "the share of HTTP requests and WebSocket handshakes that carry a traceparent (W3C), so that the target's tracing "
+    "finds them; 0: none",
 )
 
 OBSERVE_SETTINGS = (

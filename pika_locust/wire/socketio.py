@@ -17,6 +17,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.wire import websocket
 from pika_locust.wire import websocket_protocol as frames
 from pika_locust.wire.socketio_protocol import Counts, Handler, SocketIoProtocol
+from pika_locust.wire.tracing import TraceSampler
 from pika_locust.wire.websocket import Close, Limits, WebSocket
 
 PATH = "/socket.io/"
@@ -145,10 +146,14 @@ def connect(
     verify: bool = True,
     ca_file: str | None = None,
     source_address: str | None = None,
+    tracer: TraceSampler | None = None,
+    name: str = "connect",
 ) -> SocketIo:
     """Open a connection to a server (see `endpoint`); waits for the WebSocket's handshake in the caller's greenlet.
 
-    Then `open` its namespaces. `counts` may be shared by many connections. Raises `websocket_handshake.ConnectError`.
+    Then `open` its namespaces. `counts` may be shared by many connections. The rest is as for `websocket.connect`:
+    `tracer` is about the handshake, as events have no headers. Raises `websocket_handshake.ConnectError`, and
+    ValueError for a URL that is none.
     """
     limits = limits or Limits()
     client = SocketIo(handler, counts)
@@ -160,6 +165,8 @@ def connect(
         verify=verify,
         ca_file=ca_file,
         source_address=source_address,
+        tracer=tracer,
+        name=name,
     )
     client.attach(socket, limits.connect_s)
     return client

@@ -26,10 +26,11 @@ CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range
 
 _PACKET = re.compile(rb"(?:([0-4])|([56])(\d{1,10})-)(?:(/[^,]*)(?:,|\Z))?(\d{1,20})?(.*)", re.DOTALL)
 _UNCOUNTED = "a binary packet that does not say how many attachments it has"
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _NOT_JSON = (ValueError, RecursionError)
+"""What `json` raises; the second for brackets nested some thousand deep."""
 _LONGEST_PING_TIME_MS = (1 << 31) - 1
 """The longest that a timer of Node.js can wait, so no such server pings later."""
-"""What `json` raises; the second for brackets nested some thousand deep."""
 
 
 class PacketError(ValueError):
@@ -53,8 +54,6 @@ class Opening(NamedTuple):
     sid: str
     ping_interval_s: float
     ping_timeout_s: float
-    max_payload: int | None
-    """How many bytes a packet of ours may have, if the server says so."""
 
     @property
     def silence_s(self) -> float:
@@ -67,14 +66,13 @@ def decode_open(payload: bytes) -> Opening:
     try:
         said = json.loads(payload)
         sid, interval_ms, timeout_ms = said["sid"], said["pingInterval"], said["pingTimeout"]
-        most = said.get("maxPayload")
-    except (*_NOT_JSON, TypeError, KeyError, AttributeError):
+    except (*_NOT_JSON, TypeError, KeyError):
         raise PacketError("an open packet without sid, pingInterval and pingTimeout") from None
     if not isinstance(sid, str) or not _is_whole(interval_ms) or not _is_whole(timeout_ms):
         raise PacketError("an open packet whose sid is no text or whose ping times are no whole numbers")
     if max(interval_ms, timeout_ms) > _LONGEST_PING_TIME_MS:
         raise PacketError(f"an open packet whose ping times are longer than {_LONGEST_PING_TIME_MS} ms")
-    return Opening(sid, interval_ms / 1000, timeout_ms / 1000, most if _is_whole(most) else None)
+    return Opening(sid, interval_ms / 1000, timeout_ms / 1000)
 
 
 def decode(message: bytes) -> Packet:
@@ -146,8 +144,12 @@ def all_of(array: bytes) -> list[Any]:
 
 
 def as_json(content: Any) -> bytes:
-    """Compact JSON as a browser writes it. Raises TypeError for bytes: binary events are not supported."""
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
+    """Compact JSON as a browser writes it.
+
+    Raises TypeError for bytes, as binary events are not supported, and ValueError for NaN and infinity, which are no
+    JSON: servers drop whoever sends them.
+    """
+    return _write(content).encode(errors="surrogatepass")
 
 
 def packet_head(kind: int, namespace: str) -> bytes:

@@ -1,7 +1,9 @@
 """W3C trace context on a share of the requests: which they were, so that the target's own tracing can be asked.
 
-Each sampled request gets a `traceparent` with a trace of its own and the flag that asks for its recording. Of all of
-them a handful is remembered: the slowest that were answered, and such that failed, of different kinds before the same.
+Each sampled request gets a `traceparent` with a trace of its own and the flag that asks for its recording. The
+handshake of a WebSocket is such a request, also that of Socket.IO; frames and events have no headers, and carry none.
+Of all sampled ones a handful is remembered: the slowest that were answered, and such that failed, of different kinds
+before the same.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ from gevent.ssl import SSLSocket
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.wire import websocket_protocol as frames
+from pika_locust.wire.tracing import TraceSampler, traceparent
 from pika_locust.wire.traffic import TRAFFIC
-from pika_locust.wire.websocket_handshake import open_socket
+from pika_locust.wire.websocket_handshake import ConnectError, open_socket
 from pika_locust.wire.websocket_protocol import MessageReader
 
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -78,6 +79,16 @@ class Close:
     reason: str = ""
     by_us: bool = False
     error: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the connection lasted until we closed it."""
+        return self.by_us and not self.error
+
+    @property
+    def why_lost(self) -> str:
+        """In words, how a connection ended that was not kept."""
+        return self.error or f"closed by the server: {self.code} {self.reason}".strip()
 
 
 class Handler(Protocol):
@@ -445,30 +456,31 @@ def connect(
     ca_file: str | None = None,
     subprotocols: Sequence[str] = (),
     source_address: str | None = None,
+    tracer: TraceSampler | None = None,
+    name: str = "connect",
 ) -> WebSocket:
     """Open a connection to a `ws://` or `wss://` URL; waits for the handshake.
 
     Certificates are verified unless `verify` is False; `ca_file` names other authorities. No proxy is used, no Origin
     is sent, no extension is offered. Of `subprotocols` the server must choose one, then `WebSocket.subprotocol`.
     Nothing is handed to the handler before this has returned and the caller waits. `source_address` is an address of
-    this machine to send from.
+    this machine to send from. `tracer` says whether the handshake carries a trace id, and remembers it under `name`;
+    messages carry none, as frames have no headers.
 
     Raises `websocket_handshake.ConnectError`, which says what kind of failure it was, and ValueError for a URL or file
     that is none.
     """
     limits = limits or Limits()
-    sock, chosen = _apart(
-        partial(
-            open_socket,
-            url,
-            headers=headers or {},
-            timeout_s=limits.connect_s,
-            verify=verify,
-            ca_file=ca_file,
-            subprotocols=subprotocols,
-            source_address=source_address,
-        )
+    open_with = partial(
+        open_socket,
+        url,
+        timeout_s=limits.connect_s,
+        verify=verify,
+        ca_file=ca_file,
+        subprotocols=subprotocols,
+        source_address=source_address,
     )
+    sock, chosen = _traced(open_with, headers or {}, tracer, name)
     if isinstance(sock, SSLSocket):
         sock.settimeout(0.0)
         return WebSocket(sock, handler, limits, chosen)
@@ -482,10 +494,27 @@ def connect(
 T = TypeVar("T")
 
 
+def _traced(open_with: Callable[..., T], headers: Mapping[str, str], tracer: TraceSampler | None, name: str) -> T:
+    """What a handshake with these headers gives, and a trace id among them if it is one of the sample."""
+    trace_id = None if tracer is None else tracer.begin()
+    if tracer is None or trace_id is None:
+        return _apart(partial(open_with, headers=headers))
+    began_ns = monotonic_ns()
+    try:
+        opened = _apart(partial(open_with, headers={**headers, "traceparent": traceparent(trace_id)}))
+    except ConnectError as error:
+        if error.kind != "local":
+            # Else the target never saw it.
+            tracer.note(trace_id, name, (monotonic_ns() - began_ns) // 1000, str(error))
+        raise
+    tracer.note(trace_id, name, (monotonic_ns() - began_ns) // 1000)
+    return opened
+
+
 def _apart(call: Callable[[], T]) -> T:
     """What a call returns or raises, made in a greenlet that ends with it.
 
-    A greenlet keeps the room that its deepest call took for as long as it lives: in the greenlet of a user that then
+    A greenlet keeps the stack that its deepest call took for as long as it lives: in the greenlet of a user that then
     waits for hours, a handshake takes five kilobytes for good.
     """
     results: list[T] = []

@@ -61,7 +61,7 @@ def open_socket(
 
     For `wss://` it is a gevent SSLSocket, which may hold decrypted bytes already. `timeout_s` bounds everything
     together, the look-up of the host's name included. As in browsers, a server that is offered subprotocols must
-    choose one of them.
+    choose one of them, and another server none (RFC 6455, section 4.1).
 
     A user and a password in the URL go as basic authentication, unless `headers` have an Authorization. What the run's
     settings say of the target (`wire.access`) takes the place of `verify`, and its headers go along. `source_address`
@@ -270,11 +270,11 @@ def _upgrade(sock: Any, target: Url, lines: Mapping[str, str], subprotocols: Seq
     answered = connection.handshake_response.headers
     if answered.get("sec-websocket-extensions"):
         raise ConnectError("protocol", "not a WebSocket answer: it agrees to an extension that nobody offered")
-    if not subprotocols:
-        return None
     chosen: str | None = answered.get("sec-websocket-protocol")
+    if chosen is None and not subprotocols:
+        return None
     if chosen not in subprotocols:
-        offered = ", ".join(subprotocols)
+        offered = ", ".join(subprotocols) or "none"
         raise ConnectError("protocol", f"the server chose the subprotocol {chosen!r}; offered were {offered}")
     return chosen
 

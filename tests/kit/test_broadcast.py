@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pika_locust.kit.broadcast import DEADLINE_S, TOPIC, BroadcastDelivery
+from pika_locust.kit.broadcast import DEADLINE_S, FORGET_AFTER_S, SWEEP_EVERY_S, TOPIC, BroadcastDelivery
 from pika_locust.platforms.pika.dancer import broadcast_delivery
 from pika_locust.platforms.pika.messages import Stamp
 from pika_locust.runtime.clocks import Offset
@@ -190,11 +190,26 @@ def test_a_long_run_leaves_nothing_behind(receivers: Receivers) -> None:
     for number in range(1, 200):
         receivers.join(number)
         receivers.broadcast(number, number)
+        # Its sender got no acknowledgement, so that nobody tells of it.
+        receivers.broadcast(number, number, kind="poll", told=False)
         receivers.wait(5.0)
         receivers.leave(number)
     assert receivers.delivered() == (199, 0)
+    delivery = receivers.delivery
+    assert len(delivery._left) < 10
+    assert len(delivery._received) < 20
+    assert len(delivery._settled) < 20
+    receivers.wait(FORGET_AFTER_S + 2 * SWEEP_EVERY_S)
+    assert delivery._left == []
+    assert delivery._open == delivery._received == delivery._settled == {}
+
+
+def test_in_a_long_run_without_broadcasts_of_ours_who_left_is_forgotten(receivers: Receivers) -> None:
+    for number in range(1, 100):
+        receivers.join(number)
+        receivers.leave(number)
+        receivers.wait(5.0)
     assert len(receivers.delivery._left) < 10
-    assert receivers.delivery._open == receivers.delivery._received == {}
 
 
 def test_another_machines_clock_gives_deliveries_and_no_latency(harness: Harness) -> None:

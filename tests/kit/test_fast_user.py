@@ -18,8 +18,9 @@ from locust.exception import LocustError
 from pika_locust import FastUser
 from pika_locust.kit.fast_user import FastResponse, TooManyRedirects
 from pika_locust.wire.http import TransportError
-from pika_locust.wire.tracing import TraceSampler, set_sampler
+from pika_locust.wire.tracing import TraceSampler
 from tests.wire.http_servers import Certificates, Peer, Server, content, echo, serving
+from tests.wire.websocket_servers import until
 
 FOUND = content(b'{"n": 1}', "200 OK", "Content-Type: application/json")
 GONE = content(b"gone", "404 Not Found")
@@ -383,6 +384,28 @@ def test_a_user_that_has_ended_closes_its_connection() -> None:
         assert ended == [True]
 
 
+def test_a_connection_in_use_is_closed_when_its_request_is_over() -> None:
+    ended = []
+
+    def slow(peer: Peer) -> None:
+        while peer.request():
+            gevent.sleep(0.05)
+            peer.send(FOUND)
+        ended.append(True)
+
+    with gevent.Timeout(20), serving(slow) as server:
+        one = Trial(server.url)
+        asking = gevent.spawn(one.client.get, "/")
+        gevent.sleep(0.02)
+        one.client.close()
+        assert asking.get().status_code == 200
+        until(lambda: ended)
+        one.client.get("/")
+        one.client.get("/")
+        assert len(server.peers) == 2, "a later connection is kept"
+        one.client.close()
+
+
 @pytest.mark.parametrize(
     ("options", "missing"), [({"stream": True}, "stream"), ({"files": {"a": b"b"}}, "files")], ids=["stream", "files"]
 )
@@ -461,16 +484,11 @@ def test_a_request_that_the_locustfile_gives_up_has_failed() -> None:
     assert [str(error) for error in one.failures] == ["cut: cut off before the answer was complete"]
 
 
-def test_sampled_requests_carry_a_trace_id_under_the_name_of_the_request() -> None:
-    samples = TraceSampler(1.0)
-    set_sampler(samples)
-    try:
-        with trial(FOUND, GONE) as (one, server):
-            one.client.get("/things/1", name="/things/{id}", headers={"X-Own": "1"})
-            one.client.get("/things/2", name="/things/{id}")
-            requests = [lines_of(request) for peer in server.peers for request in peer.requests]
-    finally:
-        set_sampler(None)
+def test_sampled_requests_carry_a_trace_id_under_the_name_of_the_request(samples: TraceSampler) -> None:
+    with trial(FOUND, GONE) as (one, server):
+        one.client.get("/things/1", name="/things/{id}", headers={"X-Own": "1"})
+        one.client.get("/things/2", name="/things/{id}")
+        requests = [lines_of(request) for peer in server.peers for request in peer.requests]
     sent = [line.split("-")[1] for lines in requests for line in lines if line.startswith("traceparent: ")]
     assert [(trace.trace_id, trace.name, trace.error) for trace in samples.kept] == [
         (sent[0], "/things/{id}", ""),

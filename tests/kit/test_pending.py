@@ -91,7 +91,7 @@ def test_silence_for_five_seconds_is_a_failure(harness: Harness, pending: Pendin
     assert harness.worker.trend_of("ack_latency").count == 0
 
 
-def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(harness: Harness, pending: PendingReplies) -> None:
+def test_a_late_ack_stays_a_failure_and_is_booked_as_held(harness: Harness, pending: PendingReplies) -> None:
     owner = Owner()
     message_id = send(harness, owner)
     harness.time.run(6.0)
@@ -104,6 +104,38 @@ def test_a_late_ack_stays_a_failure_and_the_books_learn_what_is_held(harness: Ha
     expected = harness.worker.ledgers["likes"].expect()
     assert (expected.acknowledged, expected.unanswered) == (1, 0)
     assert expected.consistent
+
+
+def test_of_very_many_that_timed_out_the_latest_can_still_be_booked(
+    harness: Harness, pending: PendingReplies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_replies, "_LATE_KEPT", 2)
+    first, *later = [send(harness, Owner()) for _ in range(3)]
+    harness.time.run(6.0)
+    pending.on_ack(ack(first), harness.time.now_ns)
+    assert harness.worker.ledger_of("likes") == {"sent": 3, "timed_out": 3}
+    for message_id in later:
+        pending.on_ack(ack(message_id), harness.time.now_ns)
+    assert harness.worker.ledger_of("likes") == {"sent": 3, "timed_out": 3, "acked": 2}
+    assert harness.worker.count_of("late_answers") == 3
+
+
+def test_a_mistake_of_whoever_hears_of_a_loss_leaves_none_of_the_others_open(
+    harness: Harness, pending: PendingReplies
+) -> None:
+    owner = Owner()
+
+    def stumble(ok: bool, why: str) -> None:
+        raise ZeroDivisionError("stumbled")
+
+    pending.expect(pending.next_id(), "like", owner, on_reply=stumble)
+    send(harness, owner)
+    pending.connection_lost(owner)
+    assert owner.unanswered == 0
+    assert harness.worker.rate_of("ack_success") == (0, 2)
+    assert harness.worker.ledger_of("likes") == {"sent": 1, "uncertain": 1}
+    assert harness.worker.internal_errors == ["ZeroDivisionError: stumbled"]
+    harness.worker.internal_errors.clear()
 
 
 def test_a_server_with_ever_new_words_does_not_use_up_all_series(harness: Harness, pending: PendingReplies) -> None:

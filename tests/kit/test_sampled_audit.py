@@ -3,10 +3,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import gevent
 import pytest
 
-from pika_locust.kit.sampled_audit import BottomKSample, part_of
+from pika_locust.kit.sampled_audit import BottomKSample, get, look_up, part_of
 from pika_locust.load.rng import SeededRandom
+from pika_locust.wire.http import HttpClient, Response
+from tests.wire.http_servers import Peer, content, serving
+from tests.wire.websocket_servers import until
 
 
 def sample_of(items: int, size: int, seed: int = 1) -> BottomKSample[int]:
@@ -74,3 +78,23 @@ def test_together_they_take_enough_whatever_their_shares_and_never_more_than_twi
         parts = [part_of(1000, own, known[:n] + known[n + 1 :]) for n, own in enumerate(shares)]
         assert all(part <= own for part, own in zip(parts, shares, strict=True))
         assert min(sum(shares), 1000) <= sum(parts) <= 2000 + len(shares), shares
+
+
+def test_a_look_up_that_raises_leaves_no_connection_open() -> None:
+    ended = []
+
+    def script(peer: Peer) -> None:
+        peer.answer(content(b"5"))
+        peer.wait_for_end()
+        ended.append(True)
+
+    def ask(http: HttpClient, number: int) -> Response:
+        response = get(http, "/balance")
+        if number == 2:
+            raise LookupError("a mistake of who asks")
+        return response
+
+    with gevent.Timeout(20), serving(script) as server:
+        with pytest.raises(LookupError):
+            look_up([1, 2, 3], lambda number: HttpClient(server.url), ask)
+        until(lambda: len(ended) == 3)

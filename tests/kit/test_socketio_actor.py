@@ -11,10 +11,11 @@ from pika_locust.kit import SocketIoActor, counter, on, rate, scenario, trend
 from pika_locust.load.pauses import Backoff
 from pika_locust.metrics.builtin import PROTOCOL_METRICS
 from pika_locust.testing.worker import RecordingContext, make_context, make_user, wait_until
+from pika_locust.wire.tracing import TraceSampler
 from pika_locust.wire.websocket import Close
 from tests.wire.http_servers import Peer, serving
-from tests.wire.socketio_servers import Servers, running
-from tests.wire.websocket_servers import switching
+from tests.wire.socketio_servers import Servers, opening, running
+from tests.wire.websocket_servers import Talk, frame, switching, upgraded
 
 
 class Caller(SocketIoActor):
@@ -337,12 +338,21 @@ def test_a_user_that_is_to_finish_still_gets_its_answer(user: Caller) -> None:
     assert user.order(["order:accepted", {}]).ok
 
 
-def test_whoever_is_cut_off_while_asking_leaves_its_item_uncertain(user: Caller) -> None:
+@pytest.mark.parametrize(("time_to_finish", "failed"), [(True, 1), (False, 0)])
+def test_whoever_is_cut_off_while_asking_leaves_its_item_uncertain(
+    time_to_finish: bool, failed: int, user: Caller
+) -> None:
+    worker = user.worker
+    worker.cuts_at_once = not time_to_finish
     asking = gevent.spawn(user.order, ["other"])
     gevent.sleep(0.05)
     asking.kill()
-    assert user.worker.ledger_of("orders") == {"sent": 1, "uncertain": 1}
-    assert user.worker.rate_of("checks", check="order ok") == user.worker.rate_of("orders_accepted") == (0, 1)
+    assert worker.ledger_of("orders") == {"sent": 1, "uncertain": 1}
+    assert worker.rate_of("checks", check="order ok") == worker.rate_of("orders_accepted") == (0, failed)
+    told = [event for event in worker.request_events if event["name"] == "order"]
+    assert [str(event["exception"]) for event in told] == ["cut off before the answer"] * failed
+    assert all(event["response_time"] >= 40 for event in told)
+    assert worker.errors_of("order") == ["cut off before the answer"] * failed
     assert user.order(["order:accepted", {}]).ok, "the next one can be asked"
 
 
@@ -354,7 +364,30 @@ def test_one_thing_is_asked_at_a_time(user: Caller) -> None:
     asking.get()
 
 
-# From where
+# Its handshake
+
+
+def test_a_sampled_connection_carries_a_trace_id_in_its_handshake_and_none_in_its_events(begun: Any) -> None:
+    said: list[bytes] = []
+
+    def script(talk: Talk) -> None:
+        talk.send(frame(opening().encode()))
+        while (received := talk.frame()) is not None:
+            said.append(received[1])
+            if received[1] == b"40":
+                talk.send(frame(b'40{"sid":"s"}'))
+
+    with serving(upgraded(script)) as server:
+        user = begun(server.url, Plain)
+        user.worker.tracer = TraceSampler(1.0)
+        assert user.connect()
+        user.emit("hello", 1)
+        wait_until(lambda: len(said) == 2)
+        user.on_stop()
+    (trace,) = user.worker.tracer.kept
+    assert f"traceparent: 00-{trace.trace_id}-".encode() in server.requests[0]
+    assert (trace.name, trace.error) == ("connect", "")
+    assert said[:2] == [b"40", b'42["hello",1]']
 
 
 def accepting(peer: Peer) -> None:

@@ -11,6 +11,7 @@ import pytest
 from locust.exception import LocustError
 
 from pika_locust import SocketIOUser
+from pika_locust.wire.tracing import TraceSampler
 from tests.kit.locust_user import LoneUser
 from tests.wire.http_servers import serving
 from tests.wire.socketio_servers import Servers, running
@@ -236,6 +237,18 @@ def test_headers_and_a_path_of_its_own(trial: Start) -> None:
         assert server.requests[0].startswith(b"GET /api/live/?EIO=4&transport=websocket HTTP/1.1\r\n")
         assert b"X-Client: load\r\n" in server.requests[0]
         assert b"X-Two: 2\r\n" in server.requests[0]
+
+
+def test_a_sampled_connection_carries_a_trace_id_under_the_name_of_the_request(
+    samples: TraceSampler, trial: Start
+) -> None:
+    with serving(upgraded(scripted())) as server:
+        one = trial(server.url)
+        assert one.sio.connect("/", name="join")
+        one.sio.emit("hello")
+    (trace,) = samples.kept
+    assert f"traceparent: 00-{trace.trace_id}-".encode() in server.requests[0]
+    assert (trace.name, trace.error) == ("join", "")
 
 
 def test_a_user_that_is_stopped_leaves_its_namespaces_and_closes(trial: Start) -> None:

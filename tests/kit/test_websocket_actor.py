@@ -420,7 +420,9 @@ def test_who_is_to_finish_leaves_as_soon_as_nothing_is_unanswered(chat: Open) ->
                 talk.send(frame(payload, CLOSE))
                 return
             message = json.loads(payload)
-            if "id" in message:
+            if message["kind"] == "ping":
+                talk.send(text(kind="pong"))
+            elif "id" in message:
                 gevent.spawn_later(0.1, talk.send, text(kind="yes", id=message["id"]))
 
     harness = chat(slowly)

@@ -16,6 +16,7 @@ from locust.exception import LocustError
 
 from pika_locust import WebSocketUser
 from pika_locust.kit.websocket_user import MAX_UNREAD
+from pika_locust.wire.tracing import TraceSampler
 from pika_locust.wire.websocket_handshake import ConnectError
 from tests.kit.locust_user import LoneUser
 from tests.wire.http_servers import Certificates, Peer, Server, content, serving
@@ -108,6 +109,15 @@ def test_headers_of_the_class_go_with_every_connection() -> None:
         assert b"Authorization: Bearer b\r\n" in server.requests[0]
         assert b"Bearer a" not in server.requests[0]
         assert b"X-Kept: 1\r\n" in server.requests[0]
+
+
+def test_a_sampled_connection_carries_a_trace_id_under_the_name_of_the_request(samples: TraceSampler) -> None:
+    with trial(echoing) as (one, server):
+        one.client.connect("/chat?user=7", name="/chat")
+        one.client.send("hello")
+    (trace,) = samples.kept
+    assert f"traceparent: 00-{trace.trace_id}-".encode() in server.requests[0]
+    assert (trace.name, trace.error) == ("/chat", "")
 
 
 def test_certificates_are_verified_unless_told_otherwise(tmp_path: Path) -> None:

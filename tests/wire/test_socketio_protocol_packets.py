@@ -138,13 +138,13 @@ def test_arguments_are_parsed_when_asked_for() -> None:
     [
         pytest.param(
             b'{"sid":"C_5","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}',
-            Opening("C_5", 25.0, 20.0, 1_000_000),
+            Opening("C_5", 25.0, 20.0),
             id="as both servers say it",
         ),
         pytest.param(
             b'{"sid":"a","upgrades":["websocket"],"pingInterval":300,"pingTimeout":200}',
-            Opening("a", 0.3, 0.2, None),
-            id="without a largest payload",
+            Opening("a", 0.3, 0.2),
+            id="with no more than is needed",
         ),
     ],
 )
@@ -204,6 +204,12 @@ def test_a_namespace_with_a_comma_is_refused() -> None:
 def test_bytes_cannot_be_sent() -> None:
     with pytest.raises(TypeError):
         codec.as_json(["photo", b"\x00"])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_does_not_have_cannot_be_sent(number: float) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        codec.as_json(["price", {"eur": number}])
 
 
 @given(NAMESPACES, NAMES, st.lists(JSON, max_size=3), st.none() | st.integers(0, 10**9))

@@ -1,15 +1,20 @@
-"""Which requests carry a trace id, what is remembered of them, and the header on a real socket."""
+"""Which requests and handshakes carry a trace id, what is remembered of them, and the header on a real socket."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
+import gevent
 import pytest
 
+from pika_locust.wire import websocket
 from pika_locust.wire.http import ErrorKind, HttpClient, Response, TransportError
 from pika_locust.wire.tracing import MOST_FAILED, MOST_SLOW, Trace, TraceSampler, traceparent, worth_keeping
+from pika_locust.wire.websocket_handshake import ConnectError
+from tests.open_files import no_file_left
 from tests.wire.http_servers import Peer, content, serving
+from tests.wire.websocket_servers import Seen, silent, upgraded
 
 
 def answer(status: int, ms: int, error: TransportError | None = None) -> Response:
@@ -76,3 +81,33 @@ def test_every_other_request_carries_one_over_the_wire_beside_its_own_headers() 
 def test_without_a_sampler_nothing_is_added() -> None:
     with serving(heard) as server, HttpClient(server.url) as client:
         assert client.get("/a").text == "none"
+
+
+def test_a_sampled_handshake_carries_one_beside_its_own_headers_and_is_remembered() -> None:
+    sampler = TraceSampler(0.5)
+    with serving(upgraded(silent)) as server:
+        for name in ("join", "again"):
+            options = {"headers": {"X-Own": "1"}, "tracer": sampler, "name": name}
+            websocket.connect(f"ws://127.0.0.1:{server.port}/", Seen(), **options).abort()
+    sampled, other = server.requests
+    (trace,) = sampler.kept
+    assert (trace.name, trace.error, trace.duration_us > 0) == ("join", "", True)
+    assert re.search(rb"traceparent: 00-%b-[0-9a-f]{16}-01\r\n" % trace.trace_id.encode(), sampled)
+    assert b"traceparent" not in other
+    assert all(b"X-Own: 1\r\n" in request for request in server.requests)
+
+
+def test_of_handshakes_that_fail_those_are_remembered_that_the_target_can_have_seen() -> None:
+    sampler = TraceSampler(1.0)
+    with no_file_left(), pytest.raises(ConnectError, match="this machine's limit"):
+        websocket.connect("ws://127.0.0.1:9/", Seen(), tracer=sampler)
+    with gevent.Timeout(20), serving(lambda peer: peer.wait_for_end()) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        cut_off = gevent.spawn(websocket.connect, url, Seen(), tracer=sampler)
+        gevent.sleep(0.05)
+        cut_off.kill()
+        assert sampler.kept == []
+        with pytest.raises(ConnectError):
+            websocket.connect(url, Seen(), limits=websocket.Limits(connect_s=0.05), tracer=sampler)
+    (late,) = sampler.kept
+    assert (late.name, late.error) == ("connect", "no answer to the upgrade within 0.05 s")

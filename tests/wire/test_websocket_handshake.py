@@ -415,6 +415,12 @@ FAILURES: dict[str, tuple[Callable[[Peer], None], str, int | None, str]] = {
         None,
         "an extension that nobody offered",
     ),
+    "a subprotocol that nobody offered": (
+        changed(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: chat\r\n\r\n"),
+        "protocol",
+        None,
+        "the server chose the subprotocol 'chat'; offered were none",
+    ),
     "garbage": (saying(b"\x16\x03\x01\xff\xfe\n\x00\x00\n"), "protocol", None, "not a WebSocket answer"),
     "another protocol": (saying(b"SSH-2.0-OpenSSH_9.6\r\n"), "protocol", None, "not a WebSocket answer"),
     "an empty line": (saying(b"\r\n"), "protocol", None, "not a WebSocket answer"),

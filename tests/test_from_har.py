@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from pika_locust.cli.draft import Pause, Request
+from pika_locust.cli.draft import Pause, Request, Unknown
 from pika_locust.cli.har import read_har
-from pika_locust.cli.javascript import Unknown
 from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
 from tests.e2e.test_new import run

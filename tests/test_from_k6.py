@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pika_locust.cli.draft import Draft, Message, Pause, Request
+from pika_locust.cli.draft import HOLE, Draft, Message, Pause, Request, Unknown
 from pika_locust.cli.draft_files import files_of
-from pika_locust.cli.javascript import HOLE, Scope, Unknown, declarations, expression_at, tokens_of
+from pika_locust.cli.javascript import Scope, children, declarations, parse
 from pika_locust.cli.k6_script import read_k6_script
 from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
@@ -30,7 +30,8 @@ def requests(draft: Draft) -> list[Request]:
 
 
 def value(expression: str, script: str = "") -> object:
-    return Scope(tokens=declarations(tokens_of(script), everywhere=False)).evaluate(tokens_of(expression))
+    (statement,) = children(parse(f"({expression})"))
+    return Scope(expressions=declarations(parse(script), everywhere=False)).evaluate(children(statement)[0])
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,8 @@ def value(expression: str, script: str = "") -> object:
         ("`a${1 + 1}b`", "a2b"),
         ("`${`x${1}`}`", "x1"),
         ("'it\\'s'", "it's"),
+        ("'\\ud83d\\ude00'", "\N{GRINNING FACE}"),
+        ("'\\u{110000}'", "\N{REPLACEMENT CHARACTER}"),
         ("{ a: 1, 'b-c': [true, null], ...{ d: 2 } }", {"a": 1, "b-c": [True, None], "d": 2}),
         ("[1, ...[2, 3]][2]", 3),
         ("{ a: { b: 'x' } }.a.b", "x"),
@@ -76,19 +79,73 @@ def test_a_part_of_a_text_that_is_not_known_is_a_hole_with_a_name() -> None:
 
 
 def test_an_expression_ends_where_the_next_statement_begins() -> None:
-    tokens = tokens_of("const a = new Map([[1, 2]])\nconst b = 2")
-    assert [token.text for token in expression_at(tokens, 3)][-1] == ")"
-    assert set(declarations(tokens, everywhere=False)) == {"a", "b"}
+    assert set(declarations(parse("const a = new Map([[1, 2]])\nconst b = 2"), everywhere=False)) == {"a", "b"}
 
 
 def test_a_constant_that_is_made_of_itself_is_not_known() -> None:
     assert isinstance(value("A", "const A = B; const B = A;"), Unknown)
 
 
-@pytest.mark.parametrize("script", ["const a = `never", "console.log(1)", ""])
-def test_what_is_no_k6_script_is_refused(script: str) -> None:
-    with pytest.raises(ConfigurationError):
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("\nconst a = `never", "exports neither .* cannot be read as JavaScript, in line 2"),
+        ("console.log(1)", "exports neither options nor a default function$"),
+        ("", "exports neither options nor a default function$"),
+        (f"export const options = {{ vus: {'(' * 3000}1{')' * 3000} }}", "nested too deeply to be read"),
+    ],
+)
+def test_what_is_no_k6_script_is_refused(script: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
         read_k6_script(script, "mine", "x.js")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_half_a_script_is_a_draft_or_is_refused(script: Path) -> None:
+    text = script.read_text()
+    for at in range(0, len(text), 89):
+        for half in (text[:at], text[at:]):
+            try:
+                found = read_k6_script(half, "mine", script.name)
+            except ConfigurationError:
+                continue
+            for file, written in files_of(found, "mine").items():
+                compile(written, file, "exec")
+
+
+def test_what_is_no_javascript_is_left_out_and_told() -> None:
+    script = """
+import http from "k6/http";
+interface Order { item: string }
+export default function (): void {
+  http.get("http://h/a");
+}
+"""
+    (draft,) = read_k6_script(script, "mine", "x.ts")
+    assert [one.path for one in requests(draft)] == ["/a"]
+    assert draft.notes == ["what cannot be read as JavaScript, in line 3, 4"]
+
+
+def test_what_stands_in_the_arguments_of_a_call_comes_before_it() -> None:
+    script = """
+import http, { file } from "k6/http";
+export default function main() {
+  http.get("http://h/a");
+  check(http.post("http://h/b", "{}"), { "b is there": (r) => r.status === 200 });
+}
+"""
+    (draft,) = read_k6_script(script, "mine", "x.js")
+    assert [(one.path, one.check) for one in requests(draft)] == [("/a", ""), ("/b", "b is there")]
+
+
+def test_a_parser_that_is_not_installed_is_104(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tree_sitter_javascript", None)
+    with chdir(tmp_path):
+        assert main(["new", "mine", "--from-k6", str(SCRIPTS[0])]) == 104
+    assert "pip install 'pika-locust[k6]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pika_plain_stages_that_a_variable_chooses_are_profiles() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +22,34 @@ _MEASURED_ANYWAY: Mapping[Protocol, frozenset[str]] = {
     "socketio": frozenset(metric.name for metric in (*BASE_METRICS, *TARGET_METRICS)),
 }
 """Metrics that have samples whatever users do."""
+
+
+HOLE = re.compile("\ue000([^\ue001]*)\ue001")
+"""A part of a text that is not known: its name between two characters for private use."""
+
+
+class Unknown:
+    """A value that the source does not tell; `name` says what it is."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    @property
+    def hole(self) -> str:
+        """It, inside of a text."""
+        return f"\ue000{self.name}\ue001"
+
+
+class EnvText(str):
+    """The default of a variable of the environment."""
+
+    env: str
+
+
+class EnvNumber(float):
+    """The same, as a number."""
+
+    env: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +90,7 @@ Step = Request | Message | Pause
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """The open model: `rate` and `duration_s`, or `start_rate` and `stages` of seconds and rates. Numbers and lengths
-    may be defaults of the environment (`javascript.EnvNumber`, `EnvText`), which then become settings."""
+    may be defaults of the environment (`EnvNumber`, `EnvText`), which then become settings."""
 
     time_unit_s: float
     pre_allocated_vus: int

@@ -7,8 +7,18 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pika_locust.cli.draft import Arrivals, Draft, Message, Pause, Request, Step
-from pika_locust.cli.javascript import HOLE, EnvNumber, EnvText, Unknown
+from pika_locust.cli.draft import (
+    HOLE,
+    Arrivals,
+    Draft,
+    EnvNumber,
+    EnvText,
+    Message,
+    Pause,
+    Request,
+    Step,
+    Unknown,
+)
 from pika_locust.load.durations import parse_duration
 from pika_locust.metrics.builtin import BASE_METRICS, HTTP_METRICS, TARGET_METRICS, WEBSOCKET_METRICS
 

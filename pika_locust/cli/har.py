@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from pika_locust.cli.draft import Draft, Pause, Request, Step
-from pika_locust.cli.javascript import Unknown
+from pika_locust.cli.draft import Draft, Pause, Request, Step, Unknown
 from pika_locust.errors import ConfigurationError
 
 _STATIC = re.compile(r"\.(js|mjs|css|png|jpe?g|gif|svg|ico|webp|avif|woff2?|ttf|map|mp4|webm)$", re.IGNORECASE)

@@ -1,55 +1,129 @@
-"""Reads JavaScript far enough to know constants: tokens, and the values of expressions without running anything.
+"""Reads JavaScript far enough to know constants: the values of expressions, without running anything.
 
-What cannot be known without running it (a call, a random number, an answer's field) is `Unknown`, and inside of a text
-a hole with its name. `__ENV.NAME` is not set, so that a script's own defaults count; each one is noted.
+tree-sitter parses it. What cannot be known without running it (a call, a random number, an answer's field) is
+`Unknown`, and inside of a text a hole with its name. `__ENV.NAME` is not set, so that a script's own defaults count;
+each one is noted.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pika_locust.cli.draft import EnvNumber, EnvText, Unknown
 from pika_locust.errors import ConfigurationError
 
-HOLE = re.compile("\ue000([^\ue001]*)\ue001")
-"""A part of a text that is not known: its name between two characters for private use."""
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
-_TOKEN = re.compile(
-    r"""(?P<space>(?:\s|//[^\n]*|/\*.*?\*/)+)
-    |(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
-    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-    |(?P<name>[A-Za-z_$][\w$]*)
-    |(?P<punct>=>|\.\.\.|===|!==|\?\?=|\|\|=|&&=|==|!=|<=|>=|&&|\|\||\?\?|\?\.|\*\*|[-+*/%]=|\+\+|--|.)""",
-    re.VERBOSE | re.DOTALL,
+_FUNCTIONS = frozenset(
+    {
+        "function_declaration",
+        "function_expression",
+        "generator_function_declaration",
+        "generator_function",
+        "arrow_function",
+    }
 )
-_REGEX = re.compile(r"/(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
-_ESCAPE = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|\r?\n|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": "", "\r\n": ""}
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def parse(script: str) -> Node:
+    """The program's syntax tree. Raises ConfigurationError where the parser is not installed."""
+    # Nobody else needs these.
+    try:
+        import tree_sitter_javascript
+        from tree_sitter import Language, Parser
+    except ImportError as error:
+        raise ConfigurationError("k6 scripts are read by tree-sitter: pip install 'pika-locust[k6]'") from error
+    return Parser(Language(tree_sitter_javascript.language())).parse(script.encode()).root_node
+
+
+def descendants(node: Node) -> Iterator[Node]:
+    """A node and all that is in it, in the order of the text."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting += reversed(one.children)
+
+
+def children(node: Node | None) -> list[Node]:
+    """What a node is made of, without punctuation, comments and what cannot be read."""
+    found = node.named_children if node is not None else []
+    return [one for one in found if not one.is_extra and not one.is_error]
+
+
+def source_of(node: Node | None) -> str:
+    """A node as it stands in the script; nothing for none."""
+    return "" if node is None else str(node.text, "utf-8")
+
+
+def arguments(call: Node) -> list[Node]:
+    """What a function is called with."""
+    return children(call.child_by_field_name("arguments"))
+
+
+def unreadable_lines(program: Node) -> list[int]:
+    """Numbers of the lines with something that is no JavaScript."""
+    return sorted({one.start_point[0] + 1 for one in descendants(program) if one.is_error or one.is_missing})
+
+
+def declarations(node: Node, *, everywhere: bool) -> dict[str, Node]:
+    """Name -> the expression that it is declared as; `everywhere`: also inside of functions and blocks."""
+    if everywhere:
+        found = list(descendants(node))
+    else:
+        found = [part for statement in children(node) for part in children(_exported(statement))]
+    declared = [(one.child_by_field_name("name"), one.child_by_field_name("value")) for one in found]
+    return {source_of(name): value for name, value in declared if value is not None and _is(name, "identifier")}
+
+
+def _exported(statement: Node) -> Node:
+    """What an `export` stands before; any other statement as it is."""
+    return statement.child_by_field_name("declaration") or statement.child_by_field_name("value") or statement
+
+
+def _is(node: Node | None, *kinds: str) -> bool:
+    return node is not None and node.type in kinds
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """One word of the script. `parts`: of a template, its texts and, in lists, the tokens between them."""
+class Function:
+    """One function of the script."""
 
-    kind: str
-    text: str
-    parts: tuple[Any, ...] = ()
+    parameters: Sequence[str]
+    body: Node
 
 
-class Unknown:
-    """A value that is not known without running the script; `name` says what it is."""
+def functions(program: Node) -> dict[str, Function]:
+    """Name -> every function that is in no other; the exported one is `default`, too."""
+    named = declarations(program, everywhere=False)
+    default: Node | None = None
+    for statement in children(program):
+        function = _exported(statement)
+        if _is(function, *_FUNCTIONS):
+            named[source_of(function.child_by_field_name("name"))] = function
+        if any(one.type == "default" for one in statement.children):
+            default = function
+    if default is not None:
+        named["default"] = named.get(source_of(default), default)
+    return {
+        name: Function([*map(source_of, _parameters(node))], body)
+        for name, node in named.items()
+        if _is(node, *_FUNCTIONS) and (body := node.child_by_field_name("body")) is not None
+    }
 
-    def __init__(self, name: str = "") -> None:
-        self.name = name
 
-    @property
-    def hole(self) -> str:
-        """It, inside of a text."""
-        return f"\ue000{self.name}\ue001"
+def _parameters(function: Node) -> list[Node]:
+    alone = function.child_by_field_name("parameter")
+    given = [alone] if alone is not None else children(function.child_by_field_name("parameters"))
+    # One with a default is called by its name as well.
+    return [one.child_by_field_name("left") or one for one in given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,166 +133,27 @@ class Env:
     name: str
 
 
-class EnvText(str):
-    """The default of a variable of the environment."""
-
-    env: str
-
-
-class EnvNumber(float):
-    """The same, as a number."""
-
-    env: str
-
-
-def tokens_of(script: str) -> list[Token]:
-    """The script's tokens, without its comments. Raises ConfigurationError for a text that never ends."""
-    found: list[Token] = []
-    at = 0
-    while at < len(script):
-        if script[at] == "`":
-            token, at = _template(script, at)
-            found.append(token)
-            continue
-        if script[at] == "/" and script[at + 1 : at + 2] not in ("/", "*") and _may_be_regex(found):
-            regex = _REGEX.match(script, at)
-            if regex is not None:
-                found.append(Token("regex", regex[0]))
-                at = regex.end()
-                continue
-        match = _TOKEN.match(script, at)
-        assert match is not None
-        kind = str(match.lastgroup)
-        if kind == "string":
-            found.append(Token(kind, _unescaped(match[0][1:-1])))
-        elif kind != "space":
-            found.append(Token(kind, match[0]))
-        at = match.end()
-    return found
-
-
-def _may_be_regex(before: Sequence[Token]) -> bool:
-    if not before:
-        return True
-    last = before[-1]
-    return last.text in ("return", "typeof") or (last.kind == "punct" and last.text not in (")", "]", "}"))
-
-
-def _unescaped(text: str) -> str:
-    def read(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] in "ux" and len(code) > 1:
-            return chr(int(code[1:].strip("{}"), 16))
-        return _ESCAPED.get(code, code)
-
-    return _ESCAPE.sub(read, text)
-
-
-def _template(script: str, at: int) -> tuple[Token, int]:
-    parts: list[Any] = []
-    text = ""
-    at += 1
-    while at < len(script) and script[at] != "`":
-        if script.startswith("${", at):
-            end = _closing_brace(script, at + 2)
-            parts += [_unescaped(text), tokens_of(script[at + 2 : end])]
-            text, at = "", end + 1
-        else:
-            length = 2 if script[at] == "\\" else 1
-            text += script[at : at + length]
-            at += length
-    if at >= len(script):
-        raise ConfigurationError("a text that begins with ` never ends")
-    return Token("template", "`", (*parts, _unescaped(text))), at + 1
-
-
-def _closing_brace(script: str, at: int) -> int:
-    depth = 0
-    while at < len(script):
-        if script[at] == "`":
-            at = _template(script, at)[1]
-            continue
-        match = _TOKEN.match(script, at)
-        assert match is not None
-        if match[0] == "}" and depth == 0:
-            return at
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        at = match.end()
-    raise ConfigurationError("a ${ never ends")
-
-
-def closing(tokens: Sequence[Token], at: int) -> int:
-    """Where the bracket that opens at `at` is closed; the end, when it never is."""
-    depth = 0
-    for index in range(at, len(tokens)):
-        if tokens[index].kind == "punct":
-            depth += (tokens[index].text in _PAIRS) - (tokens[index].text in _PAIRS.values())
-            if depth == 0:
-                return index
-    return len(tokens)
-
-
-def split(tokens: Sequence[Token], by: str = ",") -> list[list[Token]]:
-    """The parts between commas that are in no brackets; without tokens, none."""
-    parts: list[list[Token]] = [[]]
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        if token.kind == "punct" and token.text in _PAIRS:
-            end = closing(tokens, at)
-            parts[-1] += tokens[at : end + 1]
-            at = end
-        elif token.kind == "punct" and token.text == by:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-        at += 1
-    return [part for part in parts if part]
-
-
-def expression_at(tokens: Sequence[Token], at: int) -> list[Token]:
-    """The tokens of the expression that begins at `at`: up to a semicolon, a comma, or the next statement."""
-    found: list[Token] = []
-    while at < len(tokens):
-        token = tokens[at]
-        if token.kind == "punct" and token.text in (";", ",", *_PAIRS.values()):
-            break
-        starts = token.kind == "name" and found and _ends_operand(found[-1])
-        if starts and token.text not in ("in", "of", "instanceof"):
-            break
-        end = closing(tokens, at) if token.kind == "punct" and token.text in _PAIRS else at
-        found += tokens[at : end + 1]
-        at = end + 1
-    return found
-
-
-def _ends_operand(token: Token) -> bool:
-    if token.kind == "name":
-        return token.text not in ("new", "typeof", "await", "async", "return", "void", "function", "delete")
-    return token.kind != "punct" or token.text in (")", "]", "}")
-
-
 @dataclass
 class Scope:
-    """What names stand for: values, or the tokens of the expressions that say so; behind it, the scope around it."""
+    """What names stand for: values, or the expressions that say so; behind it, the scope around it."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    tokens: Mapping[str, Sequence[Token]] = field(default_factory=dict)
+    expressions: Mapping[str, Node] = field(default_factory=dict)
     outer: Scope | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     """Every variable of the environment that was met -> its default, None without one."""
 
-    def inner(self, values: Mapping[str, Any], tokens: Mapping[str, Sequence[Token]]) -> Scope:
+    def inner(self, values: Mapping[str, Any], expressions: Mapping[str, Node]) -> Scope:
         """The scope of a function's body."""
-        return Scope(dict(values), tokens, self, self.environment)
+        return Scope(dict(values), expressions, self, self.environment)
 
     def value(self, name: str) -> Any:
         """What a name stands for; Unknown for one that nobody declares as a constant."""
         if name not in self.values:
-            if name in self.tokens:
+            if name in self.expressions:
                 # Whoever asks for it meanwhile goes in a circle.
                 self.values[name] = Unknown(name)
-                self.values[name] = self.evaluate(self.tokens[name])
+                self.values[name] = self.evaluate(self.expressions[name])
             elif self.outer is not None:
                 return self.outer.value(name)
             else:
@@ -226,34 +161,199 @@ class Scope:
         found = self.values[name]
         return Unknown(name) if isinstance(found, Unknown) else found
 
-    def evaluate(self, tokens: Sequence[Token]) -> Any:
+    def evaluate(self, node: Node | None) -> Any:
         """The value of an expression."""
-        return _Evaluation(tokens, self).expression()
+        if node is None:
+            return Unknown()
+        inside = children(node)
+
+        def part(name: str) -> Any:
+            return self.evaluate(node.child_by_field_name(name))
+
+        match node.type:
+            case "number":
+                return _number(source_of(node))
+            case "string" | "template_string":
+                # Escapes may be halves of a character.
+                text = "".join(map(self._text_part, inside))
+                return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            case "true" | "false":
+                return node.type == "true"
+            case "null" | "undefined":
+                return None
+            case "identifier":
+                return self.value(source_of(node))
+            case "array":
+                return self._array(inside)
+            case "object":
+                return self._object(inside)
+            case "parenthesized_expression" | "sequence_expression" | "await_expression":
+                return self.evaluate(inside[-1] if inside else None)
+            case "unary_expression":
+                return _unary(source_of(node.child_by_field_name("operator")), part("argument"))
+            case "binary_expression":
+                return self._binary(source_of(node.child_by_field_name("operator")), part("left"), part("right"))
+            case "ternary_expression":
+                return self._ternary(part("condition"), part("consequence"), part("alternative"))
+            case "member_expression":
+                return self._member(part("object"), source_of(node.child_by_field_name("property")))
+            case "subscript_expression":
+                return _item(part("object"), part("index"))
+            case "call_expression":
+                return _called(part("function"), [self.evaluate(one) for one in arguments(node)])
+            case "new_expression":
+                kind = part("constructor")
+                return Unknown(kind.name if isinstance(kind, Unknown) else "")
+        return Unknown()
+
+    def _text_part(self, node: Node) -> str:
+        if node.type == "escape_sequence":
+            return _unescaped(source_of(node)[1:])
+        if node.type == "template_substitution":
+            return "".join(text_of(_set(self.evaluate(one))) for one in children(node)[-1:])
+        return source_of(node)
+
+    def _array(self, items: Sequence[Node]) -> list[Any]:
+        found: list[Any] = []
+        for item in items:
+            if item.type == "spread_element":
+                spread = self.evaluate(children(item)[0])
+                found += spread if isinstance(spread, list) else []
+            else:
+                found.append(_set(self.evaluate(item)))
+        return found
+
+    def _object(self, members: Sequence[Node]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for member in members:
+            if member.type == "spread_element":
+                spread = self.evaluate(children(member)[0])
+                found |= spread if isinstance(spread, dict) else {}
+            elif member.type == "shorthand_property_identifier":
+                found[source_of(member)] = _set(self.value(source_of(member)))
+            elif member.type == "pair":
+                key = self._key(member.child_by_field_name("key"))
+                found[key] = _set(self.evaluate(member.child_by_field_name("value")))
+            else:
+                name = self._key(member.child_by_field_name("name"))
+                found[name] = Unknown(name)
+        return found
+
+    def _key(self, node: Node | None) -> str:
+        if _is(node, "computed_property_name"):
+            return text_of(self.evaluate(children(node)[0]))
+        return text_of(self.evaluate(node)) if _is(node, "string", "number") else source_of(node)
+
+    def _binary(self, operator: str, one: Any, other: Any) -> Any:
+        if isinstance(one, Env) and operator in ("||", "??"):
+            if not isinstance(other, Env):
+                self.environment[one.name] = other
+            return _from_environment(one.name, other)
+        one, other = (None if isinstance(value, Env) else value for value in (one, other))
+        is_text = operator == "+" and (isinstance(one, str) or isinstance(other, str))
+        if not is_text and (isinstance(one, Unknown) or (isinstance(other, Unknown) and operator not in ("||", "??"))):
+            return Unknown()
+        try:
+            return _BINARY[operator](one, other)
+        except (KeyError, TypeError, ValueError, ArithmeticError):
+            return Unknown()
+
+    def _ternary(self, condition: Any, first: Any, second: Any) -> Any:
+        if isinstance(condition, Env):
+            self.environment.setdefault(condition.name, second)
+            return _from_environment(condition.name, second)
+        return Unknown() if isinstance(condition, Unknown) else first if _true(condition) else second
+
+    def _member(self, value: Any, name: str) -> Any:
+        if isinstance(value, Unknown):
+            if value.name == "__ENV":
+                self.environment.setdefault(name, None)
+                return Env(name)
+            return Unknown(f"{value.name}.{name}" if value.name in _OBJECTS else name)
+        if isinstance(value, dict):
+            return value.get(name)
+        if name == "length" and isinstance(value, str | list):
+            return float(len(value))
+        return _Bound(name, value) if name in _KEEPING else Unknown(name)
 
 
-_BINARY: Mapping[str, tuple[int, Callable[[Any, Any], Any]]] = {
-    "||": (1, lambda one, other: one if _true(one) else other),
-    "??": (1, lambda one, other: other if one is None else one),
-    "&&": (2, lambda one, other: other if _true(one) else one),
-    "===": (3, lambda one, other: one == other),
-    "==": (3, lambda one, other: one == other),
-    "!==": (3, lambda one, other: one != other),
-    "!=": (3, lambda one, other: one != other),
-    "<": (4, lambda one, other: one < other),
-    ">": (4, lambda one, other: one > other),
-    "<=": (4, lambda one, other: one <= other),
-    ">=": (4, lambda one, other: one >= other),
-    "+": (5, lambda one, other: _added(one, other)),
-    "-": (5, lambda one, other: one - other),
-    "*": (6, lambda one, other: one * other),
-    "/": (6, lambda one, other: one / other),
-    "%": (6, lambda one, other: math.fmod(one, other)),
-    "**": (7, lambda one, other: one**other),
+class _Bound(Unknown):
+    """A method that gives its own object, as far as values are concerned."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        super().__init__(name)
+        self.value = value
+
+
+_OBJECTS = frozenset({"Math", "JSON", "Number", "__ENV"})
+_KEEPING = frozenset({"toString", "trim", "toFixed", "valueOf", "slice"})
+_LIBRARY: Mapping[str, Callable[..., Any]] = {
+    "Math.floor": lambda value, *_: float(math.floor(value)),
+    "Math.ceil": lambda value, *_: float(math.ceil(value)),
+    "Math.round": lambda value, *_: float(math.floor(value + 0.5)),
+    "Math.max": lambda *values: max(values),
+    "Math.min": lambda *values: min(values),
+    "String": lambda value, *_: text_of(value),
 }
+_BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
+    "||": lambda one, other: one if _true(one) else other,
+    "??": lambda one, other: other if one is None else one,
+    "&&": lambda one, other: other if _true(one) else one,
+    "===": lambda one, other: one == other,
+    "==": lambda one, other: one == other,
+    "!==": lambda one, other: one != other,
+    "!=": lambda one, other: one != other,
+    "<": lambda one, other: one < other,
+    ">": lambda one, other: one > other,
+    "<=": lambda one, other: one <= other,
+    ">=": lambda one, other: one >= other,
+    "+": lambda one, other: _added(one, other),
+    "-": lambda one, other: one - other,
+    "*": lambda one, other: one * other,
+    "/": lambda one, other: one / other,
+    "%": lambda one, other: math.fmod(one, other),
+    "**": lambda one, other: one**other,
+}
+
+
+def _unary(operator: str, value: Any) -> Any:
+    if operator in ("-", "+") and isinstance(value, float):
+        return -value if operator == "-" else value
+    return not _true(value) if operator == "!" and not isinstance(value, Unknown | Env) else Unknown()
+
+
+def _item(value: Any, key: Any) -> Any:
+    if isinstance(value, dict) and isinstance(key, str):
+        return value.get(key)
+    is_index = isinstance(key, float) and isinstance(value, list) and 0 <= key < len(value)
+    return value[int(key)] if is_index else Unknown("item")
+
+
+def _called(function: Any, given: Sequence[Any]) -> Any:
+    if isinstance(function, _Bound):
+        return text_of(function.value) if function.name == "toString" else function.value
+    name = function.name if isinstance(function, Unknown) else ""
+    first = given[0] if given else None
+    if name in ("parseInt", "parseFloat", "Number", "Number.parseInt", "Number.parseFloat"):
+        return _as_number(first)
+    if name == "JSON.stringify":
+        return first
+    if name in _LIBRARY and all(isinstance(value, float | str) for value in given):
+        try:
+            return _LIBRARY[name](*given)
+        except (TypeError, ValueError, OverflowError):
+            return Unknown()
+    return Unknown(name.rpartition(".")[2])
 
 
 def _true(value: Any) -> bool:
     return not (value is None or value is False or value == "" or value == 0) or isinstance(value, list | dict)
+
+
+def _added(one: Any, other: Any) -> Any:
+    if isinstance(one, str) or isinstance(other, str):
+        return text_of(one) + text_of(other)
+    return one + other
 
 
 def text_of(value: Any) -> str:
@@ -267,239 +367,16 @@ def text_of(value: Any) -> str:
     return "undefined" if value is None else str(value)
 
 
-def _added(one: Any, other: Any) -> Any:
-    if isinstance(one, str) or isinstance(other, str):
-        return text_of(one) + text_of(other)
-    return one + other
+def _unescaped(code: str) -> str:
+    if code[0] in "ux" and len(code) > 1:
+        point = int(code[1:].strip("{}"), 16)
+        return chr(point) if point <= sys.maxunicode else "\N{REPLACEMENT CHARACTER}"
+    return _ESCAPED.get(code, code)
 
 
-class _Evaluation:
-    """One expression, from its first token to its last."""
-
-    def __init__(self, tokens: Sequence[Token], scope: Scope) -> None:
-        self._tokens = tokens
-        self._scope = scope
-        self._at = 0
-
-    def _is(self, *texts: str) -> bool:
-        if self._at >= len(self._tokens):
-            return False
-        token = self._tokens[self._at]
-        return token.kind in ("punct", "name") and token.text in texts
-
-    def expression(self) -> Any:
-        value = self._binary(0)
-        if not self._is("?"):
-            return value
-        self._at += 1
-        first = self.expression()
-        self._at += self._is(":")
-        second = self.expression()
-        if isinstance(value, Env):
-            self._scope.environment.setdefault(value.name, second)
-            return _from_environment(value.name, second)
-        return Unknown() if isinstance(value, Unknown) else first if _true(value) else second
-
-    def _binary(self, least: int) -> Any:
-        value = self._unary()
-        while self._at < len(self._tokens) and self._tokens[self._at].kind == "punct":
-            operator = self._tokens[self._at].text
-            if operator not in _BINARY or _BINARY[operator][0] <= least:
-                break
-            self._at += 1
-            strength, apply = _BINARY[operator]
-            value = self._apply(operator, apply, value, self._binary(strength))
-        return value
-
-    def _apply(self, operator: str, apply: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
-        if isinstance(one, Env) and operator in ("||", "??"):
-            if not isinstance(other, Env):
-                self._scope.environment[one.name] = other
-            return _from_environment(one.name, other)
-        one, other = (None if isinstance(value, Env) else value for value in (one, other))
-        is_text = operator == "+" and (isinstance(one, str) or isinstance(other, str))
-        if not is_text and (isinstance(one, Unknown) or (isinstance(other, Unknown) and operator not in ("||", "??"))):
-            return Unknown()
-        try:
-            return apply(one, other)
-        except (TypeError, ValueError, ArithmeticError):
-            return Unknown()
-
-    def _unary(self) -> Any:
-        if self._is("!", "-", "+", "typeof", "await", "void", "delete", "++", "--"):
-            operator = self._tokens[self._at].text
-            self._at += 1
-            value = self._unary()
-            if operator == "await":
-                return value
-            if operator in ("-", "+") and isinstance(value, float) and not isinstance(value, bool):
-                return -value if operator == "-" else value
-            return not _true(value) if operator == "!" and not isinstance(value, Unknown | Env) else Unknown()
-        return self._postfix(self._primary())
-
-    def _primary(self) -> Any:
-        if self._at >= len(self._tokens):
-            return Unknown()
-        token = self._tokens[self._at]
-        if self._skip_function():
-            return Unknown()
-        self._at += 1
-        if token.kind == "string":
-            return token.text
-        if token.kind == "number":
-            return _number(token.text)
-        if token.kind == "template":
-            return "".join(
-                part if isinstance(part, str) else text_of(_set(self._scope.evaluate(part))) for part in token.parts
-            )
-        if token.kind == "name":
-            return self._name(token.text)
-        if token.text in _PAIRS:
-            end = closing(self._tokens, self._at - 1)
-            inside, self._at = self._tokens[self._at : end], end + 1
-            if token.text == "(":
-                return self._scope.evaluate(inside)
-            return self._array(inside) if token.text == "[" else self._object(inside)
-        return Unknown()
-
-    def _skip_function(self) -> bool:
-        """Pass over a function, by whichever spelling."""
-        at = self._at
-        if self._is("async"):
-            at += 1
-        if at >= len(self._tokens):
-            return False
-        token = self._tokens[at]
-        if token.kind == "name" and token.text == "function":
-            while at < len(self._tokens) and self._tokens[at].text != "(":
-                at += 1
-            self._at = closing(self._tokens, closing(self._tokens, at) + 1) + 1
-            return True
-        end = closing(self._tokens, at) if token.text == "(" and token.kind == "punct" else at
-        if end + 1 < len(self._tokens) and self._tokens[end + 1].text == "=>" and token.kind in ("punct", "name"):
-            body = end + 2
-            is_block = body < len(self._tokens) and self._tokens[body].text == "{"
-            self._at = closing(self._tokens, body) + 1 if is_block else body + len(expression_at(self._tokens, body))
-            return True
-        return False
-
-    def _name(self, name: str) -> Any:
-        constants = {"true": True, "false": False, "null": None, "undefined": None, "NaN": Unknown("NaN")}
-        if name in constants:
-            return constants[name]
-        if name == "new":
-            kind = self._primary()
-            if self._is("("):
-                self._at = closing(self._tokens, self._at) + 1
-            return Unknown(kind.name if isinstance(kind, Unknown) else "")
-        return self._scope.value(name)
-
-    def _array(self, tokens: Sequence[Token]) -> list[Any]:
-        found: list[Any] = []
-        for part in split(tokens):
-            if part[0].text == "..." and part[0].kind == "punct":
-                spread = self._scope.evaluate(part[1:])
-                found += spread if isinstance(spread, list) else []
-            else:
-                found.append(_set(self._scope.evaluate(part)))
-        return found
-
-    def _object(self, tokens: Sequence[Token]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for part in split(tokens):
-            if part[0].text == "..." and part[0].kind == "punct":
-                spread = self._scope.evaluate(part[1:])
-                found |= spread if isinstance(spread, dict) else {}
-            elif len(part) == 1:
-                found[part[0].text] = _set(self._scope.value(part[0].text))
-            elif part[0].text == "[" and part[0].kind == "punct":
-                end = closing(part, 0)
-                found[text_of(self._scope.evaluate(part[1:end]))] = _set(self._scope.evaluate(part[end + 2 :]))
-            elif part[1].text == ":":
-                found[part[0].text] = _set(self._scope.evaluate(part[2:]))
-            else:
-                # A method.
-                found[part[0].text] = Unknown(part[0].text)
-        return found
-
-    def _postfix(self, value: Any) -> Any:
-        called = ""
-        while self._at < len(self._tokens):
-            if self._is(".", "?.") and self._at + 1 < len(self._tokens):
-                called = self._tokens[self._at + 1].text
-                self._at += 2
-                value = self._member(value, called)
-            elif self._is("["):
-                end = closing(self._tokens, self._at)
-                key = self._scope.evaluate(self._tokens[self._at + 1 : end])
-                self._at = end + 1
-                value = self._item(value, key)
-            elif self._is("("):
-                end = closing(self._tokens, self._at)
-                given = [self._scope.evaluate(part) for part in split(self._tokens[self._at + 1 : end])]
-                self._at = end + 1
-                value = _called(value, given)
-            else:
-                break
-        return value
-
-    def _member(self, value: Any, name: str) -> Any:
-        if isinstance(value, Unknown):
-            if value.name == "__ENV":
-                self._scope.environment.setdefault(name, None)
-                return Env(name)
-            return Unknown(f"{value.name}.{name}" if value.name in _OBJECTS else name)
-        if isinstance(value, dict):
-            return value.get(name)
-        if name == "length" and isinstance(value, str | list):
-            return float(len(value))
-        bound = Unknown(name)
-        return _Bound(name, value) if name in _KEEPING else bound
-
-    def _item(self, value: Any, key: Any) -> Any:
-        if isinstance(value, dict) and isinstance(key, str):
-            return value.get(key)
-        is_index = isinstance(key, float) and isinstance(value, list) and 0 <= key < len(value)
-        if is_index:
-            return value[int(key)]
-        return Unknown("item")
-
-
-class _Bound(Unknown):
-    """A method that gives its own object, as far as values are concerned."""
-
-    def __init__(self, name: str, value: Any) -> None:
-        super().__init__(name)
-        self.value = value
-
-
-_OBJECTS = frozenset({"Math", "JSON", "Number", "__ENV"})
-_KEEPING = frozenset({"toString", "trim", "toFixed", "valueOf", "slice"})
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "Math.floor": lambda value, *_: float(math.floor(value)),
-    "Math.ceil": lambda value, *_: float(math.ceil(value)),
-    "Math.round": lambda value, *_: float(math.floor(value + 0.5)),
-    "Math.max": lambda *values: max(values),
-    "Math.min": lambda *values: min(values),
-    "String": lambda value, *_: text_of(value),
-}
-
-
-def _called(function: Any, given: Sequence[Any]) -> Any:
-    if isinstance(function, _Bound):
-        return text_of(function.value) if function.name == "toString" else function.value
-    name = function.name if isinstance(function, Unknown) else ""
-    first = given[0] if given else None
-    if name in ("parseInt", "parseFloat", "Number", "Number.parseInt", "Number.parseFloat"):
-        return _as_number(first)
-    if name == "JSON.stringify":
-        return first
-    if name in _FUNCTIONS and all(isinstance(value, float | str) for value in given):
-        try:
-            return _FUNCTIONS[name](*given)
-        except (TypeError, ValueError, OverflowError):
-            return Unknown()
-    return Unknown(name.rpartition(".")[2])
+def _number(text: str) -> float:
+    text = text.rstrip("n")
+    return float(int(text, 0)) if text[:2].lower() in ("0x", "0o", "0b") else float(text)
 
 
 def _as_number(value: Any) -> Any:
@@ -529,76 +406,3 @@ def _from_environment(name: str, default: Any) -> Any:
 def _set(value: Any) -> Any:
     """A value as it is used: a variable that is not set is none."""
     return Unknown(value.name) if isinstance(value, Env) else value
-
-
-def _number(text: str) -> float:
-    text = text.replace("_", "")
-    return float(int(text, 16)) if text[:2].lower() == "0x" else float(text)
-
-
-def declarations(tokens: Sequence[Token], *, everywhere: bool) -> dict[str, list[Token]]:
-    """Name -> the expression that it is declared as; `everywhere`: also inside of brackets."""
-    return dict(_declared(tokens, everywhere))
-
-
-def _declared(tokens: Sequence[Token], everywhere: bool) -> Iterator[tuple[str, list[Token]]]:
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        if not everywhere and token.kind == "punct" and token.text in _PAIRS:
-            at = closing(tokens, at)
-        elif token.kind == "name" and token.text in ("const", "let", "var"):
-            # Several are separated by commas. What they are made of is gone through as well.
-            name = at + 1
-            while _text(tokens, name + 1) == "=":
-                expression = expression_at(tokens, name + 2)
-                yield tokens[name].text, expression
-                after = name + 2 + len(expression)
-                name = after + 1 if _text(tokens, after) == "," else len(tokens)
-        at += 1
-
-
-def _text(tokens: Sequence[Token], at: int) -> str:
-    return tokens[at].text if at < len(tokens) else ""
-
-
-def functions(tokens: Sequence[Token]) -> dict[str, tuple[list[str], list[Token]]]:
-    """Name -> parameters and body of every function that is in no other; the exported one is `default`, too."""
-    found: dict[str, tuple[list[str], list[Token]]] = {}
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        if token.kind == "punct" and token.text in _PAIRS:
-            at = closing(tokens, at)
-        elif token.kind == "name" and token.text == "function":
-            name = tokens[at + 1].text if _text(tokens, at + 1) not in ("(", "*") else ""
-            opening = next((index for index in range(at, len(tokens)) if tokens[index].text == "("), len(tokens) - 1)
-            ends = closing(tokens, opening)
-            body = list(tokens[ends + 2 : closing(tokens, ends + 1)])
-            is_default = any(one.text == "default" for one in tokens[max(0, at - 2) : at])
-            for key in (name, "default" if is_default else ""):
-                if key:
-                    found[key] = _parameters(tokens[opening + 1 : ends]), body
-        elif token.kind == "name" and token.text in ("const", "let", "var", "default"):
-            name, begins = ("default", at + 1) if token.text == "default" else (_text(tokens, at + 1), at + 3)
-            if (arrow := _arrow(tokens, begins)) is not None:
-                found[name] = arrow
-        at += 1
-    return found
-
-
-def _arrow(tokens: Sequence[Token], at: int) -> tuple[list[str], list[Token]] | None:
-    at += at < len(tokens) and tokens[at].text == "async"
-    if at >= len(tokens) or not (tokens[at].text == "(" or tokens[at].kind == "name"):
-        return None
-    end = closing(tokens, at) if tokens[at].text == "(" else at
-    if end + 2 >= len(tokens) or tokens[end + 1].text != "=>":
-        return None
-    given = _parameters(tokens[at + 1 : end] if end > at else [tokens[at]])
-    if tokens[end + 2].text == "{":
-        return given, list(tokens[end + 3 : closing(tokens, end + 2)])
-    return given, expression_at(tokens, end + 2)
-
-
-def _parameters(tokens: Sequence[Token]) -> list[str]:
-    return [part[0].text for part in split(tokens)]

@@ -9,26 +9,41 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pika_locust.cli.draft import Arrivals, Draft, Kind, Message, Pause, Protocol, Request, Step
-from pika_locust.cli.javascript import (
+from pika_locust.cli.draft import (
     HOLE,
+    Arrivals,
+    Draft,
     EnvNumber,
     EnvText,
-    Scope,
-    Token,
+    Kind,
+    Message,
+    Pause,
+    Protocol,
+    Request,
+    Step,
     Unknown,
-    closing,
+)
+from pika_locust.cli.javascript import (
+    Function,
+    Scope,
+    arguments,
+    children,
     declarations,
+    descendants,
     functions,
-    split,
-    tokens_of,
+    parse,
+    source_of,
+    unreadable_lines,
 )
 from pika_locust.errors import ConfigurationError
 from pika_locust.format import cut
 from pika_locust.load.durations import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _METHODS = {name: name.upper() for name in ("get", "post", "put", "patch", "head", "options")} | {
     "del": "DELETE",
@@ -45,16 +60,25 @@ _TARGETS = ("BASE_URL", "API_URL", "SERVER_URL", "WS_URL", "HOST", "URL", "TARGE
 def read_k6_script(script: str, name: str, source: str) -> list[Draft]:
     """The drafts of a script; of one with several scenarios, one for each, called `<name>_<scenario>`.
 
-    Raises ConfigurationError for what is no k6 script.
+    Raises ConfigurationError for what is no k6 script, and where the parser is not installed.
     """
-    tokens = tokens_of(script)
-    found = functions(tokens)
-    scope = Scope(tokens=declarations(tokens, everywhere=False))
+    try:
+        return _drafts(parse(script), name, source)
+    except RecursionError as error:
+        raise ConfigurationError(f"{source}: an expression is nested too deeply to be read") from error
+
+
+def _drafts(program: Node, name: str, source: str) -> list[Draft]:
+    found = functions(program)
+    scope = Scope(expressions=declarations(program, everywhere=False))
     options = scope.value("options")
     options = options if isinstance(options, dict) else {}
     if "default" not in found and not options:
-        raise ConfigurationError(f"{source}: this is no k6 script: it exports neither options nor a default function")
-    reader = _Script(tokens, found, scope, name, source)
+        why = "".join(f"; {one}" for one in _unreadable(program))
+        raise ConfigurationError(
+            f"{source}: this is no k6 script: it exports neither options nor a default function{why}"
+        )
+    reader = _Script(program, found, scope, name, source)
     scenarios = options.get("scenarios")
     if not isinstance(scenarios, dict) or not scenarios:
         return [reader.draft(name, {**options, "exec": "default"}, options)]
@@ -63,6 +87,14 @@ def read_k6_script(script: str, name: str, source: str) -> list[Draft]:
         reader.draft(names[one], settings if isinstance(settings, dict) else {}, options)
         for one, settings in scenarios.items()
     ]
+
+
+def _unreadable(program: Node) -> Iterator[str]:
+    """Which lines are no JavaScript, in words."""
+    lines = unreadable_lines(program)
+    if lines:
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        yield f"what cannot be read as JavaScript, in line {', '.join(map(str, lines[:5]))}{more}"
 
 
 @dataclass
@@ -83,29 +115,39 @@ class _Script:
 
     def __init__(
         self,
-        tokens: Sequence[Token],
-        found: Mapping[str, tuple[list[str], list[Token]]],
+        program: Node,
+        found: Mapping[str, Function],
         scope: Scope,
         name: str,
         source: str,
     ) -> None:
-        self._tokens = tokens
+        self._program = program
         self._functions = found
         self._scope = scope
         self._name = name
         self._source = source
-        self._http = set(_imported(tokens, "k6/http")) or {"http"}
-        self._sockets = set(_imported(tokens, "k6/ws")) or {"ws"}
+        self._strings = [node for node in descendants(program) if node.type == "string"]
+        self._http = set(self._imported("k6/http")) or {"http"}
+        self._sockets = set(self._imported("k6/ws")) or {"ws"}
         self._meters = dict(self._declared_meters())
 
     def _declared_meters(self) -> Iterator[tuple[str, tuple[str, Kind]]]:
         """Variable -> name and kind of the metric."""
-        for variable, expression in declarations(self._tokens, everywhere=False).items():
-            if len(expression) > 3 and expression[0].text == "new" and expression[1].text in _KINDS:
-                given = split(expression[3 : closing(expression, 2)])
-                metric = self._scope.evaluate(given[0]) if given else None
-                if isinstance(metric, str):
-                    yield variable, (metric, _KINDS[expression[1].text])
+        for variable, expression in declarations(self._program, everywhere=False).items():
+            kind = _KINDS.get(source_of(expression.child_by_field_name("constructor")))
+            given = arguments(expression)
+            metric = self._scope.evaluate(given[0]) if kind is not None and given else None
+            if kind is not None and isinstance(metric, str):
+                yield variable, (metric, kind)
+
+    def _imported(self, module: str) -> Iterator[str]:
+        """Names under which a module is imported."""
+        for text in self._strings:
+            if self._scope.evaluate(text) == module and text.parent is not None:
+                for clause in children(text.parent):
+                    # `import http` and `import * as http`, but not single functions in braces.
+                    for name in children(clause):
+                        yield source_of(children(name)[0] if name.type == "namespace_import" else name)
 
     def draft(self, name: str, scenario: Mapping[str, Any], options: Mapping[str, Any]) -> Draft:
         """One scenario of the script."""
@@ -155,15 +197,16 @@ class _Script:
             yield f"messages that are no JSON object with a type: {words}"
         if headers := list(dict.fromkeys(found.headers)):
             yield f"headers of requests: {', '.join(headers)}"
+        texts = {self._scope.evaluate(text) for text in self._strings}
         for module in ("k6/browser", "k6/net/grpc", "k6/experimental/browser"):
-            if any(token.kind == "string" and token.text == module for token in self._tokens):
+            if module in texts:
                 yield f"what is done by {module}"
         for name, place in (("setup", "the scenario's set_up"), ("teardown", "the scenario's audit")):
             if name in self._functions:
                 yield f"{name}(): its place is {place}"
-        texts = [token.text for token in self._tokens]
-        if any(texts[at : at + 2] == [".", "batch"] for at in range(len(texts))):
+        if any(_member(node) == "batch" for node in descendants(self._program)):
             yield "http.batch(): call each request, or let more users do it"
+        yield from _unreadable(self._program)
 
     def _protocol(self, found: _Found) -> Protocol:
         if not found.sockets:
@@ -187,7 +230,7 @@ class _Script:
         """The loads by name that the script chooses from, the one that it takes by itself first."""
         (chosen,) = profiles.values()
         named: dict[str, str] = {}
-        for variable in declarations(self._tokens, everywhere=False):
+        for variable in declarations(self._program, everywhere=False):
             value = self._scope.value(variable)
             if not isinstance(value, dict) or len(value) < 2:
                 continue
@@ -206,17 +249,18 @@ class _Script:
         if protocol == "http":
             return []
         heard: list[str] = []
-        for at, token in enumerate(self._tokens):
-            if token.kind != "string" or not at:
+        for node in self._strings:
+            text, around = self._scope.evaluate(node).strip('"'), node.parent
+            if around is None:
                 continue
-            before = self._tokens[at - 1]
-            text = token.text.strip('"')
-            called = before.text == "(" and at > 1 and self._tokens[at - 2].text == "includes"
             if protocol == "socketio":
-                is_kind = called and re.fullmatch(r"[\w.-]+(:[\w.-]+)+", text) is not None
+                called = around.parent.child_by_field_name("function") if around.parent is not None else None
+                is_kind = _member(called) == "includes" and re.fullmatch(r"[\w.-]+(:[\w.-]+)+", text) is not None
             else:
-                compared = before.text in ("===", "==") and at > 1 and self._tokens[at - 2].text in ("type", "kind")
-                is_kind = (before.text == "case" or compared) and re.fullmatch(r"\w[\w.:-]*", text) is not None
+                left = around.child_by_field_name("left")
+                is_equal = source_of(around.child_by_field_name("operator")) in ("===", "==")
+                compared = is_equal and (_member(left) or source_of(left)) in ("type", "kind")
+                is_kind = (around.type == "switch_case" or compared) and re.fullmatch(r"\w[\w.:-]*", text) is not None
             if is_kind:
                 heard.append(text)
         return list(dict.fromkeys(heard))
@@ -225,50 +269,42 @@ class _Script:
         """Go through a function, and through those that it calls, in the order of the text."""
         if name not in self._functions or name in above or len(above) > _DEEPEST:
             return
-        body = self._functions[name][1]
+        body = self._functions[name].body
         scope = self._scope.inner(given, declarations(body, everywhere=True))
         self._steps(body, scope, found, (*above, name))
 
-    def _steps(self, body: Sequence[Token], scope: Scope, found: _Found, above: tuple[str, ...]) -> None:
-        for at, token in enumerate(body):
-            if token.kind != "name" or at + 1 >= len(body):
-                continue
-            opening = at + 1 if body[at + 1].text == "(" else at + 3
-            if opening >= len(body) or body[opening].text != "(":
-                continue
-            is_member = at > 0 and body[at - 1].text in (".", "?.")
-            given = split(body[opening + 1 : closing(body, opening)])
-            if opening == at + 3:
-                if body[at + 1].text == "." and not is_member:
-                    self._method(token.text, body[at + 2].text, given, scope, found)
-            elif not is_member and body[at - 1].text != "function":
-                self._call(token.text, given, scope, found, above, body[at - 1].text if at else "")
+    def _steps(self, body: Node, scope: Scope, found: _Found, above: tuple[str, ...]) -> None:
+        calls = [node for node in descendants(body) if node.type in ("call_expression", "new_expression")]
+        # What stands in a call's arguments comes before the call.
+        for call in sorted(calls, key=lambda one: one.end_byte):
+            function, given = call.child_by_field_name("function"), arguments(call)
+            if function is None:
+                if source_of(call.child_by_field_name("constructor")) == "WebSocket" and given:
+                    found.sockets.append(_text(scope.evaluate(given[0])))
+            elif name := _member(function):
+                self._method(source_of(function.child_by_field_name("object")), name, given, scope, found)
+            else:
+                self._call(source_of(function), given, scope, found, above)
 
-    def _method(self, owner: str, name: str, given: Sequence[list[Token]], scope: Scope, found: _Found) -> None:
+    def _method(self, owner: str, name: str, given: Sequence[Node], scope: Scope, found: _Found) -> None:
         if owner in self._http and (name in _METHODS or name == "request"):
             self._request(name, given, scope, found)
         elif owner in self._meters and name == "add":
-            _feed(found.steps, *self._meters[owner], _words(given))
+            _feed(found.steps, *self._meters[owner])
         elif owner in self._sockets and name == "connect" and given:
             found.sockets.append(_text(scope.evaluate(given[0])))
         elif name == "send" and given:
             # Of Socket.IO, behind the packet's type.
-            inside = _stringified(given[0])
-            value = scope.evaluate(inside or given[0])
+            value = scope.evaluate(_stringified(given[0]) or given[0])
             if (message := _message(value)) is not None:
                 found.steps.append(message)
             elif not re.match(r"\d", _text(value)):  # Engine.IO's own packets are the client's.
-                found.unread.append(_words(given[:1]))
+                found.unread.append(source_of(given[0]).strip("'\""))
         elif name in ("setTimeout", "setInterval"):
             self._timer(given, scope, found)
 
-    def _call(
-        self, name: str, given: Sequence[list[Token]], scope: Scope, found: _Found, above: tuple[str, ...], before: str
-    ) -> None:
-        if before == "new":
-            if name == "WebSocket" and given:
-                found.sockets.append(_text(scope.evaluate(given[0])))
-        elif name == "sleep":
+    def _call(self, name: str, given: Sequence[Node], scope: Scope, found: _Found, above: tuple[str, ...]) -> None:
+        if name == "sleep":
             seconds = scope.evaluate(given[0]) if given else None
             found.steps.append(Pause(float(seconds) if isinstance(seconds, float) else None))
         elif name == "check" and len(given) > 1:
@@ -276,15 +312,15 @@ class _Script:
         elif name in ("setTimeout", "setInterval"):
             self._timer(given, scope, found)
         elif name in self._functions:
-            values = zip(self._functions[name][0], (scope.evaluate(part) for part in given), strict=False)
+            values = zip(self._functions[name].parameters, map(scope.evaluate, given), strict=False)
             self._walk(name, dict(values), scope, found, above)
 
-    def _timer(self, given: Sequence[list[Token]], scope: Scope, found: _Found) -> None:
+    def _timer(self, given: Sequence[Node], scope: Scope, found: _Found) -> None:
         after_ms = scope.evaluate(given[-1]) if len(given) > 1 else None
         if isinstance(after_ms, float):
             found.hold_s = max(found.hold_s or 0.0, after_ms / 1000)
 
-    def _request(self, name: str, given: Sequence[list[Token]], scope: Scope, found: _Found) -> None:
+    def _request(self, name: str, given: Sequence[Node], scope: Scope, found: _Found) -> None:
         values = [scope.evaluate(part) for part in given]
         method = _METHODS.get(name, "GET")
         if name == "request" and values:
@@ -306,33 +342,24 @@ class _Script:
         found.steps.append(Request(method, url, named if isinstance(named, str) else "", body))
 
 
-def _imported(tokens: Sequence[Token], module: str) -> Iterator[str]:
-    """Names under which a module is imported."""
-    for at, token in enumerate(tokens):
-        if token.kind == "string" and token.text == module and at > 1 and tokens[at - 1].text == "from":
-            yield tokens[at - 2].text
-
-
-def _words(given: Sequence[list[Token]]) -> str:
-    return " ".join(token.text for part in given for token in part)
+def _member(node: Node | None) -> str:
+    """The name behind the point of `object.name`; empty for whatever else."""
+    return "" if node is None else source_of(node.child_by_field_name("property"))
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else value.hole if isinstance(value, Unknown) else ""
 
 
-def _stringified(tokens: Sequence[Token]) -> list[Token]:
-    """What is made JSON somewhere in an expression; empty where nothing is."""
-    for at, token in enumerate(tokens):
-        if token.text == "stringify" and token.kind == "name" and at + 1 < len(tokens):
-            return (split(tokens[at + 2 : closing(tokens, at + 1)]) or [[]])[0]
-        for part in token.parts:
-            if not isinstance(part, str) and (found := _stringified(part)):
-                return found
-    return []
+def _stringified(expression: Node) -> Node | None:
+    """What is made JSON somewhere in an expression."""
+    for node in descendants(expression):
+        if _member(node.child_by_field_name("function")) == "stringify":
+            return next(iter(arguments(node)), None)
+    return None
 
 
-def _feed(steps: list[Step], metric: str, kind: Kind, words: str) -> None:
+def _feed(steps: list[Step], metric: str, kind: Kind) -> None:
     """A metric gets something after a request: a time its round trip, a rate whether it succeeded."""
     at = next((at for at in reversed(range(len(steps))) if isinstance(steps[at], Request)), None)
     if at is None:

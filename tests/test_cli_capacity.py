@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pytest
 
 from pika_locust.catalogue import find_scenario
 from pika_locust.cli import capacity as capacity_command
-from pika_locust.cli import child_run
 from pika_locust.cli.capacity import run
 from pika_locust.cli.capacity_report import crossings, scaling
 from pika_locust.cli.capacity_trial import TrialPlan, TrialResult, read_result
@@ -28,6 +26,8 @@ from pika_locust.load.capacity import Bounds
 from pika_locust.outputs.recorded import Judged
 from pika_locust.sandbox.process import SandboxProcess
 from pika_locust.scenario import Sizing
+from tests import locust_stand_in
+from tests.locust_stand_in import Command
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,36 +61,22 @@ with open(words[words.index("--summary-json") + 1], "w") as file:
 sys.exit(code)
 '''
 
-Capacity = Callable[..., tuple[int, str, list[dict[str, Any]]]]
-
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stand-in, in place of locust; its target is named."""
-    path = tmp_path / "fake_locust.py"
-    path.write_text(LOCUST)
-    monkeypatch.setattr(child_run, "LOCUST", (sys.executable, str(path)))
-    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log.jsonl"))
     monkeypatch.setenv("FAKE_HOLDS", "137")
     monkeypatch.setenv("SERVER_URL", "ws://127.0.0.1:9")
-    monkeypatch.chdir(tmp_path)
-    return path
+    return locust_stand_in.install(LOCUST, tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def capacity(fake: Path, capsys: pytest.CaptureFixture[str]) -> Capacity:
-    """Runs the command; returns the exit code, what it printed, and how locust was called."""
-
-    def call(*words: str) -> tuple[int, str, list[dict[str, Any]]]:
-        code = run(words)
-        log = fake.with_name("log.jsonl")
-        calls = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        return code, capsys.readouterr().out, calls
-
-    return call
+def capacity(fake: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command, and how it called locust."""
+    return locust_stand_in.command(run, fake, capsys)
 
 
-def test_each_trial_is_a_headless_run_and_the_bounds_are_printed_last(capacity: Capacity) -> None:
+def test_each_trial_is_a_headless_run_and_the_bounds_are_printed_last(capacity: Command) -> None:
     code, said, calls = capacity("connections", "--trial", "10s", "--processes", "2", "--", "--seed", "7")
     assert code == 0
     assert [call["load"] for call in calls] == [10, 20, 40, 80, 160, 113, 134, 146, 146, 134]
@@ -102,7 +88,7 @@ def test_each_trial_is_a_headless_run_and_the_bounds_are_printed_last(capacity: 
     assert said.rstrip().endswith("the goal is met")
 
 
-def test_results_are_printed_as_they_come_with_what_failed_or_came_closest(capacity: Capacity) -> None:
+def test_results_are_printed_as_they_come_with_what_failed_or_came_closest(capacity: Command) -> None:
     _, said, _ = capacity("connections")
     head, _, rest = said.partition("\n\n")
     assert "goal    an upper bound at most 10 % above the lower one" in head
@@ -114,7 +100,7 @@ def test_results_are_printed_as_they_come_with_what_failed_or_came_closest(capac
 
 
 def test_the_load_at_which_each_threshold_was_first_crossed_is_shown(
-    capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+    capacity: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_HOLDS", "400")
     _, said, _ = capacity("connections", "--from", "300", "--to", "600")
@@ -125,7 +111,7 @@ def test_the_load_at_which_each_threshold_was_first_crossed_is_shown(
     ]
 
 
-def test_the_suites_advice_is_shown_beside_the_measurement_as_extrapolated(capacity: Capacity) -> None:
+def test_the_suites_advice_is_shown_beside_the_measurement_as_extrapolated(capacity: Command) -> None:
     _, said, _ = capacity("connections")
     table = said.partition("Scaling")[2]
     rows = [row.split() for row in table.splitlines()[2:7]]
@@ -144,7 +130,7 @@ def test_what_one_server_was_measured_to_hold_is_not_extrapolated() -> None:
     assert [row["basis"] for row in scaling(Sizing({1_000: 2}), Bounds(None, 1))] == ["not measured"]
 
 
-def test_in_the_open_model_the_load_is_the_rate(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_the_open_model_the_load_is_the_rate(capacity: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_HOLDS", "7")
     monkeypatch.setenv("CALL_RATE", "3")
     _, said, calls = capacity("calls", "--from", "5", "--trial", "20s")
@@ -155,7 +141,7 @@ def test_in_the_open_model_the_load_is_the_rate(capacity: Capacity, monkeypatch:
     assert "Scaling" not in said
 
 
-def test_the_loss_that_is_allowed_is_a_threshold_of_each_trial(capacity: Capacity) -> None:
+def test_the_loss_that_is_allowed_is_a_threshold_of_each_trial(capacity: Command) -> None:
     _, _, calls = capacity("connections", "--to", "10", "--loss-ratio", "1%")
     words = calls[0]["words"]
     assert words[words.index("--threshold") + 1] == "ws_connection_success_rate:rate>=0.99"
@@ -168,12 +154,12 @@ def test_the_loss_that_is_allowed_is_a_threshold_of_each_trial(capacity: Capacit
         pytest.param(["--", "--threshold", "ws_connection_success_rate:rate>0.5"], id="asked for by name"),
     ],
 )
-def test_a_loss_that_is_settled_already_stays(capacity: Capacity, words: list[str]) -> None:
+def test_a_loss_that_is_settled_already_stays(capacity: Command, words: list[str]) -> None:
     _, _, calls = capacity("connections", "--to", "10", *words)
     assert not any(">=" in word for word in calls[0]["words"])
 
 
-def test_a_failure_rate_is_limited_from_above(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_rate_is_limited_from_above(capacity: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_x")
     monkeypatch.delenv("SERVER_URL")
@@ -182,7 +168,7 @@ def test_a_failure_rate_is_limited_from_above(capacity: Capacity, monkeypatch: p
     assert words[words.index("--threshold") + 1] == "http_req_failed:rate<=0.0001"
 
 
-def test_an_overloaded_generator_ends_the_search_with_110(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overloaded_generator_ends_the_search_with_110(capacity: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_OVERLOADED_AT", "60")
     code, said, calls = capacity("connections")
     assert code == 110
@@ -195,7 +181,7 @@ def test_the_command_hands_on_what_follows_two_dashes_and_tells_mistakes_with_10
     fake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["capacity", "connections", "--to", "10", "--", "--seed", "7"]) == 0
-    words = json.loads(fake.with_name("log.jsonl").read_text().splitlines()[0])["words"]
+    words = locust_stand_in.calls(fake)[0]["words"]
     assert words[words.index("--seed") + 1] == "7"
     capsys.readouterr()
     assert main(["capacity", "nowhere"]) == 104
@@ -217,14 +203,14 @@ def test_the_help_says_what_passes_and_has_examples(capsys: pytest.CaptureFixtur
         assert word in said
 
 
-def test_the_largest_load_passes(capacity: Capacity) -> None:
+def test_the_largest_load_passes(capacity: Command) -> None:
     code, said, _ = capacity("connections", "--to", "100")
     assert code == 0
     assert "at least 100 users: no load failed" in said
     assert "the largest load that was to be tried passes (--to)" in said
 
 
-def test_no_load_passes(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_load_passes(capacity: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_HOLDS", "0")
     code, said, _ = capacity("connections", "--from", "2")
     assert code == 99
@@ -232,20 +218,20 @@ def test_no_load_passes(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> 
     assert "Scaling" not in said
 
 
-def test_a_target_that_never_answers_is_tried_once(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_that_never_answers_is_tried_once(capacity: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_REASON", "no_answer")
     code, said, calls = capacity("connections")
     assert (code, len(calls)) == (99, 1)
     assert "says nothing of the target: so it is" in said
 
 
-def test_too_few_trials_are_no_success(capacity: Capacity) -> None:
+def test_too_few_trials_are_no_success(capacity: Command) -> None:
     code, said, calls = capacity("connections", "--max-trials", "5")
     assert (code, len(calls)) == (99, 5)
     assert "at least 80, below 160 users" in said
 
 
-def test_the_result_is_written_as_json(capacity: Capacity, tmp_path: Path) -> None:
+def test_the_result_is_written_as_json(capacity: Command, tmp_path: Path) -> None:
     capacity("connections", "--json", "found.json", "--goal-width", "0.2")
     found = json.loads((tmp_path / "found.json").read_text())
     assert (found["lower"], found["upper"], found["ending"]) == (134, 160, "goal")
@@ -274,17 +260,43 @@ def test_the_result_is_written_as_json(capacity: Capacity, tmp_path: Path) -> No
         pytest.param(["connections", "--json", "/proc/none/x"], "--json /proc/none/x: ", id="no such folder"),
         pytest.param(["connections", "--", "--threshold", "nope:rate>1"], "nope", id="threshold"),
         pytest.param(["connections", "--sandbox-fault", "kick"], "plants faults in the embedded sandbox", id="fault"),
+        pytest.param(
+            ["connections", "--", "--procesess", "2"], "--procesess; Did you mean '--processes'", id="unknown"
+        ),
+        pytest.param(["connections", "--", "--summary-json=x"], "--summary-json is each trial's own", id="own"),
         pytest.param(["connections", "--", "--sandbox-fault", "kick"], "--sandbox-fault belongs before --", id="place"),
     ],
 )
 def test_mistakes_are_told_before_the_first_trial(fake: Path, words: list[str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         run(words)
-    assert not fake.with_name("log.jsonl").exists()
+    assert not locust_stand_in.calls(fake)
+
+
+@pytest.mark.parametrize("option", ["--goal-width", "--loss-ratio"])
+@pytest.mark.parametrize("given", ["wide", "nan", "inf%"])
+def test_a_share_that_cannot_be_read_says_how_it_is_written(
+    option: str, given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(["connections", option, given])
+    assert f"{option}: {given!r} is no share; write it like 0.1 or 10%" in capsys.readouterr().err
+
+
+def test_a_length_that_cannot_be_read_says_how_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["connections", "--trial", "often"])
+    assert "'often' is not a duration; write it like 90s, 10m" in capsys.readouterr().err
+
+
+def test_a_result_that_cannot_be_written_is_107(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.write_text(LOCUST.replace("words =", "os.makedirs('found.json', exist_ok=True)\nwords =", 1))
+    assert run(["connections", "--to", "10", "--json", "found.json"]) == 107
+    assert "found.json" in capsys.readouterr().err
 
 
 def test_without_a_target_one_sandbox_serves_all_trials_with_the_faults_given(
-    capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+    capacity: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SERVER_URL")
     code, said, calls = capacity("connections", "--to", "20", "--sandbox-fault", "max-sockets=137")
@@ -293,7 +305,7 @@ def test_without_a_target_one_sandbox_serves_all_trials_with_the_faults_given(
     assert f"target  {targets.pop()} (sandbox, max-sockets=137)" in said
 
 
-def test_each_trial_finds_an_empty_sandbox(capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_trial_finds_an_empty_sandbox(capacity: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SERVER_URL")
     resets = []
     monkeypatch.setattr(SandboxProcess, "reset", lambda process: resets.append(process.url))
@@ -308,7 +320,7 @@ def kill(process: SandboxProcess) -> None:
 
 
 def test_a_sandbox_that_is_gone_ends_the_search_with_what_is_known(
-    capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+    capacity: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SERVER_URL")
     monkeypatch.setattr(SandboxProcess, "reset", kill)
@@ -400,5 +412,6 @@ def test_the_sandbox_is_made_for_the_largest_load(fake: Path, monkeypatch: pytes
         raise SetupError("not now")
 
     monkeypatch.setattr(capacity_command, "start_sandbox", start)
-    assert run(["rsvp", "--from", "100", "--to", "4000"]) == 100
+    with pytest.raises(SetupError, match="not now"):
+        run(["rsvp", "--from", "100", "--to", "4000"])
     assert made == [(["wwmaa"], "4000")]

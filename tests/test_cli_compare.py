@@ -59,6 +59,13 @@ def test_several_runs_a_side_follow_after(slower: str, capsys: pytest.CaptureFix
     assert "3 runs before, 3 after: Student's test" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("given", ["much", "nan", "-3"])
+def test_a_share_that_cannot_be_read_says_how_it_is_written(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", OURS, OURS, f"--allow={given}"])
+    assert f"--allow: {given!r} is no share from 0 to 1000 per cent; write it like 10" in capsys.readouterr().err
+
+
 def test_what_cannot_be_compared_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.json").write_text("{")
     assert main(["compare", OURS, str(tmp_path / "broken.json")]) == 104

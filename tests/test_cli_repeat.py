@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from pika_locust.cli import child_run
 from pika_locust.cli.main import main
+from tests import locust_stand_in
 
 RECORDED = Path(__file__).parent / "outputs" / "runs" / "queue.json"
 
@@ -18,9 +16,9 @@ LOCUST = f'''
 import json, os, sys
 words = sys.argv[1:]
 path = words[words.index("--summary-json") + 1]
-with open("calls.jsonl", "a") as log:
+with open(os.environ["FAKE_LOG"], "a") as log:
     log.write(json.dumps(words) + "\\n")
-number = sum(1 for _ in open("calls.jsonl"))
+number = sum(1 for _ in open(os.environ["FAKE_LOG"]))
 codes = json.loads(os.environ.get("FAKE_CODES", "[0]"))
 code = codes[min(number, len(codes)) - 1]
 summary = json.load(open({str(RECORDED)!r}))
@@ -37,25 +35,16 @@ sys.exit(code)
 
 @pytest.fixture(autouse=True)
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "fake_locust.py"
-    path.write_text(LOCUST)
-    monkeypatch.setattr(child_run, "LOCUST", (sys.executable, str(path)))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def calls(folder: Path) -> list[list[str]]:
-    log = folder / "calls.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return locust_stand_in.install(LOCUST, tmp_path, monkeypatch)
 
 
 def test_each_run_has_the_same_words_and_a_summary_of_its_own(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "queue", "--repeat", "3", "-u", "5", "-t", "10s"]) == 0
-    found = calls(fake)
+    found = locust_stand_in.calls(fake)
     assert len(found) == 3
     assert all(words[0] == "--headless" and words[-4:] == ["-u", "5", "-t", "10s"] for words in found)
     assert all(Path(words[2]).name == "queue.py" for words in found)
-    (folder,) = (fake / "results").glob("run_*")
+    (folder,) = (fake.parent / "results").glob("run_*")
     assert sorted(path.name for path in folder.glob("*.json")) == ["1.json", "2.json", "3.json"]
     said = capsys.readouterr().out
     assert said.count("exit 0") == 3
@@ -65,13 +54,13 @@ def test_each_run_has_the_same_words_and_a_summary_of_its_own(fake: Path, capsys
 def test_the_strongest_exit_code_counts(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_CODES", "[0, 99, 0]")
     assert main(["run", "queue", "--repeat=3"]) == 99
-    assert len(calls(fake)) == 3
+    assert len(locust_stand_in.calls(fake)) == 3
 
 
 def test_what_cannot_run_is_not_tried_again(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_CODES", "[104]")
     assert main(["run", "queue", "--repeat", "3"]) == 104
-    assert len(calls(fake)) == 1
+    assert len(locust_stand_in.calls(fake)) == 1
 
 
 def test_a_baseline_is_compared_with_and_is_a_gate(
@@ -91,6 +80,7 @@ def test_a_baseline_is_compared_with_and_is_a_gate(
         (["--repeat", "0"], "--repeat 0: from 1 to 100 times"),
         (["--repeat", "many"], "invalid int value"),
         (["--repeat", "2", "--summary-json", "x.json"], "--summary-json with --repeat"),
+        (["--repeat", "2", "--html=x.html"], "--html with --repeat: each run would overwrite it"),
         (["--repeat", "2", "--baseline", "nowhere"], "nowhere: No such file"),
     ],
 )
@@ -99,4 +89,4 @@ def test_mistakes_are_told_before_the_first_run(
 ) -> None:
     assert main(["run", "queue", *words]) == 104
     assert said in capsys.readouterr().err
-    assert not calls(fake)
+    assert not locust_stand_in.calls(fake)

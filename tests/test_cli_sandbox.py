@@ -16,15 +16,15 @@ import psutil
 import pytest
 import requests
 
+from pika_locust.cli.main import main
 from pika_locust.cli.sandbox import public_addresses, run
 
 ROOT = Path(__file__).parents[1]
-RUN = "import sys; from pika_locust.cli.sandbox import run; sys.exit(run(sys.argv[1:]))"
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", RUN, *arguments]
+    command = [sys.executable, "-m", "pika_locust.cli.main", "sandbox", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -96,7 +96,7 @@ def test_the_faults_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[s
     ],
 )
 def test_mistakes_end_it_with_104(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(arguments) == 104
+    assert main(["sandbox", *arguments]) == 104
     assert said in capsys.readouterr().err
 
 
@@ -124,7 +124,7 @@ def test_all_addresses_are_refused_where_one_is_public(
     addresses = {"lo": [_address("127.0.0.1", socket.AF_INET)], "eth0": [_address(own, family)]}
     monkeypatch.setattr(psutil, "net_if_addrs", lambda: addresses)
     assert public_addresses(host) == [own]
-    assert run(["--platform", "pika", "--host", host]) == 104
+    assert main(["sandbox", "--platform", "pika", "--host", host]) == 104
     assert "say --allow-public" in capsys.readouterr().err
     del addresses["eth0"]
     assert public_addresses(host) == []

@@ -96,8 +96,12 @@ def log_in(sandbox: SandboxProcess, email: str, password: str) -> requests.Respo
 
 def test_a_target_takes_the_rows_and_gives_them_back(seed: Command, sandbox: SandboxProcess, tmp_path: Path) -> None:
     sandbox.reset()
-    told = seed(*FEW, "-H", f"{sandbox.url}/api", **OTHERS)
+    target = sandbox.url.replace("://", "://somebody:of-the-proxy@")
+    told = seed(*FEW, "-H", f"{target}/api", **OTHERS)
     assert told.code == 0, told.err
+    assert "of-the-proxy" not in told.out + told.err
+    manifest = tmp_path / "seed-data/wwmaa/seed.json"
+    assert ("of-the-proxy" in manifest.read_text(), manifest.stat().st_mode & 0o777) == (True, 0o600)
     assert "30 users made, 0 were there already" in told.out
     # The event that people register for is the sandbox's own.
     assert "8 events made, 1 were there already" in told.out
@@ -127,6 +131,7 @@ def test_a_target_takes_the_rows_and_gives_them_back(seed: Command, sandbox: San
     assert log_in(sandbox, "seeded7@example.org", "another one").status_code == 200
     cleaned = seed("--clean")
     assert (cleaned.code, "1145 rows removed" in cleaned.out) == (0, True), cleaned
+    assert "of-the-proxy" not in cleaned.out + cleaned.err
     assert log_in(sandbox, "seeded7@example.org", "another one").status_code == 400
     assert sandbox.state()["registrations"]["evt_load_test_001"]["capacity"] > 0
     assert len(sandbox.state()["registrations"]) == 1

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ import psutil
 import pytest
 
 from pika_locust.catalogue import platforms_with_scenarios, scenarios_of
-from pika_locust.cli import child_run
 from pika_locust.cli.main import main
 from pika_locust.cli.suite import run
 from pika_locust.errors import ConfigurationError
 from pika_locust.outputs.suite_results import read_suite, state_of
 from pika_locust.testing.worker import settings_of
+from tests import locust_stand_in
+from tests.locust_stand_in import Command
 from tests.outputs.report_figures import check_suite
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,6 @@ with open(path, "w") as file:
 sys.exit(code)
 '''
 
-Suite = Callable[..., tuple[int, str, list[dict[str, Any]]]]
 ALL = ("--platform", "verity", "--quick", "--pause", "0")
 LOADS = (*ALL, "--skip-baseline")
 
@@ -68,25 +68,13 @@ LOADS = (*ALL, "--skip-baseline")
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stand-in, in place of locust; the embedded sandbox would be the target."""
-    path = tmp_path / "fake_locust.py"
-    path.write_text(LOCUST.replace("RECORDED", repr(str(RECORDED))))
-    monkeypatch.setattr(child_run, "LOCUST", (sys.executable, str(path)))
-    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log.jsonl"))
-    monkeypatch.chdir(tmp_path)
-    return path
+    return locust_stand_in.install(LOCUST.replace("RECORDED", repr(str(RECORDED))), tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def suite(fake: Path, capsys: pytest.CaptureFixture[str]) -> Suite:
-    """Runs the command; returns the exit code, what it printed, and how locust was called."""
-
-    def call(*words: str) -> tuple[int, str, list[dict[str, Any]]]:
-        code = run(words)
-        log = fake.with_name("log.jsonl")
-        calls = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        return code, capsys.readouterr().out, calls
-
-    return call
+def suite(fake: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command, and how it called locust."""
+    return locust_stand_in.command(run, fake, capsys)
 
 
 def check_reports(folder: Path) -> str:
@@ -107,7 +95,7 @@ def states(folder: Path) -> dict[str, str]:
     return {one["scenario"]: one["state"] for one in manifest(folder)["runs"] if one["kind"] == "load"}
 
 
-def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: Suite, tmp_path: Path) -> None:
+def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: Command, tmp_path: Path) -> None:
     code, said, calls = suite(*ALL)
     assert code == 0
     assert [call["scenario"] for call in calls] == ["queue", "sessions", "tokens"] * 2
@@ -126,7 +114,7 @@ def test_baselines_come_first_then_all_scenarios_in_the_platforms_order(suite: S
     assert "3 of 3 scenarios passed." in check_reports(tmp_path)
 
 
-def test_reports_are_written_wherever_they_are_asked_for(suite: Suite, tmp_path: Path) -> None:
+def test_reports_are_written_wherever_they_are_asked_for(suite: Command, tmp_path: Path) -> None:
     asked = [tmp_path / "out" / "suite.html", tmp_path / "suite.md"]
     code, said, _ = suite(*LOADS, "--report", str(asked[0]), "--report", str(asked[1]))
     assert code == 0
@@ -138,7 +126,7 @@ def test_reports_are_written_wherever_they_are_asked_for(suite: Suite, tmp_path:
 
 
 def test_a_pass_without_its_report_is_none(
-    suite: Suite, tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]
+    suite: Command, tmp_path: Path, fake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "suite.html"
     # Whatever is at that name when the last run has ended.
@@ -150,7 +138,7 @@ def test_a_pass_without_its_report_is_none(
     assert "the report is in" not in said
 
 
-def test_a_suite_that_is_killed_leaves_a_report_of_what_was_known(suite: Suite, tmp_path: Path, fake: Path) -> None:
+def test_a_suite_that_is_killed_leaves_a_report_of_what_was_known(suite: Command, tmp_path: Path, fake: Path) -> None:
     """Each run finds that of the runs before it."""
     (tmp_path / "seen").mkdir()
     copy = "for one in glob.glob('results/run_*/LOAD_TEST_REPORT.md'): shutil.copy(one, f'seen/{scenario}.md')"
@@ -164,7 +152,7 @@ def test_a_suite_that_is_killed_leaves_a_report_of_what_was_known(suite: Suite, 
     assert ", unfinished |" in tokens
 
 
-def test_each_run_leaves_a_summary_a_log_and_an_html_report_beside_each_other(suite: Suite, tmp_path: Path) -> None:
+def test_each_run_leaves_a_summary_a_log_and_an_html_report_beside_each_other(suite: Command, tmp_path: Path) -> None:
     _, _, calls = suite(*ALL)
     (folder,) = (tmp_path / "results").glob("run_*")
     assert [Path(call["path"]).relative_to(Path("results") / folder.name) for call in calls[2:4]] == [
@@ -177,7 +165,7 @@ def test_each_run_leaves_a_summary_a_log_and_an_html_report_beside_each_other(su
         assert Path(call["path"]).with_suffix(".log").exists()
 
 
-def test_without_quick_the_load_is_the_scenarios_own(suite: Suite) -> None:
+def test_without_quick_the_load_is_the_scenarios_own(suite: Command) -> None:
     _, _, calls = suite("--platform", "verity", "--pause", "0", "--only", "tokens")
     baseline, load = calls[0]["words"], calls[1]["words"]
     assert baseline[baseline.index("-t") + 1] == "1m"
@@ -195,7 +183,7 @@ def test_without_quick_the_load_is_the_scenarios_own(suite: Suite) -> None:
     ],
 )
 def test_one_that_does_not_pass_is_named_and_fails_the_suite(
-    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int, state: str, why: str
+    suite: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int, state: str, why: str
 ) -> None:
     monkeypatch.setenv("FAKE_ENDS", json.dumps({"sessions": end}))
     code, said, _ = suite(*LOADS)
@@ -208,7 +196,7 @@ def test_one_that_does_not_pass_is_named_and_fails_the_suite(
     assert f"sessions: {state.upper()}" in check_reports(tmp_path)
 
 
-def test_a_baseline_decides_nothing(suite: Suite, monkeypatch: pytest.MonkeyPatch, fake: Path) -> None:
+def test_a_baseline_decides_nothing(suite: Command, monkeypatch: pytest.MonkeyPatch, fake: Path) -> None:
     text = fake.read_text().replace("code = json", 'code = 99 if "/baseline/" in path else json')
     fake.write_text(text)
     code, said, _ = suite(*ALL)
@@ -217,7 +205,7 @@ def test_a_baseline_decides_nothing(suite: Suite, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_baseline_that_came_to_no_samples_is_no_failure(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch, fake: Path
+    suite: Command, monkeypatch: pytest.MonkeyPatch, fake: Path
 ) -> None:
     """A load is one, whose samples are what it is for."""
     reason = '{"code": "no_data", "subject": "x", "text": "x had no samples"}'
@@ -232,7 +220,7 @@ def test_a_baseline_that_came_to_no_samples_is_no_failure(
 
 
 def test_fail_fast_ends_with_the_first_that_fails(
-    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_ENDS", json.dumps({"queue": 99}))
     code, said, calls = suite(*LOADS, "--fail-fast")
@@ -243,13 +231,13 @@ def test_fail_fast_ends_with_the_first_that_fails(
     assert ", ended by the first failure" in check_reports(tmp_path)
 
 
-def test_only_some_in_the_platforms_order(suite: Suite, tmp_path: Path) -> None:
+def test_only_some_in_the_platforms_order(suite: Command, tmp_path: Path) -> None:
     _, _, calls = suite(*LOADS, "--only", "tokens,queue")
     assert [call["scenario"] for call in calls] == ["queue", "tokens"]
     assert manifest(tmp_path)["left_out"] == ["sessions"]
 
 
-def test_faults_and_locusts_own_options_go_to_each_run(suite: Suite) -> None:
+def test_faults_and_locusts_own_options_go_to_each_run(suite: Command) -> None:
     _, _, calls = suite(*LOADS, "--sandbox-fault", "lose-write=0.05", "--", "--seed", "7")
     for call in calls:
         words = call["words"]
@@ -266,21 +254,28 @@ def test_faults_and_locusts_own_options_go_to_each_run(suite: Suite) -> None:
         pytest.param([*ALL, "--output-dir", "/proc/none"], "--output-dir /proc/none: ", id="folder"),
         pytest.param([*ALL, "--report", "suite.pdf"], "--report suite.pdf: its name must end with", id="report"),
         pytest.param([*ALL, "--sandbox-fault", "nope"], "queue: .*nope", id="fault"),
+        pytest.param([*ALL, "--", "--procesess", "2"], "queue: .*--procesess; Did you mean", id="unknown option"),
+        pytest.param([*ALL, "--", "--summary-json=x"], "--summary-json behind --: each run would", id="a file"),
         pytest.param([*ALL, "--", "--threshold", "nope:rate>1"], "baseline/queue: .*nope", id="threshold"),
     ],
 )
 def test_mistakes_are_told_before_the_first_run(fake: Path, words: list[str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         run(words)
-    assert not fake.with_name("log.jsonl").exists()
+    assert not locust_stand_in.calls(fake)
     assert not list(fake.parent.glob("results/run_*"))
+
+
+def test_options_that_are_locusts_own_are_handed_on(suite: Command) -> None:
+    _, _, calls = suite(*LOADS, "--only", "tokens", "--", "--processes", "2", "-s", "30")
+    assert calls[0]["words"][-6:-2] == ["--processes", "2", "-s", "30"]
 
 
 def test_env_load_tests_is_honoured(fake: Path) -> None:
     (fake.parent / ".env.load-tests").write_text("SPIKE_RATE=many\n")
     with pytest.raises(ConfigurationError, match=r"tokens: SPIKE_RATE=many in \.env\.load-tests"):
         run(["--platform", "verity", "--only", "tokens"])
-    assert not fake.with_name("log.jsonl").exists()
+    assert not locust_stand_in.calls(fake)
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -317,7 +312,7 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ],
 )
 def test_the_health_of_a_named_target_comes_first(
-    suite: Suite, target: str, monkeypatch: pytest.MonkeyPatch, status: int, code: int, runs: int
+    suite: Command, target: str, monkeypatch: pytest.MonkeyPatch, status: int, code: int, runs: int
 ) -> None:
     monkeypatch.setattr(Page, "status", status)
     ended, said, calls = suite(*LOADS)
@@ -331,7 +326,7 @@ def test_a_target_that_is_not_there_ends_it_before_the_first_run(
     monkeypatch.setenv("SERVER_URL", "ws://127.0.0.1:9")
     assert main(["suite", "--platform", "greeter", "--quick"]) == 100
     assert "http://127.0.0.1:9/health is not healthy: " in capsys.readouterr().err
-    assert not fake.with_name("log.jsonl").exists()
+    assert not locust_stand_in.calls(fake)
     assert manifest(fake.parent)["ending"] == "setup"
     page = check_reports(fake.parent)
     assert "http://127.0.0.1:9/health is not healthy: " in page
@@ -370,7 +365,7 @@ def test_every_scenario_of_ours_says_its_quick_load() -> None:
 
 
 def test_a_rate_that_is_set_takes_the_place_of_the_quick_users(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    suite: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("INFERENCE_RATE", "20")
     code, _, calls = suite("--platform", "pixelated", "--quick", "--only", "inference", "--pause", "0")
@@ -381,7 +376,7 @@ def test_a_rate_that_is_set_takes_the_place_of_the_quick_users(
     assert baseline["settings"]["INFERENCE_USE_SIMPLE"] == "1"
 
 
-def test_a_rate_that_is_taken_away_leaves_quick_users(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_that_is_taken_away_leaves_quick_users(suite: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEARCH_RATE", "0")
     code, _, calls = suite("--quick", "--only", "search", "--pause", "0", "--skip-baseline")
     assert code == 0
@@ -391,7 +386,7 @@ def test_a_rate_that_is_taken_away_leaves_quick_users(suite: Suite, monkeypatch:
 @pytest.mark.parametrize("words", [(), ("--quick",)], ids=["full", "quick"])
 @pytest.mark.parametrize("platform", platforms_with_scenarios())
 def test_the_suite_of_every_platform_can_be_read_and_runs_all_its_scenarios(
-    suite: Suite, platform: str, words: tuple[str, ...]
+    suite: Command, platform: str, words: tuple[str, ...]
 ) -> None:
     code, _, calls = suite("--platform", platform, "--pause", "0", *words)
     assert code == 0

@@ -102,6 +102,17 @@ def test_a_healthy_target_is_reached_and_nothing_is_in_the_way(tmp_path: Path) -
     assert "whsec_quite_secret" not in done.stdout
 
 
+def test_options_that_are_locusts_own_are_taken_and_what_nobody_knows_is_104(tmp_path: Path) -> None:
+    with start_sandbox(["greeter"]) as sandbox:
+        words = ("connections", "-u", "5", "-H", sandbox.url, "--headless", "--processes", "2")
+        taken, port = doctor(tmp_path, *words), free_port()
+        told = doctor(tmp_path, *words, "--web-port", str(port), "--procesess", "2")
+    assert taken.returncode == 0, taken.stdout + taken.stderr
+    assert told.returncode == 104
+    assert f"{port} (web page)" in told.stdout
+    assert "unrecognized arguments: --procesess; Did you mean '--processes'?" in told.stdout
+
+
 def test_a_target_that_is_not_there_is_100_and_says_what_to_change(tmp_path: Path) -> None:
     done = doctor(tmp_path, "connections", "-u", "5", "-H", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 100, done.stdout

@@ -63,10 +63,13 @@ def test_names_have_no_ids_and_statuses_are_those_that_were_seen() -> None:
 def test_secrets_are_not_taken_over(tmp_path: Path) -> None:
     requests = [step for step in read_har(har(VISIT), "visit", "v.har").steps if isinstance(step, Request)]
     assert isinstance(requests[2].body["password"], Unknown)
-    (tmp_path / "visit.har").write_text(har(VISIT))
+    signed = entry(12, "GET", f"{SHOP}/api/orders?page=2&access_token=hunter2&apiKey=hunter2&debug")
+    (tmp_path / "visit.har").write_text(har([*VISIT, signed]))
     with chdir(tmp_path):
         assert main(["new", "visit", "--from-har", "visit.har"]) == 0
     assert "hunter2" not in "".join(path.read_text() for path in tmp_path.glob("*.py"))
+    asked = 'f"/api/orders?page=2&access_token={self.new_id()}&apiKey={self.new_id()}&debug"'
+    assert asked in (tmp_path / "visit.py").read_text()
 
 
 def test_another_host_can_be_asked_for() -> None:
@@ -92,6 +95,8 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, capsys: 
         ('{"log": {}}', "this is no HAR file"),
         (har([]), "there are no requests to any host, but to: none"),
         (har([{"request": {"url": "x"}}]), "this is no HAR file"),
+        (har([{**entry(0, "GET", SHOP), "time": "long"}]), "this is no HAR file: ValueError: could not convert"),
+        (har([{**entry(0, "GET", SHOP), "response": [200]}]), "this is no HAR file: AttributeError"),
     ],
 )
 def test_what_is_no_recorded_visit_is_refused(text: str, why: str) -> None:

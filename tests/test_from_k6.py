@@ -138,6 +138,17 @@ export default function main() {
     assert [(one.path, one.check) for one in requests(draft)] == [("/a", ""), ("/b", "b is there")]
 
 
+def test_numbers_and_addresses_that_are_none_are_left_open() -> None:
+    script = """
+import http from "k6/http";
+export const options = { vus: 1e999, duration: -1e999 };
+export default function () { http.get("http://[" + __ENV.HOST + "]/a"); }
+"""
+    (draft,) = read_k6_script(script, "mine", "x.js")
+    assert draft.profiles == {"standard": "0s:1,1m:1"}
+    assert [one.method for one in requests(draft)] == ["GET"]
+
+
 def test_a_parser_that_is_not_installed_is_104(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,17 +15,17 @@ from pathlib import Path
 
 from pika_locust.catalogue import find_scenario
 from pika_locust.cli import capacity_report as report
+from pika_locust.cli.arguments import locusts_own, seconds, share, split_words
 from pika_locust.cli.capacity_report import Found
 from pika_locust.cli.capacity_trial import TrialPlan, TrialResult, run_trial
 from pika_locust.cli.child_run import told_to_stop
 from pika_locust.cli.inspect import locustfile, options_parser
-from pika_locust.errors import ConfigurationError, ExitCode, SetupError
+from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.format import plain
 from pika_locust.load.capacity import Ending, Goal, Search, Trial
-from pika_locust.load.durations import parse_duration
 from pika_locust.outputs import redact
 from pika_locust.outputs.recorded import Judged
-from pika_locust.outputs.summary import unwritable
+from pika_locust.outputs.summary import unwritable, write_bytes
 from pika_locust.outputs.table import Line, Medium, paint
 from pika_locust.runtime.options import RunOptions, parse_all, read_options
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
@@ -67,10 +67,10 @@ def run(argv: Sequence[str]) -> int:
     Arguments:
         argv: what follows `pika-locust capacity` on the command line; what follows `--` is Locust's.
 
-    Raises ConfigurationError with every mistake, before the first trial.
+    Raises ConfigurationError with every mistake, before the first trial, and SetupError where the sandbox does not
+    start.
     """
-    words = list(argv)
-    own, locusts = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    own, locusts = split_words(argv)
     given = _parser().parse_args(own)
     scenario = find_scenario(given.scenario)
     goal = _goal(given)
@@ -79,24 +79,20 @@ def run(argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pika-locust-capacity-")))
         (folder / "locustfile.py").write_text(locustfile(scenario))
-        plan = TrialPlan(scenario, _whole_seconds(given.trial), folder, locusts)
+        plan = TrialPlan(scenario, round(given.trial), folder, locusts)
         options = _read_options(plan, goal, given.sandbox_fault)
         if strict := _loss_words(scenario, options, given.loss_ratio):
             plan = replace(plan, words=[*plan.words, *strict])
             options = _read_options(plan, goal, given.sandbox_fault)
         stopped = stack.enter_context(told_to_stop())
         target, sandbox = options.target, None
-        try:
-            if target is None:
-                plan = replace(plan, environ=_with_secrets(plan, options))
-                sandbox = _start_sandbox(plan, goal, given.sandbox_fault)
-                stack.callback(sandbox.stop)
-                target = scenario.normalise_target(sandbox.url)
-                plan = replace(plan, words=["-H", target, *plan.words])
-            return _search(plan, goal, options, target, sandbox, given, stopped)
-        except SetupError as error:
-            print(error, file=sys.stderr)
-            return ExitCode.SETUP
+        if target is None:
+            plan = replace(plan, environ=_with_secrets(plan, options))
+            sandbox = _start_sandbox(plan, goal, given.sandbox_fault)
+            stack.callback(sandbox.stop)
+            target = scenario.normalise_target(sandbox.url)
+            plan = replace(plan, words=["-H", target, *plan.words])
+        return _search(plan, goal, options, target, sandbox, given, stopped)
 
 
 def _search(
@@ -147,7 +143,10 @@ def _search(
     last = found(ending)
     _print(report.end(last, medium), medium)
     if given.json is not None:
-        Path(given.json).write_text(json.dumps(report.to_json(last), indent=2) + "\n")
+        text = json.dumps(report.to_json(last), indent=2) + "\n"
+        if (problem := write_bytes(text.encode(), given.json, "The result")) is not None:
+            print(problem, file=sys.stderr)
+            return int(ExitCode.INTERNAL)
     return int(_ENDINGS[ending]) if ending != "void" else results[-1].exit_code or int(ExitCode.INTERNAL)
 
 
@@ -178,8 +177,11 @@ def _read_options(plan: TrialPlan, goal: Goal, faults: Sequence[str]) -> RunOpti
     environ = environment_of({**plan.environ, **plan.load_settings(goal.first)}, Path.cwd())
     if any(word.partition("=")[0] == "--sandbox-fault" for word in plan.words):
         raise ConfigurationError("--sandbox-fault belongs before --: there is one sandbox for all trials")
+    if any(word.partition("=")[0] == "--summary-json" for word in plan.words):
+        raise ConfigurationError("--summary-json is each trial's own; --json has what all of them came to")
     parser = options_parser(plan.scenario, "capacity")
-    given, _, problems = parse_all(parser, [*words, *plan.words], environ)
+    given, unknown, problems = parse_all(parser, [*words, *plan.words], environ)
+    problems += locusts_own([word for word in unknown if word in plan.words], parser)[1]
     return read_options(plan.scenario, given, environ, problems)
 
 
@@ -225,20 +227,6 @@ def _goal(given: argparse.Namespace) -> Goal:
     return goal
 
 
-def _whole_seconds(seconds: float) -> int:
-    return round(seconds)
-
-
-def _share(text: str) -> float:
-    """A share such as 0.1 or 10%."""
-    number = text.removesuffix("%")
-    return float(number) / 100 if number != text else float(number)
-
-
-def _seconds(text: str) -> float:
-    return parse_duration(text, bare_unit="s")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pika-locust capacity",
@@ -258,17 +246,17 @@ def _parser() -> argparse.ArgumentParser:
     ):
         shown = "" if default is None else f" (default {default:,})"
         parser.add_argument(name, dest=dest, type=int, default=default, metavar="N", help=about + shown)
-    parser.add_argument("--trial", type=_seconds, default=30.0, metavar="30s", help="length of a trial (default 30s)")
+    parser.add_argument("--trial", type=seconds, default=30.0, metavar="30s", help="length of a trial (default 30s)")
     parser.add_argument(
         "--goal-width",
-        type=_share,
+        type=share,
         default=goal.width,
         metavar="10%",
         help="the upper bound is to be so much above the lower one at most (default 10%%)",
     )
     parser.add_argument(
         "--loss-ratio",
-        type=_share,
+        type=share,
         default=LOSS_RATIO,
         metavar="0.5%",
         help="more lost attempts fail a trial, where the scenario's own thresholds allow more (default 0.5%%)",

@@ -25,6 +25,7 @@ LOCUST = (sys.executable, "-m", "locust")
 STOP_WITHIN_S = 30.0
 """How long a run that is to end may take before it is killed."""
 OUTPUT_TAIL = 400
+_FILES = ("--summary-json", "--report", "--html", "--csv")
 _POLL_S = 0.05
 
 
@@ -86,6 +87,11 @@ def run_locust(
     seconds = time.monotonic() - began
     said = log.read_text(errors="replace")
     return ChildRun(int(child.returncode), read_summary(summary), said, seconds, was_stopped)
+
+
+def overwritten(words: Sequence[str]) -> list[str]:
+    """Options among the words that name a file, which each of several runs would overwrite."""
+    return [option for option in _FILES if any(word.partition("=")[0] == option for word in words)]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -114,9 +114,12 @@ def _lines(found: Comparison, medium: Medium, show_all: bool) -> Iterator[Line]:
 
 
 def _percent(text: str) -> float:
-    value = float(text.removesuffix("%"))
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 1000:
-        raise ValueError("a share in per cent")
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1000 per cent; write it like 10 or 10%")
     return value
 
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import psutil
 
 from pika_locust.catalogue import find_scenario, scenarios
+from pika_locust.cli.arguments import locusts_own
 from pika_locust.cli.inspect import options_parser
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.observe.target import look, problem_of
@@ -117,23 +118,12 @@ def _options(scenario: Scenario, words: Sequence[str]) -> tuple[RunOptions | Non
     """What a run would read, the command line as Locust reads it, and what is wrong with it all."""
     environ = environment_of(os.environ, Path.cwd())
     parser = options_parser(scenario, "doctor")
-    parser.set_defaults(
-        worker=False,
-        master=False,
-        processes=None,
-        web_host="",
-        web_port=8089,
-        master_bind_host="*",
-        master_bind_port=5557,
-        headless=False,
-        headful=False,
-        **dict.fromkeys(("list_commands", "show_task_ratio", "show_task_ratio_json"), False),
-    )
     arguments = None
     try:
-        arguments, unknown, problems = parse_all(parser, words, environ)
-        problems += [f"unrecognized arguments: {word}" for word in unknown if word in words]
-        return read_options(scenario, arguments, environ, problems), arguments, []
+        given, unknown, problems = parse_all(parser, words, environ)
+        locusts, wrong = locusts_own([word for word in unknown if word in words], parser)
+        arguments = argparse.Namespace(**{**vars(locusts), **vars(given)})
+        return read_options(scenario, arguments, environ, problems + wrong), arguments, []
     except ConfigurationError as error:
         return None, arguments, list(error.problems)
 

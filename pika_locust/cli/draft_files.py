@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pika_locust.cli.draft import (
@@ -34,6 +35,8 @@ _SECRET = re.compile("SECRET|TOKEN|PASSWORD|API_KEY")
 
 def files_of(drafts: Sequence[Draft], world: str) -> dict[str, str]:
     """File name -> text: a locustfile of each draft, one stand-in called `world` for all of them, and one test."""
+    # In docstrings as well, where a quote or a backslash would end it.
+    drafts = [replace(draft, source=re.sub(r"[^\w .()+-]", "_", draft.source)) for draft in drafts]
     texts = {f"{draft.name}.py": _locustfile(draft, world) for draft in drafts}
     return {**texts, f"{world}_world.py": _world(drafts, world), f"test_{world}.py": _test(drafts, world)}
 
@@ -111,10 +114,9 @@ def _actor(draft: Draft, actor: str) -> Iterator[str]:
     if own or draft.connect_rate or draft.connect_trend:
         yield ""
     if draft.socket_query:
-        query = draft.socket_query.replace("X", "{self.new_id()}")
         yield "    def url(self) -> str:"
         yield '        """Where to connect to."""'
-        yield f'        return f"{{super().url()}}?{query}"'
+        yield f'        return f"{{super().url()}}?{_filled("X", draft.socket_query)}"'
         yield ""
     yield "    def act(self) -> None:"
     yield f'        """One iteration, as far as it stands in {draft.source}."""'
@@ -184,8 +186,14 @@ def _request(step: Request) -> Iterator[str]:
 
 
 def _path(path: str) -> str:
-    holes = re.sub(r"\{\w+\}", "{self.new_id()}", path)
-    return f"f{_quoted(holes)}" if holes != path else _quoted(path)
+    hole = r"\{\w+\}"
+    return f'f"{_filled(hole, path)}"' if re.search(hole, path) else _quoted(path)
+
+
+def _filled(hole: str, text: str) -> str:
+    """The inside of an f-string, with a new id in place of each hole."""
+    known = (re.sub("[{}]", r"\g<0>\g<0>", _escaped(part)) for part in re.split(hole, text))
+    return "{self.new_id()}".join(known)
 
 
 def _call(function: str, arguments: Sequence[str], indent: int = 8) -> Iterator[str]:
@@ -201,10 +209,13 @@ def _call(function: str, arguments: Sequence[str], indent: int = 8) -> Iterator[
 
 
 def _quoted(text: str) -> str:
+    return repr(text) if '"' in text and "'" not in text else f'"{_escaped(text)}"'
+
+
+def _escaped(text: str) -> str:
+    """The inside of a string between double quotes."""
     body = repr(text)[1:-1]
-    if text.count('"') and not text.count("'"):
-        return f"'{body}'"
-    return '"' + body.replace("\\'", "'").replace('"', '\\"') + '"'
+    return re.sub(r"""\\'|"|\\.""", lambda found: {"\\'": "'", '"': '\\"'}.get(found[0], found[0]), body)
 
 
 def _code(value: Any) -> str:
@@ -280,10 +291,10 @@ def _install(draft: Draft, actor: str, world: str) -> Iterator[str]:
         yield "        arrivals=arrival_rate,"
     elif len(draft.profiles) == 1:
         ((name, stages),) = draft.profiles.items()
-        yield f'        profiles={{"{name}": "{stages}"}},'
+        yield f'        profiles={{{_quoted(name)}: "{stages}"}},'
     else:
         yield "        profiles={"
-        yield from (f'            "{name}": "{stages}",' for name, stages in draft.profiles.items())
+        yield from (f'            {_quoted(name)}: "{stages}",' for name, stages in draft.profiles.items())
         yield "        },"
     yield from (f"        {line}" for line in _thresholds(draft))
     settings = list(_settings(draft))
@@ -306,10 +317,10 @@ def _target(draft: Draft) -> Iterator[str]:
         yield f'target=Setting("{draft.target_setting}", url({read}), None, "the target"),'
     if draft.protocol == "websocket":
         if own:
-            yield f'normalise_target=partial(websocket_url, path="{draft.socket_path}"),'
-            yield f'http_base=partial(http_side, path="{draft.socket_path}"),'
+            yield f"normalise_target=partial(websocket_url, path={_quoted(draft.socket_path)}),"
+            yield f"http_base=partial(http_side, path={_quoted(draft.socket_path)}),"
         elif draft.socket_path != "/ws":
-            yield f'path="{draft.socket_path}",'
+            yield f"path={_quoted(draft.socket_path)},"
     elif draft.protocol == "socketio":
         yield "normalise_target=socketio_url,"
     elif own:
@@ -332,7 +343,8 @@ def _thresholds(draft: Draft) -> Iterator[str]:
         yield "    # Without a sample, a threshold fails. Take these in as soon as users measure what they are about:"
     for metric, given in by_metric.items():
         if metric not in judged:
-            yield f"    # {_quoted(metric)}: {given[0] if len(given) == 1 else '[' + ', '.join(given) + ']'},"
+            expressions = given[0] if len(given) == 1 else f"[{', '.join(given)}]"
+            yield from (f"    # {line}" for line in f"{_quoted(metric)}: {expressions},".split("\n"))
     yield "},"
 
 
@@ -401,7 +413,7 @@ def _world(drafts: Sequence[Draft], world: str) -> str:
 def _socket_paths(drafts: Sequence[Draft]) -> Iterator[str]:
     path = next((draft.socket_path for draft in drafts if draft.protocol == "websocket"), "/ws")
     if path != "/ws":
-        yield f'    socket_path = "{path}"'
+        yield f"    socket_path = {_quoted(path)}"
 
 
 def _handlers(drafts: Sequence[Draft]) -> Iterator[str]:
@@ -414,23 +426,28 @@ def _handlers(drafts: Sequence[Draft]) -> Iterator[str]:
         number += 1
         if (method, path) == ("GET", "/health"):
             continue
-        word = re.sub(r"\W+", "_", f"{method.lower()}_{path.strip('/').lower()}").strip("_")
-        yield from ("", f'    @route("{method}", "{path}")', f"    def {word}_{number}(self, call: Call) -> Any:")
+        yield from ("", f"    @route({_quoted(method)}, {_quoted(path)})")
+        yield f"    def {_method_name(f'{method}_{path}', number)}(self, call: Call) -> Any:"
         yield '        """Put the answer here."""'
         yield "        return {}"
     said = {(protocol, step.kind) for protocol, step in steps if isinstance(step, Message) and protocol != "http"}
     for protocol, kind in sorted(said):
         number += 1
-        word = re.sub(r"\W+", "_", kind.lower()).strip("_")
+        word = _method_name(kind, number)
         if protocol == "socketio":
-            yield from ("", f'    @event("{kind}")')
-            yield f"    def {word}_{number}(self, client: Client, *values: Any) -> Any:"
+            yield from ("", f"    @event({_quoted(kind)})")
+            yield f"    def {word}(self, client: Client, *values: Any) -> Any:"
             yield '        """Put the answer here, and what others are told."""'
             yield '        return {"ok": True}'
         else:
-            yield from ("", f'    @message("{kind}")')
-            yield f"    def {word}_{number}(self, socket: Socket, body: Any) -> None:"
+            yield from ("", f"    @message({_quoted(kind)})")
+            yield f"    def {word}(self, socket: Socket, body: Any) -> None:"
             yield '        """Put here what the server does: `socket.send(...)`, `self.broadcast(...)`."""'
+
+
+def _method_name(text: str, number: int) -> str:
+    word = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+    return f"{word}_{number}" if word[:1].isalpha() else f"on_{word}_{number}"
 
 
 def _test(drafts: Sequence[Draft], world: str) -> str:

@@ -17,7 +17,7 @@ _STATIC = re.compile(r"\.(js|mjs|css|png|jpe?g|gif|svg|ico|webp|avif|woff2?|ttf|
 _LEAST_PAUSE_S = 0.5
 """Shorter gaps between two requests are the page's own, and no pause of the visitor's."""
 _LONGEST_PAUSE_S = 30.0
-_SECRET = re.compile("password|secret|token|card|cvc", re.IGNORECASE)
+_SECRET = re.compile("password|secret|token|card|cvc|api_?key|credential|signature|authorization", re.IGNORECASE)
 
 
 def read_har(text: str, name: str, source: str, host: str | None = None) -> Draft:
@@ -33,7 +33,14 @@ def read_har(text: str, name: str, source: str, host: str | None = None) -> Draf
 
     Raises ConfigurationError for what is no HAR file, and for one without requests of that host.
     """
-    entries = _entries(text, source)
+    try:
+        return _draft(json.loads(text)["log"]["entries"], name, source, host)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"{source}: this is no HAR file: {type(error).__name__}: {error}") from error
+
+
+def _draft(recorded: Sequence[Mapping[str, Any]], name: str, source: str, host: str | None) -> Draft:
+    entries = sorted(((one, urlsplit(one["request"]["url"])) for one in recorded), key=lambda one: _began_s(one[0]))
     hosts = Counter(url.netloc for _, url in entries if not _STATIC.search(url.path))
     chosen = host or next((one for one, _ in hosts.most_common(1)), "")
     kept = [(entry, url) for entry, url in entries if url.netloc == chosen and not _STATIC.search(url.path)]
@@ -53,16 +60,6 @@ def read_har(text: str, name: str, source: str, host: str | None = None) -> Draf
     )
 
 
-def _entries(text: str, source: str) -> list[tuple[Mapping[str, Any], SplitResult]]:
-    """What was recorded, in the order of time, with its address."""
-    try:
-        entries = json.loads(text)["log"]["entries"]
-        found = [(entry, urlsplit(entry["request"]["url"])) for entry in entries]
-        return sorted(found, key=lambda one: _began_s(one[0]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{source}: this is no HAR file: {type(error).__name__}: {error}") from error
-
-
 def _began_s(entry: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(str(entry["startedDateTime"])).timestamp()
 
@@ -80,11 +77,19 @@ def _steps(entries: Sequence[tuple[Mapping[str, Any], SplitResult]]) -> Iterator
         named = re.sub(r"/(\d+|[0-9a-f]{8}-[0-9a-f-]{27})(?=/|$)", "/{id}", path)
         yield Request(
             method,
-            path + (f"?{url.query}" if url.query else ""),
+            path + (f"?{_query(url.query)}" if url.query else ""),
             f"{method} {named}",
             _body(request.get("postData") or {}),
             statuses=(status,) if 200 < status < 400 and status != 201 else (),
         )
+
+
+def _query(query: str) -> str:
+    """The query of an address, with holes in place of secrets."""
+    parts = [part.partition("=") for part in query.split("&")]
+    return "&".join(
+        f"{name}={{secret}}" if _SECRET.search(name) else f"{name}{sign}{value}" for name, sign, value in parts
+    )
 
 
 def _body(data: Mapping[str, Any]) -> Any:

@@ -60,7 +60,7 @@ def children(node: Node | None) -> list[Node]:
 
 def source_of(node: Node | None) -> str:
     """A node as it stands in the script; nothing for none."""
-    return "" if node is None else str(node.text, "utf-8")
+    return "" if node is None else str(node.text or b"", "utf-8")
 
 
 def arguments(call: Node) -> list[Node]:

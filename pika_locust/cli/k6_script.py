@@ -6,17 +6,17 @@ stand in the script, in their order; what depends on answers is for the reader t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pika_locust.cli.draft import (
     HOLE,
     Arrivals,
     Draft,
-    EnvNumber,
     EnvText,
     Kind,
     Message,
@@ -137,7 +137,7 @@ class _Script:
             kind = _KINDS.get(source_of(expression.child_by_field_name("constructor")))
             given = arguments(expression)
             metric = self._scope.evaluate(given[0]) if kind is not None and given else None
-            if kind is not None and isinstance(metric, str):
+            if kind is not None and isinstance(metric, str) and metric.isidentifier():
                 yield variable, (metric, kind)
 
     def _imported(self, module: str) -> Iterator[str]:
@@ -223,7 +223,7 @@ class _Script:
         known = [name for name in _TARGETS if name in self._scope.environment]
         if match := re.match(HOLE.pattern, url):
             return (next(iter(known), ""), match[0])
-        parts = urlsplit(url)
+        parts = _address(url)
         return next(iter(known), ""), f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
     def _named_profiles(self, profiles: dict[str, str]) -> dict[str, str]:
@@ -342,6 +342,14 @@ class _Script:
         found.steps.append(Request(method, url, named if isinstance(named, str) else "", body))
 
 
+def _address(url: str) -> SplitResult:
+    """The parts of a URL; where it has none, such as without a part that is not known, all of it is the path."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", url, "", "")
+
+
 def _member(node: Node | None) -> str:
     """The name behind the point of `object.name`; empty for whatever else."""
     return "" if node is None else source_of(node.child_by_field_name("property"))
@@ -399,8 +407,8 @@ def _without(step: Step, base: str) -> Step:
     if not isinstance(step, Request):
         return step
     path = step.path.removeprefix(base)
-    if urlsplit(path).netloc:
-        parts = urlsplit(path)
+    if _address(path).netloc:
+        parts = _address(path)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
     path = HOLE.sub(lambda hole: "{" + (re.sub(r"\W", "_", hole[1]) or "part") + "}", path) or "/"
     path = path if path.startswith("/") else f"/{path}"
@@ -409,7 +417,7 @@ def _without(step: Step, base: str) -> Step:
 
 def _socket_place(addresses: Sequence[str]) -> tuple[str, str]:
     """Path and query of the WebSocket; the default of the variable may have the path in it."""
-    parts = urlsplit(HOLE.sub("X", next(iter(addresses), "")))
+    parts = _address(HOLE.sub("X", next(iter(addresses), "")))
     return parts.path if parts.path not in ("", "/") else "/ws", parts.query
 
 
@@ -478,13 +486,13 @@ def _length(value: Any) -> Any:
 
 def _amount(value: Any, default: float) -> float:
     """A number; the default of a variable stays one."""
-    return value if isinstance(value, float | EnvNumber) and not isinstance(value, bool) else float(default)
+    return value if isinstance(value, float) and math.isfinite(value) else float(default)
 
 
 def _seconds(value: Any, default_s: float) -> float:
     try:
-        return parse_duration(value) if isinstance(value, str) else float(value) / 1000
-    except (TypeError, ValueError):
+        return parse_duration(value) if isinstance(value, str) else _amount(value, default_s * 1000) / 1000
+    except ValueError:
         return default_s
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
-from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.outputs import redact
 from pika_locust.version import __version__
 
@@ -39,23 +40,13 @@ _NO_COMMAND = 2
 """argparse's own code for a command line that it cannot read."""
 
 
+_MODULES = ("run", "suite", "report", "compare", "capacity", "seed", "sandbox", "doctor", "new")
+"""Commands with a module of their own, which is loaded for them alone."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {
-        "list": list_scenarios,
-        "run": run_scenario,
-        "inspect": inspect_scenario,
-        "locustfile": print_locustfile,
-        "suite": run_suite,
-        "report": write_report,
-        "compare": compare_runs,
-        "capacity": search_capacity,
-        "seed": write_seed,
-        "sandbox": run_sandbox,
-        "doctor": look_at_everything,
-        "new": write_platform,
-    }
     parser = argparse.ArgumentParser(
         prog="pika-locust",
         usage="%(prog)s [-h] [--version] COMMAND ...",
@@ -64,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"pika-locust {__version__}")
-    parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_HERE, *_MODULES], metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     if not words:
         parser.print_help(sys.stderr)
@@ -74,16 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A terminal's own encoding may lack an arrow; a question mark in its place is no reason to say nothing.
         sys.stdout.reconfigure(errors="replace")
     try:
-        code = commands[given.command](given.arguments)
+        command = _HERE.get(given.command) or import_module(f"pika_locust.cli.{given.command}").run
+        code = int(command(given.arguments))
         sys.stdout.flush()
         return code
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe; what Python still holds goes nowhere, without an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.PASS)
-    except ConfigurationError as error:
-        sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in error.problems)
-        return int(ExitCode.CONFIG)
+    except (ConfigurationError, SetupError) as error:
+        problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
+        sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in problems)
+        return int(error.exit_code)
 
 
 def list_scenarios(argv: list[str]) -> int:
@@ -101,13 +94,6 @@ def list_scenarios(argv: list[str]) -> int:
     else:
         print("  pika-locust run NAME")
     return 0
-
-
-def run_scenario(argv: list[str]) -> int:
-    """Run scenarios in Locust, which takes the place of this process."""
-    from pika_locust.cli.run import run
-
-    return run(argv)
 
 
 def print_locustfile(argv: list[str]) -> int:
@@ -152,60 +138,12 @@ def inspect_scenario(argv: list[str]) -> int:
     return 0
 
 
-def run_suite(argv: list[str]) -> int:
-    """Run all scenarios of a platform, one after the other."""
-    from pika_locust.cli.suite import run
-
-    return run(argv)
-
-
-def write_report(argv: list[str]) -> int:
-    """Write the report about a suite."""
-    from pika_locust.cli.report import run
-
-    return run(argv)
-
-
-def compare_runs(argv: list[str]) -> int:
-    """Compare runs after a change with runs before it."""
-    from pika_locust.cli.compare import run
-
-    return run(argv)
-
-
-def search_capacity(argv: list[str]) -> int:
-    """Search for the largest load that passes."""
-    from pika_locust.cli.capacity import run
-
-    return run(argv)
-
-
-def write_seed(argv: list[str]) -> int:
-    """Write the data of a platform, or remove it."""
-    from pika_locust.cli.seed import run
-
-    return run(argv)
-
-
-def run_sandbox(argv: list[str]) -> int:
-    """Serve a sandbox until Ctrl-C."""
-    from pika_locust.cli.sandbox import run
-
-    return run(argv)
-
-
-def look_at_everything(argv: list[str]) -> int:
-    """Look whether everything is fit for a run."""
-    from pika_locust.cli.doctor import run
-
-    return run(argv)
-
-
-def write_platform(argv: list[str]) -> int:
-    """Write a platform of one's own into the current folder."""
-    from pika_locust.cli.new import run
-
-    return run(argv)
+_HERE: Mapping[str, Callable[[list[str]], int]] = {
+    "list": list_scenarios,
+    "inspect": inspect_scenario,
+    "locustfile": print_locustfile,
+}
+"""Commands of this module."""
 
 
 if __name__ == "__main__":

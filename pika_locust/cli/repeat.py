@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pika_locust.cli.child_run import ChildRun, new_folder, run_locust, told_to_stop
+from pika_locust.cli.child_run import ChildRun, new_folder, overwritten, run_locust, told_to_stop
 from pika_locust.cli.compare import show
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.format import clock
@@ -18,7 +18,6 @@ from pika_locust.outputs.summary import unwritable
 from pika_locust.runtime.side_by_side import exit_code_of
 
 MOST = 100
-_PER_RUN = ("--summary-json", "--report")
 
 
 def repeats(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -35,9 +34,10 @@ def repeats(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         raise ConfigurationError(str(error)) from error
     if not 1 <= given.repeat <= MOST:
         raise ConfigurationError(f"--repeat {given.repeat}: from 1 to {MOST} times")
-    for option in _PER_RUN:
-        if any(word.partition("=")[0] == option for word in others):
-            raise ConfigurationError(f"{option} with --repeat: each run would overwrite it; see --output-dir")
+    if problems := [
+        f"{one} with --repeat: each run would overwrite it; see --output-dir" for one in overwritten(others)
+    ]:
+        raise ConfigurationError(problems)
     if given.baseline is not None:
         # Before the first run, which may take an hour.
         read_runs([Path(given.baseline)])

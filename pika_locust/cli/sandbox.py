@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-import sys
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
@@ -52,31 +51,27 @@ def run(argv: Sequence[str]) -> int:
 
     Arguments:
         argv: what follows `pika-locust sandbox` on the command line.
+
+    Raises ConfigurationError for what it cannot serve, and SetupError where it does not start, or ends by
+    itself.
     """
     options = _parser().parse_args(argv)
-    try:
-        names = list(dict.fromkeys(options.platform or known_platforms()))
-        here = [str(Path.cwd())]
-        platforms = [find_platform(name, here) for name in names]
-        legal = legal_faults(platforms)
-        if options.list_faults:
-            print(_fault_list(platforms, legal))
-            return ExitCode.PASS
-        parse_faults(options.fault, legal)
-        if not 0 <= options.port <= _LAST_PORT:
-            raise ConfigurationError(f"--port {options.port}: ports are 1 to {_LAST_PORT}; 0 takes a free one")
-        if not options.allow_public and (public := public_addresses(options.host)):
-            raise ConfigurationError(
-                f"--host {options.host}: anybody could reach {', '.join(public)}, switch faults and read what is sent; "
-                "name a private address, or say --allow-public"
-            )
-        process = start_sandbox(names, options.fault, options.port, path=here, host=options.host)
-    except ConfigurationError as error:
-        print(error, file=sys.stderr)
-        return ExitCode.CONFIG
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return ExitCode.SETUP
+    names = list(dict.fromkeys(options.platform or known_platforms()))
+    here = [str(Path.cwd())]
+    platforms = [find_platform(name, here) for name in names]
+    legal = legal_faults(platforms)
+    if options.list_faults:
+        print(_fault_list(platforms, legal))
+        return ExitCode.PASS
+    parse_faults(options.fault, legal)
+    if not 0 <= options.port <= _LAST_PORT:
+        raise ConfigurationError(f"--port {options.port}: ports are 1 to {_LAST_PORT}; 0 takes a free one")
+    if not options.allow_public and (public := public_addresses(options.host)):
+        raise ConfigurationError(
+            f"--host {options.host}: anybody could reach {', '.join(public)}, switch faults and read what is sent; "
+            "name a private address, or say --allow-public"
+        )
+    process = start_sandbox(names, options.fault, options.port, path=here, host=options.host)
     return _stay(process, _welcome(process, platforms, options.fault))
 
 
@@ -169,8 +164,7 @@ def _stay(process: SandboxProcess, welcome: str) -> int:
         if stopped:
             process.terminate()
             return ExitCode.PASS
-        print(f"the sandbox ended by itself, with code {process.exit_code}; {process.said()}", file=sys.stderr)
-        return ExitCode.SETUP
+        raise SetupError(f"the sandbox ended by itself, with code {process.exit_code}; {process.said()}")
     finally:
         for number, handler in before:
             signal.signal(number, handler)

@@ -62,6 +62,8 @@ class Manifest:
         """Leave it in the folder of the files."""
         about = {"schema": 1, "platform": self.platform, "batch": self.batch, "target": self.target}
         text = json.dumps({**about, "files": list(self.files)}, indent=2)
+        # The target's URL may have a password in it.
+        (folder / MANIFEST).touch(mode=0o600)
         (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
     @classmethod
@@ -86,7 +88,8 @@ def run(argv: Sequence[str]) -> int:
     Arguments:
         argv: what follows `pika-locust seed` on the command line.
 
-    Raises ConfigurationError with every mistake, before anything is written.
+    Raises ConfigurationError with every mistake, before anything is written, and SetupError where the target has not
+    taken it.
     """
     seeds = seeds_there_are()
     asked, _ = _parser(seeds, None).parse_known_args([word for word in argv if word not in ("-h", "--help")])
@@ -113,9 +116,6 @@ def run(argv: Sequence[str]) -> int:
             return _clean(manifest, folder)
         counts = {kind.name: getattr(given, kind.name) for kind in seed.kinds}
         return _make(seed, settings, counts, given.seed, target, folder)
-    except SetupError as error:
-        print(f"pika-locust seed: {redact.text(str(error))}", file=sys.stderr)
-        return int(ExitCode.SETUP)
     except KeyboardInterrupt:
         print(f"stopped; pika-locust seed --platform {given.platform} --clean removes what was made", file=sys.stderr)
         return int(ExitCode.STOPPED)
@@ -232,7 +232,10 @@ def _load(target: str, batch: str, made: Mapping[str, Sequence[Row]]) -> None:
                 told = _ask(http, "POST", target, body, is_first)
                 taken.update({word: told[word] for word in ("made", "there") if isinstance(told.get(word), int)})
                 is_first = False
-            print(f"{target}: {taken['made']:,} {kind} made, {taken['there']:,} were there already", flush=True)
+            print(
+                f"{redact.text(target)}: {taken['made']:,} {kind} made, {taken['there']:,} were there already",
+                flush=True,
+            )
 
 
 def _ask(http: HttpClient, method: str, target: str, body: Mapping[str, Any], is_first: bool) -> dict[str, Any]:
@@ -258,7 +261,7 @@ def _clean(manifest: Manifest, folder: Path) -> int:
     if manifest.target:
         with HttpClient(manifest.target, timeouts=TIMEOUTS) as http:
             told = _ask(http, "DELETE", manifest.target, {"batch": manifest.batch}, False)
-        print(f"{manifest.target}: {told.get('removed')} rows removed")
+        print(f"{redact.text(manifest.target)}: {told.get('removed')} rows removed")
     try:
         for name in (*manifest.files, MANIFEST):
             (folder / Path(name).name).unlink(missing_ok=True)

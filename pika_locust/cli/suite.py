@@ -16,11 +16,12 @@ from datetime import datetime
 from pathlib import Path
 
 from pika_locust.catalogue import platforms_with_scenarios, scenarios_of
-from pika_locust.cli.child_run import ChildRun, new_folder, run_locust, strongest_names, told_to_stop
+from pika_locust.cli.arguments import locusts_own, seconds, split_words
+from pika_locust.cli.child_run import ChildRun, new_folder, overwritten, run_locust, strongest_names, told_to_stop
 from pika_locust.cli.inspect import locustfile, options_parser
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.format import clock
-from pika_locust.load.durations import format_duration, parse_duration
+from pika_locust.load.durations import format_duration
 from pika_locust.observe.target import look, problem_of
 from pika_locust.outputs import redact, report_files
 from pika_locust.outputs.recorded import closest, failed, judged_in
@@ -88,9 +89,10 @@ def run(argv: Sequence[str]) -> int:
 
     Raises ConfigurationError with every mistake, before the first run.
     """
-    words = list(argv)
-    own, locusts = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    own, locusts = split_words(argv)
     given = _parser().parse_args(own)
+    if files := overwritten(locusts):
+        raise ConfigurationError(f"{one} behind --: each run would overwrite it; see --output-dir" for one in files)
     scenarios, left_out = _chosen(given)
     steps = [*_baselines(given, scenarios, locusts), *(_load_step(given, one, locusts) for one in scenarios)]
     options = _read_all(steps)
@@ -276,7 +278,8 @@ def _read_all(steps: Sequence[Step]) -> list[RunOptions]:
         environ = environment_of(step.environ, Path.cwd())
         try:
             parser = options_parser(step.scenario, "suite")
-            arguments, _, mistakes = parse_all(parser, [step.scenario.name, *step.words], environ)
+            arguments, unknown, mistakes = parse_all(parser, [step.scenario.name, *step.words], environ)
+            mistakes += locusts_own([word for word in unknown if word in step.words], parser)[1]
             found.append(read_options(step.scenario, arguments, environ, mistakes))
         except ConfigurationError as error:
             problems += [f"{step.name}: {problem}" for problem in error.problems]
@@ -343,10 +346,6 @@ def _say(words: str = "", end: str = "\n") -> None:
     print(words, end=end, flush=True)
 
 
-def _seconds(text: str) -> float:
-    return parse_duration(text, bare_unit="s")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pika-locust suite",
@@ -365,8 +364,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="minutes instead of an hour: short loads and pauses")
     parser.add_argument("--fail-fast", action="store_true", help="end with the first scenario that does not pass")
     parser.add_argument("--skip-baseline", action="store_true", help="no baselines")
-    parser.add_argument("--baseline", type=_seconds, metavar="60s", help="length of each baseline (60s; quick: 10s)")
-    parser.add_argument("--pause", type=_seconds, metavar="30s", help="pause before each scenario (30s; quick: 2s)")
+    parser.add_argument("--baseline", type=seconds, metavar="60s", help="length of each baseline (60s; quick: 10s)")
+    parser.add_argument("--pause", type=seconds, metavar="30s", help="pause before each scenario (30s; quick: 2s)")
     parser.add_argument("--output-dir", default="results", metavar="DIR", help="where run_<time> is made (results)")
     parser.add_argument(
         "--report",

@@ -15,7 +15,7 @@ import pytest
 from pika_locust.outputs import document_html, document_markdown
 from pika_locust.outputs.run_report import run_report
 from pika_locust.outputs.suite_report import suite_document
-from pika_locust.outputs.suite_results import SuiteResults
+from pika_locust.outputs.suite_results import SuiteResults, read_suite
 from tests.outputs.report_blocks import Block, ReadReport, Section, read_markdown, read_page
 from tests.outputs.report_figures import (
     DERIVED,
@@ -31,7 +31,7 @@ from tests.outputs.report_figures import (
 )
 from tests.outputs.test_suite_report import failed, on_a_server, overloaded, recorded, suite
 
-RUNS = Path(__file__).parent / "runs"
+RUNS, SUITES = Path(__file__).parent / "runs", Path(__file__).parent / "suites"
 Summary = dict[str, Any]
 
 
@@ -92,7 +92,7 @@ def with_all_there_can_be() -> Summary:
 
 
 EVERYTHING = "all there can be"
-RECORDED = ("queue",)
+RECORDED = ("queue", "distributed", "killed")
 REPORTED = [*RECORDED, EVERYTHING]
 
 
@@ -139,6 +139,13 @@ def test_the_report_of_a_suite_says_what_the_summaries_say(tmp_path: Path) -> No
         "busy: INVALID",
         "queue: pass",
     ]
+
+
+def test_the_report_of_a_recorded_suite_says_what_its_files_say() -> None:
+    results = read_suite(SUITES / "pixelated")
+    document = suite_document(results)
+    page = check_suite(results, document_html.render(document), document_markdown.render(document))
+    assert {chart.part for chart in page.charts} == {"inference: pass", "streaming: FAIL"}
 
 
 _NUMBER = re.compile(r"\d(?:[\d,.]*\d)?")

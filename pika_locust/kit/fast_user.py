@@ -396,7 +396,7 @@ class FastClient:
             "response_length": 0 if wire is None else len(wire.content),
             "response_time": (done_ns - started_ns) / 1e6,
         }
-        if tracer is not None and trace_id is not None and wire is not None:
+        if tracer is not None and trace_id is not None and wire is not None and cut_off is None:
             tracer.end(trace_id, str(meta["name"]), wire)
         if catch_response and cut_off is None:
             response.request_meta = meta

@@ -495,3 +495,14 @@ def test_sampled_requests_carry_a_trace_id_under_the_name_of_the_request(samples
         (sent[1], "/things/{id}", "404 Not Found"),
     ]
     assert "X-Own: 1" in requests[0]
+
+
+def test_a_sampled_request_that_is_cut_off_behind_a_redirect_is_not_remembered(samples: TraceSampler) -> None:
+    with trial(found("/elsewhere")) as (one, server):
+        one.user.environment.stop_timeout = 30.0
+        asking = gevent.spawn(one.client.get, "/")
+        until(lambda: server.requests)
+        gevent.sleep(0.05)
+        asking.kill()
+        assert [str(error) for error in one.failures] == ["cut: cut off before the answer was complete"]
+    assert samples.kept == []

@@ -14,9 +14,9 @@ from tests.e2e import broken_targets
 from tests.e2e.broken_targets import Wrong, Wrongdoer
 from tests.e2e.support import DANCERS, Finished, Run, sandbox, socket_url
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
-USERS, SECONDS = 5, 12
+USERS, SECONDS = 5, 9
 MOST_ATTEMPTS = 5.0
 """For each user and second."""
 

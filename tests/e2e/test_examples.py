@@ -21,7 +21,7 @@ def covers(name: str) -> list[tuple[str, Cover]]:
 
 
 def example(name: str, directory: Path, *more: str) -> Finished:
-    load = ["-u", "20", "-r", "20", "-t", "5s"]
+    load = ["-u", "20", "-r", "20", "-t", "4s"]
     env = {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.5"}
     return run(["--headless", "-f", f"examples/{name}.py", *load, *more], directory, env)
 

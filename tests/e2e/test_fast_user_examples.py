@@ -42,7 +42,7 @@ def example(name: str, directory: Path, replaced: str) -> list[str]:
 def test_an_example(name: str, replaced: str, exit_code: int, server: Target, tmp_path: Path) -> None:
     # Each of the one that fails asks for a page that is not there every third time.
     users = 8 if exit_code == 0 else 32
-    arguments = [*example(name, tmp_path, replaced), "-H", server.url, "-u", f"{users}", "-r", f"{users}", "-t", "4s"]
+    arguments = [*example(name, tmp_path, replaced), "-H", server.url, "-u", f"{users}", "-r", f"{users}", "-t", "2s"]
     finished = run(arguments, tmp_path)
     assert finished.exit_code == exit_code, finished.output
     assert finished.reasons == ([("threshold", "http_req_failed")] if exit_code else [])
@@ -54,7 +54,7 @@ def test_an_example(name: str, replaced: str, exit_code: int, server: Target, tm
 
 def test_an_example_with_worker_processes(server: Target, tmp_path: Path) -> None:
     arguments = [*example("fast_http_locust.py", tmp_path, "FastHttpUser"), "-H", server.url, "-u", "8", "-r", "8"]
-    finished = run([*arguments, "-t", "4s", "--processes", "2"], tmp_path)
+    finished = run([*arguments, "-t", "2s", "--processes", "2"], tmp_path)
     assert finished.exit_code == 0, finished.output
     assert finished.summary is not None
     assert finished.summary["load"]["workers"] == 2

@@ -13,15 +13,15 @@ pytestmark = pytest.mark.e2e
 
 CALLS = {
     "CALL_RATE": "5",
-    "TEST_DURATION": "6s",
+    "TEST_DURATION": "5s",
     "TALK_TIME_MIN": "1",
     "TALK_TIME_MAX": "2",
     "AGENT_DELAY": "0.3",
     "RNA_TIMEOUT_SECONDS": "2",
 }
 SHORT: Mapping[str, tuple[list[str], dict[str, str]]] = {
-    "connections": (["-u", "30", "-r", "30", "-t", "8s"], {"HOLD_TIME_MIN": "1", "HOLD_TIME_MAX": "3"}),
-    "widget": (["-u", "30", "-r", "30", "-t", "8s"], {"SESSION_MIN": "1", "SESSION_MAX": "4"}),
+    "connections": (["-u", "30", "-r", "30", "-t", "5s"], {"HOLD_TIME_MIN": "1", "HOLD_TIME_MAX": "3"}),
+    "widget": (["-u", "30", "-r", "30", "-t", "6s"], {"SESSION_MIN": "1", "SESSION_MAX": "4"}),
     "calls": ([], CALLS),
 }
 EACH = pytest.mark.parametrize("scenario", SHORT)
@@ -46,7 +46,8 @@ def test_a_short_run_is_green_and_leaves_nothing_behind(
 
 def test_agents_do_what_their_weights_say_and_every_call_is_accounted_for(tmp_path: Path) -> None:
     # Few agents, so that what one of them rejects or lets ring is not taken by another.
-    finished = short("calls", tmp_path, AGENTS="4", AGENT_ACCEPT="0.4", AGENT_REJECT="0.3", CALL_ABANDON="0.2")
+    shares = {"AGENT_ACCEPT": "0.4", "AGENT_REJECT": "0.3", "CALL_ABANDON": "0.2"}
+    finished = short("calls", tmp_path, AGENTS="4", TEST_DURATION="6s", **shares)
     assert finished.summary is not None, finished.output
     metrics = finished.summary["metrics"]
     outcomes = ("accepted", "rejected", "rang_out", "abandoned", "failed", "timed_out")
@@ -75,6 +76,6 @@ def test_agents_who_are_of_no_use_are_three_different_reasons(
 
 @EACH
 def test_a_port_on_which_nobody_listens_is_red(scenario: str, tmp_path: Path) -> None:
-    finished = short(scenario, tmp_path, SERVER_URL="ws://127.0.0.1:9")
+    finished = short(scenario, tmp_path, "-t", "2s", SERVER_URL="ws://127.0.0.1:9")
     assert finished.exit_code == 99, finished.output
     assert "connection refused" in finished.output.lower()

@@ -89,6 +89,20 @@ def test_the_end_of_the_connection_may_be_the_end_of_the_body(certificates: Cert
         assert (response.error, response.content, connection.reusable) == (None, b"hello", False)
 
 
+def test_a_body_that_ends_with_the_connection_needs_the_end_of_tls(certificates: Certificates) -> None:
+    """Else nobody knows whether it was cut short (RFC 9112, section 9.8)."""
+    with connected(hang_up(b"HTTP/1.1 200 OK\r\n\r\nhel", b"lo"), certificates=certificates) as connection:
+        response = exchange(connection)
+        assert response.error is not None
+        assert (response.error.kind, response.status, connection.reusable) == (ErrorKind.CLOSED, 0, False)
+
+
+def test_a_body_whose_length_is_known_does_not(certificates: Certificates) -> None:
+    script = hang_up(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", b"lo")
+    with connected(script, certificates=certificates) as connection:
+        assert exchange(connection).content == b"hello"
+
+
 def stall(*pieces: bytes) -> Script:
     def script(peer: Peer) -> None:
         peer.answer(*pieces)

@@ -36,7 +36,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
-from pika_locust.runtime.host_failures import count_users_that_end, unhandled_errors
+from pika_locust.runtime.host_failures import count_users_that_end, outlast_listeners_that_exit, unhandled_errors
 from pika_locust.runtime.live_page import LivePage
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
 from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, reports_named, summary_path
@@ -368,6 +368,7 @@ class Plugin:
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test, self._csv_files)
         self._exit_handler.keep_listening()
         self._exit_handler.let_tasks_quit()
+        outlast_listeners_that_exit(environment)
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: coordinator.begin())
         try:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gevent
 import locust.log
 from gevent import get_hub
+from locust.event import EventHook
 from locust.runners import LocalRunner
 
 from pika_locust.metrics import plain
@@ -45,6 +47,36 @@ class UnhandledErrors(logging.Handler):
 
 unhandled_errors = UnhandledErrors()
 """Those of this process; a handler of the root's and Locust's logger from Locust's `init` on."""
+
+
+def outlast_listeners_that_exit(environment: Any) -> None:
+    """Have `sys.exit(…)` in a listener of a test's end ask for that exit code, as `environment.process_exit_code` does.
+
+    It would end this process there: whoever listens later, as this package does, would not be called. A test would not
+    be judged, and `sys.exit(0)`, of a listener that knows nothing of thresholds, would make a success of any verdict.
+    """
+    events = environment.events
+    for event in (events.test_stopping, events.test_stop, events.quitting, events.quit):
+        event.fire = partial(_fire, environment, event)
+
+
+def _fire(environment: Any, event: Any, /, *, reverse: bool = False, **named: Any) -> None:
+    settled, asked_for = environment.process_exit_code, 0
+    for listener in event._handlers[::-1] if reverse else event._handlers.copy():
+        alone = EventHook()
+        alone.add_listener(listener)
+        try:
+            alone.fire(**named)
+        except SystemExit as exits:
+            # None is a success, and a text a failure that says why.
+            code = exits.code if isinstance(exits.code, int) else int(exits.code is not None)
+            logger.warning("A listener has called sys.exit(%s) at the end of the test", exits.code)
+            asked_for = asked_for or code
+            if code and not environment.process_exit_code:
+                environment.process_exit_code = code
+    if asked_for and event is environment.events.quit and not settled:
+        # The process is on its way out with a success: there is no other way any more.
+        raise SystemExit(asked_for)
 
 
 def count_users_that_end(environment: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from pika_locust.runtime.host_failures import (
     UnhandledErrors,
     count_users_that_end,
     host_failure,
+    outlast_listeners_that_exit,
 )
 
 NOTHING: Any = SimpleNamespace(process_exit_code=None)
@@ -79,6 +81,55 @@ def test_an_exit_code_of_somebody_else_comes_first() -> None:
     assert failure is not None
     assert (failure.code, "set to 3" in failure.why) == (3, True)
     assert HostFailure.from_wire(failure.to_wire()) == failure
+
+
+def exits(code: Any) -> Any:
+    def listener(**_: Any) -> None:
+        sys.exit(code)
+
+    return listener
+
+
+@pytest.mark.parametrize(
+    ("code", "asked_for"), [(0, None), (None, None), (3, 3), ("no data", 1)], ids=["0", "nothing", "3", "a text"]
+)
+def test_a_listener_that_exits_asks_for_an_exit_code_and_keeps_nobody_from_judging(code: Any, asked_for: Any) -> None:
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None)
+    known: list[Any] = []
+
+    def judge(environment: Any) -> None:
+        known.append(environment.process_exit_code)
+        environment.process_exit_code = environment.process_exit_code or 0
+
+    environment.events.quitting.add_listener(judge)
+    outlast_listeners_that_exit(environment)
+    # Whoever listens later counts, too.
+    environment.events.quitting.add_listener(exits(code))
+    environment.events.quitting.add_listener(exits(0))
+    environment.events.quitting.fire(environment=environment, reverse=True)
+    assert (known, environment.process_exit_code) == ([asked_for], asked_for or 0)
+
+
+@pytest.mark.parametrize(("settled", "code", "raises"), [(99, 0, False), (99, 3, False), (0, 3, True), (0, 0, False)])
+def test_what_exits_when_the_exit_code_is_settled_makes_no_success_of_it(settled: int, code: int, raises: bool) -> None:
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=settled)
+    shown: list[int] = []
+    environment.events.quit.add_listener(exits(code))
+    environment.events.quit.add_listener(lambda exit_code: shown.append(exit_code))
+    outlast_listeners_that_exit(environment)
+    with pytest.raises(SystemExit, match="3") if raises else contextlib.nullcontext():
+        environment.events.quit.fire(exit_code=settled)
+    assert shown == [settled]
+
+
+def test_what_a_listener_raises_at_the_end_is_still_told() -> None:
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None)
+    outlast_listeners_that_exit(environment)
+    environment.events.test_stop.add_listener(raise_in_listener)
+    environment.events.test_stop.fire(environment=environment)
+    failure = host_failure(environment)
+    assert failure is not None
+    assert "(ConnectionError: the test data could not be made)" in failure.why
 
 
 class Impatient(User):

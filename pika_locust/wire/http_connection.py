@@ -302,11 +302,10 @@ class Connection(SocketWaiter):
                     elif not data:
                         continue
                 if not data:
-                    answer = parser.feed_eof()
+                    status, head, content, keep_alive = parser.feed_eof()
                     if tls is not None and not tls.ended:
                         # Anybody on the way could have cut it short (RFC 9112, section 9.8).
                         raise TransportError(ErrorKind.CLOSED, "the body ends with the connection, and TLS had no end")
-                    status, head, content, keep_alive = answer
                     break
                 if not first:
                     first = now

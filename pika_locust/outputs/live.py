@@ -165,7 +165,7 @@ def to_json(test: LiveTest, finished: Sequence[Report] = ()) -> dict[str, Any]:
         "outcome": test.outcome,
         "exit_code": test.exit_code,
         "exit_code_words": test.exit_code_words,
-        "elapsed_s": round(test.elapsed_s, 1),
+        "elapsed_s": round(test.elapsed_s, 3),
         "planned_s": test.planned_s,
         "left_s": test.left_s,
         "stage": test.stage,

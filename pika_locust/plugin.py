@@ -312,6 +312,7 @@ class Plugin:
             self._start_single_user(environment)
             return
         count_users_that_end(environment)
+        outlast_listeners_that_exit(environment)
         if self._parent is not None and os.getpid() == self._process:
             end_with_parent(self._parent, self._on_parent_gone)
         if not isinstance(runner, WorkerRunner):
@@ -368,7 +369,6 @@ class Plugin:
         self._exit_handler = ExitHandler(environment, coordinator, self._report_without_test, self._csv_files)
         self._exit_handler.keep_listening()
         self._exit_handler.let_tasks_quit()
-        outlast_listeners_that_exit(environment)
         # First of all: what the locustfile's own listeners do when the test begins is part of it.
         environment.events.test_start._handlers.insert(0, lambda **_: coordinator.begin())
         try:

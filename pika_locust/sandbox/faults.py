@@ -66,7 +66,8 @@ class Cover:
     `fault` is the name, `planted` a value strong enough for a short run (as on the command line), `scenario` the
     scenario that must not pass, `subject` the metric or audit whose threshold or balance says so. A fault that several
     must see has several covers. `settings` are what the scenario needs to see it, as (name, value). Covers of a
-    scenario with the same `together` hide nothing from each other: one run with all their faults shows them all.
+    scenario with the same `together` hide nothing from each other, and no fault of theirs fails the `subject` of
+    another one: one run with all of them shows them all, each for its own reason.
     """
 
     fault: str

@@ -13,7 +13,7 @@ import pytest
 from pika_locust.errors import ExitCode
 from tests.e2e.support import ROOT, Finished, MachineTooSlow
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 SOCKETS = 137
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.support import DANCERS, LOCAL_AND_WORKERS, run, sandbox, socket_url
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @LOCAL_AND_WORKERS

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.support import ROOT
 from tests.e2e.test_new import run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.mark.parametrize("suite", ["greeter", "pika", "pixelated", "verity", "wwmaa"])

@@ -142,6 +142,7 @@ def of_prometheus(url: str) -> tuple[Counter[str], int, float]:
     return Counter(requests_of), int(count["value"][1]), 1000 * float(total["value"][1])
 
 
+@pytest.mark.long
 def test_all_outputs_of_a_distributed_run_hold_what_its_summary_says(server: Target, tmp_path: Path) -> None:
     files = {kind: tmp_path / name for kind, name in (("json", "p.json.gz"), ("csv", "p.csv"), ("junit", "r.xml"))}
     port = free_port()

@@ -16,7 +16,7 @@ from tests.e2e.report_page import legend_differences, show
 from tests.e2e.support import ROOT, Finished, MachineTooSlow
 from tests.outputs.report_figures import check_suite
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

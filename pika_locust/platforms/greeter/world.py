@@ -46,9 +46,9 @@ class GreeterWorld(CallHandlers):
         Cover("ghost-call", "ghost-call", "calls", "agent_ghost_calls", settings=(("CALL_ABANDON", "0.5"),)),
         Cover("refuse", "refuse=0.2", "connections", "ws_connection_success_rate"),
         Cover("max-sockets", "max-sockets=20", "connections", "ws_connection_success_rate"),
-        Cover("close-after", "close-after=2", "connections", "ws_connection_kept"),
+        Cover("close-after", "close-after=2", "connections", "ws_connection_kept", together="leak+close-after"),
         Cover("crash-after", "crash-after=3", "connections", "ws_connection_success_rate"),
-        Cover("leak", "leak=9000", "connections", "target_memory_mb"),
+        Cover("leak", "leak=9000", "connections", "target_memory_mb", together="leak+close-after"),
         Cover("throttle", "throttle=5/60s", "connections", "ws_connection_success_rate"),
     )
     named = (

@@ -53,7 +53,7 @@ class PikaWorld(MessageHandlers):
     about = "Pika!: DJs, dancers, likes, tempo votes and polls over one WebSocket topic"
     covers = (
         Cover("latency", "latency=800", "dancers", "ws_message_latency"),
-        Cover("error", "error=0.5", "dancers", "http_req_failed"),
+        Cover("error", "error=0.5", "dancers", "http_req_failed", together="error+throttle"),
         Cover("drop", "drop=0.2", "dancers", "ack_success"),
         Cover("lose-write", "lose-write=0.1", "dancers", "likes"),
         Cover("lose-write", "lose-write=0.1", "dancers", "tempo votes"),
@@ -62,12 +62,12 @@ class PikaWorld(MessageHandlers):
         Cover("double", "double=0.2", "dancers", "likes"),
         Cover("double", "double=0.2", "dancers", "tempo votes"),
         Cover("double", "double=0.2", "dancers", "poll votes"),
-        Cover("throttle", "throttle=5/60s", "dancers", "ws_connection_success"),
+        Cover("throttle", "throttle=5/60s", "dancers", "ws_connection_success", together="error+throttle"),
         Cover("refuse", "refuse=0.5", "dancers", "ws_connection_success"),
-        Cover("max-sockets", "max-sockets=20", "dancers", "ws_connection_success"),
+        Cover("max-sockets", "max-sockets=20", "dancers", "ws_connection_success", together="leak+max-sockets"),
         Cover("close-after", "close-after=2", "dancers", "ws_connection_kept"),
         Cover("dead-session", "dead-session", "dancers", "ws_session_live"),
-        Cover("leak", "leak=6000", "dancers", "target_memory_mb"),
+        Cover("leak", "leak=6000", "dancers", "target_memory_mb", together="leak+max-sockets"),
         Cover("crash-after", "crash-after=3", "dancers", "ws_connection_kept"),
         *(
             Cover(name, f"{name}=1", "dancers", f"{metric}{{kind:{kind}}}" if kind else metric, together="broadcasts")

@@ -92,7 +92,7 @@ class VerityWorld(SocketIoApp):
     groups = ("members",)
     per_user = ("balances", "credits", "matches")
     covers = (
-        Cover("latency", "latency=400", "queue", "http_req_duration"),
+        Cover("latency", "latency=400", "queue", "http_req_duration", together="latency+lose-write"),
         Cover("error", "error=0.1", "queue", "http_req_failed"),
         Cover("drop", "drop=0.05", "queue", "http_req_failed"),
         Cover("throttle", "throttle=120/60s", "queue", "http_req_failed"),
@@ -100,7 +100,7 @@ class VerityWorld(SocketIoApp):
         Cover("max-sockets", "max-sockets=5", "sessions", "error_rate"),
         Cover("close-after", "close-after=2", "sessions", "error_rate"),
         Cover("crash-after", "crash-after=3", "queue", "http_req_failed"),
-        Cover("leak", "leak=9000", "queue", "target_memory_mb"),
+        Cover("leak", "leak=9000", "queue", "target_memory_mb", together="leak+ghost"),
         Cover("lose-fanout", "lose-fanout=0.3", "sessions", "match_rate"),
         Cover("lose-fanout", "lose-fanout=0.3", "sessions", "fanout_delivery{kind:match}"),
         Cover("lose-fanout", "lose-fanout=0.3", "sessions", "fanout_delivery{kind:outcome}"),
@@ -128,14 +128,14 @@ class VerityWorld(SocketIoApp):
         Cover("no-match", "no-match", "sessions", "match_time", together="unmatched"),
         Cover("late-match", "late-match=5000", "sessions", "match_time"),
         Cover("kept-token", "kept-token", "queue", "tokens", (("QUEUE_MODE", "shared"),)),
-        Cover("ghost", "ghost", "queue", "tokens"),
-        Cover("lose-write", "lose-write=0.1", "queue", "tokens"),
-        Cover("lose-write", "lose-write=0.1", "tokens", "webhooks"),
-        Cover("double", "double=0.1", "tokens", "webhooks"),
+        Cover("ghost", "ghost", "queue", "tokens", together="leak+ghost"),
+        Cover("lose-write", "lose-write=0.1", "queue", "tokens", together="latency+lose-write"),
+        Cover("lose-write", "lose-write=0.1", "tokens", "webhooks", together="lose-write+redelivery-500"),
+        Cover("double", "double=0.1", "tokens", "webhooks", together="double+forged-500"),
         Cover("forget-signature", "forget-signature", "tokens", "forged_refused"),
-        Cover("forged-500", "forged-500", "tokens", "forged_refused"),
+        Cover("forged-500", "forged-500", "tokens", "forged_refused", together="double+forged-500"),
         Cover("forget-event", "forget-event", "tokens", "webhooks"),
-        Cover("redelivery-500", "redelivery-500", "tokens", "redelivery_ignored"),
+        Cover("redelivery-500", "redelivery-500", "tokens", "redelivery_ignored", together="lose-write+redelivery-500"),
     )
     named = (
         FaultKind("no-match", Form.FLAG, "the matching worker pairs nobody"),

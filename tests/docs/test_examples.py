@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.execution import NotAsDocumented, brief, execute, expected_code
+from tests.docs.execution import NotAsDocumented, brief, execute, expected_code, is_run
 from tests.docs.snippets import FILES, PAGES, SHELL, SHOWN, Example, blocks, each_once, examples, is_command
 
 NOT_RUN = {
@@ -44,8 +44,16 @@ ALL = [example for page in PAGES for example in examples(page)]
 RUN = each_once([one for one in ALL if not all(reason_not_to_run(command) for command in one.commands)])
 
 
+def takes_long(example: Example) -> bool:
+    """Whether it is several runs, or a test of some."""
+    return sum(is_run(one) for one in example.commands) > 1 or any("pytest" in one for one in example.commands)
+
+
 @pytest.mark.e2e
-@pytest.mark.parametrize("example", RUN, ids=lambda example: example.name)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(one, id=one.name, marks=[pytest.mark.long] * takes_long(one)) for one in RUN],
+)
 def test_a_documented_command_does_what_its_page_says(example: Example, tmp_path: Path) -> None:
     execute(example, tmp_path)
 
@@ -108,9 +116,9 @@ def test_every_file_that_a_page_shows_is_used_by_a_command_there(page: Path) -> 
 def test_loads_are_made_brief_and_nothing_else() -> None:
     assert brief("pika-locust inspect dancers -u 60 -t 40s  # quickly") == "pika-locust inspect dancers -u 60 -t 40s"
     command = brief("locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s --seed 7")
-    assert command.startswith("locust --headless -f locustfiles/dancers.py -u 5 -r 30 -t 3s --seed 7 ")
+    assert command.startswith("locust --headless -f locustfiles/dancers.py -u 5 -r 30 -t 2s --seed 7 ")
     broken = brief("locust --headless -f a.py -u 60 -t 40s --sandbox-fault lose-write=0.05  # exit code 99")
-    assert "-u 30 -t 6s --sandbox-fault lose-write=0.5 " in broken
+    assert "-u 30 -t 5s --sandbox-fault lose-write=0.5 " in broken
     assert "--autostart --autoquit 1" in brief("locust -f a.py")
 
 

@@ -21,8 +21,8 @@ from tests.e2e.support import free_port, is_listening
 RUN_S, RUN_USERS = 2, 5
 BROKEN_S, BROKEN_USERS, BROKEN_RATE = 5, 30, 0.5
 """Of a run that a fault is to fail: there must be something to lose."""
-BRIEFLY = {"SESSION_HOLD_SECONDS": "1", "TALK_TIME_MIN": "1", "TALK_TIME_MAX": "2"}
-"""A run waits for the sessions and calls that have begun, which else take up to three quarters of a minute."""
+BRIEFLY = {"SESSION_HOLD_SECONDS": "1", "TALK_TIME_MIN": "1", "TALK_TIME_MAX": "2", "RNA_TIMEOUT_SECONDS": "2"}
+"""A run waits for sessions and calls that have begun, which else last or ring for three quarters of a minute."""
 WITHIN_S = 120.0
 OF_FULL_LOAD = {"active_connections", "successful_inferences"}
 """Thresholds on how large the load is, or how much of it comes about."""

@@ -189,7 +189,9 @@ class CountedBroadcasts:
         self._actions: dict[tuple[str, int], _Actions] = {}
         self._told: dict[tuple[str, int, int], tuple[int, int]] = {}
         self._news: list[tuple[str, int, int, int, int]] = []
+        self._tells_at_once = False
         worker.listen(TOPIC, self._on_news)
+        worker.on_drained(self._tell_from_now_on)
         worker.on_end(self._settle_all)
         worker.on_end(every(worker, SWEEP_EVERY_S, self._settle_old).stop)
 
@@ -248,10 +250,6 @@ class CountedBroadcasts:
             presence.has_all_until_ns, presence.own_until_then = now_ns - LEAVING_MARGIN_NS, presence.own_sent
         self._left.append(presence)
         self._note(_GONE, 0, now_ns, now_ns, 1)
-        if not self._present:
-            # Whoever leaves last is waited for by those who judge: they must have heard of all that was done. Thousands
-            # who are cut off at once must not tell each by itself.
-            self._tell()
 
     def told(self, kind: str, number: int, at_ns: int, about: int = 0) -> None:
         """A broadcast said how many there are, of these actions so far, or of these about one thing."""
@@ -265,11 +263,15 @@ class CountedBroadcasts:
         if not self._news:
             later(self._worker, TELL_EVERY_S, self._tell)
         self._news.append((kind, about, sent_ns, acked_ns, items))
-        if self._worker.draining and not self._present:
-            # All judge once each process has said that its users have left, and would take for a duplicate what they
-            # have not heard of: supporters act until then. While receivers are here, the last one's leaving is told
-            # before that is said, and whatever has waited with it.
+        if self._tells_at_once:
             self._tell()
+
+    def _tell_from_now_on(self) -> None:
+        """All judge once each process has said that its users have left, and would take for a duplicate what they have
+        not heard of. Tens of thousands who leave are told of together, before that is said; what supporters still do
+        is told at once."""
+        self._tells_at_once = True
+        self._tell()
 
     def _tell(self) -> None:
         if self._news:

@@ -126,6 +126,7 @@ class WorkerContext:
         self._checks: dict[str, Rate] = {}
         self._shared: dict[Any, Any] = {}
         self._at_end: list[Callable[[], None]] = []
+        self._when_drained: list[Callable[[], None]] = []
         self._ended: Event | None = None
         self._cut_actors: set[VirtualUser] = set()
         self._request_event = request_event
@@ -204,6 +205,9 @@ class WorkerContext:
             actor.cut()
         gevent.sleep(0)
         self._wait_for_those_cut_off()
+        for callback in self._when_drained:
+            with self.guarded():
+                callback()
 
     def _wait_for_those_cut_off(self) -> None:
         """Let them leave: what is looked up when all have ended would miss what they are owed."""
@@ -322,6 +326,10 @@ class WorkerContext:
         if make not in self._shared:
             self._shared[make] = make(self)
         return self._shared[make]  # type: ignore[no-any-return]
+
+    def on_drained(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever all users of a role have ended here, before the other processes hear that."""
+        self._when_drained.append(callback)
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call `callback` when all users have ended, before the last figures are sent."""

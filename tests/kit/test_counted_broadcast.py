@@ -205,30 +205,21 @@ def told_since(receivers: Receivers, before: int) -> list[list[str]]:
     return [[action[0] for action in data["actions"]] for _, data in receivers.harness.worker.published[before:]]
 
 
-def test_once_all_have_left_others_are_told_at_once(receivers: Receivers) -> None:
-    """They judge next, and what they have not heard of would be a duplicate."""
+def test_others_are_told_of_all_before_they_hear_that_users_have_left_and_then_at_once(receivers: Receivers) -> None:
+    """They judge next, and what they have not heard of would be a duplicate. Tens of thousands who leave at once make
+    few messages; who comes on top of them is a receiver, too, and stays."""
     worker = receivers.harness.worker
-    receivers.join(1)
-    worker.draining.add("primary")
-    receivers.counted.left(1)
-    before = len(worker.published)
-    receivers.counted.after("tempo_reset", 0)(True, "")
-    assert told_since(receivers, before) == [["tempo_reset"]]
-
-
-def test_while_all_leave_others_are_told_with_the_last_of_them(receivers: Receivers) -> None:
-    """Tens of thousands who leave at once make few messages; what is told comes before anybody judges."""
-    worker = receivers.harness.worker
-    for number in range(1, 4):
+    for number in range(4):
         receivers.join(number)
-    worker.draining.add("primary")
     before = len(worker.published)
-    receivers.counted.after("tempo_reset", 0)(True, "")
-    receivers.counted.left(1)
-    receivers.counted.left(2)
+    receivers.counted.after("thanks", 1)(True, "")
+    for number in range(1, 4):
+        receivers.counted.left(number)
     assert told_since(receivers, before) == []
-    receivers.counted.left(3)
-    assert told_since(receivers, before) == [["tempo_reset", *["receivers gone"] * 3]]
+    worker.drain("primary", 1.0)
+    assert told_since(receivers, before) == [["thanks", *["receivers gone"] * 3]]
+    receivers.counted.after("tempo_reset", 0)(True, "")
+    assert told_since(receivers, before)[1:] == [["tempo_reset"]]
 
 
 def test_beside_others_who_act_more_than_ours_is_no_duplicate(harness: Harness) -> None:
@@ -380,14 +371,10 @@ def test_a_long_run_comes_to_the_same_as_if_all_were_kept(harness: Harness) -> N
     assert receivers.counted._known_until_ns > 0
 
 
-def test_of_many_who_leave_at_once_only_the_last_one_is_told_of_at_once(receivers: Receivers) -> None:
+def test_many_who_leave_at_once_are_told_of_together(receivers: Receivers) -> None:
     receivers.join(*range(1000))
     published = receivers.harness.worker.published
-    receivers.leave(*range(999))
+    receivers.leave(*range(1000), after_s=0.0)
     assert published == []
-    receivers.leave(999, after_s=0.0)
-    assert [len(data["actions"]) for _, data in published] == [1000]
-    receivers.join(1, 2)
-    receivers.leave(1)
     receivers.wait(0.3)
-    assert [len(data["actions"]) for _, data in published] == [1000, 1]
+    assert [len(data["actions"]) for _, data in published] == [1000]

@@ -358,14 +358,21 @@ def read_options(
     problems += check(thresholds, all_metrics(scenario, observed))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
-    others = ((settings[name], settings.sources[name]) for name in scenario.other_targets if settings[name])
-    problems += filter(None, (refusal(url, source, refused) for url, source in others))
+    is_sandbox = target in (None, shared_sandbox(scenario, settings))
+    others = [name for name in scenario.other_targets if settings[name]]
+    problems += filter(None, (refusal(settings[name], settings.sources[name], refused) for name in others))
+    if is_sandbox:
+        # Users of the sandbox would send its tokens there.
+        named = " or ".join((*scenario.target_settings, "-H"))
+        problems += [
+            f"{name} names a server beside the target: name that, too ({named}), or unset it" for name in others
+        ]
     problems += target_setting_problems(settings, target or arguments.host)
     if target is not None and arguments.sandbox_fault:
         problems.append(f"--sandbox-fault plants faults in the embedded sandbox only, but the target is {target}")
     problems += _fault_problems(scenario, arguments.sandbox_fault, path)
     # Sandboxes have public secrets.
-    if target not in (None, shared_sandbox(scenario, settings)):
+    if not is_sandbox:
         problems += [
             f"{name} is needed to test {target}: the run signs what the target verifies with it"
             for name in scenario.secrets_needed(settings)

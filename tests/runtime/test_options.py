@@ -217,6 +217,12 @@ def test_production_is_refused_wherever_users_go() -> None:
     assert read(line, {"WS_URL": "wss://sockets.staging.example/ws"}, RTC).target == "http://staging.example"
 
 
+def test_users_of_the_sandbox_go_to_no_other_server() -> None:
+    """Its tokens would be sent there: WS_URL may be another suite's, from the same file of settings."""
+    with pytest.raises(ConfigurationError, match=r"WS_URL names a server beside the target: name that, too \(.*-H\)"):
+        read("", {"WS_URL": "ws://127.0.0.1:3001/ws"}, RTC)
+
+
 def test_a_list_of_production_hosts_replaces_the_scenario_s() -> None:
     options = read("-H http://sample.example", {"PIKA_PRODUCTION_HOSTS": "other.example"})
     assert options.target == "http://sample.example/"

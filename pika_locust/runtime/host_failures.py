@@ -7,6 +7,7 @@ or a plugin may ask for an exit code. In a worker, neither would reach the maste
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -80,14 +81,19 @@ def _fire(environment: Any, event: Any, /, *, reverse: bool = False, **named: An
 
 
 def count_users_that_end(environment: Any) -> None:
-    """Have a user counted as one whose task has raised when something ends it that Locust does not catch.
+    """Have a user counted as one whose task has raised when something ends it that Locust does not count.
 
-    `gevent.Timeout` is no `Exception`: Locust would go on with one user less, and neither count it nor tell anybody.
+    That is what `on_stop` raises, and `gevent.Timeout`, which is no `Exception`: Locust would go on with one user less.
     Nor is what `sys.exit()` raises, which would end a local run on the spot, unjudged and with any exit code:
     here it ends the test. A worker may end by it, as its master notices.
     """
     hub, runner = get_hub(), environment.runner
     handle_error = hub.handle_error
+
+    def note(exception: Any, **_: Any) -> None:
+        # Somebody else's code may tell a text.
+        with suppress(AttributeError):
+            exception.pika_locust_counted = True
 
     def counting(context: Any, kind: Any, error: Any, trace: Any) -> None:
         is_user = context in runner.user_greenlets
@@ -97,9 +103,11 @@ def count_users_that_end(environment: Any) -> None:
             gevent.spawn(runner.quit if environment.web_ui is None else runner.stop)
         else:
             handle_error(context, kind, error, trace)
-        if exits or (is_user and not isinstance(error, (Exception, *hub.SYSTEM_ERROR))):
+        is_counted = getattr(error, "pika_locust_counted", False)
+        if exits or (is_user and not is_counted and not isinstance(error, hub.SYSTEM_ERROR)):
             environment.events.user_error.fire(user_instance=context.args[0], exception=error, tb=trace)
 
+    environment.events.user_error.add_listener(note)
     hub.handle_error = counting
 
 

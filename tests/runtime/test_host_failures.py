@@ -14,6 +14,7 @@ import pytest
 from gevent.pool import Group
 from locust import User, constant, task
 from locust.event import EventHook, Events
+from locust.exception import StopUser
 from locust.log import greenlet_exception_logger
 from locust.runners import LocalRunner
 
@@ -141,6 +142,22 @@ class Impatient(User):
             gevent.sleep(1)
 
 
+class BadStart(User):
+    def on_start(self) -> None:
+        raise ValueError("no shoe")
+
+
+class BadEnd(User):
+    wait_time = constant(0)
+
+    @task
+    def visit(self) -> None:
+        raise StopUser
+
+    def on_stop(self) -> None:
+        raise ValueError("no shoe")
+
+
 class Exiting(User):
     wait_time = constant(0)
 
@@ -151,9 +168,15 @@ class Exiting(User):
 
 @pytest.mark.parametrize(
     ("kind", "error", "ended"),
-    [(Impatient, "Timeout: 0.01 seconds", []), (Exiting, "SystemExit: 0", ["quit"])],
+    [
+        (Impatient, "Timeout: 0.01 seconds", []),
+        (Exiting, "SystemExit: 0", ["quit"]),
+        (BadEnd, "ValueError: no shoe", []),
+        # This one Locust has counted.
+        (BadStart, "ValueError: no shoe", []),
+    ],
 )
-def test_a_user_that_something_ends_which_is_no_exception_counts_as_one_whose_task_has_raised(
+def test_whatever_ends_a_user_counts_once_as_what_a_task_has_raised(
     kind: type[User], error: str, ended: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locust goes on without it and counts nothing, or ends with 0 and nothing judged."""

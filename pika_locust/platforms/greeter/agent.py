@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.greeter.connection import GreeterActor, now_ms
 from pika_locust.platforms.greeter.scenarios import AGENT_METRICS
+from pika_locust.runtime.context import WorkerContext
 
 HEARTBEAT_S = 25.0
 """An idle agent that says nothing for 120 s is away."""
@@ -16,7 +18,34 @@ BACK_AFTER_S = (0.5, 2.0)
 NOBODY_AFTER_S = 5.0
 """A visitor's browser makes its offer as soon as the call is accepted."""
 ANSWER = {"type": "answer", "sdp": "v=0\r\n"}
+IGNORED_BEFORE = "visitors whose call rang out"
+MOST_IGNORED = 10_000
 _MEDIA = ("avatarUrl", "waveVideoUrl", "introVideoUrl", "connectVideoUrl", "loopVideoUrl")
+
+
+class IgnoredVisitors:
+    """Visitors whose call an agent of ours has let ring, in any process; get it with `worker.shared(IgnoredVisitors)`.
+
+    A call rings for 15 s, then elsewhere. Who is let ring twice, and is rejected once or twice as well, waits in vain:
+    that would be ours, and not the server's fault.
+    """
+
+    def __init__(self, worker: WorkerContext) -> None:
+        self._worker = worker
+        self._latest: dict[str, None] = {}
+        worker.listen(IGNORED_BEFORE, self._on_news)
+
+    def __contains__(self, visitor_id: str) -> bool:
+        return visitor_id in self._latest
+
+    def add(self, visitor_id: str) -> None:
+        """Tell all agents, long before it rings at another one."""
+        self._worker.tell_all(IGNORED_BEFORE, {"visitor": visitor_id})
+
+    def _on_news(self, data: Mapping[str, Any]) -> None:
+        self._latest[data["visitor"]] = None
+        if len(self._latest) > MOST_IGNORED:
+            del self._latest[next(iter(self._latest))]
 
 
 class Agent(GreeterActor):
@@ -36,6 +65,7 @@ class Agent(GreeterActor):
     def begin(self) -> None:
         super().begin()
         self.agent_id = f"agent-{self.worker.begin.run_id}-{self.worker.global_number(self.number)}"
+        self._ignored = self.worker.shared(IgnoredVisitors)
 
     def act(self) -> None:
         try:
@@ -78,14 +108,17 @@ class Agent(GreeterActor):
 
     @on("call:incoming", fields={"request": dict})
     def on_ring(self, data: Any, at_ns: int) -> None:
-        request_id = str(data["request"].get("requestId", ""))
+        request_id, visitor_id = (str(data["request"].get(name, "")) for name in ("requestId", "visitorId"))
         self.meters.agent_calls_rung.add()
         settings = self.worker.settings
         accept, reject, chosen = settings["AGENT_ACCEPT"], settings["AGENT_REJECT"], self.dice.uniform(0.0, 1.0)
+        if visitor_id in self._ignored:
+            chosen *= accept + reject
         if chosen < accept + reject:
             delay_s = settings["AGENT_DELAY"] * self.dice.uniform(0.5, 1.5)
             self.timers.start(request_id, delay_s, self._decide, request_id, chosen < accept)
         else:
+            self._ignored.add(visitor_id)
             self.meters.agent_calls_ignored.add()
             self.meters.agent_reject_rate.add(False)
         self.meters.agent_ignore_rate.add(chosen >= accept + reject)

@@ -126,7 +126,7 @@ _VISITOR_SETTINGS = (
     Setting("AGENTS", whole(0), None, "agents of our own; default as many as the load needs, 0 where there are others"),
     Setting("AGENT_TOKEN", text, "demo-token", "what agents log in with", secret=True),
     Setting("AGENT_ACCEPT", share, 0.8, "share of calls that an agent takes"),
-    Setting("AGENT_REJECT", share, 0.1, "share of calls that an agent rejects; it lets the rest ring"),
+    Setting("AGENT_REJECT", share, 0.1, "share of calls that an agent rejects; the rest ring, each visitor once"),
     Setting("AGENT_DELAY", number(0), 1.0, "seconds until an agent decides, on average"),
 )
 _AGENT = "pika_locust.platforms.greeter.agent:Agent"

@@ -216,6 +216,13 @@ def test_agents_who_reject_or_ignore_everything_are_outcomes_of_their_own(
     assert run.rate("call_success_rate") == (0, 1)
 
 
+def test_a_visitor_is_let_ring_once(begin: Begin) -> None:
+    """Else it would wait in vain now and then, at a server without a fault."""
+    run = begin(CALLS, AGENT_ACCEPT="0.001", AGENT_REJECT="0")
+    assert call(run, callers=3, agents=12, seconds=60) == {"accepted": 3}
+    assert run.counts("agent_calls_ignored") == (3,)
+
+
 def test_without_agents_nobody_calls_and_that_is_told(begin: Begin) -> None:
     run = begin(CALLS)
     assert call(run, agents=0) == {}

@@ -7,8 +7,8 @@
     streaming    1,000 conversations with Pixelated's sandbox, each of which sends 16 KiB of audio every 250 ms
                  (3 minutes)
 
-A whole run of `locust` as a user starts it. All are connected, and held for a minute. A process has a file for each of
-its connections: where `ulimit -Hn` says 20,000, a sandbox can hold no more.
+A whole run of `locust` as a user starts it. All are connected, held for a minute, and leave as they came. A process has
+a file for each of its connections: where `ulimit -Hn` says 20,000, a sandbox can hold no more.
 Memory is the slope between a tenth of the users and all of them, so that what a process takes anyhow is not in it.
 """
 
@@ -151,7 +151,9 @@ def measure(name: str, subject: Subject, users: int, processes: int, per_s: floa
         if servers:
             env["WS_URL"] = f"ws://127.0.0.1:{port}/ws"
         command = [sys.executable, "-m", "locust", "--headless", "-f", str(ROOT / subject.locustfile)]
-        command += ["-u", str(users), "-r", f"{per_s:g}", "-t", f"{round(ramp_s * 1.2 + HOLD_S + 20)}s"]
+        # They leave as fast as they came: who is told to at once by a hundred thousand is late with everybody's answer.
+        held_s = ramp_s * 0.2 + HOLD_S + 20
+        command += ["--stage", f"{ramp_s:.0f}s:{users},{held_s:.0f}s:{users},{ramp_s:.0f}s:0"]
         command += ["--summary-json", str(directory / "summary.json")]
         if processes > 1:
             port = free_port()

@@ -35,12 +35,8 @@ def short(scenario: str, folder: Path, *options: str, **settings: str) -> Finish
 
 
 @EACH
-@pytest.mark.parametrize(
-    ("processes", "contract"),
-    # What a dialect changes is asked and answered by users, who know nothing of the processes beside theirs.
-    [((), "server"), (("--processes", "2"), "suite")],
-    ids=["local", "two processes, suite's dialect"],
-)
+@pytest.mark.parametrize("contract", ["server", "suite"])
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two processes"])
 def test_a_short_run_is_green(scenario: str, processes: tuple[str, ...], contract: str, tmp_path: Path) -> None:
     finished = short(scenario, tmp_path, *processes, CONTRACT=contract)
     assert finished.exit_code == 0, finished.output

@@ -1,13 +1,8 @@
-"""WWMAA's scenarios as its team runs them: green in both contracts, locally and in two processes.
-
-Where there are two contracts, one is run locally and the other one with workers: what a contract changes is asked and
-answered by users, who know nothing of the processes beside theirs. Locally, the first contract is that of every run of
-`test_covers` and of the documentation too.
-"""
+"""WWMAA's scenarios as its team runs them: green in both contracts, each locally and in two processes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -36,23 +31,21 @@ RATES = {"AUTH_RATE": "10", "EVENTS_RATE": "15", "SUBSCRIPTIONS_RATE": "5"}
 API = {**RATES, "TEST_DURATION": "4s", "API_PAUSE": "0.2", "REUSE": "0.5"}
 RTC = {"CHAT_EVERY": "0.5", "SESSION_LENGTH": "30s"}
 PAGES = {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.4"}
-WORKERS = ("--processes", "2")
 RTC_WORDS = ("-u", "10", "-r", "10", "-t", "5s")
 PAGES_WORDS = ("-u", "30", "-r", "30", "-t", "5s")
-RUNS = (
-    Short("search", settings=SEARCH, words=WORKERS),
+KINDS = (
+    Short("search", settings=SEARCH),
     Short("search", "server", SEARCH, unseen=frozenset({"search_relevance"})),
-    Short("rsvp", settings=RSVP, words=WORKERS),
+    Short("rsvp", settings=RSVP),
     Short("rsvp", "server", RSVP, unseen=frozenset({"payment_processing_success", "payments"})),
-    Short("webhooks", settings=WEBHOOKS, words=WORKERS),
+    Short("webhooks", settings=WEBHOOKS),
     Short("webhooks", "server", WEBHOOKS),
     Short("rtc", settings=RTC, words=RTC_WORDS),
-    Short("rtc", settings=RTC, words=(*RTC_WORDS, *WORKERS)),
-    Short("api", settings=API, words=WORKERS),
+    Short("api", settings=API),
     Short("api", "server", API),
     Short("pages", settings=PAGES, words=PAGES_WORDS),
-    Short("pages", settings=PAGES, words=(*PAGES_WORDS, *WORKERS)),
 )
+RUNS = (*KINDS, *(replace(kind, words=(*kind.words, "--processes", "2")) for kind in KINDS))
 NEVER_SEEN = {"target_memory_mb", "http_req_tls_handshaking"}
 """What takes a minute of load, or TLS."""
 

@@ -26,12 +26,12 @@ help:
 demo: $(VENV)/demo
 	$(BIN)/locust --headless -f locustfiles/dancers.py -u 60 -r 30 -t 40s
 
-# Whole runs by themselves: what computes beside them would make their generators late. They mostly wait, so that ten of
-# them at a time leave a third of two cores idle. Each process is given one test after the other, the long ones first.
+# Whole runs by themselves: what computes beside them would make their generators late. They mostly wait, so that eight
+# of them at a time leave half of two cores idle. Each process is given one test after the other, the long ones first.
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3
 	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 3 --dist worksteal
-	$(BIN)/python -m pytest -m "e2e and not alone" -n 10 --maxschedchunk 1 --reruns 5 --reruns-delay 3
+	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --maxschedchunk 1 --reruns 5 --reruns-delay 3
 
 containers: $(VENV)/test
 	$(BIN)/python -m pytest tests/containers -m containers

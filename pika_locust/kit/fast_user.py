@@ -24,6 +24,7 @@ from gevent.lock import BoundedSemaphore
 from locust import User
 from locust.contrib.fasthttp import LocustBadStatusCode, LocustUserAgent
 from locust.exception import CatchResponseError, LocustError, ResponseError, StopTest
+from locust.user.task import LOCUST_STATE_STOPPING
 from locust.user.users import RestMixin
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
@@ -281,11 +282,11 @@ class FastClient:
         concurrency: int = 10,
         headers: Mapping[str, str] | None = None,
         verify: Any = False,
-        waits_at_the_end: Callable[[], bool] = lambda: True,
+        is_waited_for: Callable[[], bool] = lambda: True,
     ) -> None:
         """Times are in seconds, `verify` is as for `HttpClient`. Raises ValueError for a base URL that is none.
 
-        `waits_at_the_end` says whether users have time to finish when they are to stop: who has none has not failed.
+        `is_waited_for` says whether its user is to stop and has time to finish: who is killed without has not failed.
         """
         parts = urlsplit(base_url)
         netloc = parts.netloc.rpartition("@")[2]
@@ -297,7 +298,7 @@ class FastClient:
         self.cookiejar = self.cookies = RequestsCookieJar(policy)
         self.max_redirects = max_redirects
         self._context = context
-        self._waits_at_the_end = waits_at_the_end
+        self._is_waited_for = is_waited_for
         self._prefix = parts.path.rstrip("/")
         self._timeouts = (connection_timeout, network_timeout)
         self._trust = verify
@@ -377,7 +378,7 @@ class FastClient:
             # A URL, a method or a header that cannot be written: often they come from an earlier answer.
             error = mistake.with_traceback(None)
         except BaseException as ended:
-            if isinstance(ended, GreenletExit) and not self._waits_at_the_end():
+            if isinstance(ended, GreenletExit) and not self._is_waited_for():
                 raise
             cut_off, error = ended, TransportError(ErrorKind.CUT, "cut off before the answer was complete")
         status = 0 if wire is None else wire.status
@@ -590,7 +591,9 @@ class FastUser(User, RestMixin):  # type: ignore[misc]
             concurrency=self.concurrency,
             headers=self.default_headers,
             verify=not self.insecure if factory is None else factory(),
-            waits_at_the_end=lambda: environment.stop_timeout > 0,
+            # Locust waits for who was at work when it was to stop. Who has just begun with it, after a pause, is killed
+            # at once; so is everybody where there is no time to finish (-s 0).
+            is_waited_for=lambda: self._state == LOCUST_STATE_STOPPING,
         )
 
     def run(self) -> None:

@@ -14,6 +14,7 @@ from gevent import GreenletExit
 from gevent.queue import Empty, Queue
 from locust import User
 from locust.exception import LocustError
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire import websocket
@@ -101,8 +102,7 @@ class SocketClient:
     def _reported(self, request_type: str, name: str, url: str | None = None) -> Iterator[Timing]:
         """Report the with-block as one request. What fails in it is reported, and not raised.
 
-        LocustError and what ends a greenlet pass through. Whoever is ended in here has failed, if users have time to
-        finish when they are to stop.
+        LocustError and what ends a greenlet pass through. Whoever is ended in here has failed, if it was waited for.
         """
         timing, start_time = Timing(), time()
         error: Exception | None = None
@@ -115,7 +115,9 @@ class SocketClient:
             # Without its traceback, in whose frames this user would live on.
             error = failure.with_traceback(None)
         except BaseException as ended:
-            if isinstance(ended, GreenletExit) and not self._user.environment.stop_timeout:
+            # Locust waits for who was at work when it was to stop, and sets this. Who has just begun with it, after a
+            # pause, is killed at once; so is everybody where there is no time to finish (-s 0).
+            if isinstance(ended, GreenletExit) and self._user._state != LOCUST_STATE_STOPPING:
                 raise
             cut_off, error = ended, TransportError(ErrorKind.CUT, "cut off before the answer was complete")
         elapsed_ms = ((timing.done_ns or monotonic_ns()) - timing.began_ns) / 1e6

@@ -43,8 +43,11 @@ class Finished:
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
+        """Code and subject of each; without this machine's, where others decide: it may be busy with other things."""
         assert self.summary is not None, self.output
-        return [(reason["code"], reason["subject"]) for reason in self.summary["reasons"]]
+        found = [(reason["code"], reason["subject"]) for reason in self.summary["reasons"]]
+        others = [reason for reason in found if reason[0] != "generator"]
+        return found if self.exit_code == ExitCode.GENERATOR else others
 
     @property
     def subjects(self) -> set[str]:

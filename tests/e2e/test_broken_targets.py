@@ -16,7 +16,7 @@ from tests.e2e.support import DANCERS, Finished, Run, sandbox, socket_url
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
-USERS, SECONDS = 5, 9
+USERS, SECONDS = 5, 11
 MOST_ATTEMPTS = 5.0
 """For each user and second."""
 

@@ -46,7 +46,7 @@ def test_an_example(name: str, replaced: str, exit_code: int, server: Target, tm
     finished = run(arguments, tmp_path)
     assert finished.exit_code == exit_code, finished.output
     assert finished.reasons == ([("threshold", "http_req_failed")] if exit_code else [])
-    assert finished.metric("http_reqs")["count"] >= users
+    assert finished.metric("http_reqs")["count"] >= users / 2
     assert 0 <= sum(server.answered.values()) - finished.metric("http_reqs")["count"] <= users
     # What is in flight when users are stopped was answered, and nobody was there any more to count it.
     assert 0 <= server.answered[404] - finished.metric("http_req_failed")["passes"] <= users

@@ -231,7 +231,7 @@ def test_use_simple_makes_a_closed_loop_of_it(tmp_path: Path) -> None:
     assert load["users_peak"] == 5
     assert finished.metric("iterations_started")["count"] == load["dropped_iterations"] == 0
     # Five users who pause for 50 to 200 ms make about 40 a second.
-    assert 80 < load["iterations"] < 200
+    assert 40 < load["iterations"] < 300
     assert finished.metric("iteration_duration")["count"] == load["iterations"]
 
 

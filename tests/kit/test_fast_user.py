@@ -14,6 +14,7 @@ import pytest
 from locust.contrib.fasthttp import LocustBadStatusCode
 from locust.env import Environment
 from locust.exception import LocustError
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from pika_locust import FastUser
 from pika_locust.kit.fast_user import FastResponse, TooManyRedirects
@@ -461,13 +462,13 @@ def silent(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("catch_response", [False, True])
-@pytest.mark.parametrize(("stop_timeout_s", "counted"), [(30.0, 1), (0.0, 0)])
-def test_a_request_that_its_user_is_killed_in_has_failed_if_there_was_time_for_it(
-    stop_timeout_s: float, counted: int, catch_response: bool
+@pytest.mark.parametrize(("state", "counted"), [(LOCUST_STATE_STOPPING, 1), (LOCUST_STATE_RUNNING, 0)])
+def test_a_request_that_its_user_is_killed_in_has_failed_if_it_was_waited_for(
+    state: str, counted: int, catch_response: bool
 ) -> None:
     with gevent.Timeout(20), serving(silent) as server:
         one = Trial(server.url)
-        one.user.environment.stop_timeout = stop_timeout_s
+        one.user._state = state
         asking = gevent.spawn(one.client.get, "/", catch_response=catch_response)
         gevent.sleep(0.05)
         asking.kill()
@@ -499,7 +500,7 @@ def test_sampled_requests_carry_a_trace_id_under_the_name_of_the_request(samples
 
 def test_a_sampled_request_that_is_cut_off_behind_a_redirect_is_not_remembered(samples: TraceSampler) -> None:
     with trial(found("/elsewhere")) as (one, server):
-        one.user.environment.stop_timeout = 30.0
+        one.user._state = LOCUST_STATE_STOPPING
         asking = gevent.spawn(one.client.get, "/")
         until(lambda: server.requests)
         gevent.sleep(0.05)

@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 import pytest
 from locust.exception import LocustError
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from pika_locust import WebSocketUser
 from pika_locust.kit.websocket_user import MAX_UNREAD
@@ -398,14 +399,15 @@ def test_an_answer_s_time_ends_when_it_is_read_not_when_the_user_gets_its_turn()
 
 
 @pytest.mark.parametrize(
-    ("stop_timeout_s", "told"), [(30.0, ["cut: cut off before the answer was complete"]), (0.0, [])]
+    ("state", "told"),
+    [(LOCUST_STATE_STOPPING, ["cut: cut off before the answer was complete"]), (LOCUST_STATE_RUNNING, [])],
 )
-def test_a_connection_whose_user_is_killed_before_it_is_there_has_failed_if_there_was_time(
-    stop_timeout_s: float, told: list[str]
+def test_a_connection_whose_user_is_killed_before_it_is_there_has_failed_if_it_was_waited_for(
+    state: str, told: list[str]
 ) -> None:
     with gevent.Timeout(20), serving(lambda peer: peer.wait_for_end()) as server:
         one = Trial(server.url)
-        one.user.environment.stop_timeout = stop_timeout_s
+        one.user._state = state
         connecting = gevent.spawn(one.client.connect, "/chat")
         gevent.sleep(0.05)
         connecting.kill()

@@ -123,7 +123,7 @@ def test_pages_that_fail_are_no_figures_and_a_browser_that_ends_is_no_pass(targe
         if "--remote-debugging-pipe" in command_of(one) and "--type=" not in command_of(one)
     )
     chromium.kill()
-    wait_until(lambda: worker.internal_errors, 10)
+    wait_until(lambda: worker.internal_errors, 30)
     assert "the browser users ended with code 1" in worker.internal_errors[0]
     user.release()
     life.join(5)

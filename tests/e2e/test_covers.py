@@ -80,7 +80,7 @@ LONGER = {
     # Of few sessions, one has to be told nothing of its end.
     ("sessions", "lose-fanout=0.3"): "10s",
     # It takes as long to leak the gigabyte that the queue may have.
-    ("queue", "leak+ghost"): "10s",
+    ("queue", "leak=9000"): "10s",
     # One of thousands of messages is lost.
     ("rtc", "lose-fanout=0.0006"): "6s",
     # A browser has to start first.

@@ -7,6 +7,7 @@ or a plugin may ask for an exit code. In a worker, neither would reach the maste
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ import gevent
 import locust.log
 from gevent import get_hub
 from locust.event import EventHook
-from locust.runners import LocalRunner
+from locust.runners import LocalRunner, WorkerRunner
 
 from pika_locust.metrics import plain
 
@@ -51,33 +52,55 @@ unhandled_errors = UnhandledErrors()
 
 
 def outlast_listeners_that_exit(environment: Any) -> None:
-    """Have `sys.exit(…)` in a listener of a test's end ask for that exit code, as `environment.process_exit_code` does.
+    """Have `sys.exit(…)` in a listener ask for that exit code, as `environment.process_exit_code` does.
 
     It would end this process there: whoever listens later, as this package does, would not be called. A test would not
     be judged, and `sys.exit(0)`, of a listener that knows nothing of thresholds, would make a success of any verdict.
+    Before the end it ends the test, too, which then is no success whatever it was. A worker may end by it, as its
+    master notices; a listener of `request` is called in a user's greenlet (`count_users_that_end`).
     """
     events = environment.events
     for event in (events.test_stopping, events.test_stop, events.quitting, events.quit):
-        event.fire = partial(_fire, environment, event)
+        event.fire = partial(_fire_at_the_end, environment, event)
+    if not isinstance(environment.runner, WorkerRunner):
+        for event in (events.test_start, events.spawning_complete, events.worker_connect, events.worker_report):
+            event.fire = partial(_fire_before_the_end, environment, event)
 
 
-def _fire(environment: Any, event: Any, /, *, reverse: bool = False, **named: Any) -> None:
+def _fire_at_the_end(environment: Any, event: Any, /, *, reverse: bool = False, **named: Any) -> None:
     settled, asked_for = environment.process_exit_code, 0
+    for code in _exits(event, reverse, named):
+        asked_for = asked_for or code
+        if code and not environment.process_exit_code:
+            environment.process_exit_code = code
+    if asked_for and event is environment.events.quit and not settled:
+        # The process is on its way out with a success: there is no other way any more.
+        raise SystemExit(asked_for)
+
+
+def _fire_before_the_end(environment: Any, event: Any, /, *, reverse: bool = False, **named: Any) -> None:
+    for code in _exits(event, reverse, named):
+        environment.process_exit_code = environment.process_exit_code or code or UNHANDLED
+        _end_test(environment, "listener")
+
+
+def _exits(event: Any, reverse: bool, named: Any) -> Iterator[int]:
+    """Call all listeners; the exit codes that some of them ask for by `sys.exit`."""
     for listener in event._handlers[::-1] if reverse else event._handlers.copy():
         alone = EventHook()
         alone.add_listener(listener)
         try:
             alone.fire(**named)
         except SystemExit as exits:
+            logger.warning("A listener has called sys.exit(%s)", exits.code)
             # None is a success, and a text a failure that says why.
-            code = exits.code if isinstance(exits.code, int) else int(exits.code is not None)
-            logger.warning("A listener has called sys.exit(%s) at the end of the test", exits.code)
-            asked_for = asked_for or code
-            if code and not environment.process_exit_code:
-                environment.process_exit_code = code
-    if asked_for and event is environment.events.quit and not settled:
-        # The process is on its way out with a success: there is no other way any more.
-        raise SystemExit(asked_for)
+            yield exits.code if isinstance(exits.code, int) else int(exits.code is not None)
+
+
+def _end_test(environment: Any, who: str) -> None:
+    """Apart from this greenlet, which may be one of those that then end."""
+    logger.error("A %s has called sys.exit(): the test ends", who)
+    gevent.spawn(environment.runner.quit if environment.web_ui is None else environment.runner.stop)
 
 
 def count_users_that_end(environment: Any) -> None:
@@ -99,8 +122,7 @@ def count_users_that_end(environment: Any) -> None:
         is_user = context in runner.user_greenlets
         exits = is_user and isinstance(error, SystemExit) and isinstance(runner, LocalRunner)
         if exits:
-            logger.error("A task has called sys.exit(): the test ends")
-            gevent.spawn(runner.quit if environment.web_ui is None else runner.stop)
+            _end_test(environment, "task")
         else:
             handle_error(context, kind, error, trace)
         is_counted = getattr(error, "pika_locust_counted", False)

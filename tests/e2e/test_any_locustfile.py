@@ -159,6 +159,20 @@ def test_an_exit_code_of_the_locustfile_that_is_none_of_ours(
     assert finished.output.rstrip().rpartition("\n")[2].startswith(f"Exit code {code}")
 
 
+@pytest.mark.parametrize(
+    ("event", "workers"), [("test_start", "0"), ("spawning_complete", "0"), ("worker_report", "2")]
+)
+def test_a_listener_that_ends_the_process_makes_no_success_of_it(
+    event: str, workers: str, server: Target, tmp_path: Path
+) -> None:
+    extra = ["--processes", workers] if workers != "0" else []
+    finished = run(options(server, "-t", "20s", *extra), tmp_path, {"SHOP_EXITS_AT": event})
+    assert finished.summary is not None
+    assert finished.exit_code == finished.summary["exit_code"] == (99 if event == "test_start" else 2), finished.output
+    assert ("exit_code", "locust") in finished.reasons
+    assert finished.summary["duration_s"] < 10
+
+
 def test_an_exception_in_a_listener_is_no_pass(server: Target, tmp_path: Path) -> None:
     finished = run(options(server, "-t", "2s"), tmp_path, {"SHOP_WARM_UP_FAILS": "1"})
     assert finished.summary is not None

@@ -16,7 +16,7 @@ from locust import User, constant, task
 from locust.event import EventHook, Events
 from locust.exception import StopUser
 from locust.log import greenlet_exception_logger
-from locust.runners import LocalRunner
+from locust.runners import LocalRunner, WorkerRunner
 
 from pika_locust.runtime import host_failures as module
 from pika_locust.runtime.host_failures import (
@@ -95,7 +95,7 @@ def exits(code: Any) -> Any:
     ("code", "asked_for"), [(0, None), (None, None), (3, 3), ("no data", 1)], ids=["0", "nothing", "3", "a text"]
 )
 def test_a_listener_that_exits_asks_for_an_exit_code_and_keeps_nobody_from_judging(code: Any, asked_for: Any) -> None:
-    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None)
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None, runner=None)
     known: list[Any] = []
 
     def judge(environment: Any) -> None:
@@ -113,7 +113,7 @@ def test_a_listener_that_exits_asks_for_an_exit_code_and_keeps_nobody_from_judgi
 
 @pytest.mark.parametrize(("settled", "code", "raises"), [(99, 0, False), (99, 3, False), (0, 3, True), (0, 0, False)])
 def test_what_exits_when_the_exit_code_is_settled_makes_no_success_of_it(settled: int, code: int, raises: bool) -> None:
-    environment: Any = SimpleNamespace(events=Events(), process_exit_code=settled)
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=settled, runner=None)
     shown: list[int] = []
     environment.events.quit.add_listener(exits(code))
     environment.events.quit.add_listener(lambda exit_code: shown.append(exit_code))
@@ -123,8 +123,36 @@ def test_what_exits_when_the_exit_code_is_settled_makes_no_success_of_it(settled
     assert shown == [settled]
 
 
+@pytest.mark.parametrize("name", ["test_start", "spawning_complete", "worker_connect", "worker_report"])
+@pytest.mark.parametrize("is_web", [False, True], ids=["headless", "in the web page"])
+@pytest.mark.parametrize(("code", "asked_for"), [(0, 2), (None, 2), (3, 3), ("no data", 1)])
+def test_a_listener_that_exits_before_the_end_ends_the_test_without_success(
+    code: Any, asked_for: int, is_web: bool, name: str
+) -> None:
+    called: list[str] = []
+    runner = SimpleNamespace(quit=lambda: called.append("quit"), stop=lambda: called.append("stop"))
+    web_ui = object() if is_web else None
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None, runner=runner, web_ui=web_ui)
+    outlast_listeners_that_exit(environment)
+    event = getattr(environment.events, name)
+    event.add_listener(exits(code))
+    event.add_listener(lambda: called.append("the next listener"))
+    event.fire()
+    gevent.sleep(0)
+    assert called == ["the next listener", "stop" if is_web else "quit"]
+    assert environment.process_exit_code == asked_for
+
+
+def test_a_worker_may_end_by_a_listener_that_exits() -> None:
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None, runner=Mock(spec=WorkerRunner))
+    outlast_listeners_that_exit(environment)
+    environment.events.test_start.add_listener(exits(3))
+    with pytest.raises(SystemExit, match="3"):
+        environment.events.test_start.fire(environment=environment)
+
+
 def test_what_a_listener_raises_at_the_end_is_still_told() -> None:
-    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None)
+    environment: Any = SimpleNamespace(events=Events(), process_exit_code=None, runner=None)
     outlast_listeners_that_exit(environment)
     environment.events.test_stop.add_listener(raise_in_listener)
     environment.events.test_stop.fire(environment=environment)

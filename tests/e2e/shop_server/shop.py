@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from typing import Any
 
@@ -71,6 +72,14 @@ def put_away(environment: Any, **_: Any) -> None:
 
 if "SHOP_WORKERS_FAIL_AT" in os.environ:
     getattr(events, os.environ["SHOP_WORKERS_FAIL_AT"]).add_listener(put_away)
+
+
+def leave(**_: Any) -> None:
+    sys.exit(0)
+
+
+if "SHOP_EXITS_AT" in os.environ:
+    getattr(events, os.environ["SHOP_EXITS_AT"]).add_listener(leave)
 
 
 @events.quitting.add_listener

@@ -24,7 +24,7 @@ from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.metrics.builtin import WEBSOCKET_METRICS
 from pika_locust.metrics.metric import FAILURE
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.runtime.timers import UserTimers
+from pika_locust.runtime.timers import Condition, UserTimers
 from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connect
 from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
@@ -88,9 +88,9 @@ class Reply:
 class WebSocketActor(PlatformActor):
     """A user with a WebSocket of its own, which may be lost and opened again.
 
-    Override `act`: `connect`, then `ask`, `post`, `send` and `think`, or just `wait_closed`. Handle what arrives with
-    `@on("KIND")`, or with `@on_raw("KIND")` as it came; acknowledgements and refusals find their messages by
-    themselves. A user who is to finish closes as soon as nothing is unanswered. Without an `act` of its own a user
+    Override `act`: `connect`, then `ask`, `post`, `send`, `think` and `wait_for`, or just `wait_closed`. Handle what
+    arrives with `@on("KIND")`, or with `@on_raw("KIND")` as it came; acknowledgements and refusals find their messages
+    by themselves. A user who is to finish closes as soon as nothing is unanswered. Without an `act` of its own a user
     connects, calls `opened` and listens.
     """
 
@@ -136,6 +136,7 @@ class WebSocketActor(PlatformActor):
         "_handler_of",
         "_kind_at",
         "_metrics",
+        "_news",
         "_opened_ns",
         "_ping_sent_ns",
         "_received_cell",
@@ -169,6 +170,7 @@ class WebSocketActor(PlatformActor):
         self.confirmed = False
         """Whether the connection, or the last one, has been a success."""
         self._socket: WebSocket | None = None
+        self._news: Condition | None = None
         self._opened_ns = 0
         self._ping_sent_ns = 0
         """When the oldest ping went out that has no pong yet; 0: none."""
@@ -300,6 +302,19 @@ class WebSocketActor(PlatformActor):
             self.finish()
         return bool(self._closed.wait(within_s))
 
+    def wait_for(self, condition: Callable[[], object], within_s: float) -> bool:
+        """Wait until something is so; False when it is not so in the end: when the seconds are over, or the connection
+        is. Looks after each `notify`, when the connection is confirmed, and when the user is to finish."""
+        if self._news is None:
+            self._news = Condition()
+        self._news.wait_for(lambda: condition() or not self.is_open, within_s)
+        return bool(condition())
+
+    def notify(self) -> None:
+        """Have `wait_for` look again: for handlers that have changed what it may wait for."""
+        if self._news is not None:
+            self._news.notify()
+
     def disconnect(self) -> None:
         """Close as soon as nothing is unanswered, and wait until that is done."""
         if self._socket is not None:
@@ -400,6 +415,7 @@ class WebSocketActor(PlatformActor):
             self.failures = 0
             if self._metrics.success is not None:
                 self._metrics.success.add(True)
+            self.notify()
 
     # What arrives, in the event loop
 
@@ -459,6 +475,7 @@ class WebSocketActor(PlatformActor):
             self.failures += 1
             self.worker.error(self.lost_as, close.why_lost)
         self._closed.set()
+        self.notify()
         self.closed(close.kept)
 
     def closed(self, kept: bool) -> None:
@@ -488,6 +505,7 @@ class WebSocketActor(PlatformActor):
     def release(self) -> None:
         """Ask the user to finish."""
         super().release()
+        self.notify()
         if hasattr(self, "_closed"):
             self.finish()
 

@@ -262,6 +262,44 @@ def test_a_connection_may_have_to_be_confirmed(chat: Open) -> None:
     assert harness.worker.rate_of("ws_connection_success") == (1, 1)
 
 
+# Waiting for what handlers hear
+
+
+def test_what_a_handler_has_heard_of_is_waited_for(chat: Open) -> None:
+    harness = chat(sending(text(kind="hello"), text(kind="hello"), pause_s=0.01))
+
+    class Waiting(Chatter):
+        def on_hello(self, message: dict[str, Any], at_ns: int) -> None:
+            super().on_hello(message, at_ns)
+            self.notify()
+
+    harness.actor = Waiting
+    user = harness.user()
+    user.connect()
+    assert user.wait_for(lambda: len(user.heard) == 2, 5.0)
+    assert not user.wait_for(lambda: len(user.heard) == 3, 0.01)
+    assert user.is_open
+
+
+def test_the_wait_is_over_with_the_connection(chat: Open) -> None:
+    user = chat(lambda talk: gevent.sleep(0.02)).user()
+    user.connect()
+    began_s = time.monotonic()
+    assert not user.wait_for(lambda: False, 60.0)
+    assert not user.is_open
+    assert time.monotonic() - began_s < 30.0
+
+
+@pytest.mark.parametrize(
+    "event", [lambda user: user.confirm(), lambda user: user.release()], ids=["confirmed", "to finish"]
+)
+def test_who_waits_looks_again_when_the_user_is(event: Callable[[Any], None], chat: Open) -> None:
+    user = chat(silent, actor=Cautious).user()
+    user.connect()
+    gevent.spawn_later(0.01, event, user)
+    assert user.wait_for(lambda: user.confirmed or user.released.is_set(), 60.0)
+
+
 # What arrives
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,6 @@ from pika_locust.platforms.pixelated.audio import LARGEST_BYTES, MEBIBYTE, Audio
 from pika_locust.platforms.pixelated.audits import EXTRA_RESULTS
 from pika_locust.platforms.pixelated.scenarios import STREAMING_METRICS
 from pika_locust.platforms.pixelated.texts import CORPUS, has_words, is_foreign, marked, reported_us
-from pika_locust.runtime.timers import Condition
 from pika_locust.wire.websocket import Close, Limits
 
 ACK_WITHIN_S = 5.0
@@ -46,7 +44,6 @@ class StreamingUser(WebSocketActor):
         "_is_suite",
         "_item",
         "_mark",
-        "_news",
         "_pieces_from_ns",
         "_session",
         "_text_sent_ns",
@@ -63,7 +60,6 @@ class StreamingUser(WebSocketActor):
         super().begin()
         self._is_suite = self.worker.settings["CONTRACT"] == "suite"
         self._audio = self.worker.shared(Audio)
-        self._news = Condition()
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -99,7 +95,7 @@ class StreamingUser(WebSocketActor):
             self.confirm()
 
     def _is_greeted(self) -> bool:
-        if not self._wait(lambda: self.confirmed, ACK_WITHIN_S) and self.is_open:
+        if not self.wait_for(lambda: self.confirmed, ACK_WITHIN_S) and self.is_open:
             self.worker.error("connect", f"no greeting within {ACK_WITHIN_S:g} s")
         return self.confirmed
 
@@ -120,11 +116,6 @@ class StreamingUser(WebSocketActor):
     def _goes_on(self) -> bool:
         return self.is_open and not self.released.is_set()
 
-    def _wait(self, condition: Callable[[], object], within_s: float) -> bool:
-        """Wait until something is so; False when it is not in time, or the connection is lost before."""
-        self._news.wait_for(lambda: condition() or not self.is_open, within_s)
-        return bool(condition())
-
     # The server's dialect
 
     def _say(self) -> bool:
@@ -140,7 +131,7 @@ class StreamingUser(WebSocketActor):
         self._text_sent_ns = monotonic_ns()
         if not self.send_json(text):
             return False
-        if not self._wait(lambda: not self._text_sent_ns, ACK_WITHIN_S):
+        if not self.wait_for(lambda: not self._text_sent_ns, ACK_WITHIN_S):
             if self.is_open:
                 self.worker.error("text", f"not acknowledged within {ACK_WITHIN_S:g} s")
             return False
@@ -155,7 +146,7 @@ class StreamingUser(WebSocketActor):
                 return False
             self._send_chunk(*self._audio.chunk(number))
         turn = self._turn
-        self._wait(lambda: not turn.waiting, ACK_WITHIN_S)
+        self.wait_for(lambda: not turn.waiting, ACK_WITHIN_S)
         for chunk in turn.waiting:
             self._lose_chunk(chunk)
         turn.waiting.clear()
@@ -181,7 +172,7 @@ class StreamingUser(WebSocketActor):
     def _wait_for_result(self) -> bool:
         within_s = self.worker.settings["RESULT_WITHIN"]
         item = self._item
-        if self._wait(lambda: self._item != item, within_s):
+        if self.wait_for(lambda: self._item != item, within_s):
             # After an error the server keeps the audio of the turn.
             return self._completed_ns == 0 and self.is_open
         if self._item == item and self.is_open:
@@ -198,13 +189,13 @@ class StreamingUser(WebSocketActor):
         self.meters.result_rate.add(False)
         self.worker.error("complete", why)
         self.worker.request("WS", "complete", waited_ms, 0, RuntimeError(why))
-        self._news.notify()
+        self.notify()
 
     def _send_malformed(self) -> None:
         """What is no message, and one of no kind: each is answered by an error, and the connection stays."""
         for frame in MALFORMED:
             self._errors_due = 1
-            answered = self.send(frame) and self._wait(lambda: not self._errors_due, ACK_WITHIN_S)
+            answered = self.send(frame) and self.wait_for(lambda: not self._errors_due, ACK_WITHIN_S)
             self._errors_due = 0
             self.meters.malformed_refused.add(answered and self.is_open)
             if not self._goes_on():
@@ -216,12 +207,12 @@ class StreamingUser(WebSocketActor):
         self._mark = f"{self._session}-large"
         for _ in range(LARGEST_BYTES // MEBIBYTE):
             self._send_chunk(MEBIBYTE, self._audio.mebibyte)
-            if not self._wait(lambda: not turn.waiting, LARGE_WITHIN_S) or not self._goes_on():
+            if not self.wait_for(lambda: not turn.waiting, LARGE_WITHIN_S) or not self._goes_on():
                 break
         else:
             self._expects_too_large, self._errors_due = True, 1
             self.send(self._audio.frame(1))
-            self._wait(lambda: not self.is_open, LARGE_WITHIN_S)
+            self.wait_for(lambda: not self.is_open, LARGE_WITHIN_S)
             self.meters.large_audio_refused.add(not self.is_open and not self._expects_too_large)
         for chunk in turn.waiting:
             self._lose_chunk(chunk)
@@ -257,7 +248,7 @@ class StreamingUser(WebSocketActor):
                 pass  # of what was given up
             case other:
                 self.misread(f"the unknown status {str(other)[:40]}")
-        self._news.notify()
+        self.notify()
 
     def _on_chunk_ack(self, total: int, at_ns: int) -> None:
         meters, told = self.meters, self._turn.acknowledge(total)
@@ -279,7 +270,7 @@ class StreamingUser(WebSocketActor):
         self.worker.ledgers["chunks"].acked(chunk.item)
         self.worker.request("WS", "chunk", latency_us / 1000, chunk.size)
         if not self._turn.waiting:
-            self._news.notify()
+            self.notify()
 
     @on("result", fields={"data": dict})
     def on_result(self, message: Any, at_ns: int) -> None:
@@ -312,7 +303,7 @@ class StreamingUser(WebSocketActor):
         meters.result_rate.add(True)
         meters.answers_correct.add(ok)
         self.worker.request("WS", "complete", latency_us / 1000, 0)
-        self._news.notify()
+        self.notify()
 
     @on("error", fields={"message": str})
     def on_error(self, message: Any, at_ns: int) -> None:
@@ -326,7 +317,7 @@ class StreamingUser(WebSocketActor):
             self._fail(why[:80])
         else:
             self.worker.error("error", why[:80])
-        self._news.notify()
+        self.notify()
 
     # The suite's dialect: a text is answered in pieces, told apart by `status` alone
 
@@ -381,4 +372,3 @@ class StreamingUser(WebSocketActor):
             if counts:
                 self.meters.result_rate.add(False)
         self.unanswered = 0
-        self._news.notify()

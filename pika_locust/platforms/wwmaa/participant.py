@@ -114,8 +114,7 @@ class Participant(WebSocketActor):
         settings = self.worker.settings
         until_s = clock.monotonic() + settings["SESSION_LENGTH"]
         # Nobody speaks before the greeting: who is there is known by it.
-        while not self.confirmed and self.is_open and not self.pause(0.02):
-            pass
+        self.wait_for(lambda: self.confirmed or self.released.is_set(), settings["SESSION_LENGTH"])
         while self.is_open and not self.released.is_set() and clock.monotonic() < until_s:
             if self._sequence % HEALTH_EVERY == 0:
                 health = self._call("GET", "video-health").json_object().get("status")

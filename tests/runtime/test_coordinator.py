@@ -914,26 +914,18 @@ def test_an_exception_while_judging_is_an_internal_error(clock: Clock, monkeypat
     assert "judging: ZeroDivisionError('progress')" in harness.report.reasons[0].text
 
 
-def test_what_went_wrong_in_the_sandbox_itself_is_an_internal_error(clock: Clock) -> None:
+@pytest.mark.parametrize(
+    "errors_of",
+    [lambda run: run.target_monitor.errors_of_sandbox, lambda run: run.observations.internal_errors],
+    ids=["in the sandbox itself", "in observing"],
+)
+def test_what_went_wrong_elsewhere_is_an_internal_error(errors_of: Callable[[Any], list[str]], clock: Clock) -> None:
     harness = Harness()
     harness.play()
-    run = harness.coordinator._run
-    assert run is not None
-    run.target_monitor.errors_of_sandbox.append("the sandbox failed once: KeyError: 'x'")
+    errors_of(harness.coordinator._run).append("failed once: KeyError: 'x'")
     end(harness, clock)
     assert harness.reasons() == [("internal", "exception")]
-    assert harness.report.reasons[0].text == "the sandbox failed once: KeyError: 'x'"
-
-
-def test_what_went_wrong_in_observing_is_an_internal_error(clock: Clock) -> None:
-    harness = Harness()
-    harness.play()
-    run = harness.coordinator._run
-    assert run is not None
-    run.observations.internal_errors.append("observing pool: KeyError: 'x'")
-    end(harness, clock)
-    assert harness.reasons() == [("internal", "exception")]
-    assert harness.report.reasons[0].text == "observing pool: KeyError: 'x'"
+    assert harness.report.reasons[0].text == "failed once: KeyError: 'x'"
 
 
 def test_what_locust_caught_in_users_is_an_internal_error(clock: Clock) -> None:

@@ -8,6 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 FUZZ_SECONDS ?= 60
 
+# What Python compiles is kept, whatever the environment says: whole runs start a thousand processes, each of which would
+# compile all modules anew, which takes longer than to import Locust.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test fuzz healthy lint docs package benchmark clean
 
 help:
@@ -31,7 +35,7 @@ demo: $(VENV)/demo
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3
 	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 3 --dist worksteal
-	$(BIN)/python -m pytest -m "e2e and not alone" -n 8 --maxschedchunk 1 --reruns 5 --reruns-delay 3
+	$(BIN)/python -m pytest tests/e2e tests/docs -m "e2e and not alone" -n 8 --maxschedchunk 1 --reruns 5 --reruns-delay 3
 
 containers: $(VENV)/test
 	$(BIN)/python -m pytest tests/containers -m containers

@@ -13,7 +13,6 @@ from pika_locust.cli.draft import Pause, Request, Unknown
 from pika_locust.cli.har import read_har
 from pika_locust.cli.main import main
 from pika_locust.errors import ConfigurationError
-from tests.e2e.test_new import run
 
 SHOP = "https://shop.example.org"
 
@@ -102,13 +101,3 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, capsys: 
 def test_what_is_no_recorded_visit_is_refused(text: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         read_har(text, "visit", "v.har")
-
-
-@pytest.mark.e2e
-def test_the_load_test_of_a_visit_passes_on_its_stand_in(tmp_path: Path) -> None:
-    # Without the redirect, which the stand-in would have to learn.
-    quick = [{**one, "startedDateTime": "2026-01-02T03:04:05Z"} for one in VISIT if one["response"]["status"] != 302]
-    (tmp_path / "visit.har").write_text(har(quick))
-    assert run(tmp_path, "pika_locust.cli.main", "new", "visit", "--from-har", "visit.har").returncode == 0
-    done = run(tmp_path, "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_visit.py")
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,8 @@
-"""Tests measure time where nothing can disturb them: in virtual time, or alone."""
+"""Tests measure time where nothing can disturb them, in virtual time or alone; and all tests are run."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ FILES = sorted((ROOT / "tests").rglob("test_*.py"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_disturbs_tests_that_measure_time(path: Path) -> None:
     assert measuring(path.read_text(encoding="utf-8")) == []
+
+
+def test_whole_runs_are_where_make_looks_for_them() -> None:
+    marked = re.compile(r"^(@|pytestmark.*)pytest\.mark\.e2e\b", re.MULTILINE)
+    places = {path.relative_to(ROOT).parts[1] for path in FILES if marked.search(path.read_text(encoding="utf-8"))}
+    assert places == {"e2e", "docs"}
 
 
 def test_one_that_would_be_disturbed_is_found() -> None:

@@ -34,7 +34,7 @@ demo: $(VENV)/demo
 # of them at a time leave half of two cores idle. Each process is given one test after the other, the long ones first.
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3
-	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 4 --dist worksteal
 	$(BIN)/python -m pytest tests/e2e tests/docs -m "e2e and not alone" -n 8 --maxschedchunk 1 --reruns 5 --reruns-delay 3
 
 containers: $(VENV)/test

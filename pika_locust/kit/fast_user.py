@@ -295,7 +295,9 @@ class FastClient:
         self.request_name: str | None = None
         # As Locust does: sites that are tested without TLS would otherwise lose their Secure cookies.
         policy = DefaultCookiePolicy(secure_protocols=("https", "wss", "http", "ws"))
-        self.cookiejar = self.cookies = RequestsCookieJar(policy)
+        self._jar = RequestsCookieJar(policy)
+        self._may_have_cookies = False
+        """An answer has set one, or somebody has the jar."""
         self.max_redirects = max_redirects
         self._context = context
         self._is_waited_for = is_waited_for
@@ -311,6 +313,18 @@ class FastClient:
             own = {**own, "Authorization": _basic_auth((unquote(parts.username), unquote(parts.password)))}
         self._pool = _Pool(_origin(parts.scheme, netloc), own, _timeouts(*self._timeouts), verify)
         self._pools = {(parts.scheme, netloc): self._pool}
+
+    @property
+    def cookiejar(self) -> RequestsCookieJar:
+        self._may_have_cookies = True
+        return self._jar
+
+    @cookiejar.setter
+    def cookiejar(self, jar: RequestsCookieJar) -> None:
+        self._may_have_cookies = True
+        self._jar = jar
+
+    cookies = cookiejar
 
     def request(
         self,
@@ -459,15 +473,13 @@ class FastClient:
         timeouts: Timeouts | None,
     ) -> Response:
         """One request and its answer, cookies looked after."""
-        jar = self.cookiejar
         # Most users have no cookies at all, and the jar's own search costs as much as the whole request.
-        for _ in jar:
+        if self._may_have_cookies and any(True for _ in self._jar):
             asked = CookieRequest(url, headers=dict(headers or {}))
-            jar.add_cookie_header(asked)
+            self._jar.add_cookie_header(asked)
             cookies = asked.unredirected_hdrs.get("Cookie")
             if cookies:
                 headers = {**(headers or {}), "Cookie": cookies}
-            break
         with self._slots:
             client, taken_after = pool.take(), pool.closings
             try:
@@ -477,7 +489,8 @@ class FastClient:
             finally:
                 pool.give_back(client, taken_after)
         if wire.sets_cookies:
-            jar.extract_cookies(_SetCookies(wire), CookieRequest(url))  # type: ignore[arg-type]
+            self._may_have_cookies = True
+            self._jar.extract_cookies(_SetCookies(wire), CookieRequest(url))  # type: ignore[arg-type]
         return wire
 
     def _follow(

@@ -92,6 +92,7 @@ def summaries(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in paths]
 
 
+@pytest.mark.long
 def test_two_tests_one_after_the_other(page: Page, tmp_path: Path) -> None:
     with locust(page, DANCERS, tmp_path, TRACK_EVERY="5.2s") as (started, _):
         assert page.header["Status"] == "READY"

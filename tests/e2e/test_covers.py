@@ -137,6 +137,7 @@ SLOW = {
     *LONGER,
     ("queue", "drop=0.05"),
     ("streaming", "drop=0.05"),
+    ("streaming", "lose-chunk=0.05"),
     ("sessions", "dead-session"),
 }
 """Those that take longest, also because somebody waits half a minute for an answer."""

@@ -56,6 +56,7 @@ def test_a_stopped_run_drains_and_writes_everything(
         assert finished.metric("ws_session_live")["passes"] == 20
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_named_and_what_the_other_one_saw_is_kept(target: SandboxProcess, tmp_path: Path) -> None:
     with Run([*OPTIONS[:-1], "12s", "--processes", "2"], tmp_path, {"WS_URL": socket_url(target)}) as started:
         wait_until_dancing(started, target)

@@ -68,7 +68,8 @@ def test_agents_do_what_their_weights_say_and_every_call_is_accounted_for(tmp_pa
 def test_agents_who_are_of_no_use_are_three_different_reasons(
     settings: dict[str, str], reason: str, tmp_path: Path
 ) -> None:
-    finished = short("calls", tmp_path, **settings)
+    # A call that nobody takes goes from one agent to the next for so long.
+    finished = short("calls", tmp_path, CALL_ANSWER_WITHIN="10", **settings)
     assert finished.exit_code == 99, finished.output
     reasons = {"agent_ignore_rate", "agent_reject_rate", "call_agent_found"} & finished.subjects
     assert reasons == {reason}, finished.reasons

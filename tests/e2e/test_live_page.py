@@ -42,6 +42,7 @@ def status_of(page: Page, metric: str) -> str:
     return next((row[0] for row in page.live.get("thresholds", ()) if row[1] == metric), "")
 
 
+@pytest.mark.long
 @LOCAL_AND_WORKERS
 def test_three_tests_in_one_process_one_with_a_fault_in_the_middle(
     extra: Sequence[str], page: Page, tmp_path: Path

@@ -46,6 +46,7 @@ def configuration(directory: Path, master: str, target: str) -> Path:
     return directory / "prometheus.yml"
 
 
+@pytest.mark.long
 def test_each_panel_has_series_and_the_alert_of_a_slow_target_fires(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     with sandbox(f"latency={LATENCY_MS}") as target:

@@ -15,6 +15,7 @@ from locust.contrib.fasthttp import LocustBadStatusCode
 from locust.env import Environment
 from locust.exception import LocustError
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
+from requests.cookies import RequestsCookieJar
 
 from pika_locust import FastUser
 from pika_locust.kit.fast_user import FastResponse, TooManyRedirects
@@ -139,6 +140,23 @@ def test_relative_and_absolute_urls() -> None:
         assert [lines_of(request)[0].split()[1] for request in server.requests] == ["/api/a", "/api/b?c=d", "/e"]
         assert len(server.peers) == 1
         assert [told["name"] for told in one.events] == ["/a", "b?c=d", f"{server.url}/e#part", f"{other.url}/f"]
+
+
+def test_cookies_may_be_given_and_taken_away_at_any_time() -> None:
+    with trial(*[FOUND] * 4) as (one, server):
+        client = one.client
+        client.get("/1")
+        client.cookies.set("theme", "dark")
+        client.get("/2")
+        client.cookiejar.clear()
+        client.get("/3")
+        jar = RequestsCookieJar()
+        jar.set("lang", "de")
+        client.cookiejar = jar
+        client.get("/4")
+        assert client.cookies is client.cookiejar is jar
+        cookies = [[line for line in lines_of(request) if line.startswith("Cookie:")] for request in server.requests]
+        assert cookies == [[], ["Cookie: theme=dark"], [], ["Cookie: lang=de"]]
 
 
 def test_cookies_are_kept_over_redirects_and_only_where_they_belong() -> None:

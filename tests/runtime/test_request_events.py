@@ -73,6 +73,22 @@ def test_a_failure_is_never_a_fast_success(scene: Scene) -> None:
     assert scene.worker.errors == {("/", "refused"): 1, ("/", "said so"): 1}
 
 
+@pytest.mark.parametrize("times", [1, 99, 100, 101, 250])
+def test_however_many_requests_there_were_each_is_counted_when_somebody_looks(times: int, scene: Scene) -> None:
+    for number in range(times):
+        scene.request(response_time=1.0 + number % 2)
+        scene.request(name="/login")
+    scene.request(exception="said so")
+    assert scene.metric("http_reqs")["count"] == 2 * times + 1
+    assert scene.metric("http_reqs{method:GET,name:/}")["count"] == times + 1
+    assert scene.metric("http_req_failed")["passes"] == 1
+    assert scene.metric("http_req_failed")["fails"] == 2 * times
+    assert scene.metric("http_req_duration{method:GET,name:/}")["count"] == times
+    assert scene.metric("data_received")["count"] == 10 * (2 * times + 1)
+    # And none of them twice.
+    assert scene.metric("http_reqs")["count"] == 2 * times + 1
+
+
 def test_one_way_messages_have_no_latency(scene: Scene) -> None:
     scene.request(response_time=None, response_length=None)
     assert scene.metric("http_reqs")["count"] == 1

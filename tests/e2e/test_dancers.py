@@ -44,7 +44,7 @@ def test_a_healthy_run_passes_and_every_frame_and_like_is_accounted_for(extra: l
 def test_workers_keep_up_while_users_are_started_every_second(tmp_path: Path) -> None:
     # Every tick of a ramp sends a spawn message, for which Locust would build a parser per option: 225 ms each time.
     finished = run(
-        ["--headless", "-f", DANCERS, "--stage", "15s:200,5s:200", "--processes", "2", "--seed", "5"], tmp_path
+        ["--headless", "-f", DANCERS, "--stage", "10s:200,3s:200", "--processes", "2", "--seed", "5"], tmp_path
     )
     assert finished.exit_code == 0, finished.output
     assert finished.summary is not None

@@ -47,7 +47,7 @@ def test_a_short_run_is_green_and_leaves_nothing_behind(
 def test_agents_do_what_their_weights_say_and_every_call_is_accounted_for(tmp_path: Path) -> None:
     # Few agents, so that what one of them rejects or lets ring is not taken by another.
     shares = {"AGENT_ACCEPT": "0.4", "AGENT_REJECT": "0.3", "CALL_ABANDON": "0.2"}
-    finished = short("calls", tmp_path, AGENTS="4", TEST_DURATION="6s", **shares)
+    finished = short("calls", tmp_path, AGENTS="4", TEST_DURATION="6s", CALL_ANSWER_WITHIN="15", **shares)
     assert finished.summary is not None, finished.output
     metrics = finished.summary["metrics"]
     outcomes = ("accepted", "rejected", "rang_out", "abandoned", "failed", "timed_out")

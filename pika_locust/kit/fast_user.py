@@ -56,37 +56,33 @@ class FastResponse:
     asked for first, `request_meta` what Locust's `request` event is told, which a with-block may change.
     """
 
-    __slots__ = (
-        "__dict__",
-        "_catching",
-        "_entered",
-        "_event",
-        "_headers",
-        "_manual_result",
-        "_started_ns",
-        "_wire",
-        "encoding",
-        "error",
-        "request_meta",
-        "url",
-    )
+    __slots__ = ("__dict__", "_catching", "_event", "_started_ns", "_wire", "error", "request_meta", "url")
+
+    encoding: str | None = None
+    """Set this before reading `text` when the server does not name its charset, or names the wrong one."""
+
+    _headers: CaseInsensitiveDict[str] | None = None
+    _entered = False
+    _manual_result: bool | Exception | None = None
 
     def __init__(
-        self, wire: Response | None, url: str, error: Exception | None, started_ns: int, event: Any, catching: bool
+        self,
+        wire: Response | None,
+        url: str,
+        error: Exception | None,
+        started_ns: int,
+        event: Any,
+        catching: bool,
+        meta: dict[str, Any],
     ) -> None:
         self._wire = wire
         self.url = url
         self.error = error
         """A transport's error, or Locust's LocustBadStatusCode for a status that is none of success or redirect."""
-        self.encoding: str | None = None
-        """Set this before reading `text` when the server does not name its charset, or names the wrong one."""
-        self.request_meta: dict[str, Any] = {}
         self._started_ns = started_ns
-        self._headers: CaseInsensitiveDict[str] | None = None
         self._event = event
         self._catching = catching
-        self._entered = False
-        self._manual_result: bool | Exception | None = None
+        self.request_meta = meta
 
     @property
     def status_code(self) -> int:
@@ -215,9 +211,8 @@ class _Pool:
         self.closings = 0
         """How often all were closed: whoever was at work then is closed when it comes back."""
 
-    def take(self) -> HttpClient:
-        if self.idle:
-            return self.idle.pop()
+    def open(self) -> HttpClient:
+        """One more client: none is idle."""
         return HttpClient(
             self.origin,
             headers=self.headers,
@@ -227,7 +222,7 @@ class _Pool:
         )
 
     def give_back(self, client: HttpClient, taken_after: int) -> None:
-        """Take in a client again; `taken_after` is what `closings` was when it was taken."""
+        """Take in a client again that was idle, or opened; `taken_after` is what `closings` was then."""
         if taken_after == self.closings:
             self.idle.append(client)
         else:
@@ -398,7 +393,6 @@ class FastClient:
         status = 0 if wire is None else wire.status
         if error is None and status not in _VALID:
             error = LocustBadStatusCode(whole, code=status)
-        response = FastResponse(wire, whole, error, started_ns, self.request_event, catch_response)
         done_ns = monotonic_ns() if wire is None else wire.done_ns
         own_context = self._context()
         meta = {
@@ -411,11 +405,10 @@ class FastClient:
             "response_length": 0 if wire is None else len(wire.content),
             "response_time": (done_ns - started_ns) / 1e6,
         }
+        response = FastResponse(wire, whole, error, started_ns, self.request_event, catch_response, meta)
         if tracer is not None and trace_id is not None and wire is not None and cut_off is None:
             tracer.end(trace_id, str(meta["name"]), wire)
-        if catch_response and cut_off is None:
-            response.request_meta = meta
-        else:
+        if not catch_response or cut_off is not None:
             self.request_event.fire(response=response, **meta)
             if cut_off is not None:
                 raise cut_off
@@ -481,7 +474,7 @@ class FastClient:
             if cookies:
                 headers = {**(headers or {}), "Cookie": cookies}
         with self._slots:
-            client, taken_after = pool.take(), pool.closings
+            client, taken_after = pool.idle.pop() if pool.idle else pool.open(), pool.closings
             try:
                 wire = client.request(
                     method, path, json=json, data=data, params=params, headers=headers, timeouts=timeouts

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -223,6 +224,15 @@ def _message_in(body: bytes) -> str:
     return ""
 
 
+_REMEMBERED_BYTES = 2048
+
+
+@lru_cache(maxsize=256)
+def _sets_cookies(head: bytes) -> bool:
+    # Most answers have a head that many others have: the same bytes object, which knows its hash.
+    return b"\r\nset-cookie:" in head.partition(b"\r\n\r\n")[0].lower()
+
+
 class Response:
     """One finished request.
 
@@ -274,7 +284,8 @@ class Response:
     @property
     def sets_cookies(self) -> bool:
         """Whether there is a Set-Cookie header: without taking all headers apart, for who looks at every answer."""
-        return b"\r\nset-cookie:" in self._head.partition(b"\r\n\r\n")[0].lower()
+        head = self._head
+        return _sets_cookies(head if len(head) <= _REMEMBERED_BYTES else head.partition(b"\r\n\r\n")[0])
 
     @property
     def failed(self) -> bool:

@@ -120,7 +120,7 @@ class KnownHeads:
     up for a while. One is shared by all connections, as what bytes mean does not depend on who sent them.
     """
 
-    __slots__ = ("_found", "_lengths", "_unsought")
+    __slots__ = ("_found", "_known", "_unsought")
 
     MOST = 256
     LONGEST_BYTES = 2048
@@ -128,12 +128,12 @@ class KnownHeads:
     """Answers that are not looked up after looking was in vain."""
 
     def __init__(self) -> None:
-        self._lengths: dict[bytes, tuple[int, int]] = {}
+        self._known: dict[bytes, tuple[int, int, bytes]] = {}
         self._found = 0
         self._unsought = 0
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._known)
 
     def find(self, data: bytes, max_body_bytes: int) -> Answer | None:
         """The answer, if its head is known and it is all of `data`, with a body of at most so many bytes."""
@@ -141,14 +141,15 @@ class KnownHeads:
             self._unsought -= 1
             return None
         end = data.find(_BLANK_LINE) + 4
-        known = self._lengths.get(data[:end])
+        known = self._known.get(data[:end])
         if known is None:
             return None
-        status, length = known
+        status, length, head = known
         if len(data) - end != length or length > max_body_bytes:
             return None
         self._found += 1
-        return status, data, data[end:], True
+        # The same object each time: what is known of a head can be looked up fast.
+        return status, head, data[end:], True
 
     def learn(self, data: bytes, status: int, content: bytes) -> None:
         """llhttp has read `data` as one answer, with that body, after which the connection stays open."""
@@ -158,12 +159,12 @@ class KnownHeads:
         head = data[:end]
         if b"\r\ncontent-encoding:" in head.lower():
             return
-        if len(self._lengths) >= self.MOST:
+        if len(self._known) >= self.MOST:
             if self._found < 4 * self.MOST:
                 self._unsought = self.PAUSE
-            self._lengths.clear()
+            self._known.clear()
             self._found = 0
-        self._lengths[head] = status, len(content)
+        self._known[head] = status, len(content), head
 
 
 KNOWN_HEADS = KnownHeads()

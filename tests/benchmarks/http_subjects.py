@@ -30,6 +30,7 @@ from pika_locust.runtime.actor import Actor
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.messages import RunStart
+from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import Settings
@@ -100,14 +101,14 @@ class PostingFastUser(FastUser):
 class Bench:
     """A local run of one user class, without its engine: the leading side costs the users nothing."""
 
-    def __init__(self, port: int, user: type[Any], users: int = USERS) -> None:
+    def __init__(self, port: int, user: type[Any], users: int = USERS, scenario: Scenario = SCENARIO) -> None:
         raise_open_file_limit()
         self.environment = Environment(user_classes=[user], events=events, host=f"http://127.0.0.1:{port}")
         self.runner = self.environment.create_local_runner()
         self.environment.pika_locust = self  # type: ignore[attr-defined]
         for kind in (messages.HELLO, messages.DRAINED, messages.REPORT):
             self.runner.register_message(kind, lambda environment, msg: None)
-        self.worker = WorkerSide(self.environment, SCENARIO, SETTINGS)
+        self.worker = WorkerSide(self.environment, scenario, SETTINGS)
         self.worker.attach(self.runner)
         begin = RunStart("0123456789ab", 7, f"http://127.0.0.1:{port}", {}, None, False, 0, 30.0)
         self.runner.send_message(messages.BEGIN, begin.to_wire())
@@ -135,27 +136,16 @@ def thinking_2000(port: int) -> float:
 
 
 def fast_http_user(port: int) -> float:
-    return measured_by_event(port, PostingFastHttpUser)
+    return of_a_locustfile(port, PostingFastHttpUser)
 
 
 def fast_user(port: int) -> float:
-    return measured_by_event(port, PostingFastUser)
+    return of_a_locustfile(port, PostingFastUser)
 
 
-def measured_by_event(port: int, user: type[Any]) -> float:
-    bench = Bench(port, user)
-    assert bench.worker.context is not None
-    metrics = bench.worker.context.metrics
-    requests = metrics.counter("http_reqs").tagged(name="queue_join")
-    failed = metrics.rate("http_req_failed").tagged(name="queue_join")
-    duration = metrics.trend("http_req_duration").tagged(name="queue_join")
-
-    def on_request(response_time: float, exception: Any, **_: Any) -> None:
-        requests.add()
-        failed.add(exception is not None)
-        duration.add(int(response_time * 1000))
-
-    bench.environment.events.request.add_listener(on_request)
+def of_a_locustfile(port: int, user: type[Any]) -> float:
+    """Users of a locustfile's own, watched as `install()` watches them."""
+    Bench(port, user, scenario=locustfile_scenario({}))
     return cpu_us_per_request()
 
 

@@ -77,7 +77,8 @@ def test_a_known_head_is_not_read_again(known: KnownHeads) -> None:
     parser = ResponseParser(1000)
     first = parser.feed(content(b"hello"))
     parser._feed = None  # type: ignore[assignment]
-    assert parser.feed(content(b"hallo")) == (200, content(b"hallo"), b"hallo", True)
+    head = content(b"hello").removesuffix(b"hello")
+    assert parser.feed(content(b"hallo")) == (200, head, b"hallo", True)
     assert first == (200, content(b"hello"), b"hello", True)
     with pytest.raises(TypeError):
         parser.feed(content(b"hello there"))

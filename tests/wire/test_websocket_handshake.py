@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import socket
 import ssl
 import time
@@ -20,7 +19,7 @@ from pika_locust.wire import websocket_handshake as handshake
 from pika_locust.wire.websocket_handshake import ConnectError, open_socket
 from tests.open_files import no_file_left
 from tests.wire.http_servers import Certificates, Peer, content, serving
-from tests.wire.websocket_servers import frame, switching
+from tests.wire.websocket_servers import frame, open_files, switching, until
 
 pytestmark = pytest.mark.usefixtures("patience")
 
@@ -44,10 +43,6 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 # What is asked for
@@ -312,7 +307,7 @@ def test_no_address_is_left_when(first: bool, second: bool, kind: str, text: str
         found += [closed_port() if refuses else silent for refuses in (first, second)]
         error = failure("ws://some.test/", timeout_s=0.2)
         assert (error.kind, str(error)) == (kind, text)
-        assert open_files() <= before
+        until(lambda: open_files() <= before)
 
 
 # Failures
@@ -466,8 +461,7 @@ def test_a_failed_upgrade_is_named(script: Callable[[Peer], None], kind: str, st
         assert (error.kind, error.status) == (kind, status)
         assert words in str(error)
         assert error.kind != "status" or words == str(error)
-        gevent.sleep(0.01)
-        assert open_files() <= before
+        until(lambda: open_files() <= before)
 
 
 def test_a_refused_connection() -> None:
@@ -543,7 +537,7 @@ def test_a_handshake_of_tls_that_is_not_there_in_time(certificates: Certificates
         before = open_files()
         error = failure(f"wss://127.0.0.1:{server.port}/", timeout_s=0.1, ca_file=certificates.authority)
         assert (error.kind, str(error)) == ("timeout", "no end of the TLS handshake within 0.1 s")
-        assert open_files() <= before + 1
+        until(lambda: open_files() <= before + 1)
 
 
 def test_a_name_that_is_not_found_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -559,7 +553,7 @@ def test_somebody_elses_time_out_is_not_the_targets_failure() -> None:
         with pytest.raises(gevent.Timeout) as caught, gevent.Timeout(0.05) as outer:
             dial(f"ws://127.0.0.1:{server.port}/")
         assert caught.value is outer
-        assert open_files() <= before + 1
+        until(lambda: open_files() <= before + 1)
 
 
 def test_a_killed_user_leaves_no_socket() -> None:
@@ -568,12 +562,11 @@ def test_a_killed_user_leaves_no_socket() -> None:
         before = open_files(), get_hub().loop.activecnt
         user = gevent.spawn(dial, f"ws://127.0.0.1:{server.port}/")
         gevent.sleep(0.05)
-        assert open_files() <= before[0] + 2
+        until(lambda: open_files() <= before[0] + 2)
         user.kill()
         assert isinstance(user.value, gevent.GreenletExit)
-        assert open_files() <= before[0] + 1
-    gevent.sleep(0.01)
-    assert get_hub().loop.activecnt <= before[1]
+        until(lambda: open_files() <= before[0] + 1)
+    until(lambda: get_hub().loop.activecnt <= before[1])
 
 
 # TLS
@@ -593,8 +586,7 @@ def test_a_certificate_that_nobody_vouches_for(certificates: Certificates) -> No
     with serving(accepting, tls=certificates.server_context()) as server:
         before = open_files()
         error = failure(f"wss://127.0.0.1:{server.port}/")
-        gevent.sleep(0.01)
-        assert open_files() <= before
+        until(lambda: open_files() <= before)
     assert error.kind == "tls"
     assert str(error) == "the certificate is not trusted: unable to get local issuer certificate"
 

@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 # compile all modules anew, which takes longer than to import Locust.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test fuzz healthy lint docs package benchmark clean
+.PHONY: help demo test containers fuzz healthy lint docs package conf benchmark clean
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"

@@ -226,7 +226,7 @@ def resolve(request: LoadRequest, profiles: Mapping[str, LoadProfile], default: 
     assert profile is not None
     assert stages is not None
     by_hand = request.stages is not None
-    name, start_users = (BY_HAND, 1) if by_hand else (profile.name, profile.start_users)
+    name, start_users = (BY_HAND, 1) if by_hand else (profile.name, _start_users(profile, request.users_scale))
     if request.run_time_s is not None:
         asked, lasts = f"-t {format_duration(request.run_time_s)}", f"{name} ({format_duration(total_s(stages))})"
         if request.run_time_s < total_s(stages):
@@ -302,9 +302,18 @@ def _shaped(
     return stages
 
 
+def _start_users(profile: LoadProfile, scale: int | None) -> int:
+    """How many users a profile begins with: a level that it was given is scaled with its curve; k6's single one (or
+    none) is where every ramp begins."""
+    top = peak(profile.stages)
+    if scale is None or profile.start_users <= 1 or top == 0:
+        return profile.start_users
+    return round(profile.start_users * scale / top)
+
+
 def _fixed(request: LoadRequest, iterations: Iterations) -> LoadPlan:
     """k6's shared-iterations and per-vu-iterations: constant users until all is done, `-t` being k6's maxDuration."""
-    users = request.users or request.users_scale or 1
+    users = request.users if request.users is not None else request.users_scale or 1
     request = replace(request, users=users, run_time_s=request.run_time_s or MAX_DURATION_S)
     problems = [*request.problems(), *iterations.problems(users)]
     if problems:

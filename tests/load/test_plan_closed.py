@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pika_locust.load.iterations import Iterations
-from pika_locust.load.plan import BY_HAND, CONSTANT, LoadPlan, LoadRequest, edited, resolve
+from pika_locust.load.plan import BY_HAND, CONSTANT, LoadPlan, LoadProfile, LoadRequest, edited, resolve
+from pika_locust.load.stages import Hold, parse_stages
 from tests.load.plans import OPTION, PROFILES, QUIET, SHAPE, plan_of, problems_of
 
 PLANS: dict[str, tuple[dict[str, object], str, list[str]]] = {
@@ -158,6 +159,14 @@ MISTAKES: dict[str, tuple[dict[str, object], list[str]]] = {
         ["-r must be a number of users a second above 0, got nan"],
     ),
     "nobody": ({"users": 0}, ["-u, the number of users, must be at least 1, got 0"]),
+    "nobody, for so many iterations": (
+        {"users": 0, "iterations": Iterations(8)},
+        ["-u, the number of users, must be at least 1, got 0"],
+    ),
+    "scaled to nobody, for so many iterations": (
+        {"users_scale": 0, "iterations": Iterations(8)},
+        ["USERS must be at least 1, got 0"],
+    ),
     "no time": ({"users": 5, "run_time_s": 0.0}, ["-t must be above 0, got 0 s"]),
     "less than no time": ({"run_time_s": -1.0}, ["-t must be above 0, got -1 s"]),
     "scaled to nobody": ({"users_scale": 0}, ["USERS must be at least 1, got 0"]),
@@ -207,6 +216,25 @@ MISTAKES: dict[str, tuple[dict[str, object], list[str]]] = {
         ],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("users", "begins"),
+    [
+        pytest.param(50, {"flat": 50, "burst": 5, "stress": 1, "spike": 0}, id="fewer"),
+        pytest.param(4000, {"flat": 4000, "burst": 400, "stress": 1, "spike": 0}, id="more"),
+    ],
+)
+def test_users_scales_the_level_that_a_profile_begins_with(users: int, begins: dict[str, int]) -> None:
+    flat = LoadProfile("flat", parse_stages("10m:1000"), start_users=1000)
+    burst = LoadProfile("burst", parse_stages("30s:100,0s:1000,1m:1000,0s:100,30s:100"), start_users=100)
+    profiles = {**PROFILES, "flat": flat, "burst": burst}
+    for name, begin in begins.items():
+        plan = resolve(LoadRequest(profile=name, users_scale=users), profiles, name)
+        assert (plan.users_at(0.0), plan.users_peak) == (begin, users)
+    cut_short = resolve(LoadRequest(profile="flat", users_scale=users, run_time_s=300.0), profiles, "flat")
+    assert cut_short.describe() == f"flat: 5m at {users} (5m)"
+    assert cut_short.holds == (Hold(0.0, 300.0),)
 
 
 @pytest.mark.parametrize(("asked", "problems"), MISTAKES.values(), ids=MISTAKES)

@@ -12,6 +12,7 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -24,7 +25,8 @@ from locust.stats import StatsError
 from werkzeug.datastructures import MultiDict
 
 from pika_locust.outputs import redact
-from pika_locust.runtime.target_settings import headers_in
+from pika_locust.outputs.targets import read_headers
+from pika_locust.runtime.target_settings import headers_in, observe_headers
 from pika_locust.settings import Settings
 
 _LOGGERS = ("", "locust", "locust.stats_logger")
@@ -82,10 +84,19 @@ def conceal(settings: Settings, target: str) -> None:
     texts = {name: value for name, value in settings.items() if isinstance(value, str)}
     redact.conceal(value for name, value in texts.items() if name in settings.secret_names)
     redact.conceal(redact.secrets_in_urls("\n".join([target, *texts.values()])))
-    headers = headers_in(texts["EXTRA_HEADERS"]) if "EXTRA_HEADERS" in texts else {}
-    # The scheme before a credential, and the name before a cookie's value, are no secrets.
-    for words in (re.split(r"[\s;=]+", value) for name, value in headers.items() if redact.is_secret(name)):
-        redact.conceal(word for word in words if not word.isalpha() or len(word) > LONGEST_SCHEME)
+    for value in _secret_headers(texts):
+        # The scheme before a credential, and the name before a cookie's value, are no secrets.
+        words = re.split(r"[\s;=]+", value)
+        redact.conceal([value, *(word for word in words if not word.isalpha() or len(word) > LONGEST_SCHEME)])
+
+
+def _secret_headers(settings: Mapping[str, str]) -> Iterator[str]:
+    """What headers say that nobody is to see. A target may need others, too; who reads a page, or delivers results,
+    adds one for a key, whatever its name."""
+    if extra := settings.get("EXTRA_HEADERS"):
+        yield from (value for name, value in headers_in(extra).items() if redact.is_secret(name))
+    yield from observe_headers(settings).values()
+    yield from read_headers(settings.get("OTLP_HEADERS", "")).values()
 
 
 class _RedactedFormatter(logging.Formatter):

@@ -143,15 +143,22 @@ def test_the_log_and_what_nobody_handled_hold_no_secret(environment: Any, monkey
         ("the dancer among dancers", "the REDACTED among dancers"),
         ("loader", "loader"),
         ("you sent c00kie-9, a1b2c3d4 from staging", "you sent REDACTED, REDACTED from staging"),
+        ("not a key: lettersonly", "not a key: REDACTED"),
+        ("no page for zzzzzz-health", "no page for REDACTED"),
+        ("key abc123def456 or def-9a is not valid, Bearer", "key REDACTED or REDACTED is not valid, Bearer"),
     ],
 )
 def test_known_values_are_hidden_wherever_they_stand(environment: Any, said: str, shown: str) -> None:
-    secret = [Setting(name, text, None, "", secret=True) for name in ("SIGNING", "EXTRA_HEADERS")]
+    names = ("SIGNING", "EXTRA_HEADERS", "OBSERVE_HEADERS", "OTLP_HEADERS")
+    secret = [Setting(name, text, None, "", secret=True) for name in names]
     declared = [*secret, Setting("API", text, None, "")]
     environ = {
         "SIGNING": "whsec-mine-1",
         "API": "http://loader:S3cr3t%2FPass9@a/?api_key=q-1234567",
-        "EXTRA_HEADERS": '{"Authorization": "Bearer a1b2c3d4", "Cookie": "sid=c00kie-9; a=b", "X-Env": "staging"}',
+        "EXTRA_HEADERS": '{"Authorization": "Bearer a1b2c3d4", "Cookie": "sid=c00kie-9; a=b", "X-Env": "staging", '
+        '"X-Api-Key": "lettersonly"}',
+        "OBSERVE_HEADERS": "X-Health: zzzzzz-health",
+        "OTLP_HEADERS": "api-key=abc123def456,x-sender=Bearer def-9a",
     }
     redaction.conceal(read_settings(declared, environ, "x")[0], "ws://u:dancer@b")
     assert redact.text(said) == shown

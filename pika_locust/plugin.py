@@ -29,7 +29,7 @@ from pika_locust.kit.audits import LedgerAudits
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, junit, redact, report_files, summary
 from pika_locust.outputs.targets import OUTPUT_SETTINGS, junit_paths
-from pika_locust.process import forget_spawning_stacks, parent_of, raise_open_file_limit, tune_gc
+from pika_locust.process import parent_of, raise_open_file_limit, tune_gc
 from pika_locust.runtime import redaction
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.coordinator import Coordinator
@@ -45,7 +45,7 @@ from pika_locust.runtime.ports import connect_workers_there, port_problems
 from pika_locust.runtime.run import empty_report, unfinished_report, unwritten
 from pika_locust.runtime.side_by_side import CHECK, ONLY, run_side_by_side
 from pika_locust.runtime.single_user import SingleUserRunner, prepare_single_user
-from pika_locust.runtime.startup import ForkedWorkers, end_with_parent, listen_early
+from pika_locust.runtime.startup import ForkedWorkers, end_with_parent, forget_spawning_stacks, listen_early
 from pika_locust.runtime.streams import bound_standard_streams
 from pika_locust.runtime.target_settings import TARGET_SETTINGS
 from pika_locust.runtime.web_access import web_access

@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 from collections.abc import Mapping
+from contextlib import suppress
 
 
 def raise_open_file_limit() -> None:
@@ -15,7 +16,9 @@ def raise_open_file_limit() -> None:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        # macOS has no hard limit, and refuses to have none.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 PARENT = "PIKA_LOCUST_PARENT"
@@ -36,8 +39,10 @@ RESERVED_FILES = 32
 def too_few_files(sockets: int) -> str | None:
     """Why this process cannot have so many sockets open at once, as a clause; None when it can."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    own = len(os.listdir("/proc/self/fd")) + RESERVED_FILES
-    if limit == resource.RLIM_INFINITY or sockets + own <= limit:
+    if limit == resource.RLIM_INFINITY:
+        return None
+    own = len(os.listdir("/dev/fd")) + RESERVED_FILES
+    if sockets + own <= limit:
         return None
     return (
         f"{sockets:,} sockets at once are too many for one process: it may open {limit:,} files (`ulimit -n`), "
@@ -49,14 +54,6 @@ THRESHOLDS = (50_000, 50, 50)
 """New objects before the young ones are searched, and how many searches before the older ones are. Python's own are
 700, 10 and 10: while 10,000 users come it then walks over all that lives again and again, up to 0.3 s
 each time, which every latency that is being measured contains."""
-
-
-def forget_spawning_stacks() -> None:
-    """Have gevent keep no note, with each greenlet, of the frames that it was spawned in: a kilobyte for every user,
-    which only gevent's own debugging reads. Call it before greenlets are spawned."""
-    import gevent  # gevent is there already where this is called, and must not be loaded where it is not
-
-    gevent.config.track_greenlet_tree = False
 
 
 def tune_gc() -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
-from pika_locust.process import PARENT, RESERVED_FILES, parent_of, too_few_files
+import pytest
+
+from pika_locust.process import PARENT, RESERVED_FILES, parent_of, raise_open_file_limit, too_few_files
 from tests.open_files import files_at_most
 
 CODE = """
 import gc
+import pytest
+
 from pika_locust.process import tune_gc
 
 class Node:
@@ -29,6 +34,34 @@ print(sum(generation["collected"] for generation in gc.get_stats()) > 40_000)
 def test_it_is_rare_but_not_off() -> None:
     told = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60)
     assert told.stdout.split("\n")[:2] == ["(50000, 50, 50) True True", "True"], told.stderr
+
+
+LIMIT = """
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+import pytest
+
+from pika_locust.process import raise_open_file_limit
+raise_open_file_limit()
+print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
+"""
+
+
+def test_the_limit_of_open_files_is_raised_to_the_hard_one() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMIT], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_where_the_system_has_no_limit_it_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS, which refuses to have none."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_open_file_limit()
 
 
 def test_sockets_must_fit_into_the_limit_of_open_files() -> None:

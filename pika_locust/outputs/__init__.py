@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pika_locust import format as humanise
 from pika_locust.outputs import console, progress, redact, summary
 
-__all__ = ["console", "humanise", "progress", "redact", "summary"]
+__all__ = ["console", "progress", "redact", "summary"]

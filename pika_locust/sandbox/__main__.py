@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pika_locust.catalogue import find_platform
 from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.process import raise_open_file_limit
 from pika_locust.sandbox.faults import Fault, parse_faults
 from pika_locust.sandbox.process import LOOPBACK
 from pika_locust.sandbox.server import Sandbox, legal_faults
@@ -35,19 +36,10 @@ def serve(
     `announce` is called with the port as soon as connections are accepted. Raises `OSError` when the port is taken, or
     `host` is no address of this machine.
     """
-    raise_descriptor_limit()
+    raise_open_file_limit()
     main = _serve(Sandbox(platforms, faults, settings), host, port, announce, until_stdin_closes)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main)
-
-
-def raise_descriptor_limit() -> None:
-    """Raises the limit of open files to what the system allows this process; each client costs one."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -26,11 +26,12 @@ from locust.env import Environment
 
 from pika_locust.platforms.pika.dancer import Dancer, Reactions
 from pika_locust.platforms.pika.scenarios import DANCERS
-from pika_locust.process import forget_spawning_stacks, raise_open_file_limit, tune_gc
+from pika_locust.process import raise_open_file_limit, tune_gc
 from pika_locust.runtime import messages
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.messages import RunStart
 from pika_locust.runtime.options import LOAD_SETTINGS
+from pika_locust.runtime.startup import forget_spawning_stacks
 from pika_locust.runtime.worker import WorkerSide
 from pika_locust.scenario import Scenario
 from pika_locust.settings import read_settings

@@ -10,12 +10,12 @@ import gevent
 
 from pika_locust.clock import monotonic
 from pika_locust.kit import WebhookActor, rate, stripe
-from pika_locust.kit.bounds import Bounds
 from pika_locust.kit.http_actor import HttpContext
 from pika_locust.kit.sampled_audit import SAMPLE_SIZE, SampledAudit
 from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.verity.answers import DONE, Credentials, balance_in, sign_up_in
 from pika_locust.platforms.verity.audits import ExpectedBalance, look_up_balances
+from pika_locust.platforms.verity.token_bounds import Bounds
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http import Response, Timeouts
 

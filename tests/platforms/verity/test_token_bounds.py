@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pika_locust.kit.bounds import Bounds
+from pika_locust.platforms.verity.token_bounds import Bounds
 
 
 def test_what_may_have_happened_widens_the_bounds_until_it_is_known() -> None:

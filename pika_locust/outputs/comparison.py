@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 from pika_locust.errors import ConfigurationError
-from pika_locust.format import amount, plain, plural
+from pika_locust.format import amount, number, plain, plural
 from pika_locust.judge import changes
 from pika_locust.judge.changes import FALSE_ALARMS, LEAST_FREEDOM, Difference, RunFigure, difference, holm
 from pika_locust.judge.expressions import Expression, parse
@@ -40,6 +40,8 @@ _WANTED_HIGH = ("checks", "iterations", "http_reqs")
 _FAILURES = ("fail", "error", "dropped", "lost", "timeout", "nacks", "duplicates", "exceptions")
 _HUGE = 700.0
 """Beyond, `exp` overflows."""
+_FROM_NOTHING = 0.1
+"""What was 0 is worse from this share of its limit on: no ratio says how much more something is than nothing."""
 _SUCCESSES = ("success", "delivery", "correct", "kept", "served")
 
 
@@ -178,8 +180,9 @@ def compare(before: Sequence[RecordedRun], after: Sequence[RecordedRun], allowed
     for name in shared:
         warnings += _unlike(name, was[name], now[name])
         broken += _broken(name, was[name], now[name])
-        figures, gone = _pairs(name, was[name], now[name])
-        broken += gone
+        figures, told = _pairs(name, was[name], now[name])
+        broken += told.broken
+        warnings += told.warnings()
         found += [(pair, difference(pair.before, pair.after)) for pair in figures]
     most = [max(len(side[name]) for name in shared) for side in (was, now)]
     return Comparison(
@@ -266,10 +269,10 @@ def _broken(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """One figure of one run: in its unit, and as it is compared."""
+    """One figure of one run: in its unit, and as it is compared (None: it has no logarithm, or no bounds)."""
 
     shown: float
-    run: RunFigure
+    run: RunFigure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,19 +291,43 @@ class _Pair:
     after: Sequence[RunFigure]
 
 
-def _pairs(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun]) -> tuple[list[_Pair], list[str]]:
-    """The figures that every run of both sides has; sentences about thresholds' figures that are gone."""
-    pairs, gone = [], []
+@dataclass(slots=True)
+class _Uncompared:
+    """Thresholds whose figures have no row of their own, and what is said of them."""
+
+    scenario: str
+    broken: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    zero: list[str] = field(default_factory=list)
+    few: list[str] = field(default_factory=list)
+
+    def warnings(self) -> Iterator[str]:
+        for names, why in (
+            (self.missing, "not every run has them"),
+            (self.zero, "some are 0"),
+            (self.few, "too few samples"),
+        ):
+            if names:
+                yield f"{self.scenario}: thresholds that were not compared ({why}): {', '.join(names)}"
+
+
+def _pairs(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun]) -> tuple[list[_Pair], _Uncompared]:
+    """The figures that every run of both sides has, and what is to be said of the other thresholds."""
+    pairs, told = [], _Uncompared(scenario)
     for (series, statistic), expression in _wanted(was, now).items():
         before = [_figure(run.summary, series, statistic, expression) for run in was]
         after = [_figure(run.summary, series, statistic, expression) for run in now]
-        # Too few samples for a comparison are samples all the same.
-        if expression is not None and all(before) and not any(_has_samples(run.summary, series) for run in now):
-            gone.append(f"{scenario}: {series} {statistic} was measured before, and is not after")
-        earlier, later = ([one for one in side if one is not None] for side in (before, after))
-        if len(earlier) < len(before) or len(later) < len(after):
-            continue
         figure = _metric(now[0].summary, series) or _metric(was[0].summary, series) or {}
+        want = _want(series, figure, expression)
+        earlier, later = (
+            [one.run for one in side if one is not None and one.run is not None] for side in (before, after)
+        )
+        if len(earlier) < len(before) or len(later) < len(after):
+            if expression is not None and _is_gone(was, now, series):
+                told.broken.append(f"{scenario}: {series} {statistic} was measured before, and is not after")
+            elif expression is not None:
+                _tell(told, f"{series} {statistic}", before, after, expression, want)
+            continue
         pairs.append(
             _Pair(
                 scenario,
@@ -308,14 +335,57 @@ def _pairs(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun]
                 statistic,
                 _unit(figure, statistic),
                 str(figure.get("kind")),
-                _want(series, figure, expression),
+                want,
                 str(expression.text) if expression is not None else None,
-                (median(one.shown for one in earlier), median(one.shown for one in later)),
-                [one.run for one in earlier],
-                [one.run for one in later],
+                (_median(before), _median(after)),
+                earlier,
+                later,
             )
         )
-    return pairs, gone
+    return pairs, told
+
+
+def _median(side: Sequence[_Figure | None]) -> float:
+    return median(one.shown for one in side if one is not None)
+
+
+def _is_gone(was: Sequence[RecordedRun], now: Sequence[RecordedRun], series: str) -> bool:
+    """Whether every run before has samples, and those after lack them: all, or one whose threshold fails for it.
+
+    Too few samples for a comparison are samples all the same.
+    """
+    lacking = [run.summary for run in now if not _has_samples(run.summary, series)]
+    if not lacking or not all(_has_samples(run.summary, series) for run in was):
+        return False
+    return len(lacking) == len(now) or any(_is_missed(summary, series) for summary in lacking)
+
+
+def _is_missed(summary: Mapping[str, Any], series: str) -> bool:
+    return any(one["metric"] == series and one["status"] == "no_data" for one in summary["thresholds"])
+
+
+def _tell(
+    told: _Uncompared,
+    name: str,
+    before: Sequence[_Figure | None],
+    after: Sequence[_Figure | None],
+    expression: Expression,
+    want: Want,
+) -> None:
+    """Why a threshold's figure was not compared. A 0 has no logarithm; what comes from nothing, or comes to nothing,
+    is worse all the same."""
+    known = [[one.shown for one in side if one is not None] for side in (before, after)]
+    if len(known[0]) < len(before) or len(known[1]) < len(after):
+        # What no run has is the same everywhere.
+        told.missing += [name] if known[0] or known[1] else []
+    elif min(*known[0], *known[1]) > 0:
+        told.few.append(name)
+    elif want == "low" and not any(known[0]) and min(known[1]) > _FROM_NOTHING * expression.limit:
+        told.broken.append(f"{told.scenario}: {name} was 0 before, and is {number(median(known[1]))} after")
+    elif want == "high" and min(known[0]) > 0 and not any(known[1]):
+        told.broken.append(f"{told.scenario}: {name} was {number(median(known[0]))} before, and is 0 after")
+    elif any(known[0]) or any(known[1]):
+        told.zero.append(name)
 
 
 def _wanted(was: Sequence[RecordedRun], now: Sequence[RecordedRun]) -> dict[tuple[str, str], Expression | None]:
@@ -394,7 +464,7 @@ def _want(series: str, figure: Mapping[str, Any], expression: Expression | None)
 
 
 def _figure(summary: Mapping[str, Any], series: str, statistic: str, expression: Expression | None) -> _Figure | None:
-    """One figure of one run; None where it has none, or too few samples for one."""
+    """One figure of one run; None where it has none."""
     figure = _metric(summary, series)
     if figure is None or not (figure.get("count") or figure.get("kind") == "counter"):
         return None
@@ -411,7 +481,7 @@ def _figure(summary: Mapping[str, Any], series: str, statistic: str, expression:
             shown, run = _of_trend(summary, figure, series, statistic, expression)
         case _ if shown is not None:
             run = changes.logarithm(float(shown))
-    return _Figure(float(shown), run) if shown is not None and run is not None else None
+    return _Figure(float(shown), run) if shown is not None else None
 
 
 def _of_trend(

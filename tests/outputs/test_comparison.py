@@ -150,6 +150,80 @@ def test_a_threshold_with_too_few_samples_is_neither_compared_nor_gone() -> None
     found = compare([again(random)], [again(random, samples=30)])
     assert not [row for row in found.rows if row.statistic == "p(99)"]
     assert found.broken == ()
+    (warning,) = found.warnings
+    few = ["auth_latency p(95)", "auth_latency p(99)", "events_api_latency p(95)", "events_api_latency p(99)"]
+    assert warning == f"api: thresholds that were not compared (too few samples): {', '.join(few)}"
+
+
+def without(run: RecordedRun, series: str) -> RecordedRun:
+    """The same run, in which nothing was measured of a series."""
+    summary = copy.deepcopy(dict(run.summary))
+    del summary["distributions"][series]
+    summary["metrics"][series] = {"kind": "trend", "unit": "ms", "count": 0, "p(95)": None}
+    for one in summary["thresholds"]:
+        if one["metric"] == series:
+            one |= {"value": None, "status": "no_data"}
+    return RecordedRun(run.name, summary)
+
+
+def test_what_had_too_few_samples_before_and_has_none_after_is_gone() -> None:
+    random = np.random.default_rng(22)
+    before, after = again(random, samples=30), again(random, samples=30)
+    found = compare([before], [without(after, "auth_latency")])
+    assert found.broken == (
+        "api: auth_latency p(95) was measured before, and is not after",
+        "api: auth_latency p(99) was measured before, and is not after",
+    )
+
+
+def test_what_some_runs_no_longer_measure_is_gone_and_what_may_be_empty_is_told() -> None:
+    random = np.random.default_rng(23)
+    before, after = ([again(random) for _ in range(3)] for _ in range(2))
+    lacking = [after[0], without(after[1], "auth_latency"), without(after[2], "auth_latency")]
+    assert compare(before, lacking).broken == (
+        "api: auth_latency p(95) was measured before, and is not after",
+        "api: auth_latency p(99) was measured before, and is not after",
+    )
+    for run in lacking[1:]:
+        for one in run.summary["thresholds"]:
+            one["status"] = "not_observed" if one["status"] == "no_data" else one["status"]
+    told = compare(before, lacking)
+    assert told.broken == ()
+    assert told.warnings == (
+        "api: thresholds that were not compared (not every run has them): auth_latency p(95), auth_latency p(99)",
+    )
+    assert compare(lacking, lacking).warnings == told.warnings
+    assert compare(lacking[1:], lacking[1:]).warnings == ()
+
+
+def with_gauge(random: np.random.Generator, value: float, expression: str) -> RecordedRun:
+    run = again(random, between=0.0)
+    run.summary["metrics"]["waiting"] = {"kind": "gauge", "unit": "", "count": 9, "value": value, "max": value}
+    run.summary["thresholds"].append({"metric": "waiting", "expression": expression, "value": value, "status": "pass"})
+    return run
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expression", "broken", "warns"),
+    [
+        pytest.param(0, 90, "value<100", ["waiting value was 0 before, and is 90 after"], False, id="from nothing"),
+        pytest.param(0, 1, "value<100", [], True, id="from nothing to hardly more"),
+        pytest.param(
+            0, 1, "value==0", ["waiting value was 0 before, and is 1 after"], False, id="of which none may be"
+        ),
+        pytest.param(600, 0, "value>500", ["waiting value was 600 before, and is 0 after"], False, id="to nothing"),
+        pytest.param(90, 0, "value<100", [], True, id="less is no harm"),
+        pytest.param(0, 0, "value<100", [], False, id="nothing either way"),
+    ],
+)
+def test_a_threshold_on_what_is_nothing_on_a_side_is_told(
+    before: float, after: float, expression: str, broken: list[str], warns: bool
+) -> None:
+    random = np.random.default_rng(24)
+    sides = [[with_gauge(random, value, expression) for _ in range(3)] for value in (before, after)]
+    found = compare(*sides)
+    assert found.broken == tuple(f"api: {one}" for one in broken)
+    assert found.warnings == ("api: thresholds that were not compared (some are 0): waiting value",) * warns
 
 
 def test_an_audit_that_held_and_fails_is_a_regression_whatever_the_figures() -> None:

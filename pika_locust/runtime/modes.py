@@ -29,7 +29,7 @@ from pika_locust.outputs.targets import OUTPUT_SETTINGS
 from pika_locust.process import too_few_files
 from pika_locust.runtime import redaction
 from pika_locust.runtime.coordinator import Coordinator
-from pika_locust.runtime.foreign_options import of_plugins
+from pika_locust.runtime.foreign_options import of_plugins, of_tasks
 from pika_locust.runtime.options import (
     SLOPE_MIN_HOLD,
     STOP_TIMEOUT_S,
@@ -270,7 +270,7 @@ class ScenarioMode:
         """What this process is to run. Raises ConfigurationError with every mistake."""
         # Locust's table of requests every two seconds drowns the progress line; --print-stats brings it back.
         parser.set_defaults(only_summary=not arguments.print_stats)
-        found = [*problems, *of_plugins(arguments)]
+        found = [*problems, *of_plugins(arguments), *of_tasks(arguments)]
         options = read_options(self._scenario, arguments, self._environ, found, self._path)
         # Locust parses once more after this, with these defaults.
         self._stop_timeout_s = max(STOP_TIMEOUT_S, self._scenario.finish_s(options.settings))

@@ -26,6 +26,7 @@ from pika_locust.observe.sources import Observation, read_observation
 from pika_locust.outputs import redact
 from pika_locust.outputs.figures import MODES, SummaryMode
 from pika_locust.outputs.targets import EXAMPLES, OUTPUT_SETTINGS, OutputTarget, output_targets
+from pika_locust.runtime.foreign_options import without_tags_of_k6
 from pika_locust.runtime.shape import StagesShape, foreign_shapes
 from pika_locust.runtime.target_settings import OBSERVE_SETTINGS, TARGET_SETTINGS, target_setting_problems
 from pika_locust.scenario import Scenario
@@ -159,9 +160,9 @@ def parse_all(
 
     Raises ConfigurationError where the words themselves cannot be taken apart, such as an option without its value.
     """
-    problems: list[str] = []
+    words, problems = without_tags_of_k6(argv)
     with _lenient(parser, problems):
-        known, unknown = parser.parse_known_args(list(argv), env_vars=dict(environ))
+        known, unknown = parser.parse_known_args(words, env_vars=dict(environ))
     return known, unknown, problems
 
 

@@ -77,6 +77,11 @@ def test_every_option_of_k6_has_its_place_on_the_page_for_those_who_come_from_th
     assert {one for one in OF_K6 if not re.search(rf"`[^`]*{one}(?![\w-])", page)} == set()
 
 
+def test_every_option_of_k6_that_there_is_not_is_answered() -> None:
+    """Or argparse would propose whatever is spelt alike."""
+    assert {one for one in OF_K6 - OPTIONS if not answers([one])} == set()
+
+
 SETTINGS = {one.name for scenario in scenarios().values() for one in (*LOAD_SETTINGS, *scenario.settings)}
 OF_WORLDS_AND_TOOLS = set(
     re.findall(

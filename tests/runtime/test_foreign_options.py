@@ -30,6 +30,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "--summary-export a.json": ("--summary-export", "use --summary-json FILE"),
     "--insecure-skip-tls-verify": ("--insecure-skip-tls-verify", "use the setting INSECURE_SKIP_TLS_VERIFY=true"),
     "--hatch-rate 5": ("--hatch-rate", "use -r"),
+    "--step-load": ("--step-load", "use --stage"),
+    "--user-agent x": ("--user-agent", "use the setting EXTRA_HEADERS"),
+    "--address :6565": ("--address", "use --web-host and --web-port"),
+    "--summary-trend-stats avg": ("--summary-trend-stats", "--summary-json FILE has all statistics"),
+    "--no-summary": ("--no-summary", "use >/dev/null"),
+    "--traces-output otel": ("--traces-output", "use the setting TRACE_SHARE"),
+    "--min-iteration-duration 1s": ("--min-iteration-duration", "use the setting THINK_TIME_MIN"),
+    "--execution-segment-sequence 0,1": ("--execution-segment-sequence", "use --processes"),
 }
 
 
@@ -65,6 +73,71 @@ def test_users_of_a_locustfile_s_own_have_no_setting_for_iterations() -> None:
     (answer,) = answers(["-i"], own_users=True)
     assert "ITERATIONS" not in answer
     assert "-t ends a run" in answer
+
+
+@pytest.mark.parametrize("option", ["--stage", "--step-load", "--step-time"])
+def test_users_of_a_locustfile_s_own_have_no_stages(option: str) -> None:
+    (answer,) = answers([option], own_users=True)
+    assert answer == f"there is no option {option} here; write a LoadTestShape in the locustfile"
+
+
+def test_users_of_a_locustfile_s_own_have_no_setting_for_think_times() -> None:
+    (answer,) = answers(["--min-iteration-duration=1s"], own_users=True)
+    assert "THINK_TIME_MIN" not in answer
+    assert "constant_pacing" in answer
+
+
+TAGS_OF_K6 = {
+    "behind the option": "--tag env=staging -u 5",
+    "twice": "--tag env=staging -u 5 --tag a=b",
+    "in one word": "-u 5 --tag=env=staging",
+}
+
+
+@pytest.mark.parametrize("line", TAGS_OF_K6.values(), ids=TAGS_OF_K6)
+@pytest.mark.parametrize("mode", [ScenarioMode(SAMPLE_SCENARIO, {}), LocustfileMode(locustfile_scenario({}), {})])
+def test_k6_s_tags_are_no_abbreviation_of_locust_s(line: str, mode: ScenarioMode | LocustfileMode) -> None:
+    parser = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(parser)
+    mode.add_arguments(parser, None)
+    given, unknown, problems = parse_all(parser, line.split(), {})
+    with pytest.raises(ConfigurationError) as refused:
+        mode.read(parser, given, problems)
+    answer = "there is no option --tag here; the summary names target, settings and command of a run"
+    assert refused.value.problems == (answer,)
+    assert (given.num_users, given.tags, unknown) == (5, None, [])
+
+
+def test_an_abbreviation_of_locust_s_own_tags_stays_one() -> None:
+    parser = parser_with_plugin(LocustfileMode(locustfile_scenario({}), {}))
+    for line in ("--tag slow -u 5", "--tag=slow -u 5"):
+        given, unknown, problems = parse_all(parser, line.split(), {})
+        assert (given.num_users, given.tags, unknown, problems) == (5, ["slow"], [], [])
+
+
+CHOOSING_TASKS: dict[str, tuple[str, dict[str, str]]] = {
+    "tags": ("--tags slow", {}),
+    "an abbreviation": ("--tag slow", {}),
+    "tags to leave out": ("--exclude-tags slow", {}),
+    "the environment": ("", {"LOCUST_TAGS": "slow"}),
+}
+
+
+@pytest.mark.parametrize(("line", "environ"), CHOOSING_TASKS.values(), ids=CHOOSING_TASKS)
+def test_a_scenario_has_no_tasks_to_choose_from_but_a_locustfile_has(line: str, environ: dict[str, str]) -> None:
+    of_scenario = ScenarioMode(SAMPLE_SCENARIO, {})
+    parser = parser_with_plugin(of_scenario)
+    with pytest.raises(ConfigurationError, match="choose among Locust's @task methods"):
+        of_scenario.read(parser, parse_all(parser, line.split(), environ)[0], [])
+    of_locustfile = LocustfileMode(locustfile_scenario({}), {})
+    parser = parser_with_plugin(of_locustfile)
+    assert of_locustfile.read(parser, parse_all(parser, line.split(), environ)[0], []).thresholds
+
+
+def test_a_scenario_without_tags_runs() -> None:
+    mode = ScenarioMode(SAMPLE_SCENARIO, {})
+    parser = parser_with_plugin(mode)
+    assert mode.read(parser, parse_all(parser, ["-u", "1", "-t", "5s"], {"LOCUST_TAGS": ""})[0], []).plan
 
 
 PLUGIN_OPTIONS: dict[str, tuple[Any, str]] = {

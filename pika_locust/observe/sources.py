@@ -44,8 +44,20 @@ class UnobservedError(Exception):
     """A source could not be read now, and why."""
 
 
-Source = Callable[[], float]
-"""Gives the level now; of a counter what has come since the last time. Raises UnobservedError."""
+class Source:
+    """Where a figure is read, by calling it."""
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read = read
+        self.is_behind = False
+        """Whether there is more to read already than this was asked for."""
+
+    def __call__(self) -> float:
+        """The level now; of a counter what has come since the last time. Raises UnobservedError."""
+        return self._read()
+
+    def close(self) -> None:
+        """Let go of what is open; nothing is read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +139,20 @@ def source_of(observation: Observation, headers: Mapping[str, str] | None = None
     match kind:
         case "http" | "https":
             url, key = _split(observation.where, "http")
-            return lambda: read_page(url, key, headers)
+            return Source(lambda: read_page(url, key, headers))
         case "promql":
             url, query = _split(rest, kind)
             prometheus = Prometheus(url.rstrip("/"), None, PROBE_WITHIN_S)
-            return lambda: _one_series(prometheus, query)
+            return Source(lambda: _one_series(prometheus, query))
         case "rss":
             process = ProcessMemory(int(rest))
-            return lambda: _memory_of(process)
+            return Source(lambda: _memory_of(process))
         case "cpu":
-            return _ProcessCpu(int(rest)).percent
+            return Source(_ProcessCpu(int(rest)).percent)
         case "cgroup":
             path = _memory_file(rest)
-            return lambda: _memory_in(path)
-    return _Log(*_log(rest)).count_new
+            return Source(lambda: _memory_in(path))
+    return _Log(*_log(rest))
 
 
 # Pages
@@ -282,29 +294,78 @@ def _log(where: str) -> tuple[Path, re.Pattern[bytes]]:
         raise ValueError(f"the pattern {pattern!r} is no regular expression: {error}") from None
 
 
-class _Log:
+class _Log(Source):
     """The lines that match, of those that are written from now on; a file that is rotated or cut is begun anew."""
 
     def __init__(self, path: Path, pattern: re.Pattern[bytes]) -> None:
+        super().__init__(self._count_new)
         self._path = path
         self._pattern = pattern
-        self._rest = b""
-        found = path.stat()
-        self._inode, self._position = found.st_ino, found.st_size
+        self._files = [_LogFile(path)]
+        self._files[0].skip()
 
-    def count_new(self) -> float:
+    def close(self) -> None:
+        while self._files:
+            self._files.pop().close()
+
+    def _count_new(self) -> float:
         """How many have been written since this was asked before."""
         try:
-            with self._path.open("rb") as file:
-                found = os.fstat(file.fileno())
-                if found.st_ino != self._inode or found.st_size < self._position:
-                    self._inode, self._position, self._rest = found.st_ino, 0, b""
-                file.seek(self._position)
-                new = file.read(MAX_LOG_BYTES_A_LOOK)
+            return float(sum(self._pattern.search(line) is not None for line in self._lines()))
         except OSError as error:
             raise UnobservedError(f"{self._path}: {error.strerror}") from None
+
+    def _lines(self) -> list[bytes]:
+        *replaced, current = self._files
+        if not current.is_at(self._path):
+            # A server goes on with the file that it has until it is told to open another: this one is read once more.
+            self._files.append(_LogFile(self._path))
+        lines, left = [], MAX_LOG_BYTES_A_LOOK
+        for file in self._files:
+            new = file.read(left)
+            left -= new
+            lines += file.take_lines()
+        self.is_behind = left == 0
+        if not self.is_behind:
+            for file in replaced:
+                self._files.remove(file)
+                file.close()
+        return lines
+
+
+class _LogFile:
+    """A file that is read from its beginning, piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        self._file = path.open("rb", buffering=0)
+        self._position = 0
+        self._unfinished = b""
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this is the file of that name still. Raises OSError when there is none."""
+        return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
+
+    def skip(self) -> None:
+        """Pass over what is there."""
+        self._position = os.fstat(self._file.fileno()).st_size
+
+    def read(self, at_most: int) -> int:
+        """Read what is new, and say how many bytes that was; a file that was cut is begun anew."""
+        if os.fstat(self._file.fileno()).st_size < self._position:
+            self._position, self._unfinished = 0, b""
+        self._file.seek(self._position)
+        new = self._file.read(at_most) or b""
         self._position += len(new)
-        # Of a line that is still being written, the beginning waits for the rest.
-        *lines, rest = (self._rest + new).split(b"\n")
-        self._rest = rest[-MAX_LOG_BYTES_A_LOOK:]
-        return float(sum(self._pattern.search(line) is not None for line in lines))
+        self._unfinished += new
+        return len(new)
+
+    def take_lines(self) -> list[bytes]:
+        """The lines that were read; of one that is still being written, the beginning waits for the rest."""
+        *lines, rest = self._unfinished.split(b"\n")
+        self._unfinished = rest[-MAX_LOG_BYTES_A_LOOK:]
+        return lines
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()

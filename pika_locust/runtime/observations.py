@@ -55,12 +55,15 @@ class Observations:
     def finish(self) -> None:
         """The load is over: ask all of them for the last time."""
         gevent.killall(self._greenlets)
-        asking = [gevent.spawn(self._look, one) for one in self._observed]
+        asking = [gevent.spawn(self._look_to_the_end, one) for one in self._observed]
         gevent.joinall(asking, timeout=PROBE_WITHIN_S)
-        for one, last in zip(self._observed, asking, strict=True):
-            if not last.ready():
-                last.kill(block=False)
-                one.note(f"no answer within {PROBE_WITHIN_S:g} s")
+        late = [not last.ready() for last in asking]
+        gevent.killall(asking)
+        for one, is_late in zip(self._observed, late, strict=True):
+            if is_late:
+                what = "it was not read to its end" if one.source.is_behind else "no answer"
+                one.note(f"{what} within {PROBE_WITHIN_S:g} s")
+            one.source.close()
 
     def snapshot(self) -> Snapshot:
         """What was seen so far."""
@@ -90,6 +93,12 @@ class Observations:
             self._look(one)
             next_s = max(next_s + LOOK_EVERY_S, monotonic())
             gevent.sleep(next_s - monotonic())
+
+    def _look_to_the_end(self, one: _Observed) -> None:
+        self._look(one)
+        while one.source.is_behind and not one.problem:
+            gevent.sleep(0)
+            self._look(one)
 
     def _look(self, one: _Observed) -> None:
         try:

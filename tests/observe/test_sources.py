@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pika_locust.metrics import Kind
+from pika_locust.observe import sources
 from pika_locust.observe.sources import Observation, UnobservedError, find, read_observation, source_of
 from pika_locust.testing.worker import wait_until
 from tests.wire.http_servers import Peer, serving
@@ -153,6 +154,44 @@ def test_lines_of_a_log_are_counted_from_the_beginning_of_the_load(tmp_path: Pat
     log.unlink()
     with pytest.raises(UnobservedError, match="No such file"):
         count_new()
+
+
+def test_what_is_written_to_a_log_before_and_after_it_is_rotated_is_counted(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.touch()
+    count_new = source_of(read_observation(f"errors=log:{log}"))
+    with log.open("a") as file:
+        file.write("error\n" * 2)
+        file.flush()
+        log.rename(tmp_path / "server.log.1")
+        log.write_text("error\n" * 3)
+        assert count_new() == 5
+        # A server goes on with the file that it has until it is told to open another.
+        file.write("error\n" * 4)
+    log.write_text("error\n" * 4)
+    assert (count_new(), count_new()) == (5, 0)
+    # Rotated and deleted, and the new one is the size that the old one was.
+    size = log.stat().st_size
+    log.unlink()
+    log.write_text("error\n".ljust(size - 1) + "\n")
+    assert count_new() == 1
+    count_new.close()
+
+
+def test_a_log_that_grows_faster_than_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_LOG_BYTES_A_LOOK", 12)
+    log = tmp_path / "server.log"
+    log.touch()
+    count_new = source_of(read_observation(f"errors=log:{log}"))
+    log.write_text("error\n" * 5)
+    log.rename(tmp_path / "server.log.1")
+    log.write_text("error\n" * 3)
+    counts = [count_new()]
+    while count_new.is_behind:
+        counts.append(count_new())
+    assert sum(counts) == 8
+    assert max(counts) <= 4
+    count_new.close()
 
 
 def test_a_log_has_a_pattern_of_ones_own(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from pika_locust.judge import ThresholdResult
 from pika_locust.metrics import gauge
 from pika_locust.metrics.values import CounterValue, GaugeValue
-from pika_locust.observe.sources import Observation
+from pika_locust.observe import sources
+from pika_locust.observe.sources import Observation, Source
 from pika_locust.platforms.greeter.scenarios import REDIS_LATENCY, WIDGET
 from pika_locust.runtime import observations as module
 from pika_locust.runtime.observations import Observations, observations_of
@@ -90,9 +91,32 @@ def test_a_page_that_hangs_delays_nothing_else_and_the_end_not_for_long(tmp_path
     assert observations.reasons([held("a")])[0].text.endswith("no answer within 0.3 s")
 
 
+def test_a_log_is_read_to_its_end_when_the_load_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_LOG_BYTES_A_LOOK", 60)
+    log = tmp_path / "a.log"
+    log.touch()
+    observations = Observations([Observation("errors", f"log:{log}")])
+    log.write_text("error\n" * 1000)
+    observations.finish()
+    assert observations.snapshot().select("errors") == CounterValue(1000)
+    assert observations.reasons([held("errors")]) == []
+
+
+def test_a_log_whose_end_is_not_reached_fails_the_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_LOG_BYTES_A_LOOK", 1)
+    log = tmp_path / "a.log"
+    log.touch()
+    observations = Observations([Observation("errors", f"log:{log}")])
+    log.write_text("fine\n" * 1_000_000 + "error\n")
+    with gevent.Timeout(5):
+        observations.finish()
+    (reason,) = observations.reasons([held("errors")])
+    assert reason.text.endswith("at the end of the load: it was not read to its end within 0.3 s")
+
+
 def test_a_figure_whose_look_goes_wrong_is_not_judged_by_what_it_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = iter([5.0])
-    monkeypatch.setattr(module, "source_of", lambda observation, headers: lambda: next(figures))
+    monkeypatch.setattr(module, "source_of", lambda observation, headers: Source(lambda: next(figures)))
     observations = Observations([Observation("mb", "cgroup:/x")])
     observations.start()
     wait_until(lambda: observations.internal_errors != [])

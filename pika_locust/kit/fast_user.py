@@ -94,6 +94,12 @@ class FastResponse:
         return 0 < self.status_code < 400
 
     @property
+    def retried(self) -> bool:
+        """Whether it was sent twice, as a kept connection was closed before an answer to it: the target may have acted
+        on the first, and refused the second for that."""
+        return self._wire is not None and self._wire.retried
+
+    @property
     def reason(self) -> str:
         """The words beside the status."""
         return str(self.error) if self._wire is None else self._wire.reason
@@ -512,7 +518,9 @@ class FastClient:
                     name: value for name, value in headers.items() if name.lower() not in ("authorization", "cookie")
                 }
             url = there
+            was_retried = wire.retried
             wire = self._send(pool, method, path, url, json, data, None, headers, timeouts)
+            wire.retried = wire.retried or was_retried
         return wire, wire.error
 
     def _pool_of(self, url: str) -> tuple[_Pool, str]:

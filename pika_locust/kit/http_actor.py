@@ -87,7 +87,8 @@ class HttpActor(PlatformActor):
             ok: the statuses of success.
             trend: the metric that a success's round trip in microseconds goes to, without making the connection.
             ledger: where `item` is booked: as sent, then as acked, as refused (the status is the reason, or the error
-                where no connection came to be), or as uncertain, when no answer came or a 5xx.
+                where no connection came to be), or as uncertain: when no answer came or a 5xx, or a 4xx to what was
+                sent twice, as a kept connection was closed before an answer to it.
             item: the id of what is sent.
 
         Raises KeyError for a trend or ledger that the scenario does not have.
@@ -116,7 +117,7 @@ class HttpActor(PlatformActor):
         if book is not None:
             if good:
                 book.acked(item)
-            elif response.error is None and 400 <= response.status < 500:
+            elif response.refused:
                 book.refused(item, str(response.status))
             elif response.unsent and response.error is not None:
                 # Known to have failed: the target has never heard of it.

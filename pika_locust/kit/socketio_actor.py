@@ -47,7 +47,7 @@ class SharedCounts:
         for field, metric in (("sent", self.sent), ("received", self.received)):
             if metric is not None:
                 _follow(worker, metric, counts, field)
-        worker.shared(ProtocolErrors).follow(lambda: counts.received)
+        worker.shared(ProtocolErrors).follow(self, lambda: counts.received)
         return counts
 
 

@@ -257,7 +257,8 @@ class SocketIoClient:
     def _ack_of(self, question: _Question) -> Callable[[bytes | None, int], None]:
         def on_ack(payload: bytes | None, at_ns: int) -> None:
             if question.is_over:
-                if payload is not None and question.on_late is not None:
+                # After an answer in time, an event that refuses perhaps, it says nothing new.
+                if payload is not None and question.answer is None and question.on_late is not None:
                     question.on_late()
                 return
             question.answer = None if payload is None else (ACK, payload, at_ns)

@@ -72,7 +72,7 @@ class _MetricsOf:
             worker.metrics.rate("ack_success").tagged(kind=name)
         metrics = self.actor.connection_metrics(worker.shared(BoundMeters(self.actor)))
         received = metrics.received
-        worker.shared(ProtocolErrors).follow(lambda: int(received.own_count))
+        worker.shared(ProtocolErrors).follow(received, lambda: int(received.own_count))
         return metrics
 
 

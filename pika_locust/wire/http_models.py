@@ -303,6 +303,12 @@ class Response:
         return self.error is not None and self.stamps[1] == self.stamps[4] and not self.retried
 
     @property
+    def refused(self) -> bool:
+        """Whether the target said no (a 4xx) to something that it does not hold. Of a request that was sent twice that
+        is not known: its second copy may have been refused because the first was taken."""
+        return self.error is None and 400 <= self.status < 500 and not self.retried
+
+    @property
     def reason(self) -> str:
         """The words beside the status, the standard ones where the server gave none; of an error its text."""
         if self.error is not None:

@@ -71,6 +71,15 @@ def test_lost_orders_turn_the_run_red(extra: list[str], server: Target, tmp_path
     assert "acknowledged are not stored" in finished.audit("orders")["detail"]
 
 
+def test_an_order_whose_answer_never_came_may_be_held(server: Target, tmp_path: Path) -> None:
+    server.hangs_up = True
+    finished = buy(LEDGER, server, tmp_path, audit="count")
+    assert finished.exit_code == 99, "no request was answered"
+    orders = finished.audit("orders")
+    assert (orders["status"], orders["expected"]) == ("pass", 0)
+    assert orders["actual"] == len(server.orders) > 20
+
+
 def test_what_cannot_be_observed_fails_a_strict_run_only(server: Target, tmp_path: Path) -> None:
     finished = buy(LEDGER, server, tmp_path, audit="none")
     assert finished.exit_code == 0, finished.output

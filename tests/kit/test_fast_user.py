@@ -525,3 +525,31 @@ def test_a_sampled_request_that_is_cut_off_behind_a_redirect_is_not_remembered(s
         asking.kill()
         assert [str(error) for error in one.failures] == ["cut: cut off before the answer was complete"]
     assert samples.kept == []
+
+
+def test_a_response_says_whether_its_request_was_sent_twice() -> None:
+    def deaf(peer: Peer) -> None:
+        peer.answer(FOUND)
+        peer.request()
+
+    with gevent.Timeout(20), serving(deaf, lambda peer: peer.answer(GONE)) as server:
+        one = Trial(server.url)
+        first, second = one.client.get("/"), one.client.post("/", json={})
+        one.client.close()
+    assert (first.retried, second.retried, second.status_code, len(one.events)) == (False, True, 404, 2)
+
+
+def test_so_does_one_that_was_led_on_after_that() -> None:
+    def deaf(peer: Peer) -> None:
+        peer.answer(FOUND)
+        peer.request()
+
+    def leading(peer: Peer) -> None:
+        peer.answer(found("/there", status="303 See Other"))
+        peer.answer(GONE)
+
+    with gevent.Timeout(20), serving(deaf, leading) as server:
+        one = Trial(server.url)
+        one.client.get("/")
+        assert one.client.post("/", json={}).retried
+        one.client.close()

@@ -141,6 +141,20 @@ def test_what_a_closed_connection_may_have_taken_with_it_stays_open(users: list[
     assert (expected.acknowledged, expected.unanswered) == (1, 1)
 
 
+def test_what_was_sent_twice_may_have_been_refused_for_being_held(users: list[Shopper]) -> None:
+    def deaf(peer: Peer) -> None:
+        peer.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        peer.request()
+
+    with serving(deaf, answering(409, 409)) as server:
+        users.append(user := begun(server.url))
+        for item in ("a1", "a2", "a3"):
+            user.order(item)
+    assert len(server.requests) == 4
+    ledger = user.worker.ledgers["orders"]
+    assert (ledger.refused_by, ledger.count("uncertain"), ledger.expect().unanswered) == ({"409": 1}, 1, 1)
+
+
 UNEXPECTED = {
     "a redirect": (
         b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://127.0.0.1:18452/orders\r\ncontent-length: 0\r\n\r\n",

@@ -305,6 +305,25 @@ def test_an_acknowledgement_that_comes_too_late_is_still_booked(user: Caller) ->
     wait_until(lambda: user.worker.ledger_of("orders") == {"sent": 1, "timed_out": 1, "acked": 1})
 
 
+def test_an_acknowledgement_after_the_event_that_refused_is_no_second_answer(begun: Callable[..., Caller]) -> None:
+    def refusing(talk: Talk) -> None:
+        talk.send(frame(opening().encode()))
+        while (received := talk.frame()) is not None:
+            if received[1] == b"40":
+                talk.send(frame(b'40{"sid":"s"}'))
+            elif received[1].startswith(b"42"):
+                acknowledged = b"43" + received[1][2 : received[1].index(b"[")] + b"[]"
+                talk.send(frame(b'42["order:refused",{"code":"FULL"}]'), frame(acknowledged), frame(b'42["said",1]'))
+
+    with serving(upgraded(refusing)) as server:
+        user = begun(server.url, Plain)
+        assert user.connect()
+        reply = user.ask("order", 1, refused_by=("order:refused",), ledger="orders", item="o1")
+        assert user.wait_for(lambda: user.heard, 5.0)
+    assert reply.refused
+    assert user.worker.ledger_of("orders") == {"sent": 1, "refused": 1}
+
+
 def test_without_a_connection_nothing_is_sent_or_booked(servers: Servers, begun: Callable[..., Caller]) -> None:
     user = begun(servers.real)
     assert not user.order(["order:accepted"]).ok

@@ -14,6 +14,7 @@ import pytest
 from pika_locust.kit import WebSocketActor, counter, on, on_raw, scenario
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.load.pauses import Backoff
+from pika_locust.metrics.builtin import PROTOCOL_METRICS
 from pika_locust.testing.worker import RecordingContext, live, make_context, make_user, wait_until
 from pika_locust.wire.tracing import TraceSampler
 from tests.wire.http_servers import Peer, Server, serving
@@ -336,6 +337,25 @@ def test_what_is_not_understood_is_an_error_and_ends_nothing(piece: bytes, error
     wait_until(lambda: user.heard)
     assert harness.worker.errors_of("receive") == [error]
     assert user.is_open
+
+
+def test_the_share_of_errors_is_that_of_all_messages_however_many_classes_share_the_counter(chat: Open) -> None:
+    class Listening(Chatter):
+        pass
+
+    class Judged(Chatter):
+        pass
+
+    harness = chat(sending(text(kind="waltz"), *[text(kind="hello")] * 4))
+    harness.worker = make_context(
+        scenario("chat", Chatter, target="ws", metrics=PROTOCOL_METRICS), target=harness.worker.begin.target
+    )
+    for actor in (Listening, Judged):
+        harness.actor = actor
+        user = harness.user()
+        user.connect()
+        wait_until(lambda user=user: len(user.heard) == 4)
+    assert harness.worker.rate_of("protocol_errors") == (2, 8)
 
 
 def test_a_message_in_another_spelling_is_understood_and_counted_once(chat: Open) -> None:

@@ -121,7 +121,7 @@ class Registrant(WwmaaUser, OpenActor):
         for ledger, good in zip(ledgers, (bool(confirmed), has_paid), strict=False):
             if good:
                 ledger.acked(email)
-            elif confirmed or all(one.error is None and 400 <= one.status < 500 for one in answers):
+            elif confirmed or all(one.refused for one in answers):
                 ledger.refused(email, "full" if is_full else "refused")
             else:
                 ledger.uncertain(email)

@@ -49,7 +49,7 @@ class WebhookSender(WwmaaUser, WebhookActor, OpenActor):
         good = self._judge(response)
         if good:
             ledger.acked(event_id)
-        elif response.error is None and 400 <= response.status < 500:
+        elif response.refused:
             ledger.refused(event_id, str(response.status))
         else:
             ledger.uncertain(event_id)

@@ -35,5 +35,5 @@ class Buyer(HttpUser):
             answer = self.client.post("/orders", json={"id": item})
             if answer.status_code == 201:
                 order.acked()
-            elif answer.status_code < 500:
+            elif 400 <= answer.status_code < 500:
                 order.refused(str(answer.status_code))

@@ -30,6 +30,8 @@ class Target(ThreadingHTTPServer):
         """The ids of the orders that are held."""
         self.loses = 0
         """Lose every so many-th order that was acknowledged; 0 loses none."""
+        self.hangs_up = False
+        """Take orders, and close the connection instead of answering."""
         self._taken = 0
         self._lock = threading.Lock()
 
@@ -61,6 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = b'{"ok": true}'
         if status == 200 and self.path.startswith("/orders"):
             status, body = self._orders(sent)
+        if status == 201 and self.server.hangs_up:
+            self.close_connection = True
+            return
         self.server.count(status, self.path)
         self.send_response(status)
         self.send_header("content-type", "application/json")

@@ -11,6 +11,7 @@ from pika_locust.judge import AuditResult
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 from pika_locust.scenario import AuditContext, Scenario, load_reference
 from pika_locust.testing.worker import RUN_ID, RecordingContext, make_context, make_user
+from pika_locust.wire.http import Response
 
 CONTRACTS = ("suite", "server")
 
@@ -52,6 +53,13 @@ class Served:
         state = self.state() if sees_state else None
         context = AuditContext(self.process.url, self.worker.settings, self.worker.ledgers, facts, state)
         return {result.name: result for result in self.scenario.audit(context)}
+
+
+def sent_twice(status: int) -> Response:
+    """An answer to a request whose first copy may have been acted on."""
+    response = Response(status, b"HTTP/1.1 %d Words\r\n\r\n" % status, b"{}", (0,) * 7, 0, 0)
+    response.retried = True
+    return response
 
 
 @contextmanager

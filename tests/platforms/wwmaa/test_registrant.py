@@ -6,7 +6,7 @@ import pytest
 
 from pika_locust.platforms.wwmaa.scenarios import RSVP
 from pika_locust.testing.worker import outcomes, settings_of
-from tests.platforms.wwmaa.served import CONTRACTS, serving
+from tests.platforms.wwmaa.served import CONTRACTS, sent_twice, serving
 
 BOTH = pytest.mark.parametrize("contract", CONTRACTS)
 QUICK = {"REGISTRATIONS": "20", "RSVP_PAUSE": "0", "DOUBLES": "0.5"}
@@ -82,6 +82,15 @@ def test_the_server_as_it_is_shipped_takes_all_members_for_one() -> None:
         run.act(3)
         # The login's token is good for nothing.
         assert run.worker.rate_of("rsvp_success") == (0, 3)
+
+
+def test_who_was_sent_twice_may_have_been_refused_for_being_there() -> None:
+    with serving(RSVP, "suite", **QUICK) as run:
+        user = run.user()
+        user._send_one = lambda path, body: sent_twice(409)
+        user._register("somebody", {}, True, True)
+        for ledger in ("registrations", "payments"):
+            assert outcomes(run.worker.ledgers[ledger]) == {"sent": 1, "uncertain": 1}
 
 
 def test_half_of_all_come_in_the_first_fifth_of_the_time() -> None:

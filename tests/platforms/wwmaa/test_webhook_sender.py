@@ -10,7 +10,7 @@ import pytest
 from pika_locust.platforms.wwmaa.scenarios import WEBHOOKS
 from pika_locust.platforms.wwmaa.webhook_sender import MIX
 from pika_locust.testing.worker import outcomes
-from tests.platforms.wwmaa.served import CONTRACTS, serving
+from tests.platforms.wwmaa.served import CONTRACTS, sent_twice, serving
 
 BOTH = pytest.mark.parametrize("contract", CONTRACTS)
 
@@ -64,6 +64,14 @@ def test_an_answer_of_error_is_no_success() -> None:
         user._event = lambda: ("evt_1", json.dumps({"id": "evt_1", "type": "customer.subscription.updated"}).encode())
         user.act()
         assert run.worker.rate_of("webhook_processing_success") == (0, 1)
+        assert outcomes(run.worker.ledgers["webhooks"]) == {"sent": 1, "uncertain": 1}
+
+
+def test_an_event_that_was_sent_twice_may_have_been_refused_for_being_there() -> None:
+    with serving(WEBHOOKS, "suite", REDELIVERY="0") as run:
+        user = run.user()
+        user.deliver = lambda *sent: sent_twice(409)
+        user.act()
         assert outcomes(run.worker.ledgers["webhooks"]) == {"sent": 1, "uncertain": 1}
 
 

@@ -138,6 +138,42 @@ def test_a_reader_who_has_seen_enough_hears_no_complaint() -> None:
         assert process.wait(30) == 0
 
 
+PRINTS = """
+import os, sys
+from types import SimpleNamespace
+from pika_locust.cli import main
+def run(words):
+    for n in range(3):
+        print("a line", flush=True)
+        print("a problem", file=sys.stderr, flush=True)
+        os.write(int(words[0]), b"x")
+    return 99
+sys.modules["pika_locust.cli.suite"] = SimpleNamespace(run=run)
+code = main.main(["suite", *sys.argv[1:]])
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_a_command_whose_reader_has_gone_comes_to_its_own_end_and_exit_code(unbuffered: list[str]) -> None:
+    """`pika-locust suite | head -1` runs all of it, and is as red as without `head`."""
+    (done, tell), (read, write) = os.pipe(), os.pipe()
+    os.close(read)
+    with subprocess.Popen(
+        [sys.executable, *unbuffered, "-c", PRINTS, str(tell)],
+        env=environment(None),
+        cwd=QUIET,
+        stdout=write,
+        stderr=write,
+        pass_fds=[tell],
+    ) as process:
+        for one in (tell, write):
+            os.close(one)
+        with open(done, "rb") as file:
+            assert file.read() == b"xxx"
+        assert process.wait(30) == 99
+
+
 def test_inspect_shows_what_would_run_and_sends_nothing() -> None:
     told = pika("inspect", "dancers", "--seed", "7")
     assert (told.returncode, told.stderr) == (0, "")

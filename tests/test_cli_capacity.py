@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from http.client import BadStatusLine
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import psutil
 import pytest
@@ -263,7 +265,9 @@ def test_the_result_is_written_as_json(capacity: Command, tmp_path: Path) -> Non
         pytest.param(
             ["connections", "--", "--procesess", "2"], "--procesess; Did you mean '--processes'", id="unknown"
         ),
-        pytest.param(["connections", "--", "--summary-json=x"], "--summary-json is each trial's own", id="own"),
+        pytest.param(["connections", "--", "--summary-json=x"], "--summary-json: each trial would overwrite", id="own"),
+        pytest.param(["connections", "--", "--out", "csv=x.csv"], "--out csv: each trial would overwrite", id="output"),
+        pytest.param(["connections", "--", "--html=x"], "--html: each trial would overwrite it; --json has", id="html"),
         pytest.param(["connections", "--", "--sandbox-fault", "kick"], "--sandbox-fault belongs before --", id="place"),
     ],
 )
@@ -328,6 +332,22 @@ def test_a_sandbox_that_is_gone_ends_the_search_with_what_is_known(
     assert (code, len(calls)) == (100, 2)
     assert "at least 20 users: no load failed" in said
     assert "the trial at 40 says nothing of the target: the sandbox ended by itself, with code -9" in said
+
+
+@pytest.mark.parametrize("error", [TimeoutError("timed out"), URLError("refused"), BadStatusLine("")])
+def test_a_sandbox_that_does_not_answer_ends_the_search_with_what_is_known(
+    capacity: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    def fail(process: SandboxProcess) -> None:
+        raise error
+
+    monkeypatch.delenv("SERVER_URL")
+    monkeypatch.setattr(SandboxProcess, "reset", fail)
+    code, said, calls = capacity("connections", "--json", "found.json")
+    assert (code, len(calls)) == (100, 1)
+    assert "at least 10 users: no load failed" in said
+    assert "the trial at 20 says nothing of the target: the sandbox could not be emptied: " in said
+    assert json.loads((tmp_path / "found.json").read_text())["lower"] == 10
 
 
 def test_ctrl_c_prints_what_is_known_and_leaves_nothing_running(fake: Path, tmp_path: Path) -> None:

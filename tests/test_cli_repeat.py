@@ -28,7 +28,13 @@ for figure in summary["metrics"].values():
     if figure["kind"] == "trend" and figure["count"]:
         for part in ("med", "p(95)"):
             figure[part] *= float(os.environ.get("FAKE_SLOWER", "1")) * (1 + number / 1000)
-json.dump(summary, open(path, "w"))
+if "FAKE_SIDE_BY_SIDE" in os.environ:
+    summary = {{
+        "schema": 1, "exit_code": code, "exit_codes": {{"queue": code, "tokens": code}}, "reasons": [],
+        "scenarios": {{"queue": summary, "tokens": summary if "--list" not in words else {{}}}},
+    }}
+if "--list" not in words or "FAKE_SIDE_BY_SIDE" in os.environ:
+    json.dump(summary, open(path, "w"))
 sys.exit(code)
 '''
 
@@ -63,6 +69,21 @@ def test_what_cannot_run_is_not_tried_again(fake: Path, monkeypatch: pytest.Monk
     assert len(locust_stand_in.calls(fake)) == 1
 
 
+def test_a_run_that_measures_nothing_is_no_pass(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "queue", "--repeat", "2", "--list"]) == 107
+    assert capsys.readouterr().out.count("exit 107") == 2
+
+
+def test_scenarios_side_by_side_are_run_as_often(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_SIDE_BY_SIDE", "1")
+    assert main(["run", "queue,tokens", "--repeat", "3"]) == 0
+    said = capsys.readouterr().out
+    assert len(locust_stand_in.calls(fake)) == said.count("exit 0") == said.count("closest: ") == 3
+    assert main(["run", "queue,tokens", "--repeat", "1", "--list"]) == 107
+
+
 def test_a_baseline_is_compared_with_and_is_a_gate(
     fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +102,8 @@ def test_a_baseline_is_compared_with_and_is_a_gate(
         (["--repeat", "many"], "invalid int value"),
         (["--repeat", "2", "--summary-json", "x.json"], "--summary-json with --repeat"),
         (["--repeat", "2", "--html=x.html"], "--html with --repeat: each run would overwrite it"),
+        (["--repeat", "2", "--out", "prometheus=:9646", "--out", "json=p.json"], "--out json with --repeat: each"),
+        (["--repeat", "2", "--json-file=p"], "--json-file with --repeat: each run would overwrite it"),
         (["--repeat", "2", "--baseline", "nowhere"], "nowhere: No such file"),
     ],
 )

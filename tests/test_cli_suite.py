@@ -256,6 +256,7 @@ def test_faults_and_locusts_own_options_go_to_each_run(suite: Command) -> None:
         pytest.param([*ALL, "--sandbox-fault", "nope"], "queue: .*nope", id="fault"),
         pytest.param([*ALL, "--", "--procesess", "2"], "queue: .*--procesess; Did you mean", id="unknown option"),
         pytest.param([*ALL, "--", "--summary-json=x"], "--summary-json behind --: each run would", id="a file"),
+        pytest.param([*ALL, "--", "--out=junit=x.xml"], "--out junit behind --: each run would", id="an output"),
         pytest.param([*ALL, "--", "--threshold", "nope:rate>1"], "baseline/queue: .*nope", id="threshold"),
     ],
 )

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 
 from pika_locust.catalogue import find_scenario
@@ -18,7 +19,7 @@ from pika_locust.cli import capacity_report as report
 from pika_locust.cli.arguments import locusts_own, seconds, share, split_words
 from pika_locust.cli.capacity_report import Found
 from pika_locust.cli.capacity_trial import TrialPlan, TrialResult, run_trial
-from pika_locust.cli.child_run import told_to_stop
+from pika_locust.cli.child_run import overwritten, told_to_stop
 from pika_locust.cli.inspect import locustfile, options_parser
 from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.format import plain
@@ -151,12 +152,16 @@ def _search(
 
 
 def _renew(sandbox: SandboxProcess, load: int) -> TrialResult | None:
-    """An empty world for the next trial; what came of that trial when there is no sandbox any more."""
-    if sandbox.exit_code is None:
+    """An empty world for the next trial; what came of that trial when the sandbox is gone or does not answer."""
+    if sandbox.exit_code is not None:
+        why = f"the sandbox ended by itself, with code {sandbox.exit_code}: {sandbox.said()}"
+        return TrialResult(load, "void", int(ExitCode.SETUP), why)
+    try:
         sandbox.reset()
-        return None
-    why = f"the sandbox ended by itself, with code {sandbox.exit_code}: {sandbox.said()}"
-    return TrialResult(load, "void", int(ExitCode.SETUP), why)
+    except (OSError, HTTPException) as error:
+        why = f"the sandbox could not be emptied: {redact.one_line(str(error)) or type(error).__name__}"
+        return TrialResult(load, "void", int(ExitCode.SETUP), why)
+    return None
 
 
 def _of_sandbox(faults: Sequence[str]) -> str:
@@ -177,8 +182,10 @@ def _read_options(plan: TrialPlan, goal: Goal, faults: Sequence[str]) -> RunOpti
     environ = environment_of({**plan.environ, **plan.load_settings(goal.first)}, Path.cwd())
     if any(word.partition("=")[0] == "--sandbox-fault" for word in plan.words):
         raise ConfigurationError("--sandbox-fault belongs before --: there is one sandbox for all trials")
-    if any(word.partition("=")[0] == "--summary-json" for word in plan.words):
-        raise ConfigurationError("--summary-json is each trial's own; --json has what all of them came to")
+    if files := overwritten(plan.words):
+        raise ConfigurationError(
+            f"{one}: each trial would overwrite it; --json has what all of them came to" for one in files
+        )
     parser = options_parser(plan.scenario, "capacity")
     given, unknown, problems = parse_all(parser, [*words, *plan.words], environ)
     problems += locusts_own([word for word in unknown if word in plan.words], parser)[1]

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pika_locust.errors import ConfigurationError
+from pika_locust.errors import ConfigurationError, ExitCode
 from pika_locust.outputs.recorded import read_summary
+from pika_locust.outputs.targets import FILES
 from pika_locust.process import PARENT
 from pika_locust.scenario import Scenario
 from pika_locust.settings import names_of
@@ -25,7 +27,7 @@ LOCUST = (sys.executable, "-m", "locust")
 STOP_WITHIN_S = 30.0
 """How long a run that is to end may take before it is killed."""
 OUTPUT_TAIL = 400
-_FILES = ("--summary-json", "--report", "--html", "--csv")
+_FILES = ("--summary-json", "--report", "--html", "--csv", "--json-file")
 _POLL_S = 0.05
 
 
@@ -40,10 +42,22 @@ class ChildRun:
     stopped: bool = False
 
     @property
+    def scenarios(self) -> list[Mapping[str, Any]]:
+        """The summaries of scenarios: the one that there is, or those of several side by side, without lost ones."""
+        if self.summary is None:
+            return []
+        return [one for one in self.summary.get("scenarios", {"": self.summary}).values() if one]
+
+    @property
     def problem(self) -> str:
-        """Why what came of it cannot be believed, as a sentence: no summary, or one of another run or ending."""
+        """Why what came of it cannot be believed, as a sentence: no summary, or one of another run or ending.
+
+        Of scenarios side by side, a pass is none when one of them has no summary of its own.
+        """
         if self.summary is not None and self.summary.get("exit_code") == self.exit_code:
-            return ""
+            several = self.summary.get("scenarios", {}).values() if self.exit_code == ExitCode.PASS else ()
+            if all(one.get("exit_code") == ExitCode.PASS for one in several):
+                return ""
         said = self.output.strip()[-OUTPUT_TAIL:] or "it said nothing"
         return f"locust ended with {self.exit_code}, without a summary: {said}"
 
@@ -91,7 +105,11 @@ def run_locust(
 
 def overwritten(words: Sequence[str]) -> list[str]:
     """Options among the words that name a file, which each of several runs would overwrite."""
-    return [option for option in _FILES if any(word.partition("=")[0] == option for word in words)]
+    found = [option for option in _FILES if any(word.partition("=")[0] == option for word in words)]
+    outputs = [word.removeprefix("--out=") for word in words if word.startswith("--out=")]
+    outputs += [value for word, value in pairwise(words) if word == "--out"]
+    kinds = dict.fromkeys(output.partition("=")[0] for output in outputs)
+    return [*found, *(f"--out {kind}" for kind in kinds if kind in FILES)]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

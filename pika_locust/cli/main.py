@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 
-from pika_locust.errors import ConfigurationError, ExitCode, SetupError
+from pika_locust.cli.pipes import readers_may_go
+from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.outputs import redact
 from pika_locust.version import __version__
 
@@ -60,23 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words:
         parser.print_help(sys.stderr)
         return _NO_COMMAND
-    given = parser.parse_args(words)
-    if isinstance(sys.stdout, TextIOWrapper):
-        # A terminal's own encoding may lack an arrow; a question mark in its place is no reason to say nothing.
-        sys.stdout.reconfigure(errors="replace")
-    try:
-        command = _HERE.get(given.command) or import_module(f"pika_locust.cli.{given.command}").run
-        code = int(command(given.arguments))
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # The reader (`| head`) has closed the pipe; what Python still holds goes nowhere, without an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.PASS)
-    except (ConfigurationError, SetupError) as error:
-        problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
-        sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in problems)
-        return int(error.exit_code)
+    with readers_may_go():
+        given = parser.parse_args(words)
+        try:
+            command = _HERE.get(given.command) or import_module(f"pika_locust.cli.{given.command}").run
+            return int(command(given.arguments))
+        except (ConfigurationError, SetupError) as error:
+            problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
+            sys.stderr.writelines(f"pika-locust {given.command}: {redact.text(problem)}\n" for problem in problems)
+            return int(error.exit_code)
 
 
 def list_scenarios(argv: list[str]) -> int:

@@ -60,7 +60,7 @@ def run_repeatedly(files: str, words: Sequence[str], environ: dict[str, str], gi
             if stopped():
                 break
             run = run_locust(Path(files), words, environ, folder / f"{number}", stopped)
-            codes.append(int(ExitCode.STOPPED) if run.stopped else run.exit_code)
+            codes.append(_code(run))
             print(f"  {number:>3}  exit {codes[-1]:<3}  {clock(run.seconds):>6}  {_why(run)}", flush=True)
             if run.exit_code == ExitCode.CONFIG:
                 # All others would be refused as well.
@@ -81,8 +81,16 @@ def run_repeatedly(files: str, words: Sequence[str], environ: dict[str, str], gi
     return exit_code_of([code, int(ExitCode.FAILED if found.is_worse else ExitCode.PASS)])
 
 
+def _code(run: ChildRun) -> int:
+    if run.stopped:
+        return int(ExitCode.STOPPED)
+    # A success that has measured nothing is none (`--list`, a locustfile that ends the process).
+    return run.exit_code or int(ExitCode.INTERNAL if run.problem else ExitCode.PASS)
+
+
 def _why(run: ChildRun) -> str:
     if run.problem or run.summary is None:
         return redact.one_line(run.problem)
-    reasons = run.summary["reasons"]
-    return redact.one_line(reasons[0]["text"] if reasons else closest(judged_in(run.summary)))
+    if reasons := run.summary["reasons"]:
+        return redact.one_line(reasons[0]["text"])
+    return redact.one_line(closest([one for scenario in run.scenarios for one in judged_in(scenario)]))

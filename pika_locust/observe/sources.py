@@ -102,27 +102,35 @@ def read_observation(option: str, *, is_here: bool = True) -> Observation:
     name, equals, where = option.partition("=")
     if not equals or not where:
         raise ValueError(f"it must be NAME=SOURCE, such as {EXAMPLES['http']}")
+    try:
+        _check(where, is_here)
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from None
+    found = Observation(name, where)
+    # Raises ValueError for a name that no metric can have.
+    assert found.metric.name
+    return found
+
+
+def _check(where: str, is_here: bool) -> None:
+    """Raises ValueError, and OSError for files that cannot be read."""
     kind, colon, rest = where.partition(":")
     match kind:
         case "http" | "https":
             _split(where, "http")
         case "rss" | "cpu":
-            if not rest.isdecimal() or (is_here and not psutil.pid_exists(int(rest))):
+            if re.fullmatch("[0-9]{1,9}", rest) is None or (is_here and not psutil.pid_exists(int(rest))):
                 raise ValueError(f"{kind}: must be the number of a process of this machine, such as {EXAMPLES[kind]}")
         case "cgroup":
             if is_here:
-                _memory_file(rest)
+                _memory_file(rest).open("rb").close()
         case "log":
             if is_here:
-                _log(rest)
+                _log(rest)[0].open("rb").close()
         case "promql":
             _split(rest, kind)
         case _:
             raise ValueError(f"{kind + colon!r} is no source; there are {'; '.join(EXAMPLES.values())}")
-    found = Observation(name, where)
-    # Raises ValueError for a name that no metric can have.
-    assert found.metric.name
-    return found
 
 
 def _split(where: str, kind: str) -> tuple[str, str]:

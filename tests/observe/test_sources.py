@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -234,6 +235,10 @@ MISTAKES = {
     "no process": ("a=rss:999999999", "the number of a process of this machine"),
     "no number": ("a=cpu:nginx", "the number of a process of this machine"),
     "no group": ("a=cgroup:/nowhere", "/nowhere is no control group with memory.current or"),
+    "beyond all processes": (f"a=cpu:{'9' * 30}", "the number of a process of this machine"),
+    "beyond all numbers": (f"a=rss:{'9' * 5000}", "the number of a process of this machine"),
+    "no name of a group": (f"a=cgroup:/{'a' * 300}", "/aaa.*: File name too long"),
+    "no name of a file": (f"a=log:/{'a' * 300}#x", "/aaa.*: File name too long"),
     "no file": ("a=log:/nowhere.log", "/nowhere.log is no file; a log is named as in server_errors=log:"),
     "no pattern": (f"a=log:{__file__}#(", r"the pattern '\(' is no regular expression"),
     "no query": ("a=promql:http://127.0.0.1:9090", "behind a # must be what to read there, as in pool_used=promql"),
@@ -244,3 +249,30 @@ MISTAKES = {
 def test_a_mistake_is_told_with_what_would_be_right(option: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         read_observation(option)
+
+
+@pytest.fixture
+def hidden() -> Iterator[Path]:
+    """A folder that nobody but its owner may look into, with a log and a group in it that nobody else may read; the
+    test is somebody else."""
+    with TemporaryDirectory() as above:
+        folder = Path(above, "hidden")
+        folder.mkdir()
+        for name in ("a.log", "memory.current"):
+            Path(above, name).write_text("5\n")
+            Path(above, name).chmod(0o600)
+        folder.chmod(0o700)
+        Path(above).chmod(0o755)
+        if (own := os.geteuid()) != 0:
+            pytest.skip("only root can be somebody else")
+        os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(own)
+
+
+@pytest.mark.parametrize("where", ["log:{0}/a.log", "log:{1}/a.log#x", "cgroup:{0}", "cgroup:{1}"])
+def test_what_may_not_be_read_is_a_mistake_before_the_run(hidden: Path, where: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{hidden.parent}\S+: Permission denied$"):
+        read_observation(f"a={where.format(hidden, hidden.parent)}")

@@ -195,6 +195,11 @@ def _speaks(threshold: Threshold, value: Value) -> bool:
     return value.samples > 0 or (isinstance(value, CounterValue) and not threshold.optional)
 
 
+def _wants_load(threshold: Threshold, value: Value) -> bool:
+    """Whether a count or a level violates a threshold by being 0, as it is when there is no load."""
+    return isinstance(value, (CounterValue, GaugeValue)) and not threshold.expression.holds(0.0)
+
+
 def _status(threshold: Threshold, found: float | None, samples: int, overflowed: int) -> Status:
     if found is not None and not threshold.expression.holds(found):
         return "fail"
@@ -358,14 +363,21 @@ class ThresholdEvaluator:
             return SlopeTracker(metric, self._min_hold_s)
         return WindowTracker(threshold.expression, metric, threshold.window_s or self._window_s, from_s=from_s)
 
-    def observe(self, at_s: float, snapshot: Snapshot) -> None:
-        """Take in the cumulative snapshot of the whole test at `at_s` seconds after the start of the load."""
+    def observe(self, at_s: float, snapshot: Snapshot, ended_s: float | None = None) -> None:
+        """Take in the cumulative snapshot of the whole test at `at_s` seconds after the start of the load.
+
+        `ended_s` is when the load ended, if it has: what users do who finish after that is judged, and how little that
+        is is not. No load is held then either.
+        """
         values = self.values(snapshot)
         for threshold, tracker in zip(self._thresholds, self._trackers, strict=True):
             value = values[threshold.metric]
             if isinstance(tracker, SlopeTracker):
-                tracker.observe(at_s, value, self.holds or ())
-            elif tracker is not None and value is not None:
+                if ended_s is None:
+                    tracker.observe(at_s, value, self.holds or ())
+                else:
+                    tracker.end(ended_s)
+            elif tracker is not None and value is not None and (ended_s is None or not _wants_load(threshold, value)):
                 tracker.observe(at_s, value)
 
     def results(self, snapshot: Snapshot, duration_s: float) -> tuple[ThresholdResult, ...]:

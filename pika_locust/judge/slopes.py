@@ -97,6 +97,10 @@ class SlopeTracker:
             self._readings = self._readings[::2]
             self._every_s *= 2
 
+    def end(self, at_s: float) -> None:
+        """The load ended at `at_s` seconds: it was held no longer."""
+        self._now_s = at_s
+
     def fit(self, holds: Iterable[Hold] | None) -> Slope:
         """The slope so far, over the holds that lasted for long enough. None: nobody knows when the load is held."""
         if holds is None:

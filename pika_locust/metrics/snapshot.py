@@ -121,6 +121,13 @@ class Snapshot:
         own: dict[SeriesKey, Value] = {k: value for k, value in self.series.items() if not isinstance(value, Histogram)}
         return Snapshot(own, self.metrics, self.series_refused)
 
+    def but_levels(self) -> Snapshot:
+        """All but gauges: what is counted, and can be subtracted."""
+        own: dict[SeriesKey, Value] = {
+            k: value for k, value in self.series.items() if not isinstance(value, GaugeValue)
+        }
+        return Snapshot(own, self.metrics)
+
     def to_wire(self) -> dict[str, Any]:
         """Lists, numbers and text, with text keys only: what msgpack and JSON carry."""
         place = {name: at for at, name in enumerate(self.metrics)}

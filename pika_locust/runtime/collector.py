@@ -195,6 +195,10 @@ class Collector:
         """Workers that have disconnected, or whose heartbeats have stopped."""
         return [record for record in self._by_index() if record.lost_at_s is not None]
 
+    def gone(self) -> list[WorkerRecord]:
+        """Those, and workers that have sent their final report: while a test goes on, they have left it."""
+        return [record for record in self._by_index() if record.final or record.lost_at_s is not None]
+
     @property
     def users(self) -> int:
         """Primary users that are there now, as far as reported: those of workers that are lost or have left are not."""

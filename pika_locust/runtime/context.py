@@ -18,7 +18,7 @@ from gevent.event import Event
 from pika_locust.clock import monotonic
 from pika_locust.judge import Ledger
 from pika_locust.load.rng import SeededRandom
-from pika_locust.metrics import GaugeValue, Rate, Registry, Snapshot
+from pika_locust.metrics import Rate, Registry, Snapshot
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.clocks import Clocks
 from pika_locust.runtime.error_groups import group_of
@@ -364,11 +364,7 @@ class WorkerContext:
     def start_anew(self) -> None:
         """Leave out of all figures what was measured so far, in a ramp-up say. Ledgers stay whole, as the target holds
         all that was sent; so do levels, which are what they are."""
-        so_far = self.metrics.snapshot()
-        self._left_out = Snapshot(metrics=so_far.metrics)
-        self._left_out.series.update(
-            (series, value) for series, value in so_far.series.items() if not isinstance(value, GaugeValue)
-        )
+        self._left_out = self.metrics.snapshot().but_levels()
         self.errors.clear()
         self.anew += 1
 

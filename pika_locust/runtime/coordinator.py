@@ -260,7 +260,7 @@ class Ending:
         run.target_monitor.look_at_memory()
         run.observations.finish()
         snapshot = run.settled(run.measured(), ended_ns)
-        run.evaluator.observe(duration_s, snapshot)
+        run.evaluator.observe(duration_s, snapshot, ended_s)
         run.timeline.recorder.mark(ended_s, "end", "the load ended")
         # They deliver the rest beside the audits.
         run.outputs.observe(snapshot)
@@ -592,17 +592,18 @@ class Coordinator:
                 warned = True
             if aborting and self._ending is not None and self._ending.cause is None:
                 self._note("abort")
+                run.ended_by = {at: result for at, result in enumerate(results) if result.abort}
                 run.notes.append(f"ended early by abort_on_fail: {describe(aborting[0])}")
                 run.timeline.recorder.mark(at_s, "abort", f"abort_on_fail: {describe(aborting[0])}")
                 gevent.spawn(self._stop_test)
                 return
 
     def _reassign_lost(self, run: Run) -> None:
-        """Give the arrivals and iterations of lost workers to others."""
+        """Give the arrivals and iterations of workers that are gone to others."""
         if run.arrival_assignment is not None and (news := run.arrival_assignment.review()) is not None:
             self._publish(arrivals.STRIPES, news)
         if run.iteration_grants is not None:
-            for granted in run.iteration_grants.take_back(run.collector.lost()):
+            for granted in run.iteration_grants.take_back(run.collector.gone()):
                 self._publish(messages.ITERATIONS_GRANTED, granted)
 
     def _stop_test(self) -> None:

@@ -236,6 +236,8 @@ class Run:
     outputs: RunOutputs = field(default_factory=RunOutputs)
     drops_ramp: bool = False
     """Whether what was measured before the ramp-up was over is left out."""
+    left_out: Snapshot = field(default_factory=Snapshot)
+    """What had been seen of the target before the figures started anew."""
     measured_from_s: float = 0.0
     """When the figures last started anew, in seconds after the start of the test."""
     finished: Event = field(default_factory=Event)
@@ -263,14 +265,17 @@ class Run:
     """Who of them had supporters, and took with them what all users need."""
     latest: Evaluation | None = None
     """The newest evaluation of the thresholds."""
+    ended_by: Mapping[int, ThresholdResult] = field(default_factory=dict)
+    """The thresholds that ended the test (`abort_on_fail`), as they were judged then, by their places among all."""
     prometheus: PrometheusMonitor = field(init=False)
 
     def __post_init__(self) -> None:
         self.prometheus = PrometheusMonitor(self.options.settings)
 
     def start_anew(self, at_s: float) -> None:
-        """The figures of a worker start anew, `at_s` seconds after the start; so do rates and windows."""
+        """The figures of a worker start anew, `at_s` seconds after the start; those of the target and windows, too."""
         self.measured_from_s = at_s
+        self.left_out = self._of_target().but_levels()
         self.evaluator.start_anew(at_s)
         self.timeline.recorder.start_anew()
 
@@ -287,15 +292,16 @@ class Run:
         return self.iteration_grants is not None and self.iteration_grants.is_done(self.collector.iterations_done)
 
     def settled(self, snapshot: Snapshot, ended_ns: int) -> Snapshot:
-        """The figures, with what nobody can have reported any more: what went down with lost workers, and what was
-        never given to anybody. `ended_ns` is when the load ended, by the monotonic clock."""
+        """The figures, with what nobody can have reported any more: what went down with workers that were lost or
+        have left, and what was never given to anybody. `ended_ns` is when the load ended, by the monotonic clock."""
         dropped = 0
-        if self.arrival_assignment is not None and self.collector.missing:
+        if self.arrival_assignment is not None and (self.collector.missing or self.workers_left):
             left_out = sum(record.arrivals_left_out for record in self.collector.records())
             dropped = self.arrival_assignment.lost(snapshot, ended_ns) - left_out
             if dropped > 0:
                 self.notes.append(
-                    f"{dropped:,} arrivals went down with lost workers, and are counted as dropped iterations"
+                    f"{dropped:,} arrivals went down with workers that were lost or left, and are counted as dropped "
+                    "iterations"
                 )
         if self.iteration_grants is not None:
             dropped = self.iteration_grants.not_begun(self.collector.iterations_begun)
@@ -307,7 +313,11 @@ class Run:
 
     def measured(self) -> Snapshot:
         """Everything measured so far, by the workers and of the target."""
-        return self.collector.fold(self.target_monitor.snapshot(), self.observations.snapshot())
+        return self.collector.fold(self._of_target().minus(self.left_out))
+
+    def _of_target(self) -> Snapshot:
+        """What this process has seen of the target since the test began."""
+        return fold([self.target_monitor.snapshot(), self.observations.snapshot()])
 
     def note_users(self, wanted: int) -> None:
         """Note how many primary users are wanted now, and how many are there."""
@@ -460,7 +470,7 @@ class Run:
         generator = _generator_report(snapshot, workers)
         measured_s = duration_s - self.measured_from_s
         metrics = all_metrics(scenario, self.options.observed)
-        thresholds = self.evaluator.results(snapshot, measured_s)
+        thresholds = self._or_as_they_ended_it(self.evaluator.results(snapshot, measured_s))
         self.record(duration_s, snapshot, thresholds, 0, is_last=True)
         unreachable = self.unreachable(snapshot)
         decision = decide(
@@ -530,6 +540,16 @@ class Run:
                 *clock_notes(snapshot),
                 *_series_note(snapshot),
             ),
+        )
+
+    def _or_as_they_ended_it(self, results: Sequence[ThresholdResult]) -> tuple[ThresholdResult, ...]:
+        """The results, with those that ended the test as they were then, should what came while users finished have
+        mended them: most of the load was never there."""
+        return tuple(
+            replace(self.ended_by[at], why="it ended the test (abort_on_fail), and held only after that")
+            if at in self.ended_by and result.status != "fail"
+            else result
+            for at, result in enumerate(results)
         )
 
     def decision_so_far(self, scenario: Scenario, workers: Sequence[WorkerReport]) -> Decision | None:

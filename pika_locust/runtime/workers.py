@@ -165,7 +165,7 @@ class ArrivalAssignment:
 
 
 class IterationGrants:
-    """Deals out a fixed number of iterations to the workers, and takes back what lost ones did not finish."""
+    """Deals out a fixed number of iterations to the workers, and takes back what those did not finish that are gone."""
 
     def __init__(self, iterations: Iterations, users: int, workers: int) -> None:
         self._workers = workers
@@ -188,10 +188,11 @@ class IterationGrants:
         self._granted[worker] = self._granted.get(worker, 0) + granted
         return {worker: granted}
 
-    def take_back(self, lost: Iterable[WorkerRecord]) -> Iterator[dict[str, int]]:
-        """Grants, to those who wait, of what lost workers were granted and cannot be shown to have finished. Of so many
-        for each user, that is what the users do which Locust starts elsewhere in place of the lost: no more in all."""
-        for record in lost:
+    def take_back(self, gone: Iterable[WorkerRecord]) -> Iterator[dict[str, int]]:
+        """Grants, to those who wait, of what workers were granted that are gone, and cannot be shown to have finished.
+        Of so many for each user, that is what the users do which Locust starts elsewhere in place of theirs: no more in
+        all."""
+        for record in gone:
             self._left += self._granted.pop(record.worker, record.iterations_done) - record.iterations_done
             self._waiting.pop(record.worker, None)
         while self._left > 0 and self._waiting:

@@ -4,8 +4,9 @@ import pytest
 
 from pika_locust.judge.evaluate import ThresholdEvaluator, slow_failures
 from pika_locust.judge.grades import Band
+from pika_locust.judge.report import ThresholdResult
 from pika_locust.judge.thresholds import Threshold, parse_option
-from pika_locust.metrics.metric import counter, rate, trend
+from pika_locust.metrics.metric import counter, gauge, rate, trend
 from pika_locust.metrics.registry import Registry
 
 METRICS = [trend("latency"), rate("checks"), counter("errors")]
@@ -182,3 +183,33 @@ def test_where_nothing_failed_nothing_is_told_of_failures() -> None:
     snapshot = registry.snapshot()
     results = ThresholdEvaluator([parse_option("http_req_duration:p(95)<300")], DURATIONS).results(snapshot, 10.0)
     assert slow_failures(results, snapshot) == []
+
+
+def after_a_long_drain(threshold: str, errors_in_drain: int = 0) -> ThresholdResult:
+    """As judged of a hundred requests a second for five minutes, and 28 s in which users finish and do little."""
+    registry = Registry([counter("requests"), counter("errors"), gauge("open")])
+    panel = ThresholdEvaluator([parse_option(threshold)], registry.snapshot().metrics.values())
+    registry.gauge("open").set(40)
+    for second in range(2, 301, 2):
+        registry.counter("requests").add(200)
+        panel.observe(float(second), registry.snapshot())
+    registry.counter("requests").add(150)
+    registry.counter("errors").add(errors_in_drain)
+    registry.gauge("open").set(0)
+    panel.observe(328.0, registry.snapshot(), 300.0)
+    return panel.results(registry.snapshot(), 328.0)[0]
+
+
+def test_that_little_is_done_while_users_finish_is_no_bad_window() -> None:
+    result = after_a_long_drain("requests:rate>50; window=30s")
+    assert (result.status, result.value) == ("pass", pytest.approx(100))
+    shown = after_a_long_drain("requests:rate>50").worst_window
+    assert shown is not None
+    assert shown.value == pytest.approx(100)
+    assert after_a_long_drain("open:value>10; window=30s").status == "pass"
+
+
+def test_what_goes_wrong_while_users_finish_is_judged() -> None:
+    assert after_a_long_drain("errors:count<5; window=30s", errors_in_drain=9).status == "fail"
+    assert after_a_long_drain("errors:rate==0; window=30s", errors_in_drain=9).status == "fail"
+    assert after_a_long_drain("errors:count<5; window=30s", errors_in_drain=3).status == "pass"

@@ -16,7 +16,7 @@ from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Ledger, Observed, Report, ThresholdResult, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.load.stages import Hold
-from pika_locust.metrics import Registry
+from pika_locust.metrics import CounterValue, GaugeValue, Kind, Metric, RateValue, Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
 from pika_locust.observe.prometheus import Reading
 from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
@@ -657,6 +657,35 @@ def test_figures_that_start_anew_after_the_ramp_up_are_what_is_judged_and_the_re
     assert harness.report.thresholds[0].worst_window is None or harness.report.thresholds[0].worst_window.from_s >= 20
 
 
+def test_what_was_seen_of_the_target_starts_anew_as_well(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, pages = Registry(TARGET_METRICS), Registry([Metric("log_lines", Kind.COUNTER)])
+    monkeypatch.setattr(FakeTargetMonitor, "snapshot", lambda monitor: target.snapshot())
+    harness = Harness()
+    harness.environment.reset_stats = True
+    harness.play()
+    run = harness.coordinator._run
+    assert run is not None
+    monkeypatch.setattr(run.observations, "snapshot", pages.snapshot)
+
+    def see(is_healthy: bool, lines: int) -> None:
+        target.rate("health_success").add(is_healthy)
+        target.gauge("target_memory_mb").set(70)
+        pages.counter("log_lines").add(lines)
+
+    see(False, 100)
+    harness.workers[0].worker.start_anew()
+    harness.runner.receive(messages.REPORT, harness.workers[0].report(run.facts.run_id, final=False), "w0")
+    assert run.measured().counted("log_lines") == 0
+    see(True, 5)
+    found = {name: value for (name, _), value in run.measured().series.items()}
+    assert found["log_lines"] == CounterValue(5)
+    assert found["health_success"] == RateValue(1, 0)
+    # A level is what it is.
+    level = found["target_memory_mb"]
+    assert isinstance(level, GaugeValue)
+    assert level.value == 70
+
+
 def test_a_ramp_up_that_was_not_over_is_told(clock: Clock) -> None:
     harness = Harness()
     harness.environment.reset_stats = True
@@ -833,6 +862,24 @@ def test_a_threshold_can_end_the_test(web: bool, how: str) -> None:
     assert harness.report.notes[0].startswith("ended early by abort_on_fail: latency max was 9")
 
 
+def test_a_test_that_a_threshold_has_ended_has_failed_though_it_holds_when_all_users_have_finished() -> None:
+    harness = wary("latency:avg<3;abort_on_fail")
+    harness.play()
+    first = harness.workers[0]
+    first.work(9000)
+    harness.runner.receive(messages.REPORT, first.report(harness.runner.run_id, final=False), "w0")
+    wait_until(lambda: harness.runner.ended)
+    for _ in range(100):
+        first.worker.metrics.trend("latency").add(1000)
+    harness.coordinator.finish()
+    (result,) = [result for result in harness.report.thresholds if result.expression == "avg<3"]
+    assert (result.status, result.value) == ("fail", 4.0)
+    assert "it ended the test (abort_on_fail)" in result.why
+    assert harness.report.metrics["latency"]["avg"] < 3
+    assert (harness.report.exit_code, harness.reasons()) == (99, [("threshold", "latency")])
+    assert harness.report.reasons[0].text.startswith("latency avg was 4 ms, limit <3 ms")
+
+
 def grown(
     harness: Harness, clock: Clock, monkeypatch: pytest.MonkeyPatch, mb_a_minute: float, seconds: float = 120
 ) -> ThresholdResult:
@@ -885,6 +932,14 @@ def test_a_load_must_be_held_for_as_long_as_is_said(
     seconds = harness.options.plan.duration_s
     assert seconds is not None
     assert grown(harness, clock, monkeypatch, 50, seconds).status == status
+
+
+def test_a_load_is_not_held_while_users_finish(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness("-u 4 -t 120")
+    harness.environment.stop_timeout = 15.0
+    harness.workers[1].answers = False
+    assert grown(harness, clock, monkeypatch, 50, seconds=50).status == "not_observed"
+    assert harness.report.duration_s > 65
 
 
 def test_what_a_load_that_is_edited_grows_by_is_no_leak(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1150,7 +1205,10 @@ def test_the_plan_is_over_when_a_fixed_number_of_iterations_is_done(clock: Clock
     assert harness.coordinator.tick() is None
 
 
-def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs(clock: Clock) -> None:
+@pytest.mark.parametrize("how", ["lost", "left"])
+def test_workers_that_want_iterations_are_granted_some_and_lose_theirs_when_they_are_gone(
+    how: str, clock: Clock
+) -> None:
     harness = Harness("-u 4 -t 60", environ={"ITERATIONS": "8"})
     harness.play()
 
@@ -1163,18 +1221,42 @@ def test_workers_that_want_iterations_are_granted_some_and_lost_ones_lose_theirs
     granted = [ask("w0")["data"]["w0"], ask("w1")["data"]["w1"]]
     assert granted == [2, 2]
     while ask("w0")["data"]["w0"]:
-        return
-    harness.workers[1].state = "missing"
+        pass
+    if how == "lost":
+        harness.workers[1].state = "missing"
+    else:
+        last = harness.workers[1].report(harness.runner.run_id, final=True)
+        harness.runner.receive(messages.REPORT, {**last, "iterations": [2, 1]}, "w1")
     wait_until(
         lambda: harness.runner.sent[-1] == (messages.NEWS, {"topic": ITERATIONS_GRANTED, "data": {"w0": 1}}, None)
     )
 
 
-def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
+def open_load() -> Harness:
+    """Ten arrivals a second for a minute."""
     rate = ConstantArrivalRate(rate=10, duration_s=60, pre_allocated_vus=4)
     arrivals = Setting("ARRIVALS", text, "uniform", "spacing")
     scenario = replace(SAMPLE_SCENARIO, arrivals=lambda settings: rate, settings=(*SAMPLE_SCENARIO.settings, arrivals))
-    harness = Harness("", scenario)
+    return Harness("", scenario)
+
+
+def test_arrivals_that_nobody_began_beside_a_worker_that_left_are_dropped(clock: Clock) -> None:
+    harness = open_load()
+    harness.play()
+    for worker, started in zip(harness.workers, (400, 150), strict=True):
+        worker.worker.metrics.counter("iterations_started").add(started)
+    leaving = harness.workers[1]
+    harness.runner.receive(messages.REPORT, leaving.report(harness.runner.run_id, final=True), "w1")
+    leaving.answers = False
+    del harness.runner.clients["w1"]
+    clock.now_s += 63
+    harness.coordinator.finish(cause="end")
+    assert harness.report.load.dropped_iterations == 50
+    assert any("50 arrivals went down with workers that were lost or left" in note for note in harness.report.notes)
+
+
+def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
+    harness = open_load()
     harness.play()
     assert harness.runner.sent[0][1]["stripes"] == {"w0": 0, "w1": 1}
     harness.workers[1].state = "missing"

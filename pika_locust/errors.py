@@ -18,7 +18,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process ends with. The numbers are k6's, so that a pipeline written for k6 reads them unchanged.
+    """What the process ends with. All but the last are k6's, so that a pipeline written for k6 reads them unchanged.
 
     When several apply, `judge.verdict` says which wins; the report lists every reason.
     """
@@ -35,7 +35,8 @@ class ExitCode(IntEnum):
     INTERNAL = 107
     """An error of this project's own, or an exception in a locustfile."""
     GENERATOR = 110
-    """The load generator could not keep up: its numbers say more about itself than about the target."""
+    """The load generator could not keep up: its numbers say more about itself than about the target. In k6, a test that
+    its script has marked as failed."""
 
 
 class PikaLocustError(Exception):

@@ -34,7 +34,7 @@ A test itself is a Locust run, here in a clone of the repository:
   locust -f locustfiles/dancers.py                                 with the web page
   locust --headless -f locustfiles/dancers.py -u 100 -r 50 -t 40s  without it
 
-exit codes: 104 for bad settings, as in a run; 2 for an unknown command
+exit codes: 104 for bad settings, as in a run; 2 for a command or an option that there is not
 """
 _NO_COMMAND = 2
 """argparse's own code for a command line that it cannot read."""

@@ -1,4 +1,4 @@
-"""Renders a finished report: summary JSON, console, progress line."""
+"""Writes results: console, summary JSON, reports, k6's, Prometheus', OTLP and JUnit formats."""
 
 from __future__ import annotations
 

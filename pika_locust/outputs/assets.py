@@ -1,4 +1,4 @@
-"""What pages of this package are made of beside their data: scripts and styles, which are files of the package.
+"""Scripts and style sheets of the HTML report and the live page, from `outputs/static`.
 
 uPlot (the charts) is Leon Sorokin's, under the MIT licence that lies beside it.
 """

@@ -10,6 +10,7 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 
 from pika_locust.catalogue import find_scenario, scenarios
 from pika_locust.runtime.foreign_options import answers
+from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario
 from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments
 from pika_locust.settings import names_of
 from tests.docs import reference
@@ -70,6 +71,18 @@ def test_every_option_that_a_page_names_is_one(page: Path) -> None:
     named = {option for _, span in spans(page) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
     unknown = {one for one in named - OPTIONS - OF_OTHERS if not answers([one])}
     assert unknown == set()
+
+
+def test_what_is_named_to_those_who_come_from_locust_is_there_for_users_of_their_own() -> None:
+    """The page is theirs: options of scenarios alone would be unrecognized."""
+    page = (ROOT / "docs" / "coming-from-locust.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    named = {option for row in rows for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", row[-1])}
+    parser = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(parser)
+    LocustfileMode(locustfile_scenario({}), {}).add_arguments(parser, None)
+    assert named >= {"--threshold", "--worker"}
+    assert named - {name for action in parser._actions for name in action.option_strings} == set()
 
 
 def test_every_option_of_k6_has_its_place_on_the_page_for_those_who_come_from_there() -> None:

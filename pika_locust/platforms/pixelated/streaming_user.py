@@ -1,4 +1,4 @@
-"""Somebody who says something on a WebSocket, in text and audio, is answered, and goes on; in either dialect."""
+"""`StreamingUser`: text and audio chunks on a WebSocket, and their results; in the server's or the suite's protocol."""
 
 from __future__ import annotations
 

@@ -203,10 +203,14 @@ class ProcessMemory:
     def poll(self) -> float | None:
         """Memory now; None when the process is gone or hidden from us."""
         try:
-            processes = [self._process, *self._process.children(recursive=True)]
-            return sum(float(process.memory_info().rss) for process in processes) / 1e6
+            used_bytes = self._process.memory_info().rss
+            for child in self._process.children(recursive=True):
+                # Servers start children that end at any moment.
+                with suppress(psutil.NoSuchProcess):
+                    used_bytes += child.memory_info().rss
         except (OSError, psutil.Error):
             return None
+        return float(used_bytes) / 1e6
 
 
 def listening_pid(host: str, port: int) -> int | None:

@@ -100,6 +100,8 @@ def output_targets(options: Sequence[str], settings: Settings, problems: list[st
             _check(target, settings)
             if any(_is_same(target, other) for other in found):
                 raise ValueError("two outputs would write there")
+            if pages := [other.where for other in found if other.kind == kind == "prometheus"]:
+                raise ValueError(f"scrapes are answered at one address, {pages[0]}")
         except ValueError as error:
             problems.append(f"--out {redact.text(option)}: {error}")
         else:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gevent
+import psutil
 import pytest
 
 from pika_locust.clock import monotonic
 from pika_locust.errors import UnreadableError
-from pika_locust.observe.target import HealthProbe, Outages, listening_pid, read_json
+from pika_locust.observe.target import HealthProbe, Outages, ProcessMemory, listening_pid, read_json
 from pika_locust.wire.http_tls import client_context
 from tests.wire.http_servers import Certificates, Peer, content, serving
 
@@ -173,6 +175,24 @@ def test_an_outage_is_from_the_first_look_that_failed_to_the_first_that_did_not(
     for second, problem in enumerate(seen):
         outages.note(problem, 1000.0 + second)
     assert outages.describe(1000.0) == (told and f"the target's health page was not answered {told}")
+
+
+def test_a_child_that_ends_while_memory_is_added_up_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ProcessMemory(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        child = psutil.Process(process.pid)
+        process.communicate(b"\n")
+    monkeypatch.setattr(psutil.Process, "children", lambda self, recursive: [child])
+    used_mb = own.poll()
+    assert used_mb is not None
+    assert used_mb > 5
+    # What cannot be seen is not nothing.
+    monkeypatch.setattr(child, "memory_info", hidden)
+    assert own.poll() is None
+
+
+def hidden() -> None:
+    raise psutil.AccessDenied
 
 
 LISTENING = """

@@ -75,6 +75,11 @@ def test_two_outputs_do_not_write_to_one_file(tmp_path: Path) -> None:
     assert problem == f"--out csv={tmp_path}/link: two outputs would write there"
 
 
+def test_scrapes_are_answered_at_one_address() -> None:
+    (problem,) = problems_of("prometheus=127.0.0.3:9646", "prometheus=127.0.0.3:9647")
+    assert problem == "--out prometheus=127.0.0.3:9647: scrapes are answered at one address, 127.0.0.3:9646"
+
+
 @pytest.mark.parametrize("kind", ["prometheus", "otlp"])
 def test_a_package_that_is_missing_is_named(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "find_spec", lambda name: None)

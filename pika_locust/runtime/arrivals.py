@@ -97,6 +97,8 @@ MORE_USERS = "more_users"
 """News: a worker wants so many users beyond those prepared, as arrivals found nobody free."""
 STRIPES = "stripes"
 """News: from arrival `first` on, these workers take every so many-th, and no others."""
+LEAVING = "leaving"
+"""News for the master: a worker was told to end. It goes on for a moment, in which others are given its arrivals."""
 _ASK_EVERY_NS = 1_000_000_000
 
 

@@ -182,6 +182,8 @@ Cause = Literal["end", "abort", "user", "signal"]
 
 REPORTS_ARRIVE_S = 0.25
 """In which reports that workers send at the same time have arrived."""
+ALL_LEAVE_WITHIN_S = 0.5
+"""In which this process hears, too, of a signal that all have got (Ctrl-C): nobody takes what a worker leaves then."""
 DRAIN_GRACE_S = 10.0
 """Beyond the workers' own time-outs, before one that does not answer is given up."""
 
@@ -550,6 +552,11 @@ class Coordinator:
         if topic == arrivals.MORE_USERS:
             known = _named(data, "worker", "users")
             self._plan_clock.more_users(plain.count(known["worker"]), plain.count(known["users"]))
+        elif topic == arrivals.LEAVING:
+            worker = plain.text(_named(data, "worker")["worker"])
+            if run is not None and run.arrival_assignment is not None:
+                run.arrival_assignment.note_leaving(worker)
+                gevent.spawn_later(ALL_LEAVE_WITHIN_S, self._reassign_if_running, run)
         elif topic != messages.ITERATIONS_WANTED:
             self._publish(topic, data)
         elif run is not None and run.iteration_grants is not None:
@@ -605,6 +612,10 @@ class Coordinator:
         if run.iteration_grants is not None:
             for granted in run.iteration_grants.take_back(run.collector.gone()):
                 self._publish(messages.ITERATIONS_GRANTED, granted)
+
+    def _reassign_if_running(self, run: Run) -> None:
+        if not run.finishing:
+            self._reassign_lost(run)
 
     def _stop_test(self) -> None:
         if self._environment.web_ui is None:

@@ -28,7 +28,7 @@ from pika_locust.load.iterations import Iterations
 from pika_locust.metrics import Snapshot
 from pika_locust.metrics.changes import changes_to_wire
 from pika_locust.runtime import messages, redaction
-from pika_locust.runtime.arrivals import arrivals_of
+from pika_locust.runtime.arrivals import LEAVING, arrivals_of
 from pika_locust.runtime.clock_sync import ClockClient
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.host_failures import HostFailure, host_failure
@@ -263,6 +263,8 @@ class WorkerSide:
             self._drain_at_once()
 
     def _drain_with_the_master(self, context: WorkerContext) -> None:
+        if context.begin.arrivals is not None and not context.draining:
+            self._tell_all(LEAVING, {"worker": self._runner.client_id})
         deadline_s = monotonic() + MASTER_WAIT_S
         while not context.draining and monotonic() < deadline_s:
             gevent.sleep(0.05)

@@ -128,18 +128,25 @@ NOTICE_S = 1.0
 
 
 class ArrivalAssignment:
-    """Which worker takes which arrivals of the open model: each arrival is one's that is connected and has users."""
+    """Which worker takes which arrivals of the open model: each arrival is one's that is connected, has users
+    and is not about to leave."""
 
     def __init__(self, schedule: Schedule, start_ns: int, workers: Workers, holders: Iterable[str]) -> None:
         self._schedule = schedule
         self._start_ns = start_ns
         self._workers = workers
+        self._leaving: set[str] = set()
         self.holders = tuple(holders)
+
+    def note_leaving(self, worker: str) -> None:
+        """A worker will end, though its users are still there."""
+        self._leaving.add(worker)
 
     def review(self) -> Mapping[str, Any] | None:
         """The news for all workers when others than before take the arrivals from now on; None: nothing new."""
         here = [worker for worker in self.holders if not self._workers.is_lost(worker)]
-        holders = (*here, *(worker for worker in self._workers.with_users() if worker not in here))
+        here += [worker for worker in self._workers.with_users() if worker not in here]
+        holders = tuple(worker for worker in here if worker not in self._leaving)
         if holders == self.holders or not holders:
             return None
         first = self._schedule.count(max(0.0, self._elapsed_s() + NOTICE_S))

@@ -15,6 +15,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Ledger, Observed, Report, ThresholdResult, balance
 from pika_locust.load.arrivals import ConstantArrivalRate
+from pika_locust.load.plan import LEAD_S
 from pika_locust.load.stages import Hold
 from pika_locust.metrics import CounterValue, GaugeValue, Kind, Metric, RateValue, Registry
 from pika_locust.metrics.builtin import TARGET_METRICS
@@ -23,12 +24,13 @@ from pika_locust.observe.prometheus_settings import PROMETHEUS_SETTINGS
 from pika_locust.observe.target import Outages
 from pika_locust.runtime import coordinator as module
 from pika_locust.runtime import messages
-from pika_locust.runtime.arrivals import MORE_USERS, STRIPES
+from pika_locust.runtime.arrivals import LEAVING, MORE_USERS, STRIPES
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
 from pika_locust.runtime.monitors import PrometheusMonitor
 from pika_locust.runtime.run import Run
+from pika_locust.runtime.worker import MASTER_WAIT_S
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
 from pika_locust.settings import Setting, text
 from pika_locust.testing.virtual_time import VirtualTime
@@ -1267,6 +1269,38 @@ def test_the_arrivals_of_a_lost_worker_are_taken_by_the_others() -> None:
     harness.coordinator.finish(cause="end")
     # Nobody reported any arrival, and none was due: they begin two seconds after the first user.
     assert harness.report.load.dropped_iterations == 0
+
+
+def leave(harness: Harness, worker: str) -> None:
+    harness.runner.receive(messages.PUBLISH, {"topic": LEAVING, "data": {"worker": worker}}, worker)
+
+
+def test_the_arrivals_of_a_worker_that_was_told_to_end_are_taken_by_the_others_before_it_does(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is not the next look at all workers that does it.
+    monkeypatch.setattr(messages, "REPORT_EVERY_S", 60.0)
+    harness = open_load()
+    harness.play()
+    clock.now_s += 20
+    leave(harness, "w1")
+    gevent.sleep(1.0)
+    kind, news, _ = harness.runner.sent[-1]
+    assert (kind, news["topic"], news["data"]["workers"]) == (messages.NEWS, STRIPES, {"w0": 0})
+    # It goes on for three seconds.
+    assert news["data"]["first"] < (20 - LEAD_S + MASTER_WAIT_S) * 10
+
+
+def test_where_all_are_told_to_end_nobody_takes_the_arrivals_of_others(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "REPORT_EVERY_S", 60.0)
+    harness = open_load()
+    harness.play()
+    leave(harness, "w1")
+    harness.coordinator.finish(cause="signal")
+    gevent.sleep(1.0)
+    assert messages.NEWS not in [kind for kind, _, _ in harness.runner.sent]
 
 
 def test_what_the_set_up_made_reaches_all_users_and_its_time_is_not_the_load_s(clock: Clock) -> None:

@@ -13,6 +13,7 @@ from locust.event import EventHook
 
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.runtime import messages
+from pika_locust.runtime.arrivals import LEAVING
 from pika_locust.runtime.collector import Collector
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.worker import WorkerSide
@@ -149,6 +150,20 @@ def test_without_its_master_a_worker_stops_at_once_and_that_is_no_success(worker
     assert worker.side.context.draining == {"primary", "supporter"}
     assert worker.environment.process_exit_code == 99
     assert worker.has_quit
+
+
+def test_a_worker_that_is_told_to_end_says_so_while_it_still_serves_arrivals(worker: Worker) -> None:
+    worker.begin(boot_id(), time.monotonic_ns() + START_NS)
+    context = worker.side.context
+    assert context is not None
+    leaving = gevent.spawn(worker.side.drain_before_quitting)
+    gevent.sleep(0.02)
+    assert dict(worker.sent)[messages.PUBLISH] == {"topic": LEAVING, "data": {"worker": "w0"}}
+    assert not context.draining
+    for role in ("primary", "supporter"):
+        worker.listeners[messages.DRAIN](None, SimpleNamespace(data={"role": role, "timeout_s": 0.0}))
+    leaving.join(5)
+    assert leaving.successful()
 
 
 def test_who_interrupts_a_worker_again_and_again_gets_its_last_figures_all_the_same(worker: Worker) -> None:

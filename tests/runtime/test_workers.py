@@ -69,6 +69,16 @@ def test_a_worker_that_came_late_takes_part_as_soon_as_it_has_users() -> None:
     assert one.review()["workers"] == {"a": 0, "late": 1}  # type: ignore[index]
 
 
+def test_a_worker_that_will_end_takes_no_more_though_it_still_has_users() -> None:
+    one = assignment(FakeWorkers("a", "b", "late"), "a", "b")
+    for worker in ("b", "late"):
+        one.note_leaving(worker)
+    assert one.review()["workers"] == {"a": 0}  # type: ignore[index]
+    one.note_leaving("a")
+    # Somebody must take them until the end.
+    assert one.review() is None
+
+
 def test_when_nobody_is_left_nobody_is_told() -> None:
     assert assignment(FakeWorkers(), "a", "b").review() is None
 

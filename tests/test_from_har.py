@@ -6,6 +6,7 @@ import json
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -23,6 +24,11 @@ def entry(second: float, method: str, url: str, body: Any = None, status: int = 
         request["postData"] = {"mimeType": "application/json", "text": json.dumps(body)}
     at = f"2026-01-02T03:04:{second:06.3f}Z"
     return {"startedDateTime": at, "time": 100, "request": request, "response": {"status": status}}
+
+
+def deep(levels: int) -> dict[str, Any]:
+    sent = entry(0, "POST", SHOP)
+    return {**sent, "request": {**sent["request"], "postData": {"text": "[" * levels + "]" * levels}}}
 
 
 VISIT = [
@@ -71,6 +77,65 @@ def test_secrets_are_not_taken_over(tmp_path: Path) -> None:
     assert asked in (tmp_path / "visit.py").read_text()
 
 
+SECRET_NAMES = (
+    *("passwd", "pwd", "passphrase", "pass", "userPass", "user[pin]", "cvv", "otp", "access_key", "apikey"),
+    *("sessionid", "PHPSESSID", "connect.sid", "cookie", "auth", "oauthCode", "authorization", "jwt", "bearer"),
+    *("csrfmiddleware", "X-Amz-Signature"),
+)
+PLAIN_NAMES = ("author", "keyword", "passenger", "pinned", "president", "side", "shipping", "page", "message", "signal")
+
+
+@pytest.mark.parametrize(("names", "hidden"), [(SECRET_NAMES, True), (PLAIN_NAMES, False)])
+def test_what_is_secret_is_told_by_names(names: tuple[str, ...], hidden: bool) -> None:
+    """As much is hidden in a draft, which is kept and shared, as in what a run prints, and what people log in with."""
+    for name in names:
+        sent = entry(0, "POST", f"{SHOP}/x?page=1&{quote(name)}=hunter2", {name: "hunter2"})
+        (step,) = read_har(har([sent]), "visit", "v.har").steps
+        assert isinstance(step, Request)
+        assert ("hunter2" not in step.path, isinstance(step.body[name], Unknown)) == (hidden, hidden), name
+
+
+def test_all_that_is_inside_of_a_secret_is_secret() -> None:
+    body = {
+        "tokens": ["t1", {"of": "t2"}],
+        "card": {"number": "4111", "expires": [1, 2]},
+        "items": [{"id": 1, "pin": 2}],
+    }
+    (step,) = read_har(har([entry(0, "POST", f"{SHOP}/pay", body)]), "visit", "v.har").steps
+    assert isinstance(step, Request)
+    assert json.loads(json.dumps(step.body, default=lambda unknown: f"<{unknown.name}>")) == {
+        "tokens": ["<tokens>", {"of": "<tokens>"}],
+        "card": {"number": "<card>", "expires": ["<card>", "<card>"]},
+        "items": [{"id": 1, "pin": "<pin>"}],
+    }
+
+
+def test_numbers_are_sent_as_they_were(tmp_path: Path) -> None:
+    nested: Any = json.loads(deep(90)["request"]["postData"]["text"])
+    body = {"id": 1234567890123456789, "price": 9.5, "gift": True, "huge": 10**400, "nested": nested}
+    (tmp_path / "visit.har").write_text(har([entry(0, "POST", f"{SHOP}/orders", body)]))
+    with chdir(tmp_path):
+        assert main(["new", "visit", "--from-har", "visit.har"]) == 0
+    written = (tmp_path / "visit.py").read_text()
+    assert '"id": 1234567890123456789,' in written
+    assert '"price": 9.5,' in written
+    assert f'"huge": {10**400},' in written
+    compile(written, "visit.py", "exec")
+
+
+def test_websockets_are_left_out_and_counted() -> None:
+    opened = [
+        entry(1, "GET", f"{SHOP.replace('https', 'wss')}/ws", status=101),
+        entry(2, "GET", f"{SHOP}/socket?id=7", status=101),
+    ]
+    draft = read_har(har([*VISIT, *opened]), "visit", "v.har")
+    assert not any(isinstance(step, Request) and "socket" in step.path for step in draft.steps)
+    assert len([step for step in draft.steps if isinstance(step, Request)]) == 4
+    assert draft.notes[-1] == "2 WebSocket connections"
+    with pytest.raises(ConfigurationError, match="there are no requests to any host, but to: none"):
+        read_har(har(opened), "visit", "v.har")
+
+
 def test_another_host_can_be_asked_for() -> None:
     draft = read_har(har(VISIT), "visit", "v.har", "tracker.example.com")
     assert [step.path for step in draft.steps if isinstance(step, Request)] == ["/pixel"]
@@ -96,6 +161,10 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, capsys: 
         (har([{"request": {"url": "x"}}]), "this is no HAR file"),
         (har([{**entry(0, "GET", SHOP), "time": "long"}]), "this is no HAR file: ValueError: could not convert"),
         (har([{**entry(0, "GET", SHOP), "response": [200]}]), "this is no HAR file: AttributeError"),
+        (har([{**entry(0, "GET", SHOP), "time": 10**400}]), "this is no HAR file: OverflowError"),
+        ('{"log":' + "[" * 100_000, "v.har: it is nested too deeply to be read"),
+        (har([deep(90_000)]), "v.har: it is nested too deeply to be read"),
+        (har([deep(150)]), "v.har: it is nested too deeply to be read"),
     ],
 )
 def test_what_is_no_recorded_visit_is_refused(text: str, why: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from contextlib import chdir
@@ -227,6 +229,25 @@ def test_wwmaa_each_scenario_is_a_load_test_of_its_own() -> None:
     assert auth.notes == ["headers of requests: Authorization"]
     assert pages.profiles == {"standard": "0s:5,30s:5"}
     assert once.notes == ["per-vu-iterations: run it with ITERATIONS=10/user and -u 4"]
+
+
+def test_scenarios_whose_names_are_alike_in_files_are_numbered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("a-b", "a_b", "aB", "вход", "меню", "каталог", "world", "test")
+    scenarios = {name: {"executor": "constant-vus", "vus": n + 1} for n, name in enumerate(names)}
+    script = f"export const options = {json.dumps({'scenarios': scenarios}, ensure_ascii=False)};"
+    (tmp_path / "shop.js").write_text(f"{script}\nexport default function () {{ http.get('http://h/'); }}")
+    with chdir(tmp_path):
+        assert main(["new", "shop", "--from-k6", "shop.js"]) == 0
+    told = re.findall(r"wrote (\w+\.py)", capsys.readouterr().out)
+    assert told[:7] == [
+        *("shop_a_b.py", "shop_a_b_2.py", "shop_aB_3.py", "shop_____.py", "shop______2.py", "shop_________3.py"),
+        "shop_world_2.py",
+    ]
+    assert sorted(told) == sorted(path.name for path in tmp_path.glob("*.py"))
+    classes = [one for path in tmp_path.glob("*.py") for one in re.findall(r"^class (\w+User)", path.read_text(), re.M)]
+    assert len(set(classes)) == len(classes) == len(names)
 
 
 RATES = """

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -82,11 +83,29 @@ def _drafts(program: Node, name: str, source: str) -> list[Draft]:
     scenarios = options.get("scenarios")
     if not isinstance(scenarios, dict) or not scenarios:
         return [reader.draft(name, {**options, "exec": "default"}, options)]
-    names = {one: name if len(scenarios) == 1 else f"{name}_{re.sub('[^A-Za-z0-9]', '_', one)}" for one in scenarios}
     return [
-        reader.draft(names[one], settings if isinstance(settings, dict) else {}, options)
-        for one, settings in scenarios.items()
+        reader.draft(called, settings if isinstance(settings, dict) else {}, options)
+        for called, settings in zip(_names(name, list(scenarios)), scenarios.values(), strict=True)
     ]
+
+
+def _names(name: str, scenarios: Sequence[str]) -> list[str]:
+    """What the load tests of a script are called. Equal names of files or classes are numbered, whatever case a file
+    system knows; those of the stand-in and of the test are not taken."""
+    if len(scenarios) == 1:
+        return [name]
+    taken = {_key(f"{name}_world"), _key(f"test_{name}")}
+    names: list[str] = []
+    for scenario in scenarios:
+        stem = f"{name}_{re.sub('[^A-Za-z0-9]', '_', scenario)}"
+        numbered = chain([stem], (f"{stem}_{number}" for number in count(2)))
+        names.append(next(one for one in numbered if _key(one) not in taken))
+        taken.add(_key(names[-1]))
+    return names
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _unreadable(program: Node) -> Iterator[str]:

@@ -19,8 +19,8 @@ from typing import IO, Any
 from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 
 LOOPBACK = "127.0.0.1"
-EVERY_ADDRESS = ("0.0.0.0", "::")
-"""Hosts that stand for all addresses of this machine, loopback among them."""
+_LOOPBACK_OF = {"0.0.0.0": LOOPBACK, "::": "::1"}
+"""Hosts that stand for all addresses of this machine, and how they are reached: `::` is those of IPv6 alone."""
 START_TIMEOUT_S = 20.0
 SILENCE_S = 8.0
 """A child that has not said a word by then is given up once, and another one is started: forked from a process with
@@ -36,7 +36,7 @@ class SandboxProcess:
     """A running sandbox. It ends with `stop`, and by itself as soon as this process is gone."""
 
     def __init__(self, child: subprocess.Popen[bytes], port: int, stderr: IO[bytes], host: str = LOOPBACK) -> None:
-        self.url = f"http://{_in_url(LOOPBACK if host in EVERY_ADDRESS else host)}:{port}"
+        self.url = f"http://{_in_url(_LOOPBACK_OF.get(host, host))}:{port}"
         self.port = port
         self.pid = child.pid
         self._child = child

@@ -76,6 +76,15 @@ def test_reset_empties_it(shared: SandboxProcess) -> None:
     assert shared.state()["sessions"] == {}
 
 
+@pytest.mark.parametrize(("host", "loopback"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])
+def test_one_that_listens_on_every_address_is_reached_on_loopback(host: str, loopback: str) -> None:
+    if host == "::" and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    with start_sandbox(["pika"], host=host) as process:
+        assert process.url == f"http://{loopback}:{process.port}"
+        assert process.state()["platform"] == "pika"
+
+
 @pytest.mark.alone
 def test_stopping_ends_it_at_once_and_may_be_repeated() -> None:
     process = start_sandbox(["pika"], faults=["latency=50"], env={"PATH": os.environ["PATH"]})

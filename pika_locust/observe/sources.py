@@ -11,6 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ MAX_LOG_BYTES_A_LOOK = 16_000_000
 DEFAULT_PATTERN = r"(?i)\b(error|fatal|critical|panic)\b"
 _MEMORY_FILES = ("memory.current", "memory.usage_in_bytes")
 """Of control groups, in version 2 and 1 (Linux's admin-guide: cgroup-v2 and cgroup-v1/memory)."""
+
+
+GONE = "there is no such process any more"
 
 
 class UnobservedError(Exception):
@@ -125,8 +129,11 @@ def _check(where: str, is_here: bool) -> None:
             if is_here:
                 _memory_file(rest).open("rb").close()
         case "log":
+            path, _ = _log(rest)
             if is_here:
-                _log(rest)[0].open("rb").close()
+                if not path.is_file():
+                    raise ValueError(f"{path} is no file; a log is named as in {EXAMPLES['log']}")
+                path.open("rb").close()
         case "promql":
             _split(rest, kind)
         case _:
@@ -142,7 +149,19 @@ def _split(where: str, kind: str) -> tuple[str, str]:
 
 
 def source_of(observation: Observation, headers: Mapping[str, str] | None = None) -> Source:
-    """The source of an observation that `read_observation` has given; `headers` are sent to pages."""
+    """The source of an observation that `read_observation` has given; `headers` are sent to pages.
+
+    Raises UnobservedError for what was there then, and is not now.
+    """
+    try:
+        return _source_of(observation, headers)
+    except psutil.Error:
+        raise UnobservedError(GONE) from None
+    except (OSError, ValueError) as error:
+        raise UnobservedError(str(error)) from None
+
+
+def _source_of(observation: Observation, headers: Mapping[str, str] | None) -> Source:
     kind, _, rest = observation.where.partition(":")
     match kind:
         case "http" | "https":
@@ -242,7 +261,7 @@ def _one_series(prometheus: Prometheus, query: str) -> float:
 def _memory_of(process: ProcessMemory) -> float:
     used_mb = process.poll()
     if used_mb is None:
-        raise UnobservedError("there is no such process any more")
+        raise UnobservedError(GONE)
     return used_mb
 
 
@@ -262,7 +281,7 @@ class _ProcessCpu:
                 self._known.setdefault(child.pid, child)
             return math.fsum(self._percent(pid) for pid in list(self._known))
         except (OSError, psutil.Error):
-            raise UnobservedError("there is no such process any more") from None
+            raise UnobservedError(GONE) from None
 
     def _percent(self, pid: int) -> float:
         try:
@@ -294,8 +313,6 @@ def _memory_in(path: Path) -> float:
 
 def _log(where: str) -> tuple[Path, re.Pattern[bytes]]:
     path, _, pattern = where.partition("#")
-    if not path or not Path(path).is_file():
-        raise ValueError(f"{path or 'it'} is no file; a log is named as in {EXAMPLES['log']}")
     try:
         return Path(path), re.compile((pattern or DEFAULT_PATTERN).encode())
     except re.error as error:
@@ -309,8 +326,11 @@ class _Log(Source):
         super().__init__(self._count_new)
         self._path = path
         self._pattern = pattern
-        self._files = [_LogFile(path)]
-        self._files[0].skip()
+        self._files: list[_LogFile] = []
+        # All that will be in a file that is not there yet is new.
+        with suppress(FileNotFoundError):
+            self._files.append(_LogFile(path))
+            self._files[0].skip()
 
     def close(self) -> None:
         while self._files:
@@ -324,8 +344,8 @@ class _Log(Source):
             raise UnobservedError(f"{self._path}: {error.strerror}") from None
 
     def _lines(self) -> list[bytes]:
-        *replaced, current = self._files
-        if not current.is_at(self._path):
+        replaced = self._files[:-1]
+        if not self._files or not self._files[-1].is_at(self._path):
             # A server goes on with the file that it has until it is told to open another: this one is read once more.
             self._files.append(_LogFile(self._path))
         lines, left = [], MAX_LOG_BYTES_A_LOOK

@@ -19,7 +19,7 @@ import gevent
 from gevent import get_hub
 
 from pika_locust.clock import monotonic, monotonic_ns
-from pika_locust.errors import SetupError
+from pika_locust.errors import ExitCode, SetupError
 from pika_locust.judge import Reason, Report, ThresholdEvaluator, describe
 from pika_locust.load.durations import format_duration
 from pika_locust.load.plan import CONSTANT, LEAD_S, LoadPlan
@@ -40,7 +40,7 @@ from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.outputs import MetricsEndpoint, start_outputs
 from pika_locust.runtime.pacing import PlanClock
 from pika_locust.runtime.progress_reports import ProgressReports
-from pika_locust.runtime.run import Run, RunFacts, failed_by_others, unfinished_report, unjudged_report
+from pika_locust.runtime.run import Run, RunFacts, empty_report, failed_by_others, unfinished_report, unjudged_report
 from pika_locust.runtime.target_settings import observe_headers, reach
 from pika_locust.runtime.timeline import RunTimeline
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants, Workers
@@ -169,6 +169,10 @@ def log_plan(scenario: Scenario, run: Run) -> None:
     logger.info("Load plan: %s%s; target %s", plan.describe(), seed, redact.text(run.facts.target))
     for note in (*plan.overrides, *scenario.notes(options.settings, plan)):
         logger.info("Load plan: %s", note)
+
+
+def _beginning(error: Exception) -> str:
+    return f"beginning: {type(error).__name__}: {error}"
 
 
 def _named(data: Any, *names: str) -> Mapping[str, Any]:
@@ -419,15 +423,23 @@ class Coordinator:
             gevent.spawn(self._stop_test)
             return
         options, number = self._plan_clock.options, len(self.reports) + 1
-        self._run = run = make_run(self._environment, scenario, options, self._command, number, self._endpoint)
-        self._ending = Ending(self._environment, self._workers, scenario, run, lambda: self.signalled)
-        self._on_begin(unfinished_report(scenario, self._command, run.facts))
+        # Locust logs what a listener raises, and would wait for this test for ever.
         try:
+            run = make_run(self._environment, scenario, options, self._command, number, self._endpoint)
+        except Exception as error:
+            logger.exception("The test could not begin")
+            why = Reason("internal", "exception", _beginning(error))
+            self._report(empty_report(scenario, self._command, [why], ExitCode.INTERNAL))
+            gevent.spawn(self._stop_test)
+            return
+        self._run = run
+        self._ending = Ending(self._environment, self._workers, scenario, run, lambda: self.signalled)
+        try:
+            self._on_begin(unfinished_report(scenario, self._command, run.facts))
             self._start(run)
         except Exception as error:
-            # Locust logs what a listener raises, and would wait for this test for ever.
             logger.exception("The test could not begin")
-            run.internal_errors.append(f"beginning: {type(error).__name__}: {error}")
+            run.internal_errors.append(_beginning(error))
             gevent.spawn(self._stop_test)
 
     def _start(self, run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -38,7 +39,7 @@ class Observations:
     """
 
     def __init__(self, observed: Sequence[Observation] = (), headers: Mapping[str, str] | None = None) -> None:
-        self._observed = [_Observed(one, source_of(one, headers)) for one in observed]
+        self._observed = [_Observed(one, headers) for one in observed]
         self._registry = Registry([one.metric for one in observed])
         self._greenlets: list[Any] = []
         self.internal_errors: list[str] = []
@@ -61,9 +62,9 @@ class Observations:
         gevent.killall(asking)
         for one, is_late in zip(self._observed, late, strict=True):
             if is_late:
-                what = "it was not read to its end" if one.source.is_behind else "no answer"
+                what = "it was not read to its end" if one.is_behind else "no answer"
                 one.note(f"{what} within {PROBE_WITHIN_S:g} s")
-            one.source.close()
+            one.close()
 
     def snapshot(self) -> Snapshot:
         """What was seen so far."""
@@ -96,13 +97,13 @@ class Observations:
 
     def _look_to_the_end(self, one: _Observed) -> None:
         self._look(one)
-        while one.source.is_behind and not one.problem:
+        while one.is_behind and not one.problem:
             gevent.sleep(0)
             self._look(one)
 
     def _look(self, one: _Observed) -> None:
         try:
-            self._measure(one.metric, one.source())
+            self._measure(one.metric, one.read())
         except UnobservedError as error:
             one.note(redact.one_line(str(error)))
         except Exception as error:
@@ -125,15 +126,38 @@ class Observations:
 class _Observed:
     """One source, and how the looks at it went."""
 
-    def __init__(self, observation: Observation, source: Source) -> None:
+    def __init__(self, observation: Observation, headers: Mapping[str, str] | None) -> None:
         self.name = observation.name
         self.metric = observation.metric
         self.is_optional = observation.is_optional
-        self.source = source
+        self._observation = observation
+        self._headers = headers
+        self._source: Source | None = None
+        # What is counted is what comes from now on. What is not there now is a look that fails.
+        with suppress(UnobservedError):
+            self._open()
         self.looks = self.failed = 0
         self.problem = ""
         """Of the last look; empty when it went well."""
         self.last_problem = ""
+
+    def _open(self) -> Source:
+        self._source = self._source or source_of(self._observation, self._headers)
+        return self._source
+
+    def read(self) -> float:
+        """Raises UnobservedError."""
+        return self._open()()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to read already."""
+        return self._source is not None and self._source.is_behind
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        if self._source is not None:
+            self._source.close()
 
     def note(self, problem: str) -> None:
         self.looks += 1

@@ -1388,6 +1388,24 @@ def test_a_start_that_raises_ends_the_test_and_is_an_internal_error(monkeypatch:
     assert harness.report.reasons[0].text == "beginning: KeyError: 'stripes'"
 
 
+def test_a_test_that_cannot_even_be_made_has_a_report_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.play()
+    harness.coordinator.finish("end")
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise KeyError("outputs")
+
+    monkeypatch.setattr(module, "make_run", broken)
+    harness.coordinator.begin()
+    wait_until(lambda: harness.runner.ended == ["quit"])
+    harness.coordinator.finish()
+    _, second = harness.told
+    assert (second.exit_code, second.verdict, second.run_id) == (107, "invalid", "")
+    assert [reason.text for reason in second.reasons] == ["beginning: KeyError: 'outputs'"]
+    assert harness.coordinator.reports[1:] == [second]
+
+
 # Prometheus
 
 

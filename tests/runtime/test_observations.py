@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import gevent
@@ -125,6 +126,28 @@ def test_a_figure_whose_look_goes_wrong_is_not_judged_by_what_it_was_before(monk
     assert observations.internal_errors == ["observing mb: StopIteration:"]
     (reason,) = observations.reasons([held("mb")])
     assert "could not be read at the end of the load: StopIteration" in reason.text
+
+
+def test_a_source_that_is_not_there_when_a_test_begins_is_a_figure_that_cannot_be_read(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    log = tmp_path / "a.log"
+    wheres = (f"rss:{process.pid}", f"cpu:{process.pid}", f"cgroup:{tmp_path}", f"log:{log}")
+    observations = Observations([Observation(where.partition(":")[0], where) for where in wheres])
+    observations.start()
+    wait_until(lambda: len(observations.notes()) == 4)
+    # All that is in a log which comes later is new.
+    log.write_text("error\n")
+    (tmp_path / "memory.current").write_text("5000000")
+    observations.finish()
+    assert observations.internal_errors == []
+    assert level(observations, "cgroup").value == 5
+    assert observations.snapshot().select("log") == CounterValue(1)
+    assert [
+        reason.text for reason in observations.reasons([held(kind) for kind in ("rss", "cpu", "cgroup", "log")])
+    ] == [
+        f"{kind} could not be read at the end of the load: there is no such process any more" for kind in ("rss", "cpu")
+    ]
 
 
 def test_what_a_scenario_observes_by_itself_may_be_missing() -> None:

@@ -363,7 +363,8 @@ def _settings(draft: Draft) -> Iterator[str]:
             known = isinstance(default, str) and default and not HOLE.search(default)
             yield f'Setting("{name}", text, {_quoted(default) if known else None}, {about}{secret})'
     if draft.arrivals is not None:
-        yield 'Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random")'
+        about = '"uniform: evenly spaced; poisson: at random"'
+        yield f'Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", {about})'
 
 
 def _text_of(default: Any) -> str:

@@ -41,7 +41,7 @@ def arrival_settings(prepared: str, most: str) -> tuple[Setting, ...]:
     return (
         Setting("PREALLOCATED_VUS", whole(1), None, f"users prepared; default {prepared}"),
         Setting("MAX_VUS", whole(1), None, f"users at most; default {most}"),
-        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "evenly spaced, or at random"),
+        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "uniform: evenly spaced; poisson: at random"),
     )
 
 

@@ -63,7 +63,7 @@ PROMETHEUS_SETTINGS = (
         "a Prometheus that watches the target; asked before and after the load",
         for_master=True,
     ),
-    Setting("PROMETHEUS_BEARER_TOKEN", _token, None, "sent to that Prometheus, where it wants one", secret=True),
+    Setting("PROMETHEUS_BEARER_TOKEN", _token, None, "token for PROMETHEUS_URL, where it wants one", secret=True),
     Setting(
         "PROMETHEUS_QUERIES",
         _queries,

@@ -25,15 +25,13 @@ from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.load.rng import SeededRandom
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
-from pika_locust.outputs.targets import OUTPUT_SETTINGS
 from pika_locust.process import too_few_files
 from pika_locust.runtime import redaction
 from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.foreign_options import of_plugins, of_tasks
 from pika_locust.runtime.options import (
-    SLOPE_MIN_HOLD,
+    EVERY_RUN_SETTINGS,
     STOP_TIMEOUT_S,
-    WEB_ALLOWED_HOSTS,
     RunOptions,
     add_arguments,
     add_judging_arguments,
@@ -48,7 +46,7 @@ from pika_locust.runtime.options import (
     threshold_overrides,
 )
 from pika_locust.runtime.pacing import PlanShape, SteadyDispatcher
-from pika_locust.runtime.target_settings import OBSERVE_SETTINGS, TARGET_SETTINGS, unaffected_users
+from pika_locust.runtime.target_settings import unaffected_users
 from pika_locust.sandbox.process import SandboxProcess, start_sandbox
 from pika_locust.scenario import Audit, Scenario, load_reference
 from pika_locust.settings import environ_of_world, read_settings
@@ -148,8 +146,7 @@ class LocustfileMode:
 
     def read(self, parser: Any, arguments: Any, problems: Sequence[str]) -> RunOptions:
         """What is to be judged. Raises ConfigurationError with every mistake."""
-        declared = (SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS, *OBSERVE_SETTINGS, *OUTPUT_SETTINGS)
-        settings, unreadable = read_settings(declared, self._environ, NAME)
+        settings, unreadable = read_settings(EVERY_RUN_SETTINGS, self._environ, NAME)
         found = [*problems, *unreadable]
         overrides = threshold_overrides(arguments, found)
         thresholds = replace_or_add((*self._scenario.thresholds, *cut_threshold(arguments)), overrides)

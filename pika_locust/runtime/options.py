@@ -145,7 +145,7 @@ def add_judging_arguments(group: Any) -> None:
     )
     for name, help_text in (
         ("--strict", "Fail also what is inconclusive, and what the target cannot show"),
-        ("--allow-production", "Allow a target whose host looks like production"),
+        ("--allow-production", "Allow a target that is on the list of production hosts (PIKA_PRODUCTION_HOSTS)"),
     ):
         group.add_argument(name, action="store_true", help=help_text)
 
@@ -264,6 +264,8 @@ SLOPE_MIN_HOLD = Setting(
     "SLOPE_MIN_HOLD", duration, MIN_HOLD_S, "how long the load must be held for slopes to be judged; half of it settles"
 )
 
+EVERY_RUN_SETTINGS = (SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS, *OBSERVE_SETTINGS, *OUTPUT_SETTINGS)
+"""Those of a locustfile's own users, too."""
 SANDBOX_URL = "SANDBOX_URL"
 LOAD_SETTINGS = (
     Setting("SCENARIO", text, None, "load profile, as the suites name it"),
@@ -272,9 +274,7 @@ LOAD_SETTINGS = (
     Setting("HOLD", duration, None, "length of the stage at the peak"),
     Setting("RAMP_DOWN", duration, None, "length of the last stage"),
     Setting("ITERATIONS", _iterations, None, "a fixed number: 200 shared by all users, or 3/user for each"),
-    Setting("USE_SIMPLE", one_of("0", "1"), "0", "accepted with -u, as in the suites"),
-    SLOPE_MIN_HOLD,
-    WEB_ALLOWED_HOSTS,
+    Setting("USE_SIMPLE", one_of("0", "1"), "0", "1, with -u: that many users instead of the arrival rate"),
     Setting(
         SANDBOX_URL,
         url("http"),
@@ -282,9 +282,7 @@ LOAD_SETTINGS = (
         "where a `pika-locust sandbox` of all platforms runs: tested in place of an embedded one",
         for_master=True,
     ),
-    *TARGET_SETTINGS,
-    *OBSERVE_SETTINGS,
-    *OUTPUT_SETTINGS,
+    *EVERY_RUN_SETTINGS,
 )
 STOP_TIMEOUT_S = 30.0
 

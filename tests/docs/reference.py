@@ -11,12 +11,14 @@ import tests.quiet_locust  # noqa: F401
 from pika_locust.catalogue import find_platform, find_scenario, known_platforms, scenarios
 from pika_locust.metrics import Metric
 from pika_locust.metrics.builtin import BASE_METRICS, LOCUSTFILE_METRICS, REQUEST_EVENT_METRICS, TARGET_METRICS
-from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments
+from pika_locust.runtime.options import EVERY_RUN_SETTINGS, LOAD_SETTINGS, add_arguments, add_judging_arguments
 from pika_locust.sandbox.server import legal_faults
 from pika_locust.settings import Setting
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "reference.md"
 EVERY = "every run"
+EVERY_SCENARIO = "every scenario"
+"""What a locustfile with users of its own does not have."""
 ANY = "queue"
 """A scenario to ask for the options, which are the same in all."""
 
@@ -24,7 +26,8 @@ HEAD = """\
 # Metrics, settings, options, faults
 
 Made from the code; a test holds the two together. `pika-locust inspect queue` tells the same of one scenario, with the
-values that a run would have.
+values that a run would have. What is in *every run* is there for a locustfile's own users, too; what is in *every
+scenario* is not.
 """
 
 
@@ -51,8 +54,8 @@ def _metrics() -> list[tuple[str, ...]]:
                 found[row].append(whose)
 
     base = (*BASE_METRICS, *TARGET_METRICS)
-    add(base, EVERY)
     add(LOCUSTFILE_METRICS, EVERY)
+    add((one for one in base if one not in LOCUSTFILE_METRICS), EVERY_SCENARIO)
     add(REQUEST_EVENT_METRICS, "any locustfile")
     for name, scenario in scenarios().items():
         add((one for one in scenario.metrics if one not in base), name)
@@ -72,7 +75,8 @@ def _settings() -> list[tuple[str, ...]]:
             if whose not in found.setdefault(row, []):
                 found[row].append(whose)
 
-    add(LOAD_SETTINGS, EVERY)
+    add(EVERY_RUN_SETTINGS, EVERY)
+    add((one for one in LOAD_SETTINGS if one not in EVERY_RUN_SETTINGS), EVERY_SCENARIO)
     for name, scenario in scenarios().items():
         add(scenario.settings, name)
     return [(code(name), default, about, ", ".join(whose)) for (name, default, about), whose in sorted(found.items())]
@@ -84,6 +88,8 @@ def _default(setting: Setting) -> str:
             return ""
         case tuple() | list() as several:
             return code("; ".join(map(str, several)))
+        case bool() as switch:
+            return code(str(int(switch)))
         case float() as number:
             return code(f"{number:g}")
         case other:
@@ -91,16 +97,20 @@ def _default(setting: Setting) -> str:
 
 
 def _options() -> list[tuple[str, ...]]:
+    """Names with their value, meaning, and who has them."""
     from locust.argument_parser import get_empty_argument_parser
 
-    parser = get_empty_argument_parser()
+    parser, of_every_run = get_empty_argument_parser(), get_empty_argument_parser()
     before = {id(action) for action in parser._actions}
     add_arguments(parser, find_scenario(ANY), None)
+    add_judging_arguments(of_every_run)
+    common = {name for action in of_every_run._actions for name in action.option_strings}
     rows = []
     for action in parser._actions:
         if id(action) not in before and action.help and action.option_strings:
             names = ", ".join(action.option_strings)
-            rows.append((code(f"{names} {_value_of(action)}".strip()), action.help.replace("%%", "%")))
+            whose = EVERY if common.issuperset(action.option_strings) else EVERY_SCENARIO
+            rows.append((code(f"{names} {_value_of(action)}".strip()), action.help.replace("%%", "%"), whose))
     return rows
 
 
@@ -141,7 +151,7 @@ def text() -> str:
         "",
         "Beside Locust's own, as `locust --help` lists them.",
         "",
-        *table(("option", "what it does"), _options()),
+        *table(("option", "what it does", "in"), _options()),
         "",
         "## Faults of the sandbox",
         "",

@@ -11,7 +11,7 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 from pika_locust.catalogue import find_scenario, scenarios
 from pika_locust.runtime.foreign_options import answers
 from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario
-from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments
+from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments, all_metrics, parse_all
 from pika_locust.settings import names_of
 from tests.docs import reference
 from tests.docs.snippets import PAGES, examples, spans
@@ -28,6 +28,36 @@ def test_it_has_every_metric_and_setting_of_every_scenario() -> None:
     for scenario in scenarios().values():
         for one in (*scenario.metrics, *scenario.settings):
             assert f"| `{one.name}` |" in words, one.name
+
+
+def rows() -> dict[str, str]:
+    """Where the reference says that something is, by its name; of options, by all their names and values."""
+    cells = [line.removesuffix(" |").split(" | ") for line in reference.text().splitlines() if line.startswith("| `")]
+    return {row[0].split("`")[1]: row[-1] for row in cells}
+
+
+def test_what_a_locustfile_s_own_users_do_not_have_is_said_to_be_of_scenarios_alone() -> None:
+    mode = LocustfileMode(locustfile_scenario({}), {})
+    parser = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(parser)
+    mode.add_arguments(parser, None)
+    run = mode.read(parser, parse_all(parser, [], {})[0], [])
+    measured = {metric.name for metric in all_metrics(locustfile_scenario({}))}
+    options = {name for action in parser._actions for name in action.option_strings}
+    common = {name: where for name, where in rows().items() if where in ("every run", "every scenario")}
+    assert {"--out", "vus", "CA_FILE", "--stage", "iterations", "HOLD"} <= {name.split()[0] for name in common}
+    for name, where in common.items():
+        there = name in measured or name in run.settings or name.split()[0] in options
+        assert where == ("every run" if there else "every scenario"), name
+
+
+def test_a_switch_is_shown_as_it_is_typed() -> None:
+    assert "| `SEED_TOKENS` | `1` |" in reference.text()
+
+
+def test_the_list_of_production_hosts_is_named_where_targets_are_allowed() -> None:
+    for place in ("docs/reference.md", "docs/ten-minutes.md", "conf/.env.load-tests.example"):
+        assert "PIKA_PRODUCTION_HOSTS" in (ROOT / place).read_text(), place
 
 
 def known_options() -> set[str]:

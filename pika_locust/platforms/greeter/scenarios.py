@@ -40,8 +40,8 @@ JOIN_METRICS = (
     *METRICS,
     counter("connection_failures", "attempts to connect that failed, each counted once"),
     rate("connection_success_rate", "attempts that came as far as the server's consent"),
-    trend("widget_join_time", "from joining to the first word of an agent, or that there is none"),
-    rate("join_success_rate", "visitors who got that word in time"),
+    trend("widget_join_time", "from joining to being told which agent one has, or that there is none"),
+    rate("join_success_rate", "visitors who were told in time which agent they have, or that there is none"),
     counter("agent_changes", "later news of a visitor's agent: assigned, reassigned, not available any more"),
 )
 WIDGET_METRICS = (
@@ -202,7 +202,7 @@ CONNECTIONS = scenario(
         *SETTINGS,
         _PHASE,
         Setting("HOLD_TIME_MIN", number(0), 30.0, "shortest time that a connection is held, in seconds"),
-        Setting("HOLD_TIME_MAX", number(0), 60.0, "longest time, in seconds"),
+        Setting("HOLD_TIME_MAX", number(0), 60.0, "longest time that a connection is held, in seconds"),
         Setting("THINK_TIME_MIN", number(0), 0.0, "shortest pause between two connections, in seconds"),
         Setting("THINK_TIME_MAX", number(0), 2.0, "longest pause, in seconds"),
     ),

@@ -135,7 +135,7 @@ STREAMING_METRICS = (
     counter("chunks_received", "acknowledgements of chunks; suite: pieces of answers"),
     rate("chunk_acknowledged", "audio chunks that were acknowledged in time"),
     rate("chunk_totals_correct", "acknowledgements whose running total is that of the bytes sent"),
-    rate("buffer_reset", "first chunks of a later turn that are counted from nothing"),
+    rate("buffer_reset", "first chunks of a later turn whose running total starts from nothing"),
     trend(
         "processing_time",
         "from a complete to the word that it is processed; suite: to an answer's begin",
@@ -210,8 +210,8 @@ STREAMING = scenario(
     ledgers=("chunks", "results"),
     settings=(
         _CONTRACT,
-        Setting("TURNS", whole(1), 6, "things that are said on one connection"),
-        Setting("CHUNKS", whole(0, 4096), 8, "audio chunks in each; 0: text alone"),
+        Setting("TURNS", whole(1), 6, "turns that a user takes on one connection, each a message and its result"),
+        Setting("CHUNKS", whole(0, 4096), 8, "audio chunks in each turn; 0: text alone"),
         Setting("CHUNK_BYTES", whole(128, 1 << 20), 16_384, "size of a chunk; each next one is a byte smaller"),
         Setting("CHUNK_PAUSE", number(0), 0.25, "seconds between two chunks"),
         Setting("RESULT_WITHIN", number(0.1), 60.0, "how long a result is waited for, in seconds"),

@@ -65,9 +65,20 @@ _CONTRACT = Setting("CONTRACT", one_of("suite", "server"), "suite", "server: wha
 _OPEN = arrival_settings("what the rate needs", "what is due within ten seconds")
 _MEMBERS = (
     Setting("MEMBERS", whole(1), 1000, "members that are in the target; users are mapped onto them"),
-    Setting("TEST_USER_EMAIL", text, "loadtest_user_{user}@wwmaa.com", "their addresses; {user} is the number from 0"),
+    Setting(
+        "TEST_USER_EMAIL",
+        text,
+        "loadtest_user_{user}@wwmaa.com",
+        "addresses of the members; {user} is a member's number, from 0",
+    ),
     Setting("TEST_USER_PASSWORD", text, "test_password_123", "password of all members", secret=True),
-    Setting("MEMBERS_FILE", members_file, None, "CSV with their columns email and password, in place of the three"),
+    Setting(
+        "MEMBERS_FILE",
+        members_file,
+        None,
+        "CSV of the members, in place of MEMBERS and TEST_USER_EMAIL: the column email and, where they have their own, "
+        "password",
+    ),
 )
 
 
@@ -160,7 +171,7 @@ RSVP_METRICS = (
 )
 _ADMIN = (
     Setting("TEST_ADMIN_EMAIL", text, None, "staff account that sees all registrations, to audit a real target"),
-    Setting("TEST_ADMIN_PASSWORD", text, None, "the password of that one", secret=True),
+    Setting("TEST_ADMIN_PASSWORD", text, None, "password of TEST_ADMIN_EMAIL", secret=True),
 )
 RUSH = 0.5
 """Of all registrations, how many come in the first fifth of the time."""

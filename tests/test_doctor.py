@@ -113,6 +113,14 @@ def test_options_that_are_locusts_own_are_taken_and_what_nobody_knows_is_104(tmp
     assert "unrecognized arguments: --procesess; Did you mean '--processes'?" in told.stdout
 
 
+def test_what_nobody_knows_is_104_without_a_scenario_too(tmp_path: Path) -> None:
+    (tmp_path / ".env.load-tests").write_text("USERS=many\n")
+    told = doctor(tmp_path, "--procesess", "2")
+    assert told.returncode == 104, told.stdout
+    assert "Did you mean '--processes'?" in told.stdout
+    assert "USERS" not in told.stdout
+
+
 def test_a_target_that_is_not_there_is_100_and_says_what_to_change(tmp_path: Path) -> None:
     done = doctor(tmp_path, "connections", "-u", "5", "-H", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 100, done.stdout

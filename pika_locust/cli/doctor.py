@@ -89,12 +89,17 @@ def run(argv: Sequence[str]) -> int:
         return int(ExitCode.PASS)
     named = bool(words) and not words[0].startswith("-")
     scenario = find_scenario(words[0]) if named else next(iter(scenarios().values()))
-    options, arguments, wrong = _options(scenario, words if named else [scenario.name, *words])
+    environ = environment_of(os.environ, Path.cwd())
+    options, arguments, wrong = _options(scenario, words if named else [scenario.name, *words], environ)
+    if not named:
+        # The settings in the environment may be those of any scenario.
+        wrong = _options(scenario, [scenario.name, *words], {})[2]
     findings = list(_machine(scenario if named else None, options if named else None))
     findings += [_ports(arguments)] if arguments is not None else []
-    if named:
-        findings += _settings(scenario, options, wrong)
-        findings += _target(scenario, options) if options is not None else []
+    if named or wrong:
+        findings += _settings(scenario, options if named else None, wrong)
+    if named and options is not None:
+        findings += _target(scenario, options)
     medium = Medium(sys.stdout.isatty(), shutil.get_terminal_size().columns)
     print(paint(_lines(findings), medium), end="")
     problems = [one for one in findings if one.status == "problem"]
@@ -114,9 +119,10 @@ def _help_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(scenario: Scenario, words: Sequence[str]) -> tuple[RunOptions | None, Any, list[str]]:
+def _options(
+    scenario: Scenario, words: Sequence[str], environ: Mapping[str, str]
+) -> tuple[RunOptions | None, Any, list[str]]:
     """What a run would read, the command line as Locust reads it, and what is wrong with it all."""
-    environ = environment_of(os.environ, Path.cwd())
     parser = options_parser(scenario, "doctor")
     arguments = None
     try:

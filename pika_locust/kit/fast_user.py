@@ -392,6 +392,9 @@ class FastClient:
         except ValueError as mistake:
             # A URL, a method or a header that cannot be written: often they come from an earlier answer.
             error = mistake.with_traceback(None)
+        except Exception:
+            # A mistake in the locustfile, such as a body that is no JSON: nothing was sent.
+            raise
         except BaseException as ended:
             if isinstance(ended, GreenletExit) and not self._is_waited_for():
                 raise

@@ -228,13 +228,13 @@ class SocketIoActor(PlatformActor):
         """
         worker, client, name = self.worker, self.client, name or event
         book = worker.ledgers[ledger] if ledger is not None else None
+        began_ns = monotonic_ns()
         if client is None or not client.is_connected:
             reply, book = Reply(error=NOT_CONNECTED), None
         else:
             if book is not None:
                 book.sent(item)
             on_late = None if book is None else lambda: book.acked(item)
-            began_ns = monotonic_ns()
             try:
                 reply = client.ask(
                     event,
@@ -275,7 +275,9 @@ class SocketIoActor(PlatformActor):
                 book.timed_out(item)
             else:
                 book.uncertain(item)
-        worker.request("SIO", name, reply.latency_us / 1000, reply.size_bytes, RuntimeError(why) if why else None)
+        # Where nothing answered, so long was waited for it.
+        took_ms = (monotonic_ns() - began_ns) / 1e6 if reply.error else reply.latency_us / 1000
+        worker.request("SIO", name, took_ms, reply.size_bytes, RuntimeError(why) if why else None)
         return reply
 
     def reason(self, reply: Reply) -> str:

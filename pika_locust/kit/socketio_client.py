@@ -11,7 +11,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.runtime.timers import Condition
 from pika_locust.wire import socketio
 from pika_locust.wire.socketio import PATH, SocketIo
-from pika_locust.wire.socketio_protocol import Counts, PacketError, all_of, arguments
+from pika_locust.wire.socketio_protocol import Counts, PacketError, all_of, arguments, namespace_path
 from pika_locust.wire.tracing import TraceSampler
 from pika_locust.wire.websocket import Close, Limits
 
@@ -163,7 +163,7 @@ class SocketIoClient:
 
         Raises `wire.websocket_handshake.ConnectError` when there is no WebSocket, ValueError for a URL that is none.
         """
-        self._namespaces = namespaces
+        self._namespaces = tuple(map(_as_served, namespaces))
         self._dialled_ns = monotonic_ns()
         self._socket = socket = socketio.connect(
             url,
@@ -187,7 +187,7 @@ class SocketIoClient:
 
     def emit(self, event: str, *values: Any, namespace: str = "") -> bool:
         """Send an event; False when that cannot be done now."""
-        return self._socket is not None and self._socket.emit(namespace or self._namespaces[0], event, *values)
+        return self._socket is not None and self._socket.emit(self._space(namespace), event, *values)
 
     def ask(
         self,
@@ -215,7 +215,7 @@ class SocketIoClient:
             raise RuntimeError("one thing is asked at a time on a connection")
         question = _Question(frozenset(name.encode() for name in (*first_of, *refused_by)), unless, on_late)
         on_ack = None if first_of else self._ack_of(question)
-        socket, space, sent_ns = self._socket, namespace or self._namespaces[0], monotonic_ns()
+        socket, space, sent_ns = self._socket, self._space(namespace), monotonic_ns()
         if socket is None or not socket.emit(space, event, *values, on_ack=on_ack):
             return Reply(error=NOT_CONNECTED)
         self._question = question
@@ -253,6 +253,9 @@ class SocketIoClient:
         """Drop the connection at once; `error` says why."""
         if self._socket is not None:
             self._socket.abort(error)
+
+    def _space(self, namespace: str) -> str:
+        return _as_served(namespace) if namespace else self._namespaces[0]
 
     def _ack_of(self, question: _Question) -> Callable[[bytes | None, int], None]:
         def on_ack(payload: bytes | None, at_ns: int) -> None:
@@ -308,6 +311,11 @@ class SocketIoClient:
             self._listener.on_disconnect(close)
         finally:
             self._changed.notify()
+
+
+def _as_served(namespace: str) -> str:
+    """A namespace as the server names it: with its slash, and without the query that may follow."""
+    return namespace_path(namespace).partition("?")[0]
 
 
 def first_argument(payload: bytes) -> Any:

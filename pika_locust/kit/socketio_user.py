@@ -320,7 +320,8 @@ class _Listener:
         self._refused(f"the connection is over: {said_of(close)}")
         if not self._is_current:
             return
-        self._client._over(close)
+        # Whoever still waits for its namespaces has failed to connect, which is told as that.
+        self._client._over(close, is_told=self._is_awaited and not self.accepted.successful())
         for namespace in self._open:
             self._client._disconnected(namespace, "client disconnect" if close.by_us else "transport close")
         self._client._user.on_close(close)

@@ -6,11 +6,14 @@ told apart by its first bytes, and only what a handler asks for is parsed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import gevent
 from gevent.event import Event
+from locust.exception import StopTest, StopUser
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import RAW, Fields, PlatformActor, handlers_of
@@ -29,6 +32,9 @@ from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connec
 from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
 LEAVE_AGAIN_S = 0.05
+NOT_CONNECTED = "not connected"
+NOT_CONNECTED_PAUSE_S = 0.1
+"""Who asks without a connection waits so long: one that asks again and again must not keep all others from running."""
 _QUOTE = ord('"')
 _UNCOUNTED: list[int | float] = [0]
 
@@ -296,11 +302,11 @@ class WebSocketActor(PlatformActor):
         """For overriding: the connection has just been opened; still in the user's greenlet."""
 
     def wait_closed(self, within_s: float | None = None) -> bool:
-        """Wait until the connection is over, for at most so many seconds; whether it is."""
+        """Wait until the connection is over, for at most so many seconds; whether it is. Without one, at once."""
         if self.released.is_set():
             # While it still connected, perhaps: there was nothing to close then.
             self.finish()
-        return bool(self._closed.wait(within_s))
+        return self._socket is None or bool(self._closed.wait(within_s))
 
     def wait_for(self, condition: Callable[[], object], within_s: float) -> bool:
         """Wait until something is so; False when it is not so in the end: when the seconds are over, or the connection
@@ -372,9 +378,14 @@ class WebSocketActor(PlatformActor):
     ) -> str:
         """Send a message that wants a reply, and do not wait for it; gives its id.
 
-        `message` is the object without its id, or a function that writes it with the id. For the rest, and for what
-        is raised, see `expect`.
+        Without a connection, and on one that is closing, nothing goes out, and nothing is counted or booked: the id is
+        "", and `on_reply` is told at once. `message` is the object without its id, or a function that writes it with
+        the id. For the rest, and for what is raised, see `expect`.
         """
+        if self._socket is None or not self._socket.is_open:
+            if on_reply is not None:
+                on_reply(False, NOT_CONNECTED)
+            return ""
         message_id = self.expect(name, ledger=ledger, items=items, on_reply=on_reply)
         if callable(message):
             self.send(message(message_id))
@@ -393,7 +404,7 @@ class WebSocketActor(PlatformActor):
     ) -> Reply:
         """`post` a message and wait for its reply, in the user's own greenlet.
 
-        No reply in time, and a connection that is lost meanwhile, are replies that are not ok.
+        No reply in time, and a connection that is lost meanwhile or is not there, are replies that are not ok.
         """
         replies: list[Reply] = []
         replied = Event()
@@ -404,13 +415,17 @@ class WebSocketActor(PlatformActor):
             if on_reply is not None:
                 on_reply(ok, why)
 
-        self.post(name, message, ledger=ledger, items=items, on_reply=take)
+        if not self.post(name, message, ledger=ledger, items=items, on_reply=take):
+            gevent.sleep(NOT_CONNECTED_PAUSE_S)
         replied.wait()
         return replies[0]
 
     def confirm(self) -> None:
-        """The server has shown that it serves: the connection is a success, and pauses begin anew."""
-        if not self.confirmed:
+        """The server has shown that it serves: the connection is a success, and pauses begin anew.
+
+        Once the connection is over, it has been counted as what it was by then.
+        """
+        if not self.confirmed and not self._closed.is_set():
             self.confirmed = True
             self.failures = 0
             if self._metrics.success is not None:
@@ -537,10 +552,16 @@ class WebSocketActor(PlatformActor):
             self._socket.abort(error)
 
     def on_stop(self) -> None:
-        if self._socket is not None:
-            # Whoever was to have no time to finish has not lost its connection.
-            self._socket.abort("" if self.worker.cuts_at_once else "the user was killed")
-        super().on_stop()
+        try:
+            if self._socket is not None and isinstance(sys.exception(), StopUser | StopTest):
+                # It has ended by itself, and was not killed: perhaps its close frame has just gone out.
+                self.leave()
+                self._closed.wait(self.reply_within_s + self.limits.close_s)
+        finally:
+            if self._socket is not None:
+                # Whoever was to have no time to finish has not lost its connection.
+                self._socket.abort("" if self.worker.cuts_at_once else "the user was killed")
+            super().on_stop()
 
 
 class Listener:

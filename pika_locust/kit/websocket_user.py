@@ -152,10 +152,10 @@ class SocketClient:
             if wanted(message):
                 return message
 
-    def _over(self, close: Close) -> None:
-        """The connection has ended: tell whoever waits, and Locust, if nobody wanted that."""
+    def _over(self, close: Close, *, is_told: bool = False) -> None:
+        """The connection has ended: tell whoever waits, and Locust, if nobody wanted that and it is not told."""
         self._unread.put(close)
-        if not self._closed_by_us and (close.error or close.code not in _PROPER_CODES):
+        if not is_told and not self._closed_by_us and (close.error or close.code not in _PROPER_CODES):
             self.report(CLOSE, "close", exception=ConnectionError(said_of(close)))
 
     def _mistake(self, error: BaseException) -> None:

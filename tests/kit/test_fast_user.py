@@ -553,3 +553,19 @@ def test_so_does_one_that_was_led_on_after_that() -> None:
         one.client.get("/")
         assert one.client.post("/", json={}).retried
         one.client.close()
+
+
+MISTAKES: dict[str, dict[str, Any]] = {
+    "a body that is no JSON": {"json": {"a": object()}},
+    "a header that is no text": {"headers": {"X-Id": 5}},
+}
+
+
+@pytest.mark.parametrize("wrong", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_of_the_locustfile_is_raised_and_no_failed_request(wrong: dict[str, Any]) -> None:
+    with trial(FOUND) as (one, server):
+        with pytest.raises(TypeError):
+            one.client.post("/", **wrong)
+        assert one.events == []
+        assert one.client.get("/").ok
+        assert len(server.requests) == 1

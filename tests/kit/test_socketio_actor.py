@@ -168,6 +168,17 @@ def test_messages_of_all_connections_of_a_process_are_counted(servers: Servers, 
     assert user.worker.count_of("sent") == 4
 
 
+def test_namespaces_may_be_named_without_their_slash_and_with_a_query(servers: Servers, begun: Any) -> None:
+    class Loose(Caller):
+        namespaces = ("queue", "/video?x=1")
+
+    user = begun(servers.real, Loose)
+    with gevent.Timeout(5):
+        assert user.connect({"token": "good"})
+    assert user.ask("add", 1, 2).data == user.ask("add", 1, 2, namespace="queue").data == 3
+    assert user.emit("add", 1, 2, namespace="queue")
+
+
 def test_a_refused_namespace_is_no_connection(servers: Servers, begun: Callable[..., Caller]) -> None:
     user = begun(servers.real)
     began_s = monotonic()
@@ -280,6 +291,7 @@ def test_what_is_asked_is_checked_measured_and_booked_by_its_answer(
     connected, event = worker.request_events
     assert (connected["request_type"], connected["name"], connected["exception"]) == ("SIO", "connect", None)
     assert (event["request_type"], event["name"], str(event["exception"] or "")) == ("SIO", "order", error)
+    assert event["response_time"] >= (0 if name else 290)
     if "refused" in booked:
         assert worker.ledgers["orders"].refused_by == {error: 1}
 

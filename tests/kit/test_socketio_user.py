@@ -171,6 +171,23 @@ def test_an_end_without_a_word_is_a_failure_and_ends_what_is_waited_for(servers:
     assert ended == ["/"]
 
 
+@pytest.mark.parametrize(
+    "last", [b"", frame(b'44{"message":"no"}') + close_frame(1011)], ids=["at once", "after a refusal"]
+)
+def test_a_connection_that_ends_before_its_namespaces_are_there_has_failed_once(last: bytes, trial: Start) -> None:
+    def script(talk: Talk) -> None:
+        talk.send(frame(OPENING))
+        talk.frame()
+        talk.send(last)
+
+    with serving(upgraded(script)) as server:
+        one = trial(server.url)
+        assert not one.sio.connect("/")
+    assert one.names == [("WS", "connect")]
+    (failure,) = one.failures
+    assert ("refused" if last else "the connection is over") in failure
+
+
 def scripted(*packets: bytes) -> Callable[[Talk], None]:
     """A server that accepts `/`, says this, and echoes what it hears as the event `heard`."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 import pytest
+from locust.exception import StopUser
 
 from pika_locust.kit import WebSocketActor, counter, on, on_raw, scenario
 from pika_locust.kit.json_messages import JsonMessages
@@ -263,6 +264,20 @@ def test_a_connection_may_have_to_be_confirmed(chat: Open) -> None:
     assert harness.worker.rate_of("ws_connection_success") == (1, 1)
 
 
+def test_what_the_last_message_says_of_a_connection_that_is_over_comes_too_late(chat: Open) -> None:
+    def parting(talk: Talk) -> None:
+        message = json.loads(talk.frame()[1])
+        talk.send(text(kind="yes", id=message["id"]) + close_frame(1012, b"restart"))
+
+    harness = chat(parting, actor=Cautious)
+    user = harness.user()
+    user.connect()
+    assert user.ask("post", {"kind": "post"}).ok
+    user.confirm()
+    assert harness.worker.rate_of("ws_connection_success") == (0, 1)
+    assert user.failures == 1
+
+
 # Waiting for what handlers hear
 
 
@@ -446,6 +461,68 @@ def test_without_a_connection_nothing_is_sent_or_counted(chat: Open) -> None:
     assert harness.worker.count_of("ws_messages_sent") == 0
 
 
+def test_nobody_waits_for_the_end_of_a_connection_that_never_was() -> None:
+    with gevent.Timeout(10):
+        user = make_user(Chatter, worker := make_context(CHAT, target="ws://127.0.0.1:9/ws"))
+        user.on_start()
+        assert not user.connect()
+        assert user.wait_closed()
+        worker.end()
+
+
+def test_without_a_connection_nobody_is_asked_and_nothing_is_booked(chat: Open) -> None:
+    harness = chat(silent)
+    user = harness.user()
+    user.reply_within_s = 60.0
+    heard: list[tuple[bool, str]] = []
+    with gevent.Timeout(10):
+        reply = user.ask("post", {"kind": "post"}, ledger="posts", on_reply=lambda *reply: heard.append(reply))
+    assert (reply.ok, reply.why) == (False, "not connected")
+    assert heard == [(False, "not connected")]
+    assert user.unanswered == 0
+    worker = harness.worker
+    assert worker.ledger_of("posts") == {}
+    assert worker.rate_of("ack_success") == (0, 0)
+    assert worker.errors == {}
+
+
+def test_whoever_asks_again_and_again_without_a_connection_lets_others_run(chat: Open) -> None:
+    user = chat(silent).user()
+
+    def insist() -> None:
+        while not user.released.is_set():
+            user.ask("post", {"kind": "post"})
+
+    asking = gevent.spawn(insist)
+    gevent.sleep(0.05)
+    user.release()
+    asking.join(timeout=5.0)
+    assert asking.dead
+
+
+def test_what_is_posted_while_the_connection_closes_never_went_out(chat: Open) -> None:
+    def parting(talk: Talk) -> None:
+        while (received := talk.frame()) is not None:
+            if received[0] == CLOSE:
+                talk.send(text(kind="hello") + frame(received[1], CLOSE))
+
+    class Greeting(Chatter):
+        def on_hello(self, message: dict[str, Any], at_ns: int) -> None:
+            super().on_hello(message, at_ns)
+            self.heard.append(self.post("post", {"kind": "post"}, ledger="posts"))
+
+    harness = chat(parting, actor=Greeting)
+    user = harness.user()
+    user.connect()
+    user.disconnect()
+    assert user.heard == [{"kind": "hello"}, ""]
+    worker = harness.worker
+    assert worker.ledger_of("posts") == {}
+    assert worker.rate_of("ack_success") == (0, 0)
+    assert worker.rate_of("ws_connection_kept") == (1, 0)
+    assert worker.errors == {}
+
+
 # Heartbeat
 
 
@@ -507,6 +584,58 @@ def test_who_is_released_while_it_connects_leaves_at_once(chat: Open) -> None:
         gevent.joinall(harness.greenlets, timeout=5.0, raise_error=True)
         assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
         assert harness.greenlets[0].dead
+
+
+class Brief(Chatter):
+    """One whose iteration ends with the connection open, as soon as it is to finish."""
+
+    ping = b""
+
+    def act(self) -> None:
+        if self.is_open or self.connect():
+            while not self.released.is_set():
+                self.ask("post", {"kind": "post"}, ledger="posts")
+                self.pause(60.0)
+
+
+def test_who_ends_by_itself_closes_in_good_order(chat: Open) -> None:
+    harness = chat(replying, actor=Brief)
+    user = harness.live()
+    wait_until(lambda: harness.worker.ledger_of("posts").get("acked"))
+    harness.worker.drain("primary", 5.0)
+    assert not user.is_open
+    assert harness.worker.actors("primary") == []
+    assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
+    assert harness.worker.errors == {}
+
+
+def test_who_has_done_all_its_iterations_closes_in_good_order(chat: Open) -> None:
+    class Once(Brief):
+        def act(self) -> None:
+            self.connect()
+            raise StopUser
+
+    harness = chat(replying, actor=Once)
+    user = harness.live()
+    gevent.joinall(harness.greenlets, timeout=5.0, raise_error=True)
+    assert not user.is_open
+    assert harness.worker.rate_of("ws_connection_kept") == (1, 0)
+    assert harness.worker.errors == {}
+
+
+def test_who_is_killed_while_the_end_is_waited_for_has_been_killed(chat: Open) -> None:
+    harness = chat(silent, actor=Brief)
+    user = harness.live()
+    wait_until(lambda: user.unanswered)
+    user.reply_within_s = 60.0
+    user.release()
+    wait_until(lambda: not user.unanswered)
+    gevent.sleep(0.1)
+    assert not harness.greenlets[0].dead
+    gevent.killall(harness.greenlets)
+    assert not user.is_open
+    assert harness.worker.actors("primary") == []
+    assert "the user was killed" in harness.worker.errors_of("connection")
 
 
 def test_who_is_killed_drops_its_connection(chat: Open) -> None:

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import PlatformActor, handlers_of
 from pika_locust.kit.protocol_errors import ProtocolErrors
-from pika_locust.kit.socketio_client import (
+from pika_locust.kit.socketio_connection import (
     CUT_OFF_ASKING,
     NOT_CONNECTED,
     NOT_OPENED,
     Phases,
     Reply,
-    SocketIoClient,
+    SocketIoConnection,
     first_argument,
 )
 from pika_locust.kit.source_addresses import UserAddresses
@@ -101,7 +101,7 @@ class SocketIoActor(PlatformActor):
     received_counter: ClassVar[str | None] = None
     """The counter of messages that came in, of every kind."""
 
-    client: SocketIoClient | None = None
+    client: SocketIoConnection | None = None
     failures = 0
     """Connections in a row that did not come about."""
 
@@ -127,7 +127,7 @@ class SocketIoActor(PlatformActor):
         if self.is_connected:
             return True
         self.disconnect()
-        client = self.client = SocketIoClient(self)
+        client = self.client = SocketIoConnection(self)
         began_ns, failure = monotonic_ns(), None
         try:
             ok = client.connect(

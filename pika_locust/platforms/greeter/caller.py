@@ -6,7 +6,7 @@ from typing import Any
 
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
-from pika_locust.kit.socketio_client import Reply
+from pika_locust.kit.socketio_connection import Reply
 from pika_locust.platforms.greeter.connection import now_ms
 from pika_locust.platforms.greeter.scenarios import CALL_METRICS
 from pika_locust.platforms.greeter.visitor import ASSIGNED, UNAVAILABLE, JoiningActor

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pika_locust.kit import on
 from pika_locust.kit.meters import named
-from pika_locust.kit.socketio_client import Reply
+from pika_locust.kit.socketio_connection import Reply
 from pika_locust.platforms.greeter.connection import GreeterActor, now_ms
 from pika_locust.platforms.greeter.scenarios import WIDGET_METRICS
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pika_locust.kit.socketio_client import SocketIoClient
+from pika_locust.kit.socketio_connection import SocketIoConnection
 from pika_locust.metrics.metric import FAILURE
 from pika_locust.platforms.verity.scenarios import EVENTS
 from pika_locust.runtime.context import WorkerContext
@@ -33,7 +33,7 @@ class Visit:
     session_id: str = ""
     outcome: str = ""
     match_id: str = ""
-    client: SocketIoClient | None = None
+    client: SocketIoConnection | None = None
     """The connection that the match came by."""
 
 

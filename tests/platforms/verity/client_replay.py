@@ -8,7 +8,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from pika_locust.kit.socketio_client import SocketIoClient
+from pika_locust.kit.socketio_connection import SocketIoConnection
 from pika_locust.platforms.verity.scenarios import SESSIONS
 from pika_locust.platforms.verity.session_user import SessionUser, Visit
 from pika_locust.testing.transcripts import TranscriptReplay
@@ -37,7 +37,7 @@ class Answered:
 class RecordedSocket:
     """One recorded socket, its client ours."""
 
-    client: SocketIoClient
+    client: SocketIoConnection
     session: Scripted
     wrote: list[str] = field(default_factory=list)
     """What the recorded client said."""
@@ -145,7 +145,7 @@ class ClientReplay(TranscriptReplay):
 
     def sent_open(self, who: str, data: Any) -> None:
         member = self.member(who)
-        client = member.client = SocketIoClient(member)
+        client = member.client = SocketIoConnection(member)
         self.lines[who] = RecordedSocket(client, Scripted(client))
         client._socket = self.lines[who].session
 

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import pytest
 
-from pika_locust.kit.socketio_client import SocketIoClient
+from pika_locust.kit.socketio_connection import SocketIoConnection
 from pika_locust.platforms.verity import session_events
 from pika_locust.platforms.verity.scenarios import EVENTS, SESSIONS
 from pika_locust.platforms.verity.session_events import Visit
@@ -38,7 +38,7 @@ def about(session: str) -> bytes:
 def test_times_are_taken_from_when_events_came(harness: Harness, member: SessionUser) -> None:
     assert member.on_event(b"match", about("s1"), 260 * MS)
     assert member.on_event(b"session:start", about("s1"), 280 * MS)
-    SocketIoClient(member).on_call("/video", b"session:end", about("s1"), 7, 2280 * MS)
+    SocketIoConnection(member).on_call("/video", b"session:end", about("s1"), 7, 2280 * MS)
     assert harness.trend("match_time").maximum == 250_000
     assert harness.trend("session_start_lag").maximum == 20_000
     assert harness.trend("session_length").maximum == 2_000_000
@@ -99,7 +99,7 @@ def test_an_event_that_names_no_session_is_the_targets_mistake(
 
 
 def test_what_sockets_complain_of_is_told_and_only_our_own_end_is_none(harness: Harness, member: SessionUser) -> None:
-    client = SocketIoClient(member)
+    client = SocketIoConnection(member)
     client.on_trouble("a packet of an unknown type")
     client.on_connect_error("/queue", b'{"message":"no"}')
     client.on_close(Close(1000, by_us=True))

@@ -105,7 +105,7 @@ class _Question:
         return not self._unless(name.decode(), data)
 
 
-class SocketIoClient:
+class SocketIoConnection:
     """One connection, for one greenlet: `connect` it once, `close` it at the end. It is the handler of its socket.
 
     `ask` and `wait_for` end when the connection does: nothing more can come then.

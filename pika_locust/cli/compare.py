@@ -27,10 +27,11 @@ examples:
 Each run gives one value of each figure, and how far the runs of a side lie apart is the noise. With three or more runs
 a side that is Student's test; with fewer, only large differences count (one run says nothing of how far the next is
 from it). All figures together are called different by accident once in a hundred comparisons at most. Five runs a side
-see differences of a few per cent. Runs whose load generator could not keep up, or that were stopped, are left out.
+see differences of a few per cent. Runs whose load generator could not keep up, that lost a worker, or that were
+stopped, are left out.
 
-exit codes: 0 nothing is worse by more than noise; 99 something is, or a data-integrity check that held fails;
-104 there is nothing to compare
+exit codes: 0 nothing is worse by more than noise; 99 something is, or a data-integrity check that held fails, or a
+threshold's figure is gone; 104 there is nothing to compare
 """
 _TONES: dict[Outcome, Tone] = {"worse": "bad", "better": "good", "changed": "doubt", "same": "dim"}
 _WORDS: dict[Outcome, str] = {"worse": "WORSE", "better": "better", "changed": "changed", "same": "no difference shown"}

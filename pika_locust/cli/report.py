@@ -15,7 +15,7 @@ from pika_locust.outputs.report_files import compared, is_report, write_document
 from pika_locust.outputs.run_report import run_report
 from pika_locust.outputs.suite_findings import readiness
 from pika_locust.outputs.suite_report import REPORT, suite_document
-from pika_locust.outputs.suite_results import SuiteResults, read_suite, suite_of
+from pika_locust.outputs.suite_results import SuiteResults, each, read_suite, suite_of
 
 _EPILOG = """\
 examples:
@@ -70,13 +70,8 @@ def _document(results: Sequence[Path], before: str | None) -> tuple[str, Documen
 def _suite(results: Sequence[Path]) -> SuiteResults:
     if len(results) == 1 and results[0].is_dir():
         return read_suite(results[0])
-    found = [(path, one) for path in results for one in _each(_summary(path))]
+    found = [(path, one) for path in results for one in each(_summary(path))]
     return suite_of(found, "summaries")
-
-
-def _each(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A summary, or those of the scenarios that it is common to."""
-    return [one for one in summary["scenarios"].values() if one] if "scenarios" in summary else [summary]
 
 
 def _summary(path: Path) -> Mapping[str, Any]:

@@ -52,6 +52,11 @@ _KEPT_UNITS = {"ms": "us", "score": "score/1000"}
 """Units of trends whose samples are thousandths of them: reported unit -> kept one."""
 
 
+def scale_of(unit: str) -> int:
+    """What kept values of a trend are divided by to be reported in `unit`: 1000 for "ms" and "score", else 1."""
+    return 1000 if unit in _KEPT_UNITS else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """The declaration of a metric: a value, equal to every declaration that says the same.
@@ -89,7 +94,7 @@ class Metric:
     @property
     def scale(self) -> int:
         """What a kept value is divided by to be reported: 1000 for trends in "ms" and "score", else 1."""
-        return 1000 if self.kind is Kind.TREND and self.unit in _KEPT_UNITS else 1
+        return scale_of(self.unit) if self.kind is Kind.TREND else 1
 
     @property
     def kept_unit(self) -> str:

@@ -20,6 +20,7 @@ from pika_locust.judge import changes
 from pika_locust.judge.changes import FALSE_ALARMS, LEAST_FREEDOM, Difference, RunFigure, difference, holm
 from pika_locust.judge.expressions import Expression, parse
 from pika_locust.judge.verdict import OWN_TIMES
+from pika_locust.metrics.metric import scale_of
 from pika_locust.metrics.snapshot import histogram_of
 from pika_locust.outputs.k6_export import is_k6, read_k6
 from pika_locust.outputs.suite_results import MANIFEST
@@ -113,7 +114,10 @@ def read_runs(paths: Iterable[Path]) -> list[RecordedRun]:
     found, problems = [], []
     for path in paths:
         try:
-            found += _in_folder(path) if path.is_dir() else _in_file(path)
+            runs = _in_folder(path) if path.is_dir() else _in_file(path)
+            for run in runs:
+                _check(run)
+            found += runs
         except (OSError, ValueError) as error:
             problems.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
     if problems:
@@ -135,11 +139,23 @@ def _in_file(path: Path) -> list[RecordedRun]:
     return [RecordedRun(path.name, found)]
 
 
+def _check(run: RecordedRun) -> None:
+    """Raises ValueError for a run that could not be compared with anything, even itself: one of another version, or a
+    part of one. It is to be known before the run that it is compared with, which may take an hour."""
+    try:
+        compare([run], [run])
+    except ConfigurationError:
+        return  # It is left out, whatever is in it.
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{run.name} is not a summary of this version, or not all of one: {error!r}") from error
+
+
 def _in_folder(folder: Path) -> list[RecordedRun]:
     """The summaries of a folder, and of the folders in it, without a suite's baselines and without other JSON."""
     runs = []
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
-        if path.parent.name == "baseline" or path.name == MANIFEST:
+    nested = [path for path in folder.glob("*/*.json") if path.parent.name != "baseline"]
+    for path in sorted([*folder.glob("*.json"), *nested]):
+        if path.name == MANIFEST:
             continue
         try:
             found = _in_file(path)
@@ -213,7 +229,7 @@ def method(before: int, after: int, figures: int) -> str:
 def _unusable(run: RecordedRun) -> str:
     """Why a run's figures say nothing of the target, as a clause."""
     codes = {reason["code"]: reason["text"] for reason in run.summary.get("reasons", ())}
-    for code in ("config", "internal", "unfinished", "setup", "generator", "stopped"):
+    for code in ("config", "internal", "unfinished", "setup", "generator", "stopped", "incomplete"):
         if code in codes:
             return str(codes[code])
     return "" if run.summary["metrics"] else "it has no figures"
@@ -496,7 +512,7 @@ def _of_trend(
         shown = figure.get(statistic, _judged_value(summary, series, statistic))
         return shown, changes.logarithm(float(shown)) if shown is not None else None
     histogram = histogram_of(distribution)
-    scale = 1000 if distribution["unit"] == "us" else 1
+    scale = scale_of(figure["unit"])
     if quantile is not None:
         return histogram.quantile(quantile) / scale, _scaled(changes.quantile(histogram, quantile), scale)
     if statistic == "avg":

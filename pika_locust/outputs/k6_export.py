@@ -26,17 +26,18 @@ def read_k6(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     metrics: dict[str, Any] = {}
     thresholds: list[dict[str, Any]] = []
-    duration_s = _duration_s(found)
     for name, entry in found["metrics"].items():
         if not isinstance(entry, dict):
             raise ValueError(f"the metric {name!r} has no values")
         # handleSummary keeps the values apart from the rest.
-        values = entry.get("values", entry)
+        values, judged = entry.get("values", entry), entry.get("thresholds") or {}
+        if not isinstance(values, dict) or not isinstance(judged, dict):
+            raise ValueError(f"the metric {name!r} is not as k6 writes it: its values and thresholds are no objects")
         figure = _figure(name, entry, values)
         metrics[name] = figure
-        for text, outcome in (entry.get("thresholds") or {}).items():
+        for text, outcome in judged.items():
             # --summary-export says whether it failed, handleSummary whether it is ok.
-            failed = not outcome["ok"] if isinstance(outcome, dict) else bool(outcome)
+            failed = not outcome.get("ok") if isinstance(outcome, dict) else bool(outcome)
             thresholds += _threshold(name, text, figure, failed)
     return {
         "k6": True,
@@ -46,7 +47,7 @@ def read_k6(found: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": [],
         "sandbox": False,
         "started_at": "",
-        "duration_s": duration_s,
+        "duration_s": _duration_s(found, metrics),
         "load": {},
         "metrics": metrics,
         "thresholds": thresholds,
@@ -96,12 +97,12 @@ def _threshold(name: str, text: str, figure: Mapping[str, Any], failed: bool) ->
     }
 
 
-def _duration_s(found: Mapping[str, Any]) -> float:
-    milliseconds = (found.get("state") or {}).get("testRunDurationMs")
-    if milliseconds:
+def _duration_s(found: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> float:
+    state = found.get("state")
+    milliseconds = state.get("testRunDurationMs") if isinstance(state, dict) else None
+    if milliseconds and isinstance(milliseconds, (int, float)):
         return float(milliseconds) / 1000
-    for entry in found["metrics"].values():
-        values = entry.get("values", entry) if isinstance(entry, dict) else {}
-        if values.get("count") and values.get("rate") and "passes" not in values:
-            return float(values["count"] / values["rate"])
+    for one in metrics.values():
+        if one["kind"] == "counter" and one["count"] and one["rate"]:
+            return float(one["count"] / one["rate"])
     return 0.0

@@ -13,6 +13,7 @@ from pika_locust.format import amount, clock, number, percent, plural, span
 from pika_locust.judge.expressions import parse
 from pika_locust.judge.verdict import CPU_PERCENT, OWN_TIMES
 from pika_locust.metrics.histogram import Histogram, bucket_edges
+from pika_locust.metrics.metric import scale_of
 from pika_locust.metrics.snapshot import PERCENTILES, histogram_of
 from pika_locust.outputs.comparison import Comparison, Outcome, shown
 from pika_locust.outputs.document import (
@@ -418,8 +419,8 @@ def _bars(summary: Mapping[str, Any], name: str) -> Iterator[Bars]:
     if distribution is None:
         return
     histogram = histogram_of(distribution)
-    scale = 1000 if distribution["unit"] == "us" else 1
     unit = str(summary["metrics"][name]["unit"])
+    scale = scale_of(unit)
     low, *middle, high = histogram.quantiles((0.001, 0.5, 0.95, 0.99, 0.999))
     marks = tuple((label, value / scale) for label, value in zip(("p50", "p95", "p99"), middle, strict=True))
     yield Bars(f"{name}: how values are distributed", unit, _shares(histogram, low, high, scale), marks)

@@ -153,14 +153,26 @@ def _entry(folder: Path, run: Mapping[str, Any]) -> SuiteEntry:
 
 def _of_summaries(folder: Path) -> SuiteResults:
     summaries = [(path, summary) for path in sorted(folder.glob("*.json")) if (summary := read_summary(path))]
-    found = [(path, summary) for path, summary in summaries if "scenario" in summary and "exit_code" in summary]
-    if not found:
+    known = [(path, summary) for path, summary in summaries if "scenario" in summary and "exit_code" in summary]
+    if not known:
         raise ConfigurationError(f"{folder}: there is neither {MANIFEST} nor a summary of a run in it")
-    return suite_of(found, folder.resolve().name)
+    # A common summary of several scenarios lies beside those of each.
+    found = [(path, summary) for path, summary in known if "scenarios" not in summary]
+    return suite_of(found or [(path, one) for path, summary in known for one in each(summary)], folder.resolve().name)
+
+
+def each(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A summary, or those of the scenarios that it is common to; none where their run never ended."""
+    return [one for one in summary["scenarios"].values() if one] if "scenarios" in summary else [summary]
 
 
 def suite_of(found: Sequence[tuple[Path, Mapping[str, Any]]], name: str) -> SuiteResults:
-    """Summaries that nobody has a list of, as the results of a suite."""
+    """Summaries that nobody has a list of, as the results of a suite.
+
+    Raises ConfigurationError where there are none.
+    """
+    if not found:
+        raise ConfigurationError("scenarios ran beside each other, and the run never ended: no summary of one is there")
     entries = tuple(
         SuiteEntry(
             str(summary["scenario"]),

@@ -366,7 +366,7 @@ def _by_name(summary: Summary) -> list[Block] | None:
         parts = [f"{part} {shown(one[part], unit)}" for part in ("med", "p(95)", "p(99)", "max")]
         blocks.append(fold(words(f"{name}: {shown(one['count'])} samples, {', '.join(parts)}")))
         if distribution := summary["distributions"].get(name):
-            lowest = histogram_of(distribution).quantile(0.001) / (1000 if distribution["unit"] == "us" else 1)
+            lowest = histogram_of(distribution).quantile(0.001) / (1000 if unit in ("ms", "score") else 1)
             marks = (("p50", one["med"]), ("p95", one["p(95)"]), ("p99", one["p(99)"]))
             ends = (("from", lowest), ("to", one["p(99.9)"]))
             rows = [[mark, shown(value, unit)] for mark, value in (*marks, *ends)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -286,8 +286,67 @@ def test_a_folder_gives_its_runs_and_no_other_json(tmp_path: Path) -> None:
     assert [run.name for run in read_runs([tmp_path])] == ["1.json", "2.json"]
     with pytest.raises(ConfigurationError, match="neither a summary nor a k6 export"):
         read_runs([tmp_path / "other.json"])
+    # One's own folder may be called so: only a suite's, beside what they are of, are left out.
+    assert [run.name for run in read_runs([tmp_path / "baseline"])] == ["3.json"]
+    (tmp_path / "none").mkdir()
     with pytest.raises(ConfigurationError, match="no summary of a run"):
-        read_runs([tmp_path / "baseline"])
+        read_runs([tmp_path / "none"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda one: one.pop("thresholds"), id="no thresholds"),
+        pytest.param(lambda one: one.pop("distributions"), id="no distributions"),
+        pytest.param(lambda one: one.update(metrics=[1]), id="metrics that are a list"),
+        pytest.param(lambda one: one["thresholds"][0].update(expression="fast"), id="an expression that is none"),
+        pytest.param(lambda one: one["distributions"]["auth_latency"].update(scheme="other"), id="another scheme"),
+    ],
+)
+def test_a_part_of_a_summary_is_refused_when_it_is_read(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
+    summary = copy.deepcopy(RECORDED)
+    damage(summary)
+    path = tmp_path / "part.json"
+    path.write_text(json.dumps(summary))
+    for given in (path, tmp_path):
+        with pytest.raises(ConfigurationError, match=r"part\.json is not a summary of this version, or not all of one"):
+            read_runs([given])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param({"values": [1, 2]}, id="values that are a list"),
+        pytest.param({"count": 1, "rate": 2.0, "thresholds": ["count>1"]}, id="thresholds that are a list"),
+        pytest.param({"count": "many", "rate": 2.0}, id="a count that is no number"),
+    ],
+)
+def test_what_only_looks_like_k6s_is_refused_when_it_is_read(tmp_path: Path, entry: Any) -> None:
+    path = tmp_path / "k6.json"
+    path.write_text(json.dumps({"metrics": {"iterations": entry}, "state": []}))
+    with pytest.raises(ConfigurationError, match="the metric 'iterations' is"):
+        read_runs([path])
+
+
+def test_a_run_that_lost_workers_is_left_out() -> None:
+    random = np.random.default_rng(25)
+    good, partial = again(random), again(random)
+    partial.summary["reasons"] = [{"code": "incomplete", "subject": "worker 2", "text": "worker 2 was lost"}]
+    assert compare([good, partial], [good]).warnings == ("run (before) is left out: worker 2 was lost",)
+
+
+def test_scores_are_compared_in_their_own_unit(tmp_path: Path) -> None:
+    random = np.random.default_rng(26)
+    ours, histogram = again(random), drawn([800, 200], [50, 60])
+    shift = trend("browser_web_vital_cls", "", "score")
+    ours.summary["distributions"][shift.name] = {**distribution(histogram), "unit": shift.kept_unit}
+    ours.summary["metrics"][shift.name] = statistics(shift, histogram, 60.0)
+    theirs = {"metrics": {shift.name: {"avg": 0.052, "med": 0.05, "p(95)": 0.06, "min": 0.05, "max": 0.06}}}
+    (tmp_path / "k6.json").write_text(json.dumps(theirs))
+    for before in ([ours], read_runs([tmp_path / "k6.json"])):
+        found = {row.statistic: row for row in compare(before, [ours]).rows if row.series == shift.name}
+        assert (found["med"].before, found["med"].after) == (0.05, 0.05)
+        assert {row.outcome for row in found.values()} == {"same"}
 
 
 def test_the_comparison_as_json_has_every_figure() -> None:

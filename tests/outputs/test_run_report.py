@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from pika_locust.metrics.histogram import Histogram
+from pika_locust.metrics.metric import trend
+from pika_locust.metrics.snapshot import Snapshot, distributions, results
 from pika_locust.outputs import document_html, document_markdown
 from pika_locust.outputs.comparison import compare, read_runs
+from pika_locust.outputs.document import Bars, Fold
 from pika_locust.outputs.run_report import run_report
 
 RUNS = Path(__file__).parent / "runs"
@@ -103,6 +107,20 @@ def test_a_chart_has_a_limit_of_what_it_shows(expressions: list[str], drawn: flo
     assert " ".join(words) in page.text
     limits = [chart["limit"] for chart in page.charts if chart["unit"] == "ms" and chart["limit"] is not None]
     assert limits == ([] if drawn is None else [drawn])
+
+
+def test_scores_are_distributed_in_their_own_unit() -> None:
+    summary = copy.deepcopy(RECORDED)
+    shift, histogram = trend("browser_web_vital_cls", "", "score"), Histogram()
+    for value in (50, 50, 60):
+        histogram.add(value)
+    snapshot = Snapshot({(shift.name, ()): histogram}, {shift.name: shift})
+    summary["metrics"] |= results(snapshot, 60.0)
+    summary["distributions"] |= distributions(snapshot)
+    folds = [one for one in run_report(summary).blocks if isinstance(one, Fold)]
+    (bars,) = (one for fold in folds for one in fold.blocks if isinstance(one, Bars) and shift.name in one.title)
+    assert bars.marks[0] == ("p50", 0.05)
+    assert (round(bars.bars[0][0], 3), round(bars.bars[-1][1], 3)) == (0.05, 0.06)
 
 
 def test_the_page_needs_nothing_else_and_is_small() -> None:

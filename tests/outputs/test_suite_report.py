@@ -303,9 +303,27 @@ def test_summaries_alone_make_a_report_too(tmp_path: Path, capsys: pytest.Captur
 def test_a_common_summary_of_scenarios_beside_each_other_is_all_of_them(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     both = {"calls": recorded("calls"), "widget": recorded("calls", failed, lambda one: one.update(scenario="widget"))}
-    path.write_text(json.dumps({"schema": 1, "scenario": "calls, widget", "verdict": "fail", "scenarios": both}))
+    path.write_text(
+        json.dumps({"schema": 1, "scenario": "calls, widget", "verdict": "fail", "exit_code": 99, "scenarios": both})
+    )
     assert main(["report", str(path)]) == 0
     page = (tmp_path / "run.html").read_text()
     assert "calls: pass" in page
     assert "widget: FAIL" in page
     assert main(["compare", str(path), str(path)]) == 0
+    # The same of the folder, also when each has its own file, as they are written.
+    assert [entry.scenario for entry in read_suite(tmp_path).loads] == ["calls", "widget"]
+    for name, one in both.items():
+        (tmp_path / f"run.{name}.json").write_text(json.dumps(one))
+    assert [entry.results for entry in read_suite(tmp_path).loads] == ["run.calls.json", "run.widget.json"]
+    assert main(["report", str(tmp_path)]) == 0
+
+
+def test_scenarios_beside_each_other_whose_run_was_killed_have_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"scenario": "a, b", "verdict": "invalid", "exit_code": 107, "scenarios": {}}))
+    for given in (path, tmp_path):
+        assert main(["report", str(given)]) == 104
+        assert "the run never ended" in capsys.readouterr().err

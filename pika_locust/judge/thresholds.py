@@ -7,6 +7,7 @@ how strictly it is to be judged. Judging itself is `evaluate`'s business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -129,24 +130,35 @@ def read_thresholds(given: ThresholdSpecs, problems: list[str]) -> tuple[Thresho
 
 
 def parse_option(text: str) -> Threshold:
-    """A threshold as the command line has it: `name{tag:value}:p(95)<300`; the last colon outside braces separates.
+    """A threshold as the command line has it: `name{tag:value}:p(95)<300`; the last colon before the options separates.
 
     Options follow after semicolons: `name:p(95)<300; abort_on_fail; delay_abort_eval=10s; window=30s; allow_empty`.
 
     Raises ValueError, which shows the form.
     """
-    # an expression and its options hold neither a colon nor a brace, so the last colon decides, whatever the tags hold
-    series, colon, rest = text.rpartition(":")
-    if not colon or "}" in rest:
+    # Tags may hold semicolons, and options colons: options begin after what can be read as a series.
+    judged, _, options = text[(begins := _series_end(text)) :].partition(";")
+    # An expression holds neither a colon nor a brace, so the last colon decides, whatever the tags hold.
+    series, colon, expression = (text[:begins] + judged).rpartition(":")
+    if not colon or "}" in expression:
         raise ValueError(f"threshold {text!r}: no colon between metric and expression; write {_OPTION_FORM}")
-    expression, *options = (part.strip() for part in rest.split(";"))
-    spec: dict[str, Any] = {"threshold": expression}
-    for option in filter(None, options):
+    spec: dict[str, Any] = {"threshold": expression.strip()}
+    for option in filter(None, (part.strip() for part in options.split(";"))):
         name, equals, value = (part.strip() for part in option.partition("="))
         if name in spec:
             raise ValueError(f"threshold {text!r}: {name} is given twice; keep one")
         spec[name] = _FLAGS.get(value, value) if equals else True
     return Threshold.of(series, spec)
+
+
+def _series_end(text: str) -> int:
+    """How long the series is that a text begins with; 0 where it begins with none."""
+    for at, character in enumerate(text):
+        if character == ":":
+            with suppress(ValueError):
+                parse_series(text[:at])
+                return at
+    return 0
 
 
 def replace_or_add(defaults: Iterable[Threshold], overrides: Iterable[Threshold]) -> tuple[Threshold, ...]:
@@ -170,7 +182,7 @@ def replace_or_add(defaults: Iterable[Threshold], overrides: Iterable[Threshold]
 
 def check(thresholds: Iterable[Threshold], metrics: Iterable[Metric]) -> list[str]:
     """Every mistake in the thresholds, one sentence each: metrics nobody declares, aggregations their kind lacks, and
-    limits that no value can ever cross.
+    shares beyond 1. A limit at the end of what there is, such as `rate<=1`, is a way to leave a threshold out.
     """
     declared = {metric.name: metric for metric in metrics}
     problems = []

@@ -191,6 +191,7 @@ def test_tags_in_another_order_are_the_same_series() -> None:
         pytest.param("latency{anything:new}:med<500", None, id="a submetric goes by its base name"),
         pytest.param("errors:count==0", None, id="a counter's count"),
         pytest.param("checks:rate>=1", None, id="a rate may be all"),
+        pytest.param("checks:rate<=1", None, id="a rate that may be anything leaves a threshold out"),
         pytest.param(
             "latncy:p(95)<500", "no metric is called 'latncy'; did you mean latency?", id="a slip names the metric"
         ),
@@ -241,6 +242,19 @@ def test_the_command_line_takes_options_after_semicolons() -> None:
     assert threshold.delay_abort_eval_s == 10.0
     assert threshold.window_s == 30.0
     assert threshold.allow_empty is True
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "about"),
+    [
+        pytest.param("r:rate<0.1; about=see https://x.y/z", "r", "see https://x.y/z", id="a colon"),
+        pytest.param("r{a:b}:rate<0.1; about={a:b} = all", "r{a:b}", "{a:b} = all", id="braces"),
+        pytest.param('r{a:"x;}:y"}:rate<0.1; about=1:2', 'r{a:"x;}:y"}', "1:2", id="a semicolon in a tag as well"),
+        pytest.param("r{a:x;y}:rate<0.1", "r{a:x;y}", "", id="a semicolon in a tag alone"),
+    ],
+)
+def test_options_and_tags_may_hold_what_separates_others(text: str, metric: str, about: str) -> None:
+    assert parse_option(text) == Threshold(metric, parse("rate<0.1"), about=about)
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -299,10 +299,8 @@ class Run:
             left_out = sum(record.arrivals_left_out for record in self.collector.records())
             dropped = self.arrival_assignment.lost(snapshot, ended_ns) - left_out
             if dropped > 0:
-                self.notes.append(
-                    f"{dropped:,} arrivals went down with workers that were lost or left, and are counted as dropped "
-                    "iterations"
-                )
+                who = "lost workers" if self.collector.missing else "workers that left"
+                self.notes.append(f"{dropped:,} arrivals went down with {who}, and are counted as dropped iterations")
         if self.iteration_grants is not None:
             dropped = self.iteration_grants.not_begun(self.collector.iterations_begun)
         if dropped <= 0:

@@ -36,8 +36,10 @@ SEND_WITHIN_S = 10.0
 RETRY_AFTER_S = 1.0
 FLUSH_WITHIN_S = 5.0
 """At the end of a run, for all outputs together."""
-LAST_SCRAPE_WITHIN_S = 16.0
-"""How long the end of a run waits for one more scrape, by a Prometheus that comes at least that often."""
+LAST_SCRAPE_WITHIN_S = 17.5
+"""How long the end of a run waits for one more scrape, by a Prometheus that comes about as often."""
+SCRAPE_LATE_S = 2.0
+"""How late that one may come, on a busy machine."""
 
 
 class OutputWriter:
@@ -190,6 +192,8 @@ class MetricsEndpoint:
         self._exposition = Exposition()
         self._app = make_app(self._exposition)
         self._scrapes_s: deque[float] = deque(maxlen=2)
+        self._shown = 0
+        """How often there was something new to see."""
         self._scraped = Event()
         # What thousands of lines cost to write, the load is not to wait for.
         self._thread = ThreadPool(1)
@@ -202,24 +206,31 @@ class MetricsEndpoint:
     def show(self, snapshot: Snapshot, declared: Collection[str], run: Mapping[str, str]) -> None:
         """What scrapes are answered with from now on."""
         self._exposition.show(snapshot, declared, dict(run))
+        self._shown += 1
         self._scraped.clear()
 
     def wait_for_scrape(self) -> None:
         """Wait until what is shown was fetched once, by a Prometheus that has come before and is to come soon."""
         if len(self._scrapes_s) == 2:
             every_s = self._scrapes_s[1] - self._scrapes_s[0]
-            due_in_s = self._scrapes_s[1] + 1.2 * every_s + 0.5 - monotonic()
+            due_in_s = self._scrapes_s[1] + 1.2 * every_s + SCRAPE_LATE_S - monotonic()
             if due_in_s <= LAST_SCRAPE_WITHIN_S:
                 self._scraped.wait(max(0.0, due_in_s))
 
     def _answer(self, environ: Any, start_response: Any) -> Any:
         head: list[Any] = []
+        shown = self._shown
         pages = self._thread.apply(lambda: list(self._app(environ, lambda *said: head.extend(said))))
         start_response(*head)
         self._scrapes_s.append(monotonic())
         # It is on its way then.
-        gevent.spawn_later(0.1, self._scraped.set)
+        gevent.spawn_later(0.1, self._note_scraped, shown)
         return pages
+
+    def _note_scraped(self, shown: int) -> None:
+        # One that was answered before the last figures were there has not fetched them.
+        if shown == self._shown:
+            self._scraped.set()
 
 
 class RunOutputs:

@@ -81,7 +81,7 @@ def test_locust_s_socketio_users_change_one_import(extra: list[str], server: str
     ours = use(changed, server, tmp_path, *extra)
     for finished in (theirs, ours):
         assert finished.exit_code == 0, finished.output
-        assert finished.metric("http_reqs{method:WSC,name:add}")["count"] > 60
+        assert finished.metric("http_reqs{method:WSC,name:add}")["count"] > 20
         assert finished.metric("http_req_failed")["passes"] == 0
     # Locust's own reports a call, and a message, a second time as the emit that it is made of.
     twice = {"http_reqs{method:WSE,name:add}", "http_reqs{method:WSE,name:message}"}

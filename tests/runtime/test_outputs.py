@@ -285,6 +285,21 @@ def test_the_end_waits_for_one_more_scrape_of_whoever_comes_regularly(
     assert 0.2 < finish(run) < 5.0, "and waits no longer than it takes to come"
 
 
+def test_a_scrape_just_before_the_last_figures_has_not_fetched_them(
+    registry: Registry, endpoint: tuple[MetricsEndpoint, int]
+) -> None:
+    made, port = endpoint
+    run = RunOutputs([], {"hits"}, {}, made)
+    measure(run, registry)
+    scrape(port)
+    gevent.sleep(0.4)
+    scrape(port)
+    measure(run, registry)
+    fetched = gevent.spawn_later(0.5, scrape, port)
+    assert finish(run) > 0.4
+    assert fetched.ready()
+
+
 def test_the_end_does_not_wait_for_whoever_comes_once_a_minute(
     registry: Registry, endpoint: tuple[MetricsEndpoint, int]
 ) -> None:

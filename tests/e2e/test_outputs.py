@@ -199,7 +199,7 @@ def test_an_influxdb_that_hangs_slows_neither_the_load_nor_the_end(server: Targe
     (note,) = [note for note in finished.summary["notes"] if note.startswith("--out ")]
     assert f"{output['dropped']} of {output['dropped']} points were dropped: no answer within 5 s" in note
     assert note in finished.output
-    # Three users of each class pause for a tenth of a second; a load that waited for the output would make next to none.
+    # Three users of each class pause for a tenth of a second; a load that waits for the output makes next to none.
     assert finished.metric("http_reqs")["count"] == sum(server.answered.values()) > 6 * 10 * 5 * 0.4
     assert took_s < 5 + 5 + 8
 

@@ -164,6 +164,7 @@ class Dancer(WebSocketActor):
         # It is joined again on the same connection.
         if message.get("sessionId") == self.session_id and self.session == "ended":
             self.session = "asked"
+            self._listen_anew()
             self._subscribe()
 
     # What the DJ broadcasts
@@ -284,9 +285,14 @@ class Dancer(WebSocketActor):
         # Likes go on: the app keeps those that are made while there is no connection.
         self.timers.cancel_all(but="like")
         self._gone()
+        self._listen_anew()
         if self.confirmed and kept and self.session == "live":
             self.meters.ws_session_live.add(True)
         self.session = "asked"
+
+    def _listen_anew(self) -> None:
+        """What is heard until SUBSCRIBE is acknowledged counts for nothing, least of all for the time before."""
+        self.heard = [0] * len(COUNTED)
 
 
 class Reactions:

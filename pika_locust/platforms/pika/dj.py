@@ -337,6 +337,8 @@ class Dj(WebSocketActor):
     def closed(self, kept: bool) -> None:
         self._polls.forget_open()
         self.counted.left(self.number)
+        # What is heard before the next session is registered does not count for this one.
+        self.heard = [0] * len(COUNTED)
         self._over.set()
 
     def finish(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pika_locust.kit.counted_broadcast import SETTLE_S, SWEEP_EVERY_S
+from pika_locust.platforms.pika.broadcasts import counted_broadcasts
 from pika_locust.platforms.pika.dancer import Dancer
 from pika_locust.platforms.pika.dj import Dj
 from pika_locust.platforms.pika.scenarios import COUNTED, NAMED, TOLD
 from pika_locust.platforms.pika.world import PLATFORM
 from pika_locust.testing.virtual_server import VirtualServer
-from tests.platforms.pika.harness import Harness
+from pika_locust.wire.websocket import Close
+from tests.platforms.pika.harness import RUN_ID, SESSION, Harness, VirtualSocket
 
 DANCERS = 5
 
@@ -96,3 +98,46 @@ def test_a_number_that_is_not_ours_is_wrong(fault: str, kinds: set[str], harness
     play(harness, fault)
     assert wrong(harness) == kinds
     assert missed(harness) == set()
+
+
+def is_liked_by_another(harness: Harness, socket: VirtualSocket) -> None:
+    """Another receiver's like is acknowledged, and this connection is told."""
+    harness.worker.shared(counted_broadcasts).after("like", 99)(True, "")
+    socket.hear({"type": "LIKE_RECEIVED", "payload": {"track": {"title": f"LT 000001 {RUN_ID} 89abcdef 1"}}})
+
+
+@pytest.mark.parametrize("lost", ["connection", "session"])
+def test_what_a_dancer_hears_before_it_is_subscribed_again_is_no_duplicate(lost: str, harness: Harness) -> None:
+    _, socket = harness.live_dancer()
+    if lost == "connection":
+        socket.drop(Close(1006, error="cut"))
+    else:
+        socket.hear({"type": "SESSION_ENDED", "sessionId": SESSION})
+    harness.time.run(3.0)
+    if lost == "session":
+        socket.hear({"type": "SESSION_STARTED", "sessionId": SESSION})
+    again = harness.sockets[-1]
+    assert (again is not socket) == (lost == "connection")
+    is_liked_by_another(harness, again)
+    harness.time.run(0.5)
+    harness.welcome(again)
+    harness.time.run(SETTLE_S + SWEEP_EVERY_S)
+    harness.worker.end()
+    assert harness.worker.count_of("fanout_duplicates", kind="like") == 0
+
+
+def test_what_a_dj_hears_before_it_is_live_again_is_no_duplicate(harness: Harness) -> None:
+    harness.start(Dj)
+    harness.time.run(0.001)
+    first = harness.sockets[-1]
+    first.ack()
+    first.drop(Close(1006, error="cut"))
+    harness.time.run(3.0)
+    again = harness.sockets[-1]
+    assert again is not first
+    is_liked_by_another(harness, again)
+    harness.time.run(0.5)
+    again.ack()
+    harness.time.run(SETTLE_S + SWEEP_EVERY_S)
+    harness.worker.end()
+    assert harness.worker.count_of("fanout_duplicates", kind="like") == 0

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from urllib.parse import quote
 
 from pika_locust.errors import UnreadableError
 from pika_locust.judge import AuditResult, at_least, balance, not_observed, unreadable
 from pika_locust.judge.ledger import ExpectedState
 from pika_locust.kit.settling import until_settled
 from pika_locust.kit.targets import http_side
-from pika_locust.observe.target import read_json
+from pika_locust.platforms.pika.recap import Held, read_recap
 from pika_locust.platforms.pika.scenarios import LEDGERS
 from pika_locust.scenario import AuditContext
 
@@ -20,15 +17,6 @@ SETTLE_S = 10.0
 """An ACK does not wait for the database, so the recap gets some time to show what was acknowledged; and a target that
 is out of breath, to show anything."""
 VOTE_EXPIRES_S = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the recap says that the target holds of this run; None where it does not show it."""
-
-    likes: int
-    tempo_votes: int
-    poll_votes: int | None
 
 
 def audit(context: AuditContext) -> Sequence[AuditResult]:
@@ -74,50 +62,38 @@ def _balanced(name: str, expected: ExpectedState, held: Held, context: AuditCont
 
 
 def _at_least(name: str, expected: ExpectedState, held: Held, context: AuditContext) -> AuditResult:
-    """In a session of somebody else's, others like and vote as well: what was acknowledged is held, maybe with more."""
+    """In a session of somebody else's, others like and vote as well: what was acknowledged is held, maybe with more,
+    beside what was held before the load."""
     acknowledged, unanswered = expected.acknowledged, expected.unanswered
     if name == "tempo votes":
         why = "someone else is the DJ: votes are stored when the track changes, and nobody says whether it did"
         return not_observed(name, why, acknowledged, unanswered)
+    before = context.given.get("before")
+    if before is None:
+        return unreadable(name, "its recap could not be read before the load", acknowledged, unanswered)
+    there: int | None = before[name]
     found = held.likes if name == "likes" else held.poll_votes
-    if found is None:
+    if found is None or there is None:
         if context.settings["PIKA_DJ_TOKEN"]:
             return unreadable(name, NOT_THE_OWNER, acknowledged, unanswered)
         return not_observed(
             name, "only the session's owner is shown polls: set PIKA_DJ_TOKEN", acknowledged, unanswered
         )
-    return at_least(name, acknowledged, found, unanswered, "someone else is the DJ: others may have sent some, too")
+    detail = "someone else is the DJ: others may have sent some, too"
+    if there:
+        detail = f"{detail}; {there:,} more were there before the load"
+    return at_least(name, acknowledged, found - there, unanswered, detail)
 
 
 NOT_THE_OWNER = "the recap shows no polls, so PIKA_DJ_TOKEN is not the token of the session's owner"
 
 
 def _held(context: AuditContext, external: bool) -> Held:
-    """What the recap says. Raises UnreadableError when there is none, or something else in its place."""
-    token = context.settings["PIKA_DJ_TOKEN"]
-    headers = {"Authorization": f"Bearer {token}"} if token else None
-    session_id = str(context.settings["SESSION_ID"] if external else context.facts["session_id"])
-    url = f"{http_side(context.target)}/api/session/{quote(session_id, safe='')}/recap"
-    try:
-        recap = read_json(url, headers)
-    except UnreadableError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            # There was a session, or nothing could have been acknowledged; whatever was is gone.
-            return Held(0, 0, 0)
-        raise
+    """What the recap says that the target holds of this run. Raises UnreadableError where it cannot be read."""
+    settings, state = context.settings, context.sandbox_state
+    base, token = http_side(context.target), settings["PIKA_DJ_TOKEN"]
+    if external:
+        return read_recap(base, str(settings["SESSION_ID"]), token)
     # In a session of our own, the tracks and polls of this run have its id in their names.
-    mark = "" if external else str(context.facts["run_id"])
-    try:
-        tracks = [track for track in recap["tracks"] if mark in track["title"]]
-        polls = recap.get("polls")
-        if polls is None and context.sandbox_state is not None:
-            polls = context.sandbox_state.get("polls")
-        return Held(
-            likes=sum(int(track["likes"]) for track in tracks),
-            tempo_votes=sum(sum((track["tempo"] or {}).values()) for track in tracks),
-            poll_votes=None
-            if polls is None
-            else sum(int(poll["totalVotes"]) for poll in polls if mark in poll["question"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise UnreadableError(f"GET {url} was answered with JSON that is no recap") from None
+    mark, polls = str(context.facts["run_id"]), None if state is None else state.get("polls")
+    return read_recap(base, str(context.facts["session_id"]), token, mark, polls)

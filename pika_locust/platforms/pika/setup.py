@@ -1,10 +1,12 @@
-"""What is looked at before the load: whether the session is free for our DJ, or somebody else's is live already."""
+"""What is looked at before the load: whether the session is free for our DJ, or somebody else's is live already, and
+what the target holds of that one."""
 
 from __future__ import annotations
 
 import logging
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from pika_locust import clock
@@ -12,6 +14,7 @@ from pika_locust.errors import SetupError, UnreadableError
 from pika_locust.kit.targets import http_side
 from pika_locust.load.durations import format_duration
 from pika_locust.observe.target import look, read_json
+from pika_locust.platforms.pika.recap import read_recap
 from pika_locust.scenario import SetupContext, SetupResult
 
 logger = logging.getLogger(__name__)
@@ -22,7 +25,7 @@ _LONGEST_NAME = 40
 
 
 def look_for_session(context: SetupContext) -> SetupResult:
-    """Our own DJ needs a session that nobody holds; somebody else's is waited for.
+    """Our own DJ needs a session that nobody holds; somebody else's is waited for, and what it holds is noted.
 
     Against a sandbox, a session without a name of its own gets one that no other run has. What the target does not show
     is no obstacle: the load will.
@@ -32,7 +35,8 @@ def look_for_session(context: SetupContext) -> SetupResult:
     settings = context.settings
     base, session_id = http_side(context.target), str(settings["SESSION_ID"])
     if settings["PIKA_DJ"] == "external":
-        return _wait_for(base, session_id, settings["SESSION_WAIT"])
+        found = _wait_for(base, session_id, settings["SESSION_WAIT"])
+        return _with_recap(found, base, session_id, settings["PIKA_DJ_TOKEN"])
     if settings.sources.get("SESSION_ID") == "default" and _is_sandbox(base):
         session_id = f"{session_id}-{uuid.uuid4().hex[:12]}"
         logger.info("The target is a sandbox: this run's session is %s", session_id)
@@ -58,6 +62,16 @@ def _wait_for(base: str, session_id: str, within_s: float) -> SetupResult:
             logger.info("Waiting for the session %s, for %s at most", session_id, format_duration(within_s))
         time.sleep(min(LOOK_EVERY_S, left_s))
     return SetupResult(public={"session_id": session_id})
+
+
+def _with_recap(found: SetupResult, base: str, session_id: str, token: str | None) -> SetupResult:
+    """What others have liked and voted before the load is no proof of what this run does."""
+    try:
+        held = read_recap(base, session_id, token, within_s=LOOK_WITHIN_S)
+    except UnreadableError as error:
+        note = f"the recap of the session {session_id} could not be read before the load: {error}"
+        return replace(found, notes=(*found.notes, note))
+    return replace(found, private={"before": {"likes": held.likes, "poll votes": held.poll_votes}})
 
 
 def _live_sessions(base: str) -> dict[str, str]:

@@ -108,11 +108,12 @@ def run(
     ledgers: dict[str, Ledger] | None = None,
     facts: dict[str, Any] | None = None,
     state: dict[str, Any] | None = None,
+    given: dict[str, Any] | None = None,
     **environ: str,
 ) -> dict[str, AuditResult]:
     settings, problems = read_settings(DANCERS.settings, environ, "pika")
     assert problems == []
-    context = AuditContext(target, settings, ledgers or books(), FACTS if facts is None else facts, state)
+    context = AuditContext(target, settings, ledgers or books(), FACTS if facts is None else facts, state, given or {})
     return {result.name: result for result in audit(context)}
 
 
@@ -251,6 +252,8 @@ def test_a_sandbox_shows_its_books_on_polls(recaps: Recaps) -> None:
     assert statuses(run(recaps.target, facts=facts, state=state)) == ["pass", "pass", "fail"]
 
 
+NEW_SESSION = {"before": {"likes": 0, "poll votes": 0}}
+
 OF_ANOTHER_DJ = {
     "as many as acknowledged": (5, "pass"),
     "others have liked as well": (70, "pass"),
@@ -261,7 +264,7 @@ OF_ANOTHER_DJ = {
 @pytest.mark.parametrize(("held", "status"), OF_ANOTHER_DJ.values(), ids=OF_ANOTHER_DJ)
 def test_in_another_djs_session_what_was_acknowledged_is_held_at_least(held: int, status: str, recaps: Recaps) -> None:
     recaps.answers = [(200, recap({**track(1, held), "title": "Take Five"}))]
-    results = run(recaps.target, facts={"run_id": RUN_ID}, PIKA_DJ="external", SESSION_ID="friday-session")
+    results = run(recaps.target, given=NEW_SESSION, PIKA_DJ="external", SESSION_ID="friday-session")
     assert statuses(results) == [status, "not_observed", "not_observed"]
     assert recaps.asked[0][0] == "/api/session/friday-session/recap"
     assert "someone else is the DJ" in results["tempo votes"].detail
@@ -269,15 +272,37 @@ def test_in_another_djs_session_what_was_acknowledged_is_held_at_least(held: int
 
 def test_the_owner_of_another_djs_session_is_shown_its_polls(recaps: Recaps) -> None:
     recaps.answers = [(200, recap(track(1, 5), polls=[{**poll(1, [1, 1]), "question": "Slower?"}]))]
-    results = run(recaps.target, facts={"run_id": RUN_ID}, PIKA_DJ="external", PIKA_DJ_TOKEN="pk_dj_0123456789")
+    results = run(recaps.target, given=NEW_SESSION, PIKA_DJ="external", PIKA_DJ_TOKEN="pk_dj_0123456789")
     assert statuses(results) == ["pass", "not_observed", "fail"]
     assert (results["poll votes"].expected, results["poll votes"].actual) == (3, 2)
+
+
+HELD_BEFORE = {"all is stored": (505, 203, "pass"), "none is stored": (500, 200, "fail")}
+
+
+@pytest.mark.parametrize(("likes", "votes", "status"), HELD_BEFORE.values(), ids=HELD_BEFORE)
+def test_what_another_djs_session_held_before_is_none_of_ours(
+    likes: int, votes: int, status: str, recaps: Recaps
+) -> None:
+    recaps.answers = [(200, recap(track(1, likes), polls=[poll(1, [votes, 0])]))]
+    before = {"before": {"likes": 500, "poll votes": 200}}
+    results = run(recaps.target, given=before, PIKA_DJ="external", PIKA_DJ_TOKEN="pk_dj_0123456789")
+    assert statuses(results) == [status, "not_observed", status]
+    assert results["likes"].actual == likes - 500
+    assert "500 more were there before the load" in results["likes"].detail
+
+
+def test_a_recap_that_could_not_be_read_before_is_no_pass(recaps: Recaps) -> None:
+    recaps.answers = [(200, BALANCED)]
+    result = run(recaps.target, PIKA_DJ="external")["likes"]
+    assert result.status == "fail"
+    assert "could not be read before the load" in result.detail
 
 
 @pytest.mark.parametrize("dj", ["own", "external"])
 def test_a_token_that_is_not_the_owners_is_an_error(dj: str, recaps: Recaps) -> None:
     recaps.answers = [(200, BALANCED)]
-    result = run(recaps.target, PIKA_DJ=dj, PIKA_DJ_TOKEN="pk_dj_0123456789")["poll votes"]
+    result = run(recaps.target, given=NEW_SESSION, PIKA_DJ=dj, PIKA_DJ_TOKEN="pk_dj_0123456789")["poll votes"]
     assert result.status == "fail"
     assert "PIKA_DJ_TOKEN is not the token of the session's owner" in result.detail
 

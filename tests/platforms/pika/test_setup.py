@@ -18,9 +18,10 @@ from pika_locust.platforms.pika.setup import look_for_session
 from pika_locust.sandbox import SandboxProcess, start_sandbox
 from pika_locust.scenario import SetupContext, SetupResult
 from pika_locust.testing.worker import settings_of
-from tests.platforms.pika.test_audits import Recaps
+from tests.platforms.pika.test_audits import Recaps, poll, recap, track
 
 FRIDAY = "friday-social"
+WITHOUT_LIKES = SetupResult(public={"session_id": FRIDAY}, private={"before": {"likes": 0, "poll votes": None}})
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def test_another_djs_session_is_waited_for(sandbox: SandboxProcess) -> None:
         found = look(socket_url(sandbox), PIKA_DJ="external", SESSION_ID=FRIDAY, SESSION_WAIT="20s")
         took_s = time.monotonic() - began_s
         timer.join()
-    assert found == SetupResult(public={"session_id": FRIDAY})
+    assert found == WITHOUT_LIKES
     assert 1.2 <= took_s < 6.0
 
 
@@ -137,4 +138,22 @@ def test_a_session_that_does_not_come_is_not_waited_for_any_longer_and_the_repor
 def test_a_session_that_is_live_is_joined_at_once(sandbox: SandboxProcess) -> None:
     with live(sandbox):
         found = look(socket_url(sandbox), PIKA_DJ="external", SESSION_ID=FRIDAY)
-    assert found == SetupResult(public={"session_id": FRIDAY})
+    assert found == WITHOUT_LIKES
+
+
+def test_what_another_djs_session_holds_already_is_noted(elsewhere: Recaps) -> None:
+    live_now = {"live": True, "sessions": [{"sessionId": FRIDAY, "djName": "DJ Mila"}]}
+    elsewhere.answers = [(200, live_now), (200, recap(track(1, 300), track(2, 200), polls=[poll(1, [7, 2])]))]
+    found = look(elsewhere.target, PIKA_DJ="external", SESSION_ID=FRIDAY, PIKA_DJ_TOKEN="pk_dj_0123456789")
+    assert found.private == {"before": {"likes": 500, "poll votes": 9}}
+    assert elsewhere.asked[-1] == (f"/api/session/{FRIDAY}/recap", "Bearer pk_dj_0123456789")
+
+
+def test_a_recap_that_cannot_be_read_is_noted_as_such(elsewhere: Recaps) -> None:
+    live_now = {"live": True, "sessions": [{"sessionId": FRIDAY, "djName": "DJ Mila"}]}
+    elsewhere.answers = [(200, live_now), (500, "no")]
+    found = look(elsewhere.target, PIKA_DJ="external", SESSION_ID=FRIDAY)
+    assert found.private == {}
+    assert [note.split(":")[0] for note in found.notes] == [
+        "the recap of the session friday-social could not be read before the load"
+    ]

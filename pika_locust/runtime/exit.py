@@ -83,6 +83,8 @@ class ExitHandler:
         self._csv_files = csv_files
         self._judged = False
         self._gone = False
+        self._settled_code: int | None = None
+        """What this has set the exit code to: any other is somebody else's."""
 
     def keep_listening(self) -> None:
         """Keep the master receiving messages as long as it needs them. While it waits for workers: when its last worker
@@ -198,12 +200,15 @@ class ExitHandler:
             # Locust writes its files every second, and closes them without the last one.
             gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
             self._check_csv_files()
+        if environment.process_exit_code == self._settled_code:
+            # A second signal has Locust end once more.
+            environment.process_exit_code = None
         failure = host_failure(environment)
         if failure is not None and reports:
             code, why = failure.code, failure.why
             self._coordinator.amend(lambda report: failed_by_others(report, code, why))
         ours = reports[-1].exit_code if reports else int(ExitCode.PASS)
-        environment.process_exit_code = ours or (failure.code if failure is not None else 0)
+        environment.process_exit_code = self._settled_code = ours or (failure.code if failure is not None else 0)
         if not self._prints_tables:
             logging.getLogger(TABLES_LOGGER).disabled = True
 

@@ -17,7 +17,7 @@ import gevent
 import locust.log
 from gevent import get_hub
 from locust.event import EventHook
-from locust.runners import LocalRunner, WorkerRunner
+from locust.runners import STATE_INIT, WorkerRunner
 
 from pika_locust.metrics import plain
 
@@ -93,8 +93,12 @@ def _exits(event: Any, reverse: bool, named: Any) -> Iterator[int]:
             alone.fire(**named)
         except SystemExit as exits:
             logger.warning("A listener has called sys.exit(%s)", exits.code)
-            # None is a success, and a text a failure that says why.
-            yield exits.code if isinstance(exits.code, int) else int(exits.code is not None)
+            yield _exit_code(exits)
+
+
+def _exit_code(exits: SystemExit) -> int:
+    """None is a success, and a text a failure that says why."""
+    return exits.code if isinstance(exits.code, int) else int(exits.code is not None)
 
 
 def _end_test(environment: Any, who: str) -> None:
@@ -108,10 +112,13 @@ def count_users_that_end(environment: Any) -> None:
 
     That is what `on_stop` raises, and `gevent.Timeout`, which is no `Exception`: Locust would go on with one user less.
     Nor is what `sys.exit()` raises, which would end a local run on the spot, unjudged and with any exit code:
-    here it ends the test. A worker may end by it, as its master notices.
+    here it ends the test. So it does in any other greenlet, of a locustfile that watches something beside its users. A
+    worker may end by it, as its master notices.
     """
     hub, runner = get_hub(), environment.runner
     handle_error = hub.handle_error
+    gone: list[int] = []
+    environment.events.quit.add_listener(lambda exit_code, **_: gone.append(exit_code))
 
     def note(exception: Any, **_: Any) -> None:
         # Somebody else's code may tell a text.
@@ -120,13 +127,17 @@ def count_users_that_end(environment: Any) -> None:
 
     def counting(context: Any, kind: Any, error: Any, trace: Any) -> None:
         is_user = context in runner.user_greenlets
-        exits = is_user and isinstance(error, SystemExit) and isinstance(runner, LocalRunner)
+        # Before and after the test, it is how this process ends.
+        is_on = runner.state != STATE_INIT and not gone
+        exits = isinstance(error, SystemExit) and not isinstance(runner, WorkerRunner) and is_on
         if exits:
-            _end_test(environment, "task")
+            if not is_user:
+                environment.process_exit_code = environment.process_exit_code or _exit_code(error) or UNHANDLED
+            _end_test(environment, "task" if is_user else "greenlet")
         else:
             handle_error(context, kind, error, trace)
         is_counted = getattr(error, "pika_locust_counted", False)
-        if exits or (is_user and not is_counted and not isinstance(error, hub.SYSTEM_ERROR)):
+        if is_user and (exits or (not is_counted and not isinstance(error, hub.SYSTEM_ERROR))):
             environment.events.user_error.fire(user_instance=context.args[0], exception=error, tb=trace)
 
     environment.events.user_error.add_listener(note)

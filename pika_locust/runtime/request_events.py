@@ -58,11 +58,10 @@ class _Named:
         self.waiting_us: list[int] = []
 
     def count_waiting(self) -> None:
-        waiting_us = self.waiting_us
+        waiting_us, self.waiting_us = self.waiting_us, []
         self.reqs.add(len(waiting_us))
         self.failed.add(False, len(waiting_us))
         self.duration.add_all(waiting_us)
-        waiting_us.clear()
 
 
 class RequestEventMeter:

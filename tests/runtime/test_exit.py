@@ -250,6 +250,15 @@ def test_the_exit_code_is_that_of_the_last_test_and_of_who_else_judges(
     assert len(process.written) == reasons
 
 
+@pytest.mark.parametrize("code", [0, 99, 105])
+def test_an_end_that_comes_twice_blames_nobody_for_our_own_exit_code(code: int, process: MasterProcess) -> None:
+    """As Locust's does, where SIGTERM comes after SIGINT."""
+    process.attach()
+    process.judge(code)
+    assert (process.quitting(), process.quitting()) == (code, code)
+    assert process.written == []
+
+
 def test_an_exception_that_nobody_handled_is_no_pass(process: MasterProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("locust.log.unhandled_greenlet_exception", True)
     process.attach()

@@ -16,7 +16,7 @@ from locust import User, constant, task
 from locust.event import EventHook, Events
 from locust.exception import StopUser
 from locust.log import greenlet_exception_logger
-from locust.runners import LocalRunner, WorkerRunner
+from locust.runners import STATE_INIT, STATE_RUNNING, LocalRunner, WorkerRunner
 
 from pika_locust.runtime import host_failures as module
 from pika_locust.runtime.host_failures import (
@@ -214,7 +214,7 @@ def test_whatever_ends_a_user_counts_once_as_what_a_task_has_raised(
     monkeypatch.setattr(hub, "handle_error", hub.handle_error)
     events.user_error.add_listener(lambda **error: told.append(error))
     stopped: list[str] = []
-    runner = Mock(spec=LocalRunner, user_greenlets=users, quit=lambda: stopped.append("quit"))
+    runner = Mock(spec=LocalRunner, user_greenlets=users, quit=lambda: stopped.append("quit"), state=STATE_RUNNING)
     environment: Any = SimpleNamespace(events=events, runner=runner, host="", web_ui=None)
     count_users_that_end(environment)
     user = kind(environment)
@@ -226,6 +226,34 @@ def test_whatever_ends_a_user_counts_once_as_what_a_task_has_raised(
     assert one["user_instance"] is user
     assert f"{type(one['exception']).__name__}: {one['exception']}" == error
     assert stopped == ended
+
+
+@pytest.mark.parametrize(
+    ("state", "is_over", "code", "settled", "leaves"),
+    [
+        (STATE_RUNNING, False, 0, 2, False),
+        (STATE_RUNNING, False, 3, 3, False),
+        (STATE_INIT, False, 3, None, True),
+        (STATE_RUNNING, True, 0, None, True),
+    ],
+    ids=["0 in the test", "3 in the test", "before it", "when all is over"],
+)
+def test_a_greenlet_that_exits_ends_the_test_that_is_on(
+    state: str, is_over: bool, code: int, settled: int | None, leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, events, ended = gevent.get_hub(), Events(), []
+    left: list[Any] = []
+    monkeypatch.setattr(hub, "handle_error", lambda *error: left.append(error[2]))
+    runner = Mock(spec=LocalRunner, user_greenlets=Group(), quit=lambda: ended.append("quit"), state=state)
+    environment: Any = SimpleNamespace(events=events, runner=runner, web_ui=None, process_exit_code=None)
+    count_users_that_end(environment)
+    if is_over:
+        events.quit.fire(exit_code=99)
+    gevent.spawn(sys.exit, code).join(5)
+    gevent.sleep(0)
+    assert environment.process_exit_code == settled
+    assert [type(error) for error in left] == [SystemExit] * leaves
+    assert ended == ["quit"] * (not leaves)
 
 
 @pytest.mark.parametrize("wire", [None, {}, {"code": 0, "why": "x"}, {"code": "2", "why": "x"}, {"code": 2}])

@@ -101,7 +101,14 @@ class Caller(JoiningActor, OpenActor):
         settings = self.worker.settings
         if settings["AGENTS"] != 0:
             offer = {"targetId": agent_id, "signal": OFFER}
-            self.ask("webrtc:signal", offer, first_of=("webrtc:signal",), within_s=SIGNAL_WITHIN_S, trend="signal_time")
+            self.ask(
+                "webrtc:signal",
+                offer,
+                first_of=("webrtc:signal",),
+                within_s=SIGNAL_WITHIN_S,
+                trend="signal_time",
+                rate="signal_success",
+            )
             self.emit("webrtc:signal", {"targetId": agent_id, "signal": CANDIDATE})
         left_s = self.dice.uniform(settings["TALK_TIME_MIN"], settings["TALK_TIME_MAX"])
         while left_s > 0 and not self._is_over and self.is_connected:

@@ -68,6 +68,7 @@ CALL_METRICS = (
     trend("call_request_time", "from asking for a call to its answer, whichever"),
     trend("call_accept_time", "from asking for a call to an agent's taking it"),
     trend("signal_time", "from a WebRTC offer to the agent's answer to it"),
+    rate("signal_success", "WebRTC offers that an agent answered"),
     trend("call_end_time", "from hanging up to the server's consent"),
     rate("call_end_success", "calls that the server ended when the visitor hung up"),
 )
@@ -299,7 +300,7 @@ def _answer_time(settings: Settings) -> tuple[Threshold, ...]:
     return (Threshold.of("call_request_time", {"threshold": f"p({percentile})<5000", "about": about}),)
 
 
-_OF_AGENTS = frozenset({"agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate"})
+_OF_AGENTS = frozenset({"agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate", "signal_success"})
 
 
 def _of_our_agents(settings: Settings) -> frozenset[str]:
@@ -326,6 +327,10 @@ CALLS = scenario(
         "call_success_rate": {"threshold": "rate>0.8", "about": "calls come about"},
         "call_rejected_rate": {"threshold": "rate<0.2", "about": "agents do not send callers away"},
         "call_rang_out_rate": {"threshold": "rate<0.2", "about": "agents answer"},
+        "signal_success": {
+            "threshold": "rate>0.99",
+            "about": "offers reach the agents, and their answers the visitors",
+        },
         "call_end_success": {"threshold": "rate>0.99", "about": "a call is over when the visitor hangs up"},
         "agent_reject_rate": {"threshold": "rate<0.5", "about": "our own agents take calls"},
         "agent_ignore_rate": {"threshold": "rate<0.5", "about": "and answer at all"},

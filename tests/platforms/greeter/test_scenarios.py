@@ -58,3 +58,11 @@ def test_failed_connections_have_the_grade_of_the_suites_table(scenario: Scenari
         found for found in scenario.thresholds if (found.metric, found.expression.aggregation) == (name, "rate")
     )
     assert threshold.expression.holds(errors / 60) == (grade != "critical")
+
+
+@pytest.mark.parametrize(("agents", "judged"), [("", True), ("3", True), ("0", False)])
+def test_offers_must_be_answered_where_we_bring_the_agents(agents: str, judged: bool) -> None:
+    settings, _ = read_settings((*LOAD_SETTINGS, *CALLS.settings), {"AGENTS": agents}, CALLS.platform)
+    (threshold,) = (one for one in CALLS.thresholds if one.metric == "signal_success")
+    assert not threshold.expression.holds(0.9)
+    assert ("signal_success" not in CALLS.unobservable(settings)) == judged

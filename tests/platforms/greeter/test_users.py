@@ -186,11 +186,25 @@ def call(run: Run, callers: int = 1, agents: int = 1, seconds: float = 30.0) -> 
     return of_calls(run)
 
 
+def test_an_offer_whose_answer_never_comes_is_no_success(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    emit = Agent.emit
+
+    def emit_no_answers(agent: Agent, event: str, *values: Any, **options: Any) -> bool:
+        return event == "webrtc:signal" or emit(agent, event, *values, **options)
+
+    monkeypatch.setattr(Agent, "emit", emit_no_answers)
+    run = begin(CALLS)
+    assert call(run) == {"accepted": 1}
+    assert run.rate("signal_success") == (0, 1)
+    assert run.rate("call_success_rate") == (1, 0)
+
+
 def test_a_call_is_accepted_talked_in_and_ended_by_the_server_s_id(begin: Begin) -> None:
     run = begin(CALLS)
     assert call(run) == {"accepted": 1}
     assert run.rate("call_success_rate") == (1, 0)
     assert run.rate("call_end_success") == (1, 0)
+    assert run.rate("signal_success") == (1, 0)
     assert [signal["signal"].get("type") for signal in run.sent("webrtc:signal")] == ["answer", "offer", None]
     assert len(run.sent("cobrowse:snapshot")) >= 3
     (end,) = run.sent("call:end")

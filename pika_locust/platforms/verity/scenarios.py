@@ -297,6 +297,7 @@ SESSIONS = scenario(
     unobservable=_without_matches,
     settings=_SESSIONS_SETTINGS,
     check_settings=_check,
+    set_up=Deferred("pika_locust.platforms.verity.audits:look_before"),
     audit="pika_locust.platforms.verity.audits:audit_sessions",
     audits=("tokens", "sessions"),
     iteration="one for each user at least: as many as sessions allow",

@@ -9,8 +9,9 @@ from pika_locust.platforms.verity.answers import Credentials
 from pika_locust.platforms.verity.audits import audit_sessions, audit_tokens, audit_webhooks
 from pika_locust.platforms.verity.buyer import seed_users
 from pika_locust.platforms.verity.scenarios import QUEUE, SESSIONS, TOKENS
-from pika_locust.scenario import AuditContext, SetupContext
-from tests.platforms.verity.harness import Harness, answer, settings_of
+from pika_locust.platforms.verity.session_user import SessionUser
+from pika_locust.scenario import AuditContext, SetupContext, SetupResult
+from tests.platforms.verity.harness import Harness, answer, saying, settings_of, until
 from tests.wire.http_servers import Peer, serving
 
 
@@ -110,6 +111,42 @@ def test_every_session_has_two_sides(
     assert tuple(by_name) == SESSIONS.audits
     assert by_name["tokens"].status == "pass"
     assert figures(by_name["sessions"]) == expected
+
+
+def test_sessions_that_a_sandbox_had_before_the_load_are_anothers() -> None:
+    given = {"sessions_before": 20}
+    _, sessions = audit_sessions(context({**tokens(), "matches_seen": 8}, created=24, given=given))
+    assert figures(sessions) == ("pass", 8, 8, 0)
+    _, sessions = audit_sessions(context({**tokens(), "matches_seen": 7}, created=24, given=given))
+    assert figures(sessions) == ("fail", 8, 7, 0)
+
+
+def before(url: str) -> SetupResult:
+    assert SESSIONS.set_up is not None
+    return SESSIONS.set_up(SetupContext(url, settings_of(SESSIONS), 7))
+
+
+def test_a_second_test_against_one_sandbox_counts_its_own_sessions(harness: Harness) -> None:
+    assert before(harness.sandbox.url).private == {"sessions_before": 0}
+    harness.open(SESSIONS)
+    for _ in range(2):
+        harness.start(SessionUser)
+    until(lambda: harness.trend("choice_latency").count >= 2, 10.0)
+    harness.drain()
+    created = harness.sandbox.state()["sessions"]["created"]
+    assert created >= 1
+    given = before(harness.sandbox.url).private
+    assert figures(audit_sessions(context(tokens(), created=created, given=given))[1]) == ("pass", 0, 0, 0)
+
+
+def test_a_target_that_is_no_sandbox_is_not_asked_for_its_state() -> None:
+    with serving(saying({"/health": answer(200, {})})) as server:
+        assert before(server.url) == SetupResult()
+        assert len(server.requests) == 1
+
+
+def test_a_dead_target_is_no_obstacle_to_the_load() -> None:
+    assert before("http://127.0.0.1:9") == SetupResult()
 
 
 def test_without_sockets_nobody_sees_a_session() -> None:

@@ -178,9 +178,16 @@ class SessionUser(MemberActor, SocketIoActor):
             ok=DONE,
             trend="choice_latency",
         )
+        if response.status not in DONE:
+            return
         body = response.json_object()
-        if response.status in DONE and body.get("status") == "resolved":
-            self.events.answered(visit.session_id, body.get("outcome"), body.get("matchId"))
+        status, outcome = body.get("status"), body.get("outcome")
+        if choice == "PASS":
+            # Whatever the other side chooses, or has chosen.
+            settled = (status, outcome) == ("resolved", NON_MUTUAL)
+            self.events.said("outcome", "" if settled else f"a PASS was answered {status!r}, {outcome!r}")
+        if status == "resolved":
+            self.events.answered(visit.session_id, outcome, body.get("matchId"))
 
     # What is heard, in the event loop
 

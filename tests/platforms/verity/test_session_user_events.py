@@ -9,12 +9,13 @@ import gevent
 import pytest
 
 from pika_locust.kit.socketio_connection import SocketIoConnection
-from pika_locust.platforms.verity import session_events
+from pika_locust.platforms.verity import session_events, session_user
 from pika_locust.platforms.verity.scenarios import EVENTS, SESSIONS
 from pika_locust.platforms.verity.session_events import Visit
 from pika_locust.platforms.verity.session_user import SessionUser
 from pika_locust.wire.websocket import Close
-from tests.platforms.verity.harness import Harness, until
+from tests.platforms.verity.harness import Harness, answer, saying, until
+from tests.wire.http_servers import serving
 
 MS = 1_000_000
 
@@ -264,6 +265,34 @@ def test_both_sides_hear_what_one_was_answered(
     assert harness.rate("fanout_delivery", kind="outcome") == owed
     assert failures(harness, "outcome") == wrong
     assert kinds(harness, "fanout_correct").get("outcome", (0, 0)) == (owed[0] - len(wrong), len(wrong))
+
+
+PASSED: dict[str, tuple[dict[str, str], list[str]]] = {
+    "as it should be": ({"status": "resolved", "outcome": "non_mutual"}, []),
+    "left open": ({"status": "pending"}, ["a PASS was answered 'pending', None"]),
+    "mutual": ({"status": "resolved", "outcome": "mutual"}, ["a PASS was answered 'resolved', 'mutual'"]),
+    "nothing": ({}, ["a PASS was answered None, None"]),
+}
+
+
+@pytest.mark.parametrize(("said", "wrong"), PASSED.values(), ids=PASSED)
+def test_whoever_passes_is_answered_that_it_is_not_mutual(
+    said: dict[str, str], wrong: list[str], harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_user, "MATCH_CHANCE", 0.0)
+    with serving(saying({"/sessions/s1/choice": answer(201, said)})) as server:
+        harness.open(SESSIONS, server.url)
+        harness.begun(SessionUser)._choose(Visit(session_id="s1"))
+    assert harness.rate("fanout_correct", kind="outcome") == (1 - len(wrong), len(wrong))
+    assert failures(harness, "outcome") == wrong
+
+
+def test_whoever_wants_to_meet_again_may_have_to_wait(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_user, "MATCH_CHANCE", 1.0)
+    with serving(saying({"/sessions/s1/choice": answer(201, {"status": "pending"})})) as server:
+        harness.open(SESSIONS, server.url)
+        harness.begun(SessionUser)._choose(Visit(session_id="s1"))
+    assert harness.rate("fanout_correct", kind="outcome") == (0, 0)
 
 
 def test_whoever_has_left_by_then_is_owed_no_outcome(

@@ -87,13 +87,14 @@ class VerityActor(WebhookActor):
 
     def pay_for(self, account: Account, payload: bytes, signature: str, tokens: int) -> Response:
         """Deliver a checkout of so many tokens for an account."""
-        # Until it is answered it may be credited or not; that stays so when it never is, or when we are cut off.
+        # Until it is answered it may be credited or not; that stays so when it never is, or when we are cut off, and
+        # when a 5xx says that something failed, or took too long, behind which it may have been credited all the same.
         account.tokens.maybe(tokens)
         response = self.deliver(self.http, payload, signature)
         ok = self.checked("stripe webhook ok", response.status == 200)
         if not ok and not response.failed:
             self.worker.error("stripe_webhook", response.outcome, response.says)
-        if response.error is None or response.unsent:
+        if ok or response.refused or response.unsent:
             account.tokens.known(tokens, ok)
         return response
 

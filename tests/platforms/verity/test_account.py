@@ -124,6 +124,9 @@ def test_a_refused_sign_up_fails_its_check(status: int, harness: Harness) -> Non
 WEBHOOKS: dict[str, tuple[Any, bool, tuple[int, int]]] = {
     "acknowledged": (RECEIVED, True, (5, 5)),
     "refused": (answer(400, {}), False, (0, 0)),
+    "passed on, and not answered in time": (answer(504, {}), False, (0, 5)),
+    "a failure half-way": (answer(500, {}), False, (0, 5)),
+    "sent twice, and refused": ([None, answer(400, {})], False, (0, 5)),
     "not answered": (None, False, (0, 5)),
 }
 

@@ -124,7 +124,8 @@ def test_what_each_answer_to_a_negative_means(
 
 ANSWERS: dict[str, tuple[Any, dict[str, int], dict[str, int], int]] = {
     "acknowledged": (RECEIVED, {"u1": 5}, {}, 1),
-    "refused": (answer(500, {}), {}, {}, 1),
+    "refused": (answer(400, {}), {}, {}, 1),
+    "a failure behind which it may be credited": (answer(504, {}), {}, {"u1": 5}, 1),
     "not answered": (None, {}, {"u1": 5}, 0),
 }
 

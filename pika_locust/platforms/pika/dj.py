@@ -156,6 +156,7 @@ class Dj(WebSocketActor):
         self._over = Event()
         """Set when there is nothing left to play for: the test is over, or the connection."""
         self._listeners = Event()
+        """Set by the first listener of the test. Those who come back when the DJ does are told to nobody."""
         self._polls = Polls()
         self._sent: Counter[str] = Counter()
         self.delivery = self.worker.shared(broadcast_delivery)
@@ -173,7 +174,6 @@ class Dj(WebSocketActor):
         if not self.back_off():
             return
         self._over.clear()
-        self._listeners.clear()
         live = self.dial() and self._register()
         # Whether it worked or not, dancers wait no longer: that a session is not live is theirs to find out.
         self.worker.tell_ready("DJ")
@@ -203,7 +203,7 @@ class Dj(WebSocketActor):
             self.heard = self.counted.joined(self.number)
 
     def _wait_for_listeners(self) -> bool:
-        """Wait for the first, who may never come; False when the session is over before."""
+        """Wait for the first of the test, who may never come; False when the session is over before."""
         while not self._listeners.is_set() and not self.released.is_set() and self.is_open:
             self._listeners.wait(0.1)
         return bool(self._listeners.is_set())

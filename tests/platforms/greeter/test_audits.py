@@ -70,6 +70,12 @@ def test_a_socket_that_is_left_is_one_too_many(target: str) -> None:
     assert results["sockets"].actual == 1
 
 
+def test_others_may_have_left_meanwhile(target: str) -> None:
+    results = audit(target, {"before": dict.fromkeys(ALL, 2)}, METRICS_API_KEY=KEY)
+    assert statuses(results) == {"calls": "not_observed", **dict.fromkeys(ALL, "pass")}
+    assert results["sockets"].detail == "at most as many as before the load: 2"
+
+
 @pytest.mark.parametrize("environ", [{}, {"METRICS_API_KEY": "wrong"}], ids=["no key", "a wrong key"])
 def test_a_page_that_does_not_open_fails_and_says_what_would_open_it(target: str, environ: dict[str, str]) -> None:
     assert before(target, **environ) == {}

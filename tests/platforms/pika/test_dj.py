@@ -273,6 +273,15 @@ def test_a_lost_connection_is_an_error_and_the_dj_goes_live_again(harness: Harne
     assert harness.worker.rate_of("ws_connection_success", actor="dj") == (2, 0)
 
 
+def test_who_has_been_played_to_is_not_waited_for_again(harness: Harness) -> None:
+    """Dancers subscribe again on the connections that they have: the server counts none of them as new."""
+    dj = AnsweredDj(harness, TRACK_EVERY="6s")
+    dj.listeners()
+    dj.socket.drop(Close(1006, error="the server ended the connection without a close frame"))
+    harness.time.run(10.0)
+    assert dj.socket.kinds() == ["REGISTER_SESSION", "BROADCAST_TRACK", "BROADCAST_TRACK"]
+
+
 def test_a_token_is_sent_and_never_told(harness: Harness) -> None:
     dj = AnsweredDj(harness, PIKA_DJ_TOKEN="pk_dj_0123456789")
     assert dj.socket.of("REGISTER_SESSION")[0]["token"] == "pk_dj_0123456789"

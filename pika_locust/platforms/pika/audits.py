@@ -17,6 +17,8 @@ SETTLE_S = 10.0
 """An ACK does not wait for the database, so the recap gets some time to show what was acknowledged; and a target that
 is out of breath, to show anything."""
 VOTE_EXPIRES_S = 300.0
+LEAVING_S = 30.0
+"""The last track goes on until all dancers have left, for so long unless -s says otherwise."""
 
 
 def audit(context: AuditContext) -> Sequence[AuditResult]:
@@ -45,8 +47,8 @@ def _balanced(name: str, expected: ExpectedState, held: Held, context: AuditCont
         return balance(name, acknowledged, held.likes, unanswered)
     if name == "tempo votes":
         every_s = context.settings["TRACK_EVERY"]
-        if every_s is not None and every_s > VOTE_EXPIRES_S:
-            why = f"votes expire after {VOTE_EXPIRES_S:g} s, which is before tracks of {every_s:g} s end"
+        if every_s is not None and every_s + LEAVING_S > VOTE_EXPIRES_S:
+            why = f"votes expire after {VOTE_EXPIRES_S:g} s, and the last of tracks of {every_s:g} s may end later"
             return not_observed(name, why, acknowledged, unanswered)
         return balance(name, acknowledged, held.tempo_votes, unanswered)
     if held.poll_votes is not None:

@@ -195,7 +195,7 @@ class WorkerSide:
             self._master_watch = MasterWatch(runner, self._on_master_gone, forked=bool(self._hello["token"]))
             self._master_watch.start()
             events = self._environment.events
-            events.test_stop.add_listener(lambda **_: self._tell_failure())
+            events.test_stop.add_listener(lambda **_: self._on_stopped())
             # Locust goes through these from the last to the first, and what the locustfile's own do is part of it.
             events.quitting._handlers.insert(0, self._on_left)
         self._send(messages.HELLO, self._hello)
@@ -217,6 +217,12 @@ class WorkerSide:
         """What Locust or somebody else's listener has failed with here, nobody would tell the master."""
         if not self._is_local and not self._is_refused and (failure := host_failure(self._environment)) is not None:
             self._send(messages.FAILURE, failure.to_wire())
+
+    def _on_stopped(self) -> None:
+        self._tell_failure()
+        # Locust's worker sleeps for the stop time-out now, hears of nothing meanwhile, and counts as one that has left;
+        # though nobody is left to wait for. The next test brings its own.
+        self._environment.stop_timeout = 0.0
 
     def _on_left(self, **_: Any) -> None:
         self._tell_failure()
@@ -364,8 +370,8 @@ class WorkerSide:
             self._end()
             self._send_report(final=True)
             self._on_context(None)
-            # Locust's worker sleeps for the stop time-out after a stop, though nobody is left to wait for.
             if not self._is_local:
+                # As after a stop of Locust's own.
                 self._environment.stop_timeout = 0.0
         # Not before the figures are sent: a process that was told to end leaves when all roles are drained.
         self._drained.add(role)

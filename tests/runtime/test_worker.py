@@ -249,6 +249,13 @@ def test_without_a_failure_a_worker_only_says_that_it_leaves(worker: Worker) -> 
     assert told(worker) == [messages.HELLO, messages.LEFT]
 
 
+def test_a_worker_whose_users_were_stopped_hears_its_master_at_once(worker: Worker) -> None:
+    """Locust's sleeps for the stop time-out, and would miss that its figures are asked for."""
+    worker.environment.stop_timeout = 12.0
+    worker.environment.events.test_stop.fire()
+    assert worker.environment.stop_timeout == 0.0
+
+
 def test_an_error_of_ours_beside_a_message_to_a_worker_is_not_swallowed(worker: Worker) -> None:
     worker.listeners[messages.BEGIN](None, SimpleNamespace(data={"run_id": "r1"}))
     failure = dict(worker.sent)[messages.FAILURE]

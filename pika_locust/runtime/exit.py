@@ -165,8 +165,10 @@ class ExitHandler:
 
     @property
     def _began(self) -> bool:
-        runner = self._runner
-        return runner.state != STATE_INIT or runner.shape_greenlet is not None or bool(self._coordinator.reports)
+        runner, coordinator = self._runner, self._coordinator
+        # Locust's master changes its state when all listeners of `test_start` have returned, which may take long.
+        is_on = runner.state != STATE_INIT or runner.shape_greenlet is not None or coordinator.running is not None
+        return is_on or bool(coordinator.reports)
 
     def _waits_for_workers(self) -> bool:
         return self._is_master and not self._began

@@ -228,7 +228,8 @@ class LocustfileMode:
             self._runner.stop(send_stop_to_client=False)
         else:
             self._runner.stop()
-        coordinator.finish(cause="signal")
+        # Without a signal it was Locust: its run time was over while listeners still prepared the test.
+        coordinator.finish(cause="signal" if coordinator.signalled else "user")
 
     def close(self) -> None:
         """There is nothing of ours that runs."""

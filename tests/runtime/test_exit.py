@@ -48,7 +48,7 @@ class MasterProcess:
         self.told: list[Reason] = []
         self.heard: list[str] = []
         self.coordinator: Any = SimpleNamespace(
-            reports=[], on_signal=self._hear, amend=self._amend, dismiss_workers=lambda: True
+            reports=[], running=None, on_signal=self._hear, amend=self._amend, dismiss_workers=lambda: True
         )
         self.signals: list[str] = []
         self.csv_files: Any = SimpleNamespace(flush=lambda: self.csv_problem)
@@ -170,6 +170,14 @@ def test_a_master_that_loses_its_last_worker_before_the_test_goes_on_to_listen(
     web.attach().keep_listening()
     web.runner.quit()
     assert web.heard == ["the runner quits"]
+
+
+def test_the_end_of_the_run_time_is_heard_while_listeners_still_prepare_the_test(process: MasterProcess) -> None:
+    """Locust's master is not running before they have returned, and its timer rings once."""
+    process.attach().keep_listening()
+    process.coordinator.running = object()
+    process.runner.quit()
+    assert process.heard == ["the runner quits"]
 
 
 def test_a_master_lets_its_workers_go_first_and_once(process: MasterProcess) -> None:

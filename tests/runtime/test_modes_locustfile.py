@@ -211,3 +211,17 @@ def test_settings_of_the_target_that_change_nothing_for_somebody_are_noted() -> 
 
 def test_the_users_of_this_package_obey_the_settings_of_the_target() -> None:
     assert all(user.obeys_target_settings for user in (FastUser, WebSocketUser, SocketIOUser))
+
+
+@pytest.mark.parametrize(("signalled", "cause"), [("SIGTERM", "signal"), (None, "user")])
+def test_a_test_that_is_still_on_at_the_end_was_ended_by_a_signal_or_by_locust(
+    signalled: str | None, cause: str
+) -> None:
+    users, options = settle("")
+    causes: list[str] = []
+    coordinator: Any = SimpleNamespace(
+        attach=lambda runner, chosen: None, finish=lambda cause: causes.append(cause), signalled=signalled
+    )
+    users.attach(locust("http://a"), SimpleNamespace(stop=lambda: None), coordinator, options, lambda: options)
+    users.end(coordinator)
+    assert causes == [cause]

@@ -375,6 +375,10 @@ class Plugin:
             self._mode.attach(environment, runner, coordinator, self._options, self._choose)
         except ConfigurationError as error:
             self.refuse(error.problems)
+        except SetupError as error:
+            self._report_without_test([Reason("setup", "sandbox", str(error))], ExitCode.SETUP)
+            sys.stderr.write(f"{self.scenario.name}: {error}\n")
+            sys.exit(int(ExitCode.SETUP))
         if environment.web_ui is not None:
             check = functools.partial(self._mode.choose, options=self._options, tests_before=0)
             check_form(environment, check, coordinator.edit)

@@ -19,7 +19,7 @@ from typing import Any
 
 from locust.runners import MasterRunner
 
-from pika_locust.errors import ConfigurationError, ExitCode, SetupError
+from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import Threshold, ThresholdSpecs, check, read_thresholds, replace_or_add
 from pika_locust.load.plan import CONSTANT, LoadPlan, LoadRequest, resolve
 from pika_locust.load.rng import SeededRandom
@@ -283,8 +283,9 @@ class ScenarioMode:
         options: RunOptions,
         chosen: Callable[[], RunOptions],
     ) -> None:
-        """Let the coordinator control the load, and name or start the target. Raises ConfigurationError for options of
-        a plugin that was imported too late to be seen by `read`, and for users that cannot all have their sockets."""
+        """Let the coordinator control the load, and name or start the target. Raises SetupError when that fails, and
+        ConfigurationError for options of a plugin that was imported too late to be seen by `read`, and for users that
+        cannot all have their sockets."""
         self._runner = runner
         found = of_plugins(environment.parsed_options)
         # In the web page, the form may ask for fewer.
@@ -341,8 +342,7 @@ class ScenarioMode:
             env = environ_of_world(scenario.settings, self._environ, scenario.platform, scenario.name)
             self.sandbox = start_sandbox([world], options.sandbox_faults, env=env, path=self._path)
         except SetupError as error:
-            sys.stderr.write(f"The embedded sandbox did not start: {error}\n")
-            raise SystemExit(int(ExitCode.SETUP)) from None
+            raise SetupError(f"the embedded sandbox did not start: {error}") from None
         target = self._scenario.normalise_target(self.sandbox.url)
         names = ", ".join(self._scenario.target_settings)
         logger.info("No target named (%s or -H): testing the embedded sandbox at %s", names, target)

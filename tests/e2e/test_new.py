@@ -6,6 +6,7 @@ test and the two runs that are suggested. One of them must end with 99.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -71,3 +72,16 @@ def test_the_test_that_is_written_fails_when_the_server_keeps_nothing(folder: Pa
     done = written_test(folder, "-k", "healthy")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "are not stored" in done.stdout
+
+
+def test_a_server_that_cannot_be_stood_in_for_is_a_failed_set_up_and_no_run_that_was_killed(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "shop_world.py").write_text('raise LookupError("no shop")\n')
+    words = ["--headless", "-f", "shop.py", "-u", "1", "-t", "3s", "--summary-json", "summary.json"]
+    done = run(tmp_path, "locust", *words)
+    assert done.returncode == 100, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["exit_code"] == 100
+    assert [(reason["code"], reason["subject"]) for reason in summary["reasons"]] == [("setup", "sandbox")]
+    assert "the embedded sandbox did not start" in summary["reasons"][0]["text"]
+    assert "the embedded sandbox did not start" in done.stderr

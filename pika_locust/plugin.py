@@ -380,8 +380,7 @@ class Plugin:
             sys.stderr.write(f"{self.scenario.name}: {error}\n")
             sys.exit(int(ExitCode.SETUP))
         if environment.web_ui is not None:
-            check = functools.partial(self._mode.choose, options=self._options, tests_before=0)
-            check_form(environment, check, coordinator.edit)
+            check_form(environment, functools.partial(self._check_form, coordinator, self._options), coordinator.edit)
             redaction.attach_to_page(environment)
             LivePage(self.scenario, coordinator).attach(environment)
             if not self.scenario.is_locustfile:
@@ -389,6 +388,12 @@ class Plugin:
             web_access(environment.parsed_options, self._options.settings["WEB_ALLOWED_HOSTS"]).guard(
                 environment.web_ui.app
             )
+
+    def _check_form(self, coordinator: Coordinator, options: RunOptions, wanted: Any) -> None:
+        if coordinator.running is not None and coordinator.running.finishing:
+            # Locust's page offers a new one as soon as the users are gone; it would be judged by nobody.
+            raise ValueError("the test before is still being judged: start this one when its verdict is there")
+        self._mode.choose(wanted, options, 0)
 
     def _endpoint(self) -> MetricsEndpoint | None:
         assert self._options is not None

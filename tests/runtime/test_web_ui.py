@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ import pytest
 from locust import User
 from locust.env import Environment
 
+from pika_locust.plugin import Plugin
+from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.runtime.web_ui import check_form, show_one_profile
 
 FORM = {"user_count": "8", "spawn_rate": "2.5", "run_time": "1m", "host": "http://a", "load_profile": "stress"}
@@ -137,3 +140,18 @@ def test_an_edit_that_is_not_possible_is_answered_with_the_reason(page: Page) ->
     page.problem = None
     assert page.press_start(user_count="", spawn_rate="")["message"] == "give user_count and spawn_rate"
     assert page.edited == page.started == []
+
+
+@pytest.mark.parametrize(
+    ("running", "asked"),
+    [(None, 1), (SimpleNamespace(finishing=False), 1), (SimpleNamespace(finishing=True), 0)],
+    ids=["no test", "a test that runs", "a test that is being judged"],
+)
+def test_no_test_begins_while_the_one_before_is_being_judged(
+    running: Any, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin, chosen = Plugin(locustfile_scenario({})), []
+    monkeypatch.setattr(plugin._mode, "choose", lambda *arguments: chosen.append(arguments))
+    with contextlib.nullcontext() if asked else pytest.raises(ValueError, match="still being judged"):
+        plugin._check_form(SimpleNamespace(running=running), None, None)  # type: ignore[arg-type]
+    assert len(chosen) == asked

@@ -137,8 +137,11 @@ class Scenario:
     """What must hold under one profile; under a profile without an entry, the default profile's."""
     setting_thresholds: Callable[[Settings], tuple[Threshold, ...]] = field(default=lambda settings: ())
     """What must hold whatever the load profile, with limits that follow from the settings."""
+    plan_thresholds: Callable[[Settings, LoadPlan], tuple[Threshold, ...]] = field(default=lambda settings, plan: ())
+    """What must hold of a load, with limits that follow from its users at the peak or from how long it lasts."""
     unobservable: Callable[[Settings], frozenset[str]] = field(default=lambda settings: frozenset())
-    """Metrics that nobody can see under these settings; their thresholds are then listed, and decide nothing."""
+    """Metrics, or single series (`name{tag:value}`), that nobody can see under these settings; their thresholds are
+    then listed, and decide nothing."""
     observes: Mapping[Metric, str] = field(default_factory=dict)
     """Metrics of `metrics` that are read on pages of the target during the load, where it has them: the page's path, a
     `#`, and what to read there (`/health#checks.redis.latency`)."""
@@ -170,13 +173,16 @@ class Scenario:
     title: str = ""
     """What reports call it; empty: its name. Locustfiles with users of their own share a name, and not a title."""
 
-    def thresholds_for(self, profile: str, settings: Settings) -> tuple[Threshold, ...]:
-        """All thresholds of a run under a profile."""
+    def thresholds_for(self, profile: str, settings: Settings, plan: LoadPlan | None = None) -> tuple[Threshold, ...]:
+        """All thresholds of a run under a profile; without a plan, none of those that follow from it."""
         own = self.profile_thresholds.get(profile, self.profile_thresholds.get(self.default_profile, ()))
+        planned = self.plan_thresholds(settings, plan) if plan is not None else ()
         hidden = self.unobservable(settings)
         return tuple(
-            replace(threshold, optional=True, allow_empty=False) if threshold.name in hidden else threshold
-            for threshold in (*own, *self.thresholds, *self.setting_thresholds(settings))
+            threshold
+            if hidden.isdisjoint((threshold.name, threshold.metric))
+            else replace(threshold, optional=True, allow_empty=False)
+            for threshold in (*own, *self.thresholds, *self.setting_thresholds(settings), *planned)
         )
 
     @property

@@ -16,7 +16,7 @@ import pytest
 
 from pika_locust.catalogue import scenarios
 from pika_locust.judge import check, check_bands
-from pika_locust.load.plan import BY_HAND, CONSTANT
+from pika_locust.load.plan import BY_HAND, CONSTANT, LoadRequest, resolve
 from pika_locust.metrics.builtin import BASE_METRICS, TARGET_METRICS
 from pika_locust.runtime.options import BASE_THRESHOLDS, LOAD_SETTINGS
 from pika_locust.scenario import Scenario
@@ -354,7 +354,9 @@ def test_every_threshold_is_on_a_declared_metric(scenario: Scenario) -> None:
     names = [metric.name for metric in declared]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
     for profile in (*scenario.profiles, CONSTANT):
-        thresholds = scenario.thresholds_for(profile, defaults(scenario))
+        load = LoadRequest(users=1) if profile == CONSTANT else LoadRequest(profile=profile)
+        plan = resolve(load, scenario.profiles, scenario.default_profile)
+        thresholds = scenario.thresholds_for(profile, defaults(scenario), plan)
         assert thresholds, profile
         assert check((*thresholds, *BASE_THRESHOLDS), declared) == [], profile
 

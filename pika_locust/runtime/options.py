@@ -353,7 +353,7 @@ def read_options(
     overrides = threshold_overrides(arguments, problems)
     observed = observed_by(scenario, arguments, problems)
     profile = plan.name if plan else scenario.default_profile
-    thresholds = thresholds_for(scenario, profile, settings, overrides, arguments)
+    thresholds = thresholds_for(scenario, profile, settings, overrides, arguments, plan)
     problems += check(thresholds, all_metrics(scenario, observed))
     refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
     target = _target(scenario, arguments, settings, refused, problems)
@@ -438,12 +438,17 @@ def threshold_overrides(arguments: Any, problems: list[str]) -> tuple[Threshold,
 
 
 def thresholds_for(
-    scenario: Scenario, profile: str, settings: Settings, overrides: tuple[Threshold, ...], arguments: Any
+    scenario: Scenario,
+    profile: str,
+    settings: Settings,
+    overrides: tuple[Threshold, ...],
+    arguments: Any,
+    plan: LoadPlan | None = None,
 ) -> tuple[Threshold, ...]:
     """The thresholds of a run under a profile, those of the command line in place."""
     base = [*BASE_THRESHOLDS, *cut_threshold(arguments)]
     declared = {metric.name for metric in scenario.metrics}
-    own = scenario.thresholds_for(profile, settings)
+    own = scenario.thresholds_for(profile, settings, plan)
     slopes = {threshold.metric for threshold in own if threshold.expression.is_slope}
     base = [threshold for threshold in base if not (threshold.expression.is_slope and threshold.metric in slopes)]
     base += [threshold for threshold in METRIC_THRESHOLDS if threshold.name in declared]
@@ -470,7 +475,7 @@ def from_web_form(scenario: Scenario, options: RunOptions, form: Any) -> RunOpti
             users = form.num_users if form.num_users is not None else 1
             load = replace(load, users=users, spawn_rate=form.spawn_rate)
         plan = resolve(load, scenario.profiles, scenario.default_profile)
-    thresholds = thresholds_for(scenario, plan.name, options.settings, options.overrides, form)
+    thresholds = thresholds_for(scenario, plan.name, options.settings, options.overrides, form, plan)
     return replace(options, plan=plan, thresholds=thresholds)
 
 

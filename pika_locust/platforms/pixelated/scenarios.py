@@ -8,7 +8,7 @@ from pika_locust.judge import Threshold
 from pika_locust.kit.scenarios import arrival_settings, scenario, suite_load
 from pika_locust.kit.targets import http_url
 from pika_locust.load.arrivals import ArrivalRate, ConstantArrivalRate
-from pika_locust.load.plan import BY_HAND, CONSTANT, LoadProfile
+from pika_locust.load.plan import BY_HAND, CONSTANT, FIXED, LoadPlan, LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import counter, gauge, rate, trend
 from pika_locust.metrics.builtin import HTTP_METRICS, WEBSOCKET_METRICS
@@ -54,13 +54,13 @@ def _inference_rate(settings: Settings) -> ArrivalRate | None:
     )
 
 
-def _throughput(settings: Settings) -> tuple[Threshold, ...]:
+def _throughput(settings: Settings, plan: LoadPlan) -> tuple[Threshold, ...]:
     wanted: float | None = settings["INFERENCE_RATE"]
-    if wanted is None or settings["USE_SIMPLE"] == "1":
+    lasts_s = plan.arrivals_s
+    if wanted is None or lasts_s is None:
         # USE_SIMPLE makes users of the rate.
         return ()
     # What begins in the seconds of the schedule is told for all of the test, which has some more.
-    lasts_s: float = settings["TEST_DURATION"]
     asked = 0.95 * wanted * lasts_s / (lasts_s + AROUND_S)
     least = min(TARGET_RATE, math.floor(asked * 10) / 10)
     about = "the guide's throughput" if least == TARGET_RATE else "what INFERENCE_RATE asks for, less 5 %"
@@ -101,7 +101,7 @@ INFERENCE = scenario(
         "successful_inferences": "count>0",
         "detections_correct": {"threshold": "rate==1", "about": "a crisis that is missed is one too many"},
     },
-    setting_thresholds=_throughput,
+    plan_thresholds=_throughput,
     settings=(
         _CONTRACT,
         Setting(
@@ -152,9 +152,16 @@ STREAMING_METRICS = (
 _AS_TOLD = {"threshold": "rate==1", "allow_empty": True}
 
 
-def _active(limit: int) -> tuple[Threshold, ...]:
+MOST_CONNECTIONS = 500
+"""The guide wants more than these at once."""
+
+
+def _active(settings: Settings, plan: LoadPlan) -> tuple[Threshold, ...]:
+    # A tenth more users, as some are between two connections. Who sets their number by hand asks for no more than it.
+    if plan.name in (CONSTANT, BY_HAND, FIXED) or plan.users_peak < 1.1 * MOST_CONNECTIONS:
+        return ()
     about = "the guide's connections at once"
-    return (Threshold.of("active_connections", {"threshold": f"max>{limit}", "about": about}),)
+    return (Threshold.of("active_connections", {"threshold": f"max>{MOST_CONNECTIONS}", "about": about}),)
 
 
 def _of_chunks(settings: Settings) -> frozenset[str]:
@@ -198,14 +205,7 @@ STREAMING = scenario(
         "malformed_refused": _AS_TOLD,
         "large_audio_refused": _AS_TOLD,
     },
-    profile_thresholds={
-        "plateaus": _active(500),
-        "light": (),
-        "medium": (),
-        "heavy": _active(500),
-        CONSTANT: (),
-        BY_HAND: (),
-    },
+    plan_thresholds=_active,
     unobservable=_of_chunks,
     ledgers=("chunks", "results"),
     settings=(

@@ -134,6 +134,8 @@ class StreamingUser(WebSocketActor):
         if not self.wait_for(lambda: not self._text_sent_ns, ACK_WITHIN_S):
             if self.is_open:
                 self.worker.error("text", f"not acknowledged within {ACK_WITHIN_S:g} s")
+                # The turn ends here, and with it the connection: there will be no result.
+                self.meters.result_rate.add(False)
             return False
         return True
 

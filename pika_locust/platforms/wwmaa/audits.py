@@ -69,7 +69,10 @@ def _held(context: AuditContext) -> _Held | None:
     """From the sandbox's state, or as the staff of a real target sees it; None where nobody may look."""
     state = context.sandbox_state
     if state is not None:
-        event = state["registrations"][context.settings["TEST_EVENT_ID"]]
+        event_id = context.settings["TEST_EVENT_ID"]
+        event = state["registrations"].get(event_id)
+        if event is None:
+            raise UnreadableError(f"the target has no event {event_id}")
         attendees = [Attendee(email, is_paid if costs else None) for email, costs, is_paid in event["rows"]]
         return _Held(attendees, _places(context, event["capacity"], len(attendees)), state["mails"])
     if context.settings["TEST_ADMIN_EMAIL"] is None:

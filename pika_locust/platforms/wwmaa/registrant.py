@@ -105,7 +105,7 @@ class Registrant(WwmaaUser, OpenActor):
         confirmed = [one for one in answers if _is_confirmed(one)]
         is_full = not confirmed and all(map(_is_full, answers))
         self.meters.rsvp_success.add(bool(confirmed) or is_full)
-        if len(answers) > 1:
+        if len(answers) > 1 and (confirmed or all(one.error is None for one in answers)):
             self._count_doubles(len(confirmed), len(confirmed) == 1 or is_full)
         if confirmed and not has_places:
             self.meters.capacity_enforced.add(False)
@@ -140,6 +140,9 @@ class Registrant(WwmaaUser, OpenActor):
 
     def _register_again(self, body: dict[str, Any]) -> None:
         again = self.apart.request("POST", f"{self._event}/rsvp", json=body)
+        if again.error is not None:
+            # No answer: nobody knows what became of it.
+            return
         refused = again.status == 409 or (again.status == 400 and "already" in again.says)
         self._count_doubles(1 + _is_confirmed(again), refused)
 

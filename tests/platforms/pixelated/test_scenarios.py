@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from pika_locust.load.plan import BY_HAND, CONSTANT
+from pika_locust.load.plan import LoadProfile
+from pika_locust.load.stages import parse_stages
 from pika_locust.platforms.pixelated.scenarios import INFERENCE, STREAMING
 from pika_locust.platforms.pixelated.texts import CORPUS
+from pika_locust.runtime.shape import StagesShape
+from pika_locust.scenario import Scenario
 from pika_locust.testing.worker import settings_of
+from tests.runtime.sample_scenario import read
 
 
-def limits(scenario: object, profile: str, metric: str, **environ: str) -> list[str]:
-    settings = settings_of(scenario, environ)  # type: ignore[arg-type]
-    thresholds = scenario.thresholds_for(profile, settings)  # type: ignore[attr-defined]
+def limits(scenario: Scenario, line: str, metric: str, **environ: str) -> list[str]:
+    """What a run with this command line and environment asks of a metric."""
+    thresholds = read(line, environ, scenario=scenario).thresholds
     return [one.expression.text for one in thresholds if one.metric == metric]
 
 
@@ -26,26 +32,62 @@ def test_a_rate_makes_an_open_model_and_its_threshold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "lasts", "limit"),
-    [("120", "2m", "rate>=100"), ("500", "10m", "rate>=100"), ("50", "76s", "rate>=45.1"), ("120", "4s", "rate>=57")],
+    ("rate", "lasts", "line", "limit"),
+    [
+        ("120", "2m", "", "rate>=100"),
+        ("500", "10m", "", "rate>=100"),
+        ("50", "76s", "", "rate>=45.1"),
+        ("120", "4s", "", "rate>=57"),
+        # What -t leaves of the schedule.
+        ("50", "2m", "-t 20s", "rate>=39.5"),
+        ("50", "2m", "-t 5m", "rate>=45.9"),
+    ],
 )
-def test_throughput_is_the_guide_s_hundred_or_what_was_asked_for(rate: str, lasts: str, limit: str) -> None:
-    found = limits(INFERENCE, CONSTANT, "successful_inferences", INFERENCE_RATE=rate, TEST_DURATION=lasts)
+def test_throughput_is_the_guide_s_hundred_or_what_was_asked_for(rate: str, lasts: str, line: str, limit: str) -> None:
+    found = limits(INFERENCE, line, "successful_inferences", INFERENCE_RATE=rate, TEST_DURATION=lasts)
     assert limit in found
 
 
 def test_without_a_rate_there_is_no_throughput_to_hold() -> None:
-    assert limits(INFERENCE, "suite", "successful_inferences") == ["count>0"]
+    assert limits(INFERENCE, "", "successful_inferences") == ["count>0"]
     without = {"INFERENCE_RATE": "50", "USE_SIMPLE": "1"}
-    assert limits(INFERENCE, CONSTANT, "successful_inferences", **without) == ["count>0"]
+    assert limits(INFERENCE, "-u 10 -t 1m", "successful_inferences", **without) == ["count>0"]
 
 
 @pytest.mark.parametrize(
-    ("profile", "found"),
-    [("plateaus", ["max>500"]), ("heavy", ["max>500"]), ("light", []), (CONSTANT, []), (BY_HAND, [])],
+    ("line", "found"),
+    [
+        ("", ["max>500"]),
+        ("--load-profile heavy", ["max>500"]),
+        ("--load-profile heavy -t 20s", ["max>500"]),
+        ("--load-profile light", []),
+        ("--load-profile medium", []),
+        ("-t 2m", []),
+        ("-u 1000 -t 1m", []),
+        ("--stage 1m:1000", []),
+    ],
 )
-def test_five_hundred_connections_are_asked_of_loads_that_have_them(profile: str, found: list[str]) -> None:
-    assert limits(STREAMING, profile, "active_connections") == found
+def test_five_hundred_connections_are_asked_of_loads_that_have_more(line: str, found: list[str]) -> None:
+    assert limits(STREAMING, line, "active_connections") == found
+
+
+def test_five_hundred_connections_are_not_asked_of_a_few_users_who_are_scaled_or_counted() -> None:
+    assert limits(STREAMING, "--load-profile heavy", "active_connections", USERS="50") == []
+    assert limits(STREAMING, "-u 10", "active_connections", ITERATIONS="20") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "found"),
+    [("standard", "2m:100,8m:100", []), ("stress", "5m:500,10m:500", []), ("vast", "5m:900", ["max>500"])],
+)
+def test_a_shape_file_is_asked_for_the_connections_that_it_makes(
+    name: str, stages: str, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = SimpleNamespace(
+        as_profile=lambda: LoadProfile(name, parse_stages(stages)), source=lambda: f"shapes/{name}.py"
+    )
+    monkeypatch.setattr(StagesShape, "loaded", lambda: [shape])
+    assert limits(STREAMING, "", "active_connections") == found
 
 
 def test_what_only_the_server_s_dialect_tells_decides_nothing_in_the_suite_s() -> None:

@@ -133,6 +133,18 @@ def test_a_turn_whose_last_chunk_is_lost_waits_no_longer_than_five_seconds(begin
     assert run.rate("result_rate") == (1, 0)
 
 
+def test_a_text_that_is_never_acknowledged_comes_to_no_result(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lost on the way.
+    monkeypatch.setattr(StreamingUser, "send_json", lambda user, message: True)
+    run = begin()
+    run.once()
+    assert run.rate("result_rate") == (0, 1)
+    assert run.worker.errors_of("text") == ["not acknowledged within 5 s"]
+    # It was ended by us, and nothing was completed.
+    assert run.rate("ws_connection_kept") == (1, 0)
+    assert run.worker.ledger_of("results") == {}
+
+
 def test_a_result_that_does_not_come_is_missing_in_the_audit(begin: Begin) -> None:
     run = begin("no-result=1")
     run.once()

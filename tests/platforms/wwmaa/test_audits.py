@@ -96,6 +96,17 @@ def test_the_list_of_the_server_as_it_is_shipped_cannot_be_read() -> None:
         assert "422" in audit.detail
 
 
+def test_an_event_that_the_target_does_not_have_is_a_failure_that_says_so() -> None:
+    with serving(RSVP, "suite", **QUICK) as run:
+        run.worker.settings = settings_of(RSVP, {**QUICK, "TEST_EVENT_ID": "evt_other"})
+        run.act(3)
+        audits = run.audit()
+        for name in ("registrations", "payments"):
+            assert audits[name].status == "fail"
+            assert "the target has no event evt_other" in audits[name].detail
+        assert audits["capacity"].status == "fail"
+
+
 def test_an_address_without_its_password_is_a_mistake() -> None:
     settings = settings_of(RSVP, {"TEST_ADMIN_EMAIL": ADMIN})
     assert list(RSVP.check_settings(settings, 600.0)) == [

@@ -27,6 +27,14 @@ def test_pages_are_loaded_with_what_belongs_to_them(members: str) -> None:
         assert run.worker.rate_of("http_req_failed")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("members", "hidden"), [("0", {"auth_success", "http_req_duration{name:dashboard}"}), ("0.3", set())]
+)
+def test_without_members_nobody_logs_in_and_nobody_has_a_dashboard(members: str, hidden: set[str]) -> None:
+    thresholds = PAGES.thresholds_for("suite", settings_of(PAGES, {"MEMBER_SHARE": members}))
+    assert {threshold.metric for threshold in thresholds if threshold.optional} == hidden
+
+
 def test_a_page_that_is_slow_is_not_taken_for_a_fast_one() -> None:
     with serving(PAGES, "suite", MEMBER_SHARE="0", **QUICK) as run:
         run.plant(slow_page="120")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from pika_locust.load.plan import CONSTANT
 from pika_locust.platforms.wwmaa.scenarios import RSVP
 from pika_locust.testing.worker import outcomes, settings_of
+from pika_locust.wire.http import ErrorKind, Response, TransportError
 from tests.platforms.wwmaa.served import CONTRACTS, sent_twice, serving
 
 BOTH = pytest.mark.parametrize("contract", CONTRACTS)
@@ -91,6 +95,29 @@ def test_who_was_sent_twice_may_have_been_refused_for_being_there() -> None:
         user._register("somebody", {}, True, True)
         for ledger in ("registrations", "payments"):
             assert outcomes(run.worker.ledgers[ledger]) == {"sent": 1, "uncertain": 1}
+
+
+def test_a_second_registration_that_nobody_answers_was_not_taken_wrongly() -> None:
+    silent = Response(0, b"", b"", (0,) * 7, 0, 0, TransportError(ErrorKind.READ_TIMEOUT, "no answer"))
+    with serving(RSVP, "suite", **{**QUICK, "DOUBLES": "1"}) as run:
+        user = run.user()
+        user._apart = SimpleNamespace(request=lambda *sent, **more: silent, close=user.apart.close)
+        user._register_again({})
+        assert run.worker.rate_of("double_refused") == (0, 0)
+        user._send_one = lambda path, body: silent
+        user._register("somebody", {}, False, True)
+        assert run.worker.rate_of("double_refused") == (0, 0)
+        assert run.worker.rate_of("rsvp_success") == (0, 1)
+
+
+@BOTH
+def test_members_of_the_real_server_see_its_places_only_when_it_is_full(contract: str) -> None:
+    with serving(RSVP, contract, **{**QUICK, "REGISTRATIONS": "100"}) as run:
+        run.act(3)
+        seen = sum(run.worker.rate_of("capacity_enforced"))
+        assert seen == (3 if contract == "suite" else 0)
+        held = [one for one in RSVP.thresholds_for(CONSTANT, run.worker.settings) if one.metric == "capacity_enforced"]
+        assert [(one.expression.text, one.allow_empty) for one in held] == [("rate>0.99", contract == "server")]
 
 
 def test_half_of_all_come_in_the_first_fifth_of_the_time() -> None:

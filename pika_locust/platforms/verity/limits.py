@@ -59,6 +59,10 @@ KEY_SHARE = 0.6
 """The most of a key's ceiling that is planned with: users do not come evenly."""
 MATCH_WITHIN_S = 3.0
 """The suites' promise: from joining to the match."""
+MATCH_WAIT_S = 30.0
+"""A user who is not matched by then leaves the queue and tries again."""
+FEW_USERS = 20
+"""Among fewer, one who finds nobody is more than the share of visits without a match that match_rate allows."""
 
 
 def queue_keys(settings: Mapping[str, Any], users: int) -> int:
@@ -88,7 +92,7 @@ def session_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
     if settings["QUEUE_MODE"] == "isolated":
         yield "QUEUE_MODE=isolated: each visit has a queue of its own, in which nobody meets anybody"
         return
-    users, keys = plan.users_peak, queue_keys(settings, plan.users_peak)
+    users, keys, hold_s = plan.users_peak, queue_keys(settings, plan.users_peak), settings["SESSION_HOLD_SECONDS"]
     needed, ceiling, visit = pairs_needed(settings, users), keys * KEY_PAIRS_PER_S, visit_s(settings)
     unsaid = "as in the suite" if settings["CONTRACT"] == "suite" else "derived; QUEUE_KEYS sets it"
     told = "QUEUE_KEYS" if settings["QUEUE_KEYS"] else unsaid
@@ -99,12 +103,17 @@ def session_notes(settings: Mapping[str, Any], plan: LoadPlan) -> Iterator[str]:
         f"pairs/s, {needed / ceiling:.0%}"
     )
     if needed > ceiling:
-        hold_s = settings["SESSION_HOLD_SECONDS"]
         enough = math.ceil(needed / (KEY_SHARE * KEY_PAIRS_PER_S))
         yield (
             f"{queues} cannot hold {users:,} users: a match will take {users / 2 / ceiling - visit:.3g} s on average, "
             f"and at most {ceiling * hold_s:,.0f} sessions run at once instead of {needed * hold_s:,.0f}; "
             f"QUEUE_KEYS={enough} is enough"
+        )
+    if users % 2 and users < FEW_USERS and hold_s > MATCH_WAIT_S and settings["CONTRACT"] == "server":
+        yield (
+            f"an odd number of users ({users}): whoever finds no partner waits while the others talk for {hold_s:g} s, "
+            f"and gives up after {MATCH_WAIT_S:g} s, which match_rate counts as no match; an even "
+            "number leaves nobody over"
         )
     first_s = users / 2 / ceiling
     if plan.name == CONSTANT and plan.spawn_rate is None and first_s > MATCH_WITHIN_S:

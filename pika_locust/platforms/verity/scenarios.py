@@ -19,8 +19,6 @@ from pika_locust.settings import Setting, Settings, duration, number, on_unless_
 PAUSE_S = 1.0
 """After something that did not work, before the next try. The suites try again at once, which hammers a server that is
 already in trouble."""
-MATCH_WAIT_S = 30.0
-"""A user who is not matched by then leaves the queue and tries again."""
 START_WAIT_S = 10.0
 """From the match to session:start, and for the namespaces of a socket to be opened."""
 END_GRACE_S = 15.0
@@ -247,6 +245,17 @@ _SESSIONS_SETTINGS = (
 )
 
 
+def _check_sessions(settings: Settings, planned_s: float | None) -> Iterable[str]:
+    yield from _check(settings, planned_s)
+    tokens, visits = settings["TOP_UP_TOKENS"], settings["BALANCE_CHECK_EVERY"]
+    # The suite's users run dry in any case: they look at the balance, and buy at 0 only.
+    if settings["AUTO_TOP_UP"] and tokens < visits and not _without_matches(settings):
+        yield (
+            f"TOP_UP_TOKENS={tokens} is below BALANCE_CHECK_EVERY={visits}: members spend up to {visits} tokens "
+            f"between looks at the balance, and run out; set TOP_UP_TOKENS={visits} or BALANCE_CHECK_EVERY={tokens}"
+        )
+
+
 def _without_matches(settings: Settings) -> frozenset[str]:
     if settings["CONTRACT"] == "server" and settings["QUEUE_MODE"] != "isolated":
         return frozenset()
@@ -296,7 +305,7 @@ SESSIONS = scenario(
     setting_thresholds=session_length,
     unobservable=_without_matches,
     settings=_SESSIONS_SETTINGS,
-    check_settings=_check,
+    check_settings=_check_sessions,
     set_up=Deferred("pika_locust.platforms.verity.audits:look_before"),
     audit="pika_locust.platforms.verity.audits:audit_sessions",
     audits=("tokens", "sessions"),

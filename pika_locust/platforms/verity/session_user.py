@@ -9,11 +9,10 @@ from pika_locust.kit import SocketIoActor, on
 from pika_locust.kit.meters import named
 from pika_locust.platforms.verity.account import MemberActor
 from pika_locust.platforms.verity.answers import DONE
-from pika_locust.platforms.verity.limits import queue_keys
+from pika_locust.platforms.verity.limits import MATCH_WAIT_S, queue_keys
 from pika_locust.platforms.verity.scenarios import (
     END_GRACE_S,
     MATCH_CHANCE,
-    MATCH_WAIT_S,
     PAUSE_S,
     SESSIONS_METRICS,
     START_WAIT_S,

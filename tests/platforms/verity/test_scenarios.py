@@ -168,6 +168,34 @@ def test_pauses_the_wrong_way_round_are_a_mistake(scenario: Scenario) -> None:
     assert list(scenario.check_settings(settings_of(scenario), 60.0)) == []
 
 
+TOP_UPS = {
+    "one token for three visits": ({"TOP_UP_TOKENS": "1"}, ("1", "3")),
+    "two tokens for three visits": ({"TOP_UP_TOKENS": "2"}, ("2", "3")),
+    "five for six": ({"BALANCE_CHECK_EVERY": "6"}, ("5", "6")),
+    "as many as visits": ({"TOP_UP_TOKENS": "3"}, None),
+    "a look before each visit": ({"TOP_UP_TOKENS": "1", "BALANCE_CHECK_EVERY": "1"}, None),
+    "nobody buys": ({"TOP_UP_TOKENS": "1", "AUTO_TOP_UP": "0"}, None),
+    "nobody is matched": ({"TOP_UP_TOKENS": "1", "QUEUE_MODE": "isolated"}, None),
+    "the suite's users run dry in any case": ({"TOP_UP_TOKENS": "1", "CONTRACT": "suite"}, None),
+}
+
+
+@pytest.mark.parametrize(("environ", "told"), TOP_UPS.values(), ids=TOP_UPS)
+def test_a_top_up_that_does_not_last_until_the_next_look_is_a_mistake(
+    environ: dict[str, str], told: tuple[str, str] | None
+) -> None:
+    problems = list(SESSIONS.check_settings(settings_of(SESSIONS, **environ), 60.0))
+    if told is None:
+        assert problems == []
+        return
+    tokens, visits = told
+    (problem,) = problems
+    assert problem == (
+        f"TOP_UP_TOKENS={tokens} is below BALANCE_CHECK_EVERY={visits}: members spend up to {visits} tokens between "
+        f"looks at the balance, and run out; set TOP_UP_TOKENS={visits} or BALANCE_CHECK_EVERY={tokens}"
+    )
+
+
 WRONG = {
     "no addresses": ("SOURCE_ADDRESSES", "127.0.0.x"),
     "a target of another kind": ("BASE_URL", "ws://127.0.0.1:3000"),

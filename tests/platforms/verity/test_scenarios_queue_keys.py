@@ -79,6 +79,27 @@ def test_what_the_ceiling_of_the_queues_makes_of_a_plan(
     assert notes(SESSIONS, environ, **request_) == told
 
 
+ONE_LEFT = (
+    "an odd number of users ({}): whoever finds no partner waits while the others talk for 45 s, and gives up after "
+    "30 s, which match_rate counts as no match; an even number leaves nobody over"
+)
+LEFT_OVER: dict[str, tuple[int, dict[str, str], bool]] = {
+    "five": (5, {}, True),
+    "nineteen": (19, {}, True),
+    "so many that one of them is below the limit": (21, {}, False),
+    "an even number": (6, {}, False),
+    "the others are back before": (5, {"SESSION_HOLD_SECONDS": "25"}, False),
+    "nobody meets": (5, {"QUEUE_MODE": "isolated"}, False),
+    "nobody listens": (5, {"CONTRACT": "suite"}, False),
+}
+
+
+@pytest.mark.parametrize(("users", "environ", "told"), LEFT_OVER.values(), ids=LEFT_OVER)
+def test_of_an_odd_number_of_few_users_one_finds_nobody(users: int, environ: dict[str, str], told: bool) -> None:
+    said = [note for note in notes(SESSIONS, environ, users=users) if note.startswith("an odd number")]
+    assert said == ([ONE_LEFT.format(users)] if told else [])
+
+
 def test_the_suites_one_key_is_told_as_such() -> None:
     (told,) = notes(SESSIONS, {"CONTRACT": "suite"}, users=100)
     assert told.startswith("1 queue key (as in the suite): ")

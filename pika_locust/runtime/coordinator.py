@@ -30,7 +30,7 @@ from pika_locust.runtime import arrivals, messages
 from pika_locust.runtime.clock_sync import ClockServer
 from pika_locust.runtime.collector import Collector, MissedReportError
 from pika_locust.runtime.context import USERS_PEAK
-from pika_locust.runtime.host_failures import HostFailure
+from pika_locust.runtime.host_failures import HostFailure, take_host_failure
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.master_listener import keep_listening
 from pika_locust.runtime.messages import ROLES, SUPPORTER_DRAIN_S, RunStart
@@ -659,7 +659,11 @@ class Coordinator:
 
     def _report(self, report: Report) -> None:
         self._progress.end()
-        for failure in self._failures.values():
+        failures = [*self._failures.values()]
+        # Without the page it is looked at when the process ends, as late listeners count, too.
+        if self._environment.web_ui is not None and (own := take_host_failure(self._environment)) is not None:
+            failures.append(own)
+        for failure in failures:
             report = failed_by_others(report, failure.code, failure.why)
         self.reports.append(report)
         self.reports[-1] = self._on_report(report)

@@ -175,3 +175,12 @@ def host_failure(environment: Any) -> HostFailure | None:
         text = f"an exception in a listener or a greenlet was handled by nobody{which}; the log has its traceback"
         return HostFailure(UNHANDLED, text)
     return None
+
+
+def take_host_failure(environment: Any) -> HostFailure | None:
+    """The same, of the test that has just ended: the next one begins with none."""
+    failure = host_failure(environment)
+    environment.process_exit_code = None
+    locust.log.unhandled_greenlet_exception = False
+    unhandled_errors.first = ""
+    return failure

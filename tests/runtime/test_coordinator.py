@@ -199,6 +199,7 @@ class Harness:
         environment = SimpleNamespace(
             host="http://sample",
             stop_timeout=0.2,
+            process_exit_code=None,
             web_ui=SimpleNamespace(stop=lambda: self.runner.ended.append("the web page stops")) if web else None,
             shape_class=object(),
             reset_stats=False,

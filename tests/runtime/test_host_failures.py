@@ -25,6 +25,7 @@ from pika_locust.runtime.host_failures import (
     count_users_that_end,
     host_failure,
     outlast_listeners_that_exit,
+    take_host_failure,
 )
 
 NOTHING: Any = SimpleNamespace(process_exit_code=None)
@@ -82,6 +83,15 @@ def test_an_exit_code_of_somebody_else_comes_first() -> None:
     assert failure is not None
     assert (failure.code, "set to 3" in failure.why) == (3, True)
     assert HostFailure.from_wire(failure.to_wire()) == failure
+
+
+def test_what_is_taken_is_told_of_one_test_and_not_of_the_next() -> None:
+    environment: Any = SimpleNamespace(process_exit_code=3)
+    locust.log.unhandled_greenlet_exception = True
+    taken = take_host_failure(environment)
+    assert taken is not None
+    assert taken.code == 3
+    assert take_host_failure(environment) is None
 
 
 def exits(code: Any) -> Any:

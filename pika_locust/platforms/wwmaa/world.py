@@ -34,7 +34,7 @@ class WwmaaWorld(Seeding, Webhooks, Sessions):
         Cover("lose-write", "lose-write=0.05", "rsvp", "registrations"),
         Cover("lose-write", "lose-write=0.05", "rsvp", "registration_held"),
         Cover("unpaid", "unpaid=0.2", "rsvp", "payments", together="oversell+unpaid"),
-        Cover("error", "error=0.1", "rsvp", "rsvp_success"),
+        Cover("error", "error=0.2", "rsvp", "rsvp_success"),
         Cover("as-shipped", "as-shipped", "rsvp", "rsvp_success", settings=(("CONTRACT", "server"),)),
         Cover("double", "double=0.004", "webhooks", "webhooks", together="latency+double"),
         Cover("lose-write", "lose-write=0.004", "webhooks", "webhooks"),

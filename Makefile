@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo       a DJ, 60 dancers and a sandbox, 40 s, then the verdict"
-	@echo "make test       all tests, whole runs included (about 9 minutes)"
+	@echo "make test       all tests, whole runs included (about 10 minutes)"
 	@echo "make fuzz       inputs that nobody thought of, a minute; make fuzz FUZZ_SECONDS=3600 for an hour"
 	@echo "make containers brings up what docker-compose.yml has, and kills a worker (about 5 minutes, and Docker)"
 	@echo "make healthy    five healthy runs of each scenario beside a busy process: none may blame the target (8 minutes)"

@@ -36,7 +36,12 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.csv_files import CsvFiles
 from pika_locust.runtime.exit import ExitHandler, handle_signals
 from pika_locust.runtime.foreign_options import answers, refusals
-from pika_locust.runtime.host_failures import count_users_that_end, outlast_listeners_that_exit, unhandled_errors
+from pika_locust.runtime.host_failures import (
+    count_users_that_end,
+    outlast_listeners_that_exit,
+    refuse_success_before_the_test,
+    unhandled_errors,
+)
 from pika_locust.runtime.live_page import LivePage
 from pika_locust.runtime.modes import LocustfileMode, ScenarioMode, locustfile_scenario, title_of
 from pika_locust.runtime.options import RunOptions, form_profile, outputs_named, parse_all, reports_named, summary_path
@@ -111,6 +116,7 @@ def install(
     events.pika_locust = plugin
     events.init_command_line_parser.add_listener(_or_exit(plugin.on_parser))
     events.init.add_listener(_or_exit(plugin.on_init))
+    refuse_success_before_the_test(events.init, plugin.on_exit_of_init)
     # Locust builds a parser for each of its options on every spawn message: 225 ms in a worker for each tick of a ramp.
     argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
     return plugin.handle
@@ -172,6 +178,7 @@ class Plugin:
         self._environ = environment_of(os.environ, Path.cwd())
         mode = LocustfileMode if scenario.is_locustfile else ScenarioMode
         self._mode: LocustfileMode | ScenarioMode = mode(scenario, self._environ)
+        self._is_test_due = False
         self._process = os.getpid()
         """Workers that are forked later have other ids, and end with their master."""
         self._parent = parent_of(os.environ)
@@ -252,6 +259,7 @@ class Plugin:
             ForkedWorkers(self._workers_grace_s, lambda: self._worker is not None).watch()
         if not _starts_a_test(arguments):
             return
+        self._is_test_due = True
         placeholder = unfinished_report(self.scenario, self._command)
         if options.summary_json and (problem := summary.write_placeholder(placeholder, options.summary_json)):
             raise ConfigurationError(problem)
@@ -325,6 +333,18 @@ class Plugin:
             self._exit_handler.attach()
         else:
             handle_signals(lambda name: True)
+
+    def on_exit_of_init(self) -> int:
+        """A listener of `init` ends this process with 0; what it is to end with, where it was to run a test."""
+        if not self._is_test_due or os.getpid() != self._process or self._reports():
+            return 0
+        why = "a listener of init has called sys.exit() before the test began: nothing was measured"
+        reason = Reason("internal", "listener", why)
+        logger.error("%s", why)
+        if self._exit_handler is not None:
+            self._exit_handler.leave(reason, ExitCode.INTERNAL)
+        self._report_without_test([reason], ExitCode.INTERNAL)
+        return int(ExitCode.INTERNAL)
 
     def _start_worker(self, environment: Any, runner: Any) -> None:
         assert self._options is not None

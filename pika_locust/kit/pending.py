@@ -14,6 +14,8 @@ from pika_locust.metrics import Counter, Rate, Trend
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.timers import every
 
+NOT_CONNECTED = "not connected"
+"""What is told of a message that could not even be sent."""
 REPLY_TIMEOUT_S = 5.0
 """A later reply counts as none."""
 _SWEEP_EVERY_S = 0.25

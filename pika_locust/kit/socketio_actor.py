@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import PlatformActor, handlers_of
+from pika_locust.kit.pending import NOT_CONNECTED
 from pika_locust.kit.protocol_errors import ProtocolErrors
 from pika_locust.kit.socketio_connection import (
     CUT_OFF_ASKING,
-    NOT_CONNECTED,
     NOT_OPENED,
     Phases,
     Reply,

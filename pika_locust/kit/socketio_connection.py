@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from pika_locust.clock import monotonic_ns
+from pika_locust.kit.pending import NOT_CONNECTED
 from pika_locust.runtime.timers import Condition
 from pika_locust.wire import socketio
 from pika_locust.wire.socketio import PATH, SocketIo
@@ -17,7 +18,6 @@ from pika_locust.wire.websocket import Close, Limits
 
 ACK = "ack"
 """The name of a reply that is an acknowledgement, which has no name on the wire."""
-NOT_CONNECTED = "not connected"
 LOST = "the connection was lost before the answer"
 CUT_OFF_ASKING = "cut off before the answer"
 """What is told of a question whose greenlet was killed."""

@@ -19,7 +19,7 @@ from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import RAW, Fields, PlatformActor, handlers_of
 from pika_locust.kit.json_messages import JsonMessages
 from pika_locust.kit.meters import BoundMeters, named
-from pika_locust.kit.pending import REPLY_TIMEOUT_S, OnReply, SharedReplies
+from pika_locust.kit.pending import NOT_CONNECTED, REPLY_TIMEOUT_S, OnReply, SharedReplies
 from pika_locust.kit.protocol_errors import ProtocolErrors
 from pika_locust.kit.source_addresses import UserAddresses
 from pika_locust.load.pauses import Backoff
@@ -32,7 +32,6 @@ from pika_locust.wire.websocket import Close, Handler, Limits, WebSocket, connec
 from pika_locust.wire.websocket_handshake import CUT_OFF, ConnectError
 
 LEAVE_AGAIN_S = 0.05
-NOT_CONNECTED = "not connected"
 NOT_CONNECTED_PAUSE_S = 0.1
 """Who asks without a connection waits so long: one that asks again and again must not keep all others from running."""
 _QUOTE = ord('"')

@@ -263,8 +263,12 @@ class Ending:
         run = self._run
         duration_s = monotonic() - run.began_s
         self._workers.note_lost(run.collector, duration_s)
-        run.target_monitor.look_at_memory()
-        run.observations.finish()
+        is_interrupted = False
+        try:
+            run.target_monitor.look_at_memory()
+            run.observations.finish()
+        except KeyboardInterrupt:
+            is_interrupted = True
         snapshot = run.settled(run.measured(), ended_ns)
         run.evaluator.observe(duration_s, snapshot, ended_s)
         run.timeline.recorder.mark(ended_s, "end", "the load ended")
@@ -281,7 +285,9 @@ class Ending:
             # A locustfile's own users have a metric for it; the users of a scenario are ours, and so is the error.
             internal_errors += [known["msg"] for known in self._environment.runner.exceptions.values()]
         run_reasons += [Reason("internal", "exception", error) for error in internal_errors]
-        return run.judged(self._scenario, snapshot, run_reasons, duration_s, self._interrupted_by)
+        return run.judged(
+            self._scenario, snapshot, run_reasons, duration_s, self._interrupted_by, is_interrupted=is_interrupted
+        )
 
     def _interrupted_by(self) -> str:
         return self._interrupting or self._signalled() or "SIGINT"

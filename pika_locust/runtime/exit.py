@@ -155,7 +155,7 @@ class ExitHandler:
             # Interrupted here, Locust would leave without a word, and its workers would stay.
             there = f": {self._workers_there()}" if self._is_master else ""
             text = f"stopped by {name} before the test began{there}"
-            self._leave(Reason("stopped", name, text), ExitCode.STOPPED)
+            self.leave(Reason("stopped", name, text), ExitCode.STOPPED)
         return True
 
     @property
@@ -180,10 +180,10 @@ class ExitHandler:
         gevent.sleep(most_s)
         if self._waits_for_workers() and len(self._runner.clients.ready) < self._expected:
             text = f"{self._workers_there()} after {most_s:g} s (--expect-workers, --expect-workers-max-wait)"
-            self._leave(Reason("setup", "workers", text), ExitCode.SETUP)
+            self.leave(Reason("setup", "workers", text), ExitCode.SETUP)
 
-    def _leave(self, reason: Reason, code: ExitCode) -> None:
-        """End this process as Locust does it where it gets that far."""
+    def leave(self, reason: Reason, code: ExitCode) -> None:
+        """End this process before a test, as Locust does it where it gets that far."""
         self._report_without_test([reason], code)
         events = self._environment.events
         events.quitting.fire(environment=self._environment, reverse=True)

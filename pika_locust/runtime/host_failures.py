@@ -7,7 +7,7 @@ or a plugin may ask for an exit code. In a worker, neither would reach the maste
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -65,6 +65,24 @@ def outlast_listeners_that_exit(environment: Any) -> None:
     if not isinstance(environment.runner, WorkerRunner):
         for event in (events.test_start, events.spawning_complete, events.worker_connect, events.worker_report):
             event.fire = partial(_fire_before_the_end, environment, event)
+
+
+def refuse_success_before_the_test(init: Any, instead: Callable[[], int]) -> None:
+    """Have the exit code of `instead` in place of a success's where a listener of Locust's `init` calls `sys.exit()`.
+
+    The process ends there, before any test; what asked for it may have been made of an answer that never came.
+    """
+    fire = init.fire
+
+    def fire_init(**named: Any) -> None:
+        try:
+            fire(**named)
+        except SystemExit as exits:
+            if _exit_code(exits) or not (code := instead()):
+                raise
+            raise SystemExit(code) from exits
+
+    init.fire = fire_init
 
 
 def _fire_at_the_end(environment: Any, event: Any, /, *, reverse: bool = False, **named: Any) -> None:

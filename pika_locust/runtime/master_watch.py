@@ -14,7 +14,8 @@ logger = logging.getLogger(__name__)
 EVERY_S = 1.0
 SILENT = 8
 """So many looks in a row without an answer to a heartbeat, and the master is gone. Looks are counted, not seconds: a
-worker that was halted itself has not listened meanwhile."""
+worker that was halted itself has not listened meanwhile. Nor has one that still handles another message, as when a
+listener of `test_start` waits: Locust reads one message after another."""
 
 
 class MasterWatch:
@@ -26,9 +27,20 @@ class MasterWatch:
         self._on_gone = on_gone
         self._parent = os.getppid() if forked else None
         self._watching: Any = None
+        self._is_listening = True
 
     def start(self) -> None:
         """Begin to look."""
+        handle = self._runner.handle_message
+
+        def handle_message(message: Any) -> None:
+            self._is_listening = False
+            try:
+                handle(message)
+            finally:
+                self._is_listening = True
+
+        self._runner.handle_message = handle_message
         self._watching = gevent.spawn(self._watch)
 
     def stop(self) -> None:
@@ -41,7 +53,8 @@ class MasterWatch:
             gevent.sleep(EVERY_S)
             before, heard = heard, self._runner.last_heartbeat_timestamp
             # None: the master has not answered the first one yet; connecting is Locust's.
-            silent = silent + 1 if heard is not None and heard == before else 0
+            is_silent = heard is not None and heard == before and self._is_listening
+            silent = silent + 1 if is_silent else 0
         why = "it has ended" if self._is_orphan() else f"no word of it for {silent * EVERY_S:g} s"
         logger.error("The master is gone (%s): this worker stops; nobody will report what it measured", why)
         self._on_gone()

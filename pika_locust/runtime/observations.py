@@ -54,17 +54,19 @@ class Observations:
         gevent.killall(self._greenlets, block=False)
 
     def finish(self) -> None:
-        """The load is over: ask all of them for the last time."""
+        """The load is over: ask all of them for the last time. Interrupted, it ends at once and raises on."""
         gevent.killall(self._greenlets)
         asking = [gevent.spawn(self._look_to_the_end, one) for one in self._observed]
-        gevent.joinall(asking, timeout=PROBE_WITHIN_S)
-        late = [not last.ready() for last in asking]
-        gevent.killall(asking)
-        for one, is_late in zip(self._observed, late, strict=True):
-            if is_late:
-                what = "it was not read to its end" if one.is_behind else "no answer"
-                one.note(f"{what} within {PROBE_WITHIN_S:g} s")
-            one.close()
+        try:
+            gevent.joinall(asking, timeout=PROBE_WITHIN_S)
+        finally:
+            late = [one for one, last in zip(self._observed, asking, strict=True) if not last.ready()]
+            gevent.killall(asking)
+            for one in self._observed:
+                one.close()
+        for one in late:
+            what = "it was not read to its end" if one.is_behind else "no answer"
+            one.note(f"{what} within {PROBE_WITHIN_S:g} s")
 
     def snapshot(self) -> Snapshot:
         """What was seen so far."""

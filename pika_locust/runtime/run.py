@@ -388,16 +388,21 @@ class Run:
         run_reasons: list[Reason],
         duration_s: float,
         signal_name: Callable[[], str],
+        *,
+        is_interrupted: bool = False,
     ) -> Report:
         """Look at the target for the last time, audit it, and judge everything.
 
         An audit that could not read what it looks at, or was not done in time, has failed; one that raises anything
-        else is an internal error. A KeyboardInterrupt ends the looking: `signal_name` says what asked for it.
+        else is an internal error. A KeyboardInterrupt ends the looking, as does one that came just before
+        (`is_interrupted`): `signal_name` says what asked for it.
         """
         audits: Sequence[AuditResult] = ()
         run_reasons = list(run_reasons)
         in_time = gevent.Timeout(AUDITS_WITHIN_S)
         try:
+            if is_interrupted:
+                raise KeyboardInterrupt
             self.prometheus.after()
             run_reasons += [Reason("internal", "exception", error) for error in self.target_monitor.sandbox_errors()]
             with in_time:

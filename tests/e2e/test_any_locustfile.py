@@ -173,6 +173,20 @@ def test_a_listener_that_ends_the_process_makes_no_success_of_it(
     assert finished.summary["duration_s"] < 10
 
 
+@pytest.mark.parametrize(("more", "code"), [([], 107), (["--list"], 0)], ids=["a test", "a list"])
+def test_a_listener_of_init_that_ends_the_process_makes_no_success_of_it(
+    more: list[str], code: int, server: Target, tmp_path: Path
+) -> None:
+    finished = run(options(server, "-t", "20s", *more), tmp_path, {"SHOP_EXITS_AT": "init"})
+    assert finished.exit_code == code, finished.output
+    assert (finished.summary is None) is bool(more)
+    if finished.summary is not None:
+        assert finished.summary["exit_code"] == 107
+        assert finished.reasons == [("internal", "listener")]
+        assert "sys.exit() before the test began" in finished.output
+    assert not server.answered
+
+
 def test_an_exception_in_a_listener_is_no_pass(server: Target, tmp_path: Path) -> None:
     finished = run(options(server, "-t", "2s"), tmp_path, {"SHOP_WARM_UP_FAILS": "1"})
     assert finished.summary is not None

@@ -29,6 +29,7 @@ from pika_locust.runtime.coordinator import Coordinator
 from pika_locust.runtime.machine import boot_id
 from pika_locust.runtime.messages import ITERATIONS_GRANTED, ITERATIONS_WANTED
 from pika_locust.runtime.monitors import PrometheusMonitor
+from pika_locust.runtime.observations import Observations
 from pika_locust.runtime.run import Run
 from pika_locust.runtime.worker import MASTER_WAIT_S
 from pika_locust.scenario import AuditContext, Scenario, SetupContext, SetupResult
@@ -1152,6 +1153,27 @@ def test_a_signal_while_a_prometheus_is_asked_ends_the_audits_as_well(
     harness.coordinator.on_signal("SIGINT")
     finishing.join(5)
     assert harness.reasons() == [("stopped", "SIGINT")]
+    assert looked == []
+
+
+def test_a_signal_while_the_target_is_looked_at_for_the_last_time_loses_no_figure(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def audit(context: AuditContext) -> list[AuditResult]:
+        looked.append(context)
+        return []
+
+    monkeypatch.setattr(Observations, "finish", lambda self: gevent.sleep(60))
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    finishing = gevent.spawn(harness.coordinator.finish, "end")
+    gevent.sleep(0.05)
+    harness.coordinator.on_signal("SIGTERM")
+    finishing.join(5)
+    assert harness.reasons() == [("stopped", "SIGTERM")]
+    assert harness.report.metrics["latency"]["count"] == 4
     assert looked == []
 
 

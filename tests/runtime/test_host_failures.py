@@ -25,6 +25,7 @@ from pika_locust.runtime.host_failures import (
     count_users_that_end,
     host_failure,
     outlast_listeners_that_exit,
+    refuse_success_before_the_test,
     take_host_failure,
 )
 
@@ -131,6 +132,20 @@ def test_what_exits_when_the_exit_code_is_settled_makes_no_success_of_it(settled
     with pytest.raises(SystemExit, match="3") if raises else contextlib.nullcontext():
         environment.events.quit.fire(exit_code=settled)
     assert shown == [settled]
+
+
+@pytest.mark.parametrize(
+    ("code", "instead", "ends_with"), [(0, 107, 107), (None, 107, 107), (0, 0, 0), (3, 107, 3), ("no data", 107, 1)]
+)
+def test_a_listener_of_init_that_exits_makes_no_success_of_a_test_that_never_began(
+    code: Any, instead: int, ends_with: int
+) -> None:
+    init = EventHook()
+    init.add_listener(exits(code))
+    refuse_success_before_the_test(init, lambda: instead)
+    with pytest.raises(SystemExit) as left:
+        init.fire()
+    assert (left.value.code if isinstance(left.value.code, int) else int(left.value.code is not None)) == ends_with
 
 
 @pytest.mark.parametrize("name", ["test_start", "spawning_complete", "worker_connect", "worker_report"])

@@ -17,7 +17,7 @@ class Worker:
     """A worker that looks at its master many times a second."""
 
     def __init__(self, *, forked: bool = False) -> None:
-        self.runner: Any = SimpleNamespace(last_heartbeat_timestamp=None)
+        self.runner: Any = SimpleNamespace(last_heartbeat_timestamp=None, handle_message=lambda handler: handler())
         self.gone = 0
         self.watch = MasterWatch(self.runner, self._on_gone, forked=forked)
 
@@ -69,6 +69,18 @@ def test_a_halted_worker_does_not_take_its_own_silence_for_its_master_s(worker: 
     time.sleep(3 * module.SILENT * module.EVERY_S)
     worker.live(3, answered=True)
     assert worker.gone == 0
+
+
+def test_a_worker_whose_listener_waits_does_not_take_its_own_silence_for_its_master_s(worker: Worker) -> None:
+    worker.live(3, answered=True)
+    worker.runner.handle_message(lambda: gevent.sleep(3 * module.SILENT * module.EVERY_S))
+    worker.live(3, answered=True)
+    assert worker.gone == 0
+    # What a listener raises changes nothing in that.
+    with pytest.raises(ZeroDivisionError):
+        worker.runner.handle_message(lambda: 1 // 0)
+    worker.live(3 * module.SILENT, answered=False)
+    assert worker.gone == 1
 
 
 @pytest.mark.parametrize(("forked", "gone"), [(True, 1), (False, 0)])

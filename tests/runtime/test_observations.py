@@ -92,6 +92,29 @@ def test_a_page_that_hangs_delays_nothing_else_and_the_end_not_for_long(tmp_path
     assert observations.reasons([held("a")])[0].text.endswith("no answer within 0.3 s")
 
 
+def test_who_interrupts_the_last_look_leaves_nobody_looking() -> None:
+    looking: list[str] = []
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        looking.append("on")
+        assert peer.request() == b""
+        looking.append("gone")
+
+    with serving(script) as server:
+        observations = Observations([Observation("a", f"http://127.0.0.1:{server.port}/m#a")])
+        me = gevent.getcurrent()
+
+        def interrupt() -> None:
+            wait_until(lambda: looking != [])
+            me.throw(KeyboardInterrupt)
+
+        gevent.spawn(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            observations.finish()
+        wait_until(lambda: looking == ["on", "gone"])
+
+
 def test_a_log_is_read_to_its_end_when_the_load_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_LOG_BYTES_A_LOOK", 60)
     log = tmp_path / "a.log"

@@ -22,7 +22,7 @@ class Text:
 
 
 _ORDINARY = (
-    "I can't stop worrying about work, even late at night.",
+    "I can't stop worrying about work, even in bed.",
     "Everybody seems to be doing better than I am.",
     "My chest gets tight whenever the phone rings.",
     "I had an argument with my sister and keep replaying it.",

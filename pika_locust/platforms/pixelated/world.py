@@ -228,7 +228,7 @@ class PixelatedWorld(App):
         role, _, user = token.partition(":")
         if self._asks_who and (not role or not user or self.hit("expired-token")):
             return self.unauthorized(call)
-        call.user = user or "guest"
+        call.user = user or "anonymous"
         return self._over_limit(role, user, call.request) if self._limits else None
 
     def _over_limit(self, role: str, user: str, request: Request) -> Answer | None:

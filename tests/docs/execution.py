@@ -24,7 +24,7 @@ BROKEN_S, BROKEN_USERS, BROKEN_RATE = 5, 30, 0.5
 BRIEFLY = {"SESSION_HOLD_SECONDS": "1", "TALK_TIME_MIN": "1", "TALK_TIME_MAX": "2", "RNA_TIMEOUT_SECONDS": "2"}
 """A run waits for sessions and calls that have begun, which else last or ring for three quarters of a minute."""
 WITHIN_S = 120.0
-OF_FULL_LOAD = {"active_connections", "successful_inferences"}
+OF_FULL_LOAD = {"active_connections", "dropped_iterations", "successful_inferences"}
 """Thresholds on how large the load is, or how much of it comes about."""
 
 _EXPECTED = re.compile(r"#.*\bexit code (\d+)")

@@ -18,7 +18,8 @@ from tests.e2e.test_browser import locust, start, stop, summaries
 
 pytestmark = pytest.mark.e2e
 
-SECONDS_TO_RED = 5.0
+SECONDS_TO_RED = 20.0
+"""Beside seven other whole runs and whatever else the machine has to do."""
 SLOWEST = "ws_message_latency:max<500"
 """A limit that the first slow answer breaks: percentiles of a whole run take as long as there are few of those."""
 TABS = ("Statistics", "Charts", "Failures", "Exceptions", "Current Ratio", "Download Data", "Logs", "Verdict")

@@ -201,7 +201,7 @@ def test_an_influxdb_that_hangs_slows_neither_the_load_nor_the_end(server: Targe
     assert note in finished.output
     # Three users of each class pause for a tenth of a second; a load that waits for the output makes next to none.
     assert finished.metric("http_reqs")["count"] == sum(server.answered.values()) > 6 * 10 * 5 * 0.4
-    assert took_s < 5 + 5 + 8
+    assert took_s < 5 + 5 + 20
 
 
 def test_outputs_that_cannot_be_are_told_before_the_load_and_a_full_disk_is_no_pass(

@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_while_it_starts_says_so_and_leaves_no_worker(
         began_s = time.monotonic()
         started.process.send_signal(number)
         finished = started.finish()
-        assert time.monotonic() - began_s < 15
+        assert time.monotonic() - began_s < 25
     assert len(workers) == len(extra)
     assert finished.exit_code == 105, finished.output
     assert finished.reasons == [("stopped", number.name)]
@@ -118,7 +118,7 @@ def test_the_first_signal_during_the_audits_ends_the_run(number: signal.Signals,
         began_s = time.monotonic()
         started.process.send_signal(number)
         finished = started.finish()
-        assert time.monotonic() - began_s < 10
+        assert time.monotonic() - began_s < 25
     assert finished.exit_code == 105, finished.output
     assert finished.reasons[0] == ("stopped", number.name)
     assert finished.summary is not None

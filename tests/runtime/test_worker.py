@@ -51,6 +51,9 @@ class Worker:
     def register_message(self, kind: str, listener: Callable[..., None], concurrent: bool = False) -> None:
         self.listeners[kind] = listener
 
+    def handle_message(self, message: Any) -> None:
+        raise NotImplementedError
+
     def quit(self) -> None:
         self.has_quit = True
 

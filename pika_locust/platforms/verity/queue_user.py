@@ -64,7 +64,7 @@ class QueueUser(MemberActor):
         visited, self._queued, self._certain = self._queued, True, False
         response = self.join_queue(self._preferences())
         ok = response.status in DONE
-        if not ok and (response.error is None or response.unsent):
+        if response.refused or response.unsent:
             self._queued = visited
             return False
         self._certain = ok

@@ -18,6 +18,8 @@ DEADLINE_S = 5.0
 STATUS_WITHIN_S = 1.0
 """Whoever queues for so long has been told how many are searching: the server says so at every join."""
 MUTUAL, NON_MUTUAL = "mutual", "non_mutual"
+PENDING = "pending"
+"""What the side is answered that wants another meeting first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +54,8 @@ class SessionEvents:
         self._duplicates = {kind: duplicates.tagged(kind=kind) for kind in EVENTS}
         self._correct = {kind: metrics.rate("fanout_correct").tagged(kind=kind) for kind in EVENTS}
         self._sides: dict[str, list[Visit]] = {}
+        self._wanted: set[str] = set()
+        """Sessions of which one side wants another meeting, and the other has not chosen yet."""
         worker.listen(TOPIC, self._on_outcome)
 
     def owed(self, kind: str, came: bool) -> None:
@@ -74,18 +78,27 @@ class SessionEvents:
         self._sides.setdefault(visit.session_id, []).append(visit)
 
     def answered(self, session_id: str, outcome: Any, match_id: Any) -> None:
-        """One side was answered what has become of a session: both are to hear of it."""
+        """One side was answered what has become of a session: both are to hear of it. Where both were answered that it
+        is `PENDING`, both want another meeting, and are to hear that."""
         self._worker.tell_all(TOPIC, {"session": session_id, "outcome": str(outcome), "match": str(match_id or "")})
 
     def _on_outcome(self, news: Mapping[str, Any]) -> None:
-        for visit in self._sides.pop(news["session"], ()):
-            later(self._worker, DEADLINE_S, self._settle, visit, news["outcome"], news["match"])
+        session_id, outcome, match_id = news["session"], news["outcome"], news["match"]
+        if outcome == PENDING:
+            if session_id in self._sides and session_id not in self._wanted:
+                self._wanted.add(session_id)
+                return
+            outcome, match_id = MUTUAL, None
+        self._wanted.discard(session_id)
+        for visit in self._sides.pop(session_id, ()):
+            later(self._worker, DEADLINE_S, self._settle, visit, outcome, match_id)
 
-    def _settle(self, visit: Visit, outcome: str, match_id: str) -> None:
+    def _settle(self, visit: Visit, outcome: str, match_id: str | None) -> None:
+        """`match_id`: None where nobody was answered one."""
         if visit.outcome:
             self.owed("outcome", True)
             wrong = f"told {visit.outcome}, answered {outcome}" if visit.outcome != outcome else ""
-            if outcome == visit.outcome == MUTUAL and visit.match_id != match_id:
+            if outcome == visit.outcome == MUTUAL and match_id is not None and visit.match_id != match_id:
                 wrong = "another matchId than was answered"
             self.said("outcome", wrong)
         elif visit.client is not None and visit.client.is_connected:

@@ -17,7 +17,14 @@ from pika_locust.platforms.verity.scenarios import (
     SESSIONS_METRICS,
     START_WAIT_S,
 )
-from pika_locust.platforms.verity.session_events import MUTUAL, NON_MUTUAL, STATUS_WITHIN_S, SessionEvents, Visit
+from pika_locust.platforms.verity.session_events import (
+    MUTUAL,
+    NON_MUTUAL,
+    PENDING,
+    STATUS_WITHIN_S,
+    SessionEvents,
+    Visit,
+)
 
 NOT_QUEUED, GONE = "not_queued", "gone"
 FOLLOWED = 4
@@ -84,10 +91,11 @@ class SessionUser(MemberActor, SocketIoActor):
             preferences["key"] = self.worker.global_number(self.number) // 2 % self._queue_keys
         self.account.tokens.maybe(-1)
         response = self.join_queue(preferences)
-        if response.error is None or response.unsent:
-            # From here on, a match says what became of the token, or leaving does.
-            self.account.tokens.known(-1, False)
         joined = response.status in DONE
+        if joined or response.refused or response.unsent:
+            # From here on, a match says what became of the token, or leaving does. A 5xx says as little as no answer:
+            # behind it, the join may have been done.
+            self.account.tokens.known(-1, False)
         if joined:
             self.visit.queue_key = str(response.json_object().get("queueKey") or "")
         return joined
@@ -187,6 +195,8 @@ class SessionUser(MemberActor, SocketIoActor):
             self.events.said("outcome", "" if settled else f"a PASS was answered {status!r}, {outcome!r}")
         if status == "resolved":
             self.events.answered(visit.session_id, outcome, body.get("matchId"))
+        elif choice == "MATCH" and status == PENDING:
+            self.events.answered(visit.session_id, PENDING, None)
 
     # What is heard, in the event loop
 

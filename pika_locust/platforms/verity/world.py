@@ -130,6 +130,8 @@ class VerityWorld(SocketIoApp):
         Cover("kept-token", "kept-token", "queue", "tokens", (("QUEUE_MODE", "shared"),)),
         Cover("ghost", "ghost", "queue", "tokens"),
         Cover("lose-write", "lose-write=0.1", "queue", "tokens", together="latency+lose-write"),
+        Cover("lose-write", "lose-write=0.5", "sessions", "fanout_correct{kind:outcome}"),
+        Cover("lose-write", "lose-write=0.5", "sessions", "fanout_delivery{kind:outcome}"),
         Cover("lose-write", "lose-write=0.1", "tokens", "webhooks", together="lose-write+redelivery-500"),
         Cover("double", "double=0.1", "tokens", "webhooks", together="double+forged-500"),
         Cover("forget-signature", "forget-signature", "tokens", "forged_refused"),

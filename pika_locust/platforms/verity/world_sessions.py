@@ -92,7 +92,8 @@ class Sessions:
         if session.deadline is None:
             return NOT_ENDED
         if session.outcome is None:
-            session.choices.setdefault(user.id, call.body["choice"])
+            if user.id in session.choices or not self._app.hit("lose-write", "choice"):
+                session.choices.setdefault(user.id, call.body["choice"])
             self._resolve(session)
         return reply(self._outcome(session, user), 201)
 

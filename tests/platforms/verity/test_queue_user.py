@@ -120,6 +120,7 @@ NOT_REFUNDED = answer(200, {"status": "left", "refunded": False})
 KEPT = answer(200, {"status": "already_matched", "refunded": False})
 GONE = answer(200, {"status": "not_queued", "refunded": False})
 BROKEN = answer(500, {})
+REFUSED = answer(403, {})
 
 VISITS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, int]]] = {
     # joins, leaves, visits, owed where nobody meets, owed where all do
@@ -128,7 +129,9 @@ VISITS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, i
     "taken out of the queue by the target, unmatched": ([QUEUED], [KEPT], 1, (10, 10), (10, 10)),
     "gone: a match, where there can be one": ([QUEUED], [GONE], 1, (10, 10), (9, 9)),
     "an answer that says nothing": ([QUEUED], [answer(200, b"ok")], 1, (10, 10), (9, 10)),
-    "a refused join costs nothing": ([BROKEN], [GONE], 1, (10, 10), (10, 10)),
+    "a refused join costs nothing": ([REFUSED], [GONE], 1, (10, 10), (10, 10)),
+    "a join that failed, and the visit never was": ([BROKEN], [GONE], 1, (10, 10), (9, 10)),
+    "a join that failed, and the visit was": ([BROKEN], [REFUNDED], 1, (10, 10), (10, 10)),
     "a join without an answer, and the visit never was": ([None], [GONE], 1, (10, 10), (9, 10)),
     "a join without an answer, and the visit was": ([None], [REFUNDED], 1, (10, 10), (10, 10)),
     "a leave that failed, and left": ([QUEUED], [BROKEN, REFUNDED], 1, (10, 10), (10, 10)),
@@ -136,7 +139,7 @@ VISITS: dict[str, tuple[list[Any], list[Any], int, tuple[int, int], tuple[int, i
     "no leave ever worked": ([QUEUED], [BROKEN], 1, (9, 10), (9, 10)),
     "still queued when joining again": ([QUEUED, AGAIN], [BROKEN, REFUNDED], 2, (10, 10), (10, 10)),
     "queued anew: the first visit ended somehow": ([QUEUED, QUEUED], [BROKEN, REFUNDED], 2, (10, 10), (9, 10)),
-    "refused when joining again": ([QUEUED, BROKEN], [BROKEN, REFUNDED], 2, (10, 10), (10, 10)),
+    "refused when joining again": ([QUEUED, REFUSED], [BROKEN, REFUNDED], 2, (10, 10), (10, 10)),
 }
 
 

@@ -255,13 +255,14 @@ def test_isolated_visits_have_queues_of_their_own(harness: Harness) -> None:
 JOINS: dict[str, tuple[Any, tuple[int, int]]] = {
     "answered": (answer(201, {"status": "queued"}), (5, 5)),
     "refused": (answer(409, {}), (5, 5)),
+    "failed": (answer(502, {}), (4, 5)),
     "not answered": (None, (4, 5)),
 }
 LEAVES: dict[str, tuple[Any, str, tuple[int, int]]] = {
     "left": (answer(200, {"status": "left", "refunded": True}), "left", (5, 5)),
     "the target took us out": (answer(200, {"status": "already_matched"}), "already_matched", (5, 5)),
     "no JSON": (answer(200, b"ok"), "None", (5, 5)),
-    "refused": (answer(500, {}), "", (4, 5)),
+    "failed": (answer(500, {}), "", (4, 5)),
     "sent twice, and gone": ([None, answer(200, {"status": "not_queued"})], "gone", (5, 5)),
     "not answered": (None, "", (4, 5)),
 }

@@ -295,6 +295,27 @@ def test_whoever_wants_to_meet_again_may_have_to_wait(harness: Harness, monkeypa
     assert harness.rate("fanout_correct", kind="outcome") == (0, 0)
 
 
+def test_two_who_both_want_to_meet_again_are_to_hear_of_it(
+    harness: Harness, member: SessionUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_events, "DEADLINE_S", 0.05)
+    assert member.connect(token_of(member))
+    pending = {"outcome": "pending", "match": ""}
+    for session, heard in (("s1", "match:mutual"), ("s2", "match:non_mutual"), ("s3", "")):
+        member.visit = Visit(joined_ns=10 * MS)
+        member.on_event(b"match", about(session), 260 * MS)
+        if heard:
+            member.on_event(heard.encode(), event({"sessionId": session, "matchId": "m1"}), 270 * MS)
+        # The first of them waits for the other one.
+        harness.worker.hear(session_events.TOPIC, {"session": session, **pending})
+        gevent.sleep(0.1)
+    assert harness.rate("fanout_delivery", kind="outcome") == (0, 0)
+    for session in ("s1", "s2", "s3", "of others"):
+        harness.worker.hear(session_events.TOPIC, {"session": session, **pending})
+    until(lambda: harness.rate("fanout_delivery", kind="outcome") == (2, 1))
+    assert failures(harness, "outcome") == ["told non_mutual, answered mutual"]
+
+
 def test_whoever_has_left_by_then_is_owed_no_outcome(
     harness: Harness, member: SessionUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

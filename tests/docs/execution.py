@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+|(?<=--port )\d+
 
 class NotAsDocumented(AssertionError):
     """A command did something else than its page says. What it printed is part of the message: pytest is told to run a
-    test again whose load generator was late (see pyproject.toml)."""
+    test again whose load generator was late (see the Makefile)."""
 
 
 def expected_code(command: str) -> int:

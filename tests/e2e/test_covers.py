@@ -81,6 +81,8 @@ LONGER = {
     ("sessions", "lose-fanout=0.3"): "10s",
     # It takes as long to leak the gigabyte that the queue may have.
     ("queue", "leak=9000"): "10s",
+    # The target is gone after 3 s, counted from its own start.
+    ("inference", "crash-after=3"): "7s",
     # One in hundreds leaves in the moment in which the worker holds it.
     ("queue", "ghost"): "14s",
     # One of thousands of messages is lost.

@@ -167,7 +167,7 @@ def _active(settings: Settings, plan: LoadPlan) -> tuple[Threshold, ...]:
 def _of_chunks(settings: Settings) -> frozenset[str]:
     """What only acknowledgements tell: there are none without chunks, and none in the suite's dialect."""
     if settings["CONTRACT"] == "suite":
-        return frozenset({"chunk_acknowledged", "chunk_totals_correct"})
+        return frozenset({"chunk_acknowledged", "chunk_totals_correct", "text_ack_time"})
     silent = {"chunk_acknowledged", "chunk_totals_correct", "ws_chunk_latency"}
     return frozenset() if settings["CHUNKS"] else frozenset(silent)
 
@@ -195,6 +195,8 @@ STREAMING = scenario(
         "ws_connection_kept": {"threshold": "rate>0.99", "about": "connections last until we end them"},
         "ws_message_latency": ("p(50)<100", "p(95)<500"),
         "ws_chunk_latency": ("p(50)<50", "p(95)<200"),
+        "text_ack_time": "p(95)<500",
+        "processing_time": "p(95)<500",
         "successful_messages": "count>0",
         "result_rate": "rate>0.99",
         "answers_correct": {"threshold": "rate==1", "about": "nobody is answered what another one asked"},

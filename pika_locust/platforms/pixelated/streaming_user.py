@@ -41,6 +41,7 @@ class StreamingUser(WebSocketActor):
         "_completed_ns",
         "_errors_due",
         "_expects_too_large",
+        "_is_announced",
         "_is_suite",
         "_item",
         "_mark",
@@ -69,7 +70,7 @@ class StreamingUser(WebSocketActor):
         self._mark = self._item = ""
         self._text_sent_ns = self._completed_ns = self._pieces_from_ns = 0
         self._errors_due = 0
-        self._expects_too_large = False
+        self._expects_too_large = self._is_announced = False
 
     # One connection, in the user's greenlet
 
@@ -168,6 +169,7 @@ class StreamingUser(WebSocketActor):
 
     def _expect_result(self, item: str) -> None:
         self._item, self._completed_ns, self._pieces_from_ns = item, monotonic_ns(), 0
+        self._is_announced = False
         self.worker.ledgers["results"].sent(item)
         self.unanswered += 1
 
@@ -244,6 +246,8 @@ class StreamingUser(WebSocketActor):
                 self._text_sent_ns = 0
             case "processing" if self._item:
                 self.meters.processing_time.add((at_ns - self._completed_ns) // 1000)
+                # The server names the session that it takes this connection for.
+                self._is_announced = message.get("sessionId", self._session) == self._session
             case "chunk_received" if isinstance(message.get("bytes"), int) and message["bytes"] < 10**MOST_DIGITS:
                 self._on_chunk_ack(message["bytes"], at_ns)
             case "text_received" | "processing":
@@ -281,6 +285,7 @@ class StreamingUser(WebSocketActor):
         ok = self.checked("result has emotions", ok) and ok
         heard = isinstance(data.get("transcription"), str)
         ok &= self.checked("result has a transcription where there was audio", heard == self._turn.has_audio)
+        ok &= self.checked("result was announced, for our session", self._is_announced or not self._item)
         latency_us = reported_us(data.get("latency_ms"))
         if latency_us is not None:
             self.meters.model_latency.add(latency_us)
@@ -342,8 +347,10 @@ class StreamingUser(WebSocketActor):
             case "chunk" | "streaming" if self._pieces_from_ns:
                 self.meters.ws_chunk_latency.add((at_ns - self._pieces_from_ns) // 1000)
                 self.meters.chunks_received.add()
+                self._is_announced = True
             case "complete":
                 ok = self.checked("result has emotions", isinstance(message.get("emotions"), dict))
+                ok &= self.checked("result came in pieces before", self._is_announced or not self._item)
                 self._on_answer(message.get("response"), ok, at_ns)
             case "error":
                 self._on_failure(str(message.get("error")))

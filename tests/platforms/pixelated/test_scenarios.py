@@ -92,7 +92,7 @@ def test_a_shape_file_is_asked_for_the_connections_that_it_makes(
 
 def test_what_only_the_server_s_dialect_tells_decides_nothing_in_the_suite_s() -> None:
     hidden = STREAMING.unobservable(settings_of(STREAMING, {"CONTRACT": "suite"}))
-    assert hidden == {"chunk_acknowledged", "chunk_totals_correct"}
+    assert hidden == {"chunk_acknowledged", "chunk_totals_correct", "text_ack_time"}
     assert STREAMING.unobservable(settings_of(STREAMING)) == frozenset()
 
 

@@ -15,6 +15,7 @@ from pika_locust.platforms.pixelated.audits import audit_streams
 from pika_locust.platforms.pixelated.scenarios import STREAMING
 from pika_locust.platforms.pixelated.streaming_user import StreamingUser
 from pika_locust.platforms.pixelated.world import PLATFORM
+from pika_locust.sandbox.app import Socket
 from pika_locust.scenario import AuditContext
 from pika_locust.testing.virtual_run import VirtualRun
 from pika_locust.testing.virtual_time import VirtualTime
@@ -298,6 +299,32 @@ HOSTILE = [
     "[]",
     "",
 ]
+
+
+@pytest.mark.parametrize("names", [None, "another's"], ids=["not announced", "announced for another session"])
+def test_a_result_is_announced_for_the_session_that_asked(
+    names: str | None, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Socket.send
+
+    def send_otherwise(socket: Socket, message: Any) -> None:
+        if message.get("status") != "processing":
+            send(socket, message)
+        elif names is not None:
+            send(socket, {**message, "sessionId": names})
+
+    monkeypatch.setattr(Socket, "send", send_otherwise)
+    run = begin()
+    run.once()
+    assert run.rate("result_rate") == (3, 0)
+    assert run.rate("answers_correct") == (0, 3)
+
+
+def test_an_answer_of_the_suite_s_dialect_that_comes_in_one_piece_is_wrong(begin: Begin) -> None:
+    run = begin("lose-chunk=1", CONTRACT="suite")
+    run.once()
+    assert run.rate("result_rate") == (3, 0)
+    assert run.rate("answers_correct") == (0, 3)
 
 
 @pytest.mark.parametrize("contract", ["server", "suite"])

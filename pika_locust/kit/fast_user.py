@@ -368,8 +368,11 @@ class FastClient:
             json = None
         else:
             data = None
-            if json is not None:
-                headers = {**self._json_headers, **headers} if headers and self._json_headers else self._json_headers
+            if json is not None and self._json_headers is not None:
+                if not headers:
+                    headers = self._json_headers
+                elif "Accept" not in headers and "accept" not in headers:
+                    headers = {**self._json_headers, **headers}
         if auth is not None:
             headers = {**(headers or {}), "Authorization": _basic_auth(auth)}
         timeouts = None if timeout is None else self._timeouts_of(timeout)

@@ -355,6 +355,25 @@ def test_default_headers_and_a_host_with_a_password() -> None:
         assert one.events[0]["url"] == f"{server.url}/"
 
 
+def test_json_with_headers_of_its_own_beside_a_default_accept() -> None:
+    class Named(FastUser):
+        abstract = True
+        default_headers = {"Accept": "text/html"}
+
+    with gevent.Timeout(20), serving(echo) as server:
+        Trial(server.url, Named).client.post("/", json={}, headers={"X-Own": "1"})
+        assert {"X-Own: 1", "Accept: text/html"} <= set(lines_of(server.requests[0]))
+
+
+@pytest.mark.parametrize("name", ["Accept", "accept"])
+def test_an_accept_of_the_request_is_the_only_one(name: str) -> None:
+    with gevent.Timeout(20), serving(echo) as server:
+        Trial(server.url).client.post("/", json={}, headers={name: "text/html", "X-Own": "1"})
+        lines = lines_of(server.requests[0])
+        assert [line for line in lines if line.lower().startswith("accept:")] == [f"{name}: text/html"]
+        assert "X-Own: 1" in lines
+
+
 def test_names_for_many_requests() -> None:
     with trial(FOUND, FOUND, FOUND) as (one, _):
         with one.client.rename_request("things"):

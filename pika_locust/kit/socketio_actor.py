@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
+
+from locust.exception import StopTest, StopUser
 
 from pika_locust.clock import monotonic_ns
 from pika_locust.kit.actor import PlatformActor, handlers_of
@@ -307,8 +310,18 @@ class SocketIoActor(PlatformActor):
     def on_stop(self) -> None:
         if hasattr(self, "timers"):
             self.timers.cancel_all()
-        self.disconnect()
-        super().on_stop()
+        client = self.client
+        try:
+            if client is not None and isinstance(sys.exception(), StopUser | StopTest):
+                # It has ended by itself: the answer to its close frame says whether its last connection was kept. One
+                # that does not come ends the connection, too.
+                self.disconnect()
+                client.wait_for(lambda: not client.is_open, A_DAY_S)
+        finally:
+            if client is not None:
+                # Whoever was to have no time to finish has not lost its connection.
+                client.abort("" if self.worker.cuts_at_once else "the user was killed")
+            super().on_stop()
 
     # In the event loop
 

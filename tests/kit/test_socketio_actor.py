@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import gevent
 import pytest
 
-from pika_locust.kit import SocketIoActor, counter, on, rate, scenario, trend
+from pika_locust.kit import SocketIoActor, counter, on, rate, scenario, socketio_actor, trend
 from pika_locust.load.pauses import Backoff
 from pika_locust.metrics.builtin import PROTOCOL_METRICS
-from pika_locust.testing.worker import RecordingContext, make_context, make_user, wait_until
+from pika_locust.testing.worker import RecordingContext, live, make_context, make_user, wait_until
 from pika_locust.wire.tracing import TraceSampler
-from pika_locust.wire.websocket import Close
+from pika_locust.wire.websocket import Close, Limits
 from tests.wire.http_servers import Peer, serving
 from tests.wire.socketio_servers import Servers, opening, running
-from tests.wire.websocket_servers import Talk, frame, switching, upgraded
+from tests.wire.websocket_servers import CLOSE, Talk, frame, switching, upgraded
 
 
 class Caller(SocketIoActor):
@@ -529,10 +531,64 @@ def test_staying_takes_its_time(user: Caller) -> None:
     assert monotonic() - began_s >= 0.1
 
 
-def test_a_user_that_ends_hangs_up_in_good_order(user: Caller) -> None:
-    client = user.client
-    assert client is not None
-    user.on_stop()
-    wait_until(lambda: not client.is_open)
-    assert user.ends == [True]
-    assert user.worker.errors == {}
+class Staying(Plain):
+    def act(self) -> None:
+        self.connect()
+        self.stay()
+        self.disconnect()
+
+
+def slow_to_leave(talk: Talk) -> None:
+    """Consents to the namespace, and answers the close frame after 0.2 s."""
+    talk.send(frame(opening().encode()))
+    while (received := talk.frame()) is not None:
+        opcode, payload = received
+        if payload == b"40":
+            talk.send(frame(b'40{"sid":"s"}'))
+        elif opcode == CLOSE:
+            gevent.sleep(0.2)
+            talk.send(frame(payload, CLOSE))
+            return
+
+
+@contextmanager
+def staying(script: Callable[[Talk], None]) -> Iterator[tuple[Staying, Any]]:
+    """A user that stays connected, with the greenlet in which it lives."""
+    with serving(upgraded(script)) as server:
+        user = make_user(Staying, make_context(CALLS, target=server.url))
+        living = gevent.spawn(live, user)
+        wait_until(lambda: user.is_connected)
+        yield user, living
+        assert user.worker.internal_errors == []
+
+
+def test_a_user_that_ends_hangs_up_in_good_order_and_waits_for_the_end() -> None:
+    with staying(slow_to_leave) as (user, _):
+        user.worker.drain("primary", 5.0)
+        assert user.worker.actors("primary") == []
+        assert user.ends == [True]
+        assert user.worker.errors == {}
+
+
+def test_a_user_whose_goodbye_is_not_answered_has_lost_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(talk: Talk) -> None:
+        talk.send(frame(opening().encode()))
+        talk.frame()
+        talk.send(frame(b'40{"sid":"s"}'))
+        while talk.frame() is not None:
+            pass
+
+    monkeypatch.setattr(socketio_actor, "Limits", partial(Limits, close_s=0.1))
+    with staying(silent) as (user, _):
+        user.worker.drain("primary", 5.0)
+        assert user.ends == [False]
+        assert user.worker.errors_of("connection") == ["our close frame was not answered"]
+
+
+@pytest.mark.parametrize(("time_to_finish", "said"), [(True, ["the user was killed"]), (False, [])])
+def test_a_user_that_is_killed_drops_its_connection(time_to_finish: bool, said: list[str]) -> None:
+    with staying(slow_to_leave) as (user, living):
+        user.worker.cuts_at_once = not time_to_finish
+        living.kill()
+        assert user.ends == [not time_to_finish]
+        assert user.worker.errors_of("connection") == said

@@ -72,7 +72,7 @@ _DATA_SENT = counter("data_sent", "what users sent: HTTP requests, WebSocket fra
 
 _CHECKS = rate("checks", "share of checks that held")
 
-_CUT = counter("iterations_cut", "iterations that had to be killed when the test ended")
+_CUT = counter("iterations_cut", "iterations that had to be killed in a ramp-down or at the end")
 
 LOCUSTFILE_METRICS = (*_PROCESS_METRICS, _CHECKS, _DATA_RECEIVED, _CUT)
 """What every run of a locustfile with users of its own measures."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gevent
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from pika_locust.metrics import Counter, Rate, Registry, Trend
 from pika_locust.outputs import redact
@@ -74,9 +75,11 @@ class RequestEventMeter:
     def __init__(self, environment: Any, runner: Any, worker: WorkerContext) -> None:
         events = environment.events
         self._environment = environment
-        self._cutting: Any = None
-        """What counts the users that have to be killed in the end."""
         self._runner = runner
+        self._locusts_stop_users = runner.stop_users
+        runner.stop_users = self._stop_users
+        self._killed: set[Any] = set()
+        """Users that had to be killed: of two who want the same ones stopped, one counts them."""
         self._worker = worker
         self._vus = worker.metrics.gauge("vus")
         self._bytes = worker.metrics.counter("data_received")
@@ -87,7 +90,6 @@ class RequestEventMeter:
             (events.request, self._on_request),
             (events.spawning_complete, self._on_spawned),
             (events.user_error, self._on_user_error),
-            (events.test_stopping, self._on_stopping),
         )
         for event, listener in self._listeners:
             event.add_listener(listener)
@@ -105,23 +107,36 @@ class RequestEventMeter:
 
     def close(self) -> None:
         """Listen no longer."""
-        if self._cutting is not None:
-            self._cutting.kill(block=False)
+        self._runner.stop_users = self._locusts_stop_users
         for event, listener in self._listeners:
             event.remove_listener(listener)
 
-    def _on_stopping(self, **_: Any) -> None:
+    def _stop_users(self, user_classes_stop_count: dict[str, int]) -> None:
+        """Stop users as Locust does it, in a ramp-down and at the end, and count those that it has to kill."""
         stop_timeout_s = self._environment.stop_timeout
-        if stop_timeout_s and self._cutting is None:
-            # Locust waits as long, and from a moment later on, before it kills whoever is still in a task.
-            users = list(self._runner.user_greenlets)
-            self._cutting = gevent.spawn_later(stop_timeout_s, self._count_cut, users, stop_timeout_s)
+        if not stop_timeout_s:
+            self._locusts_stop_users(user_classes_stop_count)
+            return
+        late: list[Any] = []
+        # Locust waits as long, and from a moment later on, before it kills whoever is still in a task.
+        looking = gevent.spawn_later(stop_timeout_s, lambda: late.extend(self._stopping()))
+        try:
+            self._locusts_stop_users(user_classes_stop_count)
+        finally:
+            looking.kill(block=False)
+        # The others were asked by an earlier step of the ramp-down, and are still in their task.
+        killed = {greenlet for greenlet in late if greenlet.dead} - self._killed
+        if killed:
+            self._killed |= killed
+            self._worker.note_cut(len(killed))
+            told = f"killed in a task that was not over {stop_timeout_s:g} s after the user was to stop (-s)"
+            self._worker.error("users", told)
 
-    def _count_cut(self, users: list[Any], stop_timeout_s: float) -> None:
-        cut = sum(not user.dead for user in users)
-        if cut:
-            self._worker.note_cut(cut)
-            self._worker.error("users", f"killed in a task that was not over {stop_timeout_s:g} s after the end (-s)")
+    def _stopping(self) -> list[Any]:
+        """The greenlets of users that were asked to stop, and are in a task."""
+        # A user may have other greenlets in its group.
+        greenlets = [(greenlet, next(iter(greenlet.args), None)) for greenlet in self._runner.user_greenlets]
+        return [greenlet for greenlet, user in greenlets if getattr(user, "_state", None) == LOCUST_STATE_STOPPING]
 
     def _take_spawn_messages(self, since_s: float) -> None:
         if hasattr(self._runner, "last_received_spawn_timestamp"):

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import gevent
 import pytest
 import requests
-from locust import FastHttpUser, User
+from locust import FastHttpUser, User, task
+from locust.env import Environment
 from locust.event import Events
 
 from pika_locust import FastUser
@@ -27,7 +30,7 @@ class Runner:
         self.user_count = 0
         self.stopped = 0
         self.last_received_spawn_timestamp = 17.0
-        self.user_greenlets: list[Any] = []
+        self.stop_users: Any = "Locust's own"
 
     def stop(self) -> None:
         self.stopped += 1
@@ -116,31 +119,65 @@ def test_users_that_are_stopped_are_not_started_again(scene: Scene) -> None:
     assert scene.runner.last_received_spawn_timestamp == math.inf
 
 
+@contextmanager
+def sleeping(*seconds: float, stop_timeout_s: float) -> Iterator[tuple[Any, RequestEventMeter, Any]]:
+    """A runner of Locust's, with a user that is in a task for each of these times, and what watches them."""
+    naps = list(seconds)
+
+    class Sleeper(User):
+        @task
+        def sleep(self) -> None:
+            gevent.sleep(naps.pop())
+
+    environment = Environment(user_classes=[Sleeper], stop_timeout=stop_timeout_s)
+    runner: Any = environment.create_local_runner()
+    worker = make_context(scenario=locustfile_scenario({}))
+    meter = RequestEventMeter(environment, runner, worker)
+    runner.spawn_users({"Sleeper": len(seconds)})
+    gevent.sleep(0.1)
+    try:
+        yield runner, meter, worker
+    finally:
+        meter.close()
+        runner.quit()
+
+
 @pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize(("stop_timeout_s", "cut"), [(2.0, 2), (0.0, 0), (9.0, 1)])
-def test_users_that_do_not_finish_in_the_stop_time_out_are_counted(
-    stop_timeout_s: float, cut: int, scene: Scene
-) -> None:
-    scene.environment.stop_timeout = stop_timeout_s
-    scene.runner.user_greenlets = [gevent.spawn(gevent.sleep, seconds) for seconds in (1.0, 5.0, 1e6)]
-    gevent.sleep(0.1)
-    scene.events.test_stopping.fire(environment=scene.environment)
-    gevent.sleep(stop_timeout_s)
-    gevent.killall(scene.runner.user_greenlets)
-    scene.meter.close()
-    assert scene.metric("iterations_cut")["count"] == cut
-    told = f"killed in a task that was not over {stop_timeout_s:g} s after the end (-s)"
-    assert scene.worker.errors == ({("users", told): 1} if cut else {})
+def test_users_that_do_not_finish_in_the_stop_time_out_are_counted(stop_timeout_s: float, cut: int) -> None:
+    with sleeping(1.0, 5.0, 1e6, stop_timeout_s=stop_timeout_s) as (runner, meter, worker):
+        runner.state = "running"
+        meter.stop_users()
+        assert runner.user_count == 0
+        assert worker.metrics.snapshot().counted("iterations_cut") == cut
+        told = f"killed in a task that was not over {stop_timeout_s:g} s after the user was to stop (-s)"
+        assert worker.errors == ({("users", told): 1} if cut else {})
 
 
-def test_after_the_last_report_no_user_is_counted_as_killed(scene: Scene) -> None:
-    scene.environment.stop_timeout = 0.01
-    scene.runner.user_greenlets = [gevent.spawn(gevent.sleep, 10)]
-    scene.events.test_stopping.fire(environment=scene.environment)
-    scene.meter.close()
-    gevent.sleep(0.03)
-    gevent.killall(scene.runner.user_greenlets)
-    assert scene.metric("iterations_cut")["count"] == 0
+@pytest.mark.usefixtures("virtual_time")
+def test_so_are_those_that_a_ramp_down_kills() -> None:
+    with sleeping(1e6, 1e6, stop_timeout_s=2.0) as (runner, _, worker):
+        runner.stop_users({"Sleeper": 1})
+        assert runner.user_count == 1
+        assert worker.metrics.snapshot().counted("iterations_cut") == 1
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_of_two_who_want_the_same_users_stopped_one_counts_them() -> None:
+    with sleeping(1e6, 1e6, stop_timeout_s=2.0) as (runner, _, worker):
+        gevent.joinall([gevent.spawn(runner.stop_users, {"Sleeper": 2}) for _ in range(2)])
+        assert worker.metrics.snapshot().counted("iterations_cut") == 2
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_who_is_to_stop_and_is_not_waited_for_any_more_is_counted_when_it_is_killed() -> None:
+    with sleeping(1e6, 1e6, stop_timeout_s=2.0) as (runner, _, worker):
+        # A worker's next step of a ramp-down ends the one before.
+        gevent.spawn(runner.stop_users, {"Sleeper": 1}).kill(timeout=1.0)
+        gevent.sleep(3.0)
+        assert worker.metrics.snapshot().counted("iterations_cut") == 0
+        runner.stop_users({"Sleeper": 2})
+        assert worker.metrics.snapshot().counted("iterations_cut") == 2
 
 
 def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:
@@ -148,6 +185,7 @@ def test_after_its_test_it_sees_nothing_more(scene: Scene) -> None:
     scene.meter.close()
     scene.request()
     scene.events.spawning_complete.fire(user_count=5)
+    assert scene.runner.stop_users == "Locust's own"
     assert scene.metric("http_reqs")["count"] == 1
     assert isinstance(scene.worker.metrics.trend("http_req_duration").read(), Histogram)
 

@@ -390,7 +390,7 @@ class FastClient:
                 pool, path = self._pool, self._prefix + (url if url[:1] == "/" else f"/{url}")
             wire = self._send(pool, method, path, whole, json, data, params, headers, timeouts)
             error = wire.error
-            if allow_redirects and 300 <= wire.status < 400:
+            if allow_redirects and 300 <= wire.status < 400 and self.max_redirects:
                 wire, error = self._follow(wire, method, whole, json, data, headers, timeouts)
         except ValueError as mistake:
             # A URL, a method or a header that cannot be written: often they come from an earlier answer.
@@ -574,6 +574,7 @@ class FastUser(User, RestMixin):  # type: ignore[misc]
     network_timeout: float = 60.0
     """Seconds of silence after which a request has failed."""
     max_redirects: int = 30
+    """In a row; 0: a redirect is an answer like any other."""
     insecure: bool = True
     """Whether certificates are accepted unseen; FastHttpUser does so, too."""
     default_headers: dict[str, str] | None = None

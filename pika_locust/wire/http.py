@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from pika_locust.wire.http_tls import Trust
 
 
-_AS_GET = frozenset((301, 302))
+_AS_GET = frozenset((301, 302, 303))
 _AS_IT_WAS = frozenset((307, 308))
-_SEE_OTHER = 303
 
 
 def redirect_of(url: str, method: str, response: Response) -> tuple[str, str] | None:
     """Method and absolute URL of the request that a redirect asks for, wherever it leads; None for no redirect.
 
-    303 turns every method but HEAD into GET, and 301 and 302 do so to POST, as browsers do.
+    301, 302 and 303 turn every method but HEAD into GET, as k6 and FastHttpUser have it. Browsers leave PUT and DELETE
+    as they were after the first two.
     """
     status = response.status
-    if status != _SEE_OTHER and status not in _AS_GET and status not in _AS_IT_WAS:
+    if status not in _AS_GET and status not in _AS_IT_WAS:
         return None
     location = response.headers.get_all("location")
     if len(location) != 1:
@@ -47,7 +47,7 @@ def redirect_of(url: str, method: str, response: Response) -> tuple[str, str] | 
         Origin(f"{urlsplit(there).scheme}://{urlsplit(there).netloc}")
     except ValueError:
         return None
-    if (status == _SEE_OTHER and method != "HEAD") or (status in _AS_GET and method == "POST"):
+    if status in _AS_GET and method != "HEAD":
         method = "GET"
     return method, there
 

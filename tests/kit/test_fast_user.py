@@ -196,6 +196,25 @@ def test_a_redirect_after_a_post(status: str, method: str, body: bytes) -> None:
         assert response.url == f"{server.url}/orders"
 
 
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "303 See Other"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_a_redirect_after_another_method_asks_for_the_page(status: str, method: str) -> None:
+    with trial(found("/orders", status=status), FOUND) as (one, server):
+        assert one.client.request(method, "/orders/1", json={"a": 1}).status_code == 200
+        assert server.requests[1].startswith(b"GET /orders HTTP/1.1")
+        assert server.requests[1].partition(b"\r\n\r\n")[2] == b""
+
+
+def test_a_user_that_follows_no_redirects_has_them_for_answers() -> None:
+    class Staying(FastUser):
+        abstract = True
+        max_redirects = 0
+
+    with trial(found("/a"), kind=Staying) as (one, server):
+        assert one.client.get("/").status_code == 302
+        assert (one.failures, len(server.requests)) == ([None], 1)
+
+
 def test_a_redirect_to_another_host_takes_no_secrets_there() -> None:
     with serving(lambda peer: peer.answer(FOUND)) as other, trial(found(f"{other.url}/x")) as (one, server):
         assert one.client.get("/", auth=("me", "secret"), headers={"X-Kept": "1"}).status_code == 200

@@ -206,13 +206,14 @@ class FastResponse:
 class _Pool:
     """The clients of one user for one origin, of which each takes one request at a time."""
 
-    __slots__ = ("closings", "headers", "idle", "origin", "timeouts", "trust")
+    __slots__ = ("_without_secrets", "closings", "headers", "idle", "origin", "timeouts", "trust")
 
     def __init__(self, origin: Origin, headers: Mapping[str, str], timeouts: Timeouts, trust: Any) -> None:
         self.origin = origin
         self.headers = headers
         self.timeouts = timeouts
         self.trust = trust
+        self._without_secrets: _Pool | None = None
         self.idle: list[HttpClient] = []
         self.closings = 0
         """How often all were closed: whoever was at work then is closed when it comes back."""
@@ -234,11 +235,32 @@ class _Pool:
         else:
             client.close()
 
+    def is_of(self, origin: Origin) -> bool:
+        """Whether it is for that origin, with the same user and password if its URL has any."""
+        own = self.origin
+        return (own.scheme, own.authority, own.authorization) == (origin.scheme, origin.authority, origin.authorization)
+
+    def without_secrets(self) -> _Pool:
+        """Clients for the same origin, which is led to by another: it is told nothing in confidence."""
+        headers = _without_secrets(self.headers)
+        if headers == self.headers:
+            return self
+        if self._without_secrets is None:
+            self._without_secrets = _Pool(self.origin, headers, self.timeouts, self.trust)
+        return self._without_secrets
+
     def close(self) -> None:
         """Close those that are idle, and the others as soon as their requests are over."""
         self.closings += 1
         while self.idle:
             self.idle.pop().close()
+        if self._without_secrets is not None:
+            self._without_secrets.close()
+
+
+def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """What one host was told in confidence is not for another."""
+    return {name: value for name, value in headers.items() if name.lower() not in ("authorization", "cookie")}
 
 
 @lru_cache(maxsize=256)
@@ -314,6 +336,7 @@ class FastClient:
             own = {**own, "Authorization": _basic_auth((unquote(parts.username), unquote(parts.password)))}
         self._pool = _Pool(_origin(parts.scheme, netloc), own, _timeouts(*self._timeouts), verify)
         self._pools = {(parts.scheme, netloc): self._pool}
+        """By scheme and host as a URL spells them."""
 
     @property
     def cookiejar(self) -> RequestsCookieJar:
@@ -509,7 +532,7 @@ class FastClient:
         timeouts: Timeouts | None,
     ) -> tuple[Response, Exception | None]:
         """The last answer of a chain of redirects, and what went wrong on the way."""
-        hops = 0
+        hops, asked = 0, self._pool_of(url)[0]
         while (onward := redirect_of(url, method, wire)) is not None:
             if hops == self.max_redirects:
                 return wire, TooManyRedirects(f"more than {self.max_redirects} redirects")
@@ -518,11 +541,10 @@ class FastClient:
                 json = data = None
             method, there = onward
             pool, path = self._pool_of(there)
-            if headers and pool is not self._pool_of(url)[0]:
-                # What one host was told in confidence is not for another.
-                headers = {
-                    name: value for name, value in headers.items() if name.lower() not in ("authorization", "cookie")
-                }
+            if pool is not asked:
+                headers = headers and _without_secrets(headers)
+                # The user's own host is told what is meant for it, wherever the redirect comes from.
+                pool = pool if pool is self._pool else pool.without_secrets()
             url = there
             was_retried = wire.retried
             wire = self._send(pool, method, path, url, json, data, None, headers, timeouts)
@@ -535,7 +557,10 @@ class FastClient:
         key = (parts.scheme, parts.netloc)
         pool = self._pools.get(key)
         if pool is None:
-            pool = _Pool(_origin(*key), self._headers, _timeouts(*self._timeouts), self._trust)
+            origin = _origin(*key)
+            # Another spelling, in capitals perhaps or with the scheme's own port, is no other host.
+            known = next((one for one in self._pools.values() if one.is_of(origin)), None)
+            pool = known or _Pool(origin, self._headers, _timeouts(*self._timeouts), self._trust)
             self._pools[key] = pool
         return pool, f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 

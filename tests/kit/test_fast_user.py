@@ -224,6 +224,52 @@ def test_a_redirect_to_another_host_takes_no_secrets_there() -> None:
         assert [line for line in told if line.startswith("Authorization")] == []
 
 
+def test_nor_those_that_go_with_every_request() -> None:
+    class Known(FastUser):
+        abstract = True
+        default_headers = {"Authorization": "Bearer s3cret", "Cookie": "sid=1", "X-Kept": "1"}
+
+    def secrets_in(request: bytes) -> list[str]:
+        return [line for line in lines_of(request) if line.startswith(("Authorization", "Cookie"))]
+
+    def elsewhere(peer: Peer) -> None:
+        while peer.request():
+            peer.send(FOUND)
+
+    secrets = ["Authorization: Bearer s3cret", "Cookie: sid=1"]
+    with (
+        serving(elsewhere) as other,
+        trial(found(f"{other.url}/x"), found(f"{other.url}/y"), kind=Known) as (one, server),
+    ):
+        one.client.get("/")
+        one.client.get(f"{other.url}/asked-for")
+        one.client.get("/")
+        assert [secrets_in(request) for request in server.requests] == [secrets, secrets]
+        told = {lines_of(request)[0].split()[1]: request for request in other.requests}
+        assert {path: secrets_in(request) for path, request in told.items()} == {
+            "/x": [],
+            "/y": [],
+            "/asked-for": secrets,
+        }
+        assert all("X-Kept: 1" in lines_of(request) for request in other.requests)
+        one.client.close()
+        gevent.sleep(0.05)
+        assert not any(peer.socket.fileno() >= 0 for peer in other.peers), "a connection was left open"
+
+
+def test_a_host_in_capitals_is_no_other_host() -> None:
+    def script(peer: Peer) -> None:
+        peer.answer(found(f"http://LOCALHOST:{server.port}/x"))
+        peer.answer(FOUND)
+        peer.wait_for_end()
+
+    with gevent.Timeout(20), serving(script) as server:
+        one = Trial(f"http://localhost:{server.port}")
+        assert one.client.get("/", auth=("me", "secret")).status_code == 200
+        assert "Authorization: Basic bWU6c2VjcmV0" in lines_of(server.requests[1])
+        one.client.close()
+
+
 def test_redirects_can_be_refused_and_end() -> None:
     class Impatient(FastUser):
         abstract = True

@@ -206,7 +206,11 @@ class SocketUser(User):  # type: ignore[misc]
     _connection: SocketClient
 
     def on_close(self, close: Close) -> None:
-        """The connection is over, by whomever. For overriding; called in the event loop: it must not block."""
+        """The connection is over, by whomever. For overriding; called in the event loop: it must not block.
+
+        That the server ends it with 1000, 1001 or no code is no failure in itself; whoever sends or receives afterwards
+        fails. A user that only listens counts it here, if the server should not have done it.
+        """
 
     def run(self) -> None:
         """Run the tasks, as Locust does, and close the connection of a user that has ended."""

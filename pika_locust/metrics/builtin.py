@@ -67,8 +67,13 @@ _PROCESS_METRICS = (
     counter("generator_errors", "connections that this machine had no file, port or memory left for"),
 )
 
-_DATA_RECEIVED = counter("data_received", "what users received: HTTP answers, WebSocket frames; before TLS", "B")
-_DATA_SENT = counter("data_sent", "what users sent: HTTP requests, WebSocket frames; before TLS", "B")
+_DATA_RECEIVED = counter(
+    "data_received",
+    "what users received: HTTP with its TLS, WebSocket frames without; "
+    "of a locustfile's own users, the lengths that Locust is told",
+    "B",
+)
+_DATA_SENT = counter("data_sent", "what users sent: HTTP with its TLS, WebSocket frames without", "B")
 
 _CHECKS = rate("checks", "share of checks that held")
 

@@ -238,8 +238,9 @@ class Response:
 
     `status` is 0 and `content` empty when `error` says why there is no answer. `content` has its gzip and deflate
     codings removed. `bytes_sent` and `bytes_received` are what went over the socket for this request (head, body,
-    and TLS with its handshake), also when it failed. `retried` means that it was sent twice: the kept connection
-    turned out to be closed before a single byte of an answer. `stamps` are what `timings` is made from.
+    and TLS with its handshake), also when it failed; 0 of one that was cut off, or whose handshake failed. `retried`
+    means that it was sent twice: the kept connection turned out to be closed before a single byte of an answer.
+    `stamps` are what `timings` is made from.
     """
 
     __slots__ = (

@@ -32,6 +32,7 @@ from requests.structures import CaseInsensitiveDict
 from pika_locust.clock import monotonic_ns, time
 from pika_locust.wire.http import ErrorKind, HttpClient, Origin, Response, Timeouts, TransportError, redirect_of
 from pika_locust.wire.tracing import sampler, traceparent
+from pika_locust.wire.traffic import TRAFFIC
 
 MAX_BODY_BYTES = 1 << 30
 MAX_REQUEST_S = 3600.0
@@ -203,6 +204,10 @@ class FastResponse:
         return f"<FastResponse {self.status_code or self.error}>"
 
 
+def _count_retry() -> None:
+    TRAFFIC.retries += 1
+
+
 class _Pool:
     """The clients of one user for one origin, of which each takes one request at a time."""
 
@@ -226,6 +231,7 @@ class _Pool:
             timeouts=self.timeouts,
             verify=self.trust,
             max_body_bytes=MAX_BODY_BYTES,
+            on_retry=_count_retry,
         )
 
     def give_back(self, client: HttpClient, taken_after: int) -> None:

@@ -87,6 +87,7 @@ REQUEST_EVENT_METRICS = (
     rate("http_req_failed", "requests that were counted as failures"),
     trend("http_req_duration", "response time of requests that did not fail"),
     trend("http_req_failed_duration", "response time of requests that failed"),
+    counter("http_retries", "requests that FastUser sent twice, because the kept connection turned out to be closed"),
     counter("task_exceptions", "exceptions that tasks raised and nobody caught"),
 )
 """The same from Locust's `request` event, whichever client fires it."""

@@ -14,6 +14,7 @@ from pika_locust.metrics import Counter, Rate, Registry, Trend
 from pika_locust.outputs import redact
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.wire.http_models import LOCAL_LIMITS, MAX_WORDS, ErrorKind, words_in
+from pika_locust.wire.traffic import TRAFFIC
 
 _LOCAL = re.compile(rf"\[Errno ({'|'.join(map(str, LOCAL_LIMITS))})\]")
 
@@ -83,6 +84,8 @@ class RequestEventMeter:
         self._worker = worker
         self._vus = worker.metrics.gauge("vus")
         self._bytes = worker.metrics.counter("data_received")
+        self._retries = worker.metrics.counter("http_retries")
+        self._retries_before = TRAFFIC.retries
         self._exceptions = worker.metrics.counter("task_exceptions")
         self._named: dict[tuple[str, str], _Named] = {}
         worker.metrics.on_collect(self._settle)
@@ -180,6 +183,9 @@ class RequestEventMeter:
                 named.failed_duration.add(round(response_time * 1000))
 
     def _settle(self) -> None:
+        # Locust's event says nothing of them, and to look at every response would cost every request something.
+        self._retries.add(TRAFFIC.retries - self._retries_before)
+        self._retries_before = TRAFFIC.retries
         for named in self._named.values():
             if named.waiting_us:
                 named.count_waiting()

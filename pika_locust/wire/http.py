@@ -8,7 +8,7 @@ request costs little more than its system calls. Nothing is shared between clien
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 from urllib.parse import urljoin, urlsplit
 
@@ -112,6 +112,7 @@ class _Requests:
         "connections",
         "max_body_bytes",
         "observer",
+        "on_retry",
         "origin",
         "retries",
         "source_address",
@@ -125,6 +126,7 @@ class _Requests:
         trust: Trust,
         observer: RequestObserver | None,
         max_body_bytes: int,
+        on_retry: Callable[[], None] | None = None,
     ) -> None:
         self.origin = origin
         self._timeouts = timeouts
@@ -132,6 +134,7 @@ class _Requests:
         self.source_address = source_address
         self.observer = observer
         self.max_body_bytes = max_body_bytes
+        self.on_retry = on_retry
         self.connections = 0
         self.retries = 0
         self.abandoned = 0
@@ -222,6 +225,8 @@ class _Requests:
         ):
             return failed
         self.retries += 1
+        if self.on_retry is not None:
+            self.on_retry()
         self._retrying = True
         response = self._exchange_anew(payload, failed.started_ns, bodiless, timeouts)
         self._retrying = False
@@ -308,7 +313,7 @@ class HttpClient(_Requests):
 
     A kept connection that the server has closed meanwhile is replaced. When that shows only after the request was
     sent, and within a second, and before any byte of an answer, the request is sent once more, whatever its method:
-    `response.retried` is set and `retries` counts it, for the server may have seen it twice.
+    `response.retried` is set and `retries` counts it, for the server may have seen it twice; `on_retry` is called.
 
     `close` it at the end. A greenlet killed during a request leaves the client usable, its connection closed, and
     `abandoned` one higher; the observer is told of the request.
@@ -329,11 +334,12 @@ class HttpClient(_Requests):
         max_redirects: int = 0,
         raise_errors: bool = False,
         tracer: TraceSampler | None = None,
+        on_retry: Callable[[], None] | None = None,
     ) -> None:
         origin = Origin(base_url) if isinstance(base_url, str) else base_url
         access = access_to(origin.host, origin.port)
         trust = access.trust(verify)
-        super().__init__(origin, timeouts or Timeouts(), source_address, trust, observer, max_body_bytes)
+        super().__init__(origin, timeouts or Timeouts(), source_address, trust, observer, max_body_bytes, on_retry)
         self._writer = RequestWriter(origin.authority, origin.prefix, access.headers)
         self._writer.set_headers(_with_credentials(origin, headers or {}))
         self.max_redirects = max_redirects

@@ -17,7 +17,9 @@ from pika_locust import FastUser
 from pika_locust.metrics import Histogram, results
 from pika_locust.runtime.modes import locustfile_scenario
 from pika_locust.runtime.request_events import RequestEventMeter
+from pika_locust.wire.http import HttpClient
 from pika_locust.wire.http_models import ErrorKind, TransportError
+from pika_locust.wire.traffic import TRAFFIC
 from pika_locust.wire.websocket_handshake import ConnectError
 from tests.runtime.sample_scenario import make_context
 from tests.wire.http_servers import Peer, content, serving
@@ -90,6 +92,34 @@ def test_however_many_requests_there_were_each_is_counted_when_somebody_looks(ti
     assert scene.metric("data_received")["count"] == 10 * (2 * times + 1)
     # And none of them twice.
     assert scene.metric("http_reqs")["count"] == 2 * times + 1
+
+
+def test_requests_that_a_fast_user_sent_twice_are_counted(scene: Scene) -> None:
+    def deaf(peer: Peer) -> None:
+        peer.answer(content(b"1"))
+        peer.request()
+
+    with gevent.Timeout(20), serving(deaf, lambda peer: peer.answer(content(b"2"))) as server:
+        environment = SimpleNamespace(events=scene.events, host=server.url, parsed_options=None, stop_timeout=0.0)
+        client = type("Visitor", (FastUser,), {"host": server.url})(environment).client
+        client.get("/")
+        client.post("/orders", json={})
+        client.close()
+    assert (scene.metric("http_retries")["count"], scene.metric("http_reqs")["count"]) == (1, 2)
+    assert make_context(scenario=locustfile_scenario({})).metrics.snapshot().counted("http_retries") == 0
+
+
+def test_those_of_others_and_of_the_test_before_are_not(scene: Scene) -> None:
+    def deaf(peer: Peer) -> None:
+        peer.answer(content(b"1"))
+        peer.request()
+
+    TRAFFIC.retries += 1
+    with serving(deaf, lambda peer: peer.answer(content(b"2"))) as server, HttpClient(server.url) as probe:
+        probe.get("/")
+        assert probe.get("/").retried
+    another = Scene()
+    assert (scene.metric("http_retries")["count"], another.metric("http_retries")["count"]) == (1, 0)
 
 
 def test_one_way_messages_have_no_latency(scene: Scene) -> None:

@@ -95,6 +95,15 @@ def test_a_baseline_is_compared_with_and_is_a_gate(
     assert "WORSE" in capsys.readouterr().out
 
 
+def test_runs_are_not_compared_with_themselves_where_the_baseline_is_the_folder_they_go_to(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "queue", "--repeat", "3"]) == 0
+    monkeypatch.setenv("FAKE_SLOWER", "3")
+    assert main(["run", "queue", "--repeat", "3", "--baseline", "results"]) == 99
+    assert "3 runs before, 3 after" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

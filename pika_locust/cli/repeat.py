@@ -39,8 +39,8 @@ def repeats(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     ]:
         raise ConfigurationError(problems)
     if given.baseline is not None:
-        # Before the first run, which may take an hour.
-        read_runs([Path(given.baseline)])
+        # Before the first run, which may take an hour, and whose summary may lie in the same folder.
+        given.before = read_runs([Path(given.baseline)])
     if (why := unwritable(str(Path(given.output_dir) / "run"))) is not None:
         raise ConfigurationError(f"--output-dir {given.output_dir}: {why}")
     return given, others
@@ -72,7 +72,7 @@ def run_repeatedly(files: str, words: Sequence[str], environ: dict[str, str], gi
         print(f"\n`pika-locust compare BEFORE {folder}` compares them with earlier runs")
         return code
     try:
-        found = compare(read_runs([Path(given.baseline)]), read_runs([folder]))
+        found = compare(given.before, read_runs([folder]))
     except ConfigurationError as error:
         sys.stderr.writelines(f"{redact.text(problem)}\n" for problem in error.problems)
         return exit_code_of([code, int(ExitCode.CONFIG)])

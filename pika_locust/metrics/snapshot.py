@@ -8,7 +8,7 @@ dictionaries, for reports and files.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -219,14 +219,16 @@ PERCENTILES = (90, 95, 99, 99.9)
 """The percentiles that every trend reports, beside its median."""
 
 
-def results(snapshot: Snapshot, duration_s: float) -> dict[str, dict[str, Any]]:
+def results(snapshot: Snapshot, duration_s: float, parts: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """The statistics of every metric, and of every tagged series under its text form.
 
-    `duration_s` is the time in seconds that counters' rates refer to. Values are in the metric's unit (milliseconds,
+    `duration_s` is the time in seconds that counters' rates refer to. `parts` are further series to have an entry, such
+    as those of thresholds: of samples tagged `name` and `method`, `errors{name:/login}`; unless no sample says whether
+    it belongs to one. Values are in the metric's unit (milliseconds,
     not microseconds). What has no samples has counts of 0 and None for everything else. A tagged series includes the
     samples that carry further tags, as a threshold on it does.
     """
-    return {text: statistics(metric, value, duration_s) for text, metric, value in _entries(snapshot)}
+    return {text: statistics(metric, value, duration_s) for text, metric, value in _entries(snapshot, parts)}
 
 
 def statistics(metric: Metric, value: Value, duration_s: float) -> dict[str, Any]:
@@ -249,8 +251,9 @@ def statistics(metric: Metric, value: Value, duration_s: float) -> dict[str, Any
     return {"kind": metric.kind.value, "unit": metric.unit} | numbers
 
 
-def distributions(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
-    """The buckets of every trend that has samples, under the names `results` uses: what percentiles were taken from.
+def distributions(snapshot: Snapshot, parts: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The buckets of every trend that has samples, under the names `results` uses for the same `parts`: what
+    percentiles were taken from.
 
     Values are in `unit` ("us" for times). Together with the exact count, total, min and max they are the whole
     histogram, so that other thresholds can be judged and runs compared later: see `histogram_of`.
@@ -267,7 +270,7 @@ def distributions(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
             "underflow": value.underflow,
             "overflow": value.overflow,
         }
-        for text, metric, value in _entries(snapshot)
+        for text, metric, value in _entries(snapshot, parts)
         if isinstance(value, Histogram) and value.count
     }
 
@@ -316,10 +319,12 @@ def _trend(histogram: Histogram, scale: int) -> dict[str, Any]:
     }
 
 
-def _entries(snapshot: Snapshot) -> Iterator[tuple[str, Metric, Value]]:
+def _entries(snapshot: Snapshot, parts: Sequence[str]) -> Iterator[tuple[str, Metric, Value]]:
+    asked = [parse_series(part) for part in parts if snapshot.has_tags_of(part)]
     for name, metric in sorted(snapshot.metrics.items()):
         series = [(frozenset(tags), value) for tags, value in snapshot.of_metric(name)]
-        for wanted in sorted({frozenset(), *(tags for tags, _ in series)}, key=sorted):
+        further = (frozenset(tags.items()) for part, tags in asked if part == name)
+        for wanted in sorted({frozenset(), *(tags for tags, _ in series), *further}, key=sorted):
             whole = empty_value(metric)
             for tags, value in series:
                 if wanted <= tags:

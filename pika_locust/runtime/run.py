@@ -474,6 +474,8 @@ class Run:
         measured_s = duration_s - self.measured_from_s
         metrics = all_metrics(scenario, self.options.observed)
         thresholds = self._or_as_they_ended_it(self.evaluator.results(snapshot, measured_s))
+        # Those who read them later, such as a comparison, find what each threshold is of.
+        parts = [result.metric for result in thresholds]
         self.record(duration_s, snapshot, thresholds, 0, is_last=True)
         unreachable = self.unreachable(snapshot)
         decision = decide(
@@ -512,8 +514,8 @@ class Run:
             duration_s=duration_s,
             load=load,
             thresholds=thresholds,
-            metrics=_declared(results(snapshot, measured_s), metrics),
-            distributions=_declared(distributions(snapshot), metrics),
+            metrics=_declared(results(snapshot, measured_s, parts), metrics),
+            distributions=_declared(distributions(snapshot, parts), metrics),
             checks=_checks(snapshot),
             audits=tuple(audits),
             workers=workers,

@@ -91,6 +91,24 @@ def test_each_tagged_series_has_an_entry_that_includes_further_tags(registry: Re
     }
 
 
+def test_a_part_that_is_asked_for_has_an_entry_as_far_as_samples_tell(registry: Registry) -> None:
+    for metric in (registry.counter("sent"), registry.trend("latency")):
+        metric.tagged(region="eu", tier="a").add(100)
+        metric.tagged(region="eu", tier="b").add(10)
+    parts = ["sent{tier:a}", "sent{region:eu}", "sent{region:us}", "sent{color:red}", "latency{region:eu}"]
+    found = results(registry.snapshot(), 1, parts)
+    assert {text: entry["count"] for text, entry in found.items() if text.startswith("sent")} == {
+        "sent": 110,
+        "sent{region:eu}": 110,
+        "sent{region:eu,tier:a}": 100,
+        "sent{region:eu,tier:b}": 10,
+        "sent{region:us}": 0,
+        "sent{tier:a}": 100,
+    }
+    assert found["latency{region:eu}"]["count"] == 2
+    assert distributions(registry.snapshot(), parts)["latency{region:eu}"]["buckets"] == {"10": 1, "100": 1}
+
+
 def test_distributions_are_the_buckets_of_trends_with_samples(registry: Registry) -> None:
     registry.trend("latency").tagged(region="eu").add(2_049)
     registry.trend("latency").add(7)

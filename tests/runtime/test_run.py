@@ -124,6 +124,16 @@ def test_a_good_run_passes_and_says_what_it_was() -> None:
     assert "latency" in report.distributions
 
 
+def test_what_a_threshold_is_of_is_in_the_report_though_samples_have_further_tags() -> None:
+    worker = worked(*MANY)
+    for method, us in (("GET", 10_000), ("POST", 30_000)):
+        worker.metrics.trend("latency").tagged(name="/a", method=method).add(us)
+    report = close(collect(worker), thresholds=("latency{name:/a}:max<40", "latency{name:/b}:max<40"))
+    assert (report.metrics["latency{name:/a}"]["count"], report.metrics["latency{name:/a}"]["max"]) == (2, 30)
+    assert report.distributions["latency{name:/a}"]["count"] == 2
+    assert report.metrics["latency{name:/b}"]["count"] == 0
+
+
 def test_the_load_is_what_was_really_there() -> None:
     load = close(collect(worked(*MANY), worked(20_000, 30_000, users=3))).load
     assert (load.users_peak, load.iterations, load.dropped_iterations) == (5, 1002, 0)

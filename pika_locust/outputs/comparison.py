@@ -61,6 +61,11 @@ class RecordedRun:
     def is_k6(self) -> bool:
         return bool(self.summary.get("k6"))
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether only the common summary of several scenarios tells of it."""
+        return "verdict" not in self.summary
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -85,8 +90,8 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All of it. `broken` are sentences about what needs no statistics: an audit that fails now, a figure that is
-    gone. `warnings` decide nothing."""
+    """All of it. `broken` are sentences about what needs no statistics: an audit that fails now, a figure or a whole
+    scenario that is gone. `warnings` decide nothing."""
 
     before: int
     after: int
@@ -133,10 +138,15 @@ def _in_file(path: Path) -> list[RecordedRun]:
         return [RecordedRun(path.name, read_k6(found))]
     if isinstance(several := found.get("scenarios"), dict):
         # Of scenarios that ran beside each other.
-        return [RecordedRun(f"{path.name}: {name}", one) for name, one in several.items() if one]
+        return [RecordedRun(f"{path.name}: {name}", one or _lost(name)) for name, one in several.items()]
     if found.get("schema") != 1 or "metrics" not in found:
         raise ValueError("it is neither a summary nor a k6 export")
     return [RecordedRun(path.name, found)]
+
+
+def _lost(scenario: str) -> dict[str, Any]:
+    """What stands for a run of which nothing is left but that there was one."""
+    return {"scenario": scenario, "metrics": {}, "reasons": [{"code": "internal", "text": "it has left no results"}]}
 
 
 def _check(run: RecordedRun) -> None:
@@ -161,8 +171,8 @@ def _in_folder(folder: Path) -> list[RecordedRun]:
             found = _in_file(path)
         except ValueError:
             continue
-        # A common summary of several scenarios lies beside those of each.
-        runs += found if len(found) == 1 else []
+        # A common summary of several scenarios lies beside those of each, as far as there are any.
+        runs += found if len(found) == 1 else [run for run in found if run.is_lost]
     if not runs:
         raise ValueError("no summary of a run and no k6 export is in it")
     return runs
@@ -188,11 +198,14 @@ def compare(before: Sequence[RecordedRun], after: Sequence[RecordedRun], allowed
     if not shared:
         names = [", ".join(name or "k6" for name in side) for side in (was, now)]
         raise ConfigurationError(f"nothing in common: before {names[0]}, after {names[1]}")
-    for name in dict.fromkeys([*was, *now]):
-        if name not in shared:
-            warnings.append(f"{name} is on one side only")
     found: list[tuple[_Pair, Difference]] = []
     broken: list[str] = []
+    for name in dict.fromkeys([*was, *now]):
+        if name in was and name not in now and any(run.scenario == name for run in after):
+            # Not to run a scenario is a choice, as where one is compared with a folder of many; this is none.
+            broken.append(f"{name}: was measured before, and no run after can be compared")
+        elif name not in shared:
+            warnings.append(f"{name} is on one side only")
     for name in shared:
         warnings += _unlike(name, was[name], now[name])
         broken += _broken(name, was[name], now[name])

@@ -245,6 +245,38 @@ def test_runs_that_say_nothing_of_the_target_are_left_out() -> None:
         compare([good], [overloaded])
 
 
+def of_scenario(run: RecordedRun, name: str, *reasons: str) -> RecordedRun:
+    """The same as a run of another scenario, with reasons of these codes."""
+    told = [{"code": code, "subject": "", "text": code} for code in reasons]
+    return RecordedRun(name, {**run.summary, "scenario": name, "reasons": told})
+
+
+def test_a_scenario_of_which_no_run_after_counts_is_a_regression_and_one_that_did_not_run_is_none() -> None:
+    one = again(np.random.default_rng(27))
+    queue = of_scenario(one, "queue")
+    lost = compare([one, queue], [one, of_scenario(one, "queue", "internal")])
+    assert lost.broken == ("queue: was measured before, and no run after can be compared",)
+    assert lost.warnings == ("queue (after) is left out: internal",)
+    for sides in (([one, queue], [one]), ([one], [one, queue])):
+        found = compare(*sides)
+        assert (found.broken, found.warnings) == ((), ("queue is on one side only",))
+
+
+def test_a_scenario_that_left_no_results_is_told_by_the_common_summary_alone(tmp_path: Path) -> None:
+    queue = {**RECORDED, "scenario": "queue"}
+    both, lost = ({"schema": 1, "scenarios": {"api": RECORDED, "queue": one}} for one in (queue, {}))
+    for name, found in (("before.json", both), ("after.json", lost), ("folder/1.json", lost)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(found))
+    (tmp_path / "folder" / "1.api.json").write_text(json.dumps(RECORDED))
+    for after in ("after.json", "folder"):
+        found = compare(read_runs([tmp_path / "before.json"]), read_runs([tmp_path / after]))
+        assert found.after == 1
+        assert found.broken == ("queue: was measured before, and no run after can be compared",)
+        (warning,) = found.warnings
+        assert warning.endswith("queue (after) is left out: it has left no results")
+
+
 def test_another_load_is_said() -> None:
     random = np.random.default_rng(19)
     before, after = again(random), again(random)

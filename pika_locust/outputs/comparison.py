@@ -261,7 +261,7 @@ _Side = dict[str, list[RecordedRun]]
 def _matched(was: _Side, now: _Side) -> tuple[_Side, _Side]:
     """k6's exports name no scenario: they are taken for the other side's, if that has but one."""
     if len(was) == len(now) == 1 and "" in (*was, *now):
-        name = next((name for name in (*now, *was) if name), "")
+        name = next((name for name in (*now, *was) if name), "k6")
         return {name: next(iter(was.values()))}, {name: next(iter(now.values()))}
     return was, now
 

@@ -72,7 +72,9 @@ def _figure(name: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> d
         }
     if {"avg", "med"} & numbers.keys():
         unit = _UNITS["time"] if entry.get("contains", "time") == "time" else ""
-        return {"kind": "trend", "unit": unit, "count": int(numbers.pop("count", 1)), **numbers}
+        # k6 shows what has a threshold without a sample, too: as nothing but zeros.
+        count = int(numbers.pop("count", any(numbers.values())))
+        return {"kind": "trend", "unit": unit, "count": count, **(numbers if count else {})}
     if {"count", "rate"} <= numbers.keys():
         return {"kind": "counter", "unit": _UNITS["data"] if name.startswith("data_") else "", **numbers}
     if "value" in numbers:

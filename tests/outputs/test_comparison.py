@@ -310,6 +310,24 @@ def test_k6s_export_is_compared_with_a_summary_of_the_same_metrics() -> None:
     assert duration.outcome == "better"
 
 
+def k6(tmp_path: Path, name: str, **metrics: Any) -> list[RecordedRun]:
+    """A run of k6 with these metrics, as its export is read."""
+    (tmp_path / f"{name}.json").write_text(
+        json.dumps({"metrics": {"http_reqs": {"count": 1000, "rate": 16.6}, **metrics}})
+    )
+    return read_runs([tmp_path / f"{name}.json"])
+
+
+def test_a_trend_of_k6s_that_is_empty_after_is_gone(tmp_path: Path) -> None:
+    parts, judged = ("avg", "min", "med", "max", "p(90)", "p(95)"), {"p(95)<300": False}
+    full, empty = (
+        k6(tmp_path, name, ws_latency={**dict.fromkeys(parts, value), "thresholds": judged})
+        for name, value in (("full", 200), ("empty", 0))
+    )
+    assert compare(full, empty).broken == ("k6: ws_latency p(95) was measured before, and is not after",)
+    assert not compare(empty, empty).is_worse
+
+
 def test_a_folder_gives_its_runs_and_no_other_json(tmp_path: Path) -> None:
     for name in ("1.json", "more/2.json", "baseline/3.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

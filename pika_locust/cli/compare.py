@@ -31,7 +31,8 @@ see differences of a few per cent. Runs whose load generator could not keep up, 
 stopped, are left out.
 
 exit codes: 0 nothing is worse by more than noise; 99 something is, or a data-integrity check that held fails, or a
-threshold's figure is gone, or all runs after of a scenario are left out; 104 there is nothing to compare
+threshold's figure is gone, or a slope or worst window no longer holds, or all runs after of a scenario are left out;
+104 there is nothing to compare
 """
 _TONES: dict[Outcome, Tone] = {"worse": "bad", "better": "good", "changed": "doubt", "same": "dim"}
 _WORDS: dict[Outcome, str] = {"worse": "WORSE", "better": "better", "changed": "changed", "same": "no difference shown"}

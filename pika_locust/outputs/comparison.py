@@ -326,15 +326,19 @@ class _Uncompared:
 
     scenario: str
     broken: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     zero: list[str] = field(default_factory=list)
     few: list[str] = field(default_factory=list)
+    moving: list[str] = field(default_factory=list)
 
     def warnings(self) -> Iterator[str]:
         for names, why in (
+            (self.absent, "no run has their figures"),
             (self.missing, "not every run has them"),
             (self.zero, "some are 0"),
             (self.few, "too few samples"),
+            (self.moving, "of slopes and windows, only whether they hold is"),
         ):
             if names:
                 yield f"{self.scenario}: thresholds that were not compared ({why}): {', '.join(names)}"
@@ -352,10 +356,14 @@ def _pairs(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun]
             [one.run for one in side if one is not None and one.run is not None] for side in (before, after)
         )
         if len(earlier) < len(before) or len(later) < len(after):
+            name = f"{series} {statistic}"
             if expression is not None and _is_gone(was, now, series):
-                told.broken.append(f"{scenario}: {series} {statistic} was measured before, and is not after")
+                told.broken.append(f"{scenario}: {name} was measured before, and is not after")
+            elif expression is not None and not any((*before, *after)):
+                # What no run has is the same everywhere; k6 judges percentiles that it does not export.
+                told.absent += [name] if _is_judged((*was, *now), series, statistic) else []
             elif expression is not None:
-                _tell(told, f"{series} {statistic}", before, after, expression, want)
+                _tell(told, name, before, after, expression, want)
             continue
         pairs.append(
             _Pair(
@@ -371,6 +379,7 @@ def _pairs(scenario: str, was: Sequence[RecordedRun], now: Sequence[RecordedRun]
                 later,
             )
         )
+    _tell_moving(told, was, now)
     return pairs, told
 
 
@@ -393,6 +402,37 @@ def _is_missed(summary: Mapping[str, Any], series: str) -> bool:
     return any(one["metric"] == series and one["status"] == "no_data" for one in summary["thresholds"])
 
 
+def _is_judged(runs: Iterable[RecordedRun], series: str, statistic: str) -> bool:
+    """Whether a run has judged a threshold on a figure by samples."""
+    return any(
+        one["metric"] == series and one["status"] in ("pass", "fail") and one["samples"]
+        for run in runs
+        for one in run.summary["thresholds"]
+        if parse(one["expression"]).aggregation == statistic
+    )
+
+
+def _tell_moving(told: _Uncompared, was: Sequence[RecordedRun], now: Sequence[RecordedRun]) -> None:
+    """Slopes and worst windows. How far their values lie apart between equal runs, samples do not say."""
+    statuses: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for at, side in enumerate((was, now)):
+        for one in (one for run in side for one in run.summary["thresholds"] if _is_moving(one)):
+            window = f" in the worst {plain(one['window_s'])} s" if one.get("window_s") else ""
+            both = statuses.setdefault((one["metric"], f"{one['metric']} {one['expression']}{window}"), ([], []))
+            both[at].append(one["status"] if one["value"] is not None else "")
+    for (series, name), (before, after) in statuses.items():
+        if _is_gone(was, now, series):
+            told.broken.append(f"{told.scenario}: {name} was measured before, and is not after")
+        elif before == ["pass"] * len(was) and after == ["fail"] * len(now):
+            told.broken.append(f"{told.scenario}: {name} held in every run before, and in none after")
+        elif any((*before, *after)):
+            told.moving.append(name)
+
+
+def _is_moving(threshold: Mapping[str, Any]) -> bool:
+    return parse(threshold["expression"]).is_slope or bool(threshold.get("window_s"))
+
+
 def _tell(
     told: _Uncompared,
     name: str,
@@ -405,8 +445,7 @@ def _tell(
     is worse all the same."""
     known = [[one.shown for one in side if one is not None] for side in (before, after)]
     if len(known[0]) < len(before) or len(known[1]) < len(after):
-        # What no run has is the same everywhere.
-        told.missing += [name] if known[0] or known[1] else []
+        told.missing.append(name)
     elif min(*known[0], *known[1]) > 0:
         told.few.append(name)
     elif want == "low" and not any(known[0]) and min(known[1]) > _FROM_NOTHING * expression.limit:
@@ -422,8 +461,8 @@ def _wanted(was: Sequence[RecordedRun], now: Sequence[RecordedRun]) -> dict[tupl
     wanted: dict[tuple[str, str], Expression | None] = {}
     for run in (*now, *was):
         for threshold in run.summary["thresholds"]:
-            expression = parse(threshold["expression"])
-            if not expression.is_slope and not threshold.get("window_s"):
+            if not _is_moving(threshold):
+                expression = parse(threshold["expression"])
                 wanted.setdefault((threshold["metric"], expression.aggregation), expression)
     shared = [name for name in now[0].summary["metrics"] if name in was[0].summary["metrics"]]
     for series in shared:

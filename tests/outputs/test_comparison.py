@@ -226,6 +226,48 @@ def test_a_threshold_on_what_is_nothing_on_a_side_is_told(
     assert found.warnings == ("api: thresholds that were not compared (some are 0): waiting value",) * warns
 
 
+def with_threshold(run: RecordedRun, **judged: Any) -> RecordedRun:
+    return RecordedRun(run.name, {**run.summary, "thresholds": [*run.summary["thresholds"], judged]})
+
+
+@pytest.mark.parametrize(
+    ("judged", "name"),
+    [
+        pytest.param(
+            {"metric": "target_memory_mb", "expression": "slope<20", "window_s": None},
+            "target_memory_mb slope<20",
+            id="slope",
+        ),
+        pytest.param(
+            {"metric": "auth_latency", "expression": "p(99)<500", "window_s": 30.0},
+            "auth_latency p(99)<500 in the worst 30 s",
+            id="window",
+        ),
+    ],
+)
+def test_of_slopes_and_windows_it_is_compared_whether_they_hold(judged: dict[str, Any], name: str) -> None:
+    run = again(np.random.default_rng(28))
+    good, bad = (
+        with_threshold(run, **judged, value=value, samples=90, status=status)
+        for value, status in ((0.1, "pass"), (900.0, "fail"))
+    )
+    unseen = with_threshold(run, **judged, value=None, samples=0, status="not_observed")
+    assert compare([good] * 3, [bad] * 3).broken == (f"api: {name} held in every run before, and in none after",)
+    named = (f"api: thresholds that were not compared (of slopes and windows, only whether they hold is): {name}",)
+    for before, after in ((good, [good] * 3), (good, [bad, good]), (bad, [bad]), (good, [unseen])):
+        found = compare([before], after)
+        assert (found.broken, found.warnings) == ((), named)
+    assert compare([unseen], [unseen]).warnings == ()
+
+
+def test_a_worst_window_of_what_is_no_longer_measured_is_gone() -> None:
+    judged = {"metric": "ws_rtt", "expression": "p(99)<500", "window_s": 30.0, "value": 9.0, "status": "pass"}
+    before, after = (with_threshold(again(np.random.default_rng(29)), **judged) for _ in range(2))
+    before.summary["metrics"]["ws_rtt"] = {"kind": "trend", "unit": "ms", "count": 90, "med": 3.0, "p(95)": 5.0}
+    broken = ("api: ws_rtt p(99)<500 in the worst 30 s was measured before, and is not after",)
+    assert compare([before], [after]).broken == broken
+
+
 def test_an_audit_that_held_and_fails_is_a_regression_whatever_the_figures() -> None:
     random = np.random.default_rng(17)
     before, after = again(random), again(random)
@@ -326,6 +368,14 @@ def test_a_trend_of_k6s_that_is_empty_after_is_gone(tmp_path: Path) -> None:
     )
     assert compare(full, empty).broken == ("k6: ws_latency p(95) was measured before, and is not after",)
     assert not compare(empty, empty).is_worse
+
+
+def test_a_percentile_that_k6_judges_and_does_not_export_is_named(tmp_path: Path) -> None:
+    run = k6(
+        tmp_path, "default", http_req_duration={"avg": 9, "med": 8, "p(95)": 20, "thresholds": {"p(99)<500": False}}
+    )
+    (warning,) = compare(run, run).warnings
+    assert warning == "k6: thresholds that were not compared (no run has their figures): http_req_duration p(99)"
 
 
 def test_a_folder_gives_its_runs_and_no_other_json(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from pika_locust.judge import Reason, Report, ThresholdSpecs
 from pika_locust.kit.audits import LedgerAudits
 from pika_locust.metrics import Metric
 from pika_locust.outputs import console, junit, redact, report_files, summary
+from pika_locust.outputs.comparison import RecordedRun
 from pika_locust.outputs.targets import OUTPUT_SETTINGS, junit_paths
 from pika_locust.process import parent_of, raise_open_file_limit, tune_gc
 from pika_locust.runtime import redaction
@@ -173,6 +174,8 @@ class Plugin:
         self._worker: WorkerSide | None = None
         self._token = ""
         """What this run's processes know each other by, where one has forked the others."""
+        self._baseline: Sequence[RecordedRun] | None = None
+        """The runs that reports compare with, as they were before this one."""
         self._early_reports: list[Report] = []
         self._csv_files = CsvFiles()
         self._environ = environment_of(os.environ, Path.cwd())
@@ -214,7 +217,8 @@ class Plugin:
                 self.scenario = replace(self.scenario, title=title_of(arguments.locustfile or ""))
             if not arguments.worker:
                 problems += console.problems(arguments.summary_json)
-                problems += report_files.problems(arguments.report, arguments.baseline)
+                problems += report_files.problems(arguments.report)
+                self._baseline = report_files.read_baseline(arguments.baseline, arguments.report, problems)
             if "locust.main" in sys.modules:
                 # A user that is run alone (`run_single_user`) opens none.
                 problems += port_problems(arguments)
@@ -300,7 +304,7 @@ class Plugin:
             console.write(self._empty_report(reasons, ExitCode.CONFIG), path)
         for junit_path in junit_paths(outputs_named(sys.argv[1:])):
             junit.write(self._empty_report(reasons, ExitCode.CONFIG), junit_path)
-        reports = [path for path in reports_named(sys.argv[1:]) if not report_files.problems([path], None)]
+        reports = [path for path in reports_named(sys.argv[1:]) if not report_files.problems([path])]
         report_files.write(summary.to_dict(self._empty_report(reasons, ExitCode.CONFIG)), reports)
         sys.exit(int(ExitCode.CONFIG))
 
@@ -495,10 +499,9 @@ class Plugin:
     def _write_reports(self, report: Report, number: int = 1) -> list[str]:
         """Write the reports for people of test `number` of this process; what went wrong, a sentence each."""
         assert self._options is not None
-        options = self._options
-        if not options.reports:
+        if not self._options.reports:
             return []
-        return report_files.write(summary.to_dict(report), options.reports, options.baseline, number)
+        return report_files.write(summary.to_dict(report), self._options.reports, self._baseline, number)
 
     def _write_junit(self, report: Report, number: int = 1) -> list[str]:
         """Write the JUnit files of test `number` of this process; what went wrong, a sentence each."""

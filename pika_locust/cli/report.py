@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pika_locust.errors import ConfigurationError, ExitCode
+from pika_locust.outputs.comparison import read_runs
 from pika_locust.outputs.document import Document
 from pika_locust.outputs.recorded import read_summary
 from pika_locust.outputs.report_files import compared, is_report, write_document
@@ -61,7 +62,8 @@ def run(argv: Sequence[str]) -> int:
 def _document(results: Sequence[Path], before: str | None) -> tuple[str, Document]:
     """What it comes to, in a word, and all of it."""
     if len(results) == 1 and not results[0].is_dir() and "scenarios" not in (summary := _summary(results[0])):
-        return str(summary["verdict"]).upper(), run_report(summary, compared(summary, before))
+        runs = read_runs([Path(before)]) if before is not None else None
+        return str(summary["verdict"]).upper(), run_report(summary, compared(summary, runs))
     suite = _suite(results)
     earlier = _suite([Path(before)]) if before is not None else None
     return readiness(suite).word, suite_document(suite, earlier)

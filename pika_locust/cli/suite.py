@@ -225,7 +225,7 @@ def _chosen(given: argparse.Namespace) -> tuple[list[Scenario], list[str]]:
         problems.append("--only names no scenario")
     if (why := unwritable(str(Path(given.output_dir) / MANIFEST))) is not None:
         problems.append(f"--output-dir {given.output_dir}: {why}")
-    problems += report_files.problems(given.report, None)
+    problems += report_files.problems(given.report)
     if problems:
         raise ConfigurationError(problems)
     given.baseline = given.baseline if given.baseline is not None else 10.0 if given.quick else 60.0

@@ -171,7 +171,6 @@ class LocustfileMode:
             fail_on=None,
             summary_mode=arguments.summary_mode,
             reports=tuple(arguments.report),
-            baseline=arguments.baseline,
             outputs=outputs,
             observed=observed,
         )

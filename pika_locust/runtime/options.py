@@ -308,8 +308,6 @@ class RunOptions:
     summary_mode: SummaryMode = "compact"
     reports: tuple[str, ...] = ()
     """Files that get a report for people."""
-    baseline: str | None = None
-    """What it is compared with."""
     outputs: tuple[OutputTarget, ...] = ()
     observed: tuple[Observation, ...] = ()
 
@@ -396,7 +394,6 @@ def read_options(
         fail_on=arguments.fail_on,
         summary_mode=arguments.summary_mode,
         reports=tuple(arguments.report),
-        baseline=arguments.baseline,
         outputs=outputs,
         observed=observed,
     )

@@ -298,6 +298,7 @@ def test_summaries_alone_make_a_report_too(tmp_path: Path, capsys: pytest.Captur
     assert "2 of 2 scenarios passed" in Path(both[0]).read_text()
     assert capsys.readouterr().out.endswith(f"the report is in {both[0]} and {both[1]}\n")
     assert main(["report", str(path), "--output", str(tmp_path / "report.pdf")]) == 104
+    assert main(["report", str(path), "--baseline", str(tmp_path / "nowhere.json")]) == 104
 
 
 def test_a_common_summary_of_scenarios_beside_each_other_is_all_of_them(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ Neither holds a distribution; percentiles are there as numbers, as far as the sc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pika_locust.judge.expressions import ExpressionError, parse
 
 _RATES = ("passes", "fails")
+_OF_TREND = re.compile(r"avg|min|med|max|p\(.*\)")
+"""The statistics that `summaryTrendStats` names, beside `count`, which others have as well."""
 _UNITS = {"time": "ms", "data": "B"}
 
 
@@ -70,7 +73,7 @@ def _figure(name: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> d
             "passes": passes,
             "fails": fails,
         }
-    if {"avg", "med"} & numbers.keys():
+    if entry.get("type") == "trend" or ("value" not in numbers and any(map(_OF_TREND.fullmatch, numbers))):
         unit = _UNITS["time"] if entry.get("contains", "time") == "time" else ""
         # k6 shows what has a threshold without a sample, too: as nothing but zeros.
         count = int(numbers.pop("count", any(numbers.values())))

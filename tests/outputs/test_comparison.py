@@ -370,6 +370,20 @@ def test_a_trend_of_k6s_that_is_empty_after_is_gone(tmp_path: Path) -> None:
     assert not compare(empty, empty).is_worse
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param({"p(95)": 3, "p(99)": 4, "count": 5}, id="percentiles"),
+        pytest.param({"min": 1, "max": 9, "p(95)": 3}, id="extremes"),
+        pytest.param({"type": "trend", "contains": "time", "values": {"count": 5}}, id="a count alone"),
+    ],
+)
+def test_whatever_a_trend_of_k6s_exports_it_is_one(tmp_path: Path, entry: dict[str, Any]) -> None:
+    level = {"value": 3, "min": 1, "max": 5}
+    metrics = k6(tmp_path, "own", http_req_duration=entry, vus=level)[0].summary["metrics"]
+    assert (metrics["http_req_duration"]["kind"], metrics["vus"]["kind"]) == ("trend", "gauge")
+
+
 def test_a_percentile_that_k6_judges_and_does_not_export_is_named(tmp_path: Path) -> None:
     run = k6(
         tmp_path, "default", http_req_duration={"avg": 9, "med": 8, "p(95)": 20, "thresholds": {"p(99)<500": False}}

@@ -397,6 +397,12 @@ def test_a_run_says_something_of_the_target_or_not(code: int, reasons: tuple[str
         assert result.why == f"because of {reasons[0]}"
 
 
+def test_a_threshold_that_holds_and_is_no_pass_says_why() -> None:
+    found = {**summary(99, "threshold"), "audits": [{"name": "sockets", "status": "pass"}]}
+    result = read_result(10, ChildRun(99, found, "", 1.0))
+    assert (result.outcome, result.why) == ("fail", "because of threshold")
+
+
 def test_a_run_without_a_summary_is_void_with_what_it_said() -> None:
     result = read_result(10, ChildRun(2, None, "locust: error: unrecognized arguments: --nope\n", 1.0))
     assert result.outcome == "void"

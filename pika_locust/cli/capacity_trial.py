@@ -91,7 +91,8 @@ def read_result(load: int, run: ChildRun) -> TrialResult:
     elif not reasons:
         why = f"locust ended with {run.exit_code}"
     elif run.exit_code == ExitCode.FAILED and codes[0] in OF_THE_TARGET:
-        outcome, why = "fail", failed(judged) if codes[0] == "threshold" else reasons[0][1]
+        # A threshold may hold and be no pass all the same: by its grade, or by its interval (--strict).
+        outcome, why = "fail", (failed(judged) if codes[0] == "threshold" else "") or reasons[0][1]
     else:
         why = reasons[0][1]
     return TrialResult(load, outcome, run.exit_code, why, judged, codes, run.seconds)

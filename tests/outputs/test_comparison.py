@@ -367,7 +367,7 @@ def test_a_trend_of_k6s_that_is_empty_after_is_gone(tmp_path: Path) -> None:
         for name, value in (("full", 200), ("empty", 0))
     )
     assert compare(full, empty).broken == ("k6: ws_latency p(95) was measured before, and is not after",)
-    assert not compare(empty, empty).is_worse
+    assert (compare(empty, empty).broken, compare(empty, empty).warnings) == ((), ())
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ class QuickLoad:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+class PartlyAuditedError(RuntimeError):
+    """Some of a scenario's audits raised what they should not: an error of the locustfile, or of this package's own.
+    `results` is what became of all of them."""
+
+    def __init__(self, problem: str, results: Sequence[AuditResult]) -> None:
+        super().__init__(problem)
+        self.results = tuple(results)
+
+
 Audit = Callable[[AuditContext], Sequence[AuditResult]]
 Setup = Callable[[SetupContext], SetupResult]
 

@@ -9,7 +9,7 @@ from pika_locust.errors import UnreadableError
 from pika_locust.judge import Ledger, balance, exactly_once, not_observed, unreadable
 from pika_locust.judge.report import AuditResult
 from pika_locust.observe.target import read_json
-from pika_locust.scenario import AuditContext
+from pika_locust.scenario import AuditContext, PartlyAuditedError
 
 GET_WITHIN_S = 30.0
 """How long an audit's request may take in all."""
@@ -67,9 +67,26 @@ class LedgerAudits:
         return [f"the audit of {name}: {why}" for name, look in looked.items() if look is not None and (why := look())]
 
     def __call__(self, context: AuditContext) -> list[AuditResult]:
-        """Run all of them: a result for each ledger."""
+        """Run all of them: a result for each ledger.
+
+        Raises PartlyAuditedError, with all results, when functions raised something else than UnreadableError, or
+        returned what is nothing that is held.
+        """
         run = AuditedRun(context)
-        return [self._audit(name, context.ledgers.get(name) or Ledger(name), run) for name in self._ledgers]
+        results: list[AuditResult] = []
+        errors: list[Exception] = []
+        for name in self._ledgers:
+            ledger = context.ledgers.get(name) or Ledger(name)
+            try:
+                results.append(self._audit(name, ledger, run))
+            except Exception as error:
+                errors.append(error)
+                expected = ledger.expect()
+                results.append(not_observed(name, str(error), expected.acknowledged, expected.unanswered))
+        if errors:
+            problem = "; ".join(map(str, errors))
+            raise PartlyAuditedError(problem, results) from ExceptionGroup("audits", errors)
+        return results
 
     def _audit(self, name: str, ledger: Ledger, run: AuditedRun) -> AuditResult:
         expected = ledger.expect()
@@ -82,13 +99,15 @@ class LedgerAudits:
         except UnreadableError as error:
             return unreadable(name, str(error), expected.acknowledged, expected.unanswered)
         except Exception as error:
-            raise RuntimeError(f"audit {name}: {type(error).__name__}: {error}") from error
+            raise RuntimeError(f"the audit of {name} raised {type(error).__name__}: {error}") from error
         # What is true or false is a number to Python, and no count.
         if held is None or (isinstance(held, int | float) and not isinstance(held, bool)):
             return balance(name, expected.acknowledged, held, expected.unanswered)
         if isinstance(held, list | tuple | set | frozenset):
             return exactly_once(name, expected, map(str, held))
-        raise RuntimeError(f"audit {name}: it returned {held!r}, which is no number, no list of ids and not None")
+        raise RuntimeError(
+            f"the audit of {name} returned {held!r}, where a number, a list of ids or None is what is held"
+        )
 
 
 def answered(name: str, ledger: Ledger, nothing: str, late: str, extra: int = 0, beyond: str = "") -> AuditResult:

@@ -47,7 +47,7 @@ from pika_locust.runtime.options import RunOptions, all_metrics
 from pika_locust.runtime.outputs import RunOutputs
 from pika_locust.runtime.timeline import RunTimeline
 from pika_locust.runtime.workers import ArrivalAssignment, IterationGrants
-from pika_locust.scenario import AuditContext, Scenario, SetupResult
+from pika_locust.scenario import AuditContext, PartlyAuditedError, Scenario, SetupResult
 from pika_locust.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -407,8 +407,6 @@ class Run:
             run_reasons += [Reason("internal", "exception", error) for error in self.target_monitor.sandbox_errors()]
             with in_time:
                 audits = self._audit(scenario)
-            if self.collector.missing or self.supporters_left:
-                audits = [allowing_for_lost_workers(audit) for audit in audits]
         except KeyboardInterrupt:
             why = "interrupted during the audits: nobody knows what the target holds"
             run_reasons.append(Reason("stopped", signal_name(), why))
@@ -418,10 +416,16 @@ class Run:
             if late is not in_time:
                 raise
             audits = self._unreadable(scenario, f"the audits were not done within {AUDITS_WITHIN_S:g} s")
+        except PartlyAuditedError as error:
+            logger.exception("An audit failed")
+            audits = error.results
+            run_reasons.append(Reason("internal", "audit", str(error)))
         except Exception as error:
             logger.exception("The audit failed")
             why = f"the audit itself failed: {type(error).__name__}: {error}"
             run_reasons.append(Reason("internal", "audit", why))
+        if self.collector.missing or self.supporters_left:
+            audits = [allowing_for_lost_workers(audit) for audit in audits]
         try:
             self.outputs.wait()
         except KeyboardInterrupt:

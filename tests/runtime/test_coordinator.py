@@ -14,6 +14,7 @@ import pytest
 from pika_locust.clock import monotonic_ns
 from pika_locust.errors import ConfigurationError, SetupError
 from pika_locust.judge import AuditResult, Ledger, Observed, Report, ThresholdResult, balance
+from pika_locust.kit.audits import AuditedRun, ledger_audits
 from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.load.plan import LEAD_S
 from pika_locust.load.stages import Hold
@@ -1089,6 +1090,24 @@ def test_an_audit_that_raises_is_an_internal_error(clock: Clock) -> None:
     end(harness, clock)
     assert harness.reasons() == [("internal", "audit")]
     assert harness.report.audits == ()
+
+
+def test_a_ledger_whose_audit_raises_hides_no_loss_of_another(clock: Clock) -> None:
+    def broken(run: AuditedRun) -> int:
+        count: int = {"error": 1}["count"]
+        return count
+
+    audit = ledger_audits({"likes": broken, "visits": lambda run: 3})
+    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
+    harness.play()
+    end(harness, clock)
+    assert harness.reasons() == [("internal", "audit"), ("audit", "visits")]
+    assert (harness.report.verdict, harness.report.exit_code) == ("invalid", 107)
+    assert harness.report.reasons[0].text == "the audit of likes raised KeyError: 'count'"
+    assert [(one.name, one.status, one.actual) for one in harness.report.audits] == [
+        ("likes", "not_observed", None),
+        ("visits", "fail", 3),
+    ]
 
 
 def test_who_interrupts_an_audit_still_gets_a_report(clock: Clock) -> None:

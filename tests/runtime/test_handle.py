@@ -15,7 +15,7 @@ from pika_locust.kit.audits import AuditedRun, LedgerAudits
 from pika_locust.metrics import Histogram, counter, gauge, rate, trend
 from pika_locust.runtime.context import WorkerContext
 from pika_locust.runtime.modes import locustfile_scenario
-from pika_locust.scenario import AuditContext
+from pika_locust.scenario import AuditContext, PartlyAuditedError
 from pika_locust.settings import Settings
 from tests.runtime.sample_scenario import make_context
 
@@ -192,15 +192,32 @@ def test_what_is_held_against_what_was_acknowledged(held: Any, uncertain: int, s
 def test_an_audit_that_returns_something_else_is_a_fault(held: Any) -> None:
     audits = LedgerAudits(["orders"])
     audits.add("orders", lambda run: held)
-    with pytest.raises(RuntimeError, match="audit orders: it returned"):
+    with pytest.raises(PartlyAuditedError, match="the audit of orders returned"):
         audits(audit_context("a"))
 
 
 def test_an_audit_that_raises_is_named() -> None:
     audits = LedgerAudits(["orders"])
     audits.add("orders", lambda run: {}["count"])
-    with pytest.raises(RuntimeError, match=r"audit orders: KeyError: 'count'"):
+    with pytest.raises(PartlyAuditedError, match=r"^the audit of orders raised KeyError: 'count'$"):
         audits(audit_context("a"))
+
+
+def test_an_audit_that_raises_does_not_hide_what_the_others_have_found() -> None:
+    audits = LedgerAudits(["stock", "orders", "payments"])
+    audits.add("stock", lambda run: {}["count"])
+    audits.add("orders", lambda run: 1)
+    audits.add("payments", lambda run: "none")  # type: ignore[arg-type, return-value]
+    with pytest.raises(
+        PartlyAuditedError, match=r"of stock raised KeyError: 'count'; .*of payments returned 'none'"
+    ) as raised:
+        audits(audit_context("a", "b"))
+    found = {one.name: (one.status, one.expected, one.actual) for one in raised.value.results}
+    assert found == {
+        "stock": ("not_observed", 0, None),
+        "orders": ("fail", 2, 1),
+        "payments": ("not_observed", 0, None),
+    }
 
 
 def test_an_audit_that_cannot_read_the_target_has_failed() -> None:

@@ -41,8 +41,8 @@ class Member(WebSocketActor):
 
 
 def audit(context):
-    """On the master, after the last answer: what the server keeps against what the members were told."""
-    held = read_json(f"{http_side(context.target)}/messages/count")["count"]
+    """On the master, after the last answer: what the server keeps of this run against what the members were told."""
+    held = read_json(f"{http_side(context.target)}/messages/count?run={context.run_id}")["count"]
     expected = context.ledgers["messages"].expect()
     return [balance("messages", expected.acknowledged, held, expected.unanswered)]
 

@@ -31,7 +31,9 @@ class Chat(App):
 
     @route("GET", "/messages/count", exempt=True)
     def count(self, call: Call) -> dict[str, int]:
-        return {"count": len(self.messages)}
+        """Those of one run, `?run=…`, or all."""
+        run = call.query.get("run", "")
+        return {"count": sum(words.startswith(run) for words in self.messages)}
 
 
 PLATFORM = Chat.platform()

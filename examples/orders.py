@@ -22,8 +22,8 @@ class Customer(HttpActor):
 
 
 def audit(context):
-    """On the master, after the last answer: what the target holds against what the customers were told."""
-    held = read_json(f"{context.target}/orders/count")["count"]
+    """On the master, after the last answer: what the target holds of this run against what the customers were told."""
+    held = read_json(f"{context.target}/orders/count?run={context.run_id}")["count"]
     expected = context.ledgers["orders"].expect()
     return [balance("orders", expected.acknowledged, held, expected.unanswered)]
 

@@ -25,7 +25,9 @@ class Orders(App):
 
     @route("GET", "/orders/count", exempt=True)
     def count(self, call: Call) -> dict[str, int]:
-        return {"count": len(self.orders)}
+        """Those of one run, `?run=…`, or all."""
+        run = call.query.get("run", "")
+        return {"count": sum(order.startswith(run) for order in self.orders)}
 
 
 PLATFORM = Orders.platform()

@@ -31,6 +31,11 @@ class AuditContext:
     given: Mapping[str, Any] = field(default_factory=dict)
     """What the scenario's set-up made, private part included."""
 
+    @property
+    def run_id(self) -> str:
+        """What every `new_id` of this run begins with: by it, audits tell what the run has sent from all else."""
+        return str(self.facts["run_id"])
+
 
 @dataclass(frozen=True, slots=True)
 class SetupContext:

@@ -27,7 +27,7 @@ class AuditedRun:
         """Where the users went, without a slash at the end: one host, unless user classes name several."""
         self.host = self.hosts[0]
         """The first of these."""
-        self.run_id: str = context.facts["run_id"]
+        self.run_id = context.run_id
         """What every `new_id` of this run begins with."""
         self.ledgers = context.ledgers
         """The ledgers of all processes, by name, each one taken together."""

@@ -12,8 +12,8 @@ from shop_platform.customer import Customer
 
 
 def audit(context: AuditContext) -> Sequence[AuditResult]:
-    """What the shop holds against what its customers were told."""
-    held = read_json(f"{context.target}/orders/count")["count"]
+    """What the shop holds of this run against what its customers were told."""
+    held = read_json(f"{context.target}/orders/count?run={context.run_id}")["count"]
     expected = context.ledgers["orders"].expect()
     return [balance("orders", expected.acknowledged, held, expected.unanswered)]
 

@@ -97,5 +97,5 @@ def _held(context: AuditContext, external: bool) -> Held:
     if external:
         return read_recap(base, str(settings["SESSION_ID"]), token)
     # In a session of our own, the tracks and polls of this run have its id in their names.
-    mark, polls = str(context.facts["run_id"]), None if state is None else state.get("polls")
+    mark, polls = context.run_id, None if state is None else state.get("polls")
     return read_recap(base, str(context.facts["session_id"]), token, mark, polls)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from pika_locust.catalogue import find_platform
 from pika_locust.sandbox.faults import Cover
-from tests.e2e.support import LOCAL_AND_WORKERS, ROOT, Finished, run
+from tests.e2e.support import LOCAL_AND_WORKERS, ROOT, Finished, Run, free_port, is_listening, run
 
 pytestmark = pytest.mark.e2e
 
@@ -41,6 +45,27 @@ def test_it_passes_and_all_that_was_acknowledged_is_held(
     assert audit["status"] == "pass"
     assert audit["expected"] == audit["actual"] > 100
     assert finished.metric(measured)["count"] == audit["expected"]
+
+
+def test_the_second_test_of_a_web_page_is_judged_by_what_it_has_sent_itself(tmp_path: Path) -> None:
+    """Both are on the one embedded sandbox of the process, which keeps what the first has sent."""
+    port = free_port()
+    page = f"http://127.0.0.1:{port}"
+    arguments = ["-f", "examples/orders.py", "--web-host", "127.0.0.1", "--web-port", str(port)]
+    with Run(arguments, tmp_path, {"THINK_TIME_MIN": "0.2", "THINK_TIME_MAX": "0.5"}) as started:
+        started.wait_for(lambda _: is_listening(port), "a web page")
+        form = {"user_count": "10", "spawn_rate": "10", "load_profile": "constant"}
+        for _ in range(2):
+            assert requests.post(f"{page}/swarm", data=form, timeout=10).json()["success"]
+            time.sleep(2.0)
+            assert requests.post(f"{page}/stop", timeout=60).json()["success"]
+        started.process.send_signal(signal.SIGINT)
+        finished = started.finish()
+    audits = [json.loads((tmp_path / name).read_text())["audits"] for name in ("summary.json", "summary-2.json")]
+    for (orders,) in audits:
+        assert orders["status"] == "pass", audits
+        assert orders["expected"] == orders["actual"] > 10
+    assert finished.exit_code == 0, finished.output
 
 
 @pytest.mark.parametrize(

@@ -394,6 +394,21 @@ def host_names(value: str) -> str:
     return value
 
 
+_BARE_HOST = re.compile(r"[\w-]+(\.[\w-]+)*|\[?[0-9a-f.%]*(:[0-9a-f.%]*){2,}\]?", re.IGNORECASE)
+"""A name, or an IPv6 address, which has more colons than a name with a port."""
+
+
+def bare_hosts(value: str) -> str:
+    """Names of hosts and nothing else, separated by commas; see `split_names`."""
+    names = split_names(value)
+    if not names or not all(_BARE_HOST.fullmatch(name) for name in names):
+        raise ValueError(
+            "it must be names of hosts, without a scheme, a port or a *, separated by commas: "
+            "www.example.com,api.example.com"
+        )
+    return value
+
+
 def split_names(value: str | None) -> tuple[str, ...]:
     """The names in a text that separates them by commas, in lower case and without a final dot."""
     names = (name.strip().lower().rstrip(".") for name in (value or "").split(","))

@@ -22,7 +22,7 @@ from pika_locust.errors import ConfigurationError, ExitCode, SetupError
 from pika_locust.kit.seeding import LOAD_PATH, Row, Seed, SeedContext
 from pika_locust.load.rng import SeededRandom
 from pika_locust.outputs import redact
-from pika_locust.runtime.options import production_hosts, refusal
+from pika_locust.runtime.options import PRODUCTION_HOSTS, production_hosts, refusal
 from pika_locust.runtime.target_settings import TARGET_SETTINGS, reach
 from pika_locust.settings import Settings, environment_of, read_settings
 from pika_locust.wire.http import HttpClient, Timeouts
@@ -100,8 +100,9 @@ def run(argv: Sequence[str]) -> int:
     folder = Path(given.output_dir or f"seed-data/{given.platform}")
     environ = environment_of(os.environ, Path.cwd())
     scenario = seed.scenario
-    settings, problems = read_settings((*TARGET_SETTINGS, *scenario.settings), environ, scenario.platform)
-    refused = frozenset() if given.allow_production else production_hosts(scenario, environ)
+    declared = (*TARGET_SETTINGS, PRODUCTION_HOSTS, *scenario.settings)
+    settings, problems = read_settings(declared, environ, scenario.platform)
+    refused = frozenset() if given.allow_production else production_hosts(scenario, settings)
     manifest = Manifest.read(folder) if given.clean else None
     target = _target(seed, given.host, settings, problems) if manifest is None else manifest.target
     if target and (problem := refusal(target, "the target", refused)) is not None:

@@ -155,7 +155,7 @@ class LocustfileMode:
         outputs = outputs_of(arguments, settings, found)
         if found:
             raise ConfigurationError(dict.fromkeys(found))
-        refused = frozenset() if arguments.allow_production else production_hosts(self._scenario, self._environ)
+        refused = frozenset() if arguments.allow_production else production_hosts(self._scenario, settings)
         return RunOptions(
             settings=settings,
             load=LoadRequest(),

@@ -33,6 +33,7 @@ from pika_locust.scenario import Scenario
 from pika_locust.settings import (
     Setting,
     Settings,
+    bare_hosts,
     duration,
     host_names,
     one_of,
@@ -228,9 +229,10 @@ def _reader(action: Any, read: Any, choices: Sequence[str] | None, problems: lis
     return lenient
 
 
-def production_hosts(scenario: Scenario, environ: Mapping[str, str]) -> frozenset[str]:
-    """Hosts that must not be loaded by mistake: `PIKA_PRODUCTION_HOSTS`, a list with commas, else the scenario's."""
-    listed = split_names(environ.get("PIKA_PRODUCTION_HOSTS"))
+def production_hosts(scenario: Scenario, settings: Settings) -> frozenset[str]:
+    """Hosts that must not be loaded by mistake: those of the setting, else the scenario's."""
+    # An IPv6 address has no brackets where it is compared.
+    listed = [name.strip("[]") for name in split_names(settings[PRODUCTION_HOSTS.name])]
     return frozenset(listed or map(_host, scenario.production_hosts))
 
 
@@ -260,11 +262,26 @@ WEB_ALLOWED_HOSTS = Setting(
     for_master=True,
 )
 
+PRODUCTION_HOSTS = Setting(
+    "PIKA_PRODUCTION_HOSTS",
+    bare_hosts,
+    None,
+    "hosts that are refused as targets without --allow-production, by commas, in place of the platform's own list",
+    for_master=True,
+)
+
 SLOPE_MIN_HOLD = Setting(
     "SLOPE_MIN_HOLD", duration, MIN_HOLD_S, "how long the load must be held for slopes to be judged; half of it settles"
 )
 
-EVERY_RUN_SETTINGS = (SLOPE_MIN_HOLD, WEB_ALLOWED_HOSTS, *TARGET_SETTINGS, *OBSERVE_SETTINGS, *OUTPUT_SETTINGS)
+EVERY_RUN_SETTINGS = (
+    SLOPE_MIN_HOLD,
+    WEB_ALLOWED_HOSTS,
+    PRODUCTION_HOSTS,
+    *TARGET_SETTINGS,
+    *OBSERVE_SETTINGS,
+    *OUTPUT_SETTINGS,
+)
 """Those of a locustfile's own users, too."""
 SANDBOX_URL = "SANDBOX_URL"
 LOAD_SETTINGS = (
@@ -353,7 +370,7 @@ def read_options(
     profile = plan.name if plan else scenario.default_profile
     thresholds = thresholds_for(scenario, profile, settings, overrides, arguments, plan)
     problems += check(thresholds, all_metrics(scenario, observed))
-    refused = frozenset() if arguments.allow_production else production_hosts(scenario, environ)
+    refused = frozenset() if arguments.allow_production else production_hosts(scenario, settings)
     target = _target(scenario, arguments, settings, refused, problems)
     is_sandbox = target in (None, shared_sandbox(scenario, settings))
     others = [name for name in scenario.other_targets if settings[name]]

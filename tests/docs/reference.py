@@ -143,7 +143,7 @@ def text() -> str:
         "## Settings",
         "",
         "From the environment, or behind it from `.env.load-tests`. With a platform's name before it, as in",
-        "`PIKA_WS_URL`, a setting is that platform's alone.",
+        "`PIKA_WS_URL`, a setting is that platform's alone. `PIKA_PRODUCTION_HOSTS` is the name for all platforms.",
         "",
         *table(("setting", "default", "what it is", "in"), _settings()),
         "",

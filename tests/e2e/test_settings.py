@@ -109,7 +109,10 @@ def test_a_secret_is_in_nothing_that_a_run_prints_or_writes_and_production_can_b
     url = env["WS_URL"].partition("?")[0]
     why = f"nothing answered at {url}: connection refused"
     assert finished.summary["reasons"][0] == {"code": "no_answer", "subject": url, "text": why}
-    assert finished.summary["settings"] == {"WS_URL": env["WS_URL"].replace(TOKEN, "REDACTED")}
+    assert finished.summary["settings"] == {
+        "WS_URL": env["WS_URL"].replace(TOKEN, "REDACTED"),
+        "PIKA_PRODUCTION_HOSTS": "127.0.0.1",
+    }
     assert TOKEN not in finished.output
     assert TOKEN not in json.dumps(finished.summary)
 

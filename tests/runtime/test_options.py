@@ -199,6 +199,8 @@ PRODUCTION = {
     "in capital letters": ("-H http://SAMPLE.Example", {}, "-H names sample.example"),
     "with a final dot": ("-H http://sample.example.", {}, "-H names sample.example"),
     "from the list": ("-H http://b.c", {"PIKA_PRODUCTION_HOSTS": "a.b, B.c."}, "-H names b.c"),
+    "an IPv6 address": ("-H http://[::1]:80", {"PIKA_PRODUCTION_HOSTS": "[::1]"}, "-H names ::1"),
+    "without brackets": ("-H http://[::1]:80", {"PIKA_PRODUCTION_HOSTS": "a.b,::1"}, "-H names ::1"),
     "an empty list is none": ("-H http://sample.example", {"PIKA_PRODUCTION_HOSTS": " "}, "-H names sample.example"),
 }
 
@@ -221,6 +223,31 @@ def test_users_of_the_sandbox_go_to_no_other_server() -> None:
     """Its tokens would be sent there: WS_URL may be another suite's, from the same file of settings."""
     with pytest.raises(ConfigurationError, match=r"WS_URL names a server beside the target: name that, too \(.*-H\)"):
         read("", {"WS_URL": "ws://127.0.0.1:3001/ws"}, RTC)
+
+
+NO_HOSTS = {
+    "a URL": "https://www.example.com",
+    "a port": "www.example.com:443",
+    "a pattern": "*.example.com",
+    "the end of a name": ".example.com",
+    "a blank for the comma": "www.example.com sample.example",
+    "commas alone": ",",
+}
+
+
+@pytest.mark.parametrize("listed", NO_HOSTS.values(), ids=NO_HOSTS)
+def test_what_no_target_can_be_is_no_list_of_production_hosts(listed: str) -> None:
+    """It would be in the place of the scenario's list, and refuse nothing."""
+    wrong, refused = problems_of("-H http://sample.example", {"PIKA_PRODUCTION_HOSTS": listed})
+    assert wrong.startswith(
+        f"PIKA_PRODUCTION_HOSTS={listed}: it must be names of hosts, without a scheme, a port or a *"
+    )
+    assert refused.startswith("-H names sample.example, a production host")
+
+
+def test_a_misspelt_list_of_production_hosts_is_a_mistake() -> None:
+    (problem,) = problems_of("-H http://other.example", {"PIKA_PRODUCTION_HOST": "other.example"})
+    assert problem.endswith("did you mean PIKA_PRODUCTION_HOSTS?")
 
 
 def test_a_list_of_production_hosts_replaces_the_scenario_s() -> None:

@@ -36,8 +36,8 @@ SEND_WITHIN_S = 10.0
 RETRY_AFTER_S = 1.0
 FLUSH_WITHIN_S = 5.0
 """At the end of a run, for all outputs together."""
-LAST_SCRAPE_WITHIN_S = 17.5
-"""How long the end of a run waits for one more scrape, by a Prometheus that comes about as often."""
+LAST_SCRAPE_WITHIN_S = 20.5
+"""How long the end of a run waits for one more scrape: enough for a Prometheus that comes every 15 s."""
 SCRAPE_LATE_S = 2.0
 """How late that one may come, on a busy machine."""
 
@@ -217,6 +217,18 @@ class MetricsEndpoint:
             if due_in_s <= LAST_SCRAPE_WITHIN_S:
                 self._scraped.wait(max(0.0, due_in_s))
 
+    def unscraped(self) -> str:
+        """That nobody has fetched what is shown, as a note; empty where somebody has."""
+        if self._scraped.is_set():
+            return ""
+        if not self._scrapes_s:
+            return f"--out {self.name}: nobody has scraped it"
+        ago_s = monotonic() - self._scrapes_s[-1]
+        return (
+            f"--out {self.name}: the last figures were not scraped, the last scrape was {ago_s:.0f} s before the end; "
+            "a run waits for one more by whoever has come twice, every 15 s or more often"
+        )
+
     def _answer(self, environ: Any, start_response: Any) -> Any:
         head: list[Any] = []
         shown = self._shown
@@ -248,6 +260,8 @@ class RunOutputs:
         self._declared = declared
         self._run = run or {}
         self._endpoint = endpoint
+        self._unscraped = ""
+        """The endpoint's note on its last figures, once the end has waited for them to be fetched."""
         self._before = Snapshot()
         self._began_ms = self._before_ms = _now_ms()
 
@@ -281,6 +295,8 @@ class RunOutputs:
             # Interrupted, what is not delivered by now is dropped.
             for writer in self._writers:
                 writer.wait(0.0)
+            if self._endpoint is not None:
+                self._unscraped = self._endpoint.unscraped()
 
     def stop(self) -> None:
         """Whatever happens, nothing is delivered any more."""
@@ -301,12 +317,13 @@ class RunOutputs:
         return found
 
     def notes(self) -> list[str]:
-        """Which points never arrived."""
-        return [
+        """What never arrived."""
+        dropped = [
             f"--out {one.output}: {one.dropped:,} of {one.points + one.dropped:,} points were dropped: {one.problem}"
             for one in self.reports()
             if one.dropped
         ]
+        return [*dropped, *filter(None, [self._unscraped])]
 
 
 def start_outputs(

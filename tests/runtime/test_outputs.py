@@ -305,9 +305,34 @@ def test_the_end_does_not_wait_for_whoever_comes_once_a_minute(
 ) -> None:
     made, _ = endpoint
     run = RunOutputs([], {"hits"}, {}, made)
-    made._scrapes_s.extend((monotonic() - 61.0, monotonic() - 1.0))
+    made._scrapes_s.extend((monotonic() - 91.0, monotonic() - 31.0))
     measure(run, registry)
+    assert run.notes() == [], "nobody knows before the end"
     assert finish(run) < 4.0
+    (note,) = run.notes()
+    assert note.startswith(f"--out {made.name}: the last figures were not scraped, the last scrape was 31 s before")
+
+
+@pytest.mark.parametrize("ago_s", [0.0, 7.0, 15.0])
+def test_the_end_waits_for_whoever_comes_every_quarter_of_a_minute(
+    ago_s: float, registry: Registry, endpoint: tuple[MetricsEndpoint, int]
+) -> None:
+    """However long before the end the last scrape was; other than it, here the next one comes at once."""
+    made, port = endpoint
+    run = RunOutputs([], {"hits"}, {}, made)
+    made._scrapes_s.extend((monotonic() - ago_s - 15.0, monotonic() - ago_s))
+    measure(run, registry)
+    gevent.spawn_later(0.1, scrape, port)
+    assert 0.1 < finish(run) < 4.0
+    assert run.notes() == []
+
+
+def test_a_page_that_nobody_has_scraped_is_noted(registry: Registry, endpoint: tuple[MetricsEndpoint, int]) -> None:
+    made, _ = endpoint
+    run = RunOutputs([], {"hits"}, {}, made)
+    measure(run, registry)
+    finish(run)
+    assert run.notes() == [f"--out {made.name}: nobody has scraped it"]
 
 
 def test_windows_are_the_difference_to_the_last_one_that_was_taken(

@@ -54,7 +54,7 @@ class PlatformActor(Actor):
         return ok
 
     def new_id(self) -> str:
-        """An id that no other user of any test has."""
+        """An id that no other user of any test has; it begins with the run's id."""
         number = self.worker.global_number(self.number)
         return f"{self.worker.begin.run_id}-{number}-{self.dice.bits():016x}"
 

@@ -84,7 +84,8 @@ class SocketIoActor(PlatformActor):
     connect_within_s: ClassVar[float] = 10.0
     """For the WebSocket, and again for its namespaces."""
     backoff: ClassVar[Backoff] = Backoff(first_s=1.0, jitter_s=1.0, factor=1.5, cap_s=15.0)
-    """Pauses after connections that did not come about; not in the open model, whose arrivals set the pace."""
+    """Pauses after connections that did not come about; not of primary users in the open model: arrivals set their
+    pace."""
     connect_check: ClassVar[str] = "Socket.IO connected"
     """The check that counts connections, namespaces included; empty: none."""
 
@@ -180,8 +181,8 @@ class SocketIoActor(PlatformActor):
             self.checked(self.connect_check, ok)
 
     def back_off(self) -> None:
-        """Pause after a connection that did not come about."""
-        if self.worker.arrivals is None:
+        """Pause after a connection that did not come about, unless the next one is when an arrival is due."""
+        if self.worker.arrivals is None or self.role != "primary":
             self.pause(self.backoff.delay_s(self.failures, self.dice))
 
     def disconnect(self) -> None:

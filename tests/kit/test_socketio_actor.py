@@ -74,6 +74,12 @@ class Caller(SocketIoActor):
         )
 
 
+class Clerk(Caller):
+    """One of those who come on top of the users."""
+
+    role = "supporter"
+
+
 class Plain(Caller):
     """In the default namespace, where the scripted servers speak."""
 
@@ -232,6 +238,14 @@ def test_where_arrivals_set_the_pace_no_connection_is_paused_after(
     began_s = monotonic()
     assert not user.connect()
     assert monotonic() - began_s < 4.0
+
+
+def test_arrivals_set_no_pace_for_those_who_come_on_top(begun: Callable[..., Caller]) -> None:
+    user = begun("http://127.0.0.1:9", Clerk)
+    user.worker.arrivals = object()
+    began_s = monotonic()
+    assert not user.connect()
+    assert monotonic() - began_s >= 0.05
 
 
 def test_a_server_that_says_nothing_is_given_up(

@@ -68,16 +68,20 @@ class Agent(GreeterActor):
         self._ignored = self.worker.shared(IgnoredVisitors)
 
     def act(self) -> None:
-        try:
-            ready = self.connect() and self._log_in() and self._come_back()
-        finally:
-            # Whether it worked or not, visitors wait no longer: that there is no agent is theirs to find out.
-            self.worker.tell_ready(self.agent_id)
+        if not self.connect():
+            return
+        ready = self._log_in() and self._come_back()
         if ready:
+            self.worker.tell_ready(self.agent_id)
             self._work()
         self.disconnect()
         if not ready:
             self.back_off()
+
+    def back_off(self) -> None:
+        # Visitors do not wait for it any longer: that there is no agent is theirs to find out.
+        self.worker.tell_ready(self.agent_id)
+        super().back_off()
 
     def _log_in(self) -> bool:
         profile = {"displayName": f"Agent {self.number}", **dict.fromkeys(_MEDIA)}

@@ -164,6 +164,28 @@ def test_a_paused_organisation_is_no_successful_join(begin: Begin, monkeypatch: 
     assert run.rate("join_success_rate") == (0, 1)
 
 
+# Agents
+
+
+def test_an_agent_that_may_not_log_in_tries_again_after_a_pause(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(CALLS)
+    refused = {"code": "AUTH_INVALID_TOKEN", "message": "Invalid token"}
+    monkeypatch.setattr(run.server.world, "log_in", lambda client, said: client.emit("error", refused))
+    # They set the pace of callers.
+    run.worker.arrivals = object()
+    run.start(Agent)
+    run.time.run(60)
+    assert 20 <= len(run.sent("agent:login")) <= 120
+
+
+def test_visitors_do_not_wait_for_an_agent_that_pauses(begin: Begin) -> None:
+    run = begin(CALLS)
+    run.server.is_down = True
+    run.start(Agent)
+    run.time.run(0.1)
+    assert [news for news, _ in run.worker.published] == ["supporters_ready"]
+
+
 # Calls
 
 

@@ -26,13 +26,26 @@ def is_no_answer(name: str, data: Any) -> bool:
     return name == UNAVAILABLE and not (isinstance(data, dict) and data.get("reason") in (REJECTED, RANG_OUT))
 
 
+def has(data: Any, field: str, value: str) -> bool:
+    """Whether what came is an object with this value in a field."""
+    return isinstance(data, dict) and data.get(field) == value
+
+
+def is_answer_of(agent_id: str, data: Any) -> bool:
+    """Whether a WebRTC signal is the agent's answer: not one's own offer that came back, nor what another one says."""
+    return has(data, "targetId", agent_id) and has(data.get("signal"), "type", "answer")
+
+
 class Caller(JoiningActor, OpenActor):
     """One iteration is one visit with one call; it begins whenever one is due."""
 
     meters: Any = named(CALL_METRICS)
     ledgers = ("calls",)
 
-    _is_over = False
+    def begin(self) -> None:
+        super().begin()
+        self._ended: set[str] = set()
+        """Calls that the server has ended on this connection, by their ids."""
 
     def act(self) -> None:
         if not self.connect():
@@ -48,7 +61,7 @@ class Caller(JoiningActor, OpenActor):
     def _call(self, agent_id: str) -> None:
         settings, call = self.worker.settings, self.new_id()
         wanted = {"requestId": call, "agentId": agent_id, "visitorName": f"Load Test User {self.number}"}
-        self._is_over = False
+        self._ended.clear()
         self.meters.calls_requested.add()
         if self.dice.chance(settings["CALL_ABANDON"]):
             self._leave_ringing(call, wanted)
@@ -105,22 +118,31 @@ class Caller(JoiningActor, OpenActor):
                 "webrtc:signal",
                 offer,
                 first_of=("webrtc:signal",),
+                unless=lambda name, data: not is_answer_of(agent_id, data),
                 within_s=SIGNAL_WITHIN_S,
                 trend="signal_time",
                 rate="signal_success",
             )
             self.emit("webrtc:signal", {"targetId": agent_id, "signal": CANDIDATE})
         left_s = self.dice.uniform(settings["TALK_TIME_MIN"], settings["TALK_TIME_MAX"])
-        while left_s > 0 and not self._is_over and self.is_connected:
+        while left_s > 0 and call_id not in self._ended and self.is_connected:
             self.emit("cobrowse:snapshot", {"html": "<p>load test</p>", "timestamp": now_ms()})
             step_s = min(left_s, SNAPSHOT_EVERY_S)
-            self.wait_for(lambda: self._is_over, step_s)
+            self.wait_for(lambda: call_id in self._ended, step_s)
             left_s -= step_s
-        if not self._is_over:
-            end = {"callId": call_id, "reason": "visitor_ended"}
-            over = self.ask("call:end", end, first_of=("call:ended",), within_s=SIGNAL_WITHIN_S, trend="call_end_time")
+        # Agents of ours leave it to the visitor to hang up.
+        self.meters.call_kept.add(self.is_connected and call_id not in self._ended)
+        if call_id not in self._ended:
+            over = self.ask(
+                "call:end",
+                {"callId": call_id, "reason": "visitor_ended"},
+                first_of=("call:ended",),
+                unless=lambda name, data: not has(data, "callId", call_id),
+                within_s=SIGNAL_WITHIN_S,
+                trend="call_end_time",
+            )
             self.meters.call_end_success.add(over.ok)
 
-    @on("call:ended")
+    @on("call:ended", fields={"callId": str})
     def on_ended(self, data: Any, at_ns: int) -> None:
-        self._is_over = True
+        self._ended.add(data["callId"])

@@ -69,6 +69,7 @@ CALL_METRICS = (
     trend("call_accept_time", "from asking for a call to an agent's taking it"),
     trend("signal_time", "from a WebRTC offer to the agent's answer to it"),
     rate("signal_success", "WebRTC offers that an agent answered"),
+    rate("call_kept", "calls that lasted until the visitor hung up"),
     trend("call_end_time", "from hanging up to the server's consent"),
     rate("call_end_success", "calls that the server ended when the visitor hung up"),
 )
@@ -300,7 +301,13 @@ def _answer_time(settings: Settings) -> tuple[Threshold, ...]:
     return (Threshold.of("call_request_time", {"threshold": f"p({percentile})<5000", "about": about}),)
 
 
-_OF_AGENTS = frozenset({"agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate", "signal_success"})
+_OF_AGENTS = frozenset(
+    {
+        *("agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate"),
+        # Agents who are not ours need not answer as ours do, and may hang up.
+        *("signal_success", "call_kept"),
+    }
+)
 
 
 def _of_our_agents(settings: Settings) -> frozenset[str]:
@@ -331,6 +338,7 @@ CALLS = scenario(
             "threshold": "rate>0.99",
             "about": "offers reach the agents, and their answers the visitors",
         },
+        "call_kept": {"threshold": "rate>0.99", "about": "a call lasts until the visitor hangs up"},
         "call_end_success": {"threshold": "rate>0.99", "about": "a call is over when the visitor hangs up"},
         "agent_reject_rate": {"threshold": "rate<0.5", "about": "our own agents take calls"},
         "agent_ignore_rate": {"threshold": "rate<0.5", "about": "and answer at all"},

@@ -61,8 +61,11 @@ def test_failed_connections_have_the_grade_of_the_suites_table(scenario: Scenari
 
 
 @pytest.mark.parametrize(("agents", "judged"), [("", True), ("3", True), ("0", False)])
-def test_offers_must_be_answered_where_we_bring_the_agents(agents: str, judged: bool) -> None:
+@pytest.mark.parametrize("metric", ["signal_success", "call_kept"])
+def test_agents_of_ours_answer_offers_and_leave_it_to_visitors_to_hang_up(
+    metric: str, agents: str, judged: bool
+) -> None:
     settings, _ = read_settings((*LOAD_SETTINGS, *CALLS.settings), {"AGENTS": agents}, CALLS.platform)
-    (threshold,) = (one for one in CALLS.thresholds if one.metric == "signal_success")
+    (threshold,) = (one for one in CALLS.thresholds if one.metric == metric)
     assert not threshold.expression.holds(0.9)
-    assert ("signal_success" not in CALLS.unobservable(settings)) == judged
+    assert (metric not in CALLS.unobservable(settings)) == judged

@@ -221,10 +221,62 @@ def test_an_offer_whose_answer_never_comes_is_no_success(begin: Begin, monkeypat
     assert run.rate("call_success_rate") == (1, 0)
 
 
+def test_a_call_that_the_server_ends_by_itself_was_not_kept(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(CALLS)
+    world = run.server.world
+    accept = world.accept_call
+
+    def accept_and_end(client: Any, said: Any) -> None:
+        accept(client, said)
+        (running,) = world.running.values()
+        world.after(0.5, world._end_call, running, "max_duration")
+
+    monkeypatch.setattr(world, "accept_call", accept_and_end)
+    assert call(run) == {"accepted": 1}
+    assert run.rate("call_kept") == (0, 1)
+    assert run.sent("call:end") == []
+
+
+def test_the_end_of_another_call_is_not_the_end_of_this_one(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(CALLS)
+    world = run.server.world
+    stray = {"callId": "active_1_stray", "reason": "agent_ended"}
+    accept = world.accept_call
+
+    def accept_and_end_another(client: Any, said: Any) -> None:
+        accept(client, said)
+        (running,) = world.running.values()
+        running.visitor.tell("call:ended", stray)
+
+    monkeypatch.setattr(world, "accept_call", accept_and_end_another)
+    # Nor is it the answer to hanging up.
+    monkeypatch.setattr(world, "end_call", lambda client, said: client.emit("call:ended", stray))
+    assert call(run) == {"accepted": 1}
+    assert run.rate("call_kept") == (1, 0)
+    assert run.rate("call_end_success") == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"targetId": "another", "signal": {"type": "answer"}}, {"signal": None}],
+    ids=["its own offer", "the answer of another", "nothing"],
+)
+def test_only_its_own_agent_s_answer_answers_an_offer(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    run = begin(CALLS)
+    monkeypatch.setattr(
+        run.server.world, "relay_signal", lambda client, said: client.emit("webrtc:signal", {**said, **wrong})
+    )
+    assert call(run) == {"accepted": 1}
+    assert run.rate("signal_success") == (0, 1)
+
+
 def test_a_call_is_accepted_talked_in_and_ended_by_the_server_s_id(begin: Begin) -> None:
     run = begin(CALLS)
     assert call(run) == {"accepted": 1}
     assert run.rate("call_success_rate") == (1, 0)
+    assert run.rate("call_kept") == (1, 0)
     assert run.rate("call_end_success") == (1, 0)
     assert run.rate("signal_success") == (1, 0)
     assert [signal["signal"].get("type") for signal in run.sent("webrtc:signal")] == ["answer", "offer", None]

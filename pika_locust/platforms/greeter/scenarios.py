@@ -47,6 +47,7 @@ JOIN_METRICS = (
 WIDGET_METRICS = (
     *JOIN_METRICS,
     counter("agent_assigned_count", "visitors who were given an agent when they joined"),
+    rate("agent_found", "visitors who were given an agent when they joined; not of users added in the web page"),
     counter("agent_unavailable_count", "visitors who were told that no agent is available"),
     counter("org_paused_count", "visitors who were told that the organisation takes none"),
     counter("interactions_sent", "clicks that were sent within a visit"),
@@ -226,9 +227,15 @@ def _agents_for_visitors(settings: Settings, users: int) -> Sequence[str]:
 
 
 def _assigned(settings: Settings) -> tuple[Threshold, ...]:
-    """To be told that there is no agent counts as joining, too; where we bring some, that must not be all."""
+    """To be told that there is no agent counts as joining, too; where we bring some, that must not be all, and where we
+    bring as many as the load needs, hardly any."""
+    if settings["AGENTS"] == 0:
+        return ()
     shown = {"threshold": "count>0", "about": "visitors are shown our agents"}
-    return () if settings["AGENTS"] == 0 else (Threshold.of("agent_assigned_count", shown),)
+    # Before the first visit, somebody may have added users in the web page.
+    found = {"threshold": "rate>0.9", "about": "whoever leaves makes room for the next", "allow_empty": True}
+    enough = (Threshold.of("agent_found", found),) if settings["AGENTS"] is None else ()
+    return (Threshold.of("agent_assigned_count", shown), *enough)
 
 
 WIDGET = scenario(

@@ -86,8 +86,11 @@ class Visitor(JoiningActor):
             return
         reply = self.join(self.dice.choice(PAGES), self.dice.choice(REFERRERS))
         if reply.ok:
-            met = self.meters.agent_assigned_count if reply.name == ASSIGNED else self.meters.agent_unavailable_count
-            met.add()
+            found = reply.name == ASSIGNED
+            (self.meters.agent_assigned_count if found else self.meters.agent_unavailable_count).add()
+            # Those whom somebody adds in the web page bring no further agents.
+            if self.worker.users_peak <= self.worker.begin.users_peak:
+                self.meters.agent_found.add(found)
             self._browse(reply)
         elif reply.name == PAUSED:
             self.meters.org_paused_count.add()

@@ -39,6 +39,7 @@ class GreeterWorld(CallHandlers):
         Cover("latency", "latency=1500", "widget", "widget_join_time"),
         Cover("slow-join", "slow-join=1500", "widget", "widget_join_time", together="joins"),
         Cover("no-agent", "no-agent", "widget", "agent_assigned_count", together="joins"),
+        Cover("no-agent", "no-agent", "widget", "agent_found", together="joins"),
         Cover("drop", "drop=0.3", "widget", "join_success_rate"),
         Cover("kick", "kick", "widget", "ws_connection_kept"),
         Cover("no-agent", "no-agent", "calls", "call_agent_found"),

@@ -38,12 +38,14 @@ def test_every_other_load_judges_memory(scenario: Scenario, profile: str) -> Non
     assert slopes(scenario, profile) == {"target_memory_mb": "slope<20"}
 
 
-@pytest.mark.parametrize(("agents", "judged"), [("", True), ("3", True), ("0", False)])
-def test_visitors_must_be_shown_agents_where_we_bring_some(agents: str, judged: bool) -> None:
+@pytest.mark.parametrize(("agents", "judged", "enough"), [("", True, True), ("3", True, False), ("0", False, False)])
+def test_visitors_must_be_shown_agents_where_we_bring_some(agents: str, judged: bool, enough: bool) -> None:
     settings, _ = read_settings((*LOAD_SETTINGS, *WIDGET.settings), {"AGENTS": agents}, WIDGET.platform)
     thresholds = {one.metric: one.expression for one in WIDGET.thresholds_for("realistic", settings)}
     assert ("agent_assigned_count" in thresholds) == judged
     assert not judged or not thresholds["agent_assigned_count"].holds(0)
+    assert ("agent_found" in thresholds) == enough
+    assert not enough or not thresholds["agent_found"].holds(0.5)
 
 
 ERRORS_A_MINUTE = {0: "healthy", 1: "warning", 9: "warning", 11: "critical"}

@@ -127,6 +127,46 @@ def test_a_visitor_joins_sees_its_agent_and_clicks_within_the_visit(begin: Begin
     assert run.server.state()["connections"] == {"agents": 0, "onlineAgents": 0, "visitors": 0, "sockets": 0}
 
 
+SHORT = {"SESSION_MIN": "1", "SESSION_MAX": "2"}
+
+
+def test_whoever_leaves_makes_room_for_the_next(begin: Begin) -> None:
+    run = begin(WIDGET, **SHORT)
+    run.start(Agent)
+    run.time.run(1)
+    # As many as one agent has seats for.
+    run.start(Visitor, 25)
+    run.time.run(20)
+    found, missed = run.rate("agent_found")
+    assert found > 250
+    assert missed == 0
+
+
+def test_a_server_that_frees_no_seats_finds_agents_for_a_few_only(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(WIDGET, **SHORT)
+    monkeypatch.setattr(run.server.world, "_unassign", lambda visitor: None)
+    run.start(Agent)
+    run.time.run(1)
+    run.start(Visitor, 5)
+    run.time.run(30)
+    found, missed = run.rate("agent_found")
+    assert found == 25
+    assert missed > 25
+
+
+def test_users_who_are_added_in_the_web_page_need_not_find_an_agent(begin: Begin) -> None:
+    run = begin(WIDGET, **SHORT)
+    run.start(Visitor)
+    run.time.run(0.5)
+    assert run.rate("agent_found") == (0, 1)
+    run.worker.hear("users_peak", {"users": 100})
+    run.time.run(10)
+    assert run.counts("agent_unavailable_count")[0] > 3
+    assert run.rate("agent_found") == (0, 1)
+
+
 def test_without_an_agent_a_visitor_says_what_it_misses_and_joins_once(begin: Begin) -> None:
     run = begin(WIDGET, SESSION_MIN="20", SESSION_MAX="20")
     run.start(Visitor)

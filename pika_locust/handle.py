@@ -133,8 +133,9 @@ class Handle:
         return self._running("counter").metrics.counter(name)
 
     def trend(self, name: str) -> Trend:
-        """The trend `name`: `add(sample)` takes whole microseconds where the unit is ms (the default), else a whole
-        number of its unit. Raises KeyError for one that is not declared."""
+        """The trend `name`. Where its unit is ms (the default), `add_ms(850.5)` takes ms and `add(850_500)` whole
+        microseconds; else `add(sample)` takes a whole number of its unit. Raises KeyError for one that is not
+        declared."""
         return self._running("trend").metrics.trend(name)
 
     def gauge(self, name: str) -> Gauge:

@@ -4,7 +4,7 @@ class Caller(HttpActor):
     meters = {"call_accept_time": trend("from the request to the acceptance"), "calls_lost": counter("no answer")}
 
     def act(self):
-        self.meters.call_accept_time.add(duration_us)
+        self.meters.call_accept_time.add(duration_us)    # or add_ms(duration_ms)
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def rate(about: str = "") -> Meter:
 
 
 def trend(about: str = "", unit: str = "ms") -> Meter:
-    """A distribution. With the default unit, samples are whole microseconds, and results milliseconds."""
+    """A distribution. With the default unit, samples are whole microseconds (`add`) or milliseconds (`add_ms`), and
+    results milliseconds."""
     return Meter(Kind.TREND, about, unit)
 
 

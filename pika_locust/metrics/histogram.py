@@ -471,7 +471,8 @@ def _histogram(value: object) -> Histogram:
 
 def _not_whole(value: object) -> TypeError:
     return TypeError(
-        f"a trend takes whole numbers (microseconds for times), not {value!r}: round(seconds * 1_000_000), for instance"
+        f"a trend takes whole numbers (microseconds for times), not {value!r}: round(seconds * 1_000_000); "
+        "add_ms(ms) takes fractions"
     )
 
 

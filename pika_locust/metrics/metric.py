@@ -118,7 +118,8 @@ def rate(name: str, about: str = "") -> Metric:
 
 
 def trend(name: str, about: str = "", unit: str = "ms") -> Metric:
-    """Declare a distribution. With the default unit, samples are integer microseconds and results milliseconds."""
+    """Declare a distribution. With the default unit, samples are integer microseconds (`add`) or milliseconds
+    (`add_ms`), and results milliseconds."""
     return Metric(name, Kind.TREND, unit, about)
 
 

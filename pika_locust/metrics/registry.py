@@ -3,6 +3,7 @@
     latency = registry.trend("like_latency")
     premium = latency.tagged(tier="premium")
     premium.add(12_345)                        # microseconds; counts in like_latency, too
+    premium.add_ms(12.345)                     # the same
 
 Adding touches the handle's own samples and nothing else. A metric is the fold of those of its handle and of its tagged
 children, and that is done when somebody reads. Handles are for one thread (or greenlets of one thread).
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from math import inf
+from math import inf, isfinite
 from typing import Self, TypeVar
 
 from pika_locust.metrics.histogram import Histogram
@@ -204,6 +205,16 @@ class Trend(Series):
         """Count one sample: whole microseconds when the unit is ms, else a whole number of the metric's unit."""
         self.add_all: Callable[[Iterable[int]], None] = self._histogram.add_all
         """Count many samples, which costs less than one by one."""
+
+    def add_ms(self, ms: float) -> None:
+        """Count one sample that is told in ms, of a trend in ms. Raises `ValueError` for one in another unit, and for
+        infinity and NaN."""
+        if self.metric.unit != "ms":
+            unit = self.metric.unit or "no unit"
+            raise ValueError(f"trend {self.metric.name} is in {unit} and not in ms: use add(sample)")
+        if not isfinite(ms):
+            raise ValueError(f"trend {self.metric.name} takes a time in ms, not {ms!r}")
+        self.add(round(ms * 1000))
 
     def own_value(self) -> Histogram:
         self._settle()

@@ -9,12 +9,15 @@ import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
 from pika_locust.catalogue import find_scenario, scenarios
+from pika_locust.handle import Handle
+from pika_locust.metrics import Histogram, trend
 from pika_locust.runtime.foreign_options import answers
 from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario
 from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments, all_metrics, parse_all
 from pika_locust.settings import names_of
 from tests.docs import reference
 from tests.docs.snippets import PAGES, examples, spans
+from tests.runtime.sample_scenario import make_context
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +61,16 @@ def test_a_switch_is_shown_as_it_is_typed() -> None:
 def test_the_list_of_production_hosts_is_named_where_targets_are_allowed() -> None:
     for place in ("docs/reference.md", "docs/ten-minutes.md", "conf/.env.load-tests.example"):
         assert "PIKA_PRODUCTION_HOSTS" in (ROOT / place).read_text(), place
+
+
+def test_a_sample_that_a_page_adds_is_in_ms_as_thresholds_are() -> None:
+    added = {span for page in PAGES for _, span in spans(page) if span.startswith("judge.trend(")}
+    assert len(added) > 1
+    for line in added:
+        judge = Handle()
+        judge.bind(make_context(locustfile_scenario({}, [trend("checkout_time")])))
+        eval(line, {"judge": judge, "ms": 850.0})
+        assert judge.trend("checkout_time").read() == Histogram([850_000]), line
 
 
 def known_options() -> set[str]:

@@ -52,6 +52,29 @@ def test_a_trend_keeps_a_distribution() -> None:
     assert handle.read() == Histogram([1, 2, 3])
 
 
+def test_a_trend_of_times_takes_ms_that_are_called_so() -> None:
+    handle = Trend(trend("latency"), SeriesLimit(1))
+    for ms in (850, 1.25, 0):
+        handle.add_ms(ms)
+    assert handle.read() == Histogram([850_000, 1_250, 0])
+
+
+@pytest.mark.parametrize(
+    ("unit", "ms", "message"),
+    [
+        pytest.param("items", 3, r"trend latency is in items and not in ms: use add\(sample\)", id="another unit"),
+        pytest.param("", 3, "trend latency is in no unit", id="no unit"),
+        pytest.param("ms", float("inf"), "trend latency takes a time in ms, not inf", id="infinity"),
+        pytest.param("ms", float("nan"), "trend latency takes a time in ms, not nan", id="no number"),
+    ],
+)
+def test_what_are_no_ms_is_not_added(unit: str, ms: float, message: str) -> None:
+    handle = Trend(trend("latency", unit=unit), SeriesLimit(1))
+    with pytest.raises(ValueError, match=message):
+        handle.add_ms(ms)
+    assert handle.read() == Histogram([])
+
+
 def test_what_was_read_does_not_change_later() -> None:
     handle = Trend(trend("latency"), SeriesLimit(1))
     handle.add(1)

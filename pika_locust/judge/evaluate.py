@@ -20,7 +20,7 @@ from pika_locust.judge.slopes import MIN_HOLD_S, Slope, SlopeTracker
 from pika_locust.judge.thresholds import Threshold
 from pika_locust.load.stages import Hold
 from pika_locust.metrics.histogram import Histogram
-from pika_locust.metrics.metric import Kind, Metric, parse_series, series_text
+from pika_locust.metrics.metric import OTHER, Kind, Metric, parse_series, series_text
 from pika_locust.metrics.snapshot import Snapshot
 from pika_locust.metrics.values import CounterValue, GaugeValue, RateValue, Value
 
@@ -218,14 +218,22 @@ def _kind_of(value: Value | None) -> Kind | None:
 
 
 def _other_tags(series: str, snapshot: Snapshot) -> str:
-    """Which values the tags of a series without samples do have, as a clause; empty where there are none: what is
-    misspelt is told from what did not happen."""
+    """Which tags there are in place of those of a series without samples, or which values of them, as a clause; empty
+    where nothing was measured at all: what is misspelt is told from what did not happen."""
     name, tags = parse_series(series)
     samples: Counter[str] = Counter()
+    known: set[str] = set()
+    measured = 0
     for found, value in snapshot.of_metric(name):
+        measured += value.samples
+        if found != OTHER:
+            known |= dict(found).keys()
         for tag, said in found:
             if tag in tags and said != tags[tag]:
                 samples[f"{tag}:{said}"] += value.samples
+    if measured and (unknown := tags.keys() - known):
+        there = f"but {', '.join(sorted(known))}" if known else "nor any other"
+        return f"nothing was measured with these tags: {name} has no tag {', '.join(sorted(unknown))}, {there}"
     if not samples:
         return ""
     shown = [text for text, _ in samples.most_common(TAGS_NAMED)]

@@ -134,7 +134,7 @@ FAILURE = "failure"
 OTHER: Tags = (("series", "other"),)
 """The tags of the series that takes the samples of all those past a registry's limit."""
 
-_EXAMPLE = "write name or name{tag:value,tag2:value}, such as http_req_duration{method:GET}"
+_EXAMPLE = "write name or name{tag:value,tag2:value}, such as http_req_duration{name:/login}"
 _TAG = re.compile(
     r"""\s*(?P<key>[^:,{}"']*?)\s*:\s*
     (?: "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>(?:[^'\\]|\\.)*)' | (?P<bare>[^,"']*?) )

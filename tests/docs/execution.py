@@ -210,8 +210,10 @@ def _is_verdict(words: str, folder: Path) -> bool:
     summary = json.loads(path.read_text())
     each = summary["scenarios"].values() if "scenarios" in summary else [summary]
     reasons = [reason for one in each for reason in one["reasons"]]
-    # A tag that is misspelt in the command has nothing however long it runs, where another value of it has samples.
-    misspelt = [one for one in reasons if "these tags, but with" in one["text"] and f"{one['subject']}:" in words]
+    # A tag that is misspelt in the command has nothing however long it runs, where others or other values have samples.
+    misspelt = [
+        one for one in reasons if re.search(r"these tags(, but with|: )", one["text"]) and f"{one['subject']}:" in words
+    ]
     return not misspelt and all(
         one["code"] in ("no_data", "generator")
         or one["subject"] in OF_FULL_LOAD

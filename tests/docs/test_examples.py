@@ -142,6 +142,7 @@ def test_commands_are_told_from_other_words() -> None:
         "pika-locust list  # exit code 99",
         "locust --headless -f locustfiles/none.py",
         "locust --headless -f locustfiles/queue.py -u 5 -t 3s --threshold 'http_req_duration{name:/join}:p(95)<9000'",
+        "locust --headless -f locustfiles/queue.py -u 5 -t 3s --threshold 'http_req_duration{status:200}:p(95)<9000'",
     ],
 )
 def test_a_command_that_does_something_else_is_seen(command: str, tmp_path: Path) -> None:

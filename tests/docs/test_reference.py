@@ -11,7 +11,9 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 from pika_locust.catalogue import find_scenario, scenarios
 from pika_locust.handle import Handle
 from pika_locust.metrics import Histogram, trend
+from pika_locust.metrics.metric import parse_series
 from pika_locust.runtime.foreign_options import answers
+from pika_locust.runtime.http_meter import HttpMeter
 from pika_locust.runtime.modes import LocustfileMode, locustfile_scenario
 from pika_locust.runtime.options import LOAD_SETTINGS, add_arguments, all_metrics, parse_all
 from pika_locust.settings import names_of
@@ -71,6 +73,19 @@ def test_a_sample_that_a_page_adds_is_in_ms_as_thresholds_are() -> None:
         judge.bind(make_context(locustfile_scenario({}, [trend("checkout_time")])))
         eval(line, {"judge": judge, "ms": 850.0})
         assert judge.trend("checkout_time").read() == Histogram([850_000]), line
+
+
+def test_requests_are_shown_with_a_tag_that_they_have_in_every_run() -> None:
+    """Of a table, in the last column: before it are the names of others."""
+    lines = [line.split(" | ")[-1] for page in PAGES for line in page.read_text().splitlines()]
+    with pytest.raises(ValueError) as refused:
+        parse_series("latency{}")
+    shown = [re.findall(r"http_req\w*\{(\w+):", line) for line in [*lines, str(refused.value)]]
+    worker = make_context(find_scenario("queue"))
+    HttpMeter(worker)._find("/login", "GET")
+    tags = {tag for one in worker.metrics.trend("http_req_duration").family() for tag, _ in one.tags}
+    assert {tag for found in shown for tag in found} <= tags
+    assert shown[-1]
 
 
 def known_options() -> set[str]:

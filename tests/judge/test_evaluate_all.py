@@ -46,11 +46,23 @@ def test_a_tag_that_nothing_has_is_told_with_those_that_there_are() -> None:
         for _ in range(times):
             registry.trend("latency").tagged(name=name).add(10_000)
     panel = ThresholdEvaluator(
-        map(parse_option, ["latency{name:/join}:max<50", "latency{kind:x}:max<50", "no:avg<1"]), METRICS, []
+        map(parse_option, ["latency{name:/join}:max<50", "latency{kind:x,name:join}:max<50", "no:avg<1"]), METRICS, []
     )
     misspelt, absent, other = panel.results(registry.snapshot(), 10.0)
     assert misspelt.why == "nothing was measured with these tags, but with name:leave, name:join"
-    assert (absent.why, other.why) == ("", "")
+    assert absent.why == "nothing was measured with these tags: latency has no tag kind, but name"
+    assert other.why == ""
+
+
+def test_tags_of_a_metric_that_has_none_are_told_and_of_one_without_samples_are_not() -> None:
+    registry = Registry(METRICS)
+    panel = ThresholdEvaluator([parse_option("latency{kind:x}:max<50")], METRICS, [])
+    registry.trend("latency").tagged(name="join")
+    assert [one.why for one in panel.results(registry.snapshot(), 10.0)] == [""]
+    registry = Registry(METRICS)
+    registry.trend("latency").add(10_000)
+    (untagged,) = panel.results(registry.snapshot(), 10.0)
+    assert untagged.why == "nothing was measured with these tags: latency has no tag kind, nor any other"
 
 
 def test_worst_windows_are_followed_and_those_that_asked_are_judged_by_them() -> None:

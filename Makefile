@@ -1,4 +1,5 @@
-# Everything runs in a virtual environment of its own; all it needs is Python 3.11 or newer and a package index.
+# Everything runs in a virtual environment of its own; all it needs is Python 3.11 or newer (on Debian, with python3-venv)
+# and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,6 +12,9 @@ FUZZ_SECONDS ?= 60
 # What Python compiles is kept, whatever the environment says: whole runs start a thousand processes, each of which would
 # compile all modules anew, which takes longer than to import Locust.
 unexport PYTHONDONTWRITEBYTECODE
+
+# Where `python3 -m venv` fails, for want of Debian's python3-venv say, it leaves a Python without pip behind.
+.DELETE_ON_ERROR:
 
 .PHONY: help demo test containers fuzz healthy lint docs package conf benchmark clean
 
@@ -32,7 +36,7 @@ demo: $(VENV)/demo
 
 # Whole runs by themselves: what computes beside them would make their generators late. They mostly wait, so that eight
 # of them at a time leave half of two cores idle. Each process is given one test after the other, the long ones first.
-# A run whose generator was late has measured this machine. What whole runs meet on a busy one besides (a browser that takes
+# One whose generator was late has measured this machine. What whole runs meet on a busy one besides (a browser that takes
 # its time, a fault that hits later than the load) is told apart by running them again; who was run again is named at the end.
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3 --only-rerun "MachineTooSlow|load generator overload"

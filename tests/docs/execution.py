@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ BRIEFLY = {"SESSION_HOLD_SECONDS": "1", "TALK_TIME_MIN": "1", "TALK_TIME_MAX": "
 WITHIN_S = 120.0
 OF_FULL_LOAD = {"active_connections", "dropped_iterations", "successful_inferences"}
 """Thresholds on how large the load is, or how much of it comes about."""
+
+WITHOUT_PLUGINS = "-p no:rerunfailures -p no:timeout -p no:xdist"
+"""Of pytest, which `make demo` installs without those of the tests."""
 
 _EXPECTED = re.compile(r"#.*\bexit code (\d+)")
 _BACKGROUND = re.compile(r"\bpika-locust sandbox(?!.*--list-faults)|\s--worker\b")
@@ -80,13 +84,16 @@ def environment(folder: Path) -> dict[str, str]:
     """A reader's environment, with this package installed in it and nothing set but what is to be brief."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIKA_", "LOCUST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), clean["PATH"]])
-    return {**clean, **BRIEFLY, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "HOME": str(folder)}
+    more = {"PYTHONUNBUFFERED": "1", "HOME": str(folder), "PYTEST_ADDOPTS": WITHOUT_PLUGINS}
+    return {**clean, **BRIEFLY, "PATH": path, "PYTHONPATH": str(ROOT), **more}
 
 
 def lay_out(example: Example, folder: Path) -> None:
     """Make `folder` the clone that a reader works in, and write the files that the page has named."""
     for name in ("locustfiles", "shapes", "examples", "conf", "docs"):
         (folder / name).symlink_to(ROOT / name)
+    # A copy, as a page may have a file of this name.
+    shutil.copy(ROOT / "pyproject.toml", folder)
     for name, text in example.files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

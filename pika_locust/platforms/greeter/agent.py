@@ -60,6 +60,10 @@ class Agent(GreeterActor):
 
     _call_id = ""
     """Of the call that goes on, or that it has just taken."""
+    _caller = ""
+    """The visitor whose offer came in this call, by its id."""
+    _is_shown = False
+    """Whether it has shown its page since then."""
     _is_away = False
 
     def begin(self) -> None:
@@ -105,7 +109,7 @@ class Agent(GreeterActor):
         self.timers.start("heartbeat", HEARTBEAT_S, self._beat)
 
     def closed(self, kept: bool) -> None:
-        self._call_id = ""
+        self._call_id = self._caller = ""
         self.meters.agents_kept.add(kept)
 
     # Calls, in the event loop
@@ -154,7 +158,9 @@ class Agent(GreeterActor):
     @on("call:ended")
     def on_ended(self, data: Any, at_ns: int) -> None:
         self.timers.cancel("offer")
-        self._call_id = ""
+        if self._caller:
+            self.meters.cobrowse_relayed.add(self._is_shown)
+        self._call_id = self._caller = ""
 
     @on("error")
     def on_error(self, data: Any, at_ns: int) -> None:
@@ -170,4 +176,9 @@ class Agent(GreeterActor):
     def on_signal(self, data: Any, at_ns: int) -> None:
         self.timers.cancel("offer")
         if data["signal"].get("type") == "offer":
+            self._caller, self._is_shown = data["targetId"], False
             self.emit("webrtc:signal", {"targetId": data["targetId"], "signal": ANSWER})
+
+    @on("cobrowse:snapshot", fields={"visitorId": str})
+    def on_snapshot(self, data: Any, at_ns: int) -> None:
+        self._is_shown |= data["visitorId"] == self._caller

@@ -125,11 +125,14 @@ class Caller(JoiningActor, OpenActor):
             )
             self.emit("webrtc:signal", {"targetId": agent_id, "signal": CANDIDATE})
         left_s = self.dice.uniform(settings["TALK_TIME_MIN"], settings["TALK_TIME_MAX"])
-        while left_s > 0 and call_id not in self._ended and self.is_connected:
+        # Who hangs up at once has shown its page, too.
+        while call_id not in self._ended and self.is_connected:
             self.emit("cobrowse:snapshot", {"html": "<p>load test</p>", "timestamp": now_ms()})
             step_s = min(left_s, SNAPSHOT_EVERY_S)
             self.wait_for(lambda: call_id in self._ended, step_s)
             left_s -= step_s
+            if left_s <= 0:
+                break
         # Agents of ours leave it to the visitor to hang up.
         self.meters.call_kept.add(self.is_connected and call_id not in self._ended)
         if call_id not in self._ended:

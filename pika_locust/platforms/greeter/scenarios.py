@@ -82,6 +82,7 @@ AGENT_METRICS = (
     rate("agent_reject_rate", "share of rings that agents of ours rejected"),
     rate("agent_ignore_rate", "share of calls that agents of ours let ring"),
     counter("agent_ghost_calls", "calls that agents of ours took, without a visitor in them"),
+    rate("cobrowse_relayed", "calls in which an agent of ours was shown its visitor's page"),
     rate("agents_kept", "connections of agents that lasted until we ended them"),
 )
 
@@ -310,7 +311,7 @@ def _answer_time(settings: Settings) -> tuple[Threshold, ...]:
 
 _OF_AGENTS = frozenset(
     {
-        *("agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate"),
+        *("agents_kept", "agent_ghost_calls", "agent_reject_rate", "agent_ignore_rate", "cobrowse_relayed"),
         # Agents who are not ours need not answer as ours do, and may hang up.
         *("signal_success", "call_kept"),
     }
@@ -345,6 +346,7 @@ CALLS = scenario(
             "threshold": "rate>0.99",
             "about": "offers reach the agents, and their answers the visitors",
         },
+        "cobrowse_relayed": {"threshold": "rate>0.99", "about": "agents see their visitors' pages"},
         "call_kept": {"threshold": "rate>0.99", "about": "a call lasts until the visitor hangs up"},
         "call_end_success": {"threshold": "rate>0.99", "about": "a call is over when the visitor hangs up"},
         "agent_reject_rate": {"threshold": "rate<0.5", "about": "our own agents take calls"},

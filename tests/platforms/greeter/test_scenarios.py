@@ -63,7 +63,7 @@ def test_failed_connections_have_the_grade_of_the_suites_table(scenario: Scenari
 
 
 @pytest.mark.parametrize(("agents", "judged"), [("", True), ("3", True), ("0", False)])
-@pytest.mark.parametrize("metric", ["signal_success", "call_kept"])
+@pytest.mark.parametrize("metric", ["signal_success", "call_kept", "cobrowse_relayed"])
 def test_agents_of_ours_answer_offers_and_leave_it_to_visitors_to_hang_up(
     metric: str, agents: str, judged: bool
 ) -> None:

@@ -312,6 +312,27 @@ def test_only_its_own_agent_s_answer_answers_an_offer(
     assert run.rate("signal_success") == (0, 1)
 
 
+def test_whoever_hangs_up_at_once_has_shown_its_page(begin: Begin) -> None:
+    run = begin(CALLS, TALK_TIME_MIN="0", TALK_TIME_MAX="0")
+    assert call(run) == {"accepted": 1}
+    assert run.rate("cobrowse_relayed") == run.rate("call_kept") == run.rate("call_end_success") == (1, 0)
+
+
+@pytest.mark.parametrize("shown_by", [None, "another"], ids=["nothing", "the page of another"])
+def test_an_agent_is_shown_the_page_of_its_visitor(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, shown_by: str | None
+) -> None:
+    run = begin(CALLS)
+
+    def relay_wrongly(client: Any, name: str, said: Any) -> None:
+        if shown_by is not None:
+            client.data.call.agent.tell(name, {**said, "visitorId": shown_by})
+
+    monkeypatch.setattr(run.server.world, "_relay_view", relay_wrongly)
+    assert call(run) == {"accepted": 1}
+    assert run.rate("cobrowse_relayed") == (0, 1)
+
+
 def test_a_call_is_accepted_talked_in_and_ended_by_the_server_s_id(begin: Begin) -> None:
     run = begin(CALLS)
     assert call(run) == {"accepted": 1}
@@ -321,6 +342,7 @@ def test_a_call_is_accepted_talked_in_and_ended_by_the_server_s_id(begin: Begin)
     assert run.rate("signal_success") == (1, 0)
     assert [signal["signal"].get("type") for signal in run.sent("webrtc:signal")] == ["answer", "offer", None]
     assert len(run.sent("cobrowse:snapshot")) >= 3
+    assert run.rate("cobrowse_relayed") == (1, 0)
     (end,) = run.sent("call:end")
     assert end["callId"].startswith("active_")
     assert run.counts("agent_calls_accepted", "agent_ghost_calls") == (1, 0)
@@ -392,6 +414,7 @@ def test_an_agent_notices_that_nobody_is_in_its_call(begin: Begin) -> None:
     run = begin(CALLS, "ghost-call", CALL_ABANDON="1", AGENT_DELAY="1")
     assert call(run) == {"abandoned": 1}
     assert run.counts("agent_ghost_calls") == (1,)
+    assert run.rate("cobrowse_relayed") == (0, 0)
     assert run.server.state()["calls"]["active"] == 0
 
 

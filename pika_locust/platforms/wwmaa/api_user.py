@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pika_locust.kit.meters import named
 from pika_locust.load.rng import part_at
-from pika_locust.platforms.wwmaa.member import Members, WwmaaUser
+from pika_locust.platforms.wwmaa.member import Member, Members, WwmaaUser
 from pika_locust.platforms.wwmaa.scenarios import API_METRICS, api_rates
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
@@ -36,8 +36,10 @@ class ApiCaller(WwmaaUser, OpenActor):
         self.meters.api_success.add(good)
         return good
 
-    def _log_in(self) -> tuple[Response, dict[str, Any]]:
-        member = self.worker.shared(Members).any(self.dice)
+    def _somebody(self) -> Member:
+        return self.worker.shared(Members).any(self.dice)
+
+    def _log_in(self, member: Member) -> tuple[Response, dict[str, Any]]:
         body = {"email": member.email, "password": member.password}
         response = self.call("POST", "/api/auth/login", body, name="login", ok=(200,))
         return response, response.json_object()
@@ -54,14 +56,15 @@ class MemberVisits(ApiCaller):
         if not self.prepare_posts():
             self.meters.api_success.add(False)
             return
-        response, answer = self._log_in()
+        member = self._somebody()
+        response, answer = self._log_in(member)
         token, old = answer.get("access_token"), answer.get("refresh_token")
         if not self._measured(response, times, isinstance(token, str) and isinstance(old, str)):
             return
         self.pause(pause_s)
         self.http.set_headers({"authorization": f"Bearer {token}"})
         who = self.call("GET", "/api/auth/me", name="me", ok=(200,))
-        self._measured(who, times, bool(who.json_object().get("id")))
+        self._measured(who, times, who.status == 200 and self._is_me(who, member, answer.get("user")))
         self.pause(pause_s)
         response = self.call("POST", "/api/auth/refresh", {"refresh_token": old}, name="refresh", ok=(200,))
         answer = response.json_object()
@@ -71,6 +74,13 @@ class MemberVisits(ApiCaller):
             # A deliberate negative: a token is good once.
             again = self.apart.request("POST", "/api/auth/refresh", json={"refresh_token": old})
             self.meters.reuse_refused.add(again.status in (401, 403))
+
+    def _is_me(self, who: Response, member: Member, user: Any) -> bool:
+        """Whether it is who logged in, as far as the login's `user` and this answer show it."""
+        me, known = who.json_object(), {**(user if isinstance(user, dict) else {}), "email": member.email}
+        shown = [name for name in ("id", "email") if me.get(name) and known.get(name)]
+        is_same = all(str(me[name]).casefold() == str(known[name]).casefold() for name in shown)
+        return bool(me.get("id")) and self.checked("me is who logged in", is_same)
 
 
 class EventVisits(ApiCaller):
@@ -88,10 +98,13 @@ class EventVisits(ApiCaller):
         known = [str(one["id"]) for one in events or () if isinstance(one, dict) and "id" in one]
         if known:
             self.pause(pause_s)
+            wanted = self.dice.choice(known)
             path = "/api/events" if self.is_suite else "/api/events/public"
-            viewed = self.call("GET", f"{path}/{quote(self.dice.choice(known))}", name="event", ok=(200,))
+            viewed = self.call("GET", f"{path}/{quote(wanted)}", name="event", ok=(200,))
             page = viewed.json_object()
-            self._measured(viewed, times, all(page.get(name) for name in ("id", "title", "description")))
+            is_whole = all(page.get(name) for name in ("id", "title", "description"))
+            is_wanted = is_whole and self.checked("event is the one asked for", str(page["id"]) == wanted)
+            self._measured(viewed, times, is_wanted)
         self.pause(pause_s)
         found = self.call("GET", self._search(), name="event-search", ok=(200,))
         self._measured(found, times, found.status == 200)
@@ -119,7 +132,7 @@ class SubscriberVisits(ApiCaller):
 
     def _look_at_plans(self) -> None:
         pause_s, times = self.worker.settings["API_PAUSE"] / 2, self.meters.subscriptions_api_latency
-        token = self._log_in()[1].get("access_token")
+        token = self._log_in(self._somebody())[1].get("access_token")
         if not isinstance(token, str):
             return
         self.http.set_headers({"authorization": f"Bearer {token}"})

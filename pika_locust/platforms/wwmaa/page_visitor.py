@@ -74,9 +74,14 @@ class PageVisitor(WwmaaUser):
             )
             self.meters.page_load_time.add(loaded_us)
         if page.call:
-            answer = self.call("GET", page.call, name=f"api-{page.name}", ok=(200,), trend="api_response_time")
-            if page.field:
-                self.checked(f"api has {page.field}", isinstance(answer.json_object().get(page.field), list))
+            self.meters.api_success.add(self._ask(page))
+
+    def _ask(self, page: Page) -> bool:
+        """What a page asks the API for: whether it was answered as it should be."""
+        answer = self.call("GET", page.call, name=f"api-{page.name}", ok=(200,), trend="api_response_time")
+        if answer.status != 200 or not page.field:
+            return answer.status == 200
+        return self.checked(f"api has {page.field}", isinstance(answer.json_object().get(page.field), list))
 
 
 class PageBrowser(BrowserUsers):

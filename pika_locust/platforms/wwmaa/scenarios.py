@@ -378,13 +378,14 @@ RTC = scenario(
 
 # API
 
+_API_SUCCESS = rate("api_success", "measured calls of the API that were answered as they should be")
 API_METRICS = (
     *HTTP_METRICS,
     trend("api_latency", "round trip of all measured calls"),
     trend("auth_latency", "round trip of calls for logins, identity and refreshed tokens"),
     trend("events_api_latency", "round trip of calls for events"),
     trend("subscriptions_api_latency", "round trip of calls for subscriptions"),
-    rate("api_success", "measured calls that were answered as they should be"),
+    _API_SUCCESS,
     rate("reuse_refused", "refresh tokens that were used before, and were refused"),
 )
 
@@ -469,6 +470,7 @@ PAGES_METRICS = (
     trend("page_load_time", "a page and its three assets, one after another; nothing is rendered"),
     trend("html_time", "the page itself, which the suite takes for the largest contentful paint"),
     trend("api_response_time", "what pages ask the API for"),
+    _API_SUCCESS,
     rate("auth_success", "logins, one for each visitor who logs in"),
     rate("page_load_success", "pages that came, as HTML"),
     counter("server_errors", "pages that were answered by a 5xx"),
@@ -531,6 +533,7 @@ PAGES = scenario(
         "http_req_duration{name:dashboard}": "p(95)<2500",
         "http_req_duration{name:api-search}": "p(95)<1200",
         "page_load_success": "rate>0.999",
+        "api_success": {"threshold": "rate>0.999", "about": "the script checks it, and judges nothing by it"},
         "auth_success": "rate>0.99",
         "http_req_failed": "rate<0.001",
     },

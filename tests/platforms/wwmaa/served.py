@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import orjson
 
 from pika_locust.judge import AuditResult
 from pika_locust.sandbox import SandboxProcess, start_sandbox
@@ -53,6 +55,19 @@ class Served:
         state = self.state() if sees_state else None
         context = AuditContext(self.process.url, self.worker.settings, self.worker.ledgers, facts, state)
         return {result.name: result for result in self.scenario.audit(context)}
+
+
+def altered(user: Any, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """From now on the answers to this user's calls of that name are what `change` makes of them."""
+    call = user.call
+
+    def answered(*sent: Any, **more: Any) -> Response:
+        response: Response = call(*sent, **more)
+        if more["name"] == name:
+            response.content = orjson.dumps(change(response.json_object()))
+        return response
+
+    user.call = answered
 
 
 def sent_twice(status: int) -> Response:

@@ -10,7 +10,7 @@ from pika_locust.load.rng import part_at
 from pika_locust.platforms.wwmaa.api_user import GOLDEN
 from pika_locust.platforms.wwmaa.scenarios import API, api_rates
 from pika_locust.testing.worker import settings_of
-from tests.platforms.wwmaa.served import CONTRACTS, serving
+from tests.platforms.wwmaa.served import CONTRACTS, altered, serving
 
 BOTH = pytest.mark.parametrize("contract", CONTRACTS)
 QUICK = {"API_PAUSE": "0", "REUSE": "1"}
@@ -37,6 +37,46 @@ def test_a_refresh_token_that_is_taken_twice_is_noticed(contract: str) -> None:
         run.plant(forget_refresh="0.1")
         run.act(10)
         assert run.worker.rate_of("reuse_refused") == (9, 1)
+
+
+MIXED_UP = {
+    "another id": {"id": "another"},
+    "another address": {"email": "loadtest_user_x@wwmaa.com"},
+}
+
+
+@BOTH
+@pytest.mark.parametrize("told", MIXED_UP.values(), ids=MIXED_UP)
+def test_a_member_who_is_taken_for_another_is_noticed(contract: str, told: dict[str, str]) -> None:
+    with serving(API, contract, EVENTS_RATE="0", SUBSCRIPTIONS_RATE="0", **QUICK) as run:
+        user = run.user()
+        altered(user, "me", lambda me: {**me, **told})
+        user.act()
+        assert run.worker.rate_of("api_success") == (2, 1)
+        assert run.worker.rate_of("checks", check="me is who logged in") == (0, 1)
+
+
+def test_a_target_that_shows_less_of_a_member_mixes_nobody_up() -> None:
+    """The suite says no more than that there is an answer to who one is; and an address may come in small letters."""
+    settings = {"EVENTS_RATE": "0", "SUBSCRIPTIONS_RATE": "0", "TEST_USER_EMAIL": "LoadTest{user}@wwmaa.com", **QUICK}
+    with serving(API, "suite", **settings) as run:
+        user = run.user()
+        altered(user, "login", lambda answer: {name: answer[name] for name in ("access_token", "refresh_token")})
+        altered(user, "me", lambda me: {"id": me["id"], "email": me["email"].lower()})
+        user.act()
+        altered(user, "me", lambda me: {"id": me["id"]})
+        user.act()
+        assert run.worker.rate_of("api_success") == (6, 0)
+
+
+@BOTH
+def test_another_event_than_the_one_asked_for_is_noticed(contract: str) -> None:
+    with serving(API, contract, AUTH_RATE="0", SUBSCRIPTIONS_RATE="0", **QUICK) as run:
+        user = run.user()
+        altered(user, "event", lambda event: {**event, "id": "evt_other"})
+        user.act()
+        assert run.worker.rate_of("api_success") == (2, 1)
+        assert run.worker.rate_of("checks", check="event is the one asked for") == (0, 1)
 
 
 def test_tokens_of_the_server_as_it_is_shipped_are_good_for_nothing() -> None:

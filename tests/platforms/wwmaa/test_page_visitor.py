@@ -7,7 +7,7 @@ import pytest
 from pika_locust.platforms.wwmaa.page_visitor import PAGES as KINDS
 from pika_locust.platforms.wwmaa.scenarios import PAGES
 from pika_locust.testing.worker import settings_of
-from tests.platforms.wwmaa.served import serving
+from tests.platforms.wwmaa.served import altered, serving
 
 QUICK = {"THINK_TIME_MIN": "0", "THINK_TIME_MAX": "0"}
 
@@ -23,6 +23,7 @@ def test_pages_are_loaded_with_what_belongs_to_them(members: str) -> None:
         assert run.worker.rate_of("auth_success") == (int(members), 0)
         seen = {kind.name: run.worker.trend_of("http_req_duration", name=kind.name).count for kind in KINDS}
         assert sum(seen.values()) == 60
+        assert run.worker.rate_of("api_success") == (sum(seen[kind.name] for kind in KINDS if kind.call), 0)
         assert (seen["dashboard"] > 0) == (members == "1")
         assert run.worker.rate_of("http_req_failed")[0] == 0
 
@@ -49,6 +50,19 @@ def test_pages_that_fail_are_server_errors() -> None:
         run.act(3)
         assert run.worker.rate_of("page_load_success") == (0, 3)
         assert run.worker.count_of("server_errors") == 3
+
+
+@pytest.mark.parametrize("told", [{}, {"events": None, "results": None}])
+def test_what_a_page_asked_for_and_did_not_get_is_noticed(told: dict[str, None]) -> None:
+    with serving(PAGES, "suite", MEMBER_SHARE="0", **QUICK) as run:
+        user = run.user()
+        altered(user, "api-events", lambda answer: told)
+        altered(user, "api-search", lambda answer: told)
+        for page in KINDS:
+            if page.name != "dashboard":
+                user._look_at(page)
+        assert run.worker.rate_of("api_success") == (1, 2)
+        assert run.worker.rate_of("page_load_success") == (4, 0)
 
 
 TARGETS: dict[str, tuple[dict[str, str], int]] = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from pika_locust.platforms.wwmaa.queries import COMPLEX, FILTERED, KINDS, SEMANTIC, SIMPLE
+from pika_locust.platforms.wwmaa.queries import COMPLEX, FILTERED, KINDS, SEMANTIC, SIMPLE, Query
 from pika_locust.platforms.wwmaa.scenarios import SEARCH, api_base
 from pika_locust.testing.worker import settings_of
-from tests.platforms.wwmaa.served import CONTRACTS, serving
+from tests.platforms.wwmaa.served import CONTRACTS, altered, serving
 
 BOTH = pytest.mark.parametrize("contract", CONTRACTS)
 QUICK = {"SEARCH_RATE": "0", "SEARCH_PAUSE": "0", "SEARCH_MS": "1"}
@@ -49,6 +51,32 @@ def test_filters_that_are_not_obeyed_are_an_error() -> None:
         run.act(40)
         failed = run.worker.rate_of("checks", check="results obey the filters")[1]
         assert run.worker.rate_of("search_errors")[0] == failed > 0
+
+
+RESULTS: dict[str, tuple[dict[str, str], dict[str, Any], bool]] = {
+    "a flag is no text": ({"rank": "black", "style": "taekwondo", "verified": "true"}, {"verified": True}, True),
+    "a place is within another": ({"location": "California"}, {"location": "San Diego, CA"}, True),
+    "nearby is anywhere": ({"location": "nearby"}, {"location": "Austin"}, True),
+    "a kind has several names": ({"type": "event"}, {"type": "competition"}, True),
+    "a black belt has a grade": ({"rank": "black"}, {"rank": "1st dan"}, True),
+    "in capitals": ({"style": "karate"}, {"style": "Shotokan Karate"}, True),
+    "one of several": ({"style": "karate"}, {"style": ["Judo", "Karate"]}, True),
+    "not shown": ({"level": "beginner"}, {"level": None}, True),
+    "another style": ({"style": "karate"}, {"style": "Judo"}, False),
+    "another level": ({"level": "beginner"}, {"level": "advanced"}, False),
+    "another age": ({"age_group": "children"}, {"age_group": "adults"}, False),
+}
+
+
+@pytest.mark.parametrize(("filters", "shown", "good"), RESULTS.values(), ids=RESULTS)
+def test_what_a_result_shows_is_held_against_what_was_asked_for(
+    filters: dict[str, str], shown: dict[str, Any], good: bool
+) -> None:
+    with serving(SEARCH, "suite", **QUICK) as run:
+        user = run.user()
+        altered(user, "search", lambda answer: {"results": [{"id": "art_1", **shown}]})
+        user._search(Query("filtered", "kata", filters))
+        assert run.worker.rate_of("search_errors") == (int(not good), int(good))
 
 
 def test_semantic_results_that_do_not_say_how_well_they_fit_are_noticed() -> None:

@@ -20,6 +20,8 @@ _NO_ADMIN = "the target shows it to its staff alone: name one of them by TEST_AD
 PAGE = 500
 """Attendees asked for at a time."""
 MOST_PAGES = 2000
+_PLACELESS = ("waitlist", "waitlisted", "cancelled", "canceled")
+"""What a list says of somebody who has no place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def read_attendees(context: AuditContext) -> list[Attendee]:
     is_suite = context.settings["CONTRACT"] == "suite"
     part = "registrations" if is_suite else "attendees"
     url = f"{context.target}/api/events/{quote(context.settings['TEST_EVENT_ID'])}/{part}"
-    return [_read(row, "email" if is_suite else "user_email") for row in _rows(url, headers, part)]
+    rows = _rows(url, headers, part)
+    return [_read(row, "email" if is_suite else "user_email") for row in rows if not _is_placeless(row)]
 
 
 def _token(context: AuditContext) -> str:
@@ -126,19 +129,26 @@ def _token(context: AuditContext) -> str:
 
 
 def _rows(url: str, headers: Mapping[str, str], part: str) -> Iterator[Any]:
-    """All pages of a list, until one is not full, or is the same again: then the target knows no pages."""
+    """All pages of a list, which may be shorter than asked for, until one is empty, or is the same again: then the
+    target knows no pages. Its own total is not asked: the real server's is of the page."""
     before: Any = None
-    for number in range(MOST_PAGES):
-        page: Any = read_json(f"{url}?limit={PAGE}&offset={number * PAGE}", headers)
+    seen = 0
+    for _ in range(MOST_PAGES):
+        page: Any = read_json(f"{url}?limit={PAGE}&offset={seen}", headers)
         rows = page.get(part) if isinstance(page, dict) else None
         if not isinstance(rows, list):
             raise UnreadableError(f"GET {url} has no list of {part}")
-        if rows == before:
+        if not rows or rows == before:
             return
         yield from rows
-        if len(rows) < PAGE:
-            return
+        seen += len(rows)
         before = rows
+    raise UnreadableError(f"GET {url} is longer than {MOST_PAGES:,} pages: {seen:,} {part}, and no end")
+
+
+def _is_placeless(row: Any) -> bool:
+    """Whether this is somebody who waits for a place, or gave it back, whom a list may show as well."""
+    return isinstance(row, dict) and str(row.get("status")).casefold() in _PLACELESS
 
 
 def _read(row: Any, field: str) -> Attendee:

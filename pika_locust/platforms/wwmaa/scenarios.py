@@ -14,7 +14,7 @@ from pika_locust.load.arrivals import ArrivalRate, ArrivalStage, ConstantArrival
 from pika_locust.load.plan import CONSTANT, LoadPlan
 from pika_locust.metrics import counter, rate, trend
 from pika_locust.metrics.builtin import BROWSER_METRICS, CLOCK_METRICS, HTTP_METRICS, WEBSOCKET_METRICS
-from pika_locust.platforms.wwmaa.members_file import members_file
+from pika_locust.platforms.wwmaa.members_file import members_file, read_members
 from pika_locust.scenario import QuickLoad
 from pika_locust.settings import Setting, Settings, duration, number, one_of, share, text, url, whole
 
@@ -191,6 +191,14 @@ def _rsvp_rate(settings: Settings) -> ArrivalRate:
 def _check_rsvp(settings: Settings, planned_s: float | None) -> Iterator[str]:
     if bool(settings["TEST_ADMIN_EMAIL"]) != bool(settings["TEST_ADMIN_PASSWORD"]):
         yield "TEST_ADMIN_EMAIL and TEST_ADMIN_PASSWORD go together: audits log in with both"
+    if settings["CONTRACT"] == "server":
+        path, people = settings["MEMBERS_FILE"], settings["REGISTRATIONS"]
+        members = len(read_members(path)) if path else settings["MEMBERS"]
+        if people > members:
+            yield (
+                f"REGISTRATIONS={people:.10g} is more than the {members:,} members of "
+                f"{'MEMBERS_FILE' if path else 'MEMBERS'}: with CONTRACT=server, each can register once"
+            )
 
 
 def _capacity(settings: Settings) -> tuple[Threshold, ...]:
@@ -237,7 +245,12 @@ RSVP = scenario(
     settings=(
         _CONTRACT,
         Setting("TEST_EVENT_ID", text, EVENT_ID, "the event"),
-        Setting("REGISTRATIONS", number(1), 500.0, "people who register; the sandbox has places for 80 % of them"),
+        Setting(
+            "REGISTRATIONS",
+            number(1),
+            500.0,
+            "people who register, at CONTRACT=server no more than members; the sandbox has places for 80 % of them",
+        ),
         Setting("TEST_DURATION", duration, 600.0, "time of all registrations; half of them in its first fifth"),
         Setting("PAID", share, 0.3, "suite: share of people who pay"),
         Setting("DOUBLES", share, 0.1, "share of registrations sent twice at once, and of confirmed ones sent again"),

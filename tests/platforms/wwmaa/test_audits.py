@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from pika_locust.platforms.wwmaa import audits as of_wwmaa
@@ -28,6 +32,61 @@ def test_the_staff_sees_what_everybody_was_told(contract: str, monkeypatch: pyte
         paid = PAID[contract]
         assert found == {"registrations": "pass", "capacity": "pass", "payments": paid, "mails": "not_observed"}
         assert audits["registrations"].actual == audits["capacity"].actual == 16
+
+
+@BOTH
+def test_a_list_whose_pages_are_shorter_than_asked_for_is_read_to_its_end(
+    contract: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_wwmaa, "read_json", lists(lambda rows: rows[:3]))
+    with serving(RSVP, contract, **STAFF) as run:
+        run.act(20)
+        audits = run.audit(sees_state=False)
+        assert audits["registrations"].status == audits["capacity"].status == "pass"
+        assert audits["registrations"].actual == 16
+
+
+@BOTH
+def test_a_target_that_knows_no_pages_shows_everybody_at_once(contract: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = of_wwmaa.read_json
+    monkeypatch.setattr(of_wwmaa, "read_json", lambda url, *rest: read(url.partition("&offset")[0], *rest))
+    with serving(RSVP, contract, **STAFF) as run:
+        run.act(20)
+        assert run.audit(sees_state=False)["registrations"].status == "pass"
+
+
+def test_a_list_without_an_end_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_wwmaa, "read_json", lists(lambda rows: rows[:1]))
+    monkeypatch.setattr(of_wwmaa, "MOST_PAGES", 2)
+    with serving(RSVP, "suite", **STAFF) as run:
+        run.act(3)
+        audit = run.audit(sees_state=False)["registrations"]
+        assert audit.status == "fail"
+        assert "is longer than 2 pages: 2 registrations, and no end" in audit.detail
+
+
+@BOTH
+@pytest.mark.parametrize("status", ["waitlist", "Cancelled", "canceled"])
+def test_who_waits_for_a_place_or_gave_it_back_has_none(
+    contract: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [dict.fromkeys(("email", "user_email"), "other@wwmaa.com") | {"status": status}]
+    monkeypatch.setattr(of_wwmaa, "read_json", lists(lambda rows: rows and rows + others))
+    with serving(RSVP, contract, **STAFF) as run:
+        run.act(20)
+        capacity = run.audit(sees_state=False)["capacity"]
+        assert (capacity.status, capacity.actual) == ("pass", 16)
+
+
+def lists(change: Callable[[list[Any]], list[Any]]) -> Callable[..., Any]:
+    """What a target would answer whose lists of people are what `change` makes of the sandbox's."""
+    read = of_wwmaa.read_json
+
+    def altered(*asked: Any) -> Any:
+        page = read(*asked)
+        return {**page, **{name: change(page[name]) for name in ("registrations", "attendees") if name in page}}
+
+    return altered
 
 
 @BOTH
@@ -111,6 +170,23 @@ def test_an_address_without_its_password_is_a_mistake() -> None:
     settings = settings_of(RSVP, {"TEST_ADMIN_EMAIL": ADMIN})
     assert list(RSVP.check_settings(settings, 600.0)) == [
         "TEST_ADMIN_EMAIL and TEST_ADMIN_PASSWORD go together: audits log in with both"
+    ]
+
+
+def test_more_people_than_members_is_a_mistake_where_each_can_register_once(tmp_path: Path) -> None:
+    listed = tmp_path / "members.csv"
+    listed.write_text("email\n" + "".join(f"u{number}@example.org\n" for number in range(100)))
+
+    def problems(**settings: str) -> list[str]:
+        return list(RSVP.check_settings(settings_of(RSVP, settings), 600.0))
+
+    assert problems(CONTRACT="suite", REGISTRATIONS="1500") == problems(CONTRACT="server", REGISTRATIONS="1000") == []
+    assert problems(CONTRACT="server", REGISTRATIONS="100", MEMBERS_FILE=str(listed)) == []
+    assert problems(CONTRACT="server", REGISTRATIONS="1500") == [
+        "REGISTRATIONS=1500 is more than the 1,000 members of MEMBERS: with CONTRACT=server, each can register once"
+    ]
+    assert problems(CONTRACT="server", MEMBERS_FILE=str(listed)) == [
+        "REGISTRATIONS=500 is more than the 100 members of MEMBERS_FILE: with CONTRACT=server, each can register once"
     ]
 
 

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from pika_locust.kit.meters import named
 from pika_locust.load.rng import part_at
-from pika_locust.platforms.wwmaa.member import Member, Members, WwmaaUser
+from pika_locust.metrics.metric import FAILURE
+from pika_locust.platforms.wwmaa.member import Member, Members, WwmaaUser, is_refusal
 from pika_locust.platforms.wwmaa.scenarios import API_METRICS, api_rates
 from pika_locust.runtime.arrivals import OpenActor
 from pika_locust.wire.http import Response
@@ -73,7 +74,12 @@ class MemberVisits(ApiCaller):
         if renewed and self.dice.chance(self.worker.settings["REUSE"]):
             # A deliberate negative: a token is good once.
             again = self.apart.request("POST", "/api/auth/refresh", json={"refresh_token": old})
-            self.meters.reuse_refused.add(again.status in (401, 403))
+            if is_refusal(again):
+                self.meters.reuse_refused.add(True)
+            elif again.ok:
+                self.meters.reuse_refused.tagged(**{FAILURE: f"answered {again.status}"}).add(False)
+            else:
+                self.worker.error("refresh-again", again.outcome, again.says)
 
     def _is_me(self, who: Response, member: Member, user: Any) -> bool:
         """Whether it is who logged in, as far as the login's `user` and this answer show it."""

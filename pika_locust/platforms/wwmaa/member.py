@@ -9,7 +9,7 @@ from pika_locust.kit import HttpActor
 from pika_locust.load.rng import SeededRandom
 from pika_locust.platforms.wwmaa.members_file import read_members
 from pika_locust.runtime.context import WorkerContext
-from pika_locust.wire.http import HttpClient, Timeouts
+from pika_locust.wire.http import HttpClient, Response, Timeouts
 
 CSRF_PATH = "/api/security/csrf-token"
 TOKEN_LASTS_S = 1500.0
@@ -61,6 +61,11 @@ class Members:
     def any(self, dice: SeededRandom) -> Member:
         """One of all, whoever has been handed out."""
         return self.at(dice.below(self._size))
+
+
+def is_refusal(answer: Response) -> bool:
+    """Whether the target said no for good: a 429 says not now, and a 5xx or no answer nothing of what became of it."""
+    return 400 <= answer.status < 500 and answer.status != 429
 
 
 class WwmaaUser(HttpActor):

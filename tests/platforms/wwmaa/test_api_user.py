@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from pika_locust.load.rng import part_at
 from pika_locust.platforms.wwmaa.api_user import GOLDEN
 from pika_locust.platforms.wwmaa.scenarios import API, api_rates
 from pika_locust.testing.worker import settings_of
+from pika_locust.wire.http import ErrorKind, Response, TransportError
 from tests.platforms.wwmaa.served import CONTRACTS, altered, serving
 
 BOTH = pytest.mark.parametrize("contract", CONTRACTS)
@@ -37,6 +39,21 @@ def test_a_refresh_token_that_is_taken_twice_is_noticed(contract: str) -> None:
         run.plant(forget_refresh="0.1")
         run.act(10)
         assert run.worker.rate_of("reuse_refused") == (9, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [(401, (1, 0)), (400, (1, 0)), (200, (0, 1)), (429, (0, 0)), (503, (0, 0)), (0, (0, 0))],
+)
+def test_a_used_refresh_token_that_nobody_answers_was_not_taken(status: int, refused: tuple[int, int]) -> None:
+    error = None if status else TransportError(ErrorKind.READ_TIMEOUT, "no answer")
+    again = Response(status, b"HTTP/1.1 %d Words\r\n\r\n" % status, b"{}", (0,) * 7, 0, 0, error)
+    with serving(API, "suite", EVENTS_RATE="0", SUBSCRIPTIONS_RATE="0", **QUICK) as run:
+        user = run.user()
+        user._apart = SimpleNamespace(request=lambda *sent, **more: again, close=user.apart.close)
+        user.act()
+        assert run.worker.rate_of("reuse_refused") == refused
+        assert len(run.worker.errors_of("refresh-again")) == (refused == (0, 0))
 
 
 MIXED_UP = {

@@ -53,6 +53,13 @@ def test_a_container_of_ours_may_do_no_more_than_it_must(name: str) -> None:
     assert writable in ([], ["./results:/results"])
 
 
+def test_users_reach_a_target_on_the_machine_itself_as_its_page_says() -> None:
+    name = "host.docker.internal"
+    assert name in (ROOT / "docs" / "containers.md").read_text()
+    for service in ("web", "master", "worker"):
+        assert SERVICES[service]["extra_hosts"] == [f"{name}:host-gateway"]
+
+
 @pytest.mark.parametrize("name", ["prometheus", "grafana"])
 def test_monitoring_writes_to_its_own_volume_only(name: str) -> None:
     service = SERVICES[name]

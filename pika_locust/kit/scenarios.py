@@ -19,6 +19,8 @@ from pika_locust.settings import Setting, Settings, SourceAddresses, number, one
 
 STANDARD = {"standard": "30s:50,1m:50,10s:0"}
 
+ARRIVALS = Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "uniform: evenly spaced; poisson: at random")
+
 
 def source_addresses(value: str) -> str:
     """Parse the setting SOURCE_ADDRESSES: the text itself, once it names a pool. Raises ValueError."""
@@ -41,7 +43,7 @@ def arrival_settings(prepared: str, most: str) -> tuple[Setting, ...]:
     return (
         Setting("PREALLOCATED_VUS", whole(1), None, f"users prepared; default {prepared}"),
         Setting("MAX_VUS", whole(1), None, f"users at most; default {most}"),
-        Setting("ARRIVALS", one_of("uniform", "poisson"), "uniform", "uniform: evenly spaced; poisson: at random"),
+        ARRIVALS,
     )
 
 
@@ -140,7 +142,7 @@ def scenario(
         "thresholds": read_thresholds(thresholds or {}, problems),
         "ledgers": tuple(all_ledgers),
         "audit": Deferred(audit) if isinstance(audit, str) else audit,
-        "settings": _settings(target, actor, think, settings),
+        "settings": _settings(target, actor, think, "arrivals" in fields, settings),
         "world": world,
         **_target(target, path),
         **fields,
@@ -177,7 +179,7 @@ _TARGETS = {
 
 
 def _settings(
-    target: Literal["http", "ws"] | Setting, actor: type | str, think: bool, own: Iterable[Setting]
+    target: Literal["http", "ws"] | Setting, actor: type | str, think: bool, is_open: bool, own: Iterable[Setting]
 ) -> tuple[Setting, ...]:
     """The settings that every scenario has; one of its own takes the place of one of the same name."""
     low_s, high_s = getattr(actor, "think_s", (0.5, 2.0))
@@ -187,7 +189,10 @@ def _settings(
     )
     where = target if isinstance(target, Setting) else _TARGETS[target]
     common = (where, SOURCE_ADDRESSES, *(pauses if think else ()))
-    return tuple({setting.name: setting for setting in (*common, *own)}.values())
+    found = {setting.name: setting for setting in (*common, *own)}
+    if is_open:
+        found.setdefault(ARRIVALS.name, ARRIVALS)
+    return tuple(found.values())
 
 
 def _profiles(given: Mapping[str, str | LoadProfile], problems: list[str]) -> dict[str, LoadProfile]:

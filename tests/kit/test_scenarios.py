@@ -9,11 +9,12 @@ from pika_locust.errors import ConfigurationError
 from pika_locust.kit import counter, rate, scenario, trend
 from pika_locust.kit.meters import declared
 from pika_locust.kit.scenarios import suite_load
+from pika_locust.load.arrivals import ConstantArrivalRate
 from pika_locust.load.plan import LoadProfile
 from pika_locust.load.stages import parse_stages
 from pika_locust.metrics import Kind
 from pika_locust.metrics import trend as trend_of
-from pika_locust.scenario import AuditContext
+from pika_locust.scenario import AuditContext, schedule_of
 from pika_locust.settings import Setting, read_settings, whole
 
 
@@ -44,6 +45,16 @@ def test_the_metrics_and_ledgers_of_all_actors_are_the_scenarios() -> None:
     assert made.ledgers == ("orders", "announcements", "receipts")
     settings, _ = read_settings(made.settings, {}, "calls")
     assert made.actor_names(settings, 1) == ("tests.kit.test_scenarios:Caller", "tests.kit.test_scenarios:Listener")
+
+
+def test_an_open_model_has_the_setting_for_how_its_arrivals_are_spaced() -> None:
+    rate = ConstantArrivalRate(rate=10, duration_s=9, pre_allocated_vus=5)
+    made = scenario("calls", Caller, profiles={}, arrivals=lambda _: rate)
+    settings, _ = read_settings(made.settings, {}, "calls")
+    assert schedule_of(made, settings, 1, 2.0).total == 20
+    own = Setting("ARRIVALS", str, "poisson", "as in a script")
+    assert own in scenario("calls", Caller, profiles={}, arrivals=lambda _: None, settings=[own]).settings
+    assert "ARRIVALS" not in {setting.name for setting in scenario("calls", Caller).settings}
 
 
 def test_profiles_and_thresholds_are_read() -> None:

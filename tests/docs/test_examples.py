@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.execution import NotAsDocumented, brief, execute, expected_code, is_run
-from tests.docs.snippets import FILES, PAGES, SHELL, SHOWN, Example, blocks, each_once, examples, is_command
+from tests.docs.snippets import FILES, PAGES, SHELL, SHOWN, Example, blocks, each_once, examples, is_command, spans
 
 NOT_RUN = {
     "make *": "`.ci/run` runs lint, docs and test; the others take minutes",
@@ -108,6 +108,22 @@ def test_every_file_that_a_page_shows_is_used_by_a_command_there(page: Path) -> 
         name for name, program in READ_BY_ITSELF.items() if any(program in command.split() for command in typed)
     }
     assert titles - used(page) - by_itself - READ_BY_PIP == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_file_that_no_command_names_is_named_in_the_text(page: Path) -> None:
+    """Not every viewer shows a block's title."""
+    titles = {block.title for block in blocks(page) if block.language in FILES}
+    assert titles & (READ_BY_ITSELF.keys() | READ_BY_PIP) <= {span for _, span in spans(page)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_sandbox_in_place_of_another_says_that_the_other_has_to_end(page: Path) -> None:
+    """Of two on one port the second does not start, and the run that a fault is to fail has a healthy target."""
+    typed = [one for example in examples(page) for one in example.commands if "sandbox" in one and "--port" in one]
+    bare = [re.sub(r"  +#.*", "", one) for one in typed]
+    second = [one for before, after, one in zip(bare, bare[1:], typed[1:], strict=False) if before != after]
+    assert [one for one in second if "Ctrl-C first" not in one] == []
 
 
 # What would be seen

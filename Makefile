@@ -41,7 +41,7 @@ demo: $(VENV)/demo
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3 --only-rerun "MachineTooSlow|load generator overload"
 	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 4 --dist worksteal
-	$(BIN)/python -m pytest tests/e2e tests/docs -m "e2e and not alone" -n 8 --maxschedchunk 1 -rR --reruns 3 --reruns-delay 3
+	$(BIN)/python -m pytest tests/e2e tests/docs -m "e2e and not alone" -n 8 --maxschedchunk 1 -rR --reruns 5 --reruns-delay 3
 
 containers: $(VENV)/test
 	$(BIN)/python -m pytest tests/containers -m containers

@@ -38,6 +38,9 @@ class SingleUserRunner:
         if kind == messages.PUBLISH:
             self.receive(messages.NEWS, data)
 
+    def stop_users(self, user_classes_stop_count: dict[str, int]) -> None:
+        """Stop nobody: the user ends by itself."""
+
     def receive(self, kind: str, data: Mapping[str, Any]) -> None:
         """Hear a message."""
         self._listeners[kind](environment=None, msg=SimpleNamespace(data=data, node_id="local"))

@@ -1155,8 +1155,13 @@ def test_the_first_signal_during_the_audits_ends_them_and_is_told_by_its_name(we
     assert harness.coordinator.on_signal("SIGTERM") is True
 
 
-def test_a_signal_while_a_prometheus_is_asked_ends_the_audits_as_well(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("looking", "how"),
+    [(Observations, "finish"), (PrometheusMonitor, "after")],
+    ids=["at figures of the target", "at a Prometheus"],
+)
+def test_a_signal_while_somebody_looks_for_the_last_time_ends_the_audits_and_loses_no_figure(
+    looking: type, how: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = []
 
@@ -1164,27 +1169,7 @@ def test_a_signal_while_a_prometheus_is_asked_ends_the_audits_as_well(
         looked.append(context)
         return []
 
-    monkeypatch.setattr(PrometheusMonitor, "after", lambda self: gevent.sleep(60))
-    harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
-    harness.play()
-    finishing = gevent.spawn(harness.coordinator.finish, "end")
-    gevent.sleep(0.05)
-    harness.coordinator.on_signal("SIGINT")
-    finishing.join(5)
-    assert harness.reasons() == [("stopped", "SIGINT")]
-    assert looked == []
-
-
-def test_a_signal_while_the_target_is_looked_at_for_the_last_time_loses_no_figure(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked = []
-
-    def audit(context: AuditContext) -> list[AuditResult]:
-        looked.append(context)
-        return []
-
-    monkeypatch.setattr(Observations, "finish", lambda self: gevent.sleep(60))
+    monkeypatch.setattr(looking, how, lambda self: gevent.sleep(60))
     harness = Harness(scenario=replace(SAMPLE_SCENARIO, audit=audit))
     harness.play()
     finishing = gevent.spawn(harness.coordinator.finish, "end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gevent
@@ -114,6 +114,12 @@ class RequestEventMeter:
         for event, listener in self._listeners:
             event.remove_listener(listener)
 
+    def cut_users(self) -> None:
+        """Kill those that are still in a task, and count them: whoever interrupts again waits for nobody."""
+        late = self._stopping()
+        self._runner.user_greenlets.kill(block=True)
+        self._count_killed(late, "killed in a task when the run was interrupted again")
+
     def _stop_users(self, user_classes_stop_count: dict[str, int]) -> None:
         """Stop users as Locust does it, in a ramp-down and at the end, and count those that it has to kill."""
         stop_timeout_s = self._environment.stop_timeout
@@ -125,14 +131,21 @@ class RequestEventMeter:
         looking = gevent.spawn_later(stop_timeout_s, lambda: late.extend(self._stopping()))
         try:
             self._locusts_stop_users(user_classes_stop_count)
+        except KeyboardInterrupt:
+            # It came to Locust's main greenlet, which waits here for the users of a run in one process.
+            self.cut_users()
         finally:
             looking.kill(block=False)
+        self._count_killed(
+            late, f"killed in a task that was not over {stop_timeout_s:g} s after the user was to stop (-s)"
+        )
+
+    def _count_killed(self, late: Iterable[Any], told: str) -> None:
         # The others were asked by an earlier step of the ramp-down, and are still in their task.
         killed = {greenlet for greenlet in late if greenlet.dead} - self._killed
         if killed:
             self._killed |= killed
             self._worker.note_cut(len(killed))
-            told = f"killed in a task that was not over {stop_timeout_s:g} s after the user was to stop (-s)"
             self._worker.error("users", told)
 
     def _stopping(self) -> list[Any]:

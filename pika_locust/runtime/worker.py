@@ -364,6 +364,8 @@ class WorkerSide:
         if role not in self._drained:
             context.drain(role, timeout_s)
             if self._request_meter is not None:
+                if not timeout_s and self._environment.stop_timeout:
+                    self._request_meter.cut_users()
                 self._request_meter.stop_users()
         if role == ROLES[-1]:
             context.end()

@@ -13,6 +13,19 @@ from tests.e2e.support import LOCAL_AND_WORKERS, Run
 
 pytestmark = pytest.mark.e2e
 
+LONG_TASKS = """
+import time
+from locust import User, task
+from pika_locust import install
+
+install(thresholds={"iterations_cut": "count<100"})
+
+class Sleeper(User):
+    @task
+    def sleep(self):
+        time.sleep(60)
+"""
+
 
 @LOCAL_AND_WORKERS
 def test_who_interrupts_twice_has_users_cut_off_and_everything_told(extra: list[str], tmp_path: Path) -> None:
@@ -41,3 +54,38 @@ def test_who_interrupts_twice_has_users_cut_off_and_everything_told(extra: list[
     tokens = finished.audit("tokens")
     assert tokens["status"] == "pass", tokens
     assert "balances looked up: 8 of 8 users" in tokens["detail"]
+
+
+@LOCAL_AND_WORKERS
+def test_so_has_who_does_not_wait_for_a_locustfile_s_own_users(extra: list[str], tmp_path: Path) -> None:
+    (tmp_path / "sleep.py").write_text(LONG_TASKS)
+    arguments = [
+        "--headless",
+        "-f",
+        str(tmp_path / "sleep.py"),
+        "-H",
+        "http://127.0.0.1",
+        "-u",
+        "4",
+        "-r",
+        "4",
+        "-s",
+        "60",
+    ]
+    with Run([*arguments, *extra], tmp_path, {}) as started:
+        started.wait_for(lambda output: "All users spawned" in output, "four users in their tasks")
+        time.sleep(1.0)
+        started.signal_group(signal.SIGINT)
+        time.sleep(3.0)
+        # The first one waits for tasks to end, which takes a minute.
+        assert started.process.poll() is None
+        began_s = time.monotonic()
+        started.signal_group(signal.SIGINT)
+        finished = started.finish(timeout_s=60)
+    assert time.monotonic() - began_s < 25
+    assert finished.exit_code == 105, finished.output
+    assert finished.reasons[0] == ("stopped", "SIGINT")
+    assert finished.summary is not None
+    assert finished.summary["load"]["complete"] is True
+    assert finished.metric("iterations_cut")["count"] == 4
+    assert "Traceback" not in finished.output

@@ -200,6 +200,18 @@ def test_of_two_who_want_the_same_users_stopped_one_counts_them() -> None:
 
 
 @pytest.mark.usefixtures("virtual_time")
+def test_an_interrupt_while_users_finish_kills_and_counts_them() -> None:
+    with sleeping(1.0, 1e6, 1e6, stop_timeout_s=9.0) as (runner, meter, worker):
+        runner.state = "running"
+        # As the second Ctrl-C reaches Locust's main greenlet.
+        gevent.spawn_later(3.0, gevent.getcurrent().throw, KeyboardInterrupt)
+        meter.stop_users()
+        assert (runner.state, runner.user_count) == ("stopped", 0)
+        assert worker.metrics.snapshot().counted("iterations_cut") == 2
+        assert worker.errors == {("users", "killed in a task when the run was interrupted again"): 1}
+
+
+@pytest.mark.usefixtures("virtual_time")
 def test_who_is_to_stop_and_is_not_waited_for_any_more_is_counted_when_it_is_killed() -> None:
     with sleeping(1e6, 1e6, stop_timeout_s=2.0) as (runner, _, worker):
         # A worker's next step of a ramp-down ends the one before.

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import IO, Any, Self
 
@@ -66,15 +67,17 @@ def run_side_by_side(names: Sequence[str], arguments: Any, argv: Sequence[str], 
     """
     # Workers have no results: those of their masters may be meant for the same file.
     path = None if arguments.worker else arguments.summary_json
-    if path:
-        forget_older_summaries(path, names)
-    children = [
-        _Child(name, [*_LOCUST, *words_for(name, index, arguments, argv)], environ) for index, name in enumerate(names)
-    ]
-    with _Signals(children) as signals:
-        codes = _run(children, {CHECK: "1"})
-        if not any(codes) and not signals.told:
-            codes = _run(children, {})
+    with TemporaryDirectory(prefix="pika-locust-") as folder:
+        words = [words_for(name, index, arguments, argv) for index, name in enumerate(names)]
+        if path:
+            if kept := keep_baseline(arguments.baseline, folder):
+                words = [[*one, "--baseline", kept] for one in words]
+            forget_older_summaries(path, names)
+        children = [_Child(name, [*_LOCUST, *own], environ) for name, own in zip(names, words, strict=True)]
+        with _Signals(children) as signals:
+            codes = _run(children, {CHECK: "1"})
+            if not any(codes) and not signals.told:
+                codes = _run(children, {})
     if signals.told:
         # Before a run listens to signals itself, it ends by them, or was not started at all.
         codes = [
@@ -92,6 +95,27 @@ def run_side_by_side(names: Sequence[str], arguments: Any, argv: Sequence[str], 
         print(problem, file=sys.stderr)
         return int(ExitCode.INTERNAL)
     return code
+
+
+def keep_baseline(baseline: str | None, folder: str) -> str | None:
+    """Copy the runs to compare with into a folder, as the summaries of new ones may take their place before each
+    scenario has read them; where the copy is, or None where there is nothing that can be copied."""
+    if baseline is None:
+        return None
+    copy = Path(folder, Path(baseline).resolve().name)
+    try:
+        if Path(baseline).is_dir():
+            # As deep as `read_runs` looks.
+            for found in [*Path(baseline).glob("*.json"), *Path(baseline).glob("*/*.json")]:
+                own = copy / found.relative_to(baseline)
+                own.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(found, own)
+        else:
+            shutil.copyfile(baseline, copy)
+    except OSError:
+        # Whoever reads it says so.
+        return None
+    return str(copy) if copy.exists() else None
 
 
 def words_for(name: str, index: int, arguments: Any, argv: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from pika_locust.runtime.side_by_side import (
     CHECK,
     exit_code_of,
     forget_older_summaries,
+    keep_baseline,
     own_path,
     run_side_by_side,
     words_for,
@@ -32,7 +33,14 @@ NAMES = ("queue", "tokens")
 
 def arguments(**given: Any) -> Namespace:
     ports = {"web_port": 8089, "master_bind_port": 5557, "master_port": 5557, "worker": False}
-    files = {"summary_json": None, "csv_prefix": None, "html_file": None, "json_file": None, "logfile": None}
+    files = {
+        "baseline": None,
+        "summary_json": None,
+        "csv_prefix": None,
+        "html_file": None,
+        "json_file": None,
+        "logfile": None,
+    }
     return Namespace(**{"out": [], "report": [], **ports, **files, **given})
 
 
@@ -208,3 +216,24 @@ def test_a_signal_ends_all_of_them(when: str, capfd: pytest.CaptureFixture[str])
         # Of a run that is over, nobody would take the signal.
         timer.cancel()
     assert "Exit codes: queue 105, tokens 105; of the run: 105" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("baseline", ["run.json", "."])
+def test_the_runs_to_compare_with_outlive_the_summaries_that_take_their_place(
+    baseline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.json").write_text("of yesterday")
+    given = arguments(summary_json="run.json", baseline=baseline)
+    # Each scenario says what it would compare with.
+    read = "import pathlib, sys; at = pathlib.Path(sys.argv[-1]); print(next(at.glob('*'), at).read_text())"
+    with patch.object(side_by_side, "_LOCUST", (sys.executable, "-c", read)), patch("sys.stdout") as out:
+        assert run_side_by_side(NAMES, given, ["--baseline", baseline], dict(os.environ)) == 0
+    said = "".join(call.args[0] for call in out.write.call_args_list)
+    assert said.count("of yesterday") == len(NAMES)
+    assert "of yesterday" not in Path("run.json").read_text()
+
+
+def test_a_baseline_that_is_not_there_is_told_by_whoever_reads_it(tmp_path: Path) -> None:
+    assert keep_baseline(str(tmp_path / "none.json"), str(tmp_path)) is None
+    assert keep_baseline(None, str(tmp_path)) is None

@@ -37,11 +37,12 @@ demo: $(VENV)/demo
 # Whole runs by themselves: what computes beside them would make their generators late. They mostly wait, so that eight
 # of them at a time leave half of two cores idle. Each process is given one test after the other, the long ones first.
 # One whose generator was late has measured this machine. What whole runs meet on a busy one besides (a browser that takes
-# its time, a fault that hits later than the load) is told apart by running them again; who was run again is named at the end.
+# its time, a fault that hits later than the load) is told apart by running them again; the end says which were,
+# and why.
 test: $(VENV)/test $(VENV)/share/locust-examples
 	$(BIN)/python -m pytest -m alone --reruns 5 --reruns-delay 3 --only-rerun "MachineTooSlow|load generator overload"
 	$(BIN)/python -m pytest -m "not alone and not e2e and not containers" -n 4 --dist worksteal
-	$(BIN)/python -m pytest tests/e2e tests/docs -m "e2e and not alone" -n 8 --maxschedchunk 1 -rR --reruns 5 --reruns-delay 3
+	$(BIN)/python -m pytest tests/e2e tests/docs -m "e2e and not alone" -n 8 --maxschedchunk 1 --reruns 5 --reruns-delay 3
 
 containers: $(VENV)/test
 	$(BIN)/python -m pytest tests/containers -m containers

@@ -78,6 +78,23 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         raise MachineTooSlow(f"no processor for {waited_ms:.0f} ms meanwhile: {error}") from error
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests were run again, and why: a race of ours must not hide behind a busy machine."""
+    again = terminalreporter.stats.get("rerun", ())
+    if again:
+        terminalreporter.section("run again")
+    for report in again:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        why = crash.message if crash is not None else report.longreprtext
+        terminalreporter.write_line(f"{report.nodeid}: {shorten(why)}")
+
+
+def shorten(text: str, chars: int = 1500) -> str:
+    """A text in one line, without its middle: of a whole run's output, the end says how it went."""
+    line = " ".join(text.split())
+    return line if len(line) <= chars else f"{line[: chars // 5]} … {line[-4 * chars // 5 :]}"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Run tests with the fixture `virtual_time` in it."""

@@ -364,6 +364,7 @@ class WorkerSide:
         if role not in self._drained:
             context.drain(role, timeout_s)
             if self._request_meter is not None:
+                # No time at all is given by whoever interrupts again; without a stop time-out, nobody was waited for.
                 if not timeout_s and self._environment.stop_timeout:
                     self._request_meter.cut_users()
                 self._request_meter.stop_users()

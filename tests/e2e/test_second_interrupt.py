@@ -64,8 +64,8 @@ def test_who_interrupts_twice_has_users_cut_off_and_everything_told(extra: list[
 @LOCAL_AND_WORKERS
 def test_so_has_who_does_not_wait_for_a_locustfile_s_own_users(extra: list[str], tmp_path: Path) -> None:
     (file := tmp_path / "sleep.py").write_text(LONG_TASKS)
-    arguments = ["--headless", "-f", str(file), "-H", "http://127.0.0.1", *"-u 4 -r 4 -s 60".split(), *extra]
-    with Run(arguments, tmp_path, {}) as started:
+    load = ["-H", "http://127.0.0.1", "-u", "4", "-r", "4", "-s", "60"]
+    with Run(["--headless", "-f", str(file), *load, *extra], tmp_path, {}) as started:
         started.wait_for(lambda output: "All users spawned" in output, "four users in their tasks")
         finished = interrupted_twice(started)
     assert finished.metric("iterations_cut")["count"] == 4
